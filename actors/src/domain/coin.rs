@@ -1,0 +1,106 @@
+//! Coins, and the set of them that an operator allows.
+
+use std::{fmt, sync::Arc};
+
+use thiserror::Error;
+
+/// The stratum side reads no more of a znode (contract, section 1).
+pub const MAX_COIN_BYTES: usize = 64;
+
+/// A coin out of the operator's list: the exact bytes that a znode gets.
+///
+/// Only [`Coins`] makes one. Cloning is cheap; clones share the text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Coin(Arc<str>);
+
+impl Coin {
+    /// The coin's name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Coin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The coins that may be switched to (`AvailableCoins`), in the operator's order.
+#[derive(Clone, Debug)]
+pub struct Coins(Vec<Coin>);
+
+/// Why a list is not a set of coins.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum CoinsError {
+    /// The list has no entry: every switch would be refused.
+    #[error("is empty")]
+    NoCoin,
+    /// One name cannot be a coin.
+    #[error("its coin '{}' {fault}", coin.escape_debug())]
+    Coin {
+        /// The name at fault.
+        coin: String,
+        /// What is wrong with it.
+        fault: &'static str,
+    },
+}
+
+impl Coins {
+    /// Takes the operator's list: one coin or more, each 1 to [`MAX_COIN_BYTES`] bytes without
+    /// control characters.
+    pub fn new<S: AsRef<str>>(names: &[S]) -> Result<Self, CoinsError> {
+        if names.is_empty() {
+            return Err(CoinsError::NoCoin);
+        }
+        let coins = names.iter().map(|name| {
+            let name = name.as_ref();
+            let fault = if name.is_empty() {
+                "is empty"
+            } else if name.len() > MAX_COIN_BYTES {
+                "is longer than the 64 bytes that stratum servers read"
+            } else if name.chars().any(char::is_control) {
+                "contains a control character"
+            } else {
+                return Ok(Coin(name.into()));
+            };
+            Err(CoinsError::Coin { coin: name.to_owned(), fault })
+        });
+        coins.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// The coin of that name; the match is exact and case-sensitive (contract, error 104).
+    ///
+    /// A pool has a handful of coins: a walk over the list beats a hash.
+    pub fn get(&self, name: &str) -> Option<&Coin> {
+        self.0.iter().find(|coin| coin.as_str() == name)
+    }
+
+    /// All coins in the operator's order.
+    pub fn iter(&self) -> impl Iterator<Item = &Coin> {
+        self.0.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_coin_is_found_by_its_exact_name() {
+        let coins = Coins::new(&["btc", "bcc", "auto"]).expect("valid");
+        assert_eq!(coins.get("bcc").map(Coin::as_str), Some("bcc"));
+        for name in ["BTC", "btc ", "", "ltc"] {
+            assert!(coins.get(name).is_none(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_list_that_could_not_be_written_is_refused() {
+        assert_eq!(Coins::new::<&str>(&[]).err(), Some(CoinsError::NoCoin));
+        for name in [String::new(), "x".repeat(65), "b\ntc".to_owned()] {
+            assert!(matches!(Coins::new(&[name]), Err(CoinsError::Coin { .. })));
+        }
+        assert!(Coins::new(&["x".repeat(64)]).is_ok());
+    }
+}

@@ -1,0 +1,19 @@
+//! The field's own words as types that are valid by construction: whoever holds a [`Puname`] or a
+//! [`Coin`] needs no further check before it becomes a znode.
+
+mod coin;
+mod path;
+mod puname;
+
+pub use coin::{Coin, Coins, CoinsError, MAX_COIN_BYTES};
+pub use path::{ZnodeDir, ZnodeDirError, component_fault};
+pub use puname::{MAX_PUNAME_BYTES, Puname, PunameError};
+
+/// One switch: this sub-account mines that coin from now on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assignment {
+    /// The sub-account, which names the znode.
+    pub puname: Puname,
+    /// The coin, which becomes the znode's data.
+    pub coin: Coin,
+}

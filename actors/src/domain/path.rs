@@ -1,0 +1,150 @@
+//! What ZooKeeper accepts as a path, and what of it we let through.
+//!
+//! The client crate lets a trailing `/..` or `/.` pass and the server answers a bad character by a
+//! refusal at best, so a name is judged here before it can become part of a path. The rules are the
+//! ones of the ZooKeeper programmer's guide ("The ZooKeeper Data Model") and of the server's own
+//! check, which also refuses what lies outside the basic multilingual plane.
+
+use std::fmt;
+
+use thiserror::Error;
+
+/// Says why `name` cannot be a single component of a znode's path, or `None` if it can be.
+///
+/// Refused: the empty name, `.` and `..`, a `/`, control characters (U+0000-1F, U+007F-9F), the
+/// private use area (U+E000-F8FF), the specials (U+FFF0-FFFF) and anything above U+FFFF.
+pub fn component_fault(name: &str) -> Option<&'static str> {
+    match name {
+        "" => return Some("is empty"),
+        "." | ".." => return Some("is a relative path"),
+        _ => {}
+    }
+    name.chars().find_map(|c| match c {
+        '/' => Some("contains a slash"),
+        '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}' => Some("contains a control character"),
+        '\u{e000}'..='\u{f8ff}' | '\u{fff0}'..='\u{ffff}' => {
+            Some("contains a character that ZooKeeper refuses")
+        }
+        '\u{10000}'.. => Some("contains a character outside the basic multilingual plane"),
+        _ => None,
+    })
+}
+
+/// A directory of znodes: absolute, every component valid, one slash at the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ZnodeDir(String);
+
+/// Why a text is not a [`ZnodeDir`].
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum ZnodeDirError {
+    /// The first character is not a slash.
+    #[error("does not begin with a slash")]
+    Relative,
+    /// One of the components cannot be a znode's name.
+    #[error("its component '{}' {fault}", component.escape_debug())]
+    Component {
+        /// The component at fault.
+        component: String,
+        /// What is wrong with it.
+        fault: &'static str,
+    },
+}
+
+impl ZnodeDir {
+    /// Reads a directory's path; the final slash may be missing (contract, section 1).
+    pub fn parse(text: &str) -> Result<Self, ZnodeDirError> {
+        let inner = text.strip_prefix('/').ok_or(ZnodeDirError::Relative)?;
+        if inner.is_empty() {
+            return Ok(Self("/".to_owned()));
+        }
+        let inner = inner.strip_suffix('/').unwrap_or(inner);
+        for component in inner.split('/') {
+            if let Some(fault) = component_fault(component) {
+                return Err(ZnodeDirError::Component { component: component.to_owned(), fault });
+            }
+        }
+        Ok(Self(format!("/{inner}/")))
+    }
+
+    /// The path with its final slash.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The path of the directory's own znode: without the final slash, or `/` for the root.
+    pub fn node(&self) -> &str {
+        match self.0.trim_end_matches('/') {
+            "" => "/",
+            node => node,
+        }
+    }
+
+    /// The path of the child called `name`, which must be a valid component.
+    pub fn child(&self, name: &str) -> String {
+        let mut path = String::with_capacity(self.0.len() + name.len());
+        path.push_str(&self.0);
+        path.push_str(name);
+        path
+    }
+}
+
+impl fmt::Display for ZnodeDir {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_gets_its_final_slash_once() {
+        for text in ["/a/b", "/a/b/"] {
+            let dir = ZnodeDir::parse(text).expect("valid");
+            assert_eq!((dir.as_str(), dir.node()), ("/a/b/", "/a/b"));
+            assert_eq!(dir.child("alice"), "/a/b/alice");
+        }
+        let root = ZnodeDir::parse("/").expect("valid");
+        assert_eq!((root.as_str(), root.node()), ("/", "/"));
+    }
+
+    #[test]
+    fn a_directory_that_is_no_absolute_path_is_refused() {
+        assert_eq!(ZnodeDir::parse("a/b"), Err(ZnodeDirError::Relative));
+        assert_eq!(ZnodeDir::parse(""), Err(ZnodeDirError::Relative));
+        for text in ["/a//b", "/a/../b", "/a/./", "//", "/a\u{7}"] {
+            assert!(
+                matches!(ZnodeDir::parse(text), Err(ZnodeDirError::Component { .. })),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_the_server_refuses_is_no_component() {
+        for good in ["alice", "a b", "用户", "\u{a0}", "...", "\u{d7ff}", "\u{f900}", "\u{ffef}"]
+        {
+            assert_eq!(component_fault(good), None, "{good:?}");
+        }
+        let bad = [
+            "",
+            ".",
+            "..",
+            "a/b",
+            "a\u{0}b",
+            "\u{1f}",
+            "\u{7f}",
+            "\u{85}",
+            "\u{9f}",
+            "\u{e000}",
+            "\u{f8ff}",
+            "\u{fff0}",
+            "\u{ffff}",
+            "\u{1f419}",
+        ];
+        for name in bad {
+            assert!(component_fault(name).is_some(), "{name:?}");
+        }
+    }
+}

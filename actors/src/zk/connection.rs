@@ -1,0 +1,170 @@
+//! One live connection within a session: reads, transactions and pipelined single writes.
+//!
+//! A request goes out when its future is first polled, and ZooKeeper serves one client in order: a read
+//! that is polled before a write sees what the write replaced, though neither waits for the other.
+
+use futures_util::future::{Either, join_all};
+use zookeeper_client::{
+    Acl, Acls, Client, CreateMode, CreateOptions, Error as ClientError, MultiReadResult,
+    MultiWriter, Permission, SessionState,
+};
+
+use super::{ServerVersion, TransactionError, WriteError};
+use crate::domain::ZnodeDir;
+
+/// One write to one znode.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum WriteOp<'a> {
+    /// Replaces the data of a znode that exists.
+    Set {
+        /// The znode's absolute path.
+        path: &'a str,
+        /// Its new data.
+        data: &'a [u8],
+    },
+    /// Creates a persistent znode.
+    Create {
+        /// The znode's absolute path.
+        path: &'a str,
+        /// Its first data.
+        data: &'a [u8],
+    },
+}
+
+/// A connection that was up when it was made. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Connection {
+    client: Client,
+    version: ServerVersion,
+    acls: &'static [Acl],
+}
+
+/// Open to everyone, as the contract has it for a ZooKeeper without credentials (section 1).
+static ANYONE: &[Acl] = &[Acl::new_const(Permission::ALL, "world", "anyone")];
+
+/// Ours to change, everybody's to read: stratum servers and jobmakers log in nowhere.
+static OWNER_AND_READERS: &[Acl] = &[
+    Acl::new_const(Permission::ALL, "auth", ""),
+    Acl::new_const(Permission::READ, "world", "anyone"),
+];
+
+impl Connection {
+    pub(super) fn new(client: Client, version: ServerVersion, authenticated: bool) -> Self {
+        let acls = if authenticated { OWNER_AND_READERS } else { ANYONE };
+        Self { client, version, acls }
+    }
+
+    /// The version that operations are chosen for.
+    pub(crate) fn version(&self) -> ServerVersion {
+        self.version
+    }
+
+    /// Resolves when the connection is gone, with the state that the session is in then.
+    pub(crate) async fn lost(&self) -> String {
+        let mut states = self.client.state_watcher();
+        let mut state = self.client.state();
+        loop {
+            match state {
+                SessionState::SyncConnected | SessionState::ConnectedReadOnly => {}
+                gone => return gone.to_string(),
+            }
+            state = states.changed().await;
+        }
+    }
+
+    /// Closes the session and waits until the server has confirmed it. Every clone must be gone by then.
+    pub(crate) async fn close(self) {
+        let mut states = self.client.state_watcher();
+        drop(self);
+        while !states.changed().await.is_terminated() {}
+    }
+
+    /// Reads the data of every path, `None` where no znode is.
+    pub(crate) async fn read(&self, paths: &[String]) -> Result<Vec<Option<Vec<u8>>>, WriteError> {
+        if !self.version.reads_many_at_once() {
+            let reads = paths.iter().map(|path| self.client.get_data(path));
+            let answers = join_all(reads).await.into_iter();
+            return answers.map(|answer| present(answer.map(|(data, _)| data))).collect();
+        }
+        let mut reader = self.client.new_multi_reader();
+        for path in paths {
+            reader.add_get_data(path)?;
+        }
+        let answers = reader.commit().await?.into_iter();
+        answers
+            .map(|answer| match answer {
+                MultiReadResult::Data { data, .. } => Ok(Some(data)),
+                MultiReadResult::Error { err } => present(Err(err)),
+                other => Err(WriteError::Unknown(format!("unexpected answer {other:?}"))),
+            })
+            .collect()
+    }
+
+    /// Applies all of `ops` or none. Only creates that the server's version can take may be in it
+    /// ([`ServerVersion::creates_in_transactions`]).
+    pub(crate) async fn transact(&self, ops: &[WriteOp<'_>]) -> Result<(), TransactionError> {
+        let mut writer = self.client.new_multi_writer();
+        self.add_all(&mut writer, ops)?;
+        writer.commit().await?;
+        Ok(())
+    }
+
+    fn add_all(
+        &self,
+        writer: &mut MultiWriter<'_>,
+        ops: &[WriteOp<'_>],
+    ) -> Result<(), TransactionError> {
+        for (index, op) in ops.iter().enumerate() {
+            let added = match *op {
+                WriteOp::Set { path, data } => writer.add_set_data(path, data, None),
+                WriteOp::Create { path, data } => writer.add_create(path, data, &self.persistent()),
+            };
+            added.map_err(|error| TransactionError::Operation { index, error: error.into() })?;
+        }
+        Ok(())
+    }
+
+    /// Applies each of `ops` for itself, all of them under way at once; the answers come in their order.
+    pub(crate) async fn write_each(&self, ops: &[WriteOp<'_>]) -> Vec<Result<(), WriteError>> {
+        join_all(ops.iter().map(|op| match *op {
+            WriteOp::Set { path, data } => {
+                let set = self.client.set_data(path, data, None);
+                Either::Left(async move { Ok(set.await.map(drop)?) })
+            }
+            WriteOp::Create { path, data } => {
+                let create = self.client.create(path, data, &self.persistent());
+                Either::Right(async move { Ok(create.await.map(drop)?) })
+            }
+        }))
+        .await
+    }
+
+    /// Creates the directory and its parents. Existing ones, also those that somebody else creates at
+    /// this moment, are no error.
+    pub(crate) async fn ensure_directory(&self, dir: &ZnodeDir) -> Result<(), WriteError> {
+        match self.client.mkdir(dir.node(), &self.persistent()).await {
+            Ok(()) => Ok(()),
+            // Without the right to create, ZooKeeper says so even of a directory that exists.
+            Err(error @ ClientError::NoAuth) => match self.client.check_stat(dir.node()).await {
+                Ok(Some(_)) => Ok(()),
+                _ => Err(error.into()),
+            },
+            // The crate refuses to create the root, which is always there.
+            Err(ClientError::BadArguments(_)) if dir.node() == "/" => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn persistent(&self) -> CreateOptions<'static> {
+        CreateMode::Persistent.with_acls(Acls::new(self.acls))
+    }
+}
+
+/// A znode that is missing is an answer, not an error.
+fn present(answer: Result<Vec<u8>, ClientError>) -> Result<Option<Vec<u8>>, WriteError> {
+    match answer {
+        Ok(data) => Ok(Some(data)),
+        Err(ClientError::NoNode) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,104 @@
+//! The client crate's errors, sorted by what they let us claim.
+
+use thiserror::Error;
+use zookeeper_client::{Error as ClientError, MultiWriteError};
+
+/// Why one write did not succeed.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub(crate) enum WriteError {
+    /// Not applied: the znode to set, or the parent of the one to create, does not exist.
+    #[error("no such znode")]
+    Missing,
+    /// Not applied: the znode to create exists.
+    #[error("the znode exists already")]
+    Exists,
+    /// Not applied: ZooKeeper refused it.
+    #[error("ZooKeeper refused it: {0}")]
+    Refused(String),
+    /// Nobody can say whether it was applied: the answer never came.
+    #[error("no answer from ZooKeeper: {0}")]
+    Unknown(String),
+}
+
+/// Why a transaction was not committed.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub(crate) enum TransactionError {
+    /// Nothing of it was applied, because of the operation at `index`.
+    #[error("operation {index}: {error}")]
+    Operation {
+        /// Which of the operations failed, counted from 0.
+        index: usize,
+        /// Why; never [`WriteError::Unknown`].
+        error: WriteError,
+    },
+    /// The transaction as a whole failed.
+    #[error(transparent)]
+    Whole(WriteError),
+}
+
+impl From<ClientError> for WriteError {
+    /// White-lists the refusals that the server decides before it logs a transaction, and the crate's
+    /// own argument checks. All else is unknown: `SessionExpired` and `ClientClosed` too were seen
+    /// after a write that had been applied.
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::NoNode => Self::Missing,
+            ClientError::NodeExists => Self::Exists,
+            ClientError::NoAuth
+            | ClientError::InvalidAcl
+            | ClientError::BadVersion
+            | ClientError::NoChildrenForEphemerals
+            | ClientError::NotEmpty
+            | ClientError::NotReadOnly
+            | ClientError::QuotaExceeded
+            | ClientError::Throttled
+            | ClientError::BadArguments(_) => Self::Refused(error.to_string()),
+            _ => Self::Unknown(error.to_string()),
+        }
+    }
+}
+
+impl From<MultiWriteError> for TransactionError {
+    fn from(error: MultiWriteError) -> Self {
+        match error {
+            MultiWriteError::OperationFailed { index, source } => match source.into() {
+                // The server answered for this operation, so the transaction is known to be void.
+                WriteError::Unknown(text) => {
+                    Self::Operation { index, error: WriteError::Refused(text) }
+                }
+                error => Self::Operation { index, error },
+            },
+            MultiWriteError::RequestFailed { source } => Self::Whole(source.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_definite_refusal_is_unknown() {
+        for error in [
+            ClientError::ConnectionLoss,
+            ClientError::SessionExpired,
+            ClientError::ClientClosed,
+            ClientError::SessionMoved,
+            ClientError::Timeout,
+            ClientError::MarshallingError,
+            ClientError::UnexpectedErrorCode(-99),
+        ] {
+            assert!(matches!(WriteError::from(error), WriteError::Unknown(_)));
+        }
+    }
+
+    #[test]
+    fn an_operation_that_the_server_names_is_never_unknown() {
+        let error =
+            MultiWriteError::OperationFailed { index: 3, source: ClientError::SessionMoved };
+        assert!(matches!(
+            TransactionError::from(error),
+            TransactionError::Operation { index: 3, error: WriteError::Refused(_) }
+        ));
+    }
+}

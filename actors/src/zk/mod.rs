@@ -1,0 +1,23 @@
+//! The seam to ZooKeeper: the only files that name the client crate.
+//!
+//! ```text
+//! Session ── connect() ──▶ Connection ── read / transact / write_each ──▶ ZooKeeper
+//!    │                         │
+//!    │ owns the runtime        └─ lost(): resolves once, when the connection is gone
+//!    └ remembers the session's id, to come back into the same session
+//! ```
+//!
+//! What the rest of the crate sees is paths, bytes and three outcomes: done, refused for a known
+//! reason, or unknown. Unknown is what every error is that is not a definite refusal, because the
+//! server may have applied the request before the connection broke.
+
+mod connection;
+mod error;
+mod session;
+mod version;
+
+pub(crate) use connection::{Connection, WriteOp};
+pub(crate) use error::{TransactionError, WriteError};
+pub(crate) use session::{ConnectError, Established, Session};
+pub use session::{DigestCredentials, ZkSettings};
+pub use version::ServerVersion;

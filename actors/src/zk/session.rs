@@ -1,0 +1,208 @@
+//! The session: who we are to ZooKeeper, across connections.
+//!
+//! The reconnect loop is ours, not the client crate's, whose backoff grows without a bound and which
+//! keeps requests of a lost connection to send them later. Each connection therefore lives on a
+//! runtime of its own: dropping the runtime ends the connection's socket and whatever was queued in it.
+//!
+//! A new connection comes back **into the same session** for as long as ZooKeeper knows it. That is
+//! what makes a lost connection harmless to order: once the session is attached elsewhere, the servers
+//! refuse what the old connection had still sent (the same server closes the old connection first,
+//! another one answers `SessionMoved`), so a write whose outcome is unknown cannot come after one that
+//! we send later. A fresh session is opened only when ZooKeeper says that the old one expired, and it
+//! refuses an expired session's requests as well.
+
+use std::{fmt, time::Duration};
+
+use thiserror::Error;
+use tokio::runtime::{Builder, Runtime};
+use zookeeper_client::{Client, Error as ClientError, SessionInfo};
+
+use super::{
+    Connection, ServerVersion,
+    version::{Probe, probe},
+};
+
+/// How long a broker may take to tell its version before we go on without it.
+const PROBE_PATIENCE: Duration = Duration::from_millis(500);
+
+/// How to reach ZooKeeper.
+#[derive(Clone, Debug)]
+pub struct ZkSettings {
+    /// The servers, each `host:port`.
+    pub brokers: Vec<String>,
+    /// What we ask for; the server may grant another.
+    pub session_timeout: Duration,
+    /// Who we are to ZooKeeper's access control, if the operator uses it.
+    pub credentials: Option<DigestCredentials>,
+    /// Takes the place of the version that the servers tell.
+    pub version: Option<ServerVersion>,
+}
+
+/// `user:password` for ZooKeeper's `digest` scheme. Never printed.
+#[derive(Clone)]
+pub struct DigestCredentials(String);
+
+impl DigestCredentials {
+    /// Takes `user:password`; `None` if there is no colon with a name before it.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (user, _) = text.split_once(':')?;
+        (!user.is_empty()).then(|| Self(text.to_owned()))
+    }
+}
+
+impl fmt::Debug for DigestCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DigestCredentials(…)")
+    }
+}
+
+/// Why there is no connection.
+#[derive(Debug, Error)]
+pub(crate) enum ConnectError {
+    /// No broker takes connections.
+    #[error("no broker can be reached ({0})")]
+    Unreachable(String),
+    /// ZooKeeper ended the session while we were away. The next attempt opens a new one.
+    #[error("the session expired")]
+    Expired,
+    /// A broker was reached, but no session came of it.
+    #[error("no session with {brokers}: {source}")]
+    Refused {
+        /// Who was asked.
+        brokers: String,
+        /// What the client crate says.
+        source: ClientError,
+    },
+    /// The operating system gave us no thread.
+    #[error("cannot start the connection's thread: {0}")]
+    Thread(#[source] std::io::Error),
+}
+
+/// A live connection, and how it came about.
+pub(crate) struct Established {
+    /// What to send requests on.
+    pub(crate) connection: Connection,
+    /// The session's id, for the log.
+    pub(crate) session: String,
+    /// Whether it is the session that we had before.
+    pub(crate) resumed: bool,
+    /// Whether no broker told its version, so that the oldest was assumed.
+    pub(crate) version_assumed: bool,
+}
+
+/// The session and the runtime of its current connection.
+pub(crate) struct Session {
+    settings: ZkSettings,
+    held: Option<SessionInfo>,
+    known_versions: Vec<Option<ServerVersion>>,
+    runtime: Option<Runtime>,
+}
+
+impl Session {
+    pub(crate) fn new(settings: ZkSettings) -> Self {
+        let known_versions = vec![None; settings.brokers.len()];
+        Self { settings, held: None, known_versions, runtime: None }
+    }
+
+    /// One attempt to connect; ends the connection before. Takes at most about a session timeout.
+    pub(crate) async fn connect(&mut self) -> Result<Established, ConnectError> {
+        self.disconnect();
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("zookeeper")
+            .enable_all()
+            .build()
+            .map_err(ConnectError::Thread)?;
+        let handle = runtime.handle().clone();
+        self.runtime = Some(runtime);
+
+        let brokers = self.settings.brokers.clone();
+        let probed = handle.spawn(async move { probe(&brokers, PROBE_PATIENCE).await }).await;
+        let told = self.learn(probed.unwrap_or_default())?;
+        let version = self.settings.version.or(told).unwrap_or(ServerVersion::OLDEST);
+
+        let connect = self.connector(version).connect_to(self.settings.brokers.join(","));
+        let client = match handle.spawn(connect).await {
+            Ok(Ok(client)) => client,
+            Ok(Err(ClientError::SessionExpired)) if self.held.is_some() => {
+                self.held = None;
+                return Err(ConnectError::Expired);
+            }
+            Ok(Err(source)) => return Err(self.refused(source)),
+            Err(error) => return Err(self.refused(ClientError::UnexpectedError(error.to_string()))),
+        };
+        let resumed = self.held.as_ref().map(SessionInfo::id) == Some(client.session_id());
+        self.held = Some(client.session().clone());
+        Ok(Established {
+            session: client.session_id().to_string(),
+            connection: Connection::new(client, version, self.settings.credentials.is_some()),
+            resumed,
+            version_assumed: told.or(self.settings.version).is_none(),
+        })
+    }
+
+    /// Ends the current connection and drops whatever it had not sent. The session lives on at the
+    /// server until its timeout, for [`connect`](Self::connect) to come back to.
+    pub(crate) fn disconnect(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+
+    /// Takes note of the versions told; the oldest known counts. Fails if nobody can be reached.
+    fn learn(&mut self, probes: Vec<Probe>) -> Result<Option<ServerVersion>, ConnectError> {
+        let mut causes = Vec::new();
+        let mut reached = false;
+        for (index, probe) in probes.into_iter().enumerate() {
+            match probe {
+                Probe::Version(version) => {
+                    self.known_versions[index] = Some(version);
+                    reached = true;
+                }
+                Probe::Silent => reached = true,
+                Probe::Unreachable(error) => {
+                    causes.push(format!("{}: {error}", self.settings.brokers[index]));
+                }
+            }
+        }
+        if !reached {
+            return Err(ConnectError::Unreachable(causes.join("; ")));
+        }
+        Ok(self.known_versions.iter().flatten().min().copied())
+    }
+
+    fn connector(&self, version: ServerVersion) -> Attempt {
+        let mut connector = Client::connector()
+            .with_session_timeout(self.settings.session_timeout)
+            .with_connection_timeout(self.settings.session_timeout * 2 / 5)
+            .with_server_version(version.major, version.minor, version.patch)
+            .with_fail_eagerly();
+        if let Some(DigestCredentials(credentials)) = &self.settings.credentials {
+            connector = connector.with_auth("digest", credentials.as_bytes());
+        }
+        if let Some(session) = &self.held {
+            connector = connector.with_session(session.clone());
+        }
+        Attempt(connector)
+    }
+
+    fn refused(&self, source: ClientError) -> ConnectError {
+        ConnectError::Refused { brokers: self.settings.brokers.join(","), source }
+    }
+}
+
+impl Drop for Session {
+    /// A runtime must not be dropped by waiting for it in an asynchronous context.
+    fn drop(&mut self) {
+        self.disconnect();
+    }
+}
+
+/// A prepared connector; its future owns the connect string.
+struct Attempt(zookeeper_client::Connector);
+
+impl Attempt {
+    async fn connect_to(self, brokers: String) -> Result<Client, ClientError> {
+        self.0.connect(&brokers).await
+    }
+}

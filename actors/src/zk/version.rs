@@ -1,0 +1,150 @@
+//! Which ZooKeeper we talk to, and what it can do.
+//!
+//! An operation that a server does not know costs the connection, not just an error: 3.4 drops it on
+//! `create2`, on a `multi` of creates and on a `multiRead`. So the version is learnt first, from the
+//! four-letter word `srvr`, which 3.4 to 3.9 answer by default.
+
+use std::{fmt, io, str::FromStr, time::Duration};
+
+use futures_util::future::join_all;
+use thiserror::Error;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+/// A ZooKeeper server's version. The oldest of an ensemble counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ServerVersion {
+    /// `3` in 3.8.0.
+    pub major: u32,
+    /// `8` in 3.8.0.
+    pub minor: u32,
+    /// `0` in 3.8.0.
+    pub patch: u32,
+}
+
+/// The text is no version like `3.4.13`.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("is no version like 3.4.13")]
+pub struct ServerVersionError;
+
+impl ServerVersion {
+    /// The oldest server that is supported; what we assume of one that does not tell.
+    pub const OLDEST: Self = Self { major: 3, minor: 4, patch: 6 };
+
+    /// Whether a transaction may create znodes, and a single create may be answered with a stat.
+    pub(crate) fn creates_in_transactions(self) -> bool {
+        (self.major, self.minor) >= (3, 5)
+    }
+
+    /// Whether several znodes can be read by one request.
+    pub(crate) fn reads_many_at_once(self) -> bool {
+        (self.major, self.minor) >= (3, 6)
+    }
+}
+
+impl fmt::Display for ServerVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.major, self.minor, self.patch)
+    }
+}
+
+impl FromStr for ServerVersion {
+    type Err = ServerVersionError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut parts = text.split('.').map(|part| part.parse().map_err(|_| ServerVersionError));
+        let mut part = || parts.next().unwrap_or(Err(ServerVersionError));
+        let version = Self { major: part()?, minor: part()?, patch: part()? };
+        if parts.next().is_some() { Err(ServerVersionError) } else { Ok(version) }
+    }
+}
+
+/// What a broker told of itself.
+#[derive(Debug)]
+pub(super) enum Probe {
+    /// It answered `srvr`.
+    Version(ServerVersion),
+    /// It takes connections but does not tell its version.
+    Silent,
+    /// It cannot be reached.
+    Unreachable(io::Error),
+}
+
+/// Asks all brokers (`host:port`) at once; the answers come in their order, within `patience`.
+pub(super) async fn probe(brokers: &[String], patience: Duration) -> Vec<Probe> {
+    join_all(brokers.iter().map(|broker| async move {
+        timeout(patience, probe_one(broker)).await.unwrap_or_else(|_| {
+            Probe::Unreachable(io::Error::new(io::ErrorKind::TimedOut, "no answer in time"))
+        })
+    }))
+    .await
+}
+
+async fn probe_one(broker: &str) -> Probe {
+    let mut stream = match TcpStream::connect(broker).await {
+        Ok(stream) => stream,
+        Err(error) => return Probe::Unreachable(error),
+    };
+    let mut answer = Vec::new();
+    let asked = async {
+        stream.write_all(b"srvr").await?;
+        (&mut stream).take(4096).read_to_end(&mut answer).await
+    };
+    match asked.await {
+        Ok(_) => {
+            parse_srvr(&String::from_utf8_lossy(&answer)).map_or(Probe::Silent, Probe::Version)
+        }
+        Err(_) => Probe::Silent,
+    }
+}
+
+/// Finds `3.8.0` in `Zookeeper version: 3.8.0-5a02a05…, built on …`.
+fn parse_srvr(answer: &str) -> Option<ServerVersion> {
+    let rest = answer.lines().find_map(|line| line.strip_prefix("Zookeeper version: "))?;
+    let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+    rest[..end].trim_end_matches('.').parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(major: u32, minor: u32, patch: u32) -> ServerVersion {
+        ServerVersion { major, minor, patch }
+    }
+
+    #[test]
+    fn the_version_is_read_from_what_servers_answer() {
+        for (answer, expected) in [
+            ("Zookeeper version: 3.4.6-1569965, built on 02/20/2014\nLatency", Some((3, 4, 6))),
+            ("Zookeeper version: 3.8.0-${mvngit.commit.id}, built on", Some((3, 8, 0))),
+            ("Zookeeper version: 3.9.3-c26634f3, built on", Some((3, 9, 3))),
+            ("srvr is not executed because it is not in the whitelist.\n", None),
+            ("This ZooKeeper instance is not currently serving requests\n", None),
+            ("Zookeeper version: nightly\n", None),
+            ("", None),
+        ] {
+            assert_eq!(parse_srvr(answer), expected.map(|(a, b, c)| version(a, b, c)), "{answer}");
+        }
+    }
+
+    #[test]
+    fn a_version_is_three_numbers() {
+        assert_eq!("3.4.13".parse(), Ok(version(3, 4, 13)));
+        for text in ["3.4", "3.4.x", "", "3.4.6.1", "v3.4.6"] {
+            assert_eq!(text.parse::<ServerVersion>(), Err(ServerVersionError), "{text}");
+        }
+    }
+
+    #[test]
+    fn abilities_follow_the_version() {
+        let abilities = |v: ServerVersion| (v.creates_in_transactions(), v.reads_many_at_once());
+        assert_eq!(abilities(ServerVersion::OLDEST), (false, false));
+        assert_eq!(abilities(version(3, 5, 0)), (true, false));
+        assert_eq!(abilities(version(3, 6, 0)), (true, true));
+        assert_eq!(abilities(version(4, 0, 0)), (true, true));
+    }
+}

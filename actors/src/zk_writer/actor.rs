@@ -1,0 +1,290 @@
+//! The shell of `ZkWriter`: mailbox, session states and timers around the queue.
+//!
+//! | state | what callers get |
+//! | --- | --- |
+//! | no session | requests wait for one until their deadline, then [`WriteFailure::Unreachable`] |
+//! | session up | chunks go out, at most [`CHUNKS_UNDER_WAY`] at a time |
+//! | draining | new requests get [`WriteFailure::ShuttingDown`]; accepted ones finish or expire |
+//!
+//! Natural batching: what arrives while chunks are under way goes into the next one. There is no
+//! batching timer: an idle service sends at once, a busy one amortises.
+
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
+
+use actix::{
+    Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture,
+    fut::wrap_future,
+};
+use slog::{Logger, info, o, warn};
+use tokio::sync::oneshot;
+
+use super::{
+    commit::{Committed, commit},
+    journal,
+    messages::{Drain, WriteBatch, WriteFailure},
+    queue::{Chunk, Queue},
+};
+use crate::{
+    domain::ZnodeDir,
+    zk::{ConnectError, Connection, Established, Session, ZkSettings},
+};
+
+/// Transactions on their way at a time. Two keep ZooKeeper busy; more make chunks smaller.
+const CHUNKS_UNDER_WAY: usize = 2;
+
+/// Messages that may lie in the mailbox. A sender that finds it full answers its caller at once.
+const MAILBOX: usize = 16 * 1024;
+
+/// Pause between two attempts to reach ZooKeeper.
+const RECONNECT_PAUSE: Duration = Duration::from_millis(250);
+
+/// How often deadlines are looked at: callers are answered at most this much late.
+const SWEEP: Duration = Duration::from_millis(100);
+
+/// Switches that ZooKeeper is trusted to take in a second, at the least: a request gets this much more
+/// time for what waits before it, so that a batch of 500,000 does not fail for its size alone.
+const SLOWEST_PACE: u32 = 20_000;
+
+/// How long the server may take to confirm that the session is closed.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// What an operator decides about writing.
+#[derive(Clone, Debug)]
+pub struct WriterSettings {
+    /// How to reach ZooKeeper.
+    pub zookeeper: ZkSettings,
+    /// Where the sub-accounts' znodes are (`ZKSwitcherWatchDir`).
+    pub watch_dir: ZnodeDir,
+    /// After so long a request is answered, whatever ZooKeeper does; larger batches get more, a second
+    /// for every 20,000 switches that wait.
+    pub request_timeout: Duration,
+    /// Switches that may wait; a request that would pass it is refused.
+    pub queue_limit: usize,
+}
+
+/// Owns the ZooKeeper session and the order of writes.
+pub struct ZkWriter {
+    settings: WriterSettings,
+    log: Logger,
+    queue: Queue,
+    /// `None` while an attempt to connect has it.
+    session: Option<Session>,
+    connection: Option<Connection>,
+    under_way: usize,
+    /// Whether a pump is due at the end of this turn of the mailbox.
+    pump_due: bool,
+    outage: Outage,
+    drained: Option<oneshot::Sender<()>>,
+    draining: bool,
+}
+
+/// Since when there is no session, and what was said of it: each cause once an outage.
+#[derive(Default)]
+struct Outage {
+    since: Option<Instant>,
+    told: HashSet<String>,
+}
+
+impl ZkWriter {
+    /// An actor that connects as soon as it is started.
+    pub fn new(settings: WriterSettings, log: &Logger) -> Self {
+        let session = Session::new(settings.zookeeper.clone());
+        Self {
+            queue: Queue::new(settings.queue_limit),
+            session: Some(session),
+            settings,
+            log: log.new(o!()),
+            connection: None,
+            under_way: 0,
+            pump_due: false,
+            outage: Outage { since: Some(Instant::now()), ..Outage::default() },
+            drained: None,
+            draining: false,
+        }
+    }
+
+    fn connect(&mut self, ctx: &mut Context<Self>) {
+        let Some(mut session) = self.session.take() else { return };
+        let dir = self.settings.watch_dir.clone();
+        let attempt = async move {
+            let mut result = session.connect().await;
+            let mut directory = Ok(());
+            if let Ok(established) = &mut result {
+                directory = established.connection.ensure_directory(&dir).await;
+            }
+            (session, result, directory)
+        };
+        ctx.spawn(wrap_future::<_, Self>(attempt).map(|(session, result, directory), act, ctx| {
+            act.session = Some(session);
+            match result {
+                Ok(established) => {
+                    if let Err(error) = directory {
+                        warn!(act.log, "cannot create the watch directory; switches will fail until \
+                            it exists: check its parents and their ACLs";
+                            "directory" => %act.settings.watch_dir, "cause" => %error);
+                    }
+                    act.connected(established, ctx);
+                }
+                Err(error) => act.not_connected(&error, ctx),
+            }
+        }));
+    }
+
+    fn connected(&mut self, established: Established, ctx: &mut Context<Self>) {
+        let Established { connection, session, resumed, version_assumed } = established;
+        let away = self.outage.since.take().map_or(Duration::ZERO, |since| since.elapsed());
+        self.outage.told.clear();
+        info!(self.log, "ZooKeeper session is up"; "session" => session,
+            "how" => if resumed { "resumed" } else { "new" },
+            "server_version" => %connection.version(),
+            "seconds_without" => format!("{:.3}", away.as_secs_f64()));
+        if version_assumed {
+            warn!(self.log, "no broker tells its version (four-letter word srvr), so only what the \
+                oldest supported one knows is used, which is slower: allow srvr or set ZKServerVersion";
+                "assumed" => %connection.version());
+        }
+        let watched = connection.clone();
+        let lost = async move { watched.lost().await };
+        ctx.spawn(lost.into_actor(self).map(|state, act, ctx| act.lost(&state, ctx)));
+        self.connection = Some(connection);
+        self.pump(ctx);
+    }
+
+    fn not_connected(&mut self, error: &ConnectError, ctx: &mut Context<Self>) {
+        if self.outage.told.insert(error.to_string()) {
+            warn!(self.log, "ZooKeeper is away; trying again until it is back";
+                "cause" => %error, "requests_get" => "105 at their deadline");
+        }
+        ctx.run_later(RECONNECT_PAUSE, Self::connect);
+    }
+
+    fn lost(&mut self, state: &str, ctx: &mut Context<Self>) {
+        if self.connection.take().is_none() {
+            return;
+        }
+        warn!(self.log, "ZooKeeper connection lost; reconnecting"; "session_state" => state,
+            "transactions_under_way" => self.under_way);
+        self.outage.since = Some(Instant::now());
+        // Ends what is under way, too: its outcome is unknown, and it must not be sent later.
+        if let Some(session) = &mut self.session {
+            session.disconnect();
+        }
+        self.connect(ctx);
+    }
+
+    /// Has [`pump`](Self::pump) run once the messages that are in the mailbox now have been taken in,
+    /// so that they share a chunk.
+    fn pump_soon(&mut self, ctx: &mut Context<Self>) {
+        if !self.pump_due {
+            self.pump_due = true;
+            ctx.spawn(async {}.into_actor(self).map(|(), act, ctx| {
+                act.pump_due = false;
+                act.pump(ctx);
+            }));
+        }
+    }
+
+    fn pump(&mut self, ctx: &mut Context<Self>) {
+        let Some(connection) = &self.connection else { return };
+        while self.under_way < CHUNKS_UNDER_WAY {
+            let Some(chunk) = self.queue.take() else { return };
+            self.under_way += 1;
+            let connection = connection.clone();
+            let dir = self.settings.watch_dir.clone();
+            let writing = async move {
+                let committed = commit(&connection, &dir, &chunk).await;
+                (chunk, committed)
+            };
+            ctx.spawn(wrap_future::<_, Self>(writing).map(|(chunk, committed), act, ctx| {
+                act.under_way -= 1;
+                act.finish(&chunk, &committed);
+                act.pump(ctx);
+                act.close_if_drained(ctx);
+            }));
+        }
+    }
+
+    fn finish(&mut self, chunk: &Chunk, committed: &Committed) {
+        let log = &self.log;
+        self.queue.finish(chunk, &committed.outcomes, |index, switch| {
+            journal::record(log, &committed.old[index], &switch);
+        });
+    }
+
+    fn sweep(&mut self, ctx: &mut Context<Self>) {
+        let log = &self.log;
+        self.queue.expire(Instant::now(), |switch| {
+            journal::record(log, &journal::Old::NotKnown, &switch);
+        });
+        self.close_if_drained(ctx);
+    }
+
+    fn deadline(&self, entries: usize) -> Instant {
+        let before = u32::try_from(self.queue.waiting() + entries).unwrap_or(u32::MAX);
+        Instant::now()
+            + self.settings.request_timeout
+            + Duration::from_secs(1) * before / SLOWEST_PACE
+    }
+
+    fn close_if_drained(&mut self, ctx: &mut Context<Self>) {
+        if !self.draining || !self.queue.is_empty() || self.under_way > 0 {
+            return;
+        }
+        let Some(drained) = self.drained.take() else { return };
+        let session = self.session.take();
+        let closing = self.connection.take().map(Connection::close);
+        let close = async move {
+            if let Some(closing) = closing {
+                // Not confirmed in time, the session ends by its timeout.
+                let _ = tokio::time::timeout(CLOSE_PATIENCE, closing).await;
+            }
+            drop(session);
+        };
+        ctx.spawn(close.into_actor(self).map(|(), act, ctx| {
+            info!(act.log, "ZooKeeper session closed");
+            let _ = drained.send(());
+            ctx.stop();
+        }));
+    }
+}
+
+impl Actor for ZkWriter {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX);
+        ctx.run_interval(SWEEP, Self::sweep);
+        self.connect(ctx);
+    }
+}
+
+impl Handler<WriteBatch> for ZkWriter {
+    type Result = ();
+
+    fn handle(&mut self, batch: WriteBatch, ctx: &mut Self::Context) {
+        if self.draining {
+            let _ = batch.reply.send(Err(WriteFailure::ShuttingDown));
+            return;
+        }
+        let deadline = self.deadline(batch.assignments.len());
+        self.queue.accept(batch, deadline);
+        self.pump_soon(ctx);
+    }
+}
+
+impl Handler<Drain> for ZkWriter {
+    type Result = actix::ResponseFuture<()>;
+
+    fn handle(&mut self, Drain: Drain, ctx: &mut Self::Context) -> Self::Result {
+        let (drained, done) = oneshot::channel();
+        self.draining = true;
+        self.drained = Some(drained);
+        self.close_if_drained(ctx);
+        Box::pin(async move {
+            let _ = done.await;
+        })
+    }
+}

@@ -1,0 +1,66 @@
+//! The log line of each switch: who asked, which sub-account, from which coin to which, what came of it.
+
+use std::fmt;
+
+use slog::{Logger, info, warn};
+
+use super::queue::{Outcome, Settled};
+
+/// As much of a znode's old data is shown; the stratum side reads no more of a coin's name.
+const SHOWN_BYTES: usize = 64;
+
+/// What a znode held before a write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Old {
+    /// It was not looked at, or the look failed.
+    NotKnown,
+    /// There was no znode.
+    None,
+    /// Its data, which anybody may have written.
+    Data(Vec<u8>),
+}
+
+impl fmt::Display for Old {
+    /// Escapes what could forge a log line, and cuts what is too long for a coin.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let data = match self {
+            Self::NotKnown => return f.write_str("?"),
+            Self::None => return f.write_str("-"),
+            Self::Data(data) => data,
+        };
+        let shown = &data[..data.len().min(SHOWN_BYTES)];
+        write!(f, "{}", String::from_utf8_lossy(shown).escape_debug())?;
+        if shown.len() < data.len() { f.write_str("…") } else { Ok(()) }
+    }
+}
+
+/// Logs one switch.
+pub(super) fn record(log: &Logger, old: &Old, switch: &Settled<'_>) {
+    let (outcome, cause) = match switch.outcome {
+        Outcome::Applied => ("applied", None),
+        Outcome::NotApplied(cause) => ("not applied", Some(cause)),
+        Outcome::Unknown(cause) => ("outcome unknown", Some(cause)),
+    };
+    let Settled { source, puname, coin, superseded_by, .. } = switch;
+    match (cause, superseded_by) {
+        (None, None) => info!(log, "switch"; "source" => %source, "sub_account" => %puname,
+            "old" => %old, "new" => %coin, "outcome" => outcome),
+        (None, Some(newer)) => info!(log, "switch"; "source" => %source, "sub_account" => %puname,
+            "old" => %old, "new" => %coin, "outcome" => outcome, "superseded_by" => %newer),
+        (Some(cause), _) => warn!(log, "switch"; "source" => %source, "sub_account" => %puname,
+            "old" => %old, "new" => %coin, "outcome" => outcome, "cause" => %cause),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_data_cannot_forge_a_line_nor_flood_it() {
+        assert_eq!(Old::Data(b"btc".to_vec()).to_string(), "btc");
+        assert_eq!(Old::Data(b"a\nb\x1b[2J".to_vec()).to_string(), "a\\nb\\u{1b}[2J");
+        assert_eq!(Old::Data(vec![b'x'; 65]).to_string(), format!("{}…", "x".repeat(64)));
+        assert_eq!((Old::None.to_string(), Old::NotKnown.to_string()), ("-".into(), "?".into()));
+    }
+}

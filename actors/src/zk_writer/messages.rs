@@ -1,0 +1,90 @@
+//! What `ZkWriter` understands.
+
+use std::{fmt, net::IpAddr};
+
+use actix::Message;
+use thiserror::Error;
+use tokio::sync::oneshot;
+
+use crate::domain::Assignment;
+
+/// Who asks for a switch, for the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A client of the HTTP API, by its address; `None` if its connection was gone already.
+    Api(Option<IpAddr>),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Api(Some(address)) => write!(f, "api {address}"),
+            Self::Api(None) => f.write_str("api"),
+        }
+    }
+}
+
+/// Write these switches, in this order. A single switch is a batch of one.
+///
+/// Sent by the HTTP actor. The answer comes through `reply`, not through the mailbox, so that a waiting
+/// caller occupies neither; exactly one answer is sent, unless the process ends. A caller that drops
+/// its receiver does not call its switches back.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct WriteBatch {
+    /// Who asks.
+    pub source: Source,
+    /// What to write. Of several entries for one sub-account the last one wins.
+    pub assignments: Vec<Assignment>,
+    /// Where the answer goes.
+    pub reply: oneshot::Sender<WriteReply>,
+}
+
+/// The answer to a [`WriteBatch`]: `Ok` only once ZooKeeper has committed every entry.
+pub type WriteReply = Result<(), WriteFailure>;
+
+/// Why a [`WriteBatch`] was not, or perhaps not, written. The worst of its entries counts.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum WriteFailure {
+    /// Nothing was written: too much is waiting already.
+    #[error("{waiting} switches are waiting already, and {limit} is the limit (ZKQueueLimit)")]
+    QueueFull {
+        /// Switches that wait.
+        waiting: usize,
+        /// How many may.
+        limit: usize,
+    },
+    /// Nothing was written: the daemon is ending.
+    #[error("the daemon is shutting down")]
+    ShuttingDown,
+    /// Nothing was written: there was no ZooKeeper session in all the time allowed.
+    #[error("no ZooKeeper session within the time allowed")]
+    Unreachable,
+    /// Part of the batch was not written in the time allowed; what was under way has been settled.
+    #[error("ZooKeeper did not take all of it within the time allowed")]
+    Incomplete,
+    /// ZooKeeper refused one entry or more; the text tells of the last.
+    #[error("{0}")]
+    Refused(String),
+    /// Nobody can say whether all of it was written. Ask ZooKeeper, or send it again.
+    #[error("outcome unknown: {0}")]
+    Unknown(String),
+}
+
+impl WriteFailure {
+    /// Of two failures within one batch, the one to answer: an unknown outcome covers a known one.
+    pub(super) fn worse(self, other: Self) -> Self {
+        if matches!(other, Self::Unknown(_)) || !matches!(self, Self::Unknown(_)) {
+            other
+        } else {
+            self
+        }
+    }
+}
+
+/// Take no more batches, finish what is accepted, close the session; answered when that is done.
+///
+/// Sent once, by the application's shutdown, after the HTTP actor has stopped.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Drain;

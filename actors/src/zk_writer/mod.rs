@@ -1,0 +1,22 @@
+//! `ZkWriter`: owns the ZooKeeper session and the order of writes.
+//!
+//! ```text
+//! WriteBatch ─▶ Queue ── take ──▶ Chunk ─▶ commit() ─▶ ZooKeeper
+//!                 ▲                           │
+//!                 └────── finish ◀── outcomes ┘  ─▶ replies, log
+//! ```
+//!
+//! * `messages`: what others send here;
+//! * `actor`: the shell: mailbox, session states, timers;
+//! * `queue`: who waits for what, which znode is under way; no clock, no network;
+//! * `commit`: brings one chunk into ZooKeeper, whatever exists there already;
+//! * `journal`: the log line of each switch.
+
+mod actor;
+mod commit;
+mod journal;
+mod messages;
+mod queue;
+
+pub use actor::{WriterSettings, ZkWriter};
+pub use messages::{Drain, Source, WriteBatch, WriteFailure, WriteReply};

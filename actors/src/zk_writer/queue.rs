@@ -1,0 +1,359 @@
+//! Who waits for which switch, and what is under way: the write order, without clock or network.
+//!
+//! Rules, each with a test below:
+//!
+//! * Of several values waiting for one sub-account only the newest is written; all who asked get its
+//!   outcome, since their own value held, if at all, until the newer one took its place at once.
+//! * A sub-account is never in two chunks at a time, so no chunk that is sent again can bring an
+//!   older value back.
+//! * Requests that fit into one chunk go first, and half of each chunk is kept for the larger ones:
+//!   a batch of 500,000 delays a single switch by a chunk or two, and is itself never starved.
+//! * What waits is bounded by a limit; a request that would pass it is refused at once.
+//! * A request whose deadline passed is answered, and whatever of it was not sent is withdrawn.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Instant,
+};
+
+use smallvec::{SmallVec, smallvec};
+use tokio::sync::oneshot;
+
+use super::messages::{Source, WriteBatch, WriteFailure, WriteReply};
+use crate::domain::{Assignment, Coin, Puname};
+
+/// Entries of one chunk at the most. Larger transactions were measured to bring little, and they
+/// make everybody behind them wait.
+pub(super) const CHUNK_ENTRIES: usize = 500;
+
+/// Bytes of one chunk's names and coins at the most: far below the megabyte at which the server
+/// drops the connection, paths and protocol included.
+pub(super) const CHUNK_BYTES: usize = 128 * 1024;
+
+/// What is to be written in one go.
+#[derive(Debug)]
+pub(super) struct Chunk {
+    pub(super) entries: Vec<Entry>,
+}
+
+/// One znode's new value, and everybody who asked for it or for one that it replaces.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) puname: Puname,
+    askers: Askers,
+}
+
+impl Entry {
+    /// The value to write: what was asked for last.
+    pub(super) fn coin(&self) -> &Coin {
+        newest(&self.askers)
+    }
+}
+
+/// What became of an entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// ZooKeeper committed it.
+    Applied,
+    /// It is known not to have been written; the text says why.
+    NotApplied(String),
+    /// It may have been written; the text says why nobody knows.
+    Unknown(String),
+}
+
+/// What became of one switch, for the log.
+#[derive(Debug)]
+pub(super) struct Settled<'a> {
+    pub(super) source: Source,
+    pub(super) puname: &'a Puname,
+    pub(super) coin: &'a Coin,
+    /// The newer value that was written in its place.
+    pub(super) superseded_by: Option<&'a Coin>,
+    pub(super) outcome: &'a Outcome,
+}
+
+/// One asker nearly always.
+type Askers = SmallVec<[Asker; 1]>;
+
+#[derive(Debug)]
+struct Asker {
+    request: RequestId,
+    coin: Coin,
+}
+
+fn newest(askers: &Askers) -> &Coin {
+    // An entry is made with an asker and loses it only by being settled or dropped whole.
+    &askers[askers.len() - 1].coin
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct RequestId(u64);
+
+#[derive(Debug)]
+struct Request {
+    source: Source,
+    /// Taken when the caller is answered, which may be before all entries are settled.
+    reply: Option<oneshot::Sender<WriteReply>>,
+    deadline: Instant,
+    /// Entries waiting or under way.
+    unsettled: usize,
+    under_way: usize,
+    /// Whether anything of it was ever sent.
+    sent: bool,
+    failure: Option<WriteFailure>,
+}
+
+impl Request {
+    fn answer(&mut self, reply: WriteReply) {
+        if let Some(sender) = self.reply.take() {
+            // The caller may have gone away; its switches stand all the same.
+            let _ = sender.send(reply);
+        }
+    }
+}
+
+/// The state of one sub-account that somebody waits for.
+#[derive(Debug, Default)]
+struct Slot {
+    under_way: bool,
+    /// Who waits for the next write; empty only while one is under way.
+    waiting: Askers,
+    /// Whether a token lies in the lane of small requests.
+    prompt: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Queue {
+    slots: HashMap<Puname, Slot>,
+    requests: HashMap<RequestId, Request>,
+    next_request: u64,
+    /// Names to write next, from requests that fit into a chunk, and from larger ones. A name may lie
+    /// here twice or be settled already: `take` looks at its slot.
+    prompt: VecDeque<Puname>,
+    bulk: VecDeque<Puname>,
+    waiting: usize,
+    limit: usize,
+}
+
+impl Queue {
+    /// `limit` counts switches that were accepted and not sent yet.
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            slots: HashMap::new(),
+            requests: HashMap::new(),
+            next_request: 0,
+            prompt: VecDeque::new(),
+            bulk: VecDeque::new(),
+            waiting: 0,
+            limit,
+        }
+    }
+
+    /// Switches accepted and not sent yet.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// Whether nobody waits for anything.
+    pub(super) fn is_empty(&self) -> bool {
+        self.requests.is_empty()
+    }
+
+    /// Takes a request in, or answers it at once: an empty one has nothing to wait for, and one that
+    /// would pass the limit is refused.
+    pub(super) fn accept(&mut self, batch: WriteBatch, deadline: Instant) {
+        let WriteBatch { source, assignments, reply } = batch;
+        let count = assignments.len();
+        let at_once = if count == 0 {
+            Some(Ok(()))
+        } else if self.waiting + count > self.limit {
+            Some(Err(WriteFailure::QueueFull { waiting: self.waiting, limit: self.limit }))
+        } else {
+            None
+        };
+        if let Some(answer) = at_once {
+            let _ = reply.send(answer);
+            return;
+        }
+        let id = RequestId(self.next_request);
+        self.next_request += 1;
+        let request = Request {
+            source,
+            reply: Some(reply),
+            deadline,
+            unsettled: count,
+            under_way: 0,
+            sent: false,
+            failure: None,
+        };
+        self.requests.insert(id, request);
+        self.waiting += count;
+        let prompt = count <= CHUNK_ENTRIES;
+        for Assignment { puname, coin } in assignments {
+            self.wait_for(puname, Asker { request: id, coin }, prompt);
+        }
+    }
+
+    fn wait_for(&mut self, puname: Puname, asker: Asker, prompt: bool) {
+        let slot = self.slots.entry(puname.clone()).or_default();
+        let first = slot.waiting.is_empty();
+        slot.waiting.push(asker);
+        let sooner = prompt && !slot.prompt;
+        slot.prompt |= prompt;
+        if slot.under_way || !(first || sooner) {
+            return;
+        }
+        if prompt { self.prompt.push_back(puname) } else { self.bulk.push_back(puname) }
+    }
+
+    /// The next chunk to write, `None` if nothing can be sent now.
+    pub(super) fn take(&mut self) -> Option<Chunk> {
+        let kept_for_bulk = self.bulk.len().min(CHUNK_ENTRIES / 2);
+        let mut chunk = Chunk { entries: Vec::new() };
+        let mut bytes = 0;
+        self.fill(&mut chunk, &mut bytes, CHUNK_ENTRIES - kept_for_bulk, |queue| &mut queue.prompt);
+        self.fill(&mut chunk, &mut bytes, CHUNK_ENTRIES, |queue| &mut queue.bulk);
+        self.fill(&mut chunk, &mut bytes, CHUNK_ENTRIES, |queue| &mut queue.prompt);
+        (!chunk.entries.is_empty()).then_some(chunk)
+    }
+
+    fn fill(
+        &mut self,
+        chunk: &mut Chunk,
+        bytes: &mut usize,
+        entries: usize,
+        lane: fn(&mut Self) -> &mut VecDeque<Puname>,
+    ) {
+        while chunk.entries.len() < entries && *bytes < CHUNK_BYTES {
+            let Some(puname) = lane(self).pop_front() else { return };
+            let Some(slot) = self.slots.get_mut(&puname) else { continue };
+            if slot.under_way || slot.waiting.is_empty() {
+                continue;
+            }
+            slot.under_way = true;
+            slot.prompt = false;
+            let askers = std::mem::replace(&mut slot.waiting, smallvec![]);
+            self.waiting -= askers.len();
+            for asker in &askers {
+                if let Some(request) = self.requests.get_mut(&asker.request) {
+                    request.under_way += 1;
+                    request.sent = true;
+                }
+            }
+            *bytes += puname.as_str().len() + newest(&askers).as_str().len();
+            chunk.entries.push(Entry { puname, askers });
+        }
+    }
+
+    /// Settles a chunk: `outcomes` holds one for each of its entries, in order. Answers every request
+    /// that waits for nothing more, and tells `journal` of every switch.
+    pub(super) fn finish(
+        &mut self,
+        chunk: &Chunk,
+        outcomes: &[Outcome],
+        mut journal: impl FnMut(usize, Settled<'_>),
+    ) {
+        for (index, (entry, outcome)) in chunk.entries.iter().zip(outcomes).enumerate() {
+            self.release(&entry.puname);
+            self.settle_all(&entry.puname, &entry.askers, outcome, true, |settled| {
+                journal(index, settled);
+            });
+        }
+    }
+
+    /// The sub-account may be written again; lines it up if somebody waits for that.
+    fn release(&mut self, puname: &Puname) {
+        let Some(slot) = self.slots.get_mut(puname) else { return };
+        slot.under_way = false;
+        if slot.waiting.is_empty() {
+            self.slots.remove(puname);
+        } else if slot.prompt {
+            self.prompt.push_back(puname.clone());
+        } else {
+            self.bulk.push_back(puname.clone());
+        }
+    }
+
+    fn settle_all(
+        &mut self,
+        puname: &Puname,
+        askers: &Askers,
+        outcome: &Outcome,
+        under_way: bool,
+        mut journal: impl FnMut(Settled<'_>),
+    ) {
+        let newest = newest(askers);
+        for (index, Asker { request: id, coin }) in askers.iter().enumerate() {
+            let Some(request) = self.requests.get_mut(id) else { continue };
+            let superseded_by = (index + 1 < askers.len()).then_some(newest);
+            journal(Settled { source: request.source, puname, coin, superseded_by, outcome });
+            request.unsettled -= 1;
+            request.under_way -= usize::from(under_way);
+            let failure = match outcome {
+                Outcome::Applied => None,
+                Outcome::NotApplied(text) => Some(WriteFailure::Refused(text.clone())),
+                Outcome::Unknown(text) => Some(WriteFailure::Unknown(text.clone())),
+            };
+            request.failure = match (request.failure.take(), failure) {
+                (Some(before), Some(now)) => Some(before.worse(now)),
+                (before, now) => before.or(now),
+            };
+            if request.unsettled == 0 {
+                let reply = request.failure.take().map_or(Ok(()), Err);
+                request.answer(reply);
+                self.requests.remove(id);
+            }
+        }
+    }
+
+    /// Answers the requests whose deadline is not after `now`, and withdraws whatever of them was not
+    /// sent. What is under way is settled (and logged) when its chunk comes back.
+    pub(super) fn expire(&mut self, now: Instant, mut journal: impl FnMut(Settled<'_>)) {
+        let mut expired = false;
+        for request in self.requests.values_mut() {
+            if request.deadline > now || request.reply.is_none() {
+                continue;
+            }
+            expired = true;
+            let failure = if request.under_way > 0 {
+                WriteFailure::Unknown("no answer from ZooKeeper within the time allowed".to_owned())
+            } else if request.sent {
+                request.failure.take().unwrap_or(WriteFailure::Incomplete)
+            } else {
+                WriteFailure::Unreachable
+            };
+            request.answer(Err(failure));
+        }
+        if expired {
+            self.withdraw(&mut journal);
+        }
+    }
+
+    /// Takes out of the queue what was asked for by requests that are answered.
+    fn withdraw(&mut self, journal: &mut impl FnMut(Settled<'_>)) {
+        let mut withdrawn: Vec<(Puname, Askers)> = Vec::new();
+        let requests = &self.requests;
+        self.slots.retain(|puname, slot| {
+            let answered = |asker: &Asker| {
+                requests.get(&asker.request).is_none_or(|request| request.reply.is_none())
+            };
+            if slot.waiting.iter().any(answered) {
+                let (out, stay) = slot.waiting.drain(..).partition(answered);
+                slot.waiting = stay;
+                withdrawn.push((puname.clone(), out));
+            }
+            slot.under_way || !slot.waiting.is_empty()
+        });
+        let slots = &self.slots;
+        self.prompt.retain(|puname| slots.contains_key(puname));
+        self.bulk.retain(|puname| slots.contains_key(puname));
+        let outcome = Outcome::NotApplied("not sent within the time allowed".to_owned());
+        for (puname, askers) in withdrawn {
+            self.waiting -= askers.len();
+            self.settle_all(&puname, &askers, &outcome, false, &mut *journal);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,148 @@
+//! Arguments: the modern spelling, and the one-dash flags that supervisors start the daemon with today
+//! (contract, section 6).
+
+use std::{ffi::OsString, path::PathBuf};
+
+use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::config;
+
+/// The version with the commit it was built from.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("SWITCHER_COMMIT"), ")");
+
+/// Moves a mining pool's miners between coins: takes switches over HTTP and writes them to ZooKeeper,
+/// where the stratum servers watch one znode per sub-account.
+///
+/// Every configuration key can also be given as an environment variable of the same name, which wins
+/// over the file. Exit status: 0 after an orderly stop, 78 for a bad configuration, 69 if the address
+/// cannot be listened on, 70 after an internal failure.
+#[derive(Debug, Parser)]
+#[command(name = "switcher-api-server", version = VERSION)]
+pub struct Arguments {
+    /// What to do; without it, serve
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    /// The configuration file (JSON) [default: config.json here, if there is one]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Write the log to DIR/switcher-api-server.log instead of standard error
+    #[arg(long, global = true, value_name = "DIR", alias = "log_dir")]
+    pub log_dir: Option<PathBuf>,
+
+    /// How much to log: 0 to 2 every switch and state change, 3 debugging, 4 everything
+    #[arg(short, long, global = true, value_name = "LEVEL", alias = "v", default_value_t = 2)]
+    pub verbosity: u8,
+
+    /// Log to standard error even if a log directory is given
+    #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", default_value_t = false, action = ArgAction::Set)]
+    pub logtostderr: bool,
+
+    /// Flags of the logging library of the daemon that this one replaces; taken and without effect.
+    #[arg(long, global = true, hide = true, num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", action = ArgAction::Set)]
+    pub alsologtostderr: Option<bool>,
+
+    #[arg(long, global = true, hide = true)]
+    pub stderrthreshold: Option<String>,
+
+    #[arg(long, global = true, hide = true)]
+    pub vmodule: Option<String>,
+
+    #[arg(long, global = true, hide = true, alias = "log_backtrace_at")]
+    pub log_backtrace_at: Option<String>,
+}
+
+/// What the program can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Run the daemon (the default)
+    Serve,
+    /// Check the configuration, print it with its secrets masked, and end
+    Check,
+}
+
+impl Arguments {
+    /// Reads the process's arguments; on `--help`, `--version` or a mistake it answers and ends.
+    pub fn read(arguments: impl Iterator<Item = OsString>) -> Self {
+        let command = Self::command().after_long_help(config::describe_keys());
+        let matches = command.get_matches_from(modernise(arguments));
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+}
+
+/// Long flags that may be spelled with one dash, as Go programs take them.
+const ONE_DASH: &[&str] = &[
+    "config",
+    "log_dir",
+    "log-dir",
+    "logtostderr",
+    "alsologtostderr",
+    "stderrthreshold",
+    "vmodule",
+    "log_backtrace_at",
+    "help",
+    "version",
+];
+
+/// Gives every flag of [`ONE_DASH`] its second dash, for the parser to know it.
+fn modernise(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    arguments
+        .map(|argument| {
+            let flag = argument.to_str().and_then(|text| text.strip_prefix('-'));
+            let name = flag.map(|flag| flag.split_once('=').map_or(flag, |(name, _)| name));
+            if name.is_some_and(|name| ONE_DASH.contains(&name)) {
+                let mut modern = OsString::from("-");
+                modern.push(argument);
+                modern
+            } else {
+                argument
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Arguments {
+        let words = std::iter::once("switcher-api-server").chain(line.split_whitespace());
+        Arguments::try_parse_from(modernise(words.map(OsString::from))).expect(line)
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn supervisors_lines_of_today_are_understood() {
+        for line in [
+            "-config=/p/c.json -log_dir=/p/log -v 2",
+            "--config=/p/c.json --log_dir=/p/log --v=2",
+            "-config /p/c.json -log_dir /p/log -v=2",
+            "--config /p/c.json --log-dir /p/log --verbosity 2",
+            "-v 2 -logtostderr=false -config=/p/c.json -log_dir=/p/log serve",
+            "-alsologtostderr -stderrthreshold=INFO -config=/p/c.json -log_dir=/p/log --v 2",
+        ] {
+            let arguments = parse(line);
+            assert_eq!(arguments.config, Some("/p/c.json".into()), "{line}");
+            assert_eq!(arguments.log_dir, Some("/p/log".into()), "{line}");
+            assert_eq!(arguments.verbosity, 2, "{line}");
+            assert!(!arguments.logtostderr, "{line}");
+        }
+        for line in ["-logtostderr", "--logtostderr", "-logtostderr=true", "-logtostderr -v 3"] {
+            assert!(parse(line).logtostderr, "{line}");
+        }
+    }
+
+    #[test]
+    fn without_a_command_it_serves() {
+        assert_eq!(parse("").command, None);
+        assert_eq!(parse("check -config=x").command, Some(Command::Check));
+        assert_eq!(parse("-config=x check").command, Some(Command::Check));
+    }
+}

@@ -1,0 +1,192 @@
+//! Every configuration key: its kind, default and meaning. `--help`, the checks, the environment and
+//! the README's table all follow this list.
+
+/// What a key's value looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `true` or `false`.
+    Flag,
+    /// A text.
+    Text,
+    /// A text that is never shown.
+    Secret,
+    /// A whole number within limits, both inclusive.
+    Number {
+        /// The smallest.
+        min: u64,
+        /// The largest.
+        max: u64,
+    },
+    /// A list of texts; in the environment, separated by commas.
+    List,
+}
+
+/// One key of the configuration file, which is also the name of its environment variable.
+#[derive(Debug)]
+pub struct Key {
+    /// The exact name.
+    pub name: &'static str,
+    /// What its value looks like.
+    pub kind: Kind,
+    /// The value of an absent key, as the environment would spell it; `None`: see `meaning`.
+    pub default: Option<&'static str>,
+    /// What it decides, with its unit.
+    pub meaning: &'static str,
+}
+
+const fn key(
+    name: &'static str,
+    kind: Kind,
+    default: Option<&'static str>,
+    meaning: &'static str,
+) -> Key {
+    Key { name, kind, default, meaning }
+}
+
+const SECONDS: Kind = Kind::Number { min: 1, max: 3600 };
+
+/// All keys. The first block is the contract's (section 5), the second ours.
+pub const KEYS: &[Key] = &[
+    key("EnableAPIServer", Kind::Flag, Some("false"), "serve the HTTP API"),
+    key(
+        "APIUser",
+        Kind::Text,
+        None,
+        "user name for HTTP Basic authentication; required with the API",
+    ),
+    key(
+        "APIPassword",
+        Kind::Secret,
+        None,
+        "password for HTTP Basic authentication; required with the API",
+    ),
+    key("ListenAddr", Kind::Text, None, "host:port of the API; required with the API"),
+    key("AvailableCoins", Kind::List, None, "coins that may be switched to; required"),
+    key("ZKBroker", Kind::List, None, "ZooKeeper servers, host:port each; required"),
+    key("ZKSwitcherWatchDir", Kind::Text, None, "znode directory of the sub-accounts; required"),
+    key(
+        "EnableCronJob",
+        Kind::Flag,
+        Some("false"),
+        "pull the user-coin map (this version does not yet: a warning)",
+    ),
+    key(
+        "CronIntervalSeconds",
+        Kind::Number { min: 1, max: 86_400 },
+        Some("60"),
+        "seconds between two pulls",
+    ),
+    key(
+        "UserCoinMapURL",
+        Kind::Text,
+        None,
+        "where the user-coin map is pulled from; required with the cron job",
+    ),
+    key(
+        "StratumServerCaseInsensitive",
+        Kind::Flag,
+        Some("false"),
+        "write sub-account names in lower case",
+    ),
+    key(
+        "ZKSubPoolUpdateBaseDir",
+        Kind::Text,
+        Some(""),
+        "znode directory of the sub-pools; empty = sub-pool API off",
+    ),
+    key("ZKSubPoolUpdateAckTimeout", SECONDS, Some("5"), "seconds to wait for a jobmaker's answer"),
+    key(
+        "ZKSessionTimeoutSeconds",
+        Kind::Number { min: 1, max: 60 },
+        Some("5"),
+        "seconds of silence after which ZooKeeper ends our session",
+    ),
+    key(
+        "ZKRequestTimeoutSeconds",
+        SECONDS,
+        Some("5"),
+        "seconds after which a switch is answered, whatever ZooKeeper does; a second more for every 20,000 switches that wait",
+    ),
+    key(
+        "ZKQueueLimit",
+        Kind::Number { min: 1, max: 10_000_000 },
+        Some("1000000"),
+        "switches that may wait for ZooKeeper; more are refused at once",
+    ),
+    key(
+        "ZKDigestCredentials",
+        Kind::Secret,
+        Some(""),
+        "user:password for ZooKeeper's digest scheme; empty = none",
+    ),
+    key(
+        "ZKServerVersion",
+        Kind::Text,
+        Some(""),
+        "oldest ZooKeeper version in the ensemble, like 3.4.13; empty = ask the servers",
+    ),
+    key(
+        "APIBodyLimitBytes",
+        Kind::Number { min: 1024, max: 1 << 30 },
+        Some("16777216"),
+        "bytes of the largest request body that is taken",
+    ),
+    key(
+        "APIHeadTimeoutSeconds",
+        SECONDS,
+        Some("5"),
+        "seconds that a client may take to send a request's head",
+    ),
+    key(
+        "APIBodyTimeoutSeconds",
+        SECONDS,
+        Some("30"),
+        "seconds that a client may take to send a request's body",
+    ),
+    key(
+        "ShutdownGraceSeconds",
+        Kind::Number { min: 1, max: 300 },
+        Some("8"),
+        "seconds from SIGTERM to the end; keep it below your supervisor's patience",
+    ),
+];
+
+/// The key of that name, whatever its case: the daemon that this one replaces reads names so.
+pub fn find(name: &str) -> Option<&'static Key> {
+    KEYS.iter()
+        .find(|key| key.name == name)
+        .or_else(|| KEYS.iter().find(|key| key.name.eq_ignore_ascii_case(name)))
+}
+
+/// The key that `name` was probably meant to be, if it is close to one.
+pub fn nearest(name: &str) -> Option<&'static str> {
+    const CLOSE_ENOUGH: f64 = 0.87;
+    let lower = name.to_lowercase();
+    KEYS.iter()
+        .map(|key| (strsim::jaro_winkler(&lower, &key.name.to_lowercase()), key.name))
+        .filter(|(likeness, _)| *likeness >= CLOSE_ENOUGH)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_whatever_their_case() {
+        assert_eq!(find("apiuser").map(|key| key.name), Some("APIUser"));
+        assert!(find("APIUsr").is_none());
+    }
+
+    #[test]
+    fn a_misspelling_is_recognised_and_a_foreign_key_is_not() {
+        assert_eq!(nearest("APIUsr"), Some("APIUser"));
+        assert_eq!(nearest("ZKBrokers"), Some("ZKBroker"));
+        assert_eq!(nearest("AvailableCoin"), Some("AvailableCoins"));
+        assert_eq!(nearest("CronIntervalSecond"), Some("CronIntervalSeconds"));
+        for foreign in ["MySQLHost", "StratumPort", "LogLevel", "Comment", "_comment"] {
+            assert_eq!(nearest(foreign), None, "{foreign}");
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! What the operator decides: keys, where their values come from, and the settings made of them.
+//!
+//! * `keys`: the list of keys;
+//! * `load`: file and environment into raw values;
+//! * `check`: raw values into [`Settings`], or all that is wrong with them at once.
+
+mod check;
+mod keys;
+mod load;
+
+use std::{fmt, path::Path, time::Duration};
+
+use switcher_actors::{Coins, WriterSettings};
+
+pub use check::Problem;
+
+/// The whole configuration, checked.
+#[derive(Debug)]
+pub struct Settings {
+    /// The HTTP API, if it is on.
+    pub api: Option<ApiSettings>,
+    /// How switches reach ZooKeeper.
+    pub writer: WriterSettings,
+    /// Whether the operator wants the user-coin map pulled.
+    pub wants_cron_job: bool,
+    /// From the first signal to the end of the process.
+    pub shutdown_grace: Duration,
+}
+
+/// What the HTTP actor needs.
+#[derive(Clone, Debug)]
+pub struct ApiSettings {
+    /// Where to listen: `host:port`.
+    pub listen: String,
+    /// Who may call.
+    pub credentials: Credentials,
+    /// What may be switched to.
+    pub coins: Coins,
+    /// Whether names are written in lower case.
+    pub lower_case: bool,
+    /// Bytes of the largest body.
+    pub body_limit: usize,
+    /// For a request's head.
+    pub head_timeout: Duration,
+    /// For a request's body.
+    pub body_timeout: Duration,
+}
+
+/// User name and password of the API. Never printed.
+#[derive(Clone)]
+pub struct Credentials {
+    /// `APIUser`.
+    pub user: String,
+    /// `APIPassword`.
+    pub password: String,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credentials(…)")
+    }
+}
+
+/// A configuration that passed, with what the operator should look at nevertheless.
+#[derive(Debug)]
+pub struct Checked {
+    /// What the daemon runs with.
+    pub settings: Settings,
+    /// Suspicious, but no reason not to start.
+    pub warnings: Vec<String>,
+    /// Every key with its value (secrets masked) and where it comes from.
+    pub listing: Vec<String>,
+}
+
+/// The list of keys, for the help text.
+pub fn describe_keys() -> String {
+    let line = |key: &keys::Key| {
+        let default = match key.default {
+            None => String::new(),
+            Some("") => " [default: empty]".to_owned(),
+            Some(default) => format!(" [default: {default}]"),
+        };
+        format!("  {}: {}{default}\n", key.name, key.meaning)
+    };
+    let lines: String = keys::KEYS.iter().map(line).collect();
+    format!("Configuration keys (JSON file, or environment variables of the same names):\n{lines}")
+}
+
+/// Reads and checks the configuration. On failure returns everything that is wrong with it.
+pub fn load(
+    file: Option<&Path>,
+    environment: impl Fn(&str) -> Option<String>,
+) -> Result<Checked, Vec<Problem>> {
+    let raw = load::load(file, environment).map_err(|error| vec![Problem::unreadable(&error)])?;
+    check::check(raw)
+}

@@ -1,0 +1,146 @@
+//! The HTTP actor: owns the actix-web server. It binds, serves, cuts idle connections, and stops.
+
+use std::{net::SocketAddr, time::Duration};
+
+use actix::{
+    Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, Recipient,
+    ResponseFuture, WrapFuture,
+};
+use actix_web::{
+    App, HttpServer,
+    dev::{Server, ServerHandle},
+    middleware::from_fn,
+    web::Data,
+};
+use slog::{Logger, crit, debug};
+use switcher_actors::WriteBatch;
+
+use super::{
+    auth::Gate,
+    body::BodyLimits,
+    connections::Connections,
+    guard::{Guard, guard},
+    routes,
+    switch::{Rules, SwitchApi},
+};
+use crate::{app::Failure, config::ApiSettings};
+
+/// How often idle connections are looked at.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// Threads per worker for parsing large bodies; on more, they would only compete.
+const PARSING_THREADS: usize = 2;
+
+/// The API's address, taken before anything else is started.
+pub struct Bound {
+    settings: ApiSettings,
+    listener: std::net::TcpListener,
+    address: SocketAddr,
+    grace: Duration,
+}
+
+impl Bound {
+    /// Takes the address. `grace` is how long requests under way may take after a [`Stop`].
+    pub fn new(settings: ApiSettings, grace: Duration) -> Result<Self, Failure> {
+        let listen = || {
+            let listener = std::net::TcpListener::bind(&settings.listen)?;
+            listener.set_nonblocking(true)?;
+            let address = listener.local_addr()?;
+            Ok((listener, address))
+        };
+        let failed = |source| Failure::Listen { address: settings.listen.clone(), source };
+        let (listener, address) = listen().map_err(failed)?;
+        Ok(Self { settings, listener, address, grace })
+    }
+
+    /// Where clients find us; a configured port 0 has become a real one.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+/// Serves the API until it is told to [`Stop`].
+pub struct HttpApi {
+    server: Option<Server>,
+    handle: ServerHandle,
+    connections: Connections,
+    head_timeout: Duration,
+    stopping: bool,
+    log: Logger,
+}
+
+/// Take no more connections, finish the requests under way, end. Sent once, by the application's
+/// shutdown; answered when all is done.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Stop;
+
+impl HttpApi {
+    /// An actor that serves as soon as it is started; switches go to `writer`.
+    pub fn new(bound: Bound, writer: Recipient<WriteBatch>, log: &Logger) -> std::io::Result<Self> {
+        let Bound { settings, listener, grace, .. } = bound;
+        let connections = Connections::new();
+        let guard_data = Data::new(Guard::new(Gate::new(&settings.credentials), log));
+        let api = Data::new(SwitchApi {
+            writer,
+            rules: Rules { coins: settings.coins, lower_case: settings.lower_case },
+            body: BodyLimits { size: settings.body_limit, time: settings.body_timeout },
+            log: log.clone(),
+        });
+        let tracked = connections.clone();
+        let server = HttpServer::new(move || {
+            App::new()
+                .app_data(guard_data.clone())
+                .app_data(api.clone())
+                .wrap(from_fn(guard))
+                .configure(routes::add)
+        })
+        .on_connect(move |connection, data| tracked.track(connection, data))
+        .client_request_timeout(settings.head_timeout)
+        .keep_alive(settings.head_timeout)
+        .worker_max_blocking_threads(PARSING_THREADS)
+        .disable_signals()
+        .shutdown_timeout(grace.as_secs())
+        .listen(listener)?
+        .run();
+        Ok(Self {
+            handle: server.handle(),
+            server: Some(server),
+            connections,
+            head_timeout: settings.head_timeout,
+            stopping: false,
+            log: log.clone(),
+        })
+    }
+}
+
+impl Actor for HttpApi {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let Some(server) = self.server.take() else { return };
+        ctx.spawn(server.into_actor(self).map(|ended, act, ctx| {
+            if !act.stopping {
+                crit!(act.log, "the HTTP server ended by itself: {:?}", ended);
+                std::process::exit(70);
+            }
+            ctx.stop();
+        }));
+        let patience = self.head_timeout * 2;
+        ctx.run_interval(SWEEP, move |act, _| {
+            let cut = act.connections.cut_idle(patience);
+            if cut > 0 {
+                debug!(act.log, "connections without a request were cut"; "connections" => cut);
+            }
+        });
+    }
+}
+
+impl Handler<Stop> for HttpApi {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, Stop: Stop, _: &mut Self::Context) -> Self::Result {
+        self.stopping = true;
+        Box::pin(self.handle.stop(true))
+    }
+}

@@ -1,0 +1,173 @@
+//! Every answer, and every error with its number: the one place that maps what happened to the contract
+//! (section 2).
+
+use actix_web::{HttpResponse, ResponseError, http::StatusCode, http::header::ContentType};
+use serde::Serialize;
+use switcher_actors::WriteFailure;
+use thiserror::Error;
+
+/// Why a request was not done. Its text is what the client reads as `err_msg`.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum ApiError {
+    /// 101
+    #[error("puname is empty")]
+    PunameEmpty,
+    /// 102
+    #[error("puname invalid")]
+    PunameInvalid,
+    /// 103
+    #[error("coin is empty")]
+    CoinEmpty,
+    /// 104
+    #[error("coin is inexistent")]
+    CoinInexistent,
+    /// 105: nothing was written, since ZooKeeper is away
+    #[error("read record failed")]
+    ReadFailed,
+    /// 107: not written, or nobody can say whether it was
+    #[error("write record failed")]
+    WriteFailed,
+    /// 108
+    #[error("usercoins is empty")]
+    UserCoinsEmpty,
+    /// 400
+    #[error("wrong JSON, {0}")]
+    WrongJson(String),
+    /// 400: the connection broke within the body, or its coding is wrong
+    #[error("request body cannot be read: {0}")]
+    BodyBroken(String),
+    /// 404
+    #[error("no such path; see the API's documentation for those there are")]
+    PathUnknown,
+    /// 405
+    #[error("method not allowed for this path")]
+    MethodNotAllowed,
+    /// 408
+    #[error("request body did not arrive within {0} seconds")]
+    BodyTooSlow(u64),
+    /// 413
+    #[error("request body is larger than {0} bytes; send the batch in parts")]
+    BodyTooLarge(usize),
+    /// 414
+    #[error("request target is longer than {0} bytes")]
+    TargetTooLong(usize),
+    /// 431
+    #[error("request headers are larger than {0} bytes")]
+    HeadersTooLarge(usize),
+}
+
+impl ApiError {
+    /// The number that clients look at.
+    pub fn number(&self) -> u16 {
+        match self {
+            Self::PunameEmpty => 101,
+            Self::PunameInvalid => 102,
+            Self::CoinEmpty => 103,
+            Self::CoinInexistent => 104,
+            Self::ReadFailed => 105,
+            Self::WriteFailed => 107,
+            Self::UserCoinsEmpty => 108,
+            Self::WrongJson(_) | Self::BodyBroken(_) => 400,
+            Self::PathUnknown => 404,
+            Self::MethodNotAllowed => 405,
+            Self::BodyTooSlow(_) => 408,
+            Self::BodyTooLarge(_) => 413,
+            Self::TargetTooLong(_) => 414,
+            Self::HeadersTooLarge(_) => 431,
+        }
+    }
+}
+
+impl From<WriteFailure> for ApiError {
+    /// The client is told what the contract has words for; the log has the rest.
+    fn from(failure: WriteFailure) -> Self {
+        match failure {
+            WriteFailure::Unreachable => Self::ReadFailed,
+            WriteFailure::QueueFull { .. }
+            | WriteFailure::ShuttingDown
+            | WriteFailure::Incomplete
+            | WriteFailure::Refused(_)
+            | WriteFailure::Unknown(_) => Self::WriteFailed,
+        }
+    }
+}
+
+impl ResponseError for ApiError {
+    /// 200 for all that existing clients know, which look at the body only. Errors of HTTP itself,
+    /// which those clients never cause, keep their own status.
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::PathUnknown
+            | Self::MethodNotAllowed
+            | Self::BodyTooSlow(_)
+            | Self::BodyTooLarge(_)
+            | Self::TargetTooLong(_)
+            | Self::HeadersTooLarge(_) => {
+                StatusCode::from_u16(self.number()).unwrap_or(StatusCode::BAD_REQUEST)
+            }
+            _ => StatusCode::OK,
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        HttpResponse::build(self.status_code()).json(Body {
+            err_no: self.number(),
+            err_msg: &self.to_string(),
+            success: false,
+        })
+    }
+}
+
+/// The three-field answer; clients rely on the order of its fields.
+#[derive(Serialize)]
+struct Body<'a> {
+    err_no: u16,
+    err_msg: &'a str,
+    success: bool,
+}
+
+/// The answer to a switch that ZooKeeper has committed.
+pub fn switched() -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type(ContentType::json())
+        .body(r#"{"err_no":0,"err_msg":"","success":true}"#)
+}
+
+/// The answer to missing or wrong credentials.
+pub fn unauthorized() -> HttpResponse {
+    HttpResponse::Unauthorized()
+        .insert_header(("WWW-Authenticate", r#"Basic realm="Restricted""#))
+        .content_type(ContentType::html())
+        .body("<h1>401 - Unauthorized</h1>")
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::body::to_bytes;
+
+    use super::*;
+
+    #[actix_web::test]
+    async fn errors_have_three_fields_in_their_order() {
+        let response = ApiError::PunameEmpty.error_response();
+        assert_eq!(response.status(), 200);
+        let body = to_bytes(response.into_body()).await.expect("a body");
+        assert_eq!(body, r#"{"err_no":101,"err_msg":"puname is empty","success":false}"#);
+        assert_eq!(ApiError::PathUnknown.error_response().status(), 404);
+        assert_eq!(ApiError::BodyTooLarge(1).error_response().status(), 413);
+    }
+
+    #[test]
+    fn only_what_was_never_sent_for_want_of_a_session_is_a_failed_read() {
+        assert_eq!(ApiError::from(WriteFailure::Unreachable), ApiError::ReadFailed);
+        for failure in [
+            WriteFailure::QueueFull { waiting: 1, limit: 1 },
+            WriteFailure::ShuttingDown,
+            WriteFailure::Incomplete,
+            WriteFailure::Refused(String::new()),
+            WriteFailure::Unknown(String::new()),
+        ] {
+            assert_eq!(ApiError::from(failure), ApiError::WriteFailed);
+        }
+    }
+}

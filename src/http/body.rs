@@ -1,0 +1,50 @@
+//! Reads a request's body: whole, within a size and a time.
+
+use std::time::Duration;
+
+use actix_web::{
+    HttpRequest,
+    http::header::CONTENT_LENGTH,
+    web::{Bytes, BytesMut, Payload},
+};
+use futures_util::StreamExt;
+use tokio::time::timeout;
+
+use super::answer::ApiError;
+
+/// How much a client may send, and in what time.
+#[derive(Clone, Copy, Debug)]
+pub struct BodyLimits {
+    /// Bytes.
+    pub size: usize,
+    /// From the request's head to the last byte.
+    pub time: Duration,
+}
+
+/// Reads the body whole. A body that announces too much is refused before it is read.
+pub async fn read(
+    request: &HttpRequest,
+    payload: Payload,
+    limits: BodyLimits,
+) -> Result<Bytes, ApiError> {
+    let announced = request.headers().get(CONTENT_LENGTH);
+    let announced = announced.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > limits.size) {
+        return Err(ApiError::BodyTooLarge(limits.size));
+    }
+    timeout(limits.time, collect(payload, limits.size))
+        .await
+        .unwrap_or(Err(ApiError::BodyTooSlow(limits.time.as_secs())))
+}
+
+async fn collect(mut payload: Payload, limit: usize) -> Result<Bytes, ApiError> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|error| ApiError::BodyBroken(error.to_string()))?;
+        if body.len() + chunk.len() > limit {
+            return Err(ApiError::BodyTooLarge(limit));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}

@@ -1,0 +1,267 @@
+//! The batch's JSON, read as Go's decoder reads it, so that every client of today is understood.
+//!
+//! Field names match whatever their case, unknown fields are ignored, the last of repeated fields wins,
+//! `null` equals an absent field, and bytes that are not UTF-8 become U+FFFD (which no name may
+//! contain, so the switch is refused with its own error, 102, instead of the whole body).
+
+use std::{borrow::Cow, fmt, marker::PhantomData};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, IgnoredAny, MapAccess, Visitor},
+};
+
+use super::answer::ApiError;
+
+/// Levels of brackets that a body may have. The documented ones have four.
+const DEPTH_LIMIT: usize = 64;
+
+/// One group of a batch: these sub-accounts to that coin. Nothing of it is validated yet.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Group<'a> {
+    /// The coin's name.
+    pub coin: Cow<'a, str>,
+    /// The sub-accounts' names.
+    pub punames: Vec<Cow<'a, str>>,
+}
+
+/// Reads `{"usercoins":[{"coin":C,"punames":[U,…]},…]}`.
+pub fn parse_batch(body: &[u8]) -> Result<Vec<Group<'_>>, ApiError> {
+    check_strings_and_depth(body)?;
+    let batch: Option<Batch<'_>> =
+        serde_json::from_slice(body).map_err(|error| ApiError::WrongJson(error.to_string()))?;
+    Ok(batch.map(|batch| batch.0).unwrap_or_default())
+}
+
+/// What the parser does not look at in what it skips: how deep it is nested, and that strings contain
+/// no bare control characters.
+fn check_strings_and_depth(body: &[u8]) -> Result<(), ApiError> {
+    let (mut depth, mut in_string, mut escaped) = (0usize, false, false);
+    for &byte in body {
+        if in_string {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                b'"' => in_string = false,
+                0..=0x1f => {
+                    let text = "a string contains a control character that is not escaped";
+                    return Err(ApiError::WrongJson(text.to_owned()));
+                }
+                _ => {}
+            }
+            continue;
+        }
+        match byte {
+            b'"' => in_string = true,
+            b'[' | b'{' => {
+                depth += 1;
+                if depth > DEPTH_LIMIT {
+                    let text = format!("it is nested more than {DEPTH_LIMIT} levels deep");
+                    return Err(ApiError::WrongJson(text));
+                }
+            }
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The body's groups.
+struct Batch<'a>(Vec<Group<'a>>);
+
+impl<'de> Deserialize<'de> for Batch<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Fields(Self(Vec::new())))
+    }
+}
+
+impl<'de> Deserialize<'de> for Group<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Fields(Self::default()))
+    }
+}
+
+/// An object that is filled field by field.
+trait Fill<'de>: Sized {
+    const EXPECTED: &'static str;
+
+    /// Takes the value of the field called `name`, or skips it.
+    fn field<M: MapAccess<'de>>(&mut self, name: &str, map: &mut M) -> Result<(), M::Error>;
+}
+
+impl<'de> Fill<'de> for Batch<'de> {
+    const EXPECTED: &'static str = r#"an object with "usercoins""#;
+
+    fn field<M: MapAccess<'de>>(&mut self, name: &str, map: &mut M) -> Result<(), M::Error> {
+        if is_field(name, "usercoins") {
+            let groups: Option<Vec<Option<Group<'de>>>> = map.next_value()?;
+            self.0 =
+                groups.unwrap_or_default().into_iter().map(Option::unwrap_or_default).collect();
+            Ok(())
+        } else {
+            map.next_value::<IgnoredAny>().map(drop)
+        }
+    }
+}
+
+impl<'de> Fill<'de> for Group<'de> {
+    const EXPECTED: &'static str = r#"an object with "coin" and "punames""#;
+
+    fn field<M: MapAccess<'de>>(&mut self, name: &str, map: &mut M) -> Result<(), M::Error> {
+        if is_field(name, "coin") {
+            if let Some(Text(coin)) = map.next_value()? {
+                self.coin = coin;
+            }
+        } else if is_field(name, "punames") {
+            let names: Option<Vec<Option<Text<'de>>>> = map.next_value()?;
+            let names = names.unwrap_or_default().into_iter();
+            self.punames =
+                names.map(|name| name.map_or(Cow::Borrowed(""), |text| text.0)).collect();
+        } else {
+            map.next_value::<IgnoredAny>()?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a field's name is `field`, as Go folds case: ASCII, and the two letters beyond it whose
+/// other case is ASCII.
+fn is_field(name: &str, field: &str) -> bool {
+    let fold = |c: char| match c {
+        '\u{17f}' => 's',
+        '\u{212a}' => 'k',
+        c => c.to_ascii_lowercase(),
+    };
+    name.chars().map(fold).eq(field.chars())
+}
+
+/// Visits an object's fields in order.
+struct Fields<T>(T);
+
+impl<'de, T: Fill<'de>> Visitor<'de> for Fields<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(T::EXPECTED)
+    }
+
+    fn visit_map<M: MapAccess<'de>>(mut self, mut map: M) -> Result<T, M::Error> {
+        while let Some(Text(name)) = map.next_key()? {
+            self.0.field(&name, &mut map)?;
+        }
+        Ok(self.0)
+    }
+}
+
+/// A string, borrowed from the body where it needs no unescaping.
+struct Text<'a>(Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Text<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // As bytes, since as a str the parser would refuse what is not UTF-8 or half a surrogate pair.
+        deserializer.deserialize_bytes(TextVisitor(PhantomData))
+    }
+}
+
+struct TextVisitor<'a>(PhantomData<&'a ()>);
+
+impl<'de> Visitor<'de> for TextVisitor<'de> {
+    type Value = Text<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_borrowed_bytes<E: Error>(self, bytes: &'de [u8]) -> Result<Self::Value, E> {
+        Ok(Text(String::from_utf8_lossy(bytes)))
+    }
+
+    fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Self::Value, E> {
+        Ok(Text(Cow::Owned(String::from_utf8_lossy(bytes).into_owned())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn groups(body: &str) -> Vec<(String, Vec<String>)> {
+        let owned = |names: &[Cow<'_, str>]| names.iter().map(|name| name.to_string()).collect();
+        let groups = parse_batch(body.as_bytes()).expect(body);
+        groups.iter().map(|group| (group.coin.to_string(), owned(&group.punames))).collect()
+    }
+
+    fn group(coin: &str, punames: &[&str]) -> (String, Vec<String>) {
+        (coin.to_owned(), punames.iter().map(|&name| name.to_owned()).collect())
+    }
+
+    #[test]
+    fn fields_are_found_as_go_finds_them() {
+        let expected = vec![group("bcc", &["alice"])];
+        for body in [
+            r#"{"usercoins":[{"coin":"bcc","punames":["alice"]}]}"#,
+            r#" {"UserCoins":[{"COIN":"bcc","PuNames":["alice"],"z":null}],"x":{"y":[1]}} "#,
+            r#"{"u\u017fercoins":[{"coin":"bcc","punameſ":["alice"]}]}"#,
+            r#"{"usercoins":[{"coin":"btc"}],"usercoins":[{"coin":"bcc","punames":["alice"]}]}"#,
+            r#"{"usercoins":[{"coin":"btc","coin":"bcc","coin":null,"punames":["x"],"punames":["alice"]}]}"#,
+        ] {
+            assert_eq!(groups(body), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn null_equals_an_absent_field() {
+        assert_eq!(groups("null"), vec![]);
+        assert_eq!(groups("{}"), vec![]);
+        assert_eq!(groups(r#"{"usercoins":null}"#), vec![]);
+        assert_eq!(groups(r#"{"usercoins":[null]}"#), vec![group("", &[])]);
+        assert_eq!(groups(r#"{"usercoins":[{"coin":null,"punames":null}]}"#), vec![group("", &[])]);
+        assert_eq!(groups(r#"{"usercoins":[{"punames":[null]}]}"#), vec![group("", &[""])]);
+    }
+
+    #[test]
+    fn what_is_not_unicode_becomes_a_character_that_no_name_may_contain() {
+        let body = r#"{"usercoins":[{"punames":["\ud800","a\udc00b","\ud83d\ude00"]}]}"#;
+        let read = groups(body);
+        assert!(read[0].1[0].contains('\u{fffd}') && read[0].1[1].contains('\u{fffd}'));
+        assert_eq!(read[0].1[2], "\u{1f600}");
+        let batch = parse_batch(b"{\"usercoins\":[{\"punames\":[\"a\xffb\"]}]}").expect("read");
+        assert_eq!(batch[0].punames[0], "a\u{fffd}b");
+    }
+
+    #[test]
+    fn what_is_not_this_json_is_refused() {
+        for body in [
+            "",
+            "[]",
+            "1",
+            "true",
+            r#""x""#,
+            "{",
+            r#"{"usercoins":[]} x"#,
+            r#"{'usercoins':[]}"#,
+            r#"{"usercoins":[],}"#,
+            r#"{"usercoins":"x"}"#,
+            r#"{"usercoins":[[]]}"#,
+            r#"{"usercoins":[{"coin":1}]}"#,
+            r#"{"usercoins":[{"punames":"a"}]}"#,
+            r#"{"usercoins":[{"punames":[1]}]}"#,
+            r#"{"usercoins":[{"punames":[["a"]]}]}"#,
+            "{\"usercoins\":[{\"punames\":[\"a\nb\"]}]}",
+            r#"{"usercoins":[{"punames":["\x"]}]}"#,
+        ] {
+            let refused = parse_batch(body.as_bytes());
+            assert!(matches!(refused, Err(ApiError::WrongJson(_))), "{body}");
+        }
+    }
+
+    #[test]
+    fn deep_nesting_is_refused_whatever_it_is_in() {
+        let nested =
+            |levels: usize| format!(r#"{{"x":{}{}}}"#, "[".repeat(levels), "]".repeat(levels));
+        assert!(parse_batch(nested(60).as_bytes()).is_ok());
+        assert!(parse_batch(nested(1_000_000).as_bytes()).is_err());
+        assert!(parse_batch(br#"{"x":"[[[[[[[[\"[[[["}"#).is_ok());
+    }
+}

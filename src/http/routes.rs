@@ -1,0 +1,36 @@
+//! The table of paths (contract, section 2).
+
+use actix_web::{
+    HttpResponse,
+    web::{self, ServiceConfig},
+};
+
+use super::{
+    answer::ApiError,
+    switch::{switch_many, switch_one},
+};
+
+/// Adds every path, with its alias, and an answer for all others.
+pub fn add(config: &mut ServiceConfig) {
+    let get = || web::get().to(switch_one);
+    let post = || web::post().to(switch_one);
+    let unknown_method = || web::route().to(method_not_allowed);
+    config
+        .service(
+            web::resource("/switch").route(get()).route(post()).default_service(unknown_method()),
+        )
+        .service(
+            web::resource(["/switch/multi-user", "/switch-multi-user"])
+                .route(web::post().to(switch_many))
+                .default_service(unknown_method()),
+        )
+        .default_service(web::route().to(path_unknown));
+}
+
+async fn method_not_allowed() -> Result<HttpResponse, ApiError> {
+    Err(ApiError::MethodNotAllowed)
+}
+
+async fn path_unknown() -> Result<HttpResponse, ApiError> {
+    Err(ApiError::PathUnknown)
+}

@@ -1,0 +1,96 @@
+//! The log: slog records as lines on a terminal, on standard error or in a file.
+//!
+//! Nothing is dropped: lines are formatted where they are logged, gathered in a [`spool`], and written
+//! in one go by a thread of its own. Only when the disk or the pipe cannot keep up with 8 MiB of them
+//! does logging wait. The libraries' own records (`log`, `tracing`) come through the same drain.
+
+mod spool;
+
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, IsTerminal, Write},
+    path::Path,
+};
+
+use slog::{Drain, Level, Logger, o};
+use slog_term::{FullFormat, PlainSyncDecorator, TermDecorator};
+
+use spool::Spool;
+
+/// The log file's name under the log directory.
+pub const LOG_FILE: &str = "switcher-api-server.log";
+
+/// Keeps the log going; when it is dropped, everything that was logged has been written.
+pub struct Telemetry {
+    /// The root of all loggers.
+    pub log: Logger,
+    spool: Option<Spool>,
+    _libraries: slog_scope::GlobalLoggerGuard,
+}
+
+impl Telemetry {
+    /// Starts logging: into `directory` (appending; made if it is missing), or to standard error.
+    /// `verbosity` is the command line's `-v`.
+    pub fn start(directory: Option<&Path>, verbosity: u8) -> io::Result<Self> {
+        let level = match verbosity {
+            0..=2 => Level::Info,
+            3 => Level::Debug,
+            _ => Level::Trace,
+        };
+        let (log, spool) = match directory {
+            Some(directory) => {
+                fs::create_dir_all(directory)?;
+                let path = directory.join(LOG_FILE);
+                spooled(OpenOptions::new().create(true).append(true).open(path)?, level)?
+            }
+            None if io::stderr().is_terminal() => {
+                let drain = FullFormat::new(TermDecorator::new().stderr().build());
+                let drain = std::sync::Mutex::new(drain.use_original_order().build());
+                (Logger::root(drain.filter_level(level).fuse(), o!()), None)
+            }
+            None => spooled(io::stderr(), level)?,
+        };
+        Ok(Self { _libraries: bridge_libraries(&log, verbosity), log, spool })
+    }
+
+    /// Has a panic anywhere logged before it ends the process.
+    pub fn log_panics(&self) {
+        let log = self.log.clone();
+        let spool = self.spool.clone();
+        std::panic::set_hook(Box::new(move |panic| {
+            slog::crit!(log, "a thread failed, so the daemon ends; its supervisor starts it again";
+                "cause" => %panic);
+            if let Some(spool) = &spool {
+                spool.flush();
+            }
+        }));
+    }
+}
+
+impl Drop for Telemetry {
+    fn drop(&mut self) {
+        if let Some(spool) = &self.spool {
+            spool.flush();
+        }
+    }
+}
+
+fn spooled(
+    output: impl Write + Send + 'static,
+    level: Level,
+) -> io::Result<(Logger, Option<Spool>)> {
+    let spool = Spool::start(output)?;
+    let drain =
+        FullFormat::new(PlainSyncDecorator::new(spool.clone())).use_original_order().build();
+    Ok((Logger::root(drain.filter_level(level).fuse(), o!()), Some(spool)))
+}
+
+/// The libraries tell of every attempt to reconnect; the operator wants each outage once, which the
+/// actors log themselves. So only errors pass, unless somebody is debugging.
+fn bridge_libraries(log: &Logger, verbosity: u8) -> slog_scope::GlobalLoggerGuard {
+    let guard = slog_scope::set_global_logger(log.clone());
+    let level = if verbosity >= 3 { log::Level::Debug } else { log::Level::Error };
+    // Fails only if somebody else has taken the libraries' log, which nobody does.
+    let _ = slog_stdlog::init_with_level(level);
+    guard
+}

@@ -1,0 +1,178 @@
+//! Gathers log lines in memory and writes them in one go, by a thread of its own.
+//!
+//! The same idea as the switches' batching: what arrives while a write is under way goes out with the
+//! next one. A short pause before each write lets a burst gather, so that a line costs a copy, not a
+//! system call.
+
+use std::{
+    io::{self, Write},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
+};
+
+/// Bytes that may wait before logging itself has to.
+const LIMIT: usize = 8 * 1024 * 1024;
+
+/// How long a burst may gather. A process that is killed loses no more of its log than this.
+const GATHER: Duration = Duration::from_millis(5);
+
+/// How long [`Spool::flush`] waits for an output that takes nothing.
+const FLUSH_PATIENCE: Duration = Duration::from_secs(2);
+
+/// A place to write lines to. Clones share it.
+#[derive(Clone)]
+pub struct Spool(Arc<Shared>);
+
+struct Shared {
+    state: Mutex<State>,
+    lines_came: Condvar,
+    lines_went: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: Vec<u8>,
+    writing: bool,
+}
+
+impl Spool {
+    /// Starts the thread that writes to `output` for as long as the process lives.
+    pub fn start(output: impl Write + Send + 'static) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            lines_came: Condvar::new(),
+            lines_went: Condvar::new(),
+        });
+        let writer = Arc::clone(&shared);
+        thread::Builder::new().name("log".to_owned()).spawn(move || writer.write_to(output))?;
+        Ok(Self(shared))
+    }
+
+    /// Waits until everything is written, or nothing moves for two seconds.
+    pub fn flush(&self) {
+        let mut state = self.0.lock();
+        while !state.waiting.is_empty() || state.writing {
+            let (next, waited) = self
+                .0
+                .lines_went
+                .wait_timeout(state, FLUSH_PATIENCE)
+                .unwrap_or_else(PoisonError::into_inner);
+            if waited.timed_out() {
+                return;
+            }
+            state = next;
+        }
+    }
+}
+
+impl Write for Spool {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let mut state = self.0.lock();
+        while state.waiting.len() >= LIMIT {
+            state = self.0.lines_went.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        if state.waiting.is_empty() {
+            self.0.lines_came.notify_one();
+        }
+        state.waiting.extend_from_slice(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Shared {
+    /// A panic while a line was copied leaves the buffer whole: the lock's poison means nothing here.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_to(&self, mut output: impl Write) {
+        let mut lines = Vec::new();
+        let mut lost: Option<(usize, io::Error)> = None;
+        loop {
+            let mut state = self.lock();
+            while state.waiting.is_empty() {
+                state = self.lines_came.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+            drop(state);
+            thread::sleep(GATHER);
+            let mut state = self.lock();
+            std::mem::swap(&mut state.waiting, &mut lines);
+            state.writing = true;
+            drop(state);
+
+            if let Some((bytes, error)) = lost.take() {
+                let note = format!("{bytes} bytes of log could not be written: {error}\n");
+                lines.splice(0..0, note.into_bytes());
+            }
+            if let Err(error) = output.write_all(&lines).and_then(|()| output.flush()) {
+                lost = Some((lines.len(), error));
+            }
+            lines.clear();
+            lines.shrink_to(256 * 1024);
+            self.lock().writing = false;
+            self.lines_went.notify_all();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    /// Sends each write somewhere else, after failing as often as asked.
+    struct Output {
+        failures: usize,
+        writes: mpsc::Sender<String>,
+    }
+
+    impl Write for Output {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if self.failures > 0 {
+                self.failures -= 1;
+                return Err(io::Error::other("disk full"));
+            }
+            let _ = self.writes.send(String::from_utf8_lossy(bytes).into_owned());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn spool(failures: usize) -> (Spool, mpsc::Receiver<String>) {
+        let (writes, written) = mpsc::channel();
+        (Spool::start(Output { failures, writes }).expect("a thread"), written)
+    }
+
+    #[test]
+    fn after_a_flush_every_line_is_written_in_order() {
+        let (mut spool, written) = spool(0);
+        let lines: Vec<String> = (0..1000).map(|n| format!("line {n}\n")).collect();
+        for line in &lines {
+            spool.write_all(line.as_bytes()).expect("taken");
+        }
+        Spool::flush(&spool);
+        assert_eq!(written.try_iter().collect::<String>(), lines.concat());
+    }
+
+    #[test]
+    fn lines_that_could_not_be_written_are_told_of() {
+        let (mut spool, written) = spool(1);
+        spool.write_all(b"lost\n").expect("taken");
+        Spool::flush(&spool);
+        spool.write_all(b"kept\n").expect("taken");
+        Spool::flush(&spool);
+        assert_eq!(
+            written.try_iter().collect::<String>(),
+            "5 bytes of log could not be written: disk full\nkept\n"
+        );
+    }
+}
