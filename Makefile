@@ -1,0 +1,54 @@
+# The only entry points: people and CI call these. The scripts behind them are in .ci.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help run test test-old-zookeeper lint bench clean
+
+# Linking several test binaries at once takes more memory than a small machine has.
+export CARGO_BUILD_JOBS ?= 2
+
+# Tests start `java` by its name; JAVA_HOME has to mean the same one to them as to .ci/zookeeper.
+ifdef JAVA_HOME
+export PATH := $(JAVA_HOME)/bin:$(PATH)
+endif
+
+SCRIPTS := .ci/dev .ci/run .ci/supervisor .ci/zookeeper
+
+# SWITCHER_TEST_ZOOKEEPER would point the tests at a server that is not theirs.
+CARGO_TEST := env -u SWITCHER_TEST_ZOOKEEPER cargo test --workspace --locked
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## build, start ZooKeeper and the daemon, print commands to try; Ctrl-C stops both
+	@bash .ci/dev
+
+# The assignment stands alone, here and below: in `export X="$(…)"` a failure would go unnoticed.
+test: ## run all tests against real ZooKeeper servers of their own
+	@bash .ci/supervisor
+	@ZOOKEEPER_CLASSPATH="$$(bash .ci/zookeeper classpath)"; export ZOOKEEPER_CLASSPATH; \
+	$(CARGO_TEST)
+
+test-old-zookeeper: ## the same against ZooKeeper 3.4.6 (fetches about 200 MB once)
+	@bash .ci/supervisor
+	@ZOOKEEPER_CLASSPATH="$$(bash .ci/zookeeper old-classpath)"; export ZOOKEEPER_CLASSPATH; \
+	$(CARGO_TEST)
+
+lint: ## check formatting, clippy, documentation and the scripts; any warning fails
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+	@for script in $(SCRIPTS); do bash -n "$$script"; done
+	@if command -v shellcheck >/dev/null; then shellcheck --severity=warning $(SCRIPTS); fi
+
+bench: ## measure the release build against a real ZooKeeper
+	cargo build --release --locked
+	@ZOOKEEPER_CLASSPATH="$$(bash .ci/zookeeper classpath)"; export ZOOKEEPER_CLASSPATH; \
+	cargo bench --locked
+
+# What .ci/dev started holds a lock on its pid file for as long as it lives.
+clean: ## remove everything built, fetched or written by the other targets
+	@if [ -e .run/dev.pid ] && ! flock --nonblock .run/dev.pid true; then \
+		echo "make run is still up (pid $$(cat .run/dev.pid)): stop it first" >&2; exit 1; fi
+	cargo clean
+	rm -rf .run
