@@ -3,6 +3,9 @@
 //! Arguments → configuration → log → [`app`]. The exit statuses are those of `sysexits.h`, and the help
 //! text names them.
 
+// A test that unwraps fails where it should.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 mod app;
 mod cli;
 mod config;

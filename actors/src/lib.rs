@@ -19,6 +19,9 @@
 //!    again. A lost session is a state of `ZkWriter`, not a death.
 //! 8. Every queue is bounded; when one is full the caller gets a clear error at once.
 
+// A test that unwraps fails where it should.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 mod domain;
 mod system;
 mod zk;

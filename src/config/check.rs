@@ -241,7 +241,7 @@ impl Reader {
         }
         // A value of the wrong type was complained about already.
         if self.problems.len() == known {
-            let found = if self.raw.values.contains_key(name) { "is empty" } else { "is missing" };
+            let found = if self.found(name).is_some() { "is empty" } else { "is missing" };
             self.problem(name, format!("{found}, expected {expected}"));
         }
         None
@@ -316,13 +316,18 @@ impl Reader {
         taken
     }
 
+    /// The value as found. In Go's decoder null leaves a field as it was, as if it were absent.
+    fn found(&self, name: &str) -> Option<&Value> {
+        self.raw.values.get(name).filter(|value| value.kind != ValueKind::Nil)
+    }
+
     fn problem(&mut self, key: &'static str, text: impl Into<String>) {
         self.problems.push(Problem::of(key, text));
     }
 
     fn listing(&self) -> Vec<String> {
         KEYS.iter()
-            .map(|key| match self.raw.values.get(key.name) {
+            .map(|key| match self.found(key.name) {
                 Some(value) => format!("{} = {}{}", key.name, shown(key, value), origin(value)),
                 None => match key.default {
                     Some("") => format!("{} = \"\" (default)", key.name),
@@ -352,7 +357,6 @@ fn shown(key: &Key, value: &Value) -> String {
             let items: Vec<String> = items.iter().map(|item| shown(key, item)).collect();
             format!("[{}]", items.join(", "))
         }
-        ValueKind::Nil => "null".to_owned(),
         ValueKind::Table(_) => "an object".to_owned(),
         other => other.to_string(),
     }

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{app::Failure, config::ApiSettings};
 
-/// How often idle connections are looked at.
+/// How often connections are looked at.
 const SWEEP: Duration = Duration::from_secs(1);
 
 /// Threads per worker for parsing large bodies; on more, they would only compete.
@@ -64,7 +64,6 @@ pub struct HttpApi {
     server: Option<Server>,
     handle: ServerHandle,
     connections: Connections,
-    head_timeout: Duration,
     stopping: bool,
     log: Logger,
 }
@@ -79,7 +78,7 @@ impl HttpApi {
     /// An actor that serves as soon as it is started; switches go to `writer`.
     pub fn new(bound: Bound, writer: Recipient<WriteBatch>, log: &Logger) -> std::io::Result<Self> {
         let Bound { settings, listener, grace, .. } = bound;
-        let connections = Connections::new();
+        let connections = Connections::new(settings.head_timeout * 2);
         let guard_data = Data::new(Guard::new(Gate::new(&settings.credentials), log));
         let api = Data::new(SwitchApi {
             writer,
@@ -98,6 +97,7 @@ impl HttpApi {
         .on_connect(move |connection, data| tracked.track(connection, data))
         .client_request_timeout(settings.head_timeout)
         .keep_alive(settings.head_timeout)
+        .workers(workers())
         .worker_max_blocking_threads(PARSING_THREADS)
         .disable_signals()
         .shutdown_timeout(grace.as_secs())
@@ -107,11 +107,16 @@ impl HttpApi {
             handle: server.handle(),
             server: Some(server),
             connections,
-            head_timeout: settings.head_timeout,
             stopping: false,
             log: log.clone(),
         })
     }
+}
+
+/// Half of the cores: the other half writes to ZooKeeper, and often is ZooKeeper's. With a worker on
+/// every core they were measured to spend their time waking each other.
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2))
 }
 
 impl Actor for HttpApi {
@@ -126,9 +131,8 @@ impl Actor for HttpApi {
             }
             ctx.stop();
         }));
-        let patience = self.head_timeout * 2;
-        ctx.run_interval(SWEEP, move |act, _| {
-            let cut = act.connections.cut_idle(patience);
+        ctx.run_interval(SWEEP, |act, _| {
+            let cut = act.connections.cut_due();
             if cut > 0 {
                 debug!(act.log, "connections without a request were cut"; "connections" => cut);
             }

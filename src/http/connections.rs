@@ -1,9 +1,9 @@
 //! Cuts connections whose next request never comes, or never ends.
 //!
 //! The HTTP library has a deadline for the head of a connection's first request and for an idle
-//! connection, but once a single byte of a second head has arrived neither of them runs. So each
-//! connection keeps note of when its last request ended, and one that has begun no other for longer than
-//! the keep-alive time and a head's deadline together is shut down.
+//! connection, but once a single byte of a second head has arrived neither of them runs; and it goes on
+//! reading a chunked body that we have refused for as long as one comes. So each connection keeps note
+//! of when it is to be cut if no other request has begun by then, and is shut down at that time.
 
 use std::{
     any::Any,
@@ -25,12 +25,15 @@ pub struct Connections(Arc<Shared>);
 
 struct Shared {
     started: Instant,
+    /// What a connection may take from one answer to the next request.
+    patience: Duration,
     live: Mutex<Live>,
 }
 
 #[derive(Default)]
 struct Live {
     next: u64,
+    /// Each with the time to cut it, in milliseconds since the start.
     sockets: HashMap<u64, (Socket, Arc<AtomicU64>)>,
 }
 
@@ -41,16 +44,19 @@ pub struct Tracked(Arc<Note>);
 struct Note {
     id: u64,
     connections: Connections,
-    idle_since: Arc<AtomicU64>,
+    cut_at: Arc<AtomicU64>,
 }
 
-/// The value of `idle_since` while a request is under way, or before the first.
-const BUSY: u64 = u64::MAX;
+/// The time to cut a connection with a request under way, or before its first: the library watches that.
+const NEVER: u64 = u64::MAX;
+
+/// What a client has to read a refusal in, while it may still be sending.
+const AFTER_REFUSAL: Duration = Duration::from_secs(1);
 
 impl Connections {
-    /// None yet.
-    pub fn new() -> Self {
-        Self(Arc::new(Shared { started: Instant::now(), live: Mutex::default() }))
+    /// None yet. `patience` is what a connection may take from one answer to the next request.
+    pub fn new(patience: Duration) -> Self {
+        Self(Arc::new(Shared { started: Instant::now(), patience, live: Mutex::default() }))
     }
 
     /// For the server to call with each new connection.
@@ -58,31 +64,27 @@ impl Connections {
         let Some(stream) = connection.downcast_ref::<TcpStream>() else { return };
         // Without descriptors to spare, this connection goes unwatched; the library's own timers remain.
         let Ok(socket) = SockRef::from(stream).try_clone() else { return };
-        let idle_since = Arc::new(AtomicU64::new(BUSY));
+        let cut_at = Arc::new(AtomicU64::new(NEVER));
         let mut live = self.lock();
         let id = live.next;
         live.next += 1;
-        live.sockets.insert(id, (socket, Arc::clone(&idle_since)));
-        data.insert(Tracked(Arc::new(Note { id, connections: self.clone(), idle_since })));
+        live.sockets.insert(id, (socket, Arc::clone(&cut_at)));
+        data.insert(Tracked(Arc::new(Note { id, connections: self.clone(), cut_at })));
     }
 
-    /// Shuts down what has been without a request for `patience`; tells how many.
-    pub fn cut_idle(&self, patience: Duration) -> usize {
+    /// Shuts down the connections whose time has come; tells how many.
+    pub fn cut_due(&self) -> usize {
         let now = self.now();
-        let patience = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
         let live = self.lock();
-        let stale = live.sockets.values().filter(|(socket, idle_since)| {
-            let since = idle_since.load(Ordering::Relaxed);
+        let due = live.sockets.values().filter(|(socket, cut_at)| {
             // The library sees the end of the stream and drops the connection, and with it the note.
-            since != BUSY
-                && now.saturating_sub(since) > patience
-                && socket.shutdown(Shutdown::Both).is_ok()
+            cut_at.load(Ordering::Relaxed) <= now && socket.shutdown(Shutdown::Both).is_ok()
         });
-        stale.count()
+        due.count()
     }
 
     fn now(&self) -> u64 {
-        u64::try_from(self.0.started.elapsed().as_millis()).unwrap_or(BUSY - 1)
+        millis(self.0.started.elapsed())
     }
 
     /// No code that holds the lock can leave the map half changed.
@@ -94,13 +96,20 @@ impl Connections {
 impl Tracked {
     /// A request's head has arrived whole.
     pub fn request_began(&self) {
-        self.0.idle_since.store(BUSY, Ordering::Relaxed);
+        self.0.cut_at.store(NEVER, Ordering::Relaxed);
     }
 
-    /// Its answer is made.
-    pub fn request_ended(&self) {
-        self.0.idle_since.store(self.0.connections.now(), Ordering::Relaxed);
+    /// Its answer is made; `refused` without its body having been read.
+    pub fn request_ended(&self, refused: bool) {
+        let connections = &self.0.connections;
+        let patience = if refused { AFTER_REFUSAL } else { connections.0.patience };
+        self.0.cut_at.store(connections.now() + millis(patience), Ordering::Relaxed);
     }
+}
+
+/// Half of the range is endless enough, and leaves room to add.
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(NEVER).min(NEVER / 2)
 }
 
 impl Drop for Note {

@@ -91,7 +91,7 @@ fn hex(digit: u8) -> Option<u8> {
 mod tests {
     use super::*;
 
-    fn first<'a>(query: &'a str, name: &str) -> String {
+    fn first(query: &str, name: &str) -> String {
         let mut parameters = Parameters::default();
         parameters.add_urlencoded(query.as_bytes());
         parameters.first(name).to_owned()

@@ -10,7 +10,7 @@ use actix_web::{
     Error, ResponseError,
     body::MessageBody,
     dev::{ServiceRequest, ServiceResponse},
-    http::header::AUTHORIZATION,
+    http::{ConnectionType, header::AUTHORIZATION},
     middleware::Next,
     web::Data,
 };
@@ -50,7 +50,7 @@ impl Guard {
     }
 
     fn judge(&self, request: &ServiceRequest) -> Result<bool, ApiError> {
-        if request.uri().to_string().len() > TARGET_LIMIT {
+        if request.path().len() + request.query_string().len() > TARGET_LIMIT {
             return Err(ApiError::TargetTooLong(TARGET_LIMIT));
         }
         let headers = request.headers();
@@ -91,18 +91,23 @@ pub async fn guard(
     }
     let guard = request.app_data::<Data<Guard>>().cloned();
     let verdict = guard.as_ref().map_or(Ok(false), |guard| guard.judge(&request));
-    let response = match verdict {
-        Ok(true) => next.call(request).await.map(ServiceResponse::map_into_left_body),
+    let mut response = match verdict {
+        Ok(true) => next.call(request).await.map(ServiceResponse::map_into_left_body)?,
         Ok(false) => {
             if let Some(guard) = &guard {
                 guard.note_refusal(&request);
             }
-            Ok(request.into_response(unauthorized()).map_into_right_body())
+            request.into_response(unauthorized()).map_into_right_body()
         }
-        Err(error) => Ok(request.into_response(error.error_response()).map_into_right_body()),
+        Err(error) => request.into_response(error.error_response()).map_into_right_body(),
     };
-    if let Some(tracked) = &tracked {
-        tracked.request_ended();
+    // Its body may not have been read: nobody shall keep us reading what we have refused.
+    let refused = response.status().is_client_error();
+    if refused {
+        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
-    response
+    if let Some(tracked) = &tracked {
+        tracked.request_ended(refused);
+    }
+    Ok(response)
 }

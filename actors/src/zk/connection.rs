@@ -4,9 +4,10 @@
 //! that is polled before a write sees what the write replaced, though neither waits for the other.
 
 use futures_util::future::{Either, join_all};
+use tokio::{runtime::Handle, task::JoinHandle};
 use zookeeper_client::{
     Acl, Acls, Client, CreateMode, CreateOptions, Error as ClientError, MultiReadResult,
-    MultiWriter, Permission, SessionState,
+    MultiWriteResult, MultiWriter, Permission, SessionState, Stat,
 };
 
 use super::{ServerVersion, TransactionError, WriteError};
@@ -31,10 +32,44 @@ pub(crate) enum WriteOp<'a> {
     },
 }
 
+/// Which state of a znode it was: which of the znodes of that path, and how often it had been written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Revision {
+    created: i64,
+    version: i32,
+}
+
+impl Revision {
+    /// `None` if the server told nothing, as some do not of a znode that was created.
+    fn of(stat: &Stat) -> Option<Self> {
+        (!stat.is_invalid()).then_some(Self { created: stat.czxid, version: stat.version })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn test(created: i64, version: i32) -> Self {
+        Self { created, version }
+    }
+
+    /// Whether nobody wrote the znode between that state and this one.
+    pub(crate) fn follows(self, before: Self) -> bool {
+        self.created == before.created && self.version == before.version.wrapping_add(1)
+    }
+}
+
+/// What a znode holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Content {
+    /// Its data.
+    pub(crate) data: Vec<u8>,
+    /// Which state that was.
+    pub(crate) revision: Option<Revision>,
+}
+
 /// A connection that was up when it was made. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Connection {
     client: Client,
+    runtime: Handle,
     version: ServerVersion,
     acls: &'static [Acl],
 }
@@ -49,9 +84,22 @@ static OWNER_AND_READERS: &[Acl] = &[
 ];
 
 impl Connection {
-    pub(super) fn new(client: Client, version: ServerVersion, authenticated: bool) -> Self {
+    pub(super) fn new(
+        client: Client,
+        runtime: Handle,
+        version: ServerVersion,
+        authenticated: bool,
+    ) -> Self {
         let acls = if authenticated { OWNER_AND_READERS } else { ANYONE };
-        Self { client, version, acls }
+        Self { client, runtime, version, acls }
+    }
+
+    /// Runs `work` beside the connection's own, on its thread. It ends when the connection is dropped.
+    pub(crate) fn spawn<F>(&self, work: F) -> JoinHandle<F::Output>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        self.runtime.spawn(work)
     }
 
     /// The version that operations are chosen for.
@@ -59,16 +107,19 @@ impl Connection {
         self.version
     }
 
-    /// Resolves when the connection is gone, with the state that the session is in then.
-    pub(crate) async fn lost(&self) -> String {
+    /// Resolves when the connection is gone, with the state that the session is in then. The future does
+    /// not keep the connection: [`close`](Self::close) waits for all that do.
+    pub(crate) fn lost(&self) -> impl Future<Output = String> + use<> {
         let mut states = self.client.state_watcher();
         let mut state = self.client.state();
-        loop {
-            match state {
-                SessionState::SyncConnected | SessionState::ConnectedReadOnly => {}
-                gone => return gone.to_string(),
+        async move {
+            loop {
+                match state {
+                    SessionState::SyncConnected | SessionState::ConnectedReadOnly => {}
+                    gone => return gone.to_string(),
+                }
+                state = states.changed().await;
             }
-            state = states.changed().await;
         }
     }
 
@@ -79,12 +130,12 @@ impl Connection {
         while !states.changed().await.is_terminated() {}
     }
 
-    /// Reads the data of every path, `None` where no znode is.
-    pub(crate) async fn read(&self, paths: &[String]) -> Result<Vec<Option<Vec<u8>>>, WriteError> {
+    /// Reads every path's znode, `None` where there is none.
+    pub(crate) async fn read(&self, paths: &[&str]) -> Result<Vec<Option<Content>>, WriteError> {
         if !self.version.reads_many_at_once() {
             let reads = paths.iter().map(|path| self.client.get_data(path));
             let answers = join_all(reads).await.into_iter();
-            return answers.map(|answer| present(answer.map(|(data, _)| data))).collect();
+            return answers.map(present).collect();
         }
         let mut reader = self.client.new_multi_reader();
         for path in paths {
@@ -93,20 +144,27 @@ impl Connection {
         let answers = reader.commit().await?.into_iter();
         answers
             .map(|answer| match answer {
-                MultiReadResult::Data { data, .. } => Ok(Some(data)),
+                MultiReadResult::Data { data, stat } => present(Ok((data, stat))),
                 MultiReadResult::Error { err } => present(Err(err)),
                 other => Err(WriteError::Unknown(format!("unexpected answer {other:?}"))),
             })
             .collect()
     }
 
-    /// Applies all of `ops` or none. Only creates that the server's version can take may be in it
-    /// ([`ServerVersion::creates_in_transactions`]).
-    pub(crate) async fn transact(&self, ops: &[WriteOp<'_>]) -> Result<(), TransactionError> {
+    /// Applies all of `ops` or none; returns the znodes' new states. Only creates that the server's
+    /// version can take may be in it ([`ServerVersion::creates_in_transactions`]).
+    pub(crate) async fn transact(
+        &self,
+        ops: &[WriteOp<'_>],
+    ) -> Result<Vec<Option<Revision>>, TransactionError> {
         let mut writer = self.client.new_multi_writer();
         self.add_all(&mut writer, ops)?;
-        writer.commit().await?;
-        Ok(())
+        let results = writer.commit().await?.into_iter();
+        let stats = results.map(|result| match result {
+            MultiWriteResult::SetData { stat } => Revision::of(&stat),
+            _ => None,
+        });
+        Ok(stats.collect())
     }
 
     fn add_all(
@@ -125,15 +183,18 @@ impl Connection {
     }
 
     /// Applies each of `ops` for itself, all of them under way at once; the answers come in their order.
-    pub(crate) async fn write_each(&self, ops: &[WriteOp<'_>]) -> Vec<Result<(), WriteError>> {
+    pub(crate) async fn write_each(
+        &self,
+        ops: &[WriteOp<'_>],
+    ) -> Vec<Result<Option<Revision>, WriteError>> {
         join_all(ops.iter().map(|op| match *op {
             WriteOp::Set { path, data } => {
                 let set = self.client.set_data(path, data, None);
-                Either::Left(async move { Ok(set.await.map(drop)?) })
+                Either::Left(async move { Ok(Revision::of(&set.await?)) })
             }
             WriteOp::Create { path, data } => {
                 let create = self.client.create(path, data, &self.persistent());
-                Either::Right(async move { Ok(create.await.map(drop)?) })
+                Either::Right(async move { Ok(Revision::of(&create.await?.0)) })
             }
         }))
         .await
@@ -161,9 +222,9 @@ impl Connection {
 }
 
 /// A znode that is missing is an answer, not an error.
-fn present(answer: Result<Vec<u8>, ClientError>) -> Result<Option<Vec<u8>>, WriteError> {
+fn present(answer: Result<(Vec<u8>, Stat), ClientError>) -> Result<Option<Content>, WriteError> {
     match answer {
-        Ok(data) => Ok(Some(data)),
+        Ok((data, stat)) => Ok(Some(Content { data, revision: Revision::of(&stat) })),
         Err(ClientError::NoNode) => Ok(None),
         Err(error) => Err(error.into()),
     }

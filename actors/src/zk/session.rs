@@ -135,7 +135,12 @@ impl Session {
         self.held = Some(client.session().clone());
         Ok(Established {
             session: client.session_id().to_string(),
-            connection: Connection::new(client, version, self.settings.credentials.is_some()),
+            connection: Connection::new(
+                client,
+                handle,
+                version,
+                self.settings.credentials.is_some(),
+            ),
             resumed,
             version_assumed: told.or(self.settings.version).is_none(),
         })

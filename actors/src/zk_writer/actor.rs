@@ -6,11 +6,12 @@
 //! | session up | chunks go out, at most [`CHUNKS_UNDER_WAY`] at a time |
 //! | draining | new requests get [`WriteFailure::ShuttingDown`]; accepted ones finish or expire |
 //!
-//! Natural batching: what arrives while chunks are under way goes into the next one. There is no
-//! batching timer: an idle service sends at once, a busy one amortises.
+//! Natural batching: what arrives while a chunk is under way goes into the next one. There is no
+//! batching timer.
 
 use std::{
     collections::HashSet,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -23,17 +24,21 @@ use tokio::sync::oneshot;
 
 use super::{
     commit::{Committed, commit},
-    journal,
+    journal::{self, Old},
+    last_seen::{LastSeen, Seen},
     messages::{Drain, WriteBatch, WriteFailure},
-    queue::{Chunk, Queue},
+    queue::{Chunk, Outcome, Queue},
 };
 use crate::{
     domain::ZnodeDir,
     zk::{ConnectError, Connection, Established, Session, ZkSettings},
 };
 
-/// Transactions on their way at a time. Two keep ZooKeeper busy; more make chunks smaller.
-const CHUNKS_UNDER_WAY: usize = 2;
+/// Chunks on their way at a time, if each is full.
+const CHUNKS_UNDER_WAY: usize = 4;
+
+/// Sub-accounts whose last state is remembered, about 100 bytes each; twice as many for a while.
+const LAST_SEEN: usize = 100_000;
 
 /// Messages that may lie in the mailbox. A sender that finds it full answers its caller at once.
 const MAILBOX: usize = 16 * 1024;
@@ -70,6 +75,7 @@ pub struct ZkWriter {
     settings: WriterSettings,
     log: Logger,
     queue: Queue,
+    last_seen: LastSeen,
     /// `None` while an attempt to connect has it.
     session: Option<Session>,
     connection: Option<Connection>,
@@ -94,6 +100,7 @@ impl ZkWriter {
         let session = Session::new(settings.zookeeper.clone());
         Self {
             queue: Queue::new(settings.queue_limit),
+            last_seen: LastSeen::new(LAST_SEEN),
             session: Some(session),
             settings,
             log: log.new(o!()),
@@ -146,9 +153,7 @@ impl ZkWriter {
                 oldest supported one knows is used, which is slower: allow srvr or set ZKServerVersion";
                 "assumed" => %connection.version());
         }
-        let watched = connection.clone();
-        let lost = async move { watched.lost().await };
-        ctx.spawn(lost.into_actor(self).map(|state, act, ctx| act.lost(&state, ctx)));
+        ctx.spawn(connection.lost().into_actor(self).map(|state, act, ctx| act.lost(&state, ctx)));
         self.connection = Some(connection);
         self.pump(ctx);
     }
@@ -187,38 +192,56 @@ impl ZkWriter {
         }
     }
 
+    /// Sends what waits: at once if nothing is under way, beside other chunks only if it fills one. So
+    /// an idle service does not wait, and a busy one sends few large transactions, not many small ones.
     fn pump(&mut self, ctx: &mut Context<Self>) {
         let Some(connection) = &self.connection else { return };
-        while self.under_way < CHUNKS_UNDER_WAY {
-            let Some(chunk) = self.queue.take() else { return };
+        while self.under_way == 0
+            || (self.under_way < CHUNKS_UNDER_WAY && self.queue.fills_a_chunk())
+        {
+            let Some(chunk) = self.queue.take().map(Arc::new) else { return };
             self.under_way += 1;
-            let connection = connection.clone();
-            let dir = self.settings.watch_dir.clone();
-            let writing = async move {
-                let committed = commit(&connection, &dir, &chunk).await;
-                (chunk, committed)
-            };
-            ctx.spawn(wrap_future::<_, Self>(writing).map(|(chunk, committed), act, ctx| {
+            let seen = chunk.entries.iter().map(|entry| self.last_seen.get(&entry.puname).cloned());
+            let seen: Vec<_> = seen.collect();
+            let writing = connection.spawn({
+                let (connection, chunk) = (connection.clone(), Arc::clone(&chunk));
+                let dir = self.settings.watch_dir.clone();
+                async move { commit(&connection, &dir, &chunk, seen).await }
+            });
+            ctx.spawn(wrap_future::<_, Self>(writing).map(move |committed, act, ctx| {
+                // Cut off with its connection, it can tell us nothing of what the server did.
+                let committed =
+                    committed.unwrap_or_else(|_| vec![Committed::unknown(); chunk.entries.len()]);
                 act.under_way -= 1;
-                act.finish(&chunk, &committed);
+                // Nobody waits for a log line: callers are answered and ZooKeeper is kept busy first.
+                act.queue.finish(&chunk, committed.iter().map(|committed| &committed.outcome));
+                act.remember(&chunk, &committed);
                 act.pump(ctx);
+                act.log_switches(&chunk, &committed);
                 act.close_if_drained(ctx);
             }));
         }
     }
 
-    fn finish(&mut self, chunk: &Chunk, committed: &Committed) {
-        let log = &self.log;
-        self.queue.finish(chunk, &committed.outcomes, |index, switch| {
-            journal::record(log, &committed.old[index], &switch);
-        });
+    fn remember(&mut self, chunk: &Chunk, committed: &[Committed]) {
+        for (entry, committed) in chunk.entries.iter().zip(committed) {
+            let seen =
+                committed.revision.map(|revision| Seen { coin: entry.coin().clone(), revision });
+            self.last_seen.note(&entry.puname, seen);
+        }
+    }
+
+    fn log_switches(&self, chunk: &Chunk, committed: &[Committed]) {
+        for (entry, committed) in chunk.entries.iter().zip(committed) {
+            journal::record(&self.log, entry, &committed.old, &committed.outcome);
+        }
     }
 
     fn sweep(&mut self, ctx: &mut Context<Self>) {
-        let log = &self.log;
-        self.queue.expire(Instant::now(), |switch| {
-            journal::record(log, &journal::Old::NotKnown, &switch);
-        });
+        let outcome = Outcome::NotApplied("not sent within the time allowed".to_owned());
+        for entry in self.queue.expire(Instant::now()) {
+            journal::record(&self.log, &entry, &Old::NotKnown, &outcome);
+        }
         self.close_if_drained(ctx);
     }
 
@@ -237,14 +260,19 @@ impl ZkWriter {
         let session = self.session.take();
         let closing = self.connection.take().map(Connection::close);
         let close = async move {
-            if let Some(closing) = closing {
-                // Not confirmed in time, the session ends by its timeout.
-                let _ = tokio::time::timeout(CLOSE_PATIENCE, closing).await;
-            }
+            let closed = match closing {
+                Some(closing) => tokio::time::timeout(CLOSE_PATIENCE, closing).await.is_ok(),
+                None => false,
+            };
             drop(session);
+            closed
         };
-        ctx.spawn(close.into_actor(self).map(|(), act, ctx| {
-            info!(act.log, "ZooKeeper session closed");
+        ctx.spawn(close.into_actor(self).map(|closed, act, ctx| {
+            if closed {
+                info!(act.log, "ZooKeeper session closed");
+            } else {
+                info!(act.log, "ZooKeeper session left to expire");
+            }
             let _ = drained.send(());
             ctx.stop();
         }));

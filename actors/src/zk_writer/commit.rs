@@ -1,50 +1,72 @@
 //! Brings one chunk into ZooKeeper, whatever exists there already.
 //!
 //! A transaction needs to know beforehand which znodes exist: setting a missing one or creating an
-//! existing one voids it whole. A small chunk is sent at once as sets, with a look at the znodes beside
-//! it, because nearly all sub-accounts exist and a round trip is all that its callers wait for. A large
-//! one is looked at first. Either way a wrong guess is mended from what the server named, and sent again;
-//! nothing of a void transaction was applied, so sending again cannot repeat anything.
+//! existing one voids it whole. Entries that we have seen before are taken to exist. The others are looked
+//! at: beside the write if they are few, because nearly all sub-accounts exist and a round trip is all
+//! that the callers wait for; before it if they are many. Either way a wrong guess is mended from what
+//! the server named, and sent again; nothing of a void transaction was applied, so sending again cannot
+//! repeat anything.
 //!
 //! An entry that ZooKeeper refuses for another reason (an ACL that is not ours) is settled alone, and
 //! the rest goes on one by one, each for itself, so that many of its kind cannot hold up the others.
 
-use futures_util::future::join;
+use std::pin::pin;
+
+use futures_util::{FutureExt, future::join};
 
 use super::{
     journal::Old,
-    queue::{Chunk, Outcome},
+    last_seen::Seen,
+    queue::{CHUNK_ENTRIES, Chunk, Outcome},
 };
 use crate::{
     domain::ZnodeDir,
-    zk::{Connection, TransactionError, WriteError, WriteOp},
+    zk::{Connection, Content, Revision, TransactionError, WriteError, WriteOp},
 };
 
-/// Chunks of more entries are looked at before they are written.
-const LOOK_FIRST_ABOVE: usize = 16;
+/// More entries than that are looked at before they are written, not beside it.
+const LOOK_FIRST_ABOVE: usize = CHUNK_ENTRIES / 2;
 
 /// Tries for one chunk. Two are enough unless somebody creates and deletes the same znodes meanwhile;
 /// the last tries go one by one.
 const ROUNDS: usize = 5;
 
-/// What became of each entry, in the chunk's order, and what its znode held before.
+/// What became of one entry.
+#[derive(Clone, Debug)]
 pub(super) struct Committed {
-    pub(super) outcomes: Vec<Outcome>,
-    pub(super) old: Vec<Old>,
+    pub(super) outcome: Outcome,
+    /// What its znode held before.
+    pub(super) old: Old,
+    /// The state that its znode is in now, if we wrote it and were told.
+    pub(super) revision: Option<Revision>,
 }
 
-/// Writes `chunk` into `dir`. Never fails as a whole: each entry has its own outcome.
-pub(super) async fn commit(connection: &Connection, dir: &ZnodeDir, chunk: &Chunk) -> Committed {
-    let paths: Vec<String> =
-        chunk.entries.iter().map(|entry| dir.child(entry.puname.as_str())).collect();
-    let mut attempt = Attempt::new(connection, dir, chunk, &paths);
-    if paths.len() > LOOK_FIRST_ABOVE {
-        attempt.learn(connection.read(&paths).await);
+impl Committed {
+    /// What nobody can say anything of.
+    pub(super) fn unknown() -> Self {
+        let outcome = Outcome::Unknown("the connection was lost".to_owned());
+        Self { outcome, old: Old::NotKnown, revision: None }
+    }
+}
+
+/// Writes `chunk` into `dir`; `seen` holds what we know of each entry's znode. Returns what became of
+/// each entry, in order.
+pub(super) async fn commit(
+    connection: &Connection,
+    dir: &ZnodeDir,
+    chunk: &Chunk,
+    seen: Vec<Option<Seen>>,
+) -> Vec<Committed> {
+    let mut attempt = Attempt::new(connection, dir, chunk, seen);
+    let unseen = attempt.unseen();
+    if unseen.len() > LOOK_FIRST_ABOVE {
+        let looked = attempt.look(&unseen).await;
+        attempt.learn(&unseen, looked);
         attempt.round(false).await;
     } else {
-        let (look, tried) = join(connection.read(&paths), attempt.send(false)).await;
+        let (tried, looked) = attempt.send_and_look(&unseen).await;
         attempt.apply(tried).await;
-        attempt.learn(look);
+        attempt.learn(&unseen, looked);
     }
     for round in 1..ROUNDS {
         if attempt.is_settled() {
@@ -59,20 +81,59 @@ pub(super) async fn commit(connection: &Connection, dir: &ZnodeDir, chunk: &Chun
 struct Attempt<'a> {
     connection: &'a Connection,
     dir: &'a ZnodeDir,
-    chunk: &'a Chunk,
-    paths: &'a [String],
-    /// Whether the znode is believed to exist.
-    exists: Vec<bool>,
-    old: Vec<Old>,
-    outcomes: Vec<Option<Outcome>>,
+    steps: Vec<Step<'a>>,
     one_by_one: bool,
 }
+
+/// An entry on its way.
+struct Step<'a> {
+    path: String,
+    data: &'a [u8],
+    seen: Option<Seen>,
+    /// Whether the znode is believed to exist.
+    exists: bool,
+    looked: Old,
+    outcome: Option<Outcome>,
+    revision: Option<Revision>,
+}
+
+/// What a look brought: the entries' contents, or nothing.
+type Looked = Result<Vec<Option<Content>>, WriteError>;
 
 /// What one round brought: the answers to the entries by index, in a transaction or each for itself.
 struct Tried {
     together: Vec<usize>,
-    transaction: Result<(), TransactionError>,
-    singles: Vec<(usize, Result<(), WriteError>)>,
+    transaction: Result<Vec<Option<Revision>>, TransactionError>,
+    singles: Vec<(usize, Result<Option<Revision>, WriteError>)>,
+}
+
+impl Step<'_> {
+    fn op(&self) -> WriteOp<'_> {
+        let (path, data) = (&*self.path, self.data);
+        if self.exists { WriteOp::Set { path, data } } else { WriteOp::Create { path, data } }
+    }
+
+    fn applied(&mut self, revision: Option<Revision>) {
+        self.outcome = Some(Outcome::Applied);
+        self.revision = revision;
+    }
+
+    /// What the znode held before we wrote it: what we had seen, if nobody wrote in between, or else
+    /// what we looked at.
+    fn old(&self) -> Old {
+        match (&self.seen, self.revision) {
+            (Some(seen), Some(revision)) if revision.follows(seen.revision) => {
+                Old::Data(seen.coin.as_str().as_bytes().to_vec())
+            }
+            _ => self.looked.clone(),
+        }
+    }
+
+    fn into_committed(self) -> Committed {
+        let given_up = || Outcome::NotApplied("its znode keeps coming and going".to_owned());
+        let (old, revision) = (self.old(), self.revision);
+        Committed { outcome: self.outcome.unwrap_or_else(given_up), old, revision }
+    }
 }
 
 impl<'a> Attempt<'a> {
@@ -80,30 +141,41 @@ impl<'a> Attempt<'a> {
         connection: &'a Connection,
         dir: &'a ZnodeDir,
         chunk: &'a Chunk,
-        paths: &'a [String],
+        seen: Vec<Option<Seen>>,
     ) -> Self {
-        let count = paths.len();
-        Self {
-            connection,
-            dir,
-            chunk,
-            paths,
-            exists: vec![true; count],
-            old: vec![Old::NotKnown; count],
-            outcomes: vec![None; count],
-            one_by_one: false,
-        }
+        let steps = chunk.entries.iter().zip(seen).map(|(entry, seen)| Step {
+            path: dir.child(entry.puname.as_str()),
+            data: entry.coin().as_str().as_bytes(),
+            seen,
+            exists: true,
+            looked: Old::NotKnown,
+            outcome: None,
+            revision: None,
+        });
+        Self { connection, dir, steps: steps.collect(), one_by_one: false }
+    }
+
+    fn unseen(&self) -> Vec<usize> {
+        (0..self.steps.len()).filter(|&index| self.steps[index].seen.is_none()).collect()
     }
 
     fn is_settled(&self) -> bool {
-        self.outcomes.iter().all(Option::is_some)
+        self.steps.iter().all(|step| step.outcome.is_some())
+    }
+
+    async fn look(&self, indices: &[usize]) -> Looked {
+        if indices.is_empty() {
+            return Ok(Vec::new());
+        }
+        let paths: Vec<&str> = indices.iter().map(|&index| &*self.steps[index].path).collect();
+        self.connection.read(&paths).await
     }
 
     /// Takes a look's answer in. A failed look is no failure: the write finds out for itself.
-    fn learn(&mut self, look: Result<Vec<Option<Vec<u8>>>, WriteError>) {
-        for (index, data) in look.unwrap_or_default().into_iter().enumerate() {
-            self.exists[index] = data.is_some();
-            self.old[index] = data.map_or(Old::None, Old::Data);
+    fn learn(&mut self, indices: &[usize], looked: Looked) {
+        for (&index, content) in indices.iter().zip(looked.unwrap_or_default()) {
+            self.steps[index].exists = content.is_some();
+            self.steps[index].looked = content.map_or(Old::None, |content| Old::Data(content.data));
         }
     }
 
@@ -112,67 +184,66 @@ impl<'a> Attempt<'a> {
         self.apply(tried).await;
     }
 
+    /// Sends a look at some entries and right behind it the write of all. The look's answer is not
+    /// waited for by itself: it comes before the write's.
+    async fn send_and_look(&self, indices: &[usize]) -> (Tried, Looked) {
+        let mut look = pin!(self.look(indices));
+        let early = look.as_mut().now_or_never();
+        let tried = self.send(false).await;
+        let looked = match early {
+            Some(looked) => looked,
+            None => look.await,
+        };
+        (tried, looked)
+    }
+
     /// Sends what is not settled, as far as it may be in one transaction.
     async fn send(&self, one_by_one: bool) -> Tried {
         let one_by_one = one_by_one || self.one_by_one;
         let creates_together = self.connection.version().creates_in_transactions();
-        let open = (0..self.paths.len()).filter(|&index| self.outcomes[index].is_none());
+        let open = (0..self.steps.len()).filter(|&index| self.steps[index].outcome.is_none());
         let (together, singles): (Vec<usize>, Vec<usize>) =
-            open.partition(|&index| !one_by_one && (self.exists[index] || creates_together));
-        let ops =
-            |indices: &[usize]| indices.iter().map(|&index| self.op(index)).collect::<Vec<_>>();
+            open.partition(|&index| !one_by_one && (self.steps[index].exists || creates_together));
+        let ops = |indices: &[usize]| {
+            indices.iter().map(|&index| self.steps[index].op()).collect::<Vec<_>>()
+        };
         let (together_ops, single_ops) = (ops(&together), ops(&singles));
-        let (transaction, answers) = join(
-            async {
-                if together_ops.is_empty() {
-                    Ok(())
-                } else {
-                    self.connection.transact(&together_ops).await
-                }
-            },
-            self.connection.write_each(&single_ops),
-        )
-        .await;
+        let transaction = async {
+            if together_ops.is_empty() {
+                return Ok(Vec::new());
+            }
+            self.connection.transact(&together_ops).await
+        };
+        let (transaction, answers) =
+            join(transaction, self.connection.write_each(&single_ops)).await;
         Tried { together, transaction, singles: singles.into_iter().zip(answers).collect() }
-    }
-
-    fn op(&self, index: usize) -> WriteOp<'_> {
-        let (path, data) =
-            (&*self.paths[index], self.chunk.entries[index].coin().as_str().as_bytes());
-        if self.exists[index] {
-            WriteOp::Set { path, data }
-        } else {
-            WriteOp::Create { path, data }
-        }
     }
 
     async fn apply(&mut self, tried: Tried) {
         let Tried { together, transaction, singles } = tried;
         match transaction {
-            Ok(()) => {
-                for index in together {
-                    self.outcomes[index] = Some(Outcome::Applied);
+            Ok(revisions) => {
+                for (index, revision) in together.into_iter().zip(revisions) {
+                    self.steps[index].applied(revision);
                 }
             }
             Err(TransactionError::Operation { index, error }) => {
                 self.one_by_one |= matches!(error, WriteError::Refused(_));
                 match together.get(index) {
-                    Some(&entry) => self.judge(entry, error).await,
-                    None => self.settle_unknown(&together, &format!("no operation {index}")),
+                    Some(&index) => self.judge(index, error).await,
+                    None => self.settle_all(&together, &Outcome::Unknown(format!("{error}"))),
                 }
             }
             Err(TransactionError::Whole(WriteError::Unknown(cause))) => {
-                self.settle_unknown(&together, &cause);
+                self.settle_all(&together, &Outcome::Unknown(cause));
             }
             Err(TransactionError::Whole(error)) => {
-                for index in together {
-                    self.outcomes[index] = Some(Outcome::NotApplied(error.to_string()));
-                }
+                self.settle_all(&together, &Outcome::NotApplied(error.to_string()));
             }
         }
         for (index, answer) in singles {
             match answer {
-                Ok(()) => self.outcomes[index] = Some(Outcome::Applied),
+                Ok(revision) => self.steps[index].applied(revision),
                 Err(error) => self.judge(index, error).await,
             }
         }
@@ -180,32 +251,32 @@ impl<'a> Attempt<'a> {
 
     /// Takes in what the server said of one entry; leaves it open if another try can succeed.
     async fn judge(&mut self, index: usize, error: WriteError) {
+        let step = &mut self.steps[index];
         match error {
-            WriteError::Missing if self.exists[index] => self.exists[index] = false,
-            WriteError::Exists => self.exists[index] = true,
+            WriteError::Missing if step.exists => {
+                step.exists = false;
+                step.looked = Old::None;
+            }
+            WriteError::Exists => step.exists = true,
             // A create that misses its parent: somebody removed the directory under us.
             WriteError::Missing => {
                 if let Err(error) = self.connection.ensure_directory(self.dir).await {
                     let text = format!("{} is gone and cannot be made again: {error}", self.dir);
-                    self.outcomes[index] = Some(Outcome::NotApplied(text));
+                    step.outcome = Some(Outcome::NotApplied(text));
                 }
             }
-            WriteError::Refused(_) => {
-                self.outcomes[index] = Some(Outcome::NotApplied(error.to_string()));
-            }
-            WriteError::Unknown(cause) => self.outcomes[index] = Some(Outcome::Unknown(cause)),
+            WriteError::Refused(_) => step.outcome = Some(Outcome::NotApplied(error.to_string())),
+            WriteError::Unknown(cause) => step.outcome = Some(Outcome::Unknown(cause)),
         }
     }
 
-    fn settle_unknown(&mut self, indices: &[usize], cause: &str) {
+    fn settle_all(&mut self, indices: &[usize], outcome: &Outcome) {
         for &index in indices {
-            self.outcomes[index] = Some(Outcome::Unknown(cause.to_owned()));
+            self.steps[index].outcome = Some(outcome.clone());
         }
     }
 
-    fn into_committed(self) -> Committed {
-        let given_up = || Outcome::NotApplied("its znode keeps coming and going".to_owned());
-        let outcomes = self.outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(given_up));
-        Committed { outcomes: outcomes.collect(), old: self.old }
+    fn into_committed(self) -> Vec<Committed> {
+        self.steps.into_iter().map(Step::into_committed).collect()
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use slog::{Logger, info, warn};
 
-use super::queue::{Outcome, Settled};
+use super::queue::{Entry, Outcome, Settled};
 
 /// As much of a znode's old data is shown; the stratum side reads no more of a coin's name.
 const SHOWN_BYTES: usize = 64;
@@ -34,21 +34,23 @@ impl fmt::Display for Old {
     }
 }
 
-/// Logs one switch.
-pub(super) fn record(log: &Logger, old: &Old, switch: &Settled<'_>) {
-    let (outcome, cause) = match switch.outcome {
+/// Logs each switch that asked for `entry`.
+pub(super) fn record(log: &Logger, entry: &Entry, old: &Old, outcome: &Outcome) {
+    let (text, cause) = match outcome {
         Outcome::Applied => ("applied", None),
         Outcome::NotApplied(cause) => ("not applied", Some(cause)),
         Outcome::Unknown(cause) => ("outcome unknown", Some(cause)),
     };
-    let Settled { source, puname, coin, superseded_by, .. } = switch;
-    match (cause, superseded_by) {
-        (None, None) => info!(log, "switch"; "source" => %source, "sub_account" => %puname,
-            "old" => %old, "new" => %coin, "outcome" => outcome),
-        (None, Some(newer)) => info!(log, "switch"; "source" => %source, "sub_account" => %puname,
-            "old" => %old, "new" => %coin, "outcome" => outcome, "superseded_by" => %newer),
-        (Some(cause), _) => warn!(log, "switch"; "source" => %source, "sub_account" => %puname,
-            "old" => %old, "new" => %coin, "outcome" => outcome, "cause" => %cause),
+    for Settled { source, puname, coin, superseded_by } in entry.switches() {
+        match (cause, superseded_by) {
+            (None, None) => info!(log, "switch"; "source" => %source, "sub_account" => %puname,
+                "old" => %old, "new" => %coin, "outcome" => text),
+            (None, Some(newer)) => info!(log, "switch"; "source" => %source,
+                "sub_account" => %puname, "old" => %old, "new" => %coin, "outcome" => text,
+                "superseded_by" => %newer),
+            (Some(cause), _) => warn!(log, "switch"; "source" => %source, "sub_account" => %puname,
+                "old" => %old, "new" => %coin, "outcome" => text, "cause" => cause),
+        }
     }
 }
 

@@ -48,6 +48,17 @@ impl Entry {
     pub(super) fn coin(&self) -> &Coin {
         newest(&self.askers)
     }
+
+    /// Each switch that asked for this entry, in the order of asking.
+    pub(super) fn switches(&self) -> impl Iterator<Item = Settled<'_>> {
+        let last = self.askers.len() - 1;
+        self.askers.iter().enumerate().map(move |(index, asker)| Settled {
+            source: asker.source,
+            puname: &self.puname,
+            coin: &asker.coin,
+            superseded_by: (index < last).then(|| self.coin()),
+        })
+    }
 }
 
 /// What became of an entry.
@@ -61,7 +72,17 @@ pub(super) enum Outcome {
     Unknown(String),
 }
 
-/// What became of one switch, for the log.
+impl Outcome {
+    fn failure(&self) -> Option<WriteFailure> {
+        match self {
+            Self::Applied => None,
+            Self::NotApplied(text) => Some(WriteFailure::Refused(text.clone())),
+            Self::Unknown(text) => Some(WriteFailure::Unknown(text.clone())),
+        }
+    }
+}
+
+/// One switch that is settled, for the log.
 #[derive(Debug)]
 pub(super) struct Settled<'a> {
     pub(super) source: Source,
@@ -69,7 +90,6 @@ pub(super) struct Settled<'a> {
     pub(super) coin: &'a Coin,
     /// The newer value that was written in its place.
     pub(super) superseded_by: Option<&'a Coin>,
-    pub(super) outcome: &'a Outcome,
 }
 
 /// One asker nearly always.
@@ -78,6 +98,7 @@ type Askers = SmallVec<[Asker; 1]>;
 #[derive(Debug)]
 struct Asker {
     request: RequestId,
+    source: Source,
     coin: Coin,
 }
 
@@ -91,7 +112,6 @@ struct RequestId(u64);
 
 #[derive(Debug)]
 struct Request {
-    source: Source,
     /// Taken when the caller is answered, which may be before all entries are settled.
     reply: Option<oneshot::Sender<WriteReply>>,
     deadline: Instant,
@@ -103,12 +123,14 @@ struct Request {
     failure: Option<WriteFailure>,
 }
 
-impl Request {
-    fn answer(&mut self, reply: WriteReply) {
-        if let Some(sender) = self.reply.take() {
-            // The caller may have gone away; its switches stand all the same.
-            let _ = sender.send(reply);
-        }
+/// An answer that is due.
+type Due = (oneshot::Sender<WriteReply>, WriteReply);
+
+/// Answers callers, one right after the other: their threads wake up once for all of them.
+fn answer_all(due: Vec<Due>) {
+    for (sender, reply) in due {
+        // The caller may have gone away; its switches stand all the same.
+        let _ = sender.send(reply);
     }
 }
 
@@ -154,6 +176,12 @@ impl Queue {
         self.waiting
     }
 
+    /// Whether a chunk of all that can be sent now would be full, or nearly: names that are settled
+    /// already may be counted.
+    pub(super) fn fills_a_chunk(&self) -> bool {
+        self.prompt.len() + self.bulk.len() >= CHUNK_ENTRIES
+    }
+
     /// Whether nobody waits for anything.
     pub(super) fn is_empty(&self) -> bool {
         self.requests.is_empty()
@@ -178,7 +206,6 @@ impl Queue {
         let id = RequestId(self.next_request);
         self.next_request += 1;
         let request = Request {
-            source,
             reply: Some(reply),
             deadline,
             unsettled: count,
@@ -190,7 +217,7 @@ impl Queue {
         self.waiting += count;
         let prompt = count <= CHUNK_ENTRIES;
         for Assignment { puname, coin } in assignments {
-            self.wait_for(puname, Asker { request: id, coin }, prompt);
+            self.wait_for(puname, Asker { request: id, source, coin }, prompt);
         }
     }
 
@@ -246,19 +273,23 @@ impl Queue {
     }
 
     /// Settles a chunk: `outcomes` holds one for each of its entries, in order. Answers every request
-    /// that waits for nothing more, and tells `journal` of every switch.
-    pub(super) fn finish(
+    /// that waits for nothing more.
+    pub(super) fn finish<'a>(
         &mut self,
         chunk: &Chunk,
-        outcomes: &[Outcome],
-        mut journal: impl FnMut(usize, Settled<'_>),
+        outcomes: impl IntoIterator<Item = &'a Outcome>,
     ) {
-        for (index, (entry, outcome)) in chunk.entries.iter().zip(outcomes).enumerate() {
+        let mut due = Vec::new();
+        for (entry, outcome) in chunk.entries.iter().zip(outcomes) {
             self.release(&entry.puname);
-            self.settle_all(&entry.puname, &entry.askers, outcome, true, |settled| {
-                journal(index, settled);
-            });
+            for asker in &entry.askers {
+                if let Some(request) = self.requests.get_mut(&asker.request) {
+                    request.under_way -= 1;
+                }
+                due.extend(self.settle(asker, outcome.failure()));
+            }
         }
+        answer_all(due);
     }
 
     /// The sub-account may be written again; lines it up if somebody waits for that.
@@ -274,47 +305,27 @@ impl Queue {
         }
     }
 
-    fn settle_all(
-        &mut self,
-        puname: &Puname,
-        askers: &Askers,
-        outcome: &Outcome,
-        under_way: bool,
-        mut journal: impl FnMut(Settled<'_>),
-    ) {
-        let newest = newest(askers);
-        for (index, Asker { request: id, coin }) in askers.iter().enumerate() {
-            let Some(request) = self.requests.get_mut(id) else { continue };
-            let superseded_by = (index + 1 < askers.len()).then_some(newest);
-            journal(Settled { source: request.source, puname, coin, superseded_by, outcome });
-            request.unsettled -= 1;
-            request.under_way -= usize::from(under_way);
-            let failure = match outcome {
-                Outcome::Applied => None,
-                Outcome::NotApplied(text) => Some(WriteFailure::Refused(text.clone())),
-                Outcome::Unknown(text) => Some(WriteFailure::Unknown(text.clone())),
-            };
-            request.failure = match (request.failure.take(), failure) {
-                (Some(before), Some(now)) => Some(before.worse(now)),
-                (before, now) => before.or(now),
-            };
-            if request.unsettled == 0 {
-                let reply = request.failure.take().map_or(Ok(()), Err);
-                request.answer(reply);
-                self.requests.remove(id);
-            }
+    /// Notes that one entry of a request is settled; returns the answer if it was the last.
+    fn settle(&mut self, asker: &Asker, failure: Option<WriteFailure>) -> Option<Due> {
+        let request = self.requests.get_mut(&asker.request)?;
+        request.unsettled -= 1;
+        request.failure = match (request.failure.take(), failure) {
+            (Some(before), Some(now)) => Some(before.worse(now)),
+            (before, now) => before.or(now),
+        };
+        if request.unsettled > 0 {
+            return None;
         }
+        let request = self.requests.remove(&asker.request)?;
+        Some((request.reply?, request.failure.map_or(Ok(()), Err)))
     }
 
     /// Answers the requests whose deadline is not after `now`, and withdraws whatever of them was not
-    /// sent. What is under way is settled (and logged) when its chunk comes back.
-    pub(super) fn expire(&mut self, now: Instant, mut journal: impl FnMut(Settled<'_>)) {
-        let mut expired = false;
-        for request in self.requests.values_mut() {
-            if request.deadline > now || request.reply.is_none() {
-                continue;
-            }
-            expired = true;
+    /// sent: that is returned. What is under way is settled when its chunk comes back.
+    pub(super) fn expire(&mut self, now: Instant) -> Vec<Entry> {
+        let mut due = Vec::new();
+        for request in self.requests.values_mut().filter(|request| request.deadline <= now) {
+            let Some(sender) = request.reply.take() else { continue };
             let failure = if request.under_way > 0 {
                 WriteFailure::Unknown("no answer from ZooKeeper within the time allowed".to_owned())
             } else if request.sent {
@@ -322,36 +333,37 @@ impl Queue {
             } else {
                 WriteFailure::Unreachable
             };
-            request.answer(Err(failure));
+            due.push((sender, Err(failure)));
         }
-        if expired {
-            self.withdraw(&mut journal);
-        }
+        let withdrawn = if due.is_empty() { Vec::new() } else { self.withdraw() };
+        answer_all(due);
+        withdrawn
     }
 
     /// Takes out of the queue what was asked for by requests that are answered.
-    fn withdraw(&mut self, journal: &mut impl FnMut(Settled<'_>)) {
-        let mut withdrawn: Vec<(Puname, Askers)> = Vec::new();
+    fn withdraw(&mut self) -> Vec<Entry> {
+        let mut withdrawn: Vec<Entry> = Vec::new();
         let requests = &self.requests;
         self.slots.retain(|puname, slot| {
             let answered = |asker: &Asker| {
                 requests.get(&asker.request).is_none_or(|request| request.reply.is_none())
             };
             if slot.waiting.iter().any(answered) {
-                let (out, stay) = slot.waiting.drain(..).partition(answered);
+                let (askers, stay) = slot.waiting.drain(..).partition(answered);
                 slot.waiting = stay;
-                withdrawn.push((puname.clone(), out));
+                withdrawn.push(Entry { puname: puname.clone(), askers });
             }
             slot.under_way || !slot.waiting.is_empty()
         });
         let slots = &self.slots;
         self.prompt.retain(|puname| slots.contains_key(puname));
         self.bulk.retain(|puname| slots.contains_key(puname));
-        let outcome = Outcome::NotApplied("not sent within the time allowed".to_owned());
-        for (puname, askers) in withdrawn {
-            self.waiting -= askers.len();
-            self.settle_all(&puname, &askers, &outcome, false, &mut *journal);
+        for asker in withdrawn.iter().flat_map(|entry| &entry.askers) {
+            self.waiting -= 1;
+            // Its caller is answered already: there is no answer to send.
+            self.settle(asker, None);
         }
+        withdrawn
     }
 }
 

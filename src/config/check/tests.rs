@@ -1,1 +1,187 @@
+//! Whole configurations through loading and checking.
 
+use std::io::Write;
+
+use super::*;
+use crate::config;
+
+const GOOD: &str = r#"{
+    "EnableAPIServer": true, "APIUser": "admin", "APIPassword": "s3cret", "ListenAddr": "127.0.0.1:8082",
+    "AvailableCoins": ["btc", "bcc"], "ZKBroker": ["127.0.0.1:2181"],
+    "ZKSwitcherWatchDir": "/stratumSwitcher/btcbcc"
+}"#;
+
+fn load(json: &str, environment: &[(&str, &str)]) -> Result<Checked, Vec<String>> {
+    let mut file = tempfile::Builder::new().suffix(".json").tempfile().unwrap();
+    file.write_all(json.as_bytes()).unwrap();
+    let find = |name: &str| {
+        let found = environment.iter().find(|(variable, _)| *variable == name);
+        found.map(|(_, value)| (*value).to_owned())
+    };
+    config::load(Some(file.path()), find)
+        .map_err(|problems| problems.iter().map(ToString::to_string).collect())
+}
+
+#[test]
+fn a_file_in_use_today_passes() {
+    let checked = load(GOOD, &[]).unwrap();
+    let api = checked.settings.api.unwrap();
+    assert_eq!(api.listen, "127.0.0.1:8082");
+    assert_eq!(checked.settings.writer.watch_dir.as_str(), "/stratumSwitcher/btcbcc/");
+    assert_eq!(checked.settings.writer.request_timeout, Duration::from_secs(5));
+    assert_eq!(checked.settings.writer.queue_limit, 1_000_000);
+    assert!(checked.warnings.is_empty());
+}
+
+#[test]
+fn the_environment_overrides_and_guesses_no_types() {
+    let environment = [
+        ("APIPassword", "007"),
+        ("AvailableCoins", "ltc, auto"),
+        ("ZKBroker", "a:2181,b:2182"),
+        ("StratumServerCaseInsensitive", "true"),
+        ("ZKRequestTimeoutSeconds", "9"),
+    ];
+    let settings = load(GOOD, &environment).unwrap().settings;
+    let api = settings.api.unwrap();
+    assert_eq!(api.credentials.password, "007");
+    assert!(api.lower_case);
+    assert_eq!(api.coins.iter().map(|coin| coin.as_str()).collect::<Vec<_>>(), ["ltc", "auto"]);
+    assert_eq!(settings.writer.zookeeper.brokers, ["a:2181", "b:2182"]);
+    assert_eq!(settings.writer.request_timeout, Duration::from_secs(9));
+}
+
+#[test]
+fn the_environment_alone_is_enough() {
+    let environment = [
+        ("EnableAPIServer", "true"),
+        ("APIUser", "admin"),
+        ("APIPassword", "x"),
+        ("ListenAddr", ":8082"),
+        ("AvailableCoins", "btc"),
+        ("ZKBroker", "zk:2181"),
+        ("ZKSwitcherWatchDir", "/w/"),
+    ];
+    let find = |name: &str| {
+        let found = environment.iter().find(|(variable, _)| *variable == name);
+        found.map(|(_, value)| (*value).to_owned())
+    };
+    let settings = config::load(None, find).unwrap().settings;
+    assert_eq!(settings.api.unwrap().listen, "[::]:8082");
+}
+
+#[test]
+fn all_problems_are_told_at_once() {
+    let problems = load(
+        r#"{"EnableAPIServer": true, "EnableCronJob": "yes", "CronIntervalSeconds": 0,
+            "AvailableCoins": [], "ZKBroker": ["localhost"], "ZKSwitcherWatchDir": "relative/",
+            "ZKSubPoolUpdateBaseDir": "subpool", "ZKSubPoolUpdateAckTimeout": "5",
+            "ZKServerVersion": "3.3.1", "ZKDigestCredentials": "nocolon", "ListenAddr": "8082"}"#,
+        &[("APIUser", "")],
+    )
+    .unwrap_err();
+    let expected = [
+        "EnableCronJob: is \"yes\"",
+        "AvailableCoins: is empty",
+        "ZKBroker: contains \"localhost\", expected host:port",
+        "ZKServerVersion: is \"3.3.1\"",
+        "ZKDigestCredentials: is not of the form user:password",
+        "ZKSwitcherWatchDir: is \"relative/\"",
+        "APIUser: is empty",
+        "APIPassword: is missing",
+        "ListenAddr: is \"8082\", expected host:port",
+        "CronIntervalSeconds: is 0",
+        "ZKSubPoolUpdateAckTimeout: is \"5\"",
+        "ZKSubPoolUpdateBaseDir: is \"subpool\"",
+    ];
+    for start in expected {
+        assert!(
+            problems.iter().any(|problem| problem.starts_with(start)),
+            "{start}: {problems:#?}"
+        );
+    }
+    assert_eq!(problems.len(), expected.len(), "{problems:#?}");
+}
+
+#[test]
+fn names_match_whatever_their_case_and_null_is_absent() {
+    let json = GOOD.replace("APIUser", "apiuser").replacen('{', "{\"ZKQueueLimit\": null,", 1);
+    let settings = load(&json, &[("APIUser", "root")]).unwrap().settings;
+    assert_eq!(settings.api.unwrap().credentials.user, "root");
+    assert_eq!(settings.writer.queue_limit, 1_000_000);
+}
+
+#[test]
+fn a_misspelling_is_warned_about_and_a_foreign_key_is_not() {
+    let json = GOOD.replacen('{', r#"{"ZKQueueLimits": 1, "MySQLHost": "db","#, 1);
+    let warnings = load(&json, &[]).unwrap().warnings;
+    assert_eq!(warnings.len(), 1);
+    assert!(
+        warnings[0].contains("ZKQueueLimits") && warnings[0].contains("did you mean ZKQueueLimit?")
+    );
+}
+
+#[test]
+fn no_secret_is_ever_shown() {
+    let environment = [("ZKDigestCredentials", "switcher:s3cret")];
+    let checked = load(GOOD, &environment).unwrap();
+    assert!(!format!("{checked:?}").contains("s3cret"));
+    let problems = load(&GOOD.replace("\"s3cret\"", "[\"s3cret\"]"), &[]).unwrap_err();
+    assert!(problems[0].starts_with("APIPassword") && !problems.concat().contains("s3cret"));
+}
+
+#[test]
+fn values_of_the_wrong_type_or_out_of_range_are_told() {
+    for (key, value) in [
+        ("EnableAPIServer", "1"),
+        ("APIUser", "5"),
+        ("AvailableCoins", "\"btc\""),
+        ("AvailableCoins", "[1]"),
+        ("ZKSessionTimeoutSeconds", "0"),
+        ("ZKSessionTimeoutSeconds", "2.5"),
+        ("ZKQueueLimit", "-1"),
+        ("ListenAddr", "\"127.0.0.1:99999\""),
+        ("ListenAddr", "\"::1:80\""),
+        ("ZKBroker", "[\":2181\"]"),
+        ("ZKBroker", "[\"a:2181/chroot\"]"),
+        ("APIUser", "\"a:b\""),
+    ] {
+        let json = replace(key, value);
+        let problems = load(&json, &[]).unwrap_err();
+        assert!(
+            problems.iter().all(|problem| problem.starts_with(key)),
+            "{key}={value}: {problems:?}"
+        );
+    }
+}
+
+/// The good file with one key's value in place of its own.
+fn replace(key: &str, value: &str) -> String {
+    let mut json: serde_json::Value = serde_json::from_str(GOOD).unwrap();
+    json[key] = serde_json::from_str(value).unwrap();
+    json.to_string()
+}
+
+#[test]
+fn a_file_that_is_no_json_object_is_told_with_its_place() {
+    for json in ["", "[]", "{\"APIUser\": }"] {
+        let problems = load(json, &[]).unwrap_err();
+        assert_eq!(problems.len(), 1);
+        assert!(problems[0].contains("cannot be read as a JSON object"), "{problems:?}");
+    }
+}
+
+#[test]
+fn with_nothing_to_do_it_does_not_start() {
+    let problems = load(&GOOD.replace("true", "false"), &[]).unwrap_err();
+    assert!(problems[0].contains("nothing to do"));
+}
+
+#[test]
+fn ports_are_told_from_hosts() {
+    assert_eq!(split_host_port("a:1"), Some(("a", 1)));
+    assert_eq!(split_host_port("[::1]:80"), Some(("[::1]", 80)));
+    for text in ["a", "a:", "a:x", "a:+1", "::1:80", "a b:1", "", ":99999"] {
+        assert_eq!(split_host_port(text), None, "{text}");
+    }
+}

@@ -1,1 +1,274 @@
+//! The queue's rules, one by one.
 
+use std::time::Duration;
+
+use super::*;
+use crate::domain::Coins;
+
+/// A queue with a clock that stands, and what its journal said.
+struct Bench {
+    queue: Queue,
+    now: Instant,
+    journal: Vec<String>,
+}
+
+type Answer = oneshot::Receiver<WriteReply>;
+
+const PATIENCE: Duration = Duration::from_secs(5);
+
+impl Bench {
+    fn new(limit: usize) -> Self {
+        Self { queue: Queue::new(limit), now: Instant::now(), journal: Vec::new() }
+    }
+
+    fn ask(&mut self, pairs: &[(&str, &str)]) -> Answer {
+        self.ask_within(pairs, PATIENCE)
+    }
+
+    fn ask_within(&mut self, pairs: &[(&str, &str)], patience: Duration) -> Answer {
+        let coins = Coins::new(&["btc", "bcc", "ltc"]).unwrap();
+        let assignments = pairs.iter().map(|(puname, coin)| Assignment {
+            puname: Puname::parse(puname).unwrap(),
+            coin: coins.get(coin).unwrap().clone(),
+        });
+        let (reply, answer) = oneshot::channel();
+        let batch =
+            WriteBatch { source: Source::Api(None), assignments: assignments.collect(), reply };
+        self.queue.accept(batch, self.now + patience);
+        answer
+    }
+
+    fn ask_many(&mut self, prefix: &str, count: usize) -> Answer {
+        let names: Vec<String> = (0..count).map(|n| format!("{prefix}{n}")).collect();
+        let pairs: Vec<(&str, &str)> = names.iter().map(|name| (&**name, "btc")).collect();
+        self.ask(&pairs)
+    }
+
+    fn take(&mut self) -> Chunk {
+        self.queue.take().expect("something to send")
+    }
+
+    fn finish(&mut self, chunk: &Chunk, outcome: &Outcome) {
+        let outcomes = vec![outcome.clone(); chunk.entries.len()];
+        self.finish_each(chunk, &outcomes);
+    }
+
+    fn finish_each(&mut self, chunk: &Chunk, outcomes: &[Outcome]) {
+        self.queue.finish(chunk, outcomes);
+        self.journal.extend(chunk.entries.iter().flat_map(Entry::switches).map(line));
+    }
+
+    fn expire_after(&mut self, time: Duration) {
+        self.now += time;
+        let withdrawn = self.queue.expire(self.now);
+        self.journal.extend(withdrawn.iter().flat_map(Entry::switches).map(line));
+    }
+}
+
+fn line(switch: Settled<'_>) -> String {
+    let newer = switch.superseded_by.map(|coin| format!(" < {coin}")).unwrap_or_default();
+    format!("{}={}{newer}", switch.puname, switch.coin)
+}
+
+fn contents(chunk: &Chunk) -> Vec<String> {
+    chunk.entries.iter().map(|entry| format!("{}={}", entry.puname, entry.coin())).collect()
+}
+
+fn refused() -> Outcome {
+    Outcome::NotApplied("no rights".to_owned())
+}
+
+fn unknown() -> Outcome {
+    Outcome::Unknown("connection lost".to_owned())
+}
+
+#[test]
+fn a_request_is_answered_when_its_last_entry_is_settled() {
+    let mut bench = Bench::new(10_000);
+    let mut answer = bench.ask_many("u", CHUNK_ENTRIES + 1);
+    let (first, second) = (bench.take(), bench.take());
+    assert_eq!((first.entries.len(), second.entries.len()), (CHUNK_ENTRIES, 1));
+    assert!(bench.queue.take().is_none());
+    bench.finish(&first, &Outcome::Applied);
+    assert!(answer.try_recv().is_err());
+    bench.finish(&second, &Outcome::Applied);
+    assert_eq!(answer.try_recv(), Ok(Ok(())));
+    assert!(bench.queue.is_empty() && bench.queue.slots.is_empty());
+}
+
+#[test]
+fn only_the_newest_value_is_written_and_everybody_gets_its_outcome() {
+    let mut bench = Bench::new(10);
+    let mut early = bench.ask(&[("alice", "btc")]);
+    let mut late = bench.ask(&[("alice", "bcc"), ("bob", "btc"), ("alice", "ltc")]);
+    let chunk = bench.take();
+    assert_eq!(contents(&chunk), ["alice=ltc", "bob=btc"]);
+    bench.finish(&chunk, &Outcome::Applied);
+    assert_eq!((early.try_recv(), late.try_recv()), (Ok(Ok(())), Ok(Ok(()))));
+    assert_eq!(bench.journal, ["alice=btc < ltc", "alice=bcc < ltc", "alice=ltc", "bob=btc"]);
+}
+
+#[test]
+fn a_sub_account_is_never_in_two_chunks_at_a_time() {
+    let mut bench = Bench::new(10);
+    let _first = bench.ask(&[("alice", "btc")]);
+    let under_way = bench.take();
+    let mut second = bench.ask(&[("alice", "bcc")]);
+    let _other = bench.ask(&[("bob", "btc")]);
+    assert_eq!(contents(&bench.take()), ["bob=btc"]);
+    assert!(bench.queue.take().is_none());
+    bench.finish(&under_way, &unknown());
+    let next = bench.take();
+    assert_eq!(contents(&next), ["alice=bcc"]);
+    bench.finish(&next, &Outcome::Applied);
+    assert_eq!(second.try_recv(), Ok(Ok(())));
+}
+
+#[test]
+fn one_callers_refusal_is_nobody_elses() {
+    let mut bench = Bench::new(10);
+    let mut bad = bench.ask(&[("mallory", "btc"), ("carol", "btc")]);
+    let mut good = bench.ask(&[("alice", "btc")]);
+    let chunk = bench.take();
+    bench.finish_each(&chunk, &[refused(), Outcome::Applied, Outcome::Applied]);
+    assert_eq!(bad.try_recv(), Ok(Err(WriteFailure::Refused("no rights".to_owned()))));
+    assert_eq!(good.try_recv(), Ok(Ok(())));
+}
+
+#[test]
+fn an_unknown_outcome_covers_a_known_one() {
+    for outcomes in [[refused(), unknown()], [unknown(), refused()]] {
+        let mut bench = Bench::new(10);
+        let mut answer = bench.ask(&[("alice", "btc"), ("bob", "btc")]);
+        let chunk = bench.take();
+        bench.finish_each(&chunk, &outcomes);
+        assert!(matches!(answer.try_recv(), Ok(Err(WriteFailure::Unknown(_)))));
+    }
+}
+
+#[test]
+fn what_would_pass_the_limit_is_refused_whole() {
+    let mut bench = Bench::new(3);
+    let _first = bench.ask(&[("a", "btc"), ("b", "btc")]);
+    let mut second = bench.ask(&[("c", "btc"), ("d", "btc")]);
+    let full = WriteFailure::QueueFull { waiting: 2, limit: 3 };
+    assert_eq!(second.try_recv(), Ok(Err(full)));
+    assert_eq!(contents(&bench.take()), ["a=btc", "b=btc"]);
+    // What is under way does not wait any more.
+    let mut third = bench.ask_many("x", 3);
+    assert!(third.try_recv().is_err());
+    assert_eq!(bench.take().entries.len(), 3);
+}
+
+#[test]
+fn an_empty_request_succeeds_at_once() {
+    let mut bench = Bench::new(10);
+    assert_eq!(bench.ask(&[]).try_recv(), Ok(Ok(())));
+    assert!(bench.queue.is_empty());
+}
+
+#[test]
+fn a_small_request_overtakes_a_large_one_and_starves_it_not() {
+    let mut bench = Bench::new(100_000);
+    let _bulk = bench.ask_many("bulk", 2_000);
+    let _small = bench.ask(&[("alice", "btc")]);
+    assert_eq!(contents(&bench.take())[0], "alice=btc");
+    for flood in 0..4 {
+        let _flood = bench.ask_many(&format!("flood{flood}-"), CHUNK_ENTRIES);
+    }
+    let bulk =
+        |chunk: &Chunk| contents(chunk).iter().filter(|entry| entry.starts_with("bulk")).count();
+    assert_eq!(bulk(&bench.take()), CHUNK_ENTRIES / 2);
+}
+
+#[test]
+fn a_waiting_sub_account_of_a_large_request_is_hurried_by_a_small_one() {
+    let mut bench = Bench::new(100_000);
+    let _bulk = bench.ask_many("bulk", 2_000);
+    let _small = bench.ask(&[("bulk1999", "bcc")]);
+    let chunk = bench.take();
+    assert_eq!(contents(&chunk)[0], "bulk1999=bcc");
+    bench.finish(&chunk, &Outcome::Applied);
+    let mut written = chunk.entries.len();
+    while let Some(chunk) = bench.queue.take() {
+        assert!(!contents(&chunk).contains(&"bulk1999=btc".to_owned()));
+        written += chunk.entries.len();
+        bench.finish(&chunk, &Outcome::Applied);
+    }
+    assert_eq!(written, 2_000);
+    assert!(bench.queue.is_empty() && bench.queue.slots.is_empty());
+    assert_eq!(bench.queue.waiting(), 0);
+}
+
+#[test]
+fn a_request_that_was_never_sent_expires_as_unreachable_and_is_withdrawn() {
+    let mut bench = Bench::new(10);
+    let mut answer = bench.ask(&[("alice", "btc"), ("alice", "bcc")]);
+    bench.expire_after(PATIENCE - Duration::from_millis(1));
+    assert!(answer.try_recv().is_err());
+    bench.expire_after(Duration::from_millis(1));
+    assert_eq!(answer.try_recv(), Ok(Err(WriteFailure::Unreachable)));
+    assert!(bench.queue.take().is_none());
+    assert!(bench.queue.is_empty() && bench.queue.slots.is_empty());
+    assert_eq!(bench.queue.waiting(), 0);
+    assert_eq!(bench.journal, ["alice=btc < bcc", "alice=bcc"]);
+}
+
+#[test]
+fn a_request_that_expires_under_way_is_unknown_and_its_rest_is_withdrawn() {
+    let mut bench = Bench::new(10_000);
+    let mut answer = bench.ask_many("u", CHUNK_ENTRIES + 7);
+    let chunk = bench.take();
+    bench.expire_after(PATIENCE);
+    assert!(matches!(answer.try_recv(), Ok(Err(WriteFailure::Unknown(_)))));
+    assert_eq!(bench.journal.len(), 7);
+    assert!(bench.queue.take().is_none());
+    assert!(!bench.queue.is_empty(), "the chunk is still under way");
+    bench.finish(&chunk, &Outcome::Applied);
+    assert_eq!(bench.journal.last().unwrap(), &format!("u{}=btc", CHUNK_ENTRIES - 1));
+    assert!(bench.queue.is_empty() && bench.queue.slots.is_empty());
+}
+
+#[test]
+fn a_request_that_expires_half_written_is_incomplete() {
+    let mut bench = Bench::new(10_000);
+    let mut answer = bench.ask_many("u", CHUNK_ENTRIES + 7);
+    let chunk = bench.take();
+    bench.finish(&chunk, &Outcome::Applied);
+    bench.expire_after(PATIENCE);
+    assert_eq!(answer.try_recv(), Ok(Err(WriteFailure::Incomplete)));
+}
+
+#[test]
+fn a_value_that_is_withdrawn_gives_way_to_the_one_asked_for_before() {
+    let mut bench = Bench::new(10);
+    let mut patient = bench.ask_within(&[("alice", "btc")], PATIENCE * 2);
+    let mut hasty = bench.ask_within(&[("alice", "bcc")], PATIENCE);
+    bench.expire_after(PATIENCE);
+    assert_eq!(hasty.try_recv(), Ok(Err(WriteFailure::Unreachable)));
+    let chunk = bench.take();
+    assert_eq!(contents(&chunk), ["alice=btc"]);
+    bench.finish(&chunk, &Outcome::Applied);
+    assert_eq!(patient.try_recv(), Ok(Ok(())));
+}
+
+#[test]
+fn a_caller_that_went_away_holds_nothing_up() {
+    let mut bench = Bench::new(10);
+    drop(bench.ask(&[("alice", "btc")]));
+    let chunk = bench.take();
+    bench.finish(&chunk, &Outcome::Applied);
+    assert_eq!(bench.journal, ["alice=btc"]);
+    assert!(bench.queue.is_empty());
+}
+
+#[test]
+fn a_chunk_is_bounded_in_bytes_as_well() {
+    let mut bench = Bench::new(10_000);
+    let long = "x".repeat(190);
+    let _answer = bench.ask_many(&long, 2 * CHUNK_ENTRIES);
+    while let Some(chunk) = bench.queue.take() {
+        let bytes: usize = chunk.entries.iter().map(|entry| entry.puname.as_str().len() + 3).sum();
+        assert!(bytes < CHUNK_BYTES + 264, "{bytes}");
+    }
+}
