@@ -1,0 +1,392 @@
+//! The configuration: what is refused and how clearly, what overrides what, what is never shown,
+//! and the command lines that supervisors use today.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value, json};
+
+use crate::support::client::{self, Answer, Request};
+use crate::support::daemon::{Builder, Daemon, PASSWORD, USER};
+use crate::support::zookeeper::ZooKeeper;
+use crate::support::{eventually, flag, free_port, seconds};
+
+/// The exit status of a configuration that cannot work (`EX_CONFIG` of sysexits).
+const BAD_CONFIGURATION: i32 = 78;
+
+fn object(value: Value) -> Map<String, Value> {
+    let Value::Object(map) = value else { panic!("no object: {value}") };
+    map
+}
+
+#[tokio::test]
+async fn all_problems_are_told_at_once_each_with_its_key() {
+    let zookeeper = ZooKeeper::shared().await;
+    let bad = Daemon::builder(zookeeper)
+        .set("APIUser", "")
+        .set("APIPassword", "")
+        .set("ListenAddr", "nowhere")
+        .set("AvailableCoins", json!([]))
+        .set("ZKBroker", json!(["127.0.0.1"]))
+        .set("ZKSwitcherWatchDir", "stratumSwitcher/btcbcc/")
+        .set("EnableCronJob", true)
+        .set("CronIntervalSeconds", 0)
+        .set("StratumServerCaseInsensitive", "perhaps")
+        .set("ZKSubPoolUpdateBaseDir", "subpool/")
+        .set("ZKSubPoolUpdateAckTimeout", 0)
+        .set("ZKSessionTimeoutSeconds", 0)
+        .set("APIBodyLimitBytes", "much");
+    for finished in [bad.check().await, bad.refuse_to_start().await] {
+        assert_eq!(finished.code, Some(BAD_CONFIGURATION), "{finished:?}");
+        finished.assert_stderr_names(&[
+            "APIUser",
+            "APIPassword",
+            "ListenAddr",
+            "nowhere",
+            "AvailableCoins",
+            "ZKBroker",
+            "ZKSwitcherWatchDir",
+            "stratumSwitcher/btcbcc/",
+            "CronIntervalSeconds",
+            "StratumServerCaseInsensitive",
+            "perhaps",
+            "ZKSubPoolUpdateBaseDir",
+            "ZKSubPoolUpdateAckTimeout",
+            "ZKSessionTimeoutSeconds",
+            "APIBodyLimitBytes",
+        ]);
+    }
+}
+
+#[tokio::test]
+async fn each_value_that_cannot_work_is_refused_by_itself() {
+    let zookeeper = ZooKeeper::shared().await;
+    let good = Daemon::builder(zookeeper);
+    assert_eq!(good.check().await.code, Some(0), "{:?}", good.check().await);
+    for (key, value) in [
+        ("APIUser", json!("")),
+        ("APIUser", json!(null)),
+        ("APIPassword", json!("")),
+        ("APIPassword", json!(["x"])),
+        ("ListenAddr", json!("127.0.0.1")),
+        ("ListenAddr", json!("127.0.0.1:99999")),
+        ("AvailableCoins", json!([])),
+        ("AvailableCoins", json!([""])),
+        ("AvailableCoins", json!([1])),
+        ("AvailableCoins", json!({"btc": true})),
+        ("ZKBroker", json!([])),
+        ("ZKBroker", json!(["127.0.0.1"])),
+        ("ZKBroker", json!(["127.0.0.1:"])),
+        ("ZKBroker", json!([":2181"])),
+        ("ZKSwitcherWatchDir", json!("")),
+        ("ZKSwitcherWatchDir", json!("relative/")),
+        ("ZKSwitcherWatchDir", json!("/a/../b/")),
+        ("ZKSubPoolUpdateBaseDir", json!("relative/")),
+        ("ZKSubPoolUpdateAckTimeout", json!(0)),
+        ("ZKSubPoolUpdateAckTimeout", json!(-1)),
+        ("ZKRequestTimeoutSeconds", json!(0)),
+        ("ShutdownGraceSeconds", json!("soon")),
+    ] {
+        let bad = good.clone().set(key, value.clone());
+        let finished = bad.check().await;
+        assert_eq!(finished.code, Some(BAD_CONFIGURATION), "{key}: {value}: {finished:?}");
+        finished.assert_stderr_names(&[key]);
+    }
+    for key in ["APIUser", "APIPassword", "AvailableCoins", "ZKBroker", "ZKSwitcherWatchDir"] {
+        let finished = good.clone().without(key).check().await;
+        assert_eq!(finished.code, Some(BAD_CONFIGURATION), "without {key}: {finished:?}");
+        finished.assert_stderr_names(&[key]);
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_missing_or_no_json_is_told_with_its_path() {
+    let zookeeper = ZooKeeper::shared().await;
+    let builder = Daemon::builder(zookeeper);
+    let missing = builder.folder().join("missing.json");
+    let broken = builder.folder().join("broken.json");
+    std::fs::write(&broken, "{\n  \"APIUser\": \"admin\",\n  nonsense\n}\n").unwrap();
+    let list = builder.folder().join("list.json");
+    std::fs::write(&list, "[]").unwrap();
+    for file in [missing, broken, list] {
+        for command in [vec!["check".into()], vec![]] {
+            let arguments = [command, vec!["--config".into(), OsString::from(&file)]].concat();
+            let finished = builder.run(&arguments).await;
+            assert_eq!(finished.code, Some(BAD_CONFIGURATION), "{arguments:?}: {finished:?}");
+            finished.assert_stderr_names(&[file.to_str().unwrap()]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_misspelt_key_is_warned_about_with_the_key_that_was_meant() {
+    let zookeeper = ZooKeeper::shared().await;
+    let builder = Daemon::builder(zookeeper)
+        .set("ZKSubPoolUpdateAckTimout", 3)
+        .set("AvailableCoin", json!(["btc"]))
+        .set("SomebodyElsesSetting", true);
+    let finished = builder.check().await;
+    assert_eq!(finished.code, Some(0), "one file serves several programs: {finished:?}");
+    for (found, meant) in [
+        ("ZKSubPoolUpdateAckTimout", "ZKSubPoolUpdateAckTimeout"),
+        ("AvailableCoin", "AvailableCoins"),
+    ] {
+        let shown = finished.shown();
+        let told = shown.lines().find(|line| {
+            // The key itself, not only the one that was meant, which may contain it.
+            line.contains(meant) && line.replace(meant, "").contains(found)
+        });
+        assert!(told.is_some(), "no line with {found} and {meant}:\n{shown}");
+    }
+    assert!(!finished.shown().contains("SomebodyElsesSetting"), "it is near to none of our keys");
+
+    let daemon = builder.start().await;
+    daemon.wait_for_log(&["ZKSubPoolUpdateAckTimout", "ZKSubPoolUpdateAckTimeout"]).await;
+}
+
+#[tokio::test]
+async fn a_secret_is_never_shown() {
+    let zookeeper = ZooKeeper::shared().await;
+    let secret = "t0p-s3cr3t";
+    let good = Daemon::builder(zookeeper).set("APIPassword", secret);
+    let bad_elsewhere = good.clone().set("ZKSwitcherWatchDir", "relative");
+    let bad_itself = good.clone().set("APIPassword", json!([secret]));
+    let misspelt = good.clone().without("APIPassword").set("APIPasword", secret);
+    let zookeepers = good.clone().set("ZKDigestCredentials", format!("switcher:{secret}"));
+    let zookeepers_bad = good.clone().set("ZKDigestCredentials", secret);
+    let overridden = good.clone().environment("APIPassword", secret).set("APIPassword", "other");
+    let all = [bad_elsewhere, bad_itself, misspelt, zookeepers, zookeepers_bad, overridden];
+    for builder in all.iter().chain([&good]) {
+        let finished = builder.check().await;
+        assert!(!finished.shown().contains(secret), "{}", finished.shown());
+    }
+    let broken = good.folder().join("broken.json");
+    std::fs::write(&broken, format!("{{\"APIPassword\": \"{secret}\" nonsense}}")).unwrap();
+    let finished = good.run(&["check".into(), "--config".into(), broken.into()]).await;
+    assert!(!finished.shown().contains(secret), "{}", finished.shown());
+
+    let daemon = good.argument("-v").argument("3").start().await;
+    let request = Request::switch("alice", "btc").credentials(USER, secret);
+    assert_eq!(daemon.send_as_is(&request).await.answer(), Answer::success());
+    daemon.wait_for_log(&["sub_account: alice"]).await;
+    assert_eq!(daemon.log_with(&[secret]), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn the_environment_overrides_the_file_and_keeps_text_as_text() {
+    let zookeeper = ZooKeeper::shared().await;
+    let daemon = Daemon::builder(zookeeper)
+        .set("ListenAddr", "nowhere")
+        .set("AvailableCoins", json!(["xyz"]))
+        .set("ZKBroker", json!(["nowhere"]))
+        .set("EnableCronJob", true)
+        .set("CronIntervalSeconds", 0)
+        .set("StratumServerCaseInsensitive", false)
+        .environment("APIUser", "1e3")
+        .environment("APIPassword", "007")
+        .environment("ListenAddr", "127.0.0.1:0")
+        .environment("AvailableCoins", "btc,bcc")
+        .environment("ZKBroker", &format!("{0},{0}", zookeeper.address()))
+        .environment("EnableCronJob", "false")
+        .environment("CronIntervalSeconds", "30")
+        .environment("StratumServerCaseInsensitive", "true")
+        .start()
+        .await;
+    let znodes = zookeeper.znodes().await;
+    for coin in ["btc", "bcc"] {
+        let request = Request::switch("ALICE", coin).credentials("1e3", "007");
+        assert_eq!(daemon.send_as_is(&request).await.answer(), Answer::success());
+        assert_eq!(znodes.get(&daemon.path("alice")).await.as_deref(), Some(coin));
+    }
+    for (user, password) in [("1e3", "7"), ("1000", "007"), (USER, PASSWORD)] {
+        let request = Request::switch("alice", "btc").credentials(user, password);
+        assert_eq!(daemon.send_as_is(&request).await.status, 401, "{user}:{password}");
+    }
+}
+
+#[tokio::test]
+async fn the_environment_alone_is_a_configuration() {
+    let zookeeper = ZooKeeper::shared().await;
+    let usual = Daemon::builder(zookeeper);
+    let watch_dir = "/t/environment/alone/";
+    let daemon = usual
+        .replace(Map::new())
+        .environment("EnableAPIServer", "true")
+        .environment("APIUser", USER)
+        .environment("APIPassword", PASSWORD)
+        .environment("ListenAddr", "127.0.0.1:0")
+        .environment("AvailableCoins", "btc,bcc")
+        .environment("ZKBroker", &zookeeper.address())
+        .environment("ZKSwitcherWatchDir", watch_dir)
+        .environment("EnableCronJob", "false")
+        .start()
+        .await;
+    assert_eq!(daemon.switch("alice", "bcc").await, Answer::success());
+    let znodes = zookeeper.znodes().await;
+    assert_eq!(znodes.get(&format!("{watch_dir}alice")).await.as_deref(), Some("bcc"));
+}
+
+#[tokio::test]
+async fn a_wrong_value_in_the_environment_is_told_like_one_in_the_file() {
+    let zookeeper = ZooKeeper::shared().await;
+    let finished = Daemon::builder(zookeeper)
+        .environment("EnableCronJob", "perhaps")
+        .environment("APIPassword", "")
+        .environment("ZKBroker", "127.0.0.1:2181,nowhere")
+        .check()
+        .await;
+    assert_eq!(finished.code, Some(BAD_CONFIGURATION), "{finished:?}");
+    finished.assert_stderr_names(&[
+        "EnableCronJob",
+        "perhaps",
+        "APIPassword",
+        "ZKBroker",
+        "nowhere",
+    ]);
+}
+
+#[tokio::test]
+async fn a_file_in_use_today_passes_unchanged() {
+    let zookeeper = ZooKeeper::shared().await;
+    let today = object(json!({
+        "EnableAPIServer": true,
+        "APIUser": "admin",
+        "APIPassword": "admin",
+        "ListenAddr": "0.0.0.0:8082",
+        "AvailableCoins": ["btc", "bcc"],
+        "ZKBroker": ["127.0.0.1:2181"],
+        "ZKSwitcherWatchDir": "/stratumSwitcher/btcbcc/",
+        "EnableCronJob": true,
+        "CronIntervalSeconds": 60,
+        "UserCoinMapURL": "http://127.0.0.1:8000/usercoin.php",
+        "StratumServerCaseInsensitive": false,
+        "ZKSubPoolUpdateBaseDir": "/subpool/",
+        "ZKSubPoolUpdateAckTimeout": 5,
+    }));
+    let builder = Daemon::builder(zookeeper).replace(today);
+    for builder in [
+        builder.clone(),
+        builder.clone().without("ZKSubPoolUpdateBaseDir").without("ZKSubPoolUpdateAckTimeout"),
+        builder.clone().set("ZKSubPoolUpdateBaseDir", ""),
+    ] {
+        let finished = builder.check().await;
+        assert_eq!(finished.code, Some(0), "{finished:?}");
+    }
+}
+
+#[tokio::test]
+async fn addresses_as_go_writes_them_pass() {
+    let zookeeper = ZooKeeper::shared().await;
+    for address in [":8082", "localhost:8082", "0.0.0.0:8082", "[::]:8082", "[::1]:8082"] {
+        let finished = Daemon::builder(zookeeper).set("ListenAddr", address).check().await;
+        assert_eq!(finished.code, Some(0), "{address}: {finished:?}");
+    }
+    for broker in ["zk1.example.com:2181", "localhost:2181", "10.0.0.1:2181", "[::1]:2181"] {
+        let brokers = json!([broker, "zk2:2181"]);
+        let finished = Daemon::builder(zookeeper).set("ZKBroker", brokers).check().await;
+        assert_eq!(finished.code, Some(0), "{broker}: {finished:?}");
+    }
+}
+
+#[tokio::test]
+async fn every_shipped_configuration_passes_the_check() {
+    let zookeeper = ZooKeeper::shared().await;
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
+    assert!(!files.is_empty(), "no configuration in {}", folder.display());
+    for file in files {
+        let arguments = ["check".into(), "--config".into(), file.clone().into()];
+        let finished = Daemon::builder(zookeeper).run(&arguments).await;
+        assert_eq!(finished.code, Some(0), "{}: {finished:?}", file.display());
+    }
+}
+
+#[tokio::test]
+async fn the_command_lines_of_today_start_the_daemon() {
+    let zookeeper = ZooKeeper::shared().await;
+    let builder = Daemon::builder(zookeeper);
+    let file = OsString::from(builder.write_config());
+    let glued = |name: &str| vec![flag(name, &file)];
+    let apart = |name: &str| vec![name.into(), file.clone()];
+    let also = |more: &[&str]| {
+        let more = more.iter().map(OsString::from);
+        glued("-config").into_iter().chain(more).collect::<Vec<_>>()
+    };
+    for arguments in [
+        glued("-config"),
+        glued("--config"),
+        apart("-config"),
+        apart("--config"),
+        [vec!["serve".into()], apart("--config")].concat(),
+        also(&["-v", "2"]),
+        also(&["-v=2"]),
+        also(&["--v=2"]),
+        also(&["--v", "2"]),
+        also(&["-logtostderr"]),
+        also(&["--logtostderr"]),
+        also(&["-logtostderr=true"]),
+        also(&["-logtostderr", "-v", "2"]),
+    ] {
+        let daemon = builder.start_with(&arguments).await;
+        assert_eq!(daemon.switch("alice", "btc").await, Answer::success(), "{arguments:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_log_folder_takes_the_log() {
+    let zookeeper = ZooKeeper::shared().await;
+    for (number, spelling) in
+        [&["-log_dir="][..], &["--log_dir="], &["-log_dir"], &["--log_dir"]].iter().enumerate()
+    {
+        let address = format!("127.0.0.1:{}", free_port());
+        let builder = Daemon::builder(zookeeper).set("ListenAddr", address.clone());
+        let folder = builder.folder().join(format!("log{number}"));
+        std::fs::create_dir(&folder).unwrap();
+        let mut arguments = vec![flag("-config", builder.write_config())];
+        match spelling[0].strip_suffix('=') {
+            Some(name) => arguments.push(flag(name, &folder)),
+            None => arguments.extend([spelling[0].into(), folder.clone().into()]),
+        }
+        arguments.extend(["-v".into(), "2".into()]);
+
+        let (_process, on_stderr) = builder.spawn(&arguments);
+        let what = format!("the daemon with {arguments:?} listens: {:?}", on_stderr.lines());
+        let request = Request::switch("alice", "btc").credentials(USER, PASSWORD);
+        let answer = eventually(&what, seconds(20), || async {
+            client::send(&address, &request).await.ok()
+        })
+        .await;
+        assert_eq!(answer.answer(), Answer::success());
+        let what = format!("the log of {arguments:?} is in its folder");
+        eventually(&what, seconds(10), || async {
+            let log = log_text(&folder);
+            (log.contains("listening") && log.contains("sub_account: alice")).then_some(())
+        })
+        .await;
+        assert!(on_stderr.lines_with(&["sub_account"]).is_empty(), "{:?}", on_stderr.lines());
+    }
+}
+
+fn log_text(folder: &Path) -> String {
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    files.map(|file| std::fs::read_to_string(file).unwrap_or_default()).collect()
+}
+
+#[tokio::test]
+async fn help_and_version_are_told_and_a_wrong_flag_is_refused() {
+    let zookeeper = ZooKeeper::shared().await;
+    let builder: Builder = Daemon::builder(zookeeper);
+    let help = builder.run(&["--help".into()]).await;
+    assert_eq!(help.code, Some(0), "{help:?}");
+    for part in ["--config", "check", "serve"] {
+        assert!(help.stdout.contains(part), "no {part} in {help:?}");
+    }
+    let version = builder.run(&["--version".into()]).await;
+    assert_eq!(version.code, Some(0), "{version:?}");
+    assert!(version.stdout.contains(env!("CARGO_PKG_VERSION")), "{version:?}");
+    let wrong = builder.run(&["--no-such-flag".into()]).await;
+    assert!(wrong.code.is_some_and(|code| code != 0), "{wrong:?}");
+    wrong.assert_stderr_names(&["no-such-flag"]);
+}

@@ -1,0 +1,53 @@
+//! Which part of the code may name what (`docs/architecture.md`, "Invariants"), by a search in its text.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn sources(folder: &str) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                found.push((path, text));
+            }
+        }
+    }
+    assert!(!found.is_empty(), "no sources in {folder}");
+    found
+}
+
+/// The files of `folder` that contain `word`, without those whose path contains `allowed`.
+fn name(word: &str, folder: &str, allowed: &str) -> Vec<PathBuf> {
+    let named = sources(folder).into_iter().filter(|(path, text)| {
+        text.contains(word) && (allowed.is_empty() || !path.to_string_lossy().contains(allowed))
+    });
+    named.map(|(path, _)| path).collect()
+}
+
+#[test]
+fn only_the_seam_names_the_zookeeper_crate() {
+    assert_eq!(name("zookeeper_client", "actors/src", "/zk/"), Vec::<PathBuf>::new());
+    assert_eq!(name("zookeeper_client", "src", ""), Vec::<PathBuf>::new());
+    assert!(!name("zookeeper_client", "actors/src", "").is_empty(), "the search finds nothing");
+}
+
+#[test]
+fn the_actors_know_neither_http_nor_files_nor_the_environment() {
+    for word in ["actix_web", "std::fs", "std::env", "env::var"] {
+        assert_eq!(name(word, "actors/src", ""), Vec::<PathBuf>::new(), "{word}");
+    }
+}
+
+#[test]
+fn nothing_waits_inside_an_actor_and_nothing_is_sent_without_a_bound() {
+    for word in ["AtomicResponse", "ctx.wait(", "do_send("] {
+        for folder in ["actors/src", "src"] {
+            assert_eq!(name(word, folder, ""), Vec::<PathBuf>::new(), "{word}");
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! The daemon's integration tests: one binary that starts the real daemon beside a real ZooKeeper
+//! and asks it what its clients, its operator and its supervisor will ask.
+//!
+//! `support` holds the tools, each other module one subject. Tests run in parallel: each has its
+//! own daemon and its own watch directory in a ZooKeeper that all share, and those that break
+//! ZooKeeper start one of their own. Deadlines are generous on purpose; speed is judged in
+//! `benches/`.
+
+// A test that cannot go on stops with a panic: that is its way to report.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod auth;
+mod batches;
+mod configuration;
+mod faults;
+mod golden;
+mod invariants;
+mod lifecycle;
+mod limits;
+mod supervisor;
+mod support;
+mod switching;

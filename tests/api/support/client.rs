@@ -1,0 +1,350 @@
+//! A small HTTP/1.1 client that sends the very bytes it is given and hides nothing of the answer:
+//! the tests need odd methods, broken framing and half requests, which a proper client refuses.
+
+use std::io;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::time::timeout;
+
+/// Nothing that the daemon answers at all takes longer; it only keeps a hanging test from hanging
+/// for ever.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// An answer as it came over the wire, its body unpacked from chunks.
+#[derive(Debug)]
+pub struct Response {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str())
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The three-field body; panics when the answer is not exactly that.
+    pub fn answer(&self) -> Answer {
+        let kind = self.header("content-type").unwrap_or_default();
+        assert!(kind.starts_with("application/json"), "Content-Type {kind:?} of {self:?}");
+        let answer: Answer = serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error}: {} {:?}", self.status, self.text()));
+        assert_eq!(self.text(), answer.to_string(), "fields in another order, or blanks between");
+        answer
+    }
+}
+
+/// The body of every answer of the switch endpoints.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct Answer {
+    pub err_no: i64,
+    pub err_msg: String,
+    pub success: bool,
+}
+
+impl Answer {
+    pub fn success() -> Self {
+        Self { err_no: 0, err_msg: String::new(), success: true }
+    }
+
+    pub fn error(err_no: i64, err_msg: &str) -> Self {
+        Self { err_no, err_msg: err_msg.to_owned(), success: false }
+    }
+}
+
+impl std::fmt::Display for Answer {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let message = serde_json::to_string(&self.err_msg).map_err(|_| std::fmt::Error)?;
+        let Self { err_no, success, .. } = self;
+        write!(out, r#"{{"err_no":{err_no},"err_msg":{message},"success":{success}}}"#)
+    }
+}
+
+/// A request to be: what is not set is what a plain client would send.
+#[derive(Clone, Debug)]
+pub struct Request {
+    method: String,
+    target: String,
+    headers: Vec<(String, Vec<u8>)>,
+    body: Vec<u8>,
+}
+
+impl Request {
+    pub fn new(method: &str, target: &str) -> Self {
+        Self {
+            method: method.to_owned(),
+            target: target.to_owned(),
+            headers: vec![("Host".to_owned(), b"switcher".to_vec())],
+            body: Vec::new(),
+        }
+    }
+
+    pub fn get(target: &str) -> Self {
+        Self::new("GET", target)
+    }
+
+    pub fn post(target: &str) -> Self {
+        Self::new("POST", target)
+    }
+
+    /// `/switch` with a name of any bytes.
+    pub fn switch(user: impl AsRef<[u8]>, coin: impl AsRef<[u8]>) -> Self {
+        let (user, coin) = (percent_encode(user.as_ref()), percent_encode(coin.as_ref()));
+        Self::get(&format!("/switch?puname={user}&coin={coin}"))
+    }
+
+    /// `/switch/multi-user` with a body of any bytes.
+    pub fn batch(json: impl Into<Vec<u8>>) -> Self {
+        Self::post("/switch/multi-user").header("Content-Type", "application/json").body(json)
+    }
+
+    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.headers.push((name.to_owned(), value.as_ref().to_vec()));
+        self
+    }
+
+    pub fn credentials(self, user: &str, password: &str) -> Self {
+        self.header("Authorization", basic(user, password))
+    }
+
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    pub fn is_head(&self) -> bool {
+        self.method == "HEAD"
+    }
+
+    /// The head alone: request line, headers, empty line.
+    pub fn head_bytes(&self) -> Vec<u8> {
+        let mut bytes = format!("{} {} HTTP/1.1\r\n", self.method, self.target).into_bytes();
+        for (name, value) in &self.headers {
+            bytes.extend_from_slice(name.as_bytes());
+            bytes.extend_from_slice(b": ");
+            bytes.extend_from_slice(value);
+            bytes.extend_from_slice(b"\r\n");
+        }
+        if self.needs_length() {
+            bytes.extend_from_slice(format!("Content-Length: {}\r\n", self.body.len()).as_bytes());
+        }
+        bytes.extend_from_slice(b"\r\n");
+        bytes
+    }
+
+    pub fn body_bytes(&self) -> &[u8] {
+        &self.body
+    }
+
+    fn needs_length(&self) -> bool {
+        let framed = self.headers.iter().any(|(name, _)| {
+            name.eq_ignore_ascii_case("content-length")
+                || name.eq_ignore_ascii_case("transfer-encoding")
+        });
+        !framed && (!self.body.is_empty() || self.method == "POST")
+    }
+
+    fn expects_continue(&self) -> bool {
+        self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("expect"))
+    }
+}
+
+/// One connection, kept alive for as long as the daemon keeps it.
+pub struct Connection {
+    reader: BufReader<OwnedReadHalf>,
+    writer: OwnedWriteHalf,
+}
+
+impl Connection {
+    pub async fn open(address: &str) -> io::Result<Self> {
+        let stream = within(PATIENCE, TcpStream::connect(address)).await?;
+        stream.set_nodelay(true)?;
+        let (reader, writer) = stream.into_split();
+        Ok(Self { reader: BufReader::new(reader), writer })
+    }
+
+    /// Sends a request and reads its answer. An answer that comes before all was sent ends the
+    /// sending, as a refused body must be able to.
+    pub async fn send(&mut self, request: &Request) -> io::Result<Response> {
+        if request.expects_continue() {
+            self.writer.write_all(&request.head_bytes()).await?;
+            // Like curl: a server that says nothing within a second gets the body all the same.
+            let interim = read_head(&mut self.reader);
+            if let Ok(head) = timeout(Duration::from_secs(1), interim).await {
+                let (status, headers) = head?;
+                if status != 100 {
+                    let body = read_body(&mut self.reader, status, &headers, false).await?;
+                    return Ok(Response { status, headers, body });
+                }
+            }
+            return self.exchange(request.body_bytes(), request.is_head()).await;
+        }
+        let mut bytes = request.head_bytes();
+        bytes.extend_from_slice(request.body_bytes());
+        self.exchange(&bytes, request.is_head()).await
+    }
+
+    /// Sends raw bytes and reads one answer.
+    pub async fn exchange(&mut self, bytes: &[u8], head_only: bool) -> io::Result<Response> {
+        let Self { reader, writer } = self;
+        let writing = async {
+            // The answer tells more than a broken pipe does.
+            let _ = writer.write_all(bytes).await;
+            std::future::pending().await
+        };
+        tokio::select! {
+            response = within(PATIENCE, read_response(reader, head_only)) => response,
+            () = writing => unreachable!("the writer never ends"),
+        }
+    }
+
+    pub async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.writer.write_all(bytes).await
+    }
+
+    /// Waits for one answer to what was written.
+    pub async fn read_response(&mut self) -> io::Result<Response> {
+        within(PATIENCE, read_response(&mut self.reader, false)).await
+    }
+
+    /// Sends `drop` every `pause` until the daemon hangs up, and returns what it said before.
+    /// Panics when it has not hung up after `patience`.
+    pub async fn drip_until_closed(
+        &mut self,
+        drop: &[u8],
+        pause: Duration,
+        patience: Duration,
+    ) -> Vec<u8> {
+        let Self { reader, writer } = self;
+        let mut said = Vec::new();
+        let dripping = async {
+            loop {
+                tokio::time::sleep(pause).await;
+                if writer.write_all(drop).await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+        };
+        let hanging_up = async {
+            // A reset is as good an end as any.
+            let _ = reader.read_to_end(&mut said).await;
+        };
+        tokio::select! {
+            () = dripping => {}
+            end = timeout(patience, hanging_up) => {
+                assert!(end.is_ok(), "the daemon still listens to a client that drips after {patience:?}");
+            }
+        }
+        said
+    }
+}
+
+/// One request over a connection of its own.
+pub async fn send(address: &str, request: &Request) -> io::Result<Response> {
+    Connection::open(address).await?.send(request).await
+}
+
+pub fn basic(user: &str, password: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
+}
+
+pub fn percent_encode(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("%{byte:02X}")).collect()
+}
+
+async fn within<T>(patience: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    timeout(patience, work).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+async fn read_response(
+    reader: &mut BufReader<OwnedReadHalf>,
+    head_only: bool,
+) -> io::Result<Response> {
+    loop {
+        let (status, headers) = read_head(reader).await?;
+        if status >= 200 {
+            let body = read_body(reader, status, &headers, head_only).await?;
+            return Ok(Response { status, headers, body });
+        }
+    }
+}
+
+type Head = (u16, Vec<(String, String)>);
+
+async fn read_head(reader: &mut BufReader<OwnedReadHalf>) -> io::Result<Head> {
+    let line = read_line(reader).await?;
+    let status = line.split(' ').nth(1).and_then(|code| code.parse().ok());
+    let status = status.ok_or_else(|| io::Error::other(format!("status line {line:?}")))?;
+    let mut headers = Vec::new();
+    loop {
+        let line = read_line(reader).await?;
+        if line.is_empty() {
+            return Ok((status, headers));
+        }
+        let (name, value) = line.split_once(':').unwrap_or((&line, ""));
+        headers.push((name.to_owned(), value.trim().to_owned()));
+    }
+}
+
+async fn read_line(reader: &mut BufReader<OwnedReadHalf>) -> io::Result<String> {
+    let mut line = Vec::new();
+    reader.read_until(b'\n', &mut line).await?;
+    match line.strip_suffix(b"\n") {
+        Some(line) => {
+            Ok(String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line)).into_owned())
+        }
+        None => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
+async fn read_body(
+    reader: &mut BufReader<OwnedReadHalf>,
+    status: u16,
+    headers: &[(String, String)],
+    head_only: bool,
+) -> io::Result<Vec<u8>> {
+    let header = |name: &str| {
+        let found = headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.to_ascii_lowercase())
+    };
+    let mut body = Vec::new();
+    if head_only || status == 204 || status == 304 {
+        return Ok(body);
+    }
+    if header("transfer-encoding").is_some_and(|value| value.contains("chunked")) {
+        loop {
+            let line = read_line(reader).await?;
+            let size = line.split(';').next().unwrap_or_default().trim();
+            let size = usize::from_str_radix(size, 16).map_err(io::Error::other)?;
+            let start = body.len();
+            body.resize(start + size, 0);
+            reader.read_exact(&mut body[start..]).await?;
+            read_line(reader).await?;
+            if size == 0 {
+                return Ok(body);
+            }
+        }
+    }
+    match header("content-length") {
+        Some(length) => {
+            body.resize(length.parse().map_err(io::Error::other)?, 0);
+            reader.read_exact(&mut body).await?;
+        }
+        None => {
+            reader.read_to_end(&mut body).await?;
+        }
+    }
+    Ok(body)
+}

@@ -1,0 +1,318 @@
+//! The daemon as its users meet it: a process with a configuration file, an address and a log.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::{Map, Value, json};
+use tempfile::TempDir;
+
+use super::client::{self, Answer, Connection, Request, Response};
+use super::zookeeper::ZooKeeper;
+use super::{Guarded, Output, eventually, seconds, unique};
+
+/// The daemon's program.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_switcher-api-server");
+pub const USER: &str = "admin";
+pub const PASSWORD: &str = "admin";
+
+/// A daemon that runs.
+pub struct Daemon {
+    process: Guarded,
+    address: String,
+    watch_dir: String,
+    log: Log,
+    _folder: Arc<TempDir>,
+}
+
+impl Daemon {
+    pub fn builder(zookeeper: &ZooKeeper) -> Builder {
+        Builder::new(&zookeeper.address())
+    }
+
+    /// A daemon with the usual configuration.
+    pub async fn start(zookeeper: &ZooKeeper) -> Self {
+        Self::builder(zookeeper).start().await
+    }
+
+    /// Where it listens, as `127.0.0.1:40123`.
+    pub fn base(&self) -> &str {
+        &self.address
+    }
+
+    /// The watch directory with its slash.
+    pub fn watch_dir(&self) -> &str {
+        &self.watch_dir
+    }
+
+    /// The path of a sub-account's znode.
+    pub fn path(&self, user: &str) -> String {
+        format!("{}{user}", self.watch_dir)
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
+    pub fn kill9(&mut self) {
+        self.process.kill();
+    }
+
+    pub fn is_alive(&mut self) -> bool {
+        self.process.try_wait().is_none()
+    }
+
+    /// Waits for the end; panics when it does not come in time.
+    pub async fn wait_exit(&mut self, patience: Duration) -> ExitStatus {
+        self.process.wait(patience).await
+    }
+
+    /// What it has written to standard error so far.
+    pub fn log(&self) -> Vec<String> {
+        self.log.lines()
+    }
+
+    /// The log lines so far that contain every one of `parts`.
+    pub fn log_with(&self, parts: &[&str]) -> Vec<String> {
+        self.log.lines_with(parts)
+    }
+
+    /// Waits for a log line that contains every one of `parts`.
+    pub async fn wait_for_log(&self, parts: &[&str]) -> String {
+        let what = format!("a log line with {parts:?} in {:#?}", self.log());
+        eventually(&what, seconds(20), || async { self.log_with(parts).into_iter().next() }).await
+    }
+
+    /// Sends a request, with the right credentials, over a connection of its own.
+    pub async fn send(&self, request: Request) -> Response {
+        self.send_as_is(&request.credentials(USER, PASSWORD)).await
+    }
+
+    /// Sends a request as it is over a connection of its own.
+    pub async fn send_as_is(&self, request: &Request) -> Response {
+        let response = client::send(&self.address, request).await;
+        response.unwrap_or_else(|error| panic!("{error} instead of an answer to {request:?}"))
+    }
+
+    /// `/switch`, and its answer, which has status 200.
+    pub async fn switch(&self, user: impl AsRef<[u8]>, coin: impl AsRef<[u8]>) -> Answer {
+        let response = self.send(Request::switch(user, coin)).await;
+        assert_eq!(response.status, 200, "{response:?}");
+        response.answer()
+    }
+
+    /// `/switch/multi-user`, and its answer, which has status 200.
+    pub async fn batch(&self, json: impl Into<Vec<u8>>) -> Answer {
+        let response = self.send(Request::batch(json)).await;
+        assert_eq!(response.status, 200, "{response:?}");
+        response.answer()
+    }
+
+    /// A connection to keep.
+    pub async fn connect(&self) -> Connection {
+        Connection::open(&self.address).await.unwrap()
+    }
+}
+
+/// A configuration to be, and how to start the daemon with it.
+#[derive(Clone)]
+pub struct Builder {
+    config: Map<String, Value>,
+    arguments: Vec<OsString>,
+    environment: BTreeMap<OsString, OsString>,
+    folder: Arc<TempDir>,
+}
+
+impl Builder {
+    fn new(broker: &str) -> Self {
+        let folder = tempfile::Builder::new().prefix("switcher-daemon-").tempdir().unwrap();
+        let watch_dir = format!("/t/{}/", unique("watch"));
+        let config = json!({
+            "EnableAPIServer": true,
+            "APIUser": USER,
+            "APIPassword": PASSWORD,
+            "ListenAddr": "127.0.0.1:0",
+            "AvailableCoins": ["btc", "bcc"],
+            "ZKBroker": [broker],
+            "ZKSwitcherWatchDir": watch_dir,
+            "EnableCronJob": false,
+            "CronIntervalSeconds": 60,
+            "UserCoinMapURL": "http://127.0.0.1:8000/usercoin.php",
+            "StratumServerCaseInsensitive": false,
+            "ZKSubPoolUpdateBaseDir": "",
+            "ZKSubPoolUpdateAckTimeout": 5,
+        });
+        let Value::Object(config) = config else { unreachable!("it is an object") };
+        Self {
+            config,
+            arguments: Vec::new(),
+            environment: BTreeMap::new(),
+            folder: Arc::new(folder),
+        }
+    }
+
+    pub fn set(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.config.insert(key.to_owned(), value.into());
+        self
+    }
+
+    pub fn without(mut self, key: &str) -> Self {
+        self.config.remove(key);
+        self
+    }
+
+    /// Takes an existing configuration for its own, all of it.
+    pub fn replace(mut self, config: Map<String, Value>) -> Self {
+        self.config = config;
+        self
+    }
+
+    pub fn argument(mut self, argument: impl AsRef<OsStr>) -> Self {
+        self.arguments.push(argument.as_ref().to_owned());
+        self
+    }
+
+    pub fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.insert(name.into(), value.into());
+        self
+    }
+
+    /// A folder that lives as long as the daemon, for what a test needs beside it.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Writes the configuration file and returns its path.
+    pub fn write_config(&self) -> PathBuf {
+        let file = self.folder.path().join("config.json");
+        std::fs::write(&file, serde_json::to_vec_pretty(&self.config).unwrap()).unwrap();
+        file
+    }
+
+    fn command(&self, arguments: &[OsString]) -> Command {
+        let mut command = Command::new(PROGRAM);
+        command.args(arguments).args(&self.arguments).envs(&self.environment);
+        command
+    }
+
+    /// Starts the daemon and waits until it listens.
+    pub async fn start(&self) -> Daemon {
+        let arguments = [OsString::from("--config"), self.write_config().into()];
+        self.start_with(&arguments).await
+    }
+
+    /// As [`Builder::start`], with these arguments instead of `--config FILE`.
+    pub async fn start_with(&self, arguments: &[OsString]) -> Daemon {
+        let (mut process, log) = self.spawn(arguments);
+        let what = format!("the daemon with {arguments:?} listens");
+        let address = eventually(&what, seconds(30), || {
+            let ended = process.try_wait();
+            let line = log.lines_with(&["listening", "127.0.0.1:"]).into_iter().next();
+            if line.is_none() {
+                assert!(ended.is_none(), "the daemon ended, {ended:?}: {:#?}", log.lines());
+            }
+            async { line.map(|line| loopback_address(&line)) }
+        })
+        .await;
+        let watch_dir = self.config.get("ZKSwitcherWatchDir").and_then(Value::as_str);
+        let watch_dir = watch_dir.unwrap_or_default().trim_end_matches('/').to_owned() + "/";
+        Daemon { process, address, watch_dir, log, _folder: Arc::clone(&self.folder) }
+    }
+
+    /// Starts the daemon without waiting for anything.
+    pub fn spawn(&self, arguments: &[OsString]) -> (Guarded, Log) {
+        let command = self.command(arguments);
+        let mut process = Guarded::spawn(&command, self.folder(), Output::Piped).unwrap();
+        let (stdout, stderr) = process.take_output();
+        // Nobody reads the daemon's standard output, but it must never fill its pipe.
+        Log::collect(stdout);
+        (process, Log::collect(stderr).0)
+    }
+
+    /// Runs the program to its end.
+    pub async fn run(&self, arguments: &[OsString]) -> Finished {
+        let command = self.command(arguments);
+        let mut process = Guarded::spawn(&command, self.folder(), Output::Piped).unwrap();
+        let (stdout, stderr) = process.take_output();
+        let (stdout, stdout_end) = Log::collect(stdout);
+        let (stderr, stderr_end) = Log::collect(stderr);
+        let status = process.wait(seconds(30)).await;
+        stdout_end.join().unwrap();
+        stderr_end.join().unwrap();
+        let text = |log: Log| log.lines().join("\n");
+        Finished { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
+    }
+
+    /// `check --config FILE`.
+    pub async fn check(&self) -> Finished {
+        self.run(&["check".into(), "--config".into(), self.write_config().into()]).await
+    }
+
+    /// `--config FILE`, for a configuration with which it must not start.
+    pub async fn refuse_to_start(&self) -> Finished {
+        self.run(&["--config".into(), self.write_config().into()]).await
+    }
+}
+
+/// A program that ran to its end.
+#[derive(Debug)]
+pub struct Finished {
+    /// `None` when a signal ended it.
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Finished {
+    /// All that it wrote.
+    pub fn shown(&self) -> String {
+        format!("{}\n{}", self.stdout, self.stderr)
+    }
+
+    /// Panics unless standard error contains every one of `parts`.
+    pub fn assert_stderr_names(&self, parts: &[&str]) {
+        let missing: Vec<_> = parts.iter().filter(|part| !self.stderr.contains(**part)).collect();
+        assert!(missing.is_empty(), "no {missing:?} in:\n{}", self.stderr);
+    }
+}
+
+/// The lines of a stream, gathered by a thread of their own so that the pipe never fills.
+#[derive(Clone, Default)]
+pub struct Log {
+    lines: Arc<Mutex<Vec<String>>>,
+}
+
+impl Log {
+    fn collect(stream: impl Read + Send + 'static) -> (Self, JoinHandle<()>) {
+        let log = Self::default();
+        let lines = Arc::clone(&log.lines);
+        let thread = std::thread::spawn(move || {
+            for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
+                lines.lock().unwrap().push(String::from_utf8_lossy(&line).into_owned());
+            }
+        });
+        (log, thread)
+    }
+
+    pub fn lines(&self) -> Vec<String> {
+        self.lines.lock().unwrap().clone()
+    }
+
+    pub fn lines_with(&self, parts: &[&str]) -> Vec<String> {
+        let lines = self.lines.lock().unwrap();
+        let all = |line: &&String| parts.iter().all(|part| line.contains(part));
+        lines.iter().filter(all).cloned().collect()
+    }
+}
+
+fn loopback_address(line: &str) -> String {
+    let start = line.find("127.0.0.1:").expect("an address on loopback");
+    let end = |c: char| !c.is_ascii_digit() && c != '.' && c != ':';
+    line[start..].split(end).next().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,310 @@
+//! Private ZooKeeper servers, and a look into their trees.
+//!
+//! Ordinary tests share one server, each below a watch directory of its own. A test that kills or
+//! freezes its server has one for itself, and only two such run at a time: a JVM is not small.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+use zookeeper_client::{Acl, Acls, AuthId, Client, CreateMode, Error, Permission, Stat};
+
+use super::{Guarded, Output, eventually, find_program, free_port, seconds};
+
+const DEBIAN_JAR: &str = "/usr/share/java/zookeeper.jar";
+const MAIN_CLASS: &str = "org.apache.zookeeper.server.quorum.QuorumPeerMain";
+
+/// A name and password as ZooKeeper's digest scheme takes them.
+pub const DIGEST_CREDENTIALS: &str = "switcher:zk-s3cr3t";
+
+/// One server on a loopback port, with its data in a temporary folder.
+pub struct ZooKeeper {
+    port: u16,
+    folder: TempDir,
+    process: Option<Guarded>,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl ZooKeeper {
+    /// The server that ordinary tests share. It ends with the test process.
+    pub async fn shared() -> &'static Self {
+        static SHARED: OnceCell<ZooKeeper> = OnceCell::const_new();
+        SHARED.get_or_init(|| Self::start(None)).await
+    }
+
+    /// A server for one test, which may do to it what it likes.
+    pub async fn private() -> Self {
+        let permit = Self::permit().await;
+        Self::start(Some(permit)).await
+    }
+
+    /// A place where no server runs yet: [`ZooKeeper::restart`] starts it.
+    pub async fn absent() -> Self {
+        Self::placed(Some(Self::permit().await))
+    }
+
+    async fn permit() -> OwnedSemaphorePermit {
+        static ROOM: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(2)));
+        Arc::clone(&ROOM).acquire_owned().await.unwrap()
+    }
+
+    fn placed(permit: Option<OwnedSemaphorePermit>) -> Self {
+        let folder = tempfile::Builder::new().prefix("switcher-zookeeper-").tempdir().unwrap();
+        Self { port: free_port(), folder, process: None, _permit: permit }
+    }
+
+    async fn start(permit: Option<OwnedSemaphorePermit>) -> Self {
+        let mut server = Self::placed(permit);
+        server.restart().await;
+        server
+    }
+
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// SIGKILL: what it acknowledged is on disk, what it did not may be or not.
+    pub fn kill9(&mut self) {
+        self.process.take().expect("ZooKeeper runs").kill();
+    }
+
+    /// SIGSTOP: connections stay open and nothing answers any more.
+    pub fn stop(&self) {
+        self.process.as_ref().expect("ZooKeeper runs").signal(Signal::STOP);
+    }
+
+    /// SIGCONT, after [`ZooKeeper::stop`].
+    pub fn cont(&self) {
+        self.process.as_ref().expect("ZooKeeper runs").signal(Signal::CONT);
+    }
+
+    /// Starts the server on the same port with the same data, and waits until it serves.
+    pub async fn restart(&mut self) {
+        assert!(self.process.is_none(), "ZooKeeper runs already");
+        let log = self.folder.path().join("server.log");
+        let command = self.command();
+        let output = Output::File(log.clone());
+        self.process = Some(Guarded::spawn(&command, self.folder.path(), output).unwrap());
+        let start = Instant::now();
+        while !self.serves().await {
+            let ended = self.process.as_mut().and_then(Guarded::try_wait);
+            if ended.is_some() || start.elapsed() > seconds(60) {
+                let log = std::fs::read_to_string(&log).unwrap_or_default();
+                panic!("ZooKeeper does not serve ({ended:?}):\n{log}");
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    fn command(&self) -> Command {
+        let folder = self.folder.path();
+        let configuration = folder.join("zoo.cfg");
+        // Keys that a server does not know (3.4 knows neither the admin server nor the list of
+        // four-letter words) do no harm. Short ticks make for short sessions.
+        let text = format!(
+            "dataDir={}\nclientPort={}\nclientPortAddress=127.0.0.1\ntickTime=500\n\
+             minSessionTimeout=1000\nmaxSessionTimeout=40000\nmaxClientCnxns=0\n\
+             preAllocSize=4096\nadmin.enableServer=false\n\
+             4lw.commands.whitelist=srvr,ruok,mntr,cons,dump\n",
+            folder.join("data").display(),
+            self.port,
+        );
+        std::fs::write(&configuration, text).unwrap();
+        let mut command = Command::new(java());
+        command.args(["-Xmx256m", "-XX:+UseSerialGC", "-cp"]);
+        command.arg(classpath()).arg(MAIN_CLASS).arg(configuration);
+        command
+    }
+
+    async fn serves(&self) -> bool {
+        self.four_letter_word("srvr").await.is_ok_and(|answer| answer.contains("Mode: "))
+    }
+
+    /// What the server answers to `srvr`, `cons` and their like.
+    async fn four_letter_word(&self, word: &str) -> io::Result<String> {
+        let asking = async {
+            let mut stream = TcpStream::connect(self.address()).await?;
+            stream.write_all(word.as_bytes()).await?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await?;
+            Ok(answer)
+        };
+        timeout(seconds(5), asking).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// The sessions that are connected, as `cons` names them.
+    pub async fn connected_sessions(&self) -> Vec<String> {
+        let answer = self.four_letter_word("cons").await.unwrap();
+        let words = answer.split(['(', ')', ',']);
+        words.filter_map(|word| word.strip_prefix("sid=").map(str::to_owned)).collect()
+    }
+
+    /// All sessions that have neither been closed nor expired, connected or not, among other text.
+    pub async fn sessions(&self) -> String {
+        self.four_letter_word("dump").await.unwrap()
+    }
+
+    async fn version(&self) -> (u32, u32, u32) {
+        let answer = self.four_letter_word("srvr").await.unwrap();
+        let text = answer.split("version: ").nth(1).unwrap_or_default();
+        let mut numbers = text.split(|c: char| !c.is_ascii_digit()).map(str::parse);
+        let mut next = || numbers.next().and_then(Result::ok).expect("a version in three parts");
+        (next(), next(), next())
+    }
+
+    /// A client of our own, to look at the tree past the daemon.
+    pub async fn client(&self) -> Client {
+        let (major, minor, patch) = self.version().await;
+        eventually("a ZooKeeper client of our own", seconds(30), || async {
+            let connector = Client::connector()
+                .with_session_timeout(seconds(30))
+                .with_server_version(major, minor, patch);
+            connector.connect(&self.address()).await.ok()
+        })
+        .await
+    }
+
+    pub async fn znodes(&self) -> Znodes {
+        Znodes { client: self.client().await }
+    }
+}
+
+fn java() -> PathBuf {
+    let home = std::env::var_os("JAVA_HOME").map(|home| PathBuf::from(home).join("bin/java"));
+    home.filter(|file| file.is_file())
+        .or_else(|| find_program("java"))
+        .expect("no java in PATH: run the tests with `make test`, which installs it")
+}
+
+fn classpath() -> String {
+    match std::env::var("ZOOKEEPER_CLASSPATH") {
+        Ok(path) if !path.is_empty() => path,
+        _ if PathBuf::from(DEBIAN_JAR).is_file() => DEBIAN_JAR.to_owned(),
+        _ => panic!("no ZooKeeper: run the tests with `make test`, or set ZOOKEEPER_CLASSPATH"),
+    }
+}
+
+/// The tree as a session of our own sees it.
+pub struct Znodes {
+    client: Client,
+}
+
+impl Znodes {
+    pub async fn get(&self, path: &str) -> Option<String> {
+        self.get_with_stat(path).await.map(|(data, _)| data)
+    }
+
+    pub async fn get_with_stat(&self, path: &str) -> Option<(String, Stat)> {
+        found(self.client.get_data(path).await)
+    }
+
+    /// The values of many znodes, asked for all at once.
+    pub async fn get_all(&self, paths: &[String]) -> Vec<Option<String>> {
+        let mut values = Vec::with_capacity(paths.len());
+        for chunk in paths.chunks(500) {
+            // The client sends when it is asked, not when it is awaited.
+            let asked: Vec<_> = chunk.iter().map(|path| self.client.get_data(path)).collect();
+            for answer in asked {
+                values.push(found(answer.await).map(|(data, _)| data));
+            }
+        }
+        values
+    }
+
+    pub async fn stat(&self, path: &str) -> Option<Stat> {
+        self.client.check_stat(path).await.unwrap()
+    }
+
+    pub async fn acl(&self, path: &str) -> Vec<Acl> {
+        self.client.get_acl(path).await.unwrap().0
+    }
+
+    /// Creates or overwrites a znode, with the parents that it lacks.
+    pub async fn put(&self, path: &str, data: &str) {
+        let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
+        self.client.mkdir(path, &options).await.unwrap();
+        self.client.set_data(path, data.as_bytes(), None).await.unwrap();
+    }
+
+    /// Whether we, who have shown no credentials, may write a znode.
+    pub async fn may_be_written_by_anyone(&self, path: &str) -> bool {
+        match self.client.set_data(path, b"by anyone", None).await {
+            Ok(_) => true,
+            Err(Error::NoAuth) => false,
+            Err(error) => panic!("our own write of {path} failed: {error}"),
+        }
+    }
+
+    /// Creates a znode that nobody but the holder of a certain password may touch or read.
+    pub async fn put_forbidden(&self, path: &str, data: &str) {
+        self.put_with_acl(path, data, &[somebody_else()]).await;
+    }
+
+    /// Creates a znode that only the user of [`DIGEST_CREDENTIALS`] may touch or read.
+    pub async fn put_for_digest_user(&self, path: &str, data: &str) {
+        let digest = AuthId::new("digest", "switcher:nDNRwTP18XoTCSCyrlA2qGySxeA=");
+        self.put_with_acl(path, data, &[Acl::new(Permission::ALL, digest)]).await;
+    }
+
+    /// Creates a znode that all may read but only the holder of a certain password may write.
+    pub async fn put_read_only(&self, path: &str, data: &str) {
+        let anyone = Acl::new(Permission::READ, AuthId::anyone());
+        self.put_with_acl(path, data, &[anyone, somebody_else()]).await;
+    }
+
+    async fn put_with_acl(&self, path: &str, data: &str, acls: &[Acl]) {
+        let options = CreateMode::Persistent.with_acls(Acls::new(acls));
+        self.client.create(path, data.as_bytes(), &options).await.unwrap();
+    }
+
+    pub async fn children(&self, path: &str) -> Vec<String> {
+        match self.client.list_children(path).await {
+            Ok(names) => names,
+            Err(Error::NoNode) => Vec::new(),
+            Err(error) => panic!("children of {path}: {error}"),
+        }
+    }
+
+    /// Every znode at or below `path` with its data.
+    pub async fn tree(&self, path: &str) -> BTreeMap<String, String> {
+        let mut tree = BTreeMap::new();
+        let mut left = vec![path.to_owned()];
+        while let Some(path) = left.pop() {
+            let Some(data) = self.get(&path).await else {
+                continue;
+            };
+            left.extend(self.children(&path).await.iter().map(|name| format!("{path}/{name}")));
+            tree.insert(path, data);
+        }
+        tree
+    }
+
+    /// Deletes `path` and all below it.
+    pub async fn remove(&self, path: &str) {
+        for path in self.tree(path).await.keys().rev() {
+            self.client.delete(path, None).await.unwrap();
+        }
+    }
+}
+
+/// All rights for a user whose password nobody here has.
+fn somebody_else() -> Acl {
+    Acl::new(Permission::ALL, AuthId::new("digest", "somebody:WXluAv3o0OoxmpaMuqXMJ8y4Pvs="))
+}
+
+fn found(answer: Result<(Vec<u8>, Stat), Error>) -> Option<(String, Stat)> {
+    match answer {
+        Ok((data, stat)) => Some((String::from_utf8_lossy(&data).into_owned(), stat)),
+        Err(Error::NoNode) => None,
+        Err(error) => panic!("our own look at ZooKeeper failed: {error}"),
+    }
+}
