@@ -1,0 +1,152 @@
+//! What the daemon makes of a ZooKeeper server, beside what a bare client makes of the same server in
+//! the same run. Prints both sides of every ratio and the goal; figures of different runs or machines
+//! do not compare, the ratios nearly do.
+//!
+//! `make bench` runs it. It needs what the tests need (see `tests/api/support/zookeeper.rs`).
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs, unused_qualifications)]
+
+mod bare;
+mod daemon;
+mod http;
+mod report;
+#[allow(dead_code)]
+#[path = "../../tests/api/support/mod.rs"]
+mod support;
+
+use std::{env, process::ExitCode, time::Duration};
+
+use daemon::Daemon;
+use report::{Goal, Pair, Report};
+use support::zookeeper::ZooKeeper;
+use zookeeper_client::Client;
+
+/// Switches of one batch.
+const BATCH: usize = 20_000;
+/// Both sides of every pair are measured so often, by turns; the medians are compared.
+const ROUNDS: usize = 5;
+/// How long single switches are sent for in each round.
+const SINGLES_FOR: Duration = Duration::from_secs(3);
+/// One after another, at one connection.
+const ONE_BY_ONE: usize = 2_000;
+const CONNECTIONS: usize = 256;
+
+fn main() -> ExitCode {
+    // Cargo adds `--bench`; any other word chooses the sections whose names contain it.
+    let chosen: Vec<String> = env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    if runtime.block_on(measure(&chosen)).print() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+async fn measure(chosen: &[String]) -> Report {
+    let is_chosen =
+        |section: &str| chosen.is_empty() || chosen.iter().any(|word| section.contains(&**word));
+    let zookeeper = ZooKeeper::private().await;
+    let stage = Stage {
+        client: zookeeper.client().await,
+        daemon: Daemon::start(&zookeeper).await,
+        existing: (0..BATCH).map(|n| format!("user{n:06}")).collect(),
+    };
+    let mut report = Report::default();
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    report.note(format!("{cores} cores; one ZooKeeper server, fsync on"));
+    report.goal(
+        "milliseconds from start to listening",
+        stage.daemon.started_in_ms,
+        Goal::AtMost(100.0),
+    );
+    report.goal("resident MB, idle", stage.daemon.resident_mb(), Goal::AtMost(15.0));
+
+    stage.warm_up().await;
+    if is_chosen("batch") {
+        stage.batches(&mut report).await;
+    }
+    if is_chosen("singles") {
+        stage.singles(&mut report).await;
+    }
+    if is_chosen("latency") {
+        stage.latency(&mut report).await;
+    }
+    if is_chosen("memory") {
+        // A daemon of its own: what it holds is this batch's.
+        let fresh = Daemon::start(&zookeeper).await;
+        let many: Vec<String> = (0..100_000).map(|n| format!("user{n:06}")).collect();
+        http::batch(&fresh, &many, "btc").await;
+        report.goal(
+            "resident MB after a batch of 100,000",
+            fresh.resident_mb(),
+            Goal::AtMost(100.0),
+        );
+    }
+    report
+}
+
+/// Both sides, over the same server.
+struct Stage {
+    client: Client,
+    daemon: Daemon,
+    existing: Vec<String>,
+}
+
+impl Stage {
+    /// Brings both sides, and the server's compiler, to their pace.
+    async fn warm_up(&self) {
+        let Self { client, daemon, existing } = self;
+        bare::make_directory(client, "/bare").await;
+        bare::create_in_transactions(client, "/bare", existing).await;
+        http::batch(daemon, existing, "btc").await;
+        http::singles(daemon, CONNECTIONS, existing, SINGLES_FOR).await;
+        bare::sets(client, "/bare", existing, CONNECTIONS, SINGLES_FOR).await;
+    }
+
+    async fn batches(&self, report: &mut Report) {
+        let Self { client, daemon, existing } = self;
+        let mut sets =
+            Pair::of("batch of 20,000 existing, switches/s", "multi of 500 sets, 4 deep, sets/s");
+        for round in 0..ROUNDS {
+            let coin = if round % 2 == 0 { "bcc" } else { "btc" };
+            sets.add(
+                http::batch(daemon, existing, coin).await,
+                bare::set_in_transactions(client, "/bare", existing, coin).await,
+            );
+        }
+        report.ratio(sets, Goal::AtLeast(0.5));
+
+        let mut creates =
+            Pair::of("batch of 20,000 new, switches/s", "multi of 500 creates, 4 deep, creates/s");
+        for round in 0..ROUNDS {
+            let new: Vec<String> = (0..BATCH).map(|n| format!("new{round}-{n:06}")).collect();
+            creates.add(
+                http::batch(daemon, &new, "btc").await,
+                bare::create_in_transactions(client, "/bare", &new).await,
+            );
+        }
+        report.ratio(creates, Goal::AtLeast(0.5));
+    }
+
+    async fn singles(&self, report: &mut Report) {
+        let Self { client, daemon, existing } = self;
+        let mut singles =
+            Pair::of("single switches/s, 256 connections", "single sets/s, 256 in flight");
+        for _ in 0..ROUNDS {
+            singles.add(
+                http::singles(daemon, CONNECTIONS, existing, SINGLES_FOR).await,
+                bare::sets(client, "/bare", existing, CONNECTIONS, SINGLES_FOR).await,
+            );
+        }
+        report.ratio(singles, Goal::AtLeast(2.0));
+    }
+
+    async fn latency(&self, report: &mut Report) {
+        let Self { client, daemon, existing } = self;
+        let mut one =
+            Pair::of("median ms of one switch, 1 connection", "median ms of one bare set");
+        for _ in 0..ROUNDS {
+            one.add(
+                http::median_ms(daemon, &existing[..ONE_BY_ONE]).await,
+                bare::median_ms(client, "/bare", &existing[..ONE_BY_ONE]).await,
+            );
+        }
+        report.ratio(one, Goal::AtMost(1.5));
+    }
+}
