@@ -64,7 +64,7 @@ async fn run_until(
     let system = System::start(settings.writer, log);
     let api = bound.map(|bound| serve(bound, &system, log)).transpose()?;
     stop.await;
-    if timeout(grace, drain(api, system, log)).await.is_err() {
+    if timeout(grace, drain(api, system, grace, log)).await.is_err() {
         warn!(log, "not everything was finished within the grace period; ending all the same";
             "seconds" => grace.as_secs());
     }
@@ -80,11 +80,13 @@ fn serve(bound: Bound, system: &System, log: &Logger) -> Result<Addr<HttpApi>, F
     Ok(api)
 }
 
-/// Upstream first: what has been accepted can then reach ZooKeeper.
-async fn drain(api: Option<Addr<HttpApi>>, system: System, log: &Logger) {
+/// Upstream first: what has been accepted can then reach ZooKeeper. A client that is slow to send its
+/// request may use up three quarters of the grace period, not what the writer needs.
+async fn drain(api: Option<Addr<HttpApi>>, system: System, grace: Duration, log: &Logger) {
     if let Some(api) = api {
-        // Its mailbox is only closed when it has stopped.
-        let _ = api.send(Stop).await;
+        if timeout(grace * 3 / 4, api.send(Stop)).await.is_err() {
+            warn!(log, "requests that have not arrived whole by now are given up");
+        }
     }
     system.drain(log).await;
 }

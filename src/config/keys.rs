@@ -180,6 +180,20 @@ mod tests {
     }
 
     #[test]
+    fn the_sample_and_the_readme_name_every_key() {
+        let sample = include_str!("../../config/default.json");
+        let readme = include_str!("../../README.md");
+        for key in KEYS {
+            assert!(
+                sample.contains(&format!("\"{}\"", key.name)),
+                "config/default.json: {}",
+                key.name
+            );
+            assert!(readme.contains(&format!("`{}`", key.name)), "README.md: {}", key.name);
+        }
+    }
+
+    #[test]
     fn a_misspelling_is_recognised_and_a_foreign_key_is_not() {
         assert_eq!(nearest("APIUsr"), Some("APIUser"));
         assert_eq!(nearest("ZKBrokers"), Some("ZKBroker"));

@@ -84,6 +84,7 @@ impl From<WriteFailure> for ApiError {
         match failure {
             WriteFailure::Unreachable => Self::ReadFailed,
             WriteFailure::QueueFull { .. }
+            | WriteFailure::Overloaded
             | WriteFailure::ShuttingDown
             | WriteFailure::Incomplete
             | WriteFailure::Refused(_)
@@ -162,6 +163,7 @@ mod tests {
         assert_eq!(ApiError::from(WriteFailure::Unreachable), ApiError::ReadFailed);
         for failure in [
             WriteFailure::QueueFull { waiting: 1, limit: 1 },
+            WriteFailure::Overloaded,
             WriteFailure::ShuttingDown,
             WriteFailure::Incomplete,
             WriteFailure::Refused(String::new()),

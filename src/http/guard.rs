@@ -73,7 +73,10 @@ impl Guard {
             self.told_at.compare_exchange(told_at, now.max(1), order, order).is_ok()
         };
         if due && mine() {
-            let peer = request.peer_addr().map(|peer| peer.ip().to_string()).unwrap_or_default();
+            let peer = request
+                .peer_addr()
+                .map(|peer| peer.ip().to_canonical().to_string())
+                .unwrap_or_default();
             warn!(self.log, "missing or wrong credentials"; "source" => format!("api {peer}"),
                 "requests_refused" => self.refused.swap(0, Ordering::Relaxed));
         }

@@ -1,5 +1,6 @@
 //! The switch endpoints: validate, hand over to `ZkWriter`, answer what became of it.
 
+use actix::prelude::SendError;
 use actix_web::{
     HttpRequest, HttpResponse,
     http::header::CONTENT_TYPE,
@@ -118,7 +119,7 @@ impl SwitchApi {
         request: &HttpRequest,
         assignments: Result<Vec<Assignment>, ApiError>,
     ) -> Result<HttpResponse, ApiError> {
-        let source = Source::Api(request.peer_addr().map(|peer| peer.ip()));
+        let source = Source::Api(request.peer_addr().map(|peer| peer.ip().to_canonical()));
         let assignments = assignments.inspect_err(|error| {
             info!(self.log, "request refused"; "source" => %source, "path" => request.path(),
                 "err_no" => error.number(), "err_msg" => %error);
@@ -140,10 +141,12 @@ impl SwitchApi {
         assignments: Vec<Assignment>,
     ) -> Result<(), WriteFailure> {
         let (reply, answer) = oneshot::channel();
-        // A full mailbox means that thousands of requests wait already; a closed one, that we are ending.
-        if self.writer.try_send(WriteBatch { source, assignments, reply }).is_err() {
-            return Err(WriteFailure::ShuttingDown);
-        }
+        self.writer.try_send(WriteBatch { source, assignments, reply }).map_err(
+            |error| match error {
+                SendError::Full(_) => WriteFailure::Overloaded,
+                SendError::Closed(_) => WriteFailure::ShuttingDown,
+            },
+        )?;
         answer
             .await
             .unwrap_or_else(|_| Err(WriteFailure::Unknown("the writer ended meanwhile".to_owned())))

@@ -54,6 +54,9 @@ pub enum WriteFailure {
         /// How many may.
         limit: usize,
     },
+    /// Nothing was written: `ZkWriter`'s mailbox is full, so thousands of requests wait already.
+    #[error("too many requests wait already")]
+    Overloaded,
     /// Nothing was written: the daemon is ending.
     #[error("the daemon is shutting down")]
     ShuttingDown,
