@@ -1,13 +1,16 @@
 //! The application: starts the actors and the API, waits for a signal, and drains in order.
 
-use std::{future::Future, io, time::Duration};
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
 use actix::{Actor, Addr};
 use slog::{Logger, info, warn};
 use switcher_actors::System;
 use thiserror::Error;
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     time::timeout,
 };
 
@@ -29,6 +32,12 @@ pub enum Failure {
         /// What the operating system says.
         source: io::Error,
     },
+    /// A second signal came before all was finished.
+    #[error("second signal ({signal}): ended at once, with requests unfinished")]
+    Interrupted {
+        /// Its name.
+        signal: &'static str,
+    },
     /// The operating system refuses to tell us of signals.
     #[error("cannot wait for signals: {0}")]
     Signals(#[source] io::Error),
@@ -39,7 +48,7 @@ impl Failure {
     pub fn exit_status(&self) -> u8 {
         match self {
             Self::Listen { .. } => 69,
-            Self::Signals(_) => 70,
+            Self::Interrupted { .. } | Self::Signals(_) => 70,
         }
     }
 }
@@ -48,27 +57,45 @@ impl Failure {
 pub fn run(settings: Settings, log: &Logger) -> Result<(), Failure> {
     raise_descriptor_limit(log);
     actix_rt::System::new().block_on(async {
-        let stop = stop_signal(log).map_err(Failure::Signals)?;
-        run_until(settings, stop, log).await
+        let mut signals = Signals::new().map_err(Failure::Signals)?;
+        let grace = settings.shutdown_grace;
+        // The address first: a daemon that cannot serve must not open a session.
+        let bound = settings.api.map(Bound::new).transpose()?;
+        let system = System::start(settings.writer, log);
+        let api = bound.map(|bound| serve(bound, &system, log)).transpose()?;
+
+        info!(log, "stopping: finishing what was accepted"; "signal" => signals.next().await);
+        tokio::select! {
+            ended = timeout(grace, drain(api, system, grace, log)) => {
+                if ended.is_err() {
+                    warn!(log, "not everything was finished within the grace period";
+                        "seconds" => grace.as_secs());
+                }
+                Ok(())
+            }
+            signal = signals.next() => Err(Failure::Interrupted { signal }),
+        }
     })
 }
 
-async fn run_until(
-    settings: Settings,
-    stop: impl Future<Output = ()>,
-    log: &Logger,
-) -> Result<(), Failure> {
-    let grace = settings.shutdown_grace;
-    // The address first: a daemon that cannot serve must not open a session.
-    let bound = settings.api.map(|api| Bound::new(api, grace)).transpose()?;
-    let system = System::start(settings.writer, log);
-    let api = bound.map(|bound| serve(bound, &system, log)).transpose()?;
-    stop.await;
-    if timeout(grace, drain(api, system, grace, log)).await.is_err() {
-        warn!(log, "not everything was finished within the grace period; ending all the same";
-            "seconds" => grace.as_secs());
+/// The signals that end the daemon.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        let (terminate, interrupt) = (SignalKind::terminate(), SignalKind::interrupt());
+        Ok(Self { terminate: signal(terminate)?, interrupt: signal(interrupt)? })
     }
-    Ok(())
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
 }
 
 fn serve(bound: Bound, system: &System, log: &Logger) -> Result<Addr<HttpApi>, Failure> {
@@ -81,39 +108,16 @@ fn serve(bound: Bound, system: &System, log: &Logger) -> Result<Addr<HttpApi>, F
 }
 
 /// Upstream first: what has been accepted can then reach ZooKeeper. A client that is slow to send its
-/// request may use up three quarters of the grace period, not what the writer needs.
+/// request may use up three quarters of the grace period, and ZooKeeper all but the last eighth, in
+/// which callers are told and the session is closed.
 async fn drain(api: Option<Addr<HttpApi>>, system: System, grace: Duration, log: &Logger) {
+    let until = Instant::now() + grace * 7 / 8;
     if let Some(api) = api {
         if timeout(grace * 3 / 4, api.send(Stop)).await.is_err() {
             warn!(log, "requests that have not arrived whole by now are given up");
         }
     }
-    system.drain(log).await;
-}
-
-/// Resolves at the first SIGTERM or SIGINT. From then on another one ends the process at once.
-fn stop_signal(log: &Logger) -> io::Result<impl Future<Output = ()> + use<>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let log = log.clone();
-    let (stop, stopped) = tokio::sync::oneshot::channel();
-    actix_rt::spawn(async move {
-        let mut next = async || {
-            tokio::select! {
-                _ = terminate.recv() => "SIGTERM",
-                _ = interrupt.recv() => "SIGINT",
-            }
-        };
-        info!(log, "stopping: finishing what was accepted"; "signal" => next().await);
-        let _ = stop.send(());
-        warn!(log, "second signal: ending at once"; "signal" => next().await);
-        // Lets the line above reach the log.
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        std::process::exit(70);
-    });
-    Ok(async move {
-        let _ = stopped.await;
-    })
+    system.drain(until, log).await;
 }
 
 /// As Go programs do: each connection takes descriptors, and supervisors start with few.

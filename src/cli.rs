@@ -14,8 +14,9 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("SWITCHER_CO
 /// where the stratum servers watch one znode per sub-account.
 ///
 /// Every configuration key can also be given as an environment variable of the same name, which wins
-/// over the file. Exit status: 0 after an orderly stop, 78 for a bad configuration, 69 if the address
-/// cannot be listened on, 70 after an internal failure.
+/// over the file. Exit status: 0 after an orderly stop, 2 for a bad argument, 69 if the address cannot be
+/// listened on, 70 after an internal failure or a second signal, 73 if there is no place for the log, 78
+/// for a bad configuration.
 #[derive(Debug, Parser)]
 #[command(name = "switcher-api-server", version = VERSION)]
 pub struct Arguments {
@@ -31,9 +32,17 @@ pub struct Arguments {
     #[arg(long, global = true, value_name = "DIR", alias = "log_dir")]
     pub log_dir: Option<PathBuf>,
 
-    /// How much to log: 0 to 2 every switch and state change, 3 debugging, 4 everything
-    #[arg(short, long, global = true, value_name = "LEVEL", alias = "v", default_value_t = 2)]
-    pub verbosity: u8,
+    /// How much to log: up to 2 every switch and state change, 3 or more for debugging
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "LEVEL",
+        alias = "v",
+        default_value_t = 2,
+        allow_negative_numbers = true
+    )]
+    pub verbosity: i64,
 
     /// Log to standard error even if a log directory is given
     #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true,
@@ -134,6 +143,8 @@ mod tests {
             assert_eq!(arguments.verbosity, 2, "{line}");
             assert!(!arguments.logtostderr, "{line}");
         }
+        assert_eq!(parse("-v 300").verbosity, 300);
+        assert_eq!(parse("-v -1").verbosity, -1);
         for line in ["-logtostderr", "--logtostderr", "-logtostderr=true", "-logtostderr -v 3"] {
             assert!(parse(line).logtostderr, "{line}");
         }

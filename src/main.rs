@@ -14,7 +14,6 @@ mod telemetry;
 
 use std::{
     env,
-    ffi::OsString,
     io::{self, Write},
     path::{Path, PathBuf},
     process::ExitCode,
@@ -24,7 +23,7 @@ use slog::{error, info, warn};
 
 use crate::{
     cli::{Arguments, Command},
-    config::Checked,
+    config::{Checked, Rejected},
     telemetry::Telemetry,
 };
 
@@ -36,29 +35,30 @@ const NO_LOG: u8 = 73;
 fn main() -> ExitCode {
     let arguments = Arguments::read(env::args_os());
     let file = arguments.config.clone().or_else(default_file);
-    let loaded = config::load(file.as_deref(), |name| {
-        env::var_os(name).map(OsString::into_string).and_then(Result::ok)
-    });
-    let checked = match loaded {
+    let checked = match config::load(file.as_deref(), |name| env::var_os(name)) {
         Ok(checked) => checked,
-        Err(problems) => {
+        Err(Rejected { problems, warnings }) => {
             let file = file.as_deref().map_or("no file".into(), Path::to_string_lossy);
-            let problems = problems.iter().map(ToString::to_string);
             let head = format!("bad configuration ({file} and environment):");
-            say(io::stderr(), std::iter::once(head).chain(problems));
+            let problems = problems.iter().map(ToString::to_string);
+            let lines = std::iter::once(head).chain(problems).chain(warnings_of(warnings));
+            say(io::stderr(), lines);
             return BAD_CONFIGURATION.into();
         }
     };
     match arguments.command.unwrap_or(Command::Serve) {
         Command::Check => {
             let Checked { warnings, listing, .. } = checked;
-            let warnings = warnings.into_iter().map(|warning| format!("warning: {warning}"));
-            say(io::stdout(), listing.into_iter().chain(warnings));
+            say(io::stdout(), listing.into_iter().chain(warnings_of(warnings)));
             say(io::stdout(), std::iter::once("configuration is good".to_owned()));
             ExitCode::SUCCESS
         }
         Command::Serve => serve(&arguments, checked),
     }
+}
+
+fn warnings_of(warnings: Vec<String>) -> impl Iterator<Item = String> {
+    warnings.into_iter().map(|warning| format!("warning: {warning}"))
 }
 
 /// Where today's daemon looks when it is told nothing. Its absence leaves the environment.

@@ -9,15 +9,18 @@
 //! Invariants:
 //!
 //! 1. The graph of addresses has no cycle. An actor is given typed senders; it never looks others up.
-//! 2. One owner for each piece of state: the session and the write order are `ZkWriter`'s.
+//! 2. One owner for each piece of state: the session and the write order are `ZkWriter`'s, the listening
+//!    socket is the HTTP actor's.
 //! 3. A single switch is a batch of one; every source sends the same message.
-//! 4. Only `zk` names the ZooKeeper crate, and this crate knows neither HTTP, files nor the environment.
+//! 4. Only `zk` names the ZooKeeper crate, the daemon's crate names no type of it, and this crate knows
+//!    neither HTTP, files nor the environment.
 //! 5. Three outcomes, never two: applied, not applied, **unknown**. Unknown is never reported as
 //!    success and never sent again blindly.
 //! 6. Nothing waits for the network inside a message handler: the mailbox stays live.
 //! 7. An actor that dies ends the process with a log line, and the operator's supervisor starts it
 //!    again. A lost session is a state of `ZkWriter`, not a death.
-//! 8. Every queue is bounded; when one is full the caller gets a clear error at once.
+//! 8. Every queue is bounded: the mailbox, the switches that wait, the chunks under way, the log's buffer.
+//!    When one that callers fill is full, they get a clear error at once.
 
 // A test that unwraps fails where it should.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -28,11 +31,8 @@ mod zk;
 mod zk_writer;
 
 pub use domain::{
-    Assignment, Coin, Coins, CoinsError, MAX_COIN_BYTES, MAX_PUNAME_BYTES, Puname, PunameError,
-    ZnodeDir, ZnodeDirError, component_fault,
+    Assignment, Coin, Coins, CoinsError, Puname, PunameError, ZnodeDir, ZnodeDirError,
 };
 pub use system::System;
 pub use zk::{DigestCredentials, ServerVersion, ZkSettings};
-pub use zk_writer::{
-    Drain, Source, WriteBatch, WriteFailure, WriteReply, WriterSettings, ZkWriter,
-};
+pub use zk_writer::{Source, WriteBatch, WriteFailure, WriteReply, WriterSettings};

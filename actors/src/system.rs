@@ -1,5 +1,7 @@
 //! Starts the actors, downstream first, and hands out their addresses: the one place that wires them.
 
+use std::time::Instant;
+
 use actix::{Actor, Recipient};
 use actix_rt::Arbiter;
 use slog::{Logger, error};
@@ -24,10 +26,11 @@ impl System {
         Self { drain_writer: writer.clone().recipient(), writer: writer.recipient(), arbiter }
     }
 
-    /// Drains upstream first: finishes what `ZkWriter` has accepted and closes the session. Call it
-    /// when nothing sends to [`writer`](Self::writer) any more; what still does is refused.
-    pub async fn drain(self, log: &Logger) {
-        if let Err(cause) = self.drain_writer.send(Drain).await {
+    /// Drains upstream first: finishes what `ZkWriter` has accepted, as far as it can be `until` then, and
+    /// closes the session. Call it when nothing sends to [`writer`](Self::writer) any more; what still
+    /// does is refused.
+    pub async fn drain(self, until: Instant, log: &Logger) {
+        if let Err(cause) = self.drain_writer.send(Drain { until }).await {
             error!(log, "ZkWriter was gone before it could be drained"; "cause" => %cause);
         }
         self.arbiter.stop();

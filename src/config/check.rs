@@ -1,51 +1,27 @@
 //! Turns raw values into [`Settings`], or tells all that is wrong with them at once.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{str::FromStr, time::Duration};
 
-use config::{ConfigError, Value, ValueKind};
+use config::{Value, ValueKind};
 use switcher_actors::{
     Coins, DigestCredentials, ServerVersion, WriterSettings, ZkSettings, ZnodeDir,
 };
 
 use super::{
-    ApiSettings, Checked, Credentials, Settings,
+    ApiSettings, Checked, Credentials, Rejected, Settings,
     keys::{self, KEYS, Key, Kind},
     load::{Raw, parse},
+    problem::Problem,
 };
 
-/// One thing that is wrong: the key, what was found, what is expected.
-#[derive(Debug)]
-pub struct Problem {
-    key: Option<&'static str>,
-    text: String,
-}
-
-impl Problem {
-    pub(super) fn unreadable(error: &ConfigError) -> Self {
-        Self { key: None, text: format!("cannot be read as a JSON object: {error}") }
-    }
-
-    fn of(key: &'static str, text: impl Into<String>) -> Self {
-        Self { key: Some(key), text: text.into() }
-    }
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.key {
-            Some(key) => write!(f, "{key}: {}", self.text),
-            None => write!(f, "configuration {}", self.text),
-        }
-    }
-}
-
-pub(super) fn check(raw: Raw) -> Result<Checked, Vec<Problem>> {
-    let warnings = raw.unknown.iter().filter_map(|name| {
+pub(super) fn check(mut raw: Raw) -> Result<Checked, Rejected> {
+    let misspelt = raw.unknown.iter().filter_map(|name| {
         let near = keys::nearest(name)?;
         Some(format!("unknown key {name:?} is ignored: did you mean {near}?"))
     });
-    let mut warnings: Vec<String> = warnings.collect();
-    let mut reader = Reader { raw, problems: Vec::new() };
+    let mut warnings: Vec<String> = misspelt.collect();
+    let problems = std::mem::take(&mut raw.problems);
+    let mut reader = Reader { raw, problems };
     let settings = reader.settings();
     let listing = reader.listing();
     match settings {
@@ -57,9 +33,16 @@ pub(super) fn check(raw: Raw) -> Result<Checked, Vec<Problem>> {
                         .to_owned(),
                 );
             }
+            if settings.wants_sub_pools {
+                warnings.push(
+                    "ZKSubPoolUpdateBaseDir is set, but this version has no sub-pool API: its paths \
+                     answer 404"
+                        .to_owned(),
+                );
+            }
             Ok(Checked { settings, warnings, listing })
         }
-        _ => Err(reader.problems),
+        _ => Err(Rejected { problems: reader.problems, warnings }),
     }
 }
 
@@ -70,7 +53,7 @@ struct Reader {
 }
 
 impl Reader {
-    /// `None` only after a problem was noted. Looks at every key, whatever was wrong with others.
+    /// `None` only after a problem was noted. Goes on to the other keys whatever was wrong with one.
     fn settings(&mut self) -> Option<Settings> {
         let api_enabled = self.flag("EnableAPIServer");
         let wants_cron_job = self.flag("EnableCronJob");
@@ -78,11 +61,11 @@ impl Reader {
         let zookeeper = self.zookeeper();
         let watch_dir = self.dir("ZKSwitcherWatchDir");
         let request_timeout = self.seconds("ZKRequestTimeoutSeconds");
-        let queue_limit = self.number("ZKQueueLimit");
+        let queue_limit = self.size("ZKQueueLimit");
         let shutdown_grace = self.seconds("ShutdownGraceSeconds");
         let api = self.api(api_enabled, coins);
         self.cron_job(wants_cron_job);
-        self.sub_pools();
+        let wants_sub_pools = self.sub_pools();
         if !api_enabled && !wants_cron_job {
             self.problem(
                 "EnableAPIServer",
@@ -95,12 +78,12 @@ impl Reader {
             request_timeout,
             queue_limit,
         };
-        Some(Settings { api, writer, wants_cron_job, shutdown_grace })
+        Some(Settings { api, writer, wants_cron_job, wants_sub_pools, shutdown_grace })
     }
 
     fn api(&mut self, enabled: bool, coins: Option<Coins>) -> Option<ApiSettings> {
         let lower_case = self.flag("StratumServerCaseInsensitive");
-        let body_limit = self.number("APIBodyLimitBytes");
+        let body_limit = self.size("APIBodyLimitBytes");
         let head_timeout = self.seconds("APIHeadTimeoutSeconds");
         let body_timeout = self.seconds("APIBodyTimeoutSeconds");
         if !enabled {
@@ -117,18 +100,10 @@ impl Reader {
         let password =
             self.required("APIPassword", "a password: with an empty one everybody would be let in");
         let listen = self.required("ListenAddr", "host:port to listen on, like 127.0.0.1:8082");
-        let listen = listen.and_then(|listen| match split_host_port(&listen) {
-            // Go's spelling for all addresses.
-            Some(("", port)) => Some(format!("[::]:{port}")),
-            Some(_) => Some(listen),
-            None => {
-                self.problem(
-                    "ListenAddr",
-                    format!("is {listen:?}, expected host:port like 127.0.0.1:8082"),
-                );
-                None
-            }
-        });
+        if let Some(listen) = listen.as_ref().filter(|listen| split_host_port(listen).is_none()) {
+            let text = format!("is {listen:?}, expected host:port like 127.0.0.1:8082");
+            self.problem("ListenAddr", text);
+        }
         Some(ApiSettings {
             listen: listen?,
             credentials: Credentials { user: user?, password: password? },
@@ -141,7 +116,15 @@ impl Reader {
     }
 
     fn zookeeper(&mut self) -> Option<ZkSettings> {
-        let brokers = self.list("ZKBroker");
+        let brokers = self.brokers();
+        let session_timeout = self.seconds("ZKSessionTimeoutSeconds");
+        let credentials = self.credentials();
+        let version = self.version();
+        Some(ZkSettings { brokers: brokers?, session_timeout, credentials, version })
+    }
+
+    fn brokers(&mut self) -> Option<Vec<String>> {
+        let brokers = self.list("ZKBroker")?;
         if brokers.is_empty() {
             self.problem("ZKBroker", "is empty, expected at least one host:port");
         }
@@ -153,50 +136,43 @@ impl Reader {
                 );
             }
         }
-        let session_timeout = self.seconds("ZKSessionTimeoutSeconds");
-        let credentials = match self.text("ZKDigestCredentials").as_str() {
-            "" => None,
-            text => {
-                let credentials = DigestCredentials::parse(text);
-                if credentials.is_none() {
-                    self.problem("ZKDigestCredentials", "is not of the form user:password");
-                }
-                credentials
+        Some(brokers)
+    }
+
+    fn credentials(&mut self) -> Option<DigestCredentials> {
+        let text = self.text("ZKDigestCredentials");
+        let credentials = DigestCredentials::parse(&text);
+        if credentials.is_none() && !text.is_empty() {
+            self.problem("ZKDigestCredentials", "is not of the form user:password");
+        }
+        credentials
+    }
+
+    fn version(&mut self) -> Option<ServerVersion> {
+        let text = self.text("ZKServerVersion");
+        if text.is_empty() {
+            return None;
+        }
+        let oldest = ServerVersion::OLDEST;
+        match ServerVersion::from_str(&text) {
+            Ok(version) if version >= oldest => return Some(version),
+            Ok(_) => {
+                let problem = format!("is {text:?}; servers before {oldest} are not supported");
+                self.problem("ZKServerVersion", problem);
             }
-        };
-        let version = match self.text("ZKServerVersion").as_str() {
-            "" => None,
-            text => match ServerVersion::from_str(text) {
-                Ok(version) if version >= ServerVersion::OLDEST => Some(version),
-                Ok(_) => {
-                    let oldest = ServerVersion::OLDEST;
-                    self.problem(
-                        "ZKServerVersion",
-                        format!("is {text:?}; servers before {oldest} are not supported"),
-                    );
-                    None
-                }
-                Err(error) => {
-                    self.problem("ZKServerVersion", format!("is {text:?}, which {error}"));
-                    None
-                }
-            },
-        };
-        Some(ZkSettings { brokers, session_timeout, credentials, version })
+            Err(error) => self.problem("ZKServerVersion", format!("is {text:?}, which {error}")),
+        }
+        None
     }
 
     fn coins(&mut self) -> Option<Coins> {
-        let names = self.list("AvailableCoins");
-        match Coins::new(&names) {
-            Ok(coins) => Some(coins),
-            Err(error) => {
-                self.problem(
-                    "AvailableCoins",
-                    format!("{error}; expected the coins that may be switched to, like [\"btc\", \"bcc\"]"),
-                );
-                None
-            }
+        let names = self.list("AvailableCoins")?;
+        let coins = Coins::new(&names);
+        if let Err(error) = &coins {
+            let expected = "expected the coins that may be switched to, like [\"btc\", \"bcc\"]";
+            self.problem("AvailableCoins", format!("{error}; {expected}"));
         }
+        coins.ok()
     }
 
     /// Nothing runs on these yet; what is wrong with them is told all the same.
@@ -211,11 +187,13 @@ impl Reader {
         }
     }
 
-    fn sub_pools(&mut self) {
+    fn sub_pools(&mut self) -> bool {
         self.seconds("ZKSubPoolUpdateAckTimeout");
-        if !self.text("ZKSubPoolUpdateBaseDir").is_empty() {
+        let enabled = !self.text("ZKSubPoolUpdateBaseDir").is_empty();
+        if enabled {
             self.dir("ZKSubPoolUpdateBaseDir");
         }
+        enabled
     }
 
     fn dir(&mut self, name: &'static str) -> Option<ZnodeDir> {
@@ -263,7 +241,11 @@ impl Reader {
         .unwrap_or_default()
     }
 
-    fn list(&mut self, name: &'static str) -> Vec<String> {
+    /// `None` only after a problem was noted.
+    fn list(&mut self, name: &'static str) -> Option<Vec<String>> {
+        if self.found(name).is_none() {
+            return Some(Vec::new());
+        }
         self.value(name, "a list of texts, like [\"btc\", \"bcc\"]", |kind| match kind {
             ValueKind::Array(items) => items
                 .iter()
@@ -274,14 +256,17 @@ impl Reader {
                 .collect(),
             _ => None,
         })
-        .unwrap_or_default()
     }
 
     fn seconds(&mut self, name: &'static str) -> Duration {
-        Duration::from_secs(self.number(name) as u64)
+        Duration::from_secs(self.number(name))
     }
 
-    fn number(&mut self, name: &'static str) -> usize {
+    fn size(&mut self, name: &'static str) -> usize {
+        usize::try_from(self.number(name)).unwrap_or(usize::MAX)
+    }
+
+    fn number(&mut self, name: &'static str) -> u64 {
         let Kind::Number { min, max } = key(name).kind else { return 0 };
         let expected = format!("a whole number from {min} to {max}");
         self.value(name, &expected, |kind| {
@@ -290,7 +275,7 @@ impl Reader {
                 ValueKind::U64(number) => *number,
                 _ => return None,
             };
-            (min..=max).contains(&number).then(|| usize::try_from(number).ok()).flatten()
+            (min..=max).contains(&number).then_some(number)
         })
         .unwrap_or_default()
     }
@@ -352,6 +337,7 @@ fn shown(key: &Key, value: &Value) -> String {
         return "(secret)".to_owned();
     }
     match &value.kind {
+        ValueKind::String(text) if key.kind == Kind::Url => format!("{:?}", without_secrets(text)),
         ValueKind::String(text) => format!("{text:?}"),
         ValueKind::Array(items) => {
             let items: Vec<String> = items.iter().map(|item| shown(key, item)).collect();
@@ -359,6 +345,19 @@ fn shown(key: &Key, value: &Value) -> String {
         }
         ValueKind::Table(_) => "an object".to_owned(),
         other => other.to_string(),
+    }
+}
+
+/// A URL without its credentials and its query, where tokens are.
+fn without_secrets(url: &str) -> String {
+    let (url, query) = match url.split_once('?') {
+        Some((url, _)) => (url, "?…"),
+        None => (url, ""),
+    };
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    match rest.split_once('@') {
+        Some((_, host)) => format!("{scheme}://…@{host}{query}"),
+        None => format!("{url}{query}"),
     }
 }
 
@@ -370,7 +369,9 @@ fn origin(value: &Value) -> String {
 fn split_host_port(text: &str) -> Option<(&str, u16)> {
     let (host, port) = text.rsplit_once(':')?;
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-    if bare.is_none() && host.contains([':', '[', ']', '/', ' ', ',']) {
+    if bare.is_none()
+        && host.contains(|c: char| ":[]/,".contains(c) || c.is_whitespace() || c.is_control())
+    {
         return None;
     }
     port.chars()

@@ -8,6 +8,8 @@ pub enum Kind {
     Flag,
     /// A text.
     Text,
+    /// A URL, shown without credentials and query.
+    Url,
     /// A text that is never shown.
     Secret,
     /// A whole number within limits, both inclusive.
@@ -78,7 +80,7 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "UserCoinMapURL",
-        Kind::Text,
+        Kind::Url,
         None,
         "where the user-coin map is pulled from; required with the cron job",
     ),
@@ -135,7 +137,7 @@ pub const KEYS: &[Key] = &[
         "APIHeadTimeoutSeconds",
         SECONDS,
         Some("5"),
-        "seconds that a client may take to send a request's head",
+        "seconds that a client may take to send a request's head; idle connections are closed after as long",
     ),
     key(
         "APIBodyTimeoutSeconds",

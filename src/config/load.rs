@@ -1,58 +1,90 @@
 //! Reads the configuration: the file, then environment variables of the same names over it.
 //!
-//! The environment has a source of its own here, because the `config` crate's folds the names' case
-//! (`APIUser` would not override `APIUser`) and guesses types (the password `007` would become 7).
+//! The environment is read here and not by the `config` crate, which folds the names' case (`APIUser`
+//! would not override `APIUser`) and guesses types (the password `007` would become 7).
 
-use std::path::Path;
+use std::{ffi::OsString, fs, path::Path};
 
-use config::{Config, ConfigError, File, FileFormat, Map, Source, Value, ValueKind};
+use config::{File, FileFormat, Map, Source, Value, ValueKind};
 
-use super::keys::{self, KEYS, Kind};
+use super::{
+    keys::{self, KEYS, Kind},
+    problem::Problem,
+};
 
 /// The values as found, under the keys' exact names, each knowing where it comes from.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Raw {
     /// By key name.
     pub values: Map<String, Value>,
     /// Keys of the file that are none of ours.
     pub unknown: Vec<String>,
+    /// What could not be read.
+    pub problems: Vec<Problem>,
 }
 
 /// Reads `file` (if any) and lets `environment` override it.
-pub fn load(
-    file: Option<&Path>,
-    environment: impl Fn(&str) -> Option<String>,
-) -> Result<Raw, ConfigError> {
-    let mut unknown = Vec::new();
-    let mut named = Map::new();
+pub fn load(file: Option<&Path>, environment: impl Fn(&str) -> Option<OsString>) -> Raw {
+    let mut raw = Raw::default();
     if let Some(path) = file {
-        let source = File::from(path).format(FileFormat::Json);
-        for (name, value) in source.collect()? {
-            match keys::find(&name) {
-                Some(key) => {
-                    named.insert(key.name.to_owned(), value);
-                }
-                None => unknown.push(name),
+        match read(path) {
+            Ok(found) => raw.take_file(found),
+            Err(problem) => raw.problems.push(problem),
+        }
+    }
+    raw.take_environment(environment);
+    raw
+}
+
+/// The file's values under the names that it spells. What is wrong with it is told without quoting it:
+/// it holds a password.
+fn read(path: &Path) -> Result<Map<String, Value>, Problem> {
+    let shown = path.display();
+    let text = fs::read_to_string(path)
+        .map_err(|error| Problem::of_all(format!("file {shown} cannot be read: {error}")))?;
+    let is_object = serde_json::from_str::<serde_json::Value>(&text)
+        .map_err(|error| Problem::of_all(format!("file {shown} is no JSON: {error}")))?
+        .is_object();
+    let source = File::from_str(&text, FileFormat::Json);
+    match source.collect() {
+        Ok(values) if is_object => Ok(values),
+        _ => Err(Problem::of_all(format!("file {shown} is no JSON object of keys and values"))),
+    }
+}
+
+impl Raw {
+    /// Names match whatever their case, as in the daemon that this one replaces.
+    fn take_file(&mut self, found: Map<String, Value>) {
+        let mut found: Vec<(String, Value)> = found.into_iter().collect();
+        found.sort_by(|a, b| a.0.cmp(&b.0));
+        for (name, value) in found {
+            let Some(key) = keys::find(&name) else {
+                self.unknown.push(name);
+                continue;
+            };
+            let value = Value::new(Some(&"file".to_owned()), value.kind);
+            if self.values.insert(key.name.to_owned(), value).is_some() {
+                let text = "is in the file more than once, in different cases; keep one of them";
+                self.problems.push(Problem::of(key.name, text));
             }
         }
     }
-    unknown.sort();
-    let merged = Config::builder()
-        .add_source(Table(named))
-        .add_source(Table(from_environment(environment)))
-        .build()?;
-    Ok(Raw { values: merged.cache.into_table()?, unknown })
-}
 
-fn from_environment(environment: impl Fn(&str) -> Option<String>) -> Map<String, Value> {
-    let mut table = Map::new();
-    for key in KEYS {
-        if let Some(text) = environment(key.name) {
+    fn take_environment(&mut self, environment: impl Fn(&str) -> Option<OsString>) {
+        for key in KEYS {
+            let Some(value) = environment(key.name) else { continue };
             let origin = format!("environment variable {}", key.name);
-            table.insert(key.name.to_owned(), Value::new(Some(&origin), parse(key.kind, &text)));
+            match value.into_string() {
+                Ok(text) => {
+                    let value = Value::new(Some(&origin), parse(key.kind, &text));
+                    self.values.insert(key.name.to_owned(), value);
+                }
+                Err(_) => {
+                    self.problems.push(Problem::of(key.name, format!("{origin} is not UTF-8")));
+                }
+            }
         }
     }
-    table
 }
 
 /// Gives a text the type that its key asks for. What does not parse stays a text, for the checks to
@@ -70,21 +102,7 @@ pub fn parse(kind: Kind, text: &str) -> ValueKind {
             let items = trimmed.split(',').map(str::trim).filter(|item| !item.is_empty());
             Some(ValueKind::Array(items.map(Value::from).collect()))
         }
-        Kind::Text | Kind::Secret => None,
+        Kind::Text | Kind::Url | Kind::Secret => None,
     };
     typed.unwrap_or_else(|| ValueKind::String(text.to_owned()))
-}
-
-/// Values that are read already.
-#[derive(Clone, Debug)]
-struct Table(Map<String, Value>);
-
-impl Source for Table {
-    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
-        Box::new(self.clone())
-    }
-
-    fn collect(&self) -> Result<Map<String, Value>, ConfigError> {
-        Ok(self.0.clone())
-    }
 }

@@ -1,18 +1,20 @@
 //! What the operator decides: keys, where their values come from, and the settings made of them.
 //!
 //! * `keys`: the list of keys;
+//! * `problem`: what is wrong with a value;
 //! * `load`: file and environment into raw values;
 //! * `check`: raw values into [`Settings`], or all that is wrong with them at once.
 
 mod check;
 mod keys;
 mod load;
+mod problem;
 
-use std::{fmt, path::Path, time::Duration};
+use std::{ffi::OsString, fmt, path::Path, time::Duration};
 
 use switcher_actors::{Coins, WriterSettings};
 
-pub use check::Problem;
+pub use problem::Problem;
 
 /// The whole configuration, checked.
 #[derive(Debug)]
@@ -23,6 +25,8 @@ pub struct Settings {
     pub writer: WriterSettings,
     /// Whether the operator wants the user-coin map pulled.
     pub wants_cron_job: bool,
+    /// Whether the operator wants the sub-pool API.
+    pub wants_sub_pools: bool,
     /// From the first signal to the end of the process.
     pub shutdown_grace: Duration,
 }
@@ -30,7 +34,7 @@ pub struct Settings {
 /// What the HTTP actor needs.
 #[derive(Clone, Debug)]
 pub struct ApiSettings {
-    /// Where to listen: `host:port`.
+    /// Where to listen: `host:port`, or `:port` for every address.
     pub listen: String,
     /// Who may call.
     pub credentials: Credentials,
@@ -86,11 +90,19 @@ pub fn describe_keys() -> String {
     format!("Configuration keys (JSON file, or environment variables of the same names):\n{lines}")
 }
 
-/// Reads and checks the configuration. On failure returns everything that is wrong with it.
+/// A configuration that the daemon does not start with.
+#[derive(Debug)]
+pub struct Rejected {
+    /// Everything that is wrong with it.
+    pub problems: Vec<Problem>,
+    /// What may explain it, like a misspelt key.
+    pub warnings: Vec<String>,
+}
+
+/// Reads and checks the configuration.
 pub fn load(
     file: Option<&Path>,
-    environment: impl Fn(&str) -> Option<String>,
-) -> Result<Checked, Vec<Problem>> {
-    let raw = load::load(file, environment).map_err(|error| vec![Problem::unreadable(&error)])?;
-    check::check(raw)
+    environment: impl Fn(&str) -> Option<OsString>,
+) -> Result<Checked, Rejected> {
+    check::check(load::load(file, environment))
 }

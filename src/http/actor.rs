@@ -1,6 +1,11 @@
 //! The HTTP actor: owns the actix-web server. It binds, serves, cuts idle connections, and stops.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs},
+    sync::Arc,
+    time::Duration,
+};
 
 use actix::{
     Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, Recipient,
@@ -12,7 +17,7 @@ use actix_web::{
     middleware::from_fn,
     web::Data,
 };
-use slog::{Logger, crit, debug};
+use slog::{Logger, debug, warn};
 use switcher_actors::WriteBatch;
 
 use super::{
@@ -25,8 +30,11 @@ use super::{
 };
 use crate::{app::Failure, config::ApiSettings};
 
-/// How often connections are looked at.
+/// How often connections and refused logins are looked at.
 const SWEEP: Duration = Duration::from_secs(1);
+
+/// Seconds. How long a stop may take is the application's to say.
+const LONGER_THAN_ANY_GRACE: u64 = 3600;
 
 /// Threads per worker for parsing large bodies; on more, they would only compete.
 const PARSING_THREADS: usize = 2;
@@ -34,23 +42,34 @@ const PARSING_THREADS: usize = 2;
 /// The API's address, taken before anything else is started.
 pub struct Bound {
     settings: ApiSettings,
-    listener: std::net::TcpListener,
+    listener: TcpListener,
     address: SocketAddr,
-    grace: Duration,
+}
+
+/// What to try to listen on. `:8082` is Go's spelling for every address of both families, or of the
+/// older one where the newer is switched off.
+fn addresses(listen: &str) -> io::Result<Vec<SocketAddr>> {
+    match listen.strip_prefix(':').and_then(|port| port.parse().ok()) {
+        Some(port) => Ok(vec![
+            SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)),
+            SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
+        ]),
+        None => Ok(listen.to_socket_addrs()?.collect()),
+    }
 }
 
 impl Bound {
-    /// Takes the address. `grace` is how long requests under way may take after a [`Stop`].
-    pub fn new(settings: ApiSettings, grace: Duration) -> Result<Self, Failure> {
+    /// Takes the address.
+    pub fn new(settings: ApiSettings) -> Result<Self, Failure> {
         let listen = || {
-            let listener = std::net::TcpListener::bind(&settings.listen)?;
+            let listener = TcpListener::bind(&*addresses(&settings.listen)?)?;
             listener.set_nonblocking(true)?;
             let address = listener.local_addr()?;
             Ok((listener, address))
         };
         let failed = |source| Failure::Listen { address: settings.listen.clone(), source };
         let (listener, address) = listen().map_err(failed)?;
-        Ok(Self { settings, listener, address, grace })
+        Ok(Self { settings, listener, address })
     }
 
     /// Where clients find us; a configured port 0 has become a real one.
@@ -64,6 +83,7 @@ pub struct HttpApi {
     server: Option<Server>,
     handle: ServerHandle,
     connections: Connections,
+    guard: Arc<Guard>,
     stopping: bool,
     log: Logger,
 }
@@ -76,17 +96,17 @@ pub struct Stop;
 
 impl HttpApi {
     /// An actor that serves as soon as it is started; switches go to `writer`.
-    pub fn new(bound: Bound, writer: Recipient<WriteBatch>, log: &Logger) -> std::io::Result<Self> {
-        let Bound { settings, listener, grace, .. } = bound;
+    pub fn new(bound: Bound, writer: Recipient<WriteBatch>, log: &Logger) -> io::Result<Self> {
+        let Bound { settings, listener, .. } = bound;
         let connections = Connections::new(settings.head_timeout * 2);
-        let guard_data = Data::new(Guard::new(Gate::new(&settings.credentials), log));
+        let guard_data = Data::new(Guard::new(Gate::new(&settings.credentials)));
         let api = Data::new(SwitchApi {
             writer,
             rules: Rules { coins: settings.coins, lower_case: settings.lower_case },
             body: BodyLimits { size: settings.body_limit, time: settings.body_timeout },
             log: log.clone(),
         });
-        let tracked = connections.clone();
+        let (tracked, guard_state) = (connections.clone(), guard_data.clone().into_inner());
         let server = HttpServer::new(move || {
             App::new()
                 .app_data(guard_data.clone())
@@ -100,13 +120,14 @@ impl HttpApi {
         .workers(workers())
         .worker_max_blocking_threads(PARSING_THREADS)
         .disable_signals()
-        .shutdown_timeout(grace.as_secs())
+        .shutdown_timeout(LONGER_THAN_ANY_GRACE)
         .listen(listener)?
         .run();
         Ok(Self {
             handle: server.handle(),
             server: Some(server),
             connections,
+            guard: guard_state,
             stopping: false,
             log: log.clone(),
         })
@@ -125,16 +146,18 @@ impl Actor for HttpApi {
     fn started(&mut self, ctx: &mut Self::Context) {
         let Some(server) = self.server.take() else { return };
         ctx.spawn(server.into_actor(self).map(|ended, act, ctx| {
-            if !act.stopping {
-                crit!(act.log, "the HTTP server ended by itself: {:?}", ended);
-                std::process::exit(70);
-            }
+            // A panic is logged and ends the process, as the death of any actor shall.
+            assert!(act.stopping, "the HTTP server ended by itself: {ended:?}");
             ctx.stop();
         }));
         ctx.run_interval(SWEEP, |act, _| {
             let cut = act.connections.cut_due();
             if cut > 0 {
                 debug!(act.log, "connections without a request were cut"; "connections" => cut);
+            }
+            if let Some((refused, last)) = act.guard.take_refusals() {
+                warn!(act.log, "missing or wrong credentials"; "requests_refused" => refused,
+                    "last_source" => format!("api {last}"));
             }
         });
     }

@@ -37,7 +37,7 @@ pub enum ApiError {
     #[error("request body cannot be read: {0}")]
     BodyBroken(String),
     /// 404
-    #[error("no such path; see the API's documentation for those there are")]
+    #[error("no such path; there are /switch and /switch/multi-user")]
     PathUnknown,
     /// 405
     #[error("method not allowed for this path")]
@@ -57,6 +57,16 @@ pub enum ApiError {
 }
 
 impl ApiError {
+    /// A body that is not the JSON asked for. The text may quote the client's own, so it is cut.
+    pub fn wrong_json(cause: impl ToString) -> Self {
+        Self::WrongJson(shortened(cause.to_string()))
+    }
+
+    /// A body that cannot be read; the text is cut likewise.
+    pub fn body_broken(cause: impl ToString) -> Self {
+        Self::BodyBroken(shortened(cause.to_string()))
+    }
+
     /// The number that clients look at.
     pub fn number(&self) -> u16 {
         match self {
@@ -78,11 +88,19 @@ impl ApiError {
     }
 }
 
+fn shortened(text: String) -> String {
+    const CHARACTERS: usize = 200;
+    match text.char_indices().nth(CHARACTERS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
 impl From<WriteFailure> for ApiError {
     /// The client is told what the contract has words for; the log has the rest.
     fn from(failure: WriteFailure) -> Self {
         match failure {
-            WriteFailure::Unreachable => Self::ReadFailed,
+            WriteFailure::NotSent => Self::ReadFailed,
             WriteFailure::QueueFull { .. }
             | WriteFailure::Overloaded
             | WriteFailure::ShuttingDown
@@ -159,8 +177,14 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_never_sent_for_want_of_a_session_is_a_failed_read() {
-        assert_eq!(ApiError::from(WriteFailure::Unreachable), ApiError::ReadFailed);
+    fn a_text_that_quotes_the_client_is_cut() {
+        let text = ApiError::wrong_json("é".repeat(100_000)).to_string();
+        assert_eq!(text, format!("wrong JSON, {}…", "é".repeat(200)));
+    }
+
+    #[test]
+    fn only_what_was_never_sent_is_a_failed_read() {
+        assert_eq!(ApiError::from(WriteFailure::NotSent), ApiError::ReadFailed);
         for failure in [
             WriteFailure::QueueFull { waiting: 1, limit: 1 },
             WriteFailure::Overloaded,

@@ -40,7 +40,7 @@ pub async fn read(
 async fn collect(mut payload: Payload, limit: usize) -> Result<Bytes, ApiError> {
     let mut body = BytesMut::new();
     while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|error| ApiError::BodyBroken(error.to_string()))?;
+        let chunk = chunk.map_err(ApiError::body_broken)?;
         if body.len() + chunk.len() > limit {
             return Err(ApiError::BodyTooLarge(limit));
         }

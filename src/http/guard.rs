@@ -2,8 +2,9 @@
 //! touched before, so that nobody without credentials can make us hold one.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
-    time::{Duration, Instant},
+    mem,
+    net::IpAddr,
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use actix_web::{
@@ -14,7 +15,6 @@ use actix_web::{
     middleware::Next,
     web::Data,
 };
-use slog::{Logger, warn};
 
 use super::{
     answer::{ApiError, unauthorized},
@@ -28,25 +28,35 @@ const TARGET_LIMIT: usize = 8 * 1024;
 /// Room for the longest credentials that anybody has, not for a flood.
 const HEADERS_LIMIT: usize = 64 * 1024;
 
-/// Refused logins are told of once in so long, with their number.
-const REFUSAL_LOG_PAUSE: Duration = Duration::from_secs(1);
-
 /// What the guard needs. One is shared by all workers.
 pub struct Guard {
     gate: Gate,
-    log: Logger,
-    started: Instant,
-    /// Refused logins since the last line about them.
-    refused: AtomicU64,
-    /// When that line was, in milliseconds since the start.
-    told_at: AtomicU64,
+    /// Refused logins since they were last asked for, and the address of the last one.
+    refusals: Mutex<(u64, Option<IpAddr>)>,
 }
 
 impl Guard {
     /// Lets in whom `gate` admits.
-    pub fn new(gate: Gate, log: &Logger) -> Self {
-        let (refused, told_at) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { gate, log: log.clone(), started: Instant::now(), refused, told_at }
+    pub fn new(gate: Gate) -> Self {
+        Self { gate, refusals: Mutex::default() }
+    }
+
+    /// How many logins were refused since the last call, and whose was the last. They are counted, not
+    /// logged one by one: anybody can send them.
+    pub fn take_refusals(&self) -> Option<(u64, IpAddr)> {
+        let (count, last) = mem::take(&mut *self.refusals());
+        last.map(|last| (count, last))
+    }
+
+    fn note_refusal(&self, request: &ServiceRequest) {
+        let mut refusals = self.refusals();
+        refusals.0 += 1;
+        refusals.1 = request.peer_addr().map(|peer| peer.ip().to_canonical());
+    }
+
+    /// A count is whole whatever happened while it was locked.
+    fn refusals(&self) -> MutexGuard<'_, (u64, Option<IpAddr>)> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn judge(&self, request: &ServiceRequest) -> Result<bool, ApiError> {
@@ -60,26 +70,6 @@ impl Guard {
             return Err(ApiError::HeadersTooLarge(HEADERS_LIMIT));
         }
         Ok(self.gate.admits(headers.get(AUTHORIZATION).map(|value| value.as_bytes())))
-    }
-
-    fn note_refusal(&self, request: &ServiceRequest) {
-        self.refused.fetch_add(1, Ordering::Relaxed);
-        let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let told_at = self.told_at.load(Ordering::Relaxed);
-        let pause = u64::try_from(REFUSAL_LOG_PAUSE.as_millis()).unwrap_or(u64::MAX);
-        let due = told_at == 0 || now.saturating_sub(told_at) >= pause;
-        let mine = || {
-            let order = Ordering::Relaxed;
-            self.told_at.compare_exchange(told_at, now.max(1), order, order).is_ok()
-        };
-        if due && mine() {
-            let peer = request
-                .peer_addr()
-                .map(|peer| peer.ip().to_canonical().to_string())
-                .unwrap_or_default();
-            warn!(self.log, "missing or wrong credentials"; "source" => format!("api {peer}"),
-                "requests_refused" => self.refused.swap(0, Ordering::Relaxed));
-        }
     }
 }
 

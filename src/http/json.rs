@@ -28,8 +28,7 @@ pub struct Group<'a> {
 /// Reads `{"usercoins":[{"coin":C,"punames":[U,…]},…]}`.
 pub fn parse_batch(body: &[u8]) -> Result<Vec<Group<'_>>, ApiError> {
     check_strings_and_depth(body)?;
-    let batch: Option<Batch<'_>> =
-        serde_json::from_slice(body).map_err(|error| ApiError::WrongJson(error.to_string()))?;
+    let batch: Option<Batch<'_>> = serde_json::from_slice(body).map_err(ApiError::wrong_json)?;
     Ok(batch.map(|batch| batch.0).unwrap_or_default())
 }
 
@@ -45,7 +44,7 @@ fn check_strings_and_depth(body: &[u8]) -> Result<(), ApiError> {
                 b'"' => in_string = false,
                 0..=0x1f => {
                     let text = "a string contains a control character that is not escaped";
-                    return Err(ApiError::WrongJson(text.to_owned()));
+                    return Err(ApiError::wrong_json(text));
                 }
                 _ => {}
             }
@@ -57,7 +56,7 @@ fn check_strings_and_depth(body: &[u8]) -> Result<(), ApiError> {
                 depth += 1;
                 if depth > DEPTH_LIMIT {
                     let text = format!("it is nested more than {DEPTH_LIMIT} levels deep");
-                    return Err(ApiError::WrongJson(text));
+                    return Err(ApiError::wrong_json(text));
                 }
             }
             b']' | b'}' => depth = depth.saturating_sub(1),

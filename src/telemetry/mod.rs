@@ -20,6 +20,9 @@ use spool::Spool;
 /// The log file's name under the log directory.
 pub const LOG_FILE: &str = "switcher-api-server.log";
 
+/// From this `-v` on, debugging lines are logged, those of the libraries too.
+const DEBUGGING: i64 = 3;
+
 /// Keeps the log going; when it is dropped, everything that was logged has been written.
 pub struct Telemetry {
     /// The root of all loggers.
@@ -31,12 +34,8 @@ pub struct Telemetry {
 impl Telemetry {
     /// Starts logging: into `directory` (appending; made if it is missing), or to standard error.
     /// `verbosity` is the command line's `-v`.
-    pub fn start(directory: Option<&Path>, verbosity: u8) -> io::Result<Self> {
-        let level = match verbosity {
-            0..=2 => Level::Info,
-            3 => Level::Debug,
-            _ => Level::Trace,
-        };
+    pub fn start(directory: Option<&Path>, verbosity: i64) -> io::Result<Self> {
+        let level = if verbosity >= DEBUGGING { Level::Debug } else { Level::Info };
         let (log, spool) = match directory {
             Some(directory) => {
                 fs::create_dir_all(directory)?;
@@ -87,9 +86,9 @@ fn spooled(
 
 /// The libraries tell of every attempt to reconnect; the operator wants each outage once, which the
 /// actors log themselves. So only errors pass, unless somebody is debugging.
-fn bridge_libraries(log: &Logger, verbosity: u8) -> slog_scope::GlobalLoggerGuard {
+fn bridge_libraries(log: &Logger, verbosity: i64) -> slog_scope::GlobalLoggerGuard {
     let guard = slog_scope::set_global_logger(log.clone());
-    let level = if verbosity >= 3 { log::Level::Debug } else { log::Level::Error };
+    let level = if verbosity >= DEBUGGING { log::Level::Debug } else { log::Level::Error };
     // Fails only if somebody else has taken the libraries' log, which nobody does.
     let _ = slog_stdlog::init_with_level(level);
     guard

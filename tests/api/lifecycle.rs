@@ -184,7 +184,43 @@ async fn a_second_sigterm_ends_at_once() {
     assert!(daemon.is_alive(), "it drains: {:#?}", daemon.log());
     let start = Instant::now();
     daemon.signal(Signal::TERM);
-    daemon.wait_exit(seconds(5)).await;
+    assert_eq!(daemon.wait_exit(seconds(5)).await.code(), Some(70));
     assert!(start.elapsed() < seconds(5));
+    daemon.wait_for_log(&["second signal (SIGTERM)"]).await;
+    zookeeper.cont();
+}
+
+#[tokio::test]
+async fn a_client_that_never_ends_its_request_leaves_the_writer_time_to_end_in_order() {
+    let zookeeper = ZooKeeper::shared().await;
+    let mut daemon = Daemon::builder(zookeeper).set("ShutdownGraceSeconds", 4).start().await;
+    assert_eq!(daemon.switch("alice", "btc").await, Answer::success());
+    let request = Request::batch("{}").header("Content-Length", "100").credentials(USER, PASSWORD);
+    let mut slow = daemon.connect().await;
+    slow.write(&request.head_bytes()).await.unwrap();
+    daemon.signal(Signal::TERM);
+    assert_eq!(daemon.wait_exit(seconds(8)).await.code(), Some(0), "{:#?}", daemon.log());
+    daemon.wait_for_log(&["ZooKeeper session closed"]).await;
+}
+
+#[tokio::test]
+async fn what_zookeeper_does_not_answer_is_told_and_logged_before_the_grace_period_ends() {
+    let zookeeper = ZooKeeper::private().await;
+    let builder = Daemon::builder(&zookeeper)
+        .set("ZKRequestTimeoutSeconds", 30)
+        .set("ZKSessionTimeoutSeconds", 30)
+        .set("ShutdownGraceSeconds", 4);
+    let mut daemon = builder.start().await;
+    assert_eq!(daemon.switch("alice", "btc").await, Answer::success());
+    zookeeper.stop();
+    let request = Request::switch("alice", "bcc").credentials(USER, PASSWORD);
+    let mut connection = daemon.connect().await;
+    connection.write(&request.head_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    daemon.signal(Signal::TERM);
+    let answer = connection.read_response().await.unwrap().answer();
+    assert_eq!(answer.err_no, 107, "{answer}");
+    assert_eq!(daemon.wait_exit(seconds(8)).await.code(), Some(0), "{:#?}", daemon.log());
+    daemon.wait_for_log(&["outcome unknown", "sub_account: alice", "new: bcc"]).await;
     zookeeper.cont();
 }

@@ -5,9 +5,9 @@ mod coin;
 mod path;
 mod puname;
 
-pub use coin::{Coin, Coins, CoinsError, MAX_COIN_BYTES};
+pub use coin::{Coin, Coins, CoinsError};
 pub use path::{ZnodeDir, ZnodeDirError, component_fault};
-pub use puname::{MAX_PUNAME_BYTES, Puname, PunameError};
+pub use puname::{Puname, PunameError};
 
 /// One switch: this sub-account mines that coin from now on.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,8 +14,8 @@
 use std::{fmt, time::Duration};
 
 use thiserror::Error;
-use tokio::runtime::{Builder, Runtime};
-use zookeeper_client::{Client, Error as ClientError, SessionInfo};
+use tokio::runtime::{Builder, Handle, Runtime};
+use zookeeper_client::{Client, Connector, Error as ClientError, SessionInfo};
 
 use super::{
     Connection, ServerVersion,
@@ -116,13 +116,14 @@ impl Session {
         let handle = runtime.handle().clone();
         self.runtime = Some(runtime);
 
-        let brokers = self.settings.brokers.clone();
-        let probed = handle.spawn(async move { probe(&brokers, PROBE_PATIENCE).await }).await;
-        let told = self.learn(probed.unwrap_or_default())?;
-        let version = self.settings.version.or(told).unwrap_or(ServerVersion::OLDEST);
+        let told = match self.settings.version {
+            Some(version) => Some(version),
+            None => self.ask_version(&handle).await?,
+        };
+        let version = told.unwrap_or(ServerVersion::OLDEST);
 
-        let connect = self.connector(version).connect_to(self.settings.brokers.join(","));
-        let client = match handle.spawn(connect).await {
+        let (connector, brokers) = (self.connector(version), self.settings.brokers.join(","));
+        let client = match handle.spawn(async move { connector.connect(&brokers).await }).await {
             Ok(Ok(client)) => client,
             Ok(Err(ClientError::SessionExpired)) if self.held.is_some() => {
                 self.held = None;
@@ -142,7 +143,7 @@ impl Session {
                 self.settings.credentials.is_some(),
             ),
             resumed,
-            version_assumed: told.or(self.settings.version).is_none(),
+            version_assumed: told.is_none(),
         })
     }
 
@@ -154,11 +155,16 @@ impl Session {
         }
     }
 
-    /// Takes note of the versions told; the oldest known counts. Fails if nobody can be reached.
-    fn learn(&mut self, probes: Vec<Probe>) -> Result<Option<ServerVersion>, ConnectError> {
+    /// Asks the brokers for their versions; the oldest known counts. Fails if nobody can be reached.
+    async fn ask_version(
+        &mut self,
+        handle: &Handle,
+    ) -> Result<Option<ServerVersion>, ConnectError> {
+        let brokers = self.settings.brokers.clone();
+        let probes = handle.spawn(async move { probe(&brokers, PROBE_PATIENCE).await }).await;
         let mut causes = Vec::new();
         let mut reached = false;
-        for (index, probe) in probes.into_iter().enumerate() {
+        for (index, probe) in probes.unwrap_or_default().into_iter().enumerate() {
             match probe {
                 Probe::Version(version) => {
                     self.known_versions[index] = Some(version);
@@ -176,7 +182,7 @@ impl Session {
         Ok(self.known_versions.iter().flatten().min().copied())
     }
 
-    fn connector(&self, version: ServerVersion) -> Attempt {
+    fn connector(&self, version: ServerVersion) -> Connector {
         let mut connector = Client::connector()
             .with_session_timeout(self.settings.session_timeout)
             .with_connection_timeout(self.settings.session_timeout * 2 / 5)
@@ -188,7 +194,7 @@ impl Session {
         if let Some(session) = &self.held {
             connector = connector.with_session(session.clone());
         }
-        Attempt(connector)
+        connector
     }
 
     fn refused(&self, source: ClientError) -> ConnectError {
@@ -200,14 +206,5 @@ impl Drop for Session {
     /// A runtime must not be dropped by waiting for it in an asynchronous context.
     fn drop(&mut self) {
         self.disconnect();
-    }
-}
-
-/// A prepared connector; its future owns the connect string.
-struct Attempt(zookeeper_client::Connector);
-
-impl Attempt {
-    async fn connect_to(self, brokers: String) -> Result<Client, ClientError> {
-        self.0.connect(&brokers).await
     }
 }

@@ -73,31 +73,31 @@ pub(super) enum Probe {
     Unreachable(io::Error),
 }
 
-/// Asks all brokers (`host:port`) at once; the answers come in their order, within `patience`.
+/// Asks all brokers (`host:port`) at once; the answers come in their order. Each may take `patience` to
+/// accept the connection and as much to answer.
 pub(super) async fn probe(brokers: &[String], patience: Duration) -> Vec<Probe> {
-    join_all(brokers.iter().map(|broker| async move {
-        timeout(patience, probe_one(broker)).await.unwrap_or_else(|_| {
-            Probe::Unreachable(io::Error::new(io::ErrorKind::TimedOut, "no answer in time"))
-        })
-    }))
-    .await
+    join_all(brokers.iter().map(|broker| probe_one(broker, patience))).await
 }
 
-async fn probe_one(broker: &str) -> Probe {
-    let mut stream = match TcpStream::connect(broker).await {
-        Ok(stream) => stream,
-        Err(error) => return Probe::Unreachable(error),
+async fn probe_one(broker: &str, patience: Duration) -> Probe {
+    let mut stream = match timeout(patience, TcpStream::connect(broker)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return Probe::Unreachable(error),
+        Err(_) => {
+            let error = io::Error::new(io::ErrorKind::TimedOut, "takes no connection in time");
+            return Probe::Unreachable(error);
+        }
     };
     let mut answer = Vec::new();
     let asked = async {
         stream.write_all(b"srvr").await?;
         (&mut stream).take(4096).read_to_end(&mut answer).await
     };
-    match asked.await {
-        Ok(_) => {
+    match timeout(patience, asked).await {
+        Ok(Ok(_)) => {
             parse_srvr(&String::from_utf8_lossy(&answer)).map_or(Probe::Silent, Probe::Version)
         }
-        Err(_) => Probe::Silent,
+        _ => Probe::Silent,
     }
 }
 
@@ -146,5 +146,17 @@ mod tests {
         assert_eq!(abilities(version(3, 5, 0)), (true, false));
         assert_eq!(abilities(version(3, 6, 0)), (true, true));
         assert_eq!(abilities(version(4, 0, 0)), (true, true));
+    }
+
+    #[tokio::test]
+    async fn a_broker_that_keeps_silent_is_told_from_one_that_is_not_there() {
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address =
+            |listener: &tokio::net::TcpListener| listener.local_addr().unwrap().to_string();
+        let brokers = [address(&silent), address(&gone)];
+        drop(gone);
+        let probes = probe(&brokers, Duration::from_millis(50)).await;
+        assert!(matches!(probes[..], [Probe::Silent, Probe::Unreachable(_)]), "{probes:?}");
     }
 }

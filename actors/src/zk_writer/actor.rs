@@ -2,7 +2,7 @@
 //!
 //! | state | what callers get |
 //! | --- | --- |
-//! | no session | requests wait for one until their deadline, then [`WriteFailure::Unreachable`] |
+//! | no session | requests wait for one until their deadline, then [`WriteFailure::NotSent`] |
 //! | session up | chunks go out, at most [`CHUNKS_UNDER_WAY`] at a time |
 //! | draining | new requests get [`WriteFailure::ShuttingDown`]; accepted ones finish or expire |
 //!
@@ -83,8 +83,15 @@ pub struct ZkWriter {
     /// Whether a pump is due at the end of this turn of the mailbox.
     pump_due: bool,
     outage: Outage,
-    drained: Option<oneshot::Sender<()>>,
-    draining: bool,
+    draining: Option<Draining>,
+}
+
+/// The end has begun.
+struct Draining {
+    /// When what is not finished is given up.
+    until: Instant,
+    /// Whom to tell when it is over; taken when the session is being closed.
+    done: Option<oneshot::Sender<()>>,
 }
 
 /// Since when there is no session, and what was said of it: each cause once an outage.
@@ -108,8 +115,7 @@ impl ZkWriter {
             under_way: 0,
             pump_due: false,
             outage: Outage { since: Some(Instant::now()), ..Outage::default() },
-            drained: None,
-            draining: false,
+            draining: None,
         }
     }
 
@@ -238,8 +244,19 @@ impl ZkWriter {
     }
 
     fn sweep(&mut self, ctx: &mut Context<Self>) {
+        let now = Instant::now();
+        let withdrawn = if self.draining.as_ref().is_some_and(|draining| draining.until <= now) {
+            // What is under way comes back as unknown when its connection is gone.
+            self.connection = None;
+            if let Some(session) = &mut self.session {
+                session.disconnect();
+            }
+            self.queue.expire_all()
+        } else {
+            self.queue.expire(now)
+        };
         let outcome = Outcome::NotApplied("not sent within the time allowed".to_owned());
-        for entry in self.queue.expire(Instant::now()) {
+        for entry in withdrawn {
             journal::record(&self.log, &entry, &Old::NotKnown, &outcome);
         }
         self.close_if_drained(ctx);
@@ -253,10 +270,12 @@ impl ZkWriter {
     }
 
     fn close_if_drained(&mut self, ctx: &mut Context<Self>) {
-        if !self.draining || !self.queue.is_empty() || self.under_way > 0 {
+        if !self.queue.is_empty() || self.under_way > 0 {
             return;
         }
-        let Some(drained) = self.drained.take() else { return };
+        let Some(done) = self.draining.as_mut().and_then(|draining| draining.done.take()) else {
+            return;
+        };
         let session = self.session.take();
         let closing = self.connection.take().map(Connection::close);
         let close = async move {
@@ -273,7 +292,7 @@ impl ZkWriter {
             } else {
                 info!(act.log, "ZooKeeper session left to expire");
             }
-            let _ = drained.send(());
+            let _ = done.send(());
             ctx.stop();
         }));
     }
@@ -293,7 +312,7 @@ impl Handler<WriteBatch> for ZkWriter {
     type Result = ();
 
     fn handle(&mut self, batch: WriteBatch, ctx: &mut Self::Context) {
-        if self.draining {
+        if self.draining.is_some() {
             let _ = batch.reply.send(Err(WriteFailure::ShuttingDown));
             return;
         }
@@ -306,13 +325,12 @@ impl Handler<WriteBatch> for ZkWriter {
 impl Handler<Drain> for ZkWriter {
     type Result = actix::ResponseFuture<()>;
 
-    fn handle(&mut self, Drain: Drain, ctx: &mut Self::Context) -> Self::Result {
-        let (drained, done) = oneshot::channel();
-        self.draining = true;
-        self.drained = Some(drained);
+    fn handle(&mut self, Drain { until }: Drain, ctx: &mut Self::Context) -> Self::Result {
+        let (done, is_done) = oneshot::channel();
+        self.draining = Some(Draining { until, done: Some(done) });
         self.close_if_drained(ctx);
         Box::pin(async move {
-            let _ = done.await;
+            let _ = is_done.await;
         })
     }
 }

@@ -10,7 +10,7 @@
 //! An entry that ZooKeeper refuses for another reason (an ACL that is not ours) is settled alone, and
 //! the rest goes on one by one, each for itself, so that many of its kind cannot hold up the others.
 
-use std::pin::pin;
+use std::{iter, pin::pin};
 
 use futures_util::{FutureExt, future::join};
 
@@ -27,9 +27,11 @@ use crate::{
 /// More entries than that are looked at before they are written, not beside it.
 const LOOK_FIRST_ABOVE: usize = CHUNK_ENTRIES / 2;
 
-/// Tries for one chunk. Two are enough unless somebody creates and deletes the same znodes meanwhile;
-/// the last tries go one by one.
+/// Tries for one chunk. Two are enough unless somebody creates and deletes the same znodes meanwhile.
 const ROUNDS: usize = 5;
+
+/// From this round on entries go one by one, so that what comes and goes voids nobody else's write.
+const ONE_BY_ONE_FROM: usize = 3;
 
 /// What became of one entry.
 #[derive(Clone, Debug)]
@@ -62,7 +64,7 @@ pub(super) async fn commit(
     if unseen.len() > LOOK_FIRST_ABOVE {
         let looked = attempt.look(&unseen).await;
         attempt.learn(&unseen, looked);
-        attempt.round(false).await;
+        attempt.round().await;
     } else {
         let (tried, looked) = attempt.send_and_look(&unseen).await;
         attempt.apply(tried).await;
@@ -72,7 +74,8 @@ pub(super) async fn commit(
         if attempt.is_settled() {
             break;
         }
-        attempt.round(round + 2 >= ROUNDS).await;
+        attempt.one_by_one |= round >= ONE_BY_ONE_FROM;
+        attempt.round().await;
     }
     attempt.into_committed()
 }
@@ -82,6 +85,7 @@ struct Attempt<'a> {
     connection: &'a Connection,
     dir: &'a ZnodeDir,
     steps: Vec<Step<'a>>,
+    /// Whether what is open goes each for itself from now on.
     one_by_one: bool,
 }
 
@@ -175,12 +179,13 @@ impl<'a> Attempt<'a> {
     fn learn(&mut self, indices: &[usize], looked: Looked) {
         for (&index, content) in indices.iter().zip(looked.unwrap_or_default()) {
             self.steps[index].exists = content.is_some();
-            self.steps[index].looked = content.map_or(Old::None, |content| Old::Data(content.data));
+            self.steps[index].looked =
+                content.map_or(Old::Absent, |content| Old::Data(content.data));
         }
     }
 
-    async fn round(&mut self, one_by_one: bool) {
-        let tried = self.send(one_by_one).await;
+    async fn round(&mut self) {
+        let tried = self.send().await;
         self.apply(tried).await;
     }
 
@@ -189,7 +194,7 @@ impl<'a> Attempt<'a> {
     async fn send_and_look(&self, indices: &[usize]) -> (Tried, Looked) {
         let mut look = pin!(self.look(indices));
         let early = look.as_mut().now_or_never();
-        let tried = self.send(false).await;
+        let tried = self.send().await;
         let looked = match early {
             Some(looked) => looked,
             None => look.await,
@@ -198,12 +203,11 @@ impl<'a> Attempt<'a> {
     }
 
     /// Sends what is not settled, as far as it may be in one transaction.
-    async fn send(&self, one_by_one: bool) -> Tried {
-        let one_by_one = one_by_one || self.one_by_one;
+    async fn send(&self) -> Tried {
         let creates_together = self.connection.version().creates_in_transactions();
         let open = (0..self.steps.len()).filter(|&index| self.steps[index].outcome.is_none());
-        let (together, singles): (Vec<usize>, Vec<usize>) =
-            open.partition(|&index| !one_by_one && (self.steps[index].exists || creates_together));
+        let (together, singles): (Vec<usize>, Vec<usize>) = open
+            .partition(|&index| !self.one_by_one && (self.steps[index].exists || creates_together));
         let ops = |indices: &[usize]| {
             indices.iter().map(|&index| self.steps[index].op()).collect::<Vec<_>>()
         };
@@ -223,6 +227,8 @@ impl<'a> Attempt<'a> {
         let Tried { together, transaction, singles } = tried;
         match transaction {
             Ok(revisions) => {
+                // Committed is committed, however little the server told of it.
+                let revisions = revisions.into_iter().chain(iter::repeat(None));
                 for (index, revision) in together.into_iter().zip(revisions) {
                     self.steps[index].applied(revision);
                 }
@@ -255,7 +261,7 @@ impl<'a> Attempt<'a> {
         match error {
             WriteError::Missing if step.exists => {
                 step.exists = false;
-                step.looked = Old::None;
+                step.looked = Old::Absent;
             }
             WriteError::Exists => step.exists = true,
             // A create that misses its parent: somebody removed the directory under us.

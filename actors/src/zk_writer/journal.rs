@@ -15,7 +15,7 @@ pub(super) enum Old {
     /// It was not looked at, or the look failed.
     NotKnown,
     /// There was no znode.
-    None,
+    Absent,
     /// Its data, which anybody may have written.
     Data(Vec<u8>),
 }
@@ -25,7 +25,7 @@ impl fmt::Display for Old {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let data = match self {
             Self::NotKnown => return f.write_str("?"),
-            Self::None => return f.write_str("-"),
+            Self::Absent => return f.write_str("-"),
             Self::Data(data) => data,
         };
         let shown = &data[..data.len().min(SHOWN_BYTES)];
@@ -63,6 +63,6 @@ mod tests {
         assert_eq!(Old::Data(b"btc".to_vec()).to_string(), "btc");
         assert_eq!(Old::Data(b"a\nb\x1b[2J".to_vec()).to_string(), "a\\nb\\u{1b}[2J");
         assert_eq!(Old::Data(vec![b'x'; 65]).to_string(), format!("{}…", "x".repeat(64)));
-        assert_eq!((Old::None.to_string(), Old::NotKnown.to_string()), ("-".into(), "?".into()));
+        assert_eq!((Old::Absent.to_string(), Old::NotKnown.to_string()), ("-".into(), "?".into()));
     }
 }

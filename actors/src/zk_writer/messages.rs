@@ -1,6 +1,6 @@
 //! What `ZkWriter` understands.
 
-use std::{fmt, net::IpAddr};
+use std::{fmt, net::IpAddr, time::Instant};
 
 use actix::Message;
 use thiserror::Error;
@@ -60,9 +60,10 @@ pub enum WriteFailure {
     /// Nothing was written: the daemon is ending.
     #[error("the daemon is shutting down")]
     ShuttingDown,
-    /// Nothing was written: there was no ZooKeeper session in all the time allowed.
-    #[error("no ZooKeeper session within the time allowed")]
-    Unreachable,
+    /// Nothing was written: nothing of it was even sent in the time allowed, for want of a session or
+    /// behind writes that ZooKeeper did not answer.
+    #[error("not sent to ZooKeeper within the time allowed")]
+    NotSent,
     /// Part of the batch was not written in the time allowed; what was under way has been settled.
     #[error("ZooKeeper did not take all of it within the time allowed")]
     Incomplete,
@@ -90,4 +91,7 @@ impl WriteFailure {
 /// Sent once, by the application's shutdown, after the HTTP actor has stopped.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Drain;
+pub struct Drain {
+    /// Give up then what is not finished, so that it is answered and logged before the process ends.
+    pub until: Instant,
+}

@@ -323,15 +323,24 @@ impl Queue {
     /// Answers the requests whose deadline is not after `now`, and withdraws whatever of them was not
     /// sent: that is returned. What is under way is settled when its chunk comes back.
     pub(super) fn expire(&mut self, now: Instant) -> Vec<Entry> {
+        self.give_up(|deadline| deadline <= now)
+    }
+
+    /// The same for all requests, whatever their deadlines.
+    pub(super) fn expire_all(&mut self) -> Vec<Entry> {
+        self.give_up(|_| true)
+    }
+
+    fn give_up(&mut self, is_due: impl Fn(Instant) -> bool) -> Vec<Entry> {
         let mut due = Vec::new();
-        for request in self.requests.values_mut().filter(|request| request.deadline <= now) {
+        for request in self.requests.values_mut().filter(|request| is_due(request.deadline)) {
             let Some(sender) = request.reply.take() else { continue };
             let failure = if request.under_way > 0 {
                 WriteFailure::Unknown("no answer from ZooKeeper within the time allowed".to_owned())
             } else if request.sent {
                 request.failure.take().unwrap_or(WriteFailure::Incomplete)
             } else {
-                WriteFailure::Unreachable
+                WriteFailure::NotSent
             };
             due.push((sender, Err(failure)));
         }

@@ -1,6 +1,6 @@
 //! Whole configurations through loading and checking.
 
-use std::io::Write;
+use std::{ffi::OsString, io::Write};
 
 use super::*;
 use crate::config;
@@ -12,14 +12,18 @@ const GOOD: &str = r#"{
 }"#;
 
 fn load(json: &str, environment: &[(&str, &str)]) -> Result<Checked, Vec<String>> {
+    load_or_reject(json, environment)
+        .map_err(|rejected| rejected.problems.iter().map(ToString::to_string).collect())
+}
+
+fn load_or_reject(json: &str, environment: &[(&str, &str)]) -> Result<Checked, Rejected> {
     let mut file = tempfile::Builder::new().suffix(".json").tempfile().unwrap();
     file.write_all(json.as_bytes()).unwrap();
     let find = |name: &str| {
         let found = environment.iter().find(|(variable, _)| *variable == name);
-        found.map(|(_, value)| (*value).to_owned())
+        found.map(|(_, value)| OsString::from(value))
     };
     config::load(Some(file.path()), find)
-        .map_err(|problems| problems.iter().map(ToString::to_string).collect())
 }
 
 #[test]
@@ -64,10 +68,10 @@ fn the_environment_alone_is_enough() {
     ];
     let find = |name: &str| {
         let found = environment.iter().find(|(variable, _)| *variable == name);
-        found.map(|(_, value)| (*value).to_owned())
+        found.map(|(_, value)| OsString::from(value))
     };
     let settings = config::load(None, find).unwrap().settings;
-    assert_eq!(settings.api.unwrap().listen, "[::]:8082");
+    assert_eq!(settings.api.unwrap().listen, ":8082");
 }
 
 #[test]
@@ -126,6 +130,15 @@ fn no_secret_is_ever_shown() {
     let environment = [("ZKDigestCredentials", "switcher:s3cret")];
     let checked = load(GOOD, &environment).unwrap();
     assert!(!format!("{checked:?}").contains("s3cret"));
+    for (url, shown) in [
+        ("http://user:s3cret@host/map?token=s3cret", "http://…@host/map?…"),
+        ("http://host/map", "http://host/map"),
+    ] {
+        let environment = [("UserCoinMapURL", url)];
+        let listing = load(GOOD, &environment).unwrap().listing;
+        assert!(listing.iter().any(|line| line.contains(shown)), "{listing:?}");
+        assert!(!listing.concat().contains("s3cret"), "{listing:?}");
+    }
     let problems = load(&GOOD.replace("\"s3cret\"", "[\"s3cret\"]"), &[]).unwrap_err();
     assert!(problems[0].starts_with("APIPassword") && !problems.concat().contains("s3cret"));
 }
@@ -164,11 +177,38 @@ fn replace(key: &str, value: &str) -> String {
 
 #[test]
 fn a_file_that_is_no_json_object_is_told_with_its_place() {
-    for json in ["", "[]", "{\"APIUser\": }"] {
+    for json in ["", "[]", "\"hunter2\"", "{\"APIPassword\": \"hunter2\", }"] {
         let problems = load(json, &[]).unwrap_err();
-        assert_eq!(problems.len(), 1);
-        assert!(problems[0].contains("cannot be read as a JSON object"), "{problems:?}");
+        assert!(problems[0].contains("is no JSON"), "{problems:?}");
+        assert!(!problems.concat().contains("hunter2"), "{problems:?}");
     }
+    let missing = config::load(Some(std::path::Path::new("/nowhere.json")), |_| None).unwrap_err();
+    assert!(missing.problems[0].to_string().contains("/nowhere.json cannot be read: No such file"));
+}
+
+#[test]
+fn a_key_in_two_spellings_is_refused_not_drawn_by_lot() {
+    let problems = load(&GOOD.replacen('{', r#"{"apiuser": "root","#, 1), &[]).unwrap_err();
+    assert_eq!(problems.len(), 1);
+    assert!(problems[0].starts_with("APIUser: is in the file more than once"));
+}
+
+#[cfg(unix)]
+#[test]
+fn an_environment_variable_that_is_no_text_is_told() {
+    use std::os::unix::ffi::OsStringExt;
+
+    let find = |name: &str| (name == "APIPassword").then(|| OsString::from_vec(vec![0xff]));
+    let rejected = config::load(None, find).unwrap_err();
+    let problem = "APIPassword: environment variable APIPassword is not UTF-8";
+    assert!(rejected.problems.iter().any(|found| found.to_string() == problem));
+}
+
+#[test]
+fn a_misspelling_is_named_where_the_key_is_missed() {
+    let rejected = load_or_reject(&GOOD.replace("APIPassword", "APIPasword"), &[]).unwrap_err();
+    assert!(rejected.problems[0].to_string().starts_with("APIPassword: is missing"));
+    assert!(rejected.warnings[0].contains("did you mean APIPassword?"));
 }
 
 #[test]

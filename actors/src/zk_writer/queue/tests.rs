@@ -6,7 +6,7 @@ use super::*;
 use crate::domain::Coins;
 
 /// A queue with a clock that stands, and what its journal said.
-struct Bench {
+struct Fixture {
     queue: Queue,
     now: Instant,
     journal: Vec<String>,
@@ -16,7 +16,7 @@ type Answer = oneshot::Receiver<WriteReply>;
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
-impl Bench {
+impl Fixture {
     fn new(limit: usize) -> Self {
         Self { queue: Queue::new(limit), now: Instant::now(), journal: Vec::new() }
     }
@@ -84,53 +84,82 @@ fn unknown() -> Outcome {
 
 #[test]
 fn a_request_is_answered_when_its_last_entry_is_settled() {
-    let mut bench = Bench::new(10_000);
-    let mut answer = bench.ask_many("u", CHUNK_ENTRIES + 1);
-    let (first, second) = (bench.take(), bench.take());
+    let mut fixture = Fixture::new(10_000);
+    let mut answer = fixture.ask_many("u", CHUNK_ENTRIES + 1);
+    let (first, second) = (fixture.take(), fixture.take());
     assert_eq!((first.entries.len(), second.entries.len()), (CHUNK_ENTRIES, 1));
-    assert!(bench.queue.take().is_none());
-    bench.finish(&first, &Outcome::Applied);
+    assert!(fixture.queue.take().is_none());
+    fixture.finish(&first, &Outcome::Applied);
     assert!(answer.try_recv().is_err());
-    bench.finish(&second, &Outcome::Applied);
+    fixture.finish(&second, &Outcome::Applied);
     assert_eq!(answer.try_recv(), Ok(Ok(())));
-    assert!(bench.queue.is_empty() && bench.queue.slots.is_empty());
+    assert!(fixture.queue.is_empty() && fixture.queue.slots.is_empty());
 }
 
 #[test]
 fn only_the_newest_value_is_written_and_everybody_gets_its_outcome() {
-    let mut bench = Bench::new(10);
-    let mut early = bench.ask(&[("alice", "btc")]);
-    let mut late = bench.ask(&[("alice", "bcc"), ("bob", "btc"), ("alice", "ltc")]);
-    let chunk = bench.take();
+    let mut fixture = Fixture::new(10);
+    let mut early = fixture.ask(&[("alice", "btc")]);
+    let mut late = fixture.ask(&[("alice", "bcc"), ("bob", "btc"), ("alice", "ltc")]);
+    let chunk = fixture.take();
     assert_eq!(contents(&chunk), ["alice=ltc", "bob=btc"]);
-    bench.finish(&chunk, &Outcome::Applied);
+    fixture.finish(&chunk, &Outcome::Applied);
     assert_eq!((early.try_recv(), late.try_recv()), (Ok(Ok(())), Ok(Ok(()))));
-    assert_eq!(bench.journal, ["alice=btc < ltc", "alice=bcc < ltc", "alice=ltc", "bob=btc"]);
+    assert_eq!(fixture.journal, ["alice=btc < ltc", "alice=bcc < ltc", "alice=ltc", "bob=btc"]);
 }
 
 #[test]
 fn a_sub_account_is_never_in_two_chunks_at_a_time() {
-    let mut bench = Bench::new(10);
-    let _first = bench.ask(&[("alice", "btc")]);
-    let under_way = bench.take();
-    let mut second = bench.ask(&[("alice", "bcc")]);
-    let _other = bench.ask(&[("bob", "btc")]);
-    assert_eq!(contents(&bench.take()), ["bob=btc"]);
-    assert!(bench.queue.take().is_none());
-    bench.finish(&under_way, &unknown());
-    let next = bench.take();
+    let mut fixture = Fixture::new(10);
+    let _first = fixture.ask(&[("alice", "btc")]);
+    let under_way = fixture.take();
+    let mut second = fixture.ask(&[("alice", "bcc")]);
+    let _other = fixture.ask(&[("bob", "btc")]);
+    assert_eq!(contents(&fixture.take()), ["bob=btc"]);
+    assert!(fixture.queue.take().is_none());
+    fixture.finish(&under_way, &unknown());
+    let next = fixture.take();
     assert_eq!(contents(&next), ["alice=bcc"]);
-    bench.finish(&next, &Outcome::Applied);
+    fixture.finish(&next, &Outcome::Applied);
     assert_eq!(second.try_recv(), Ok(Ok(())));
 }
 
 #[test]
+fn a_token_left_behind_sends_nothing_that_is_under_way() {
+    let mut fixture = Fixture::new(100_000);
+    let _bulk = fixture.ask_many("bulk", CHUNK_ENTRIES + 1);
+    // Hurried out of the large request's lane, where its name stays behind.
+    let _small = fixture.ask(&[("bulk500", "bcc")]);
+    let first = fixture.take();
+    assert!(contents(&first).contains(&"bulk500=bcc".to_owned()));
+    let _newer = fixture.ask(&[("bulk500", "ltc")]);
+    while let Some(chunk) = fixture.queue.take() {
+        assert!(!contents(&chunk).contains(&"bulk500=ltc".to_owned()));
+    }
+    fixture.finish(&first, &Outcome::Applied);
+    assert_eq!(contents(&fixture.take()), ["bulk500=ltc"]);
+}
+
+#[test]
+fn at_the_end_everybody_is_answered_whatever_the_deadlines() {
+    let mut fixture = Fixture::new(10);
+    let mut under_way = fixture.ask(&[("alice", "btc")]);
+    let chunk = fixture.take();
+    let mut waiting = fixture.ask(&[("bob", "btc")]);
+    assert_eq!(fixture.queue.expire_all().len(), 1);
+    assert!(matches!(under_way.try_recv(), Ok(Err(WriteFailure::Unknown(_)))));
+    assert_eq!(waiting.try_recv(), Ok(Err(WriteFailure::NotSent)));
+    fixture.finish(&chunk, &unknown());
+    assert!(fixture.queue.is_empty());
+}
+
+#[test]
 fn one_callers_refusal_is_nobody_elses() {
-    let mut bench = Bench::new(10);
-    let mut bad = bench.ask(&[("mallory", "btc"), ("carol", "btc")]);
-    let mut good = bench.ask(&[("alice", "btc")]);
-    let chunk = bench.take();
-    bench.finish_each(&chunk, &[refused(), Outcome::Applied, Outcome::Applied]);
+    let mut fixture = Fixture::new(10);
+    let mut bad = fixture.ask(&[("mallory", "btc"), ("carol", "btc")]);
+    let mut good = fixture.ask(&[("alice", "btc")]);
+    let chunk = fixture.take();
+    fixture.finish_each(&chunk, &[refused(), Outcome::Applied, Outcome::Applied]);
     assert_eq!(bad.try_recv(), Ok(Err(WriteFailure::Refused("no rights".to_owned()))));
     assert_eq!(good.try_recv(), Ok(Ok(())));
 }
@@ -138,136 +167,136 @@ fn one_callers_refusal_is_nobody_elses() {
 #[test]
 fn an_unknown_outcome_covers_a_known_one() {
     for outcomes in [[refused(), unknown()], [unknown(), refused()]] {
-        let mut bench = Bench::new(10);
-        let mut answer = bench.ask(&[("alice", "btc"), ("bob", "btc")]);
-        let chunk = bench.take();
-        bench.finish_each(&chunk, &outcomes);
+        let mut fixture = Fixture::new(10);
+        let mut answer = fixture.ask(&[("alice", "btc"), ("bob", "btc")]);
+        let chunk = fixture.take();
+        fixture.finish_each(&chunk, &outcomes);
         assert!(matches!(answer.try_recv(), Ok(Err(WriteFailure::Unknown(_)))));
     }
 }
 
 #[test]
 fn what_would_pass_the_limit_is_refused_whole() {
-    let mut bench = Bench::new(3);
-    let _first = bench.ask(&[("a", "btc"), ("b", "btc")]);
-    let mut second = bench.ask(&[("c", "btc"), ("d", "btc")]);
+    let mut fixture = Fixture::new(3);
+    let _first = fixture.ask(&[("a", "btc"), ("b", "btc")]);
+    let mut second = fixture.ask(&[("c", "btc"), ("d", "btc")]);
     let full = WriteFailure::QueueFull { waiting: 2, limit: 3 };
     assert_eq!(second.try_recv(), Ok(Err(full)));
-    assert_eq!(contents(&bench.take()), ["a=btc", "b=btc"]);
+    assert_eq!(contents(&fixture.take()), ["a=btc", "b=btc"]);
     // What is under way does not wait any more.
-    let mut third = bench.ask_many("x", 3);
+    let mut third = fixture.ask_many("x", 3);
     assert!(third.try_recv().is_err());
-    assert_eq!(bench.take().entries.len(), 3);
+    assert_eq!(fixture.take().entries.len(), 3);
 }
 
 #[test]
 fn an_empty_request_succeeds_at_once() {
-    let mut bench = Bench::new(10);
-    assert_eq!(bench.ask(&[]).try_recv(), Ok(Ok(())));
-    assert!(bench.queue.is_empty());
+    let mut fixture = Fixture::new(10);
+    assert_eq!(fixture.ask(&[]).try_recv(), Ok(Ok(())));
+    assert!(fixture.queue.is_empty());
 }
 
 #[test]
 fn a_small_request_overtakes_a_large_one_and_starves_it_not() {
-    let mut bench = Bench::new(100_000);
-    let _bulk = bench.ask_many("bulk", 2_000);
-    let _small = bench.ask(&[("alice", "btc")]);
-    assert_eq!(contents(&bench.take())[0], "alice=btc");
+    let mut fixture = Fixture::new(100_000);
+    let _bulk = fixture.ask_many("bulk", 2_000);
+    let _small = fixture.ask(&[("alice", "btc")]);
+    assert_eq!(contents(&fixture.take())[0], "alice=btc");
     for flood in 0..4 {
-        let _flood = bench.ask_many(&format!("flood{flood}-"), CHUNK_ENTRIES);
+        let _flood = fixture.ask_many(&format!("flood{flood}-"), CHUNK_ENTRIES);
     }
     let bulk =
         |chunk: &Chunk| contents(chunk).iter().filter(|entry| entry.starts_with("bulk")).count();
-    assert_eq!(bulk(&bench.take()), CHUNK_ENTRIES / 2);
+    assert_eq!(bulk(&fixture.take()), CHUNK_ENTRIES / 2);
 }
 
 #[test]
 fn a_waiting_sub_account_of_a_large_request_is_hurried_by_a_small_one() {
-    let mut bench = Bench::new(100_000);
-    let _bulk = bench.ask_many("bulk", 2_000);
-    let _small = bench.ask(&[("bulk1999", "bcc")]);
-    let chunk = bench.take();
+    let mut fixture = Fixture::new(100_000);
+    let _bulk = fixture.ask_many("bulk", 2_000);
+    let _small = fixture.ask(&[("bulk1999", "bcc")]);
+    let chunk = fixture.take();
     assert_eq!(contents(&chunk)[0], "bulk1999=bcc");
-    bench.finish(&chunk, &Outcome::Applied);
+    fixture.finish(&chunk, &Outcome::Applied);
     let mut written = chunk.entries.len();
-    while let Some(chunk) = bench.queue.take() {
+    while let Some(chunk) = fixture.queue.take() {
         assert!(!contents(&chunk).contains(&"bulk1999=btc".to_owned()));
         written += chunk.entries.len();
-        bench.finish(&chunk, &Outcome::Applied);
+        fixture.finish(&chunk, &Outcome::Applied);
     }
     assert_eq!(written, 2_000);
-    assert!(bench.queue.is_empty() && bench.queue.slots.is_empty());
-    assert_eq!(bench.queue.waiting(), 0);
+    assert!(fixture.queue.is_empty() && fixture.queue.slots.is_empty());
+    assert_eq!(fixture.queue.waiting(), 0);
 }
 
 #[test]
-fn a_request_that_was_never_sent_expires_as_unreachable_and_is_withdrawn() {
-    let mut bench = Bench::new(10);
-    let mut answer = bench.ask(&[("alice", "btc"), ("alice", "bcc")]);
-    bench.expire_after(PATIENCE - Duration::from_millis(1));
+fn a_request_that_was_never_sent_expires_as_not_sent_and_is_withdrawn() {
+    let mut fixture = Fixture::new(10);
+    let mut answer = fixture.ask(&[("alice", "btc"), ("alice", "bcc")]);
+    fixture.expire_after(PATIENCE - Duration::from_millis(1));
     assert!(answer.try_recv().is_err());
-    bench.expire_after(Duration::from_millis(1));
-    assert_eq!(answer.try_recv(), Ok(Err(WriteFailure::Unreachable)));
-    assert!(bench.queue.take().is_none());
-    assert!(bench.queue.is_empty() && bench.queue.slots.is_empty());
-    assert_eq!(bench.queue.waiting(), 0);
-    assert_eq!(bench.journal, ["alice=btc < bcc", "alice=bcc"]);
+    fixture.expire_after(Duration::from_millis(1));
+    assert_eq!(answer.try_recv(), Ok(Err(WriteFailure::NotSent)));
+    assert!(fixture.queue.take().is_none());
+    assert!(fixture.queue.is_empty() && fixture.queue.slots.is_empty());
+    assert_eq!(fixture.queue.waiting(), 0);
+    assert_eq!(fixture.journal, ["alice=btc < bcc", "alice=bcc"]);
 }
 
 #[test]
 fn a_request_that_expires_under_way_is_unknown_and_its_rest_is_withdrawn() {
-    let mut bench = Bench::new(10_000);
-    let mut answer = bench.ask_many("u", CHUNK_ENTRIES + 7);
-    let chunk = bench.take();
-    bench.expire_after(PATIENCE);
+    let mut fixture = Fixture::new(10_000);
+    let mut answer = fixture.ask_many("u", CHUNK_ENTRIES + 7);
+    let chunk = fixture.take();
+    fixture.expire_after(PATIENCE);
     assert!(matches!(answer.try_recv(), Ok(Err(WriteFailure::Unknown(_)))));
-    assert_eq!(bench.journal.len(), 7);
-    assert!(bench.queue.take().is_none());
-    assert!(!bench.queue.is_empty(), "the chunk is still under way");
-    bench.finish(&chunk, &Outcome::Applied);
-    assert_eq!(bench.journal.last().unwrap(), &format!("u{}=btc", CHUNK_ENTRIES - 1));
-    assert!(bench.queue.is_empty() && bench.queue.slots.is_empty());
+    assert_eq!(fixture.journal.len(), 7);
+    assert!(fixture.queue.take().is_none());
+    assert!(!fixture.queue.is_empty(), "the chunk is still under way");
+    fixture.finish(&chunk, &Outcome::Applied);
+    assert_eq!(fixture.journal.last().unwrap(), &format!("u{}=btc", CHUNK_ENTRIES - 1));
+    assert!(fixture.queue.is_empty() && fixture.queue.slots.is_empty());
 }
 
 #[test]
 fn a_request_that_expires_half_written_is_incomplete() {
-    let mut bench = Bench::new(10_000);
-    let mut answer = bench.ask_many("u", CHUNK_ENTRIES + 7);
-    let chunk = bench.take();
-    bench.finish(&chunk, &Outcome::Applied);
-    bench.expire_after(PATIENCE);
+    let mut fixture = Fixture::new(10_000);
+    let mut answer = fixture.ask_many("u", CHUNK_ENTRIES + 7);
+    let chunk = fixture.take();
+    fixture.finish(&chunk, &Outcome::Applied);
+    fixture.expire_after(PATIENCE);
     assert_eq!(answer.try_recv(), Ok(Err(WriteFailure::Incomplete)));
 }
 
 #[test]
 fn a_value_that_is_withdrawn_gives_way_to_the_one_asked_for_before() {
-    let mut bench = Bench::new(10);
-    let mut patient = bench.ask_within(&[("alice", "btc")], PATIENCE * 2);
-    let mut hasty = bench.ask_within(&[("alice", "bcc")], PATIENCE);
-    bench.expire_after(PATIENCE);
-    assert_eq!(hasty.try_recv(), Ok(Err(WriteFailure::Unreachable)));
-    let chunk = bench.take();
+    let mut fixture = Fixture::new(10);
+    let mut patient = fixture.ask_within(&[("alice", "btc")], PATIENCE * 2);
+    let mut hasty = fixture.ask_within(&[("alice", "bcc")], PATIENCE);
+    fixture.expire_after(PATIENCE);
+    assert_eq!(hasty.try_recv(), Ok(Err(WriteFailure::NotSent)));
+    let chunk = fixture.take();
     assert_eq!(contents(&chunk), ["alice=btc"]);
-    bench.finish(&chunk, &Outcome::Applied);
+    fixture.finish(&chunk, &Outcome::Applied);
     assert_eq!(patient.try_recv(), Ok(Ok(())));
 }
 
 #[test]
 fn a_caller_that_went_away_holds_nothing_up() {
-    let mut bench = Bench::new(10);
-    drop(bench.ask(&[("alice", "btc")]));
-    let chunk = bench.take();
-    bench.finish(&chunk, &Outcome::Applied);
-    assert_eq!(bench.journal, ["alice=btc"]);
-    assert!(bench.queue.is_empty());
+    let mut fixture = Fixture::new(10);
+    drop(fixture.ask(&[("alice", "btc")]));
+    let chunk = fixture.take();
+    fixture.finish(&chunk, &Outcome::Applied);
+    assert_eq!(fixture.journal, ["alice=btc"]);
+    assert!(fixture.queue.is_empty());
 }
 
 #[test]
 fn a_chunk_is_bounded_in_bytes_as_well() {
-    let mut bench = Bench::new(10_000);
+    let mut fixture = Fixture::new(10_000);
     let long = "x".repeat(190);
-    let _answer = bench.ask_many(&long, 2 * CHUNK_ENTRIES);
-    while let Some(chunk) = bench.queue.take() {
+    let _answer = fixture.ask_many(&long, 2 * CHUNK_ENTRIES);
+    while let Some(chunk) = fixture.queue.take() {
         let bytes: usize = chunk.entries.iter().map(|entry| entry.puname.as_str().len() + 3).sum();
         assert!(bytes < CHUNK_BYTES + 264, "{bytes}");
     }

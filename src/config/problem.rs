@@ -1,0 +1,31 @@
+//! What is wrong with a configuration, in the operator's words.
+
+use std::fmt;
+
+/// One thing that is wrong: the key, what was found, what is expected.
+#[derive(Debug)]
+pub struct Problem {
+    key: Option<&'static str>,
+    text: String,
+}
+
+impl Problem {
+    /// Something about the whole of it: "configuration …".
+    pub(super) fn of_all(text: impl Into<String>) -> Self {
+        Self { key: None, text: text.into() }
+    }
+
+    /// Something about one key's value: "APIUser: …".
+    pub(super) fn of(key: &'static str, text: impl Into<String>) -> Self {
+        Self { key: Some(key), text: text.into() }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.key {
+            Some(key) => write!(f, "{key}: {}", self.text),
+            None => write!(f, "configuration {}", self.text),
+        }
+    }
+}
