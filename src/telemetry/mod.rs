@@ -1,19 +1,19 @@
 //! The log: slog records as lines on a terminal, on standard error or in a file.
 //!
-//! Nothing is dropped: lines are formatted where they are logged, gathered in a [`spool`], and written
-//! in one go by a thread of its own. Only when the disk or the pipe cannot keep up with 8 MiB of them
-//! does logging wait. The libraries' own records (`log`, `tracing`) come through the same drain.
+//! Lines are formatted where they are logged, gathered in a [`spool`], and written in one go by a thread
+//! of its own; what happens when the disk or the pipe does not keep up is told there. The libraries' own
+//! records (`log`, `tracing`) come through the same drain.
 
 mod spool;
 
 use std::{
     fs::{self, OpenOptions},
-    io::{self, IsTerminal, Write},
+    io,
     path::Path,
 };
 
 use slog::{Drain, Level, Logger, o};
-use slog_term::{FullFormat, PlainSyncDecorator, TermDecorator};
+use slog_term::{FullFormat, PlainSyncDecorator};
 
 use spool::Spool;
 
@@ -27,7 +27,7 @@ const DEBUGGING: i64 = 3;
 pub struct Telemetry {
     /// The root of all loggers.
     pub log: Logger,
-    spool: Option<Spool>,
+    spool: Spool,
     _libraries: slog_scope::GlobalLoggerGuard,
 }
 
@@ -36,19 +36,17 @@ impl Telemetry {
     /// `verbosity` is the command line's `-v`.
     pub fn start(directory: Option<&Path>, verbosity: i64) -> io::Result<Self> {
         let level = if verbosity >= DEBUGGING { Level::Debug } else { Level::Info };
-        let (log, spool) = match directory {
+        let spool = match directory {
             Some(directory) => {
                 fs::create_dir_all(directory)?;
                 let path = directory.join(LOG_FILE);
-                spooled(OpenOptions::new().create(true).append(true).open(path)?, level)?
+                Spool::start(OpenOptions::new().create(true).append(true).open(path)?)?
             }
-            None if io::stderr().is_terminal() => {
-                let drain = FullFormat::new(TermDecorator::new().stderr().build());
-                let drain = std::sync::Mutex::new(drain.use_original_order().build());
-                (Logger::root(drain.filter_level(level).fuse(), o!()), None)
-            }
-            None => spooled(io::stderr(), level)?,
+            None => Spool::start(io::stderr())?,
         };
+        let drain = FullFormat::new(PlainSyncDecorator::new(spool.clone()));
+        let drain = drain.use_original_order().build();
+        let log = Logger::root(drain.filter_level(level).fuse(), o!());
         Ok(Self { _libraries: bridge_libraries(&log, verbosity), log, spool })
     }
 
@@ -59,36 +57,26 @@ impl Telemetry {
         std::panic::set_hook(Box::new(move |panic| {
             slog::crit!(log, "a thread failed, so the daemon ends; its supervisor starts it again";
                 "cause" => %panic);
-            if let Some(spool) = &spool {
-                spool.flush();
-            }
+            spool.flush();
         }));
     }
 }
 
 impl Drop for Telemetry {
     fn drop(&mut self) {
-        if let Some(spool) = &self.spool {
-            spool.flush();
-        }
+        self.spool.flush();
     }
 }
 
-fn spooled(
-    output: impl Write + Send + 'static,
-    level: Level,
-) -> io::Result<(Logger, Option<Spool>)> {
-    let spool = Spool::start(output)?;
-    let drain =
-        FullFormat::new(PlainSyncDecorator::new(spool.clone())).use_original_order().build();
-    Ok((Logger::root(drain.filter_level(level).fuse(), o!()), Some(spool)))
-}
-
-/// The libraries tell of every attempt to reconnect; the operator wants each outage once, which the
-/// actors log themselves. So only errors pass, unless somebody is debugging.
+/// The libraries tell of every attempt to reconnect and of every malformed request, which anybody can send.
+/// The operator wants each outage once, which the actors log themselves. So only other errors pass, unless
+/// somebody is debugging.
 fn bridge_libraries(log: &Logger, verbosity: i64) -> slog_scope::GlobalLoggerGuard {
-    let guard = slog_scope::set_global_logger(log.clone());
-    let level = if verbosity >= DEBUGGING { log::Level::Debug } else { log::Level::Error };
+    let debugging = verbosity >= DEBUGGING;
+    let drain =
+        log.clone().filter(move |record| debugging || !record.tag().starts_with("actix_http"));
+    let guard = slog_scope::set_global_logger(Logger::root(drain.fuse(), o!()));
+    let level = if debugging { log::Level::Debug } else { log::Level::Error };
     // Fails only if somebody else has taken the libraries' log, which nobody does.
     let _ = slog_stdlog::init_with_level(level);
     guard

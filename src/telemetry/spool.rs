@@ -3,6 +3,10 @@
 //! The same idea as the switches' batching: what arrives while a write is under way goes out with the
 //! next one. A short pause before each write lets a burst gather, so that a line costs a copy, not a
 //! system call.
+//!
+//! When the output cannot keep up, logging waits for it, but not for long: a reader that has stopped must
+//! not stop the miners' switches. Lines that found no room in time are dropped and counted, and the count
+//! is written behind those that did.
 
 use std::{
     io::{self, Write},
@@ -13,6 +17,9 @@ use std::{
 
 /// Bytes that may wait before logging itself has to.
 const LIMIT: usize = 8 * 1024 * 1024;
+
+/// How long logging waits for room, once; while there is none after that, lines are dropped at once.
+const ROOM_PATIENCE: Duration = Duration::from_millis(500);
 
 /// How long a burst may gather. A process that is killed loses no more of its log than this.
 const GATHER: Duration = Duration::from_millis(5);
@@ -34,6 +41,10 @@ struct Shared {
 struct State {
     waiting: Vec<u8>,
     writing: bool,
+    /// Somebody has waited for room in vain since the last time there was some.
+    stuck: bool,
+    /// Lines that found no room since the last write.
+    dropped: usize,
 }
 
 impl Spool {
@@ -69,8 +80,15 @@ impl Spool {
 impl Write for Spool {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let mut state = self.0.lock();
-        while state.waiting.len() >= LIMIT {
-            state = self.0.lines_went.wait(state).unwrap_or_else(PoisonError::into_inner);
+        if state.waiting.len() >= LIMIT && !state.stuck {
+            let is_full = |state: &mut State| state.waiting.len() >= LIMIT;
+            let waited = self.0.lines_went.wait_timeout_while(state, ROOM_PATIENCE, is_full);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        if state.waiting.len() >= LIMIT {
+            state.stuck = true;
+            state.dropped += 1;
+            return Ok(line.len());
         }
         if state.waiting.is_empty() {
             self.0.lines_came.notify_one();
@@ -103,7 +121,17 @@ impl Shared {
             let mut state = self.lock();
             std::mem::swap(&mut state.waiting, &mut lines);
             state.writing = true;
+            state.stuck = false;
+            let dropped = std::mem::take(&mut state.dropped);
             drop(state);
+            // There is room again; what is written meanwhile may take long.
+            self.lines_went.notify_all();
+
+            if dropped > 0 {
+                let note =
+                    format!("{dropped} lines of log were dropped: the output did not keep up\n");
+                lines.extend_from_slice(note.as_bytes());
+            }
 
             if let Some((bytes, error)) = lost.take() {
                 let note = format!("{bytes} bytes of log could not be written: {error}\n");
@@ -125,6 +153,37 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
+
+    /// Takes nothing until it is told to.
+    struct Stuck(mpsc::Receiver<()>, mpsc::Sender<String>);
+
+    impl Write for Stuck {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let _ = self.0.recv();
+            let _ = self.1.send(String::from_utf8_lossy(bytes).into_owned());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_output_that_is_stuck_holds_nobody_up_and_the_loss_is_told() {
+        let ((release, stuck), (writes, written)) = (mpsc::channel(), mpsc::channel());
+        let mut spool = Spool::start(Stuck(stuck, writes)).expect("a thread");
+        let line = vec![b'x'; 1024 * 1024];
+        // Eight may be with the writer, eight more wait; the rest is dropped.
+        for _ in 0..40 {
+            spool.write_all(&line).expect("taken");
+        }
+        drop(release);
+        Spool::flush(&spool);
+        let all = written.try_iter().collect::<String>();
+        assert!(all.contains(" lines of log were dropped"), "nothing is told of the loss");
+        assert!(all.len() < 17 * 1024 * 1024 + 100, "{}", all.len());
+    }
 
     /// Sends each write somewhere else, after failing as often as asked.
     struct Output {

@@ -155,6 +155,44 @@ async fn a_write_of_unknown_outcome_is_no_success_and_is_told_by_name() {
     assert_eq!(znodes.get(&daemon.path("alice")).await.as_deref(), Some("btc"));
 }
 
+/// A paused server holds two things of ours in its buffers: the write that got no answer, and our
+/// attempt to come back through it. Neither may do anything when it goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_paused_server_of_an_ensemble_brings_no_old_write_over_a_newer_one() {
+    let ensemble = ZooKeeper::ensemble().await;
+    let [paused, other, leader] = &ensemble[..] else { panic!("three servers") };
+    let brokers = json!([paused.address(), other.address()]);
+    let mut daemons = Vec::new();
+    for _ in 0..8 {
+        daemons.push(Daemon::builder(paused).set("ZKBroker", brokers.clone()).start().await);
+    }
+    let switch_all = async |coin: &str| {
+        let switches = daemons.iter().map(|daemon| daemon.switch("alice", coin));
+        futures_util::future::join_all(switches).await
+    };
+    let mut unknown = 0;
+    for _ in 0..2 {
+        for daemon in &daemons {
+            wait_until_switches_work(daemon, "alice", "btc").await;
+        }
+        paused.stop();
+        let old = switch_all("bcc").await;
+        unknown += old.iter().filter(|answer| answer.err_no == 107).count();
+        let newer = switch_all("btc").await;
+        paused.cont();
+        // Time for the server to do what is in its buffers.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let znodes = leader.znodes().await;
+        for (daemon, answer) in daemons.iter().zip(newer) {
+            if answer.success {
+                let coin = znodes.get(&daemon.path("alice")).await;
+                assert_eq!(coin.as_deref(), Some("btc"), "{:#?}", daemon.log());
+            }
+        }
+    }
+    assert!(unknown > 0, "no daemon was with the paused server");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_daemon_killed_under_load_loses_nothing_acknowledged() {
     let zookeeper = ZooKeeper::shared().await;

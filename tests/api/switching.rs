@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::support::client::{Answer, Connection, Request, basic, percent_encode};
@@ -390,4 +390,23 @@ async fn the_last_acknowledged_write_wins_among_64_clients() {
         // A value that a later one overtook in the queue need not reach ZooKeeper by itself.
         assert!((stat.version as usize) < writes.len(), "user{user}: more writes than requests");
     }
+}
+
+#[tokio::test]
+async fn the_log_claims_no_old_coin_that_somebody_else_has_replaced() {
+    let zookeeper = ZooKeeper::shared().await;
+    let daemon =
+        Daemon::builder(zookeeper).set("AvailableCoins", json!(["a", "b", "c"])).start().await;
+    let znodes = zookeeper.znodes().await;
+    for coin in ["a", "b"] {
+        assert_eq!(daemon.switch("alice", coin).await, Answer::success());
+    }
+    znodes.put(&daemon.path("alice"), "elsewhere").await;
+    for coin in ["c", "a"] {
+        assert_eq!(daemon.switch("alice", coin).await, Answer::success());
+    }
+    daemon.wait_for_log(&["old: -", "new: a"]).await;
+    daemon.wait_for_log(&["old: a", "new: b"]).await;
+    daemon.wait_for_log(&["old: ?", "new: c"]).await;
+    daemon.wait_for_log(&["old: c", "new: a"]).await;
 }

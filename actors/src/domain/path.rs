@@ -30,6 +30,10 @@ pub fn component_fault(name: &str) -> Option<&'static str> {
     })
 }
 
+/// Five hundred paths of a longer directory would not fit into one transaction: ZooKeeper drops the
+/// connection at a megabyte.
+const MAX_DIR_BYTES: usize = 1000;
+
 /// A directory of znodes: absolute, every component valid, one slash at the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ZnodeDir(String);
@@ -40,6 +44,9 @@ pub enum ZnodeDirError {
     /// The first character is not a slash.
     #[error("does not begin with a slash")]
     Relative,
+    /// Longer than [`MAX_DIR_BYTES`].
+    #[error("is longer than 1000 bytes")]
+    TooLong,
     /// One of the components cannot be a znode's name.
     #[error("its component '{}' {fault}", component.escape_debug())]
     Component {
@@ -54,6 +61,9 @@ impl ZnodeDir {
     /// Reads a directory's path; the final slash may be missing (contract, section 1).
     pub fn parse(text: &str) -> Result<Self, ZnodeDirError> {
         let inner = text.strip_prefix('/').ok_or(ZnodeDirError::Relative)?;
+        if text.len() > MAX_DIR_BYTES {
+            return Err(ZnodeDirError::TooLong);
+        }
         if inner.is_empty() {
             return Ok(Self("/".to_owned()));
         }
@@ -113,6 +123,9 @@ mod tests {
     fn a_directory_that_is_no_absolute_path_is_refused() {
         assert_eq!(ZnodeDir::parse("a/b"), Err(ZnodeDirError::Relative));
         assert_eq!(ZnodeDir::parse(""), Err(ZnodeDirError::Relative));
+        let long = format!("/{}", "x".repeat(1000));
+        assert_eq!(ZnodeDir::parse(&long), Err(ZnodeDirError::TooLong));
+        assert!(ZnodeDir::parse(&long[..1000]).is_ok());
         for text in ["/a//b", "/a/../b", "/a/./", "//", "/a\u{7}"] {
             assert!(
                 matches!(ZnodeDir::parse(text), Err(ZnodeDirError::Component { .. })),

@@ -3,11 +3,13 @@
 //! A request goes out when its future is first polled, and ZooKeeper serves one client in order: a read
 //! that is polled before a write sees what the write replaced, though neither waits for the other.
 
+use std::time::Duration;
+
 use futures_util::future::{Either, join_all};
-use tokio::{runtime::Handle, task::JoinHandle};
+use tokio::{runtime::Handle, task::JoinHandle, time::timeout};
 use zookeeper_client::{
     Acl, Acls, Client, CreateMode, CreateOptions, Error as ClientError, MultiReadResult,
-    MultiWriteResult, MultiWriter, Permission, SessionState, Stat,
+    MultiWriteResult, MultiWriter, Permission, SessionState, Stat, StateWatcher,
 };
 
 use super::{ServerVersion, TransactionError, WriteError};
@@ -69,6 +71,8 @@ pub(crate) struct Content {
 #[derive(Clone)]
 pub(crate) struct Connection {
     client: Client,
+    /// Changes of the session's state since the client was made.
+    states: StateWatcher,
     runtime: Handle,
     version: ServerVersion,
     acls: &'static [Acl],
@@ -91,7 +95,7 @@ impl Connection {
         authenticated: bool,
     ) -> Self {
         let acls = if authenticated { OWNER_AND_READERS } else { ANYONE };
-        Self { client, runtime, version, acls }
+        Self { states: client.state_watcher(), client, runtime, version, acls }
     }
 
     /// Runs `work` beside the connection's own, on its thread. It ends when the connection is dropped.
@@ -107,27 +111,21 @@ impl Connection {
         self.version
     }
 
-    /// Resolves when the connection is gone, with the state that the session is in then. The future does
-    /// not keep the connection: [`close`](Self::close) waits for all that do.
+    /// Resolves when the connection is gone, with the state that the session is in then: the crate would
+    /// reconnect by itself, but the old session must be ended first. The future does not keep the connection: [`close`](Self::close) waits for all that do.
     pub(crate) fn lost(&self) -> impl Future<Output = String> + use<> {
-        let mut states = self.client.state_watcher();
-        let mut state = self.client.state();
+        let (mut states, state) = (self.states.clone(), self.client.state());
         async move {
-            loop {
-                match state {
-                    SessionState::SyncConnected | SessionState::ConnectedReadOnly => {}
-                    gone => return gone.to_string(),
-                }
-                state = states.changed().await;
-            }
+            // Any change counts: back again already, the connection is another one.
+            let change =
+                if state == SessionState::SyncConnected { states.changed().await } else { state };
+            change.to_string()
         }
     }
 
-    /// Closes the session and waits until the server has confirmed it. Every clone must be gone by then.
-    pub(crate) async fn close(self) {
-        let mut states = self.client.state_watcher();
-        drop(self);
-        while !states.changed().await.is_terminated() {}
+    /// Closes the session; see [`close`].
+    pub(crate) async fn close(self, patience: Duration) -> bool {
+        close(self.client, patience).await
     }
 
     /// Reads every path's znode, `None` where there is none.
@@ -219,6 +217,15 @@ impl Connection {
     fn persistent(&self) -> CreateOptions<'static> {
         CreateMode::Persistent.with_acls(Acls::new(self.acls))
     }
+}
+
+/// Closes a client's session and waits for the end of it, at most for `patience`; tells whether it came.
+/// Every clone of the client must be gone by then.
+pub(super) async fn close(client: Client, patience: Duration) -> bool {
+    let mut states = client.state_watcher();
+    drop(client);
+    let ended = async { while !states.changed().await.is_terminated() {} };
+    timeout(patience, ended).await.is_ok()
 }
 
 /// A znode that is missing is an answer, not an error.

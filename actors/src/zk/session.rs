@@ -1,15 +1,15 @@
-//! The session: who we are to ZooKeeper, across connections.
+//! The session: who we are to ZooKeeper, for as long as one connection lasts.
 //!
 //! The reconnect loop is ours, not the client crate's, whose backoff grows without a bound and which
 //! keeps requests of a lost connection to send them later. Each connection therefore lives on a
 //! runtime of its own: dropping the runtime ends the connection's socket and whatever was queued in it.
 //!
-//! A new connection comes back **into the same session** for as long as ZooKeeper knows it. That is
-//! what makes a lost connection harmless to order: once the session is attached elsewhere, the servers
-//! refuse what the old connection had still sent (the same server closes the old connection first,
-//! another one answers `SessionMoved`), so a write whose outcome is unknown cannot come after one that
-//! we send later. A fresh session is opened only when ZooKeeper says that the old one expired, and it
-//! refuses an expired session's requests as well.
+//! A lost connection may leave a write behind in a server's buffer, to be applied whenever that server wakes
+//! up. So before anything new is sent, the old session is **ended**, and ended by ZooKeeper's own word: we
+//! come back into it, close it, and try again until the answer is that there is no such session. From
+//! then on every server refuses what the old session had sent. Coming back into the session and going on
+//! with it would not do: a half-made attempt to reconnect through the sleeping server gives that server
+//! the session back when it wakes up, and its old write with it (seen; docs/decisions/0002-end-the-old-session.md).
 
 use std::{fmt, time::Duration};
 
@@ -19,11 +19,16 @@ use zookeeper_client::{Client, Connector, Error as ClientError, SessionInfo};
 
 use super::{
     Connection, ServerVersion,
+    connection::close,
     version::{Probe, probe},
 };
 
 /// How long a broker may take to tell its version before we go on without it.
 const PROBE_PATIENCE: Duration = Duration::from_millis(500);
+
+/// How often to close the old session and see whether it is gone. Once is enough unless servers come and
+/// go meanwhile; the next attempt to connect goes on with it.
+const END_TRIES: usize = 3;
 
 /// How to reach ZooKeeper.
 #[derive(Clone, Debug)]
@@ -62,9 +67,9 @@ pub(crate) enum ConnectError {
     /// No broker takes connections.
     #[error("no broker can be reached ({0})")]
     Unreachable(String),
-    /// ZooKeeper ended the session while we were away. The next attempt opens a new one.
-    #[error("the session expired")]
-    Expired,
+    /// The session before would not end, and what it had sent might still be applied.
+    #[error("the session {0} of the connection before could not be ended yet")]
+    NotEnded(String),
     /// A broker was reached, but no session came of it.
     #[error("no session with {brokers}: {source}")]
     Refused {
@@ -84,8 +89,6 @@ pub(crate) struct Established {
     pub(crate) connection: Connection,
     /// The session's id, for the log.
     pub(crate) session: String,
-    /// Whether it is the session that we had before.
-    pub(crate) resumed: bool,
     /// Whether no broker told its version, so that the oldest was assumed.
     pub(crate) version_assumed: bool,
 }
@@ -93,6 +96,7 @@ pub(crate) struct Established {
 /// The session and the runtime of its current connection.
 pub(crate) struct Session {
     settings: ZkSettings,
+    /// The last session that we opened, until ZooKeeper says that it is gone.
     held: Option<SessionInfo>,
     known_versions: Vec<Option<ServerVersion>>,
     runtime: Option<Runtime>,
@@ -104,7 +108,8 @@ impl Session {
         Self { settings, held: None, known_versions, runtime: None }
     }
 
-    /// One attempt to connect; ends the connection before. Takes at most about a session timeout.
+    /// One attempt to connect with a new session; ends the connection and the session before. Takes at
+    /// most a few session timeouts.
     pub(crate) async fn connect(&mut self) -> Result<Established, ConnectError> {
         self.disconnect();
         let runtime = Builder::new_multi_thread()
@@ -122,17 +127,8 @@ impl Session {
         };
         let version = told.unwrap_or(ServerVersion::OLDEST);
 
-        let (connector, brokers) = (self.connector(version), self.settings.brokers.join(","));
-        let client = match handle.spawn(async move { connector.connect(&brokers).await }).await {
-            Ok(Ok(client)) => client,
-            Ok(Err(ClientError::SessionExpired)) if self.held.is_some() => {
-                self.held = None;
-                return Err(ConnectError::Expired);
-            }
-            Ok(Err(source)) => return Err(self.refused(source)),
-            Err(error) => return Err(self.refused(ClientError::UnexpectedError(error.to_string()))),
-        };
-        let resumed = self.held.as_ref().map(SessionInfo::id) == Some(client.session_id());
+        self.end_session(&handle, version).await?;
+        let client = self.open(&handle, version).await.map_err(|source| self.refused(source))?;
         self.held = Some(client.session().clone());
         Ok(Established {
             session: client.session_id().to_string(),
@@ -142,20 +138,52 @@ impl Session {
                 version,
                 self.settings.credentials.is_some(),
             ),
-            resumed,
             version_assumed: told.is_none(),
         })
     }
 
+    /// Ends the session of the connection before, so that nothing it had sent can be applied from now on.
+    async fn end_session(
+        &mut self,
+        handle: &Handle,
+        version: ServerVersion,
+    ) -> Result<(), ConnectError> {
+        for _ in 0..END_TRIES {
+            if self.held.is_none() {
+                return Ok(());
+            }
+            match self.open(handle, version).await {
+                Ok(client) => {
+                    close(client, self.settings.session_timeout).await;
+                }
+                // The server's own word, on which alone we rely.
+                Err(ClientError::SessionExpired) => self.held = None,
+                Err(source) => return Err(self.refused(source)),
+            }
+        }
+        match &self.held {
+            None => Ok(()),
+            Some(session) => Err(ConnectError::NotEnded(session.id().to_string())),
+        }
+    }
+
+    /// Opens a session, or comes back into the one that is held.
+    async fn open(&self, handle: &Handle, version: ServerVersion) -> Result<Client, ClientError> {
+        let (connector, brokers) = (self.connector(version), self.settings.brokers.join(","));
+        let opened = handle.spawn(async move { connector.connect(&brokers).await }).await;
+        opened.unwrap_or_else(|error| Err(ClientError::UnexpectedError(error.to_string())))
+    }
+
     /// Ends the current connection and drops whatever it had not sent. The session lives on at the
-    /// server until its timeout, for [`connect`](Self::connect) to come back to.
+    /// server, for [`connect`](Self::connect) to end.
     pub(crate) fn disconnect(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
     }
 
-    /// Asks the brokers for their versions; the oldest known counts. Fails if nobody can be reached.
+    /// Asks the brokers for their versions; the oldest known counts, and nothing is known if one that can
+    /// be reached keeps silent. Fails if nobody can be reached.
     async fn ask_version(
         &mut self,
         handle: &Handle,
@@ -163,14 +191,17 @@ impl Session {
         let brokers = self.settings.brokers.clone();
         let probes = handle.spawn(async move { probe(&brokers, PROBE_PATIENCE).await }).await;
         let mut causes = Vec::new();
-        let mut reached = false;
+        let (mut reached, mut told) = (false, true);
         for (index, probe) in probes.unwrap_or_default().into_iter().enumerate() {
             match probe {
                 Probe::Version(version) => {
                     self.known_versions[index] = Some(version);
                     reached = true;
                 }
-                Probe::Silent => reached = true,
+                Probe::Silent => {
+                    reached = true;
+                    told &= self.known_versions[index].is_some();
+                }
                 Probe::Unreachable(error) => {
                     causes.push(format!("{}: {error}", self.settings.brokers[index]));
                 }
@@ -179,7 +210,8 @@ impl Session {
         if !reached {
             return Err(ConnectError::Unreachable(causes.join("; ")));
         }
-        Ok(self.known_versions.iter().flatten().min().copied())
+        // One that keeps silent may be of any version.
+        Ok(self.known_versions.iter().flatten().min().copied().filter(|_| told))
     }
 
     fn connector(&self, version: ServerVersion) -> Connector {

@@ -147,11 +147,10 @@ impl ZkWriter {
     }
 
     fn connected(&mut self, established: Established, ctx: &mut Context<Self>) {
-        let Established { connection, session, resumed, version_assumed } = established;
+        let Established { connection, session, version_assumed } = established;
         let away = self.outage.since.take().map_or(Duration::ZERO, |since| since.elapsed());
         self.outage.told.clear();
         info!(self.log, "ZooKeeper session is up"; "session" => session,
-            "how" => if resumed { "resumed" } else { "new" },
             "server_version" => %connection.version(),
             "seconds_without" => format!("{:.3}", away.as_secs_f64()));
         if version_assumed {
@@ -277,10 +276,10 @@ impl ZkWriter {
             return;
         };
         let session = self.session.take();
-        let closing = self.connection.take().map(Connection::close);
+        let closing = self.connection.take().map(|connection| connection.close(CLOSE_PATIENCE));
         let close = async move {
             let closed = match closing {
-                Some(closing) => tokio::time::timeout(CLOSE_PATIENCE, closing).await.is_ok(),
+                Some(closing) => closing.await,
                 None => false,
             };
             drop(session);

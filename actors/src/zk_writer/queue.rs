@@ -26,8 +26,8 @@ use crate::domain::{Assignment, Coin, Puname};
 /// make everybody behind them wait.
 pub(super) const CHUNK_ENTRIES: usize = 500;
 
-/// Bytes of one chunk's names and coins at the most: far below the megabyte at which the server
-/// drops the connection, paths and protocol included.
+/// Bytes of one chunk's names and coins at the most. With the directory's path and the protocol's own
+/// bytes for each entry that stays below the megabyte at which the server drops the connection.
 pub(super) const CHUNK_BYTES: usize = 128 * 1024;
 
 /// What is to be written in one go.

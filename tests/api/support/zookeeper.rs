@@ -30,6 +30,8 @@ pub const DIGEST_CREDENTIALS: &str = "switcher:zk-s3cr3t";
 pub struct ZooKeeper {
     port: u16,
     folder: TempDir,
+    /// What the configuration says of the ensemble; empty for a server that is alone.
+    ensemble: String,
     process: Option<Guarded>,
     _permit: Option<OwnedSemaphorePermit>,
 }
@@ -52,6 +54,33 @@ impl ZooKeeper {
         Self::placed(Some(Self::permit().await))
     }
 
+    /// Three servers that are one ensemble, followers first. A server may be stopped for nearly ten
+    /// seconds and is still a member when it goes on.
+    pub async fn ensemble() -> Vec<Self> {
+        let permit = Self::permit().await;
+        let mut servers: Vec<Self> = (0..3).map(|_| Self::placed(None)).collect();
+        servers[0]._permit = Some(permit);
+        let peers: String = (1..=servers.len())
+            .map(|id| format!("server.{id}=127.0.0.1:{}:{}\n", free_port(), free_port()))
+            .collect();
+        for (index, server) in servers.iter_mut().enumerate() {
+            server.ensemble = format!("initLimit=20\nsyncLimit=20\n{peers}");
+            let data = server.folder.path().join("data");
+            std::fs::create_dir_all(&data).unwrap();
+            std::fs::write(data.join("myid"), format!("{}\n", index + 1)).unwrap();
+            server.spawn();
+        }
+        let mut leads = Vec::new();
+        for server in &mut servers {
+            server.wait_until_it_serves().await;
+            let answer = server.four_letter_word("srvr").await.unwrap();
+            leads.push(answer.contains("Mode: leader"));
+        }
+        let leader = leads.iter().position(|leads| *leads).expect("a leader");
+        servers.swap(leader, 2);
+        servers
+    }
+
     async fn permit() -> OwnedSemaphorePermit {
         static ROOM: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(2)));
         Arc::clone(&ROOM).acquire_owned().await.unwrap()
@@ -59,7 +88,8 @@ impl ZooKeeper {
 
     fn placed(permit: Option<OwnedSemaphorePermit>) -> Self {
         let folder = tempfile::Builder::new().prefix("switcher-zookeeper-").tempdir().unwrap();
-        Self { port: free_port(), folder, process: None, _permit: permit }
+        let ensemble = String::new();
+        Self { port: free_port(), folder, ensemble, process: None, _permit: permit }
     }
 
     async fn start(permit: Option<OwnedSemaphorePermit>) -> Self {
@@ -89,16 +119,26 @@ impl ZooKeeper {
 
     /// Starts the server on the same port with the same data, and waits until it serves.
     pub async fn restart(&mut self) {
+        self.spawn();
+        self.wait_until_it_serves().await;
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("server.log")
+    }
+
+    fn spawn(&mut self) {
         assert!(self.process.is_none(), "ZooKeeper runs already");
-        let log = self.folder.path().join("server.log");
-        let command = self.command();
-        let output = Output::File(log.clone());
+        let (command, output) = (self.command(), Output::File(self.log()));
         self.process = Some(Guarded::spawn(&command, self.folder.path(), output).unwrap());
+    }
+
+    async fn wait_until_it_serves(&mut self) {
         let start = Instant::now();
         while !self.serves().await {
             let ended = self.process.as_mut().and_then(Guarded::try_wait);
             if ended.is_some() || start.elapsed() > seconds(60) {
-                let log = std::fs::read_to_string(&log).unwrap_or_default();
+                let log = std::fs::read_to_string(self.log()).unwrap_or_default();
                 panic!("ZooKeeper does not serve ({ended:?}):\n{log}");
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -114,9 +154,10 @@ impl ZooKeeper {
             "dataDir={}\nclientPort={}\nclientPortAddress=127.0.0.1\ntickTime=500\n\
              minSessionTimeout=1000\nmaxSessionTimeout=40000\nmaxClientCnxns=0\n\
              preAllocSize=4096\nadmin.enableServer=false\n\
-             4lw.commands.whitelist=srvr,ruok,mntr,cons,dump\n",
+             4lw.commands.whitelist=srvr,ruok,mntr,cons,dump\n{}",
             folder.join("data").display(),
             self.port,
+            self.ensemble,
         );
         std::fs::write(&configuration, text).unwrap();
         let mut command = Command::new(java());
