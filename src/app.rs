@@ -112,10 +112,10 @@ fn serve(bound: Bound, system: &System, log: &Logger) -> Result<Addr<HttpApi>, F
 /// which callers are told and the session is closed.
 async fn drain(api: Option<Addr<HttpApi>>, system: System, grace: Duration, log: &Logger) {
     let until = Instant::now() + grace * 7 / 8;
-    if let Some(api) = api {
-        if timeout(grace * 3 / 4, api.send(Stop)).await.is_err() {
-            warn!(log, "requests that have not arrived whole by now are given up");
-        }
+    if let Some(api) = api
+        && timeout(grace * 3 / 4, api.send(Stop)).await.is_err()
+    {
+        warn!(log, "requests that have not arrived whole by now are given up");
     }
     system.drain(until, log).await;
 }
