@@ -163,7 +163,8 @@ async fn a_paused_server_of_an_ensemble_brings_no_old_write_over_a_newer_one() {
     let [paused, other, leader] = &ensemble[..] else { panic!("three servers") };
     let brokers = json!([paused.address(), other.address()]);
     let mut daemons = Vec::new();
-    for _ in 0..8 {
+    // Chance decides who is with which server and who tries which first: many daemons, some rounds.
+    for _ in 0..12 {
         daemons.push(Daemon::builder(paused).set("ZKBroker", brokers.clone()).start().await);
     }
     let switch_all = async |coin: &str| {
@@ -171,7 +172,7 @@ async fn a_paused_server_of_an_ensemble_brings_no_old_write_over_a_newer_one() {
         futures_util::future::join_all(switches).await
     };
     let mut unknown = 0;
-    for _ in 0..2 {
+    for _ in 0..3 {
         for daemon in &daemons {
             wait_until_switches_work(daemon, "alice", "btc").await;
         }

@@ -47,7 +47,7 @@ pub enum CoinsError {
 }
 
 impl Coins {
-    /// Takes the operator's list: one coin or more, each 1 to [`MAX_COIN_BYTES`] bytes without
+    /// Takes the operator's list: one coin or more, each 1 to 64 bytes without
     /// control characters.
     pub fn new<S: AsRef<str>>(names: &[S]) -> Result<Self, CoinsError> {
         if names.is_empty() {

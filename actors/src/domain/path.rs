@@ -44,7 +44,7 @@ pub enum ZnodeDirError {
     /// The first character is not a slash.
     #[error("does not begin with a slash")]
     Relative,
-    /// Longer than [`MAX_DIR_BYTES`].
+    /// Longer than 1000 bytes.
     #[error("is longer than 1000 bytes")]
     TooLong,
     /// One of the components cannot be a znode's name.

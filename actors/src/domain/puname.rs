@@ -9,7 +9,7 @@ use super::component_fault;
 /// The stratum side reads no longer names (contract, section 2, error 102).
 pub const MAX_PUNAME_BYTES: usize = 200;
 
-/// A sub-account's name: one component of a znode's path, 1 to [`MAX_PUNAME_BYTES`] bytes.
+/// A sub-account's name: one component of a znode's path, 1 to 200 bytes.
 ///
 /// Cloning is cheap; clones share the text.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
