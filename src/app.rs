@@ -108,16 +108,16 @@ fn serve(bound: Bound, system: &System, log: &Logger) -> Result<Addr<HttpApi>, F
 }
 
 /// Upstream first: what has been accepted can then reach ZooKeeper. A client that is slow to send its
-/// request may use up three quarters of the grace period, and ZooKeeper all but the last eighth, in
-/// which callers are told and the session is closed.
+/// request may use up half of the grace period, and switches that ZooKeeper does not take five eighths;
+/// the rest is for ending the session, which may have to be found again for that.
 async fn drain(api: Option<Addr<HttpApi>>, system: System, grace: Duration, log: &Logger) {
-    let until = Instant::now() + grace * 7 / 8;
+    let began = Instant::now();
     if let Some(api) = api
-        && timeout(grace * 3 / 4, api.send(Stop)).await.is_err()
+        && timeout(grace / 2, api.send(Stop)).await.is_err()
     {
-        warn!(log, "requests that have not arrived whole by now are given up");
+        warn!(log, "requests that have not been finished by now are given up soon");
     }
-    system.drain(until, log).await;
+    system.drain(began + grace * 5 / 8, began + grace * 15 / 16, log).await;
 }
 
 /// As Go programs do: each connection takes descriptors, and supervisors start with few.

@@ -26,11 +26,11 @@ impl System {
         Self { drain_writer: writer.clone().recipient(), writer: writer.recipient(), arbiter }
     }
 
-    /// Drains upstream first: finishes what `ZkWriter` has accepted, as far as it can be `until` then, and
-    /// closes the session. Call it when nothing sends to [`writer`](Self::writer) any more; what still
+    /// Drains upstream first: finishes what `ZkWriter` has accepted, as far as it can be before `give_up`, and
+    /// ends the session, if it can be ended before `until`. Call it when nothing sends to [`writer`](Self::writer) any more; what still
     /// does is refused.
-    pub async fn drain(self, until: Instant, log: &Logger) {
-        if let Err(cause) = self.drain_writer.send(Drain { until }).await {
+    pub async fn drain(self, give_up: Instant, until: Instant, log: &Logger) {
+        if let Err(cause) = self.drain_writer.send(Drain { give_up, until }).await {
             error!(log, "ZkWriter was gone before it could be drained"; "cause" => %cause);
         }
         self.arbiter.stop();

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
     sync::Arc,
     time::Duration,
 };
@@ -17,6 +17,7 @@ use actix_web::{
     middleware::from_fn,
     web::Data,
 };
+use rustix::io::Errno;
 use slog::{Logger, debug, warn};
 use switcher_actors::WriteBatch;
 
@@ -46,15 +47,19 @@ pub struct Bound {
     address: SocketAddr,
 }
 
-/// What to try to listen on. `:8082` is Go's spelling for every address of both families, or of the
-/// older one where the newer is switched off.
-fn addresses(listen: &str) -> io::Result<Vec<SocketAddr>> {
-    match listen.strip_prefix(':').and_then(|port| port.parse().ok()) {
-        Some(port) => Ok(vec![
-            SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)),
-            SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
-        ]),
-        None => Ok(listen.to_socket_addrs()?.collect()),
+/// Binds to `listen`. `:8082` is Go's spelling for every address of both families, or of the older one
+/// where the newer is switched off.
+fn bind(listen: &str) -> io::Result<TcpListener> {
+    let Some(port) = listen.strip_prefix(':').and_then(|port| port.parse().ok()) else {
+        return TcpListener::bind(listen);
+    };
+    let no_ipv6 = |error: &io::Error| {
+        let missing = [Errno::AFNOSUPPORT, Errno::ADDRNOTAVAIL].map(Errno::raw_os_error);
+        error.raw_os_error().is_some_and(|code| missing.contains(&code))
+    };
+    match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)) {
+        Err(error) if no_ipv6(&error) => TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)),
+        bound => bound,
     }
 }
 
@@ -62,7 +67,7 @@ impl Bound {
     /// Takes the address.
     pub fn new(settings: ApiSettings) -> Result<Self, Failure> {
         let listen = || {
-            let listener = TcpListener::bind(&*addresses(&settings.listen)?)?;
+            let listener = bind(&settings.listen)?;
             listener.set_nonblocking(true)?;
             let address = listener.local_addr()?;
             Ok((listener, address))

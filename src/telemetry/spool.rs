@@ -10,6 +10,7 @@
 
 use std::{
     io::{self, Write},
+    mem,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
@@ -60,20 +61,11 @@ impl Spool {
         Ok(Self(shared))
     }
 
-    /// Waits until everything is written, or nothing moves for two seconds.
+    /// Waits until everything is written, at most two seconds.
     pub fn flush(&self) {
-        let mut state = self.0.lock();
-        while !state.waiting.is_empty() || state.writing {
-            let (next, waited) = self
-                .0
-                .lines_went
-                .wait_timeout(state, FLUSH_PATIENCE)
-                .unwrap_or_else(PoisonError::into_inner);
-            if waited.timed_out() {
-                return;
-            }
-            state = next;
-        }
+        let is_busy = |state: &mut State| !state.waiting.is_empty() || state.writing;
+        // What could not be written in that time will not be.
+        drop(self.0.lines_went.wait_timeout_while(self.0.lock(), FLUSH_PATIENCE, is_busy));
     }
 }
 
@@ -110,7 +102,7 @@ impl Shared {
 
     fn write_to(&self, mut output: impl Write) {
         let mut lines = Vec::new();
-        let mut lost: Option<(usize, io::Error)> = None;
+        let (mut dropped, mut lost, mut cause) = (0, 0, String::new());
         loop {
             let mut state = self.lock();
             while state.waiting.is_empty() {
@@ -119,26 +111,27 @@ impl Shared {
             drop(state);
             thread::sleep(GATHER);
             let mut state = self.lock();
-            std::mem::swap(&mut state.waiting, &mut lines);
+            mem::swap(&mut state.waiting, &mut lines);
             state.writing = true;
             state.stuck = false;
-            let dropped = std::mem::take(&mut state.dropped);
+            dropped += mem::take(&mut state.dropped);
             drop(state);
             // There is room again; what is written meanwhile may take long.
             self.lines_went.notify_all();
 
+            let bytes = lines.len();
+            if lost > 0 {
+                let note = format!("{lost} bytes of log could not be written: {cause}\n");
+                lines.splice(0..0, note.into_bytes());
+            }
             if dropped > 0 {
                 let note =
                     format!("{dropped} lines of log were dropped: the output did not keep up\n");
                 lines.extend_from_slice(note.as_bytes());
             }
-
-            if let Some((bytes, error)) = lost.take() {
-                let note = format!("{bytes} bytes of log could not be written: {error}\n");
-                lines.splice(0..0, note.into_bytes());
-            }
-            if let Err(error) = output.write_all(&lines).and_then(|()| output.flush()) {
-                lost = Some((lines.len(), error));
+            match output.write_all(&lines).and_then(|()| output.flush()) {
+                Ok(()) => (dropped, lost) = (0, 0),
+                Err(error) => (lost, cause) = (lost + bytes, error.to_string()),
             }
             lines.clear();
             lines.shrink_to(256 * 1024);
@@ -224,14 +217,16 @@ mod tests {
 
     #[test]
     fn lines_that_could_not_be_written_are_told_of() {
-        let (mut spool, written) = spool(1);
-        spool.write_all(b"lost\n").expect("taken");
-        Spool::flush(&spool);
+        let (mut spool, written) = spool(2);
+        for line in [b"los", b"t \n"] {
+            spool.write_all(line).expect("taken");
+            Spool::flush(&spool);
+        }
         spool.write_all(b"kept\n").expect("taken");
         Spool::flush(&spool);
         assert_eq!(
             written.try_iter().collect::<String>(),
-            "5 bytes of log could not be written: disk full\nkept\n"
+            "6 bytes of log could not be written: disk full\nkept\n"
         );
     }
 }

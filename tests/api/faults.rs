@@ -194,6 +194,47 @@ async fn a_paused_server_of_an_ensemble_brings_no_old_write_over_a_newer_one() {
     assert!(unknown > 0, "no daemon was with the paused server");
 }
 
+/// A restart in the middle of trouble: what the old daemon had sent must not come after what the new one
+/// sends.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_daemon_stopped_during_an_outage_ends_its_session_through_another_server() {
+    let ensemble = ZooKeeper::ensemble().await;
+    let [paused, other, leader] = &ensemble[..] else { panic!("three servers") };
+    let brokers = json!([paused.address(), other.address()]);
+    let mut daemons = Vec::new();
+    for _ in 0..6 {
+        let builder = Daemon::builder(paused).set("ZKBroker", brokers.clone());
+        // Room to find another server, however long the attempt with the paused one takes.
+        let daemon = builder.set("ShutdownGraceSeconds", 30).start().await;
+        wait_until_switches_work(&daemon, "alice", "btc").await;
+        daemons.push(daemon);
+    }
+    let session = |daemon: &Daemon| {
+        let line = daemon.log_with(&["ZooKeeper session is up"]).pop().unwrap();
+        line.split("session: ").nth(1).unwrap().split(',').next().unwrap().to_owned()
+    };
+    let before: Vec<String> = daemons.iter().map(session).collect();
+    let living = leader.sessions().await;
+    assert!(before.iter().all(|session| living.contains(session)), "{before:?} {living}");
+    paused.stop();
+    let switches = daemons.iter().map(|daemon| daemon.switch("alice", "bcc"));
+    let answers = futures_util::future::join_all(switches).await;
+    assert!(
+        answers.iter().any(|answer| answer.err_no == 107),
+        "no daemon was with the paused server"
+    );
+    for daemon in &daemons {
+        daemon.signal(Signal::TERM);
+    }
+    for daemon in &mut daemons {
+        assert_eq!(daemon.wait_exit(seconds(40)).await.code(), Some(0), "{:#?}", daemon.log());
+        daemon.wait_for_log(&["ZooKeeper session closed"]).await;
+    }
+    paused.cont();
+    let living = leader.sessions().await;
+    assert!(before.iter().all(|session| !living.contains(session)), "{before:?} {living}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_daemon_killed_under_load_loses_nothing_acknowledged() {
     let zookeeper = ZooKeeper::shared().await;

@@ -5,7 +5,10 @@
 
 use std::time::Duration;
 
-use futures_util::future::{Either, join_all};
+use futures_util::{
+    FutureExt,
+    future::{Either, join_all},
+};
 use tokio::{runtime::Handle, task::JoinHandle, time::timeout};
 use zookeeper_client::{
     Acl, Acls, Client, CreateMode, CreateOptions, Error as ClientError, MultiReadResult,
@@ -121,6 +124,12 @@ impl Connection {
                 if state == SessionState::SyncConnected { states.changed().await } else { state };
             change.to_string()
         }
+    }
+
+    /// Whether the connection was ever lost since it was made. What is sent on a lost one may go out
+    /// when the crate is back in the old session, which must be ended first.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.states.clone().changed().now_or_never().is_some()
     }
 
     /// Closes the session; see [`close`].

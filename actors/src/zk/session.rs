@@ -111,6 +111,45 @@ impl Session {
     /// One attempt to connect with a new session; ends the connection and the session before. Takes at
     /// most a few session timeouts.
     pub(crate) async fn connect(&mut self) -> Result<Established, ConnectError> {
+        let (handle, told) = self.prepare().await?;
+        let version = told.unwrap_or(ServerVersion::OLDEST);
+        self.end_session(&handle, version).await?;
+        let client = self.open(&handle, version).await.map_err(|source| self.refused(source))?;
+        self.held = Some(client.session().clone());
+        Ok(Established {
+            session: client.session_id().to_string(),
+            connection: Connection::new(
+                client,
+                handle,
+                version,
+                self.settings.credentials.is_some(),
+            ),
+            version_assumed: told.is_none(),
+        })
+    }
+
+    /// One attempt to end the session, if there is one that may still live. Nothing of it can be
+    /// applied after a success.
+    pub(crate) async fn end(&mut self) -> Result<(), ConnectError> {
+        if self.held.is_none() {
+            return Ok(());
+        }
+        let (handle, told) = self.prepare().await?;
+        self.end_session(&handle, told.unwrap_or(ServerVersion::OLDEST)).await
+    }
+
+    /// The id of the session that may still live, if there is one.
+    pub(crate) fn held(&self) -> Option<String> {
+        self.held.as_ref().map(|session| session.id().to_string())
+    }
+
+    /// Takes note that the session was closed and the server has said so.
+    pub(crate) fn forget(&mut self) {
+        self.held = None;
+    }
+
+    /// Ends the connection before, makes the next one's runtime, and learns the servers' version.
+    async fn prepare(&mut self) -> Result<(Handle, Option<ServerVersion>), ConnectError> {
         self.disconnect();
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
@@ -125,21 +164,7 @@ impl Session {
             Some(version) => Some(version),
             None => self.ask_version(&handle).await?,
         };
-        let version = told.unwrap_or(ServerVersion::OLDEST);
-
-        self.end_session(&handle, version).await?;
-        let client = self.open(&handle, version).await.map_err(|source| self.refused(source))?;
-        self.held = Some(client.session().clone());
-        Ok(Established {
-            session: client.session_id().to_string(),
-            connection: Connection::new(
-                client,
-                handle,
-                version,
-                self.settings.credentials.is_some(),
-            ),
-            version_assumed: told.is_none(),
-        })
+        Ok((handle, told))
     }
 
     /// Ends the session of the connection before, so that nothing it had sent can be applied from now on.
@@ -202,6 +227,7 @@ impl Session {
                     reached = true;
                     told &= self.known_versions[index].is_some();
                 }
+                Probe::Slow => reached = true,
                 Probe::Unreachable(error) => {
                     causes.push(format!("{}: {error}", self.settings.brokers[index]));
                 }

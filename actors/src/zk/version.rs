@@ -69,8 +69,10 @@ pub(super) enum Probe {
     Version(ServerVersion),
     /// It takes connections but does not tell its version.
     Silent,
-    /// It cannot be reached.
+    /// It takes no connections.
     Unreachable(io::Error),
+    /// Whether it takes connections could not be seen in time: its name, or the way to it, may be slow.
+    Slow,
 }
 
 /// Asks all brokers (`host:port`) at once; the answers come in their order. Each may take `patience` to
@@ -83,10 +85,7 @@ async fn probe_one(broker: &str, patience: Duration) -> Probe {
     let mut stream = match timeout(patience, TcpStream::connect(broker)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return Probe::Unreachable(error),
-        Err(_) => {
-            let error = io::Error::new(io::ErrorKind::TimedOut, "takes no connection in time");
-            return Probe::Unreachable(error);
-        }
+        Err(_) => return Probe::Slow,
     };
     let mut answer = Vec::new();
     let asked = async {

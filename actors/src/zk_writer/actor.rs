@@ -89,6 +89,8 @@ pub struct ZkWriter {
 /// The end has begun.
 struct Draining {
     /// When what is not finished is given up.
+    give_up: Instant,
+    /// When the session is given up, too.
     until: Instant,
     /// Whom to tell when it is over; taken when the session is being closed.
     done: Option<oneshot::Sender<()>>,
@@ -143,6 +145,7 @@ impl ZkWriter {
                 }
                 Err(error) => act.not_connected(&error, ctx),
             }
+            act.close_if_drained(ctx);
         }));
     }
 
@@ -154,8 +157,9 @@ impl ZkWriter {
             "server_version" => %connection.version(),
             "seconds_without" => format!("{:.3}", away.as_secs_f64()));
         if version_assumed {
-            warn!(self.log, "no broker tells its version (four-letter word srvr), so only what the \
-                oldest supported one knows is used, which is slower: allow srvr or set ZKServerVersion";
+            warn!(self.log, "a broker does not tell its version (four-letter word srvr), so only what \
+                the oldest supported one knows is used until the next connection, which is slower: \
+                allow srvr or set ZKServerVersion";
                 "assumed" => %connection.version());
         }
         ctx.spawn(connection.lost().into_actor(self).map(|state, act, ctx| act.lost(&state, ctx)));
@@ -200,7 +204,7 @@ impl ZkWriter {
     /// Sends what waits: at once if nothing is under way, beside other chunks only if it fills one. So
     /// an idle service does not wait, and a busy one sends few large transactions, not many small ones.
     fn pump(&mut self, ctx: &mut Context<Self>) {
-        let Some(connection) = &self.connection else { return };
+        let Some(connection) = self.connection.as_ref().filter(|it| !it.is_lost()) else { return };
         while self.under_way == 0
             || (self.under_way < CHUNKS_UNDER_WAY && self.queue.fills_a_chunk())
         {
@@ -244,7 +248,7 @@ impl ZkWriter {
 
     fn sweep(&mut self, ctx: &mut Context<Self>) {
         let now = Instant::now();
-        let withdrawn = if self.draining.as_ref().is_some_and(|draining| draining.until <= now) {
+        let withdrawn = if self.draining.as_ref().is_some_and(|draining| draining.give_up <= now) {
             // What is under way comes back as unknown when its connection is gone.
             self.connection = None;
             if let Some(session) = &mut self.session {
@@ -268,33 +272,53 @@ impl ZkWriter {
             + Duration::from_secs(1) * before / SLOWEST_PACE
     }
 
+    /// Ends the session once nothing is waiting or under way, and then the actor.
     fn close_if_drained(&mut self, ctx: &mut Context<Self>) {
-        if !self.queue.is_empty() || self.under_way > 0 {
+        // An attempt to connect that has the session brings it back here.
+        if !self.queue.is_empty() || self.under_way > 0 || self.session.is_none() {
             return;
         }
-        let Some(done) = self.draining.as_mut().and_then(|draining| draining.done.take()) else {
+        let Some(draining) = &mut self.draining else { return };
+        let (Some(done), Some(session)) = (draining.done.take(), self.session.take()) else {
             return;
         };
-        let session = self.session.take();
-        let closing = self.connection.take().map(|connection| connection.close(CLOSE_PATIENCE));
-        let close = async move {
-            let closed = match closing {
-                Some(closing) => closing.await,
-                None => false,
-            };
-            drop(session);
-            closed
-        };
-        ctx.spawn(close.into_actor(self).map(|closed, act, ctx| {
-            if closed {
-                info!(act.log, "ZooKeeper session closed");
-            } else {
-                info!(act.log, "ZooKeeper session left to expire");
+        let ending = end(session, self.connection.take(), draining.until);
+        ctx.spawn(ending.into_actor(self).map(|left, act, ctx| {
+            match left {
+                None => info!(act.log, "ZooKeeper session closed"),
+                Some(session) => {
+                    warn!(act.log, "the ZooKeeper session could not be ended: a switch of \
+                    unknown outcome may still be applied until ZooKeeper expires it";
+                    "session" => session,
+                    "seconds" => act.settings.zookeeper.session_timeout.as_secs())
+                }
             }
             let _ = done.send(());
             ctx.stop();
         }));
     }
+}
+
+/// Ends the session, by closing it or, where that is not confirmed, as before a new connection; tries
+/// `until` then. Returns the id of one that may live on.
+async fn end(
+    mut session: Session,
+    connection: Option<Connection>,
+    until: Instant,
+) -> Option<String> {
+    if let Some(connection) = connection
+        && connection.close(CLOSE_PATIENCE).await
+    {
+        session.forget();
+    }
+    let ended = async {
+        while session.end().await.is_err() {
+            tokio::time::sleep(RECONNECT_PAUSE).await;
+        }
+    };
+    // What is left in time is told by the session itself.
+    let _ = tokio::time::timeout_at(until.into(), ended).await;
+    session.held()
 }
 
 impl Actor for ZkWriter {
@@ -324,9 +348,9 @@ impl Handler<WriteBatch> for ZkWriter {
 impl Handler<Drain> for ZkWriter {
     type Result = actix::ResponseFuture<()>;
 
-    fn handle(&mut self, Drain { until }: Drain, ctx: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, Drain { give_up, until }: Drain, ctx: &mut Self::Context) -> Self::Result {
         let (done, is_done) = oneshot::channel();
-        self.draining = Some(Draining { until, done: Some(done) });
+        self.draining = Some(Draining { give_up, until, done: Some(done) });
         self.close_if_drained(ctx);
         Box::pin(async move {
             let _ = is_done.await;

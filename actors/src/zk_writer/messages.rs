@@ -93,5 +93,7 @@ impl WriteFailure {
 #[rtype(result = "()")]
 pub struct Drain {
     /// Give up then what is not finished, so that it is answered and logged before the process ends.
+    pub give_up: Instant,
+    /// Until then try to end the session, so that nothing of it can be applied later.
     pub until: Instant,
 }
