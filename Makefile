@@ -44,7 +44,7 @@ lint: ## check formatting, clippy, documentation and the scripts; any warning fa
 bench: ## measure the release build against a real ZooKeeper
 	cargo build --release --locked
 	@ZOOKEEPER_CLASSPATH="$$(bash .ci/zookeeper classpath)"; export ZOOKEEPER_CLASSPATH; \
-	cargo bench --locked
+	cargo bench --locked --bench load
 
 # What .ci/dev started holds a lock on its pid file for as long as it lives.
 clean: ## remove everything built, fetched or written by the other targets
