@@ -140,7 +140,7 @@ impl HttpApi {
 }
 
 /// Half of the cores: the other half writes to ZooKeeper, and often is ZooKeeper's. With a worker on
-/// every core they were measured to spend their time waking each other.
+/// every core they spend much of their time waking each other.
 fn workers() -> usize {
     std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2))
 }
@@ -162,7 +162,7 @@ impl Actor for HttpApi {
             }
             if let Some((refused, last)) = act.guard.take_refusals() {
                 warn!(act.log, "missing or wrong credentials"; "requests_refused" => refused,
-                    "last_source" => format!("api {last}"));
+                    "last_source" => %last);
             }
         });
     }

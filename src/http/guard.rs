@@ -16,6 +16,8 @@ use actix_web::{
     web::Data,
 };
 
+use switcher_actors::Source;
+
 use super::{
     answer::{ApiError, unauthorized},
     auth::Gate,
@@ -43,9 +45,9 @@ impl Guard {
 
     /// How many logins were refused since the last call, and whose was the last. They are counted, not
     /// logged one by one: anybody can send them.
-    pub fn take_refusals(&self) -> Option<(u64, IpAddr)> {
+    pub fn take_refusals(&self) -> Option<(u64, Source)> {
         let (count, last) = mem::take(&mut *self.refusals());
-        last.map(|last| (count, last))
+        (count > 0).then_some((count, Source::Api(last)))
     }
 
     fn note_refusal(&self, request: &ServiceRequest) {

@@ -1,4 +1,4 @@
-//! The log: slog records as lines on a terminal, on standard error or in a file.
+//! The log: slog records as lines on standard error or in a file.
 //!
 //! Lines are formatted where they are logged, gathered in a [`spool`], and written in one go by a thread
 //! of its own; what happens when the disk or the pipe does not keep up is told there. The libraries' own
@@ -23,7 +23,8 @@ pub const LOG_FILE: &str = "switcher-api-server.log";
 /// From this `-v` on, debugging lines are logged, those of the libraries too.
 const DEBUGGING: i64 = 3;
 
-/// Keeps the log going; when it is dropped, everything that was logged has been written.
+/// Keeps the log going; when it is dropped, everything that was logged has been written, as far as the
+/// output takes it within two seconds.
 pub struct Telemetry {
     /// The root of all loggers.
     pub log: Logger,

@@ -4,7 +4,7 @@
 //! Session ── connect() ──▶ Connection ── read / transact / write_each ──▶ ZooKeeper
 //!    │                         │
 //!    │ owns the runtime        └─ lost(): resolves once, when the connection is gone
-//!    └ remembers the session's id, to come back into the same session
+//!    └ ends the session before, by ZooKeeper's own word, ahead of each new one
 //! ```
 //!
 //! What the rest of the crate sees is paths, bytes and three outcomes: done, refused for a known

@@ -282,9 +282,11 @@ impl ZkWriter {
         let (Some(done), Some(session)) = (draining.done.take(), self.session.take()) else {
             return;
         };
+        let had_one = session.held().is_some();
         let ending = end(session, self.connection.take(), draining.until);
-        ctx.spawn(ending.into_actor(self).map(|left, act, ctx| {
+        ctx.spawn(ending.into_actor(self).map(move |left, act, ctx| {
             match left {
+                None if !had_one => {}
                 None => info!(act.log, "ZooKeeper session closed"),
                 Some(session) => {
                     warn!(act.log, "the ZooKeeper session could not be ended: a switch of \

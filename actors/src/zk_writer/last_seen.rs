@@ -1,6 +1,6 @@
 //! What we last saw in each znode.
 //!
-//! The log should tell the old coin, and a read for it costs a switch half again its time. But the
+//! The log should tell the old coin, but a read for it makes every switch slower. The
 //! answer to a write tells the znode's new version: if it follows the one that we saw last, nobody wrote
 //! in between, and the old coin is the one that we saw. If it does not, somebody else did, and the old
 //! coin is not known. Nothing else is ever decided by this memory.
