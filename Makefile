@@ -20,7 +20,7 @@ CARGO_TEST := env -u SWITCHER_TEST_ZOOKEEPER cargo test --workspace --locked
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: ## build, start ZooKeeper and the daemon, print commands to try; Ctrl-C stops both
+run: ## build, start ZooKeeper, a jobmaker simulator and the daemon, print commands to try; Ctrl-C stops all
 	@bash .ci/dev
 
 # The assignment stands alone, here and below: in `export X="$(…)"` a failure would go unnoticed.

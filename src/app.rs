@@ -16,7 +16,7 @@ use tokio::{
 
 use crate::{
     config::Settings,
-    http::{Bound, HttpApi, Stop},
+    http::{Bound, Downstream, HttpApi, Stop},
 };
 
 /// Why the daemon could not run, or did not end in order.
@@ -100,7 +100,9 @@ impl Signals {
 
 fn serve(bound: Bound, system: &System, log: &Logger) -> Result<Addr<HttpApi>, Failure> {
     let address = bound.address();
-    let api = HttpApi::new(bound, system.writer.clone(), log)
+    let downstream =
+        Downstream { writer: system.writer.clone(), jobmakers: system.jobmakers.clone() };
+    let api = HttpApi::new(bound, downstream, log)
         .map_err(|source| Failure::Listen { address: address.to_string(), source })?;
     let api = api.start();
     info!(log, "listening"; "address" => %address);

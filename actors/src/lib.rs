@@ -1,16 +1,20 @@
 //! The actors and the domain of `switcher-api-server`: who may write what to ZooKeeper, and when.
 //!
 //! ```text
-//!  HTTP actor ── WriteBatch ──▶ ZkWriter ──▶ ZooKeeper ──▶ stratum servers
-//!  (the daemon's crate)          │    ▲
-//!                                └────┘ outcomes, session states
+//!  HTTP actor ── WriteBatch ───▶ ZkWriter ──▶ ZooKeeper ──▶ stratum servers
+//!  (the daemon's  AskJobmaker     │  ▲ │          ▲
+//!   crate)  ▲                     │  │ └──────────┼─ request ──▶ jobmaker
+//!           │                     │  └ outcomes   └─── ack ────────┘
+//!           │                     │ Expect, Report: an exchange begins, an ack was seen
+//!           │                     ▼
+//!           └── answers ───── AckWaiter
 //! ```
 //!
 //! Invariants:
 //!
 //! 1. The graph of addresses has no cycle. An actor is given typed senders; it never looks others up.
-//! 2. One owner for each piece of state: the session and the write order are `ZkWriter`'s, the listening
-//!    socket is the HTTP actor's.
+//! 2. One owner for each piece of state: the session and the write order are `ZkWriter`'s, the pending
+//!    acknowledgements and their deadlines are `AckWaiter`'s, the listening socket is the HTTP actor's.
 //! 3. A single switch is a batch of one; every source sends the same message.
 //! 4. Only `zk` names the ZooKeeper crate, the daemon's crate names no type of it, and this crate knows
 //!    neither HTTP, files nor the environment.
@@ -19,20 +23,26 @@
 //! 6. Nothing waits for the network inside a message handler: the mailbox stays live.
 //! 7. An actor that dies ends the process with a log line, and the operator's supervisor starts it
 //!    again. A lost session is a state of `ZkWriter`, not a death.
-//! 8. Every queue is bounded: the mailbox, the switches that wait, the chunks under way, the log's buffer.
+//! 8. Every queue is bounded: the mailboxes, the switches that wait, the chunks under way, the sub-pool
+//!    requests that wait, the log's buffer.
 //!    When one that callers fill is full, they get a clear error at once.
 
 // A test that unwraps fails where it should.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod ack_waiter;
 mod domain;
 mod system;
 mod zk;
 mod zk_writer;
 
+pub use ack_waiter::{Caller, ExchangeFailure, ExchangeReply, JobmakerAnswer};
 pub use domain::{
-    Assignment, Coin, Coins, CoinsError, Puname, PunameError, ZnodeDir, ZnodeDirError,
+    Assignment, Coin, Coinbase, CoinbaseUpdate, CoinbaseUpdateError, Coins, CoinsError, Puname,
+    PunameError, Source, SubPool, SubPoolError, ZnodeDir, ZnodeDirError,
 };
 pub use system::System;
 pub use zk::{DigestCredentials, ServerVersion, ZkSettings};
-pub use zk_writer::{Source, WriteBatch, WriteFailure, WriteReply, WriterSettings};
+pub use zk_writer::{
+    Ask, AskJobmaker, SubPoolSettings, WriteBatch, WriteFailure, WriteReply, WriterSettings,
+};

@@ -6,33 +6,67 @@ use actix::{Actor, Recipient};
 use actix_rt::Arbiter;
 use slog::{Logger, error};
 
-use crate::zk_writer::{Drain, WriteBatch, WriterSettings, ZkWriter};
+use crate::{
+    ack_waiter::{AckWaiter, Settle},
+    zk_writer::{AskJobmaker, Drain, ToAckWaiter, WriteBatch, WriterSettings, ZkWriter},
+};
 
 /// The running actors. Whoever needs one is given a typed sender out of here, never looks it up.
 pub struct System {
     /// Takes switches, from the HTTP actor and any other source alike.
     pub writer: Recipient<WriteBatch>,
+    /// Takes requests to sub-pools' jobmakers; `None` if the sub-pool API is off.
+    pub jobmakers: Option<Recipient<AskJobmaker>>,
     drain_writer: Recipient<Drain>,
-    arbiter: Arbiter,
+    settle_acks: Option<Recipient<Settle>>,
+    arbiters: Vec<Arbiter>,
 }
 
 impl System {
-    /// Starts `ZkWriter` on a thread of its own. Returns at once: the session is made meanwhile.
+    /// Starts each actor on a thread of its own. Returns at once: the session is made meanwhile.
     pub fn start(settings: WriterSettings, log: &Logger) -> Self {
-        let arbiter = Arbiter::new();
-        let log = log.clone();
-        let writer =
-            ZkWriter::start_in_arbiter(&arbiter.handle(), move |_| ZkWriter::new(settings, &log));
-        Self { drain_writer: writer.clone().recipient(), writer: writer.recipient(), arbiter }
+        let mut arbiters = Vec::new();
+        let sub_pools = settings.sub_pools.clone().map(|settings| {
+            let (arbiter, acks_log, timeout) = (Arbiter::new(), log.clone(), settings.ack_timeout);
+            let handle = arbiter.handle();
+            arbiters.push(arbiter);
+            let start = move |_: &mut _| AckWaiter::new(timeout, &acks_log);
+            (settings, AckWaiter::start_in_arbiter(&handle, start))
+        });
+        let settle_acks = sub_pools.as_ref().map(|(_, acks)| acks.clone().recipient());
+
+        let (arbiter, writer_log) = (Arbiter::new(), log.clone());
+        let writer = ZkWriter::start_in_arbiter(&arbiter.handle(), move |_| {
+            let sub_pools = sub_pools.map(|(settings, acks)| {
+                let report = acks.clone().recipient();
+                (settings, ToAckWaiter { expect: acks.recipient(), report })
+            });
+            ZkWriter::new(settings, sub_pools, &writer_log)
+        });
+        arbiters.push(arbiter);
+        Self {
+            jobmakers: settle_acks.as_ref().map(|_| writer.clone().recipient()),
+            drain_writer: writer.clone().recipient(),
+            writer: writer.recipient(),
+            settle_acks,
+            arbiters,
+        }
     }
 
     /// Drains upstream first: finishes what `ZkWriter` has accepted, as far as it can be before `give_up`, and
-    /// ends the session, if it can be ended before `until`. Call it when nothing sends to [`writer`](Self::writer) any more; what still
-    /// does is refused.
+    /// ends the session, if it can be ended before `until`. Call it when nothing sends to
+    /// [`writer`](Self::writer) and [`jobmakers`](Self::jobmakers) any more; what still does is refused.
     pub async fn drain(self, give_up: Instant, until: Instant, log: &Logger) {
         if let Err(cause) = self.drain_writer.send(Drain { give_up, until }).await {
             error!(log, "ZkWriter was gone before it could be drained"; "cause" => %cause);
         }
-        self.arbiter.stop();
+        if let Some(settle_acks) = self.settle_acks
+            && let Err(cause) = settle_acks.send(Settle).await
+        {
+            error!(log, "AckWaiter was gone before it could be drained"; "cause" => %cause);
+        }
+        for arbiter in self.arbiters {
+            arbiter.stop();
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::{str::FromStr, time::Duration};
 
 use config::{Value, ValueKind};
 use switcher_actors::{
-    Coins, DigestCredentials, ServerVersion, WriterSettings, ZkSettings, ZnodeDir,
+    Coins, DigestCredentials, ServerVersion, SubPoolSettings, WriterSettings, ZkSettings, ZnodeDir,
 };
 
 use super::{
@@ -33,13 +33,6 @@ pub(super) fn check(mut raw: Raw) -> Result<Checked, Rejected> {
                         .to_owned(),
                 );
             }
-            if settings.wants_sub_pools {
-                warnings.push(
-                    "ZKSubPoolUpdateBaseDir is set, but this version has no sub-pool API: its paths \
-                     answer 404"
-                        .to_owned(),
-                );
-            }
             Ok(Checked { settings, warnings, listing })
         }
         _ => Err(Rejected { problems: reader.problems, warnings }),
@@ -65,7 +58,7 @@ impl Reader {
         let shutdown_grace = self.seconds("ShutdownGraceSeconds");
         let api = self.api(api_enabled, coins);
         self.cron_job(wants_cron_job);
-        let wants_sub_pools = self.sub_pools();
+        let sub_pools = self.sub_pools();
         if !api_enabled && !wants_cron_job {
             self.problem(
                 "EnableAPIServer",
@@ -77,12 +70,14 @@ impl Reader {
             watch_dir: watch_dir?,
             request_timeout,
             queue_limit,
+            sub_pools,
         };
-        Some(Settings { api, writer, wants_cron_job, wants_sub_pools, shutdown_grace })
+        Some(Settings { api, writer, wants_cron_job, shutdown_grace })
     }
 
     fn api(&mut self, enabled: bool, coins: Option<Coins>) -> Option<ApiSettings> {
         let lower_case = self.flag("StratumServerCaseInsensitive");
+        let coinbase_cut = self.size("JobmakerCoinbaseMaxBytes");
         let body_limit = self.size("APIBodyLimitBytes");
         let head_timeout = self.seconds("APIHeadTimeoutSeconds");
         let body_timeout = self.seconds("APIBodyTimeoutSeconds");
@@ -109,6 +104,7 @@ impl Reader {
             credentials: Credentials { user: user?, password: password? },
             coins: coins?,
             lower_case,
+            coinbase_cut,
             body_limit,
             head_timeout,
             body_timeout,
@@ -187,13 +183,13 @@ impl Reader {
         }
     }
 
-    fn sub_pools(&mut self) -> bool {
-        self.seconds("ZKSubPoolUpdateAckTimeout");
-        let enabled = !self.text("ZKSubPoolUpdateBaseDir").is_empty();
-        if enabled {
-            self.dir("ZKSubPoolUpdateBaseDir");
+    /// `None` if the sub-pool API is off, or after a problem was noted.
+    fn sub_pools(&mut self) -> Option<SubPoolSettings> {
+        let ack_timeout = self.seconds("ZKSubPoolUpdateAckTimeout");
+        if self.text("ZKSubPoolUpdateBaseDir").is_empty() {
+            return None;
         }
-        enabled
+        Some(SubPoolSettings { base_dir: self.dir("ZKSubPoolUpdateBaseDir")?, ack_timeout })
     }
 
     fn dir(&mut self, name: &'static str) -> Option<ZnodeDir> {

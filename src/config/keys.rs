@@ -96,7 +96,18 @@ pub const KEYS: &[Key] = &[
         Some(""),
         "znode directory of the sub-pools; empty = sub-pool API off",
     ),
-    key("ZKSubPoolUpdateAckTimeout", SECONDS, Some("5"), "seconds to wait for a jobmaker's answer"),
+    key(
+        "ZKSubPoolUpdateAckTimeout",
+        SECONDS,
+        Some("5"),
+        "seconds to wait for a jobmaker's ack, and before that for the exchanges under way",
+    ),
+    key(
+        "JobmakerCoinbaseMaxBytes",
+        Kind::Number { min: 1, max: 8192 },
+        Some("30"),
+        "bytes after which jobmakers cut coinbase_info (their own setting)",
+    ),
     key(
         "ZKSessionTimeoutSeconds",
         Kind::Number { min: 1, max: 60 },

@@ -25,8 +25,6 @@ pub struct Settings {
     pub writer: WriterSettings,
     /// Whether the operator wants the user-coin map pulled.
     pub wants_cron_job: bool,
-    /// Whether the operator wants the sub-pool API.
-    pub wants_sub_pools: bool,
     /// From the first signal to the end of the process.
     pub shutdown_grace: Duration,
 }
@@ -42,6 +40,8 @@ pub struct ApiSettings {
     pub coins: Coins,
     /// Whether names are written in lower case.
     pub lower_case: bool,
+    /// Bytes after which jobmakers cut a coinbase text.
+    pub coinbase_cut: usize,
     /// Bytes of the largest body.
     pub body_limit: usize,
     /// For a request's head.

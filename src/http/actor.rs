@@ -19,7 +19,7 @@ use actix_web::{
 };
 use rustix::io::Errno;
 use slog::{Logger, debug, warn};
-use switcher_actors::WriteBatch;
+use switcher_actors::{AskJobmaker, WriteBatch};
 
 use super::{
     auth::Gate,
@@ -27,6 +27,7 @@ use super::{
     connections::Connections,
     guard::{Guard, guard},
     routes,
+    sub_pool::SubPoolApi,
     switch::{Rules, SwitchApi},
 };
 use crate::{app::Failure, config::ApiSettings};
@@ -45,6 +46,14 @@ pub struct Bound {
     settings: ApiSettings,
     listener: TcpListener,
     address: SocketAddr,
+}
+
+/// Where requests go.
+pub struct Downstream {
+    /// Switches.
+    pub writer: Recipient<WriteBatch>,
+    /// Requests to jobmakers; `None` if the sub-pool API is off.
+    pub jobmakers: Option<Recipient<AskJobmaker>>,
 }
 
 /// Binds to `listen`. `:8082` is Go's spelling for every address of both families, or of the older one
@@ -100,22 +109,31 @@ pub struct HttpApi {
 pub struct Stop;
 
 impl HttpApi {
-    /// An actor that serves as soon as it is started; switches go to `writer`.
-    pub fn new(bound: Bound, writer: Recipient<WriteBatch>, log: &Logger) -> io::Result<Self> {
+    /// An actor that serves as soon as it is started.
+    pub fn new(bound: Bound, downstream: Downstream, log: &Logger) -> io::Result<Self> {
         let Bound { settings, listener, .. } = bound;
         let connections = Connections::new(settings.head_timeout * 2);
         let guard_data = Data::new(Guard::new(Gate::new(&settings.credentials)));
-        let api = Data::new(SwitchApi {
+        let Downstream { writer, jobmakers } = downstream;
+        let body = BodyLimits { size: settings.body_limit, time: settings.body_timeout };
+        let switches = Data::new(SwitchApi {
             writer,
             rules: Rules { coins: settings.coins, lower_case: settings.lower_case },
-            body: BodyLimits { size: settings.body_limit, time: settings.body_timeout },
+            body,
+            log: log.clone(),
+        });
+        let sub_pools = Data::new(SubPoolApi {
+            jobmakers,
+            coinbase_cut: settings.coinbase_cut,
+            body,
             log: log.clone(),
         });
         let (tracked, guard_state) = (connections.clone(), guard_data.clone().into_inner());
         let server = HttpServer::new(move || {
             App::new()
                 .app_data(guard_data.clone())
-                .app_data(api.clone())
+                .app_data(switches.clone())
+                .app_data(sub_pools.clone())
                 .wrap(from_fn(guard))
                 .configure(routes::add)
         })

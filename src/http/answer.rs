@@ -3,7 +3,9 @@
 
 use actix_web::{HttpResponse, ResponseError, http::StatusCode, http::header::ContentType};
 use serde::Serialize;
-use switcher_actors::WriteFailure;
+use switcher_actors::{
+    Coinbase, CoinbaseUpdateError, ExchangeFailure, JobmakerAnswer, WriteFailure,
+};
 use thiserror::Error;
 
 /// Why a request was not done. Its text is what the client reads as `err_msg`.
@@ -36,8 +38,29 @@ pub enum ApiError {
     /// 400: the connection broke within the body, or its coding is wrong
     #[error("request body cannot be read: {0}")]
     BodyBroken(String),
+    /// 400
+    #[error("coin cannot be empty")]
+    SubPoolCoinEmpty,
+    /// 400
+    #[error("subpool_name cannot be empty")]
+    SubPoolNameEmpty,
+    /// 400
+    #[error("payout_addr cannot be empty")]
+    PayoutAddressEmpty,
+    /// 400: the jobmaker could not answer it
+    #[error(transparent)]
+    NotForJobmakers(#[from] CoinbaseUpdateError),
+    /// 403
+    #[error("API disabled")]
+    SubPoolsDisabled,
+    /// 404, 500, 503, 504: no answer of the jobmaker
+    #[error("{}", exchange_text(.0))]
+    Exchange(ExchangeFailure),
     /// 404
-    #[error("no such path; there are /switch and /switch/multi-user")]
+    #[error(
+        "no such path; there are /switch, /switch/multi-user, /subpool/get-coinbase and \
+         /subpool/update-coinbase"
+    )]
     PathUnknown,
     /// 405
     #[error("method not allowed for this path")]
@@ -77,7 +100,14 @@ impl ApiError {
             Self::ReadFailed => 105,
             Self::WriteFailed => 107,
             Self::UserCoinsEmpty => 108,
-            Self::WrongJson(_) | Self::BodyBroken(_) => 400,
+            Self::WrongJson(_)
+            | Self::BodyBroken(_)
+            | Self::SubPoolCoinEmpty
+            | Self::SubPoolNameEmpty
+            | Self::PayoutAddressEmpty
+            | Self::NotForJobmakers(_) => 400,
+            Self::SubPoolsDisabled => 403,
+            Self::Exchange(failure) => exchange_number(failure),
             Self::PathUnknown => 404,
             Self::MethodNotAllowed => 405,
             Self::BodyTooSlow(_) => 408,
@@ -85,6 +115,51 @@ impl ApiError {
             Self::TargetTooLong(_) => 414,
             Self::HeadersTooLarge(_) => 431,
         }
+    }
+}
+
+/// What the contract calls it; where it has no words, what happened and what to do.
+fn exchange_text(failure: &ExchangeFailure) -> String {
+    match failure {
+        ExchangeFailure::QueueFull => {
+            "too many sub-pool requests wait already, nothing was written; try again later"
+                .to_owned()
+        }
+        ExchangeFailure::ShuttingDown => {
+            "the daemon is shutting down, nothing was written; try again".to_owned()
+        }
+        ExchangeFailure::NotServed => "timeout when waiting ACK of the requests before this one, \
+            nothing was written; try again"
+            .to_owned(),
+        ExchangeFailure::NoSubPool(name) => {
+            format!("subpool '{}' does not exist", shortened(name.clone()))
+        }
+        ExchangeFailure::NoJobmaker => "jobmaker cannot ACK the request".to_owned(),
+        ExchangeFailure::NotRead(_) => "read data node failed".to_owned(),
+        ExchangeFailure::NotWritten(_) => "write data node failed".to_owned(),
+        ExchangeFailure::TimedOut => "timeout when waiting ACK".to_owned(),
+        ExchangeFailure::Overtaken => "data has been updated at query time".to_owned(),
+        ExchangeFailure::AckNotRead(_) => "cannot get ACK from zookeeper".to_owned(),
+        ExchangeFailure::AckUnparsable => "cannot parse ACK in zookeeper".to_owned(),
+        ExchangeFailure::Unknown(_) => "outcome unknown: the connection to zookeeper was lost; an \
+            update may be applied or not: ask get-coinbase before trying again"
+            .to_owned(),
+    }
+}
+
+fn exchange_number(failure: &ExchangeFailure) -> u16 {
+    match failure {
+        ExchangeFailure::NoSubPool(_) => 404,
+        ExchangeFailure::NoJobmaker => 503,
+        ExchangeFailure::NotServed | ExchangeFailure::TimedOut => 504,
+        ExchangeFailure::QueueFull
+        | ExchangeFailure::ShuttingDown
+        | ExchangeFailure::NotRead(_)
+        | ExchangeFailure::NotWritten(_)
+        | ExchangeFailure::Overtaken
+        | ExchangeFailure::AckNotRead(_)
+        | ExchangeFailure::AckUnparsable
+        | ExchangeFailure::Unknown(_) => 500,
     }
 }
 
@@ -150,6 +225,31 @@ pub fn switched() -> HttpResponse {
     HttpResponse::Ok()
         .content_type(ContentType::json())
         .body(r#"{"err_no":0,"err_msg":"","success":true}"#)
+}
+
+/// What a jobmaker answered. The fields' order is the contract's.
+#[derive(Serialize)]
+struct JobmakerBody<'a> {
+    success: bool,
+    err_no: u16,
+    err_msg: &'a str,
+    subpool_name: &'a str,
+    old: &'a Coinbase,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    new: Option<&'a Coinbase>,
+}
+
+/// The answer of a jobmaker; one to an update has `new` in any case, empty if it was refused.
+pub fn jobmaker_answered(answer: &JobmakerAnswer, is_update: bool) -> HttpResponse {
+    let none = Coinbase::default();
+    HttpResponse::Ok().json(JobmakerBody {
+        success: answer.success,
+        err_no: if answer.success { 0 } else { 500 },
+        err_msg: &answer.err_msg,
+        subpool_name: &answer.subpool_name,
+        old: &answer.old,
+        new: is_update.then(|| answer.new.as_ref().unwrap_or(&none)),
+    })
 }
 
 /// The answer to missing or wrong credentials.

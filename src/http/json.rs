@@ -1,14 +1,14 @@
-//! The batch's JSON, read as Go's decoder reads it, so that every client of today is understood.
+//! Requests in JSON, read as Go's decoder reads them, so that every client of today is understood.
 //!
 //! Field names match whatever their case, unknown fields are ignored, the last of repeated fields wins,
-//! `null` equals an absent field, and bytes that are not UTF-8 become U+FFFD (which no name may
-//! contain, so the switch is refused with its own error, 102, instead of the whole body).
+//! `null` equals an absent field, and bytes that are not UTF-8 become U+FFFD (which no znode's name may
+//! contain, so a switch is refused with its own error, 102, instead of the whole body).
 
 use std::{borrow::Cow, fmt, marker::PhantomData};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{Error, IgnoredAny, MapAccess, Visitor},
+    de::{DeserializeSeed, Error, IgnoredAny, MapAccess, Visitor},
 };
 
 use super::answer::ApiError;
@@ -30,6 +30,72 @@ pub fn parse_batch(body: &[u8]) -> Result<Vec<Group<'_>>, ApiError> {
     check_strings_and_depth(body)?;
     let batch: Option<Batch<'_>> = serde_json::from_slice(body).map_err(ApiError::wrong_json)?;
     Ok(batch.map(|batch| batch.0).unwrap_or_default())
+}
+
+/// Reads an object of texts: the values of `fields`, in that order; empty where the body has none.
+pub fn parse_texts<'a, const N: usize>(
+    body: &'a [u8],
+    fields: [&'static str; N],
+) -> Result<[Cow<'a, str>; N], ApiError> {
+    check_strings_and_depth(body)?;
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let texts = Texts { fields, values: [const { Cow::Borrowed("") }; N] };
+    let texts = texts.deserialize(&mut json).map_err(ApiError::wrong_json)?;
+    json.end().map_err(ApiError::wrong_json)?;
+    Ok(texts)
+}
+
+/// An object of which some fields are texts.
+struct Texts<'a, const N: usize> {
+    fields: [&'static str; N],
+    values: [Cow<'a, str>; N],
+}
+
+impl<'de, const N: usize> DeserializeSeed<'de> for Texts<'de, N> {
+    type Value = [Cow<'de, str>; N];
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        Ok(deserializer.deserialize_option(NullOr(Fields(self)))?.values)
+    }
+}
+
+impl<'de, const N: usize> Fill<'de> for Texts<'de, N> {
+    const EXPECTED: &'static str = "an object";
+
+    fn field<M: MapAccess<'de>>(&mut self, name: &str, map: &mut M) -> Result<(), M::Error> {
+        match self.fields.iter().position(|field| is_field(name, field)) {
+            Some(index) => {
+                if let Some(Text(text)) = map.next_value()? {
+                    self.values[index] = text;
+                }
+                Ok(())
+            }
+            None => map.next_value::<IgnoredAny>().map(drop),
+        }
+    }
+}
+
+/// An object that is filled, or `null`, which leaves it as it is.
+struct NullOr<T>(Fields<T>);
+
+impl<'de, T: Fill<'de>> Visitor<'de> for NullOr<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.expecting(f)
+    }
+
+    fn visit_none<E: Error>(self) -> Result<T, E> {
+        Ok(self.0.0)
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<T, E> {
+        Ok(self.0.0)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
+        deserializer.deserialize_map(self.0)
+    }
 }
 
 /// What the parser does not look at in what it skips: how deep it is nested, and that strings contain
@@ -252,6 +318,31 @@ mod tests {
         ] {
             let refused = parse_batch(body.as_bytes());
             assert!(matches!(refused, Err(ApiError::WrongJson(_))), "{body}");
+        }
+    }
+
+    #[test]
+    fn texts_are_found_by_their_fields() {
+        let read = |body: &'static str| {
+            parse_texts(body.as_bytes(), ["coin", "subpool_name"])
+                .map(|texts| texts.map(Cow::into_owned))
+        };
+        let texts = |coin: &str, name: &str| Ok([coin.to_owned(), name.to_owned()]);
+        assert_eq!(read(r#"{"subpool_name":"p","coin":"c","payout_addr":5}"#), texts("c", "p"));
+        assert_eq!(read(r#"{"Coin":"a","COIN":"c","coin":null}"#), texts("c", ""));
+        assert_eq!(read(" null "), texts("", ""));
+        assert_eq!(read("{}"), texts("", ""));
+        for bad in [
+            "",
+            "[]",
+            "1",
+            r#""x""#,
+            r#"{"coin":1}"#,
+            r#"{"coin":["a"]}"#,
+            "{} {}",
+            "{\"coin\":\"a",
+        ] {
+            assert!(matches!(read(bad), Err(ApiError::WrongJson(_))), "{bad}");
         }
     }
 

@@ -6,6 +6,7 @@
 //! * `connections`: cuts connections whose next request never comes;
 //! * `body`, `form`, `json`: reading requests the way the daemon that this one replaces does;
 //! * `switch`: the switch endpoints;
+//! * `sub_pool`: the sub-pool endpoints;
 //! * `answer`: every answer and every error, with its number, in one place.
 
 mod actor;
@@ -17,6 +18,7 @@ mod form;
 mod guard;
 mod json;
 mod routes;
+mod sub_pool;
 mod switch;
 
-pub use actor::{Bound, HttpApi, Stop};
+pub use actor::{Bound, Downstream, HttpApi, Stop};

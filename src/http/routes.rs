@@ -7,6 +7,7 @@ use actix_web::{
 
 use super::{
     answer::ApiError,
+    sub_pool::{get_coinbase, update_coinbase},
     switch::{switch_many, switch_one},
 };
 
@@ -22,6 +23,16 @@ pub fn add(config: &mut ServiceConfig) {
         .service(
             web::resource(["/switch/multi-user", "/switch-multi-user"])
                 .route(web::post().to(switch_many))
+                .default_service(unknown_method()),
+        )
+        .service(
+            web::resource(["/subpool/get-coinbase", "/subpool-get-coinbase"])
+                .route(web::post().to(get_coinbase))
+                .default_service(unknown_method()),
+        )
+        .service(
+            web::resource(["/subpool/update-coinbase", "/subpool-update-coinbase"])
+                .route(web::post().to(update_coinbase))
                 .default_service(unknown_method()),
         )
         .default_service(web::route().to(path_unknown));

@@ -8,8 +8,12 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use jobmaker_sim::{Jobmaker, Knobs, SubPool};
 use serde::de::{Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+use tokio::task::JoinHandle;
+use zookeeper_client::Client;
 
 use crate::support::client::{self, Answer, Request, Response};
 use crate::support::daemon::Daemon;
@@ -20,6 +24,9 @@ const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/http.json"
 /// The watch directory and the sub-pool directory of the recorded requests.
 const RECORDED_WATCH_DIR: &str = "/stratumSwitcher/btcbcc";
 const RECORDED_SUBPOOL_DIR: &str = "/subpool";
+/// The one sub-pool of the recorded requests, and where it is acked.
+const RECORDED_SUBPOOL: &str = "/subpool/btc/pool3";
+const RECORDED_ACK: &str = "/subpool/btc/pool3/ack";
 
 #[tokio::test]
 async fn recorded_requests_are_answered_as_they_must_be() {
@@ -41,13 +48,6 @@ async fn recorded_requests_are_answered_with_a_watch_directory_without_slash() {
     run("noslash").await;
 }
 
-/// Whether the case needs the sub-pool API, which this daemon does not have yet. Remove this
-/// function together with its call when it has.
-fn waits_for_the_subpool_api(case: &Case) -> bool {
-    let target = &case.request.target;
-    target.starts_with("/subpool/") || target.starts_with("/subpool-")
-}
-
 async fn run(config: &str) {
     let golden: Golden = serde_json::from_slice(&std::fs::read(FILE).unwrap()).unwrap();
     let zookeeper = ZooKeeper::shared().await;
@@ -65,14 +65,21 @@ async fn run(config: &str) {
 
     let mut failures = Vec::new();
     let cases = golden.cases.iter().filter(|case| case.config == config);
-    for case in cases.filter(|case| !waits_for_the_subpool_api(case)) {
+    for case in cases {
         tree.restore(&case.znodes_before).await;
+        let acking = Acking::start(case, &tree, zookeeper).await;
         let request = case.request.build();
         let mut problems = match client::send(daemon.base(), &request).await {
-            Ok(response) => case.ours.problems(&request, &response),
+            Ok(response) => case.problems(&request, &response),
             Err(error) => vec![format!("no answer: {error}")],
         };
-        let znodes = tree.read().await;
+        acking.stop().await;
+        let mut znodes = tree.read().await;
+        // The file names no acks: they are the jobmaker's. Where there is none, nobody touches them.
+        let ack = znodes.remove(RECORDED_ACK);
+        if case.jobmaker.is_none() && ack.as_ref() != case.znodes_before.get(RECORDED_ACK) {
+            problems.push(format!("{RECORDED_ACK} has become {ack:?}"));
+        }
         if case.ours.znodes.as_ref().is_some_and(|expected| *expected != znodes) {
             problems.push(format!("znodes: expected {:?}, got {znodes:?}", case.ours.znodes));
         }
@@ -95,6 +102,93 @@ struct Case {
     znodes_before: BTreeMap<String, String>,
     request: Recorded,
     ours: Expected,
+    #[serde(default)]
+    jobmaker: Option<Part>,
+}
+
+/// What the jobmaker of the recorded sub-pool does.
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+enum Part {
+    /// Its work, beginning with the `old` value of the ack that is there.
+    Faithful,
+    /// Writes these bytes to the ack node whenever the request node changes.
+    Writes(String),
+    /// Deletes the ack node when the request node changes.
+    Deletes,
+}
+
+impl TryFrom<String> for Part {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        const WRITES: &str = "writes the given bytes to ack when the request node changes: ";
+        match text.as_str() {
+            "faithful simulator, starting from the old value in the ack" => Ok(Self::Faithful),
+            "deletes ack when the request node changes" => Ok(Self::Deletes),
+            _ => match text.strip_prefix(WRITES) {
+                Some(bytes) => Ok(Self::Writes(bytes.to_owned())),
+                None => Err(format!("a jobmaker that {text:?}")),
+            },
+        }
+    }
+}
+
+/// Whoever plays the jobmaker during a case.
+enum Acking {
+    Nobody,
+    Simulator(Jobmaker),
+    Script(JoinHandle<()>),
+}
+
+impl Acking {
+    /// Returns when a write to the request node will be noticed.
+    async fn start(case: &Case, tree: &Tree, zookeeper: &ZooKeeper) -> Self {
+        let path = tree.place(RECORDED_SUBPOOL);
+        let bytes = match &case.jobmaker {
+            None => return Self::Nobody,
+            Some(Part::Faithful) => {
+                let ack: Value = serde_json::from_str(&case.znodes_before[RECORDED_ACK]).unwrap();
+                let old = |field: &str| ack["old"][field].as_str().unwrap();
+                let sub_pool = SubPool::new(&path, old("coinbase_info"), old("payout_addr"));
+                let address = zookeeper.address();
+                let jobmaker = Jobmaker::start(&address, vec![sub_pool], Knobs::default()).await;
+                return Self::Simulator(jobmaker.unwrap());
+            }
+            Some(Part::Writes(bytes)) => Some(bytes.clone()),
+            Some(Part::Deletes) => None,
+        };
+        let client = zookeeper.client().await;
+        let (_, _, mut changed) = client.get_and_watch_data(&path).await.unwrap();
+        Self::Script(tokio::spawn(async move {
+            loop {
+                changed.changed().await;
+                // Before the ack, so that the next change is not missed.
+                changed = client.get_and_watch_data(&path).await.unwrap().2;
+                answer(&client, &format!("{path}/ack"), bytes.as_deref()).await;
+            }
+        }))
+    }
+
+    async fn stop(self) {
+        match self {
+            Self::Nobody => {}
+            Self::Simulator(jobmaker) => jobmaker.stop().await,
+            Self::Script(task) => task.abort(),
+        }
+    }
+}
+
+/// Writes the ack node, or deletes it if it is still there.
+async fn answer(client: &Client, ack: &str, bytes: Option<&str>) {
+    match bytes {
+        Some(bytes) => {
+            client.set_data(ack, bytes.as_bytes(), None).await.unwrap();
+        }
+        None => {
+            let _ = client.delete(ack, None).await;
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -131,11 +225,11 @@ struct Expected {
     znodes: Option<BTreeMap<String, String>>,
 }
 
-impl Expected {
+impl Case {
     fn problems(&self, request: &Request, response: &Response) -> Vec<String> {
-        let mut problems = Vec::new();
-        if !self.status.contains(&response.status) {
-            problems.push(format!("status: expected {:?}, got {}", self.status, response.status));
+        let (mut problems, expected) = (Vec::new(), &self.ours.status);
+        if !expected.contains(&response.status) {
+            problems.push(format!("status: expected {expected:?}, got {}", response.status));
         }
         if response.status == 401 {
             let asked = response.header("www-authenticate");
@@ -162,8 +256,9 @@ impl Expected {
         if !kind.starts_with("application/json") {
             return Some(format!("Content-Type: {kind:?}"));
         }
-        if let Some(Compact(expected)) = &self.body {
-            return (text != *expected).then(|| format!("body: expected {expected:?}"));
+        let expected = self.ours.body.as_ref().map(|Compact(body)| body.clone());
+        if let Some(expected) = expected.or_else(|| self.refusal_passed_on()) {
+            return (text != expected).then(|| format!("body: expected {expected:?}"));
         }
         // A refusal in our own words: the three fields, and the number where it is laid down.
         let Ok(answer) = serde_json::from_str::<Answer>(&text) else {
@@ -172,8 +267,23 @@ impl Expected {
         if answer.success || answer.err_msg.is_empty() || text != answer.to_string() {
             return Some("body: expected an error with its reason".to_owned());
         }
-        let wrong = self.err_no.is_some_and(|expected| expected != answer.err_no);
-        wrong.then(|| format!("err_no: expected {:?}", self.err_no))
+        let wrong = self.ours.err_no.is_some_and(|expected| expected != answer.err_no);
+        wrong.then(|| format!("err_no: expected {:?}", self.ours.err_no))
+    }
+
+    /// The answer to a get that the jobmaker refuses: what its ack says, with 500 (contract, section 2).
+    /// The Go daemon said 0, and the file leaves the rest to our own words.
+    fn refusal_passed_on(&self) -> Option<String> {
+        let Some(Part::Writes(bytes)) = &self.jobmaker else {
+            return None;
+        };
+        let ack: Value = serde_json::from_str(bytes).ok()?;
+        let (message, name, old) = (&ack["err_msg"], &ack["subpool_name"], ack.get("old")?);
+        (ack["success"] == false).then(|| {
+            format!(
+                r#"{{"success":false,"err_no":500,"err_msg":{message},"subpool_name":{name},"old":{old}}}"#
+            )
+        })
     }
 }
 

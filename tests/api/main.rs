@@ -15,6 +15,7 @@ mod configuration;
 mod faults;
 mod golden;
 mod invariants;
+mod jobmaker;
 mod lifecycle;
 mod limits;
 mod supervisor;

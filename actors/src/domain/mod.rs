@@ -4,10 +4,14 @@
 mod coin;
 mod path;
 mod puname;
+mod source;
+mod sub_pool;
 
 pub use coin::{Coin, Coins, CoinsError};
 pub use path::{ZnodeDir, ZnodeDirError, component_fault};
 pub use puname::{Puname, PunameError};
+pub use source::Source;
+pub use sub_pool::{Coinbase, CoinbaseUpdate, CoinbaseUpdateError, SubPool, SubPoolError};
 
 /// One switch: this sub-account mines that coin from now on.
 #[derive(Clone, Debug, PartialEq, Eq)]

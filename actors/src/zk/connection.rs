@@ -1,4 +1,4 @@
-//! One live connection within a session: reads, transactions and pipelined single writes.
+//! One live connection within a session: reads, transactions, pipelined single writes, watches.
 //!
 //! A request goes out when its future is first polled, and ZooKeeper serves one client in order: a read
 //! that is polled before a write sees what the write replaced, though neither waits for the other.
@@ -12,7 +12,7 @@ use futures_util::{
 use tokio::{runtime::Handle, task::JoinHandle, time::timeout};
 use zookeeper_client::{
     Acl, Acls, Client, CreateMode, CreateOptions, Error as ClientError, MultiReadResult,
-    MultiWriteResult, MultiWriter, Permission, SessionState, Stat, StateWatcher,
+    MultiWriteResult, MultiWriter, OneshotWatcher, Permission, SessionState, Stat, StateWatcher,
 };
 
 use super::{ServerVersion, TransactionError, WriteError};
@@ -38,7 +38,7 @@ pub(crate) enum WriteOp<'a> {
 }
 
 /// Which state of a znode it was: which of the znodes of that path, and how often it had been written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Revision {
     created: i64,
     version: i32,
@@ -55,9 +55,67 @@ impl Revision {
         Self { created, version }
     }
 
+    /// Whether both are states of one znode, not of two that had the same path one after the other.
+    pub(crate) fn is_same_znode(self, other: Self) -> bool {
+        self.created == other.created
+    }
+
     /// Whether nobody wrote the znode between that state and this one.
     pub(crate) fn follows(self, before: Self) -> bool {
         self.created == before.created && self.version == before.version.wrapping_add(1)
+    }
+}
+
+/// When a znode was written last, in ZooKeeper's own order of all writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Zxid(i64);
+
+impl Zxid {
+    #[cfg(test)]
+    pub(crate) fn test(zxid: i64) -> Self {
+        Self(zxid)
+    }
+}
+
+/// One write to a znode: which state it made, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Mark {
+    /// The state of the znode.
+    pub(crate) revision: Revision,
+    /// The write's place in the order of all writes.
+    pub(crate) zxid: Zxid,
+}
+
+impl Mark {
+    fn of(stat: &Stat) -> Self {
+        let revision = Revision { created: stat.czxid, version: stat.version };
+        Self { revision, zxid: Zxid(stat.mzxid) }
+    }
+}
+
+/// A watch on one znode's data: fires once, at the first change after the read that came with it.
+pub(crate) struct Watch {
+    watcher: Option<OneshotWatcher>,
+    runtime: Handle,
+}
+
+impl Watch {
+    /// Resolves when the znode was written or deleted. A lost connection resolves nothing: the
+    /// connection's work ends with it.
+    pub(crate) async fn fired(mut self) {
+        if let Some(watcher) = self.watcher.take() {
+            watcher.changed().await;
+        }
+    }
+}
+
+impl Drop for Watch {
+    /// The crate would have the server remove a watch that is dropped, which servers before 3.5 do
+    /// not know: it would cost the connection. So it is kept until it fires or the connection ends.
+    fn drop(&mut self) {
+        if let Some(watcher) = self.watcher.take() {
+            self.runtime.spawn(watcher.changed());
+        }
     }
 }
 
@@ -156,6 +214,46 @@ impl Connection {
                 other => Err(WriteError::Unknown(format!("unexpected answer {other:?}"))),
             })
             .collect()
+    }
+
+    /// Reads a znode, `None` if there is none.
+    pub(crate) async fn get(&self, path: &str) -> Result<Option<(Vec<u8>, Mark)>, WriteError> {
+        match self.client.get_data(path).await {
+            Ok((data, stat)) => Ok(Some((data, Mark::of(&stat)))),
+            Err(ClientError::NoNode) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Reads a znode and watches its data from then on; `None`, and no watch, if there is none.
+    pub(crate) async fn watch(
+        &self,
+        path: &str,
+    ) -> Result<Option<(Vec<u8>, Mark, Watch)>, WriteError> {
+        match self.client.get_and_watch_data(path).await {
+            Ok((data, stat, watcher)) => {
+                let watch = Watch { watcher: Some(watcher), runtime: self.runtime.clone() };
+                Ok(Some((data, Mark::of(&stat), watch)))
+            }
+            Err(ClientError::NoNode) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Looks which state a znode is in; `None` if there is none.
+    pub(crate) async fn revision(&self, path: &str) -> Result<Option<Revision>, WriteError> {
+        Ok(self.client.check_stat(path).await?.map(|stat| Mark::of(&stat).revision))
+    }
+
+    /// Replaces a znode's data, if it is in the `expected` state, where one is given.
+    pub(crate) async fn set(
+        &self,
+        path: &str,
+        data: &[u8],
+        expected: Option<Revision>,
+    ) -> Result<Mark, WriteError> {
+        let version = expected.map(|revision| revision.version);
+        Ok(Mark::of(&self.client.set_data(path, data, version).await?))
     }
 
     /// Applies all of `ops` or none; returns the znodes' new states. Only creates that the server's

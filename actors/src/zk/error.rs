@@ -12,6 +12,9 @@ pub(crate) enum WriteError {
     /// Not applied: the znode to create exists.
     #[error("the znode exists already")]
     Exists,
+    /// Not applied: the znode is not in the state that the write was meant for.
+    #[error("the znode was written meanwhile")]
+    Overtaken,
     /// Not applied: ZooKeeper refused it.
     #[error("ZooKeeper refused it: {0}")]
     Refused(String),
@@ -44,9 +47,9 @@ impl From<ClientError> for WriteError {
         match error {
             ClientError::NoNode => Self::Missing,
             ClientError::NodeExists => Self::Exists,
+            ClientError::BadVersion => Self::Overtaken,
             ClientError::NoAuth
             | ClientError::InvalidAcl
-            | ClientError::BadVersion
             | ClientError::NoChildrenForEphemerals
             | ClientError::NotEmpty
             | ClientError::NotReadOnly

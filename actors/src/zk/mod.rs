@@ -1,7 +1,7 @@
 //! The seam to ZooKeeper: the only files that name the client crate.
 //!
 //! ```text
-//! Session ── connect() ──▶ Connection ── read / transact / write_each ──▶ ZooKeeper
+//! Session ── connect() ──▶ Connection ── read / write / watch ──▶ ZooKeeper
 //!    │                         │
 //!    │ owns the runtime        └─ lost(): resolves once, when the connection is gone
 //!    └ ends the session before, by ZooKeeper's own word, ahead of each new one
@@ -16,7 +16,7 @@ mod error;
 mod session;
 mod version;
 
-pub(crate) use connection::{Connection, Content, Revision, WriteOp};
+pub(crate) use connection::{Connection, Content, Mark, Revision, Watch, WriteOp, Zxid};
 pub(crate) use error::{TransactionError, WriteError};
 pub(crate) use session::{ConnectError, Established, Session};
 pub use session::{DigestCredentials, ZkSettings};

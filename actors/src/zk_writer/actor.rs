@@ -3,7 +3,7 @@
 //! | state | what callers get |
 //! | --- | --- |
 //! | no session | requests wait for one until their deadline, then [`WriteFailure::NotSent`] |
-//! | session up | chunks go out, at most [`CHUNKS_UNDER_WAY`] at a time |
+//! | session up | chunks go out, at most [`CHUNKS_UNDER_WAY`] at a time; each sub-pool has one exchange |
 //! | draining | new requests get [`WriteFailure::ShuttingDown`]; accepted ones finish or expire |
 //!
 //! Natural batching: what arrives while a chunk is under way goes into the next one. There is no
@@ -26,11 +26,13 @@ use super::{
     commit::{Committed, commit},
     journal::{self, Old},
     last_seen::{LastSeen, Seen},
-    messages::{Drain, WriteBatch, WriteFailure},
+    messages::{AskJobmaker, Drain, WriteBatch, WriteFailure},
     queue::{Chunk, Outcome, Queue},
+    sub_pools::{Begun, SubPoolSettings, SubPools, ToAckWaiter},
 };
 use crate::{
-    domain::ZnodeDir,
+    ack_waiter::ExchangeFailure,
+    domain::{SubPool, ZnodeDir},
     zk::{ConnectError, Connection, Established, Session, ZkSettings},
 };
 
@@ -68,6 +70,8 @@ pub struct WriterSettings {
     pub request_timeout: Duration,
     /// Switches that may wait; a request that would pass it is refused.
     pub queue_limit: usize,
+    /// The sub-pools; `None` if their API is off.
+    pub sub_pools: Option<SubPoolSettings>,
 }
 
 /// Owns the ZooKeeper session and the order of writes.
@@ -76,6 +80,8 @@ pub struct ZkWriter {
     log: Logger,
     queue: Queue,
     last_seen: LastSeen,
+    /// `None` if the sub-pool API is off.
+    sub_pools: Option<SubPools>,
     /// `None` while an attempt to connect has it.
     session: Option<Session>,
     connection: Option<Connection>,
@@ -104,10 +110,16 @@ struct Outage {
 }
 
 impl ZkWriter {
-    /// An actor that connects as soon as it is started.
-    pub fn new(settings: WriterSettings, log: &Logger) -> Self {
+    /// An actor that connects as soon as it is started. What it needs for sub-pools comes with whom to
+    /// tell of their exchanges.
+    pub(crate) fn new(
+        settings: WriterSettings,
+        sub_pools: Option<(SubPoolSettings, ToAckWaiter)>,
+        log: &Logger,
+    ) -> Self {
         let session = Session::new(settings.zookeeper.clone());
         Self {
+            sub_pools: sub_pools.map(|(settings, acks)| SubPools::new(settings, acks, log)),
             queue: Queue::new(settings.queue_limit),
             last_seen: LastSeen::new(LAST_SEEN),
             session: Some(session),
@@ -165,6 +177,9 @@ impl ZkWriter {
         ctx.spawn(connection.lost().into_actor(self).map(|state, act, ctx| act.lost(&state, ctx)));
         self.connection = Some(connection);
         self.pump(ctx);
+        for sub_pool in self.sub_pools.as_ref().map(SubPools::idle).unwrap_or_default() {
+            self.begin_exchange(&sub_pool, ctx);
+        }
     }
 
     fn not_connected(&mut self, error: &ConnectError, ctx: &mut Context<Self>) {
@@ -232,6 +247,27 @@ impl ZkWriter {
         }
     }
 
+    /// Begins the next exchange with a sub-pool's jobmaker, if it has none and somebody waits.
+    fn begin_exchange(&mut self, sub_pool: &SubPool, ctx: &mut Context<Self>) {
+        let Some(connection) = self.connection.as_ref().filter(|it| !it.is_lost()) else { return };
+        let sub_pools = self.sub_pools.as_mut();
+        let Some(Begun { id, task }) = sub_pools.and_then(|it| it.begin(sub_pool, connection))
+        else {
+            return;
+        };
+        let sub_pool = sub_pool.clone();
+        ctx.spawn(wrap_future::<_, Self>(task).map(move |ended, act, ctx| {
+            if let Some(sub_pools) = &mut act.sub_pools {
+                sub_pools.finish(&sub_pool);
+                if ended.is_err() {
+                    ctx.spawn(sub_pools.cut_off(id).into_actor(act));
+                }
+            }
+            act.begin_exchange(&sub_pool, ctx);
+            act.close_if_drained(ctx);
+        }));
+    }
+
     fn remember(&mut self, chunk: &Chunk, committed: &[Committed]) {
         for (entry, committed) in chunk.entries.iter().zip(committed) {
             let seen =
@@ -248,14 +284,21 @@ impl ZkWriter {
 
     fn sweep(&mut self, ctx: &mut Context<Self>) {
         let now = Instant::now();
+        let is_connected = self.connection.is_some();
         let withdrawn = if self.draining.as_ref().is_some_and(|draining| draining.give_up <= now) {
             // What is under way comes back as unknown when its connection is gone.
             self.connection = None;
             if let Some(session) = &mut self.session {
                 session.disconnect();
             }
+            if let Some(sub_pools) = &mut self.sub_pools {
+                sub_pools.expire_all();
+            }
             self.queue.expire_all()
         } else {
+            if let Some(sub_pools) = &mut self.sub_pools {
+                sub_pools.expire(is_connected);
+            }
             self.queue.expire(now)
         };
         let outcome = Outcome::NotApplied("not sent within the time allowed".to_owned());
@@ -275,7 +318,8 @@ impl ZkWriter {
     /// Ends the session once nothing is waiting or under way, and then the actor.
     fn close_if_drained(&mut self, ctx: &mut Context<Self>) {
         // An attempt to connect that has the session brings it back here.
-        if !self.queue.is_empty() || self.under_way > 0 || self.session.is_none() {
+        let exchanges = self.sub_pools.as_ref().is_some_and(|sub_pools| !sub_pools.is_empty());
+        if !self.queue.is_empty() || self.under_way > 0 || exchanges || self.session.is_none() {
             return;
         }
         let Some(draining) = &mut self.draining else { return };
@@ -344,6 +388,21 @@ impl Handler<WriteBatch> for ZkWriter {
         let deadline = self.deadline(batch.assignments.len());
         self.queue.accept(batch, deadline);
         self.pump_soon(ctx);
+    }
+}
+
+impl Handler<AskJobmaker> for ZkWriter {
+    type Result = ();
+
+    fn handle(&mut self, ask: AskJobmaker, ctx: &mut Self::Context) {
+        let Some(sub_pools) = &mut self.sub_pools else { return };
+        if self.draining.is_some() {
+            sub_pools.refuse(ask, ExchangeFailure::ShuttingDown);
+            return;
+        }
+        let sub_pool = ask.sub_pool.clone();
+        sub_pools.accept(ask);
+        self.begin_exchange(&sub_pool, ctx);
     }
 }
 

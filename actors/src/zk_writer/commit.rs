@@ -271,7 +271,9 @@ impl<'a> Attempt<'a> {
                     step.outcome = Some(Outcome::NotApplied(text));
                 }
             }
-            WriteError::Refused(_) => step.outcome = Some(Outcome::NotApplied(error.to_string())),
+            WriteError::Refused(_) | WriteError::Overtaken => {
+                step.outcome = Some(Outcome::NotApplied(error.to_string()));
+            }
             WriteError::Unknown(cause) => step.outcome = Some(Outcome::Unknown(cause)),
         }
     }

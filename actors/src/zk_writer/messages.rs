@@ -1,28 +1,15 @@
 //! What `ZkWriter` understands.
 
-use std::{fmt, net::IpAddr, time::Instant};
+use std::time::Instant;
 
 use actix::Message;
 use thiserror::Error;
 use tokio::sync::oneshot;
 
-use crate::domain::Assignment;
-
-/// Who asks for a switch, for the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// A client of the HTTP API, by its address; `None` if its connection was gone already.
-    Api(Option<IpAddr>),
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Api(Some(address)) => write!(f, "api {address}"),
-            Self::Api(None) => f.write_str("api"),
-        }
-    }
-}
+use crate::{
+    ack_waiter::Caller,
+    domain::{Assignment, CoinbaseUpdate, Source, SubPool},
+};
 
 /// Write these switches, in this order. A single switch is a batch of one.
 ///
@@ -86,7 +73,31 @@ impl WriteFailure {
     }
 }
 
-/// Take no more batches, finish what is accepted, close the session; answered when that is done.
+/// What is asked of a sub-pool's jobmaker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// What it holds.
+    Get,
+    /// To hold these values.
+    Update(CoinbaseUpdate),
+}
+
+/// Ask a sub-pool's jobmaker, when its turn comes.
+///
+/// Sent by the HTTP actor. Exactly one answer goes to the caller, unless the process ends. One that has
+/// gone before its request is written calls it back by that; afterwards the exchange goes on without it.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct AskJobmaker {
+    /// Whose jobmaker.
+    pub sub_pool: SubPool,
+    /// What is asked.
+    pub ask: Ask,
+    /// Who asks.
+    pub caller: Caller,
+}
+
+/// Take no more requests, finish what is accepted, close the session; answered when that is done.
 ///
 /// Sent once, by the application's shutdown, after the HTTP actor has stopped.
 #[derive(Debug, Message)]

@@ -19,8 +19,8 @@ use std::{
 use smallvec::{SmallVec, smallvec};
 use tokio::sync::oneshot;
 
-use super::messages::{Source, WriteBatch, WriteFailure, WriteReply};
-use crate::domain::{Assignment, Coin, Puname};
+use super::messages::{WriteBatch, WriteFailure, WriteReply};
+use crate::domain::{Assignment, Coin, Puname, Source};
 
 /// Entries of one chunk at the most. Larger transactions were measured to bring little, and they
 /// make everybody behind them wait.

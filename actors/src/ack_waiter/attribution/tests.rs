@@ -1,0 +1,132 @@
+//! Single rules of the decision; `model` has the interleavings.
+
+use super::*;
+
+fn coinbase(info: &str) -> Coinbase {
+    Coinbase { coinbase_info: info.to_owned(), payout_addr: "addr".to_owned() }
+}
+
+fn ack(host: &str, old: &str, new: Option<&str>) -> Ack {
+    Ack {
+        new: new.map(coinbase),
+        old: coinbase(old),
+        err_msg: String::new(),
+        subpool_name: "pool3".to_owned(),
+        host: host.to_owned(),
+    }
+}
+
+fn mark(znode: i64, version: i32, zxid: i64) -> Mark {
+    Mark { revision: Revision::test(znode, version), zxid: Zxid::test(zxid) }
+}
+
+fn sighting(zxid: i64, ack: Option<Ack>, version: i32) -> Sighting {
+    Sighting { zxid: Zxid::test(zxid), ack, request: Some(Revision::test(1, version)) }
+}
+
+/// An update to `new`, written as version 5 at 10.
+fn written(gets_wait: bool) -> Attribution {
+    let mut exchange = Attribution::new(Some(coinbase("new")), gets_wait);
+    assert_eq!(exchange.written(mark(1, 5, 10)).next, Next::Wait);
+    exchange
+}
+
+#[test]
+fn an_ack_from_before_our_write_says_nothing() {
+    let mut exchange = written(true);
+    let step = exchange.seen(sighting(10, Some(ack("a", "old", Some("new"))), 5));
+    assert_eq!(step, Step { gets: None, update: None, next: Next::Wait });
+}
+
+#[test]
+fn what_was_asked_for_settles_at_once_whoever_wrote_meanwhile() {
+    let mut exchange = written(true);
+    let granted = ack("a", "old", Some("new"));
+    let step = exchange.seen(sighting(11, Some(granted.clone()), 9));
+    assert_eq!(step.update, Some(Verdict::Granted(granted.clone())));
+    assert_eq!((step.gets, step.next), (Some(Some(granted)), Next::Over));
+}
+
+#[test]
+fn a_refusal_is_believed_when_a_later_read_repeats_it() {
+    let mut exchange = written(false);
+    let refusal = ack("a", "old", None);
+    for (zxid, version) in [(11, 5), (13, 6)] {
+        let step = exchange.seen(sighting(zxid, Some(refusal.clone()), version));
+        assert_eq!((step.update, step.next), (None, Next::Provoke));
+        exchange.written(mark(1, version + 1, zxid + 1));
+    }
+    let step = exchange.seen(sighting(15, Some(refusal.clone()), 7));
+    assert_eq!(step.update, Some(Verdict::Refused(refusal)));
+}
+
+#[test]
+fn the_same_ack_is_looked_at_once() {
+    let mut exchange = written(false);
+    let refusal = ack("a", "old", None);
+    assert_eq!(exchange.seen(sighting(11, Some(refusal.clone()), 5)).next, Next::Provoke);
+    exchange.written(mark(1, 6, 12));
+    for _ in 0..5 {
+        assert_eq!(exchange.seen(sighting(11, Some(refusal.clone()), 6)).next, Next::Wait);
+    }
+}
+
+#[test]
+fn the_jobmakers_own_spelling_is_a_success_and_old_is_what_it_replaced() {
+    let mut exchange = written(false);
+    let first = ack("a", "old", Some("NEW"));
+    assert_eq!(exchange.seen(sighting(11, Some(first), 5)).next, Next::Provoke);
+    exchange.written(mark(1, 6, 12));
+    let second = ack("a", "NEW", Some("NEW"));
+    let step = exchange.seen(sighting(13, Some(second), 6));
+    assert_eq!(step.update, Some(Verdict::Granted(ack("a", "old", Some("NEW")))));
+}
+
+#[test]
+fn after_another_writer_or_another_host_nobody_can_tell() {
+    let other = || Some(ack("a", "old", Some("other")));
+    let mut exchange = written(false);
+    assert_eq!(exchange.seen(sighting(11, other(), 6)).update, Some(Verdict::Overtaken));
+
+    let mut exchange = written(false);
+    assert_eq!(exchange.seen(sighting(11, other(), 5)).next, Next::Provoke);
+    assert_eq!(exchange.overtaken().update, Some(Verdict::Overtaken));
+
+    let mut exchange = written(false);
+    exchange.seen(sighting(11, other(), 5));
+    exchange.written(mark(1, 6, 12));
+    let elsewhere = Some(ack("b", "old", None));
+    assert_eq!(exchange.seen(sighting(13, elsewhere, 6)).update, Some(Verdict::Overtaken));
+
+    let mut exchange = written(false);
+    let gone = Sighting { request: None, ..sighting(11, other(), 5) };
+    assert_eq!(exchange.seen(gone).update, Some(Verdict::Overtaken));
+}
+
+#[test]
+fn a_znode_that_was_made_anew_is_not_ours() {
+    let mut exchange = written(false);
+    exchange.seen(sighting(11, Some(ack("a", "old", None)), 5));
+    assert_eq!(exchange.written(mark(2, 6, 12)).update, Some(Verdict::Overtaken));
+}
+
+#[test]
+fn gets_know_no_race_and_begin_anew_where_another_wrote() {
+    let mut exchange = Attribution::new(None, true);
+    assert_eq!(exchange.overtaken(), Step { gets: None, update: None, next: Next::ReadAgain });
+    exchange.written(mark(1, 8, 20));
+    let other = ack("a", "old", Some("other"));
+    let step = exchange.seen(sighting(21, Some(other.clone()), 9));
+    assert_eq!(step, Step { gets: Some(Some(other)), update: None, next: Next::Over });
+}
+
+#[test]
+fn acks_that_cannot_be_parsed_get_a_second_chance() {
+    let mut exchange = written(true);
+    let step = exchange.seen(sighting(11, None, 5));
+    assert_eq!(step, Step { gets: None, update: None, next: Next::Provoke });
+    exchange.written(mark(1, 6, 12));
+    let step = exchange.seen(sighting(13, None, 6));
+    assert_eq!((step.gets, step.update), (Some(None), Some(Verdict::Unparsable)));
+    assert_eq!(step.next, Next::Over);
+}

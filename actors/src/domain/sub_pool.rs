@@ -1,0 +1,196 @@
+//! Sub-pools, what they are paid by, and a request to change that (contract, sections 2 and 3).
+
+use std::{fmt, sync::Arc};
+
+use serde::Serialize;
+use thiserror::Error;
+
+use super::component_fault;
+
+/// More than any jobmaker names a sub-pool, and far from what ZooKeeper takes in one request.
+const MAX_COMPONENT_BYTES: usize = 1000;
+
+/// A jobmaker reads no more of a request, and then cannot parse it (contract, section 3).
+const MAX_REQUEST_BYTES: usize = 8192;
+
+/// A sub-pool by its coin and its name, each a single component of a znode's path.
+///
+/// Cloning is cheap; clones share the texts.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SubPool {
+    coin: Arc<str>,
+    name: Arc<str>,
+}
+
+/// No sub-pool can be called that; the text says why.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error("{0}")]
+pub struct SubPoolError(&'static str);
+
+impl SubPool {
+    /// Takes coin and name as they are. The coin need not be one that may be switched to.
+    pub fn parse(coin: &str, name: &str) -> Result<Self, SubPoolError> {
+        for component in [coin, name] {
+            if component.len() > MAX_COMPONENT_BYTES {
+                return Err(SubPoolError("is longer than 1000 bytes"));
+            }
+            if let Some(fault) = component_fault(component) {
+                return Err(SubPoolError(fault));
+            }
+        }
+        Ok(Self { coin: coin.into(), name: name.into() })
+    }
+
+    /// The coin's name.
+    pub fn coin(&self) -> &str {
+        &self.coin
+    }
+
+    /// The sub-pool's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl fmt::Display for SubPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.coin, self.name)
+    }
+}
+
+/// What a sub-pool's blocks carry and where they are paid. The fields have the order of the answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+pub struct Coinbase {
+    /// The text in the coinbase transaction.
+    pub coinbase_info: String,
+    /// The address that is paid.
+    pub payout_addr: String,
+}
+
+/// A request to change a sub-pool's coinbase which a jobmaker can read and answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CoinbaseUpdate {
+    coinbase: Coinbase,
+    request: Arc<[u8]>,
+}
+
+/// Why a jobmaker could not answer a request (contract, section 3).
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum CoinbaseUpdateError {
+    /// It would not read the request to its end.
+    #[error(
+        "the request has {0} bytes, and jobmakers read 8192: shorten coinbase_info or payout_addr"
+    )]
+    TooLong(usize),
+    /// It would apply the text, but could not write an ack that contains half a character.
+    #[error(
+        "coinbase_info has more than {0} bytes, and jobmakers would cut it within a character: shorten it"
+    )]
+    CutsCharacter(usize),
+}
+
+/// The request as it is written to the sub-pool's znode.
+#[derive(Serialize)]
+struct Request<'a> {
+    coin: &'a str,
+    subpool_name: &'a str,
+    coinbase_info: &'a str,
+    payout_addr: &'a str,
+}
+
+impl CoinbaseUpdate {
+    /// Checks the request against what jobmakers read; they keep the first `cut` bytes of a text.
+    pub fn new(
+        sub_pool: &SubPool,
+        coinbase: Coinbase,
+        cut: usize,
+    ) -> Result<Self, CoinbaseUpdateError> {
+        let request = as_go_writes_it(&Request {
+            coin: sub_pool.coin(),
+            subpool_name: sub_pool.name(),
+            coinbase_info: &coinbase.coinbase_info,
+            payout_addr: &coinbase.payout_addr,
+        });
+        if request.len() > MAX_REQUEST_BYTES {
+            return Err(CoinbaseUpdateError::TooLong(request.len()));
+        }
+        // Beyond its end, every index is a boundary for our purpose.
+        if coinbase.coinbase_info.len() > cut && !coinbase.coinbase_info.is_char_boundary(cut) {
+            return Err(CoinbaseUpdateError::CutsCharacter(cut));
+        }
+        Ok(Self { coinbase, request: request.into_bytes().into() })
+    }
+
+    /// The values that are asked for.
+    pub fn coinbase(&self) -> &Coinbase {
+        &self.coinbase
+    }
+
+    /// What is written to the sub-pool's znode.
+    pub(crate) fn request(&self) -> Arc<[u8]> {
+        Arc::clone(&self.request)
+    }
+}
+
+/// The same bytes as the daemon that this one replaces writes: Go escapes what could end a script in
+/// HTML, also where no HTML is near.
+fn as_go_writes_it(request: &Request<'_>) -> String {
+    let json = serde_json::to_string(request).unwrap_or_default();
+    // These stand in texts only, never in the JSON around them.
+    let escapes = [
+        ('<', "\\u003c"),
+        ('>', "\\u003e"),
+        ('&', "\\u0026"),
+        ('\u{2028}', "\\u2028"),
+        ('\u{2029}', "\\u2029"),
+    ];
+    escapes.iter().fold(json, |json, (character, escape)| json.replace(*character, escape))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn update(coinbase_info: &str) -> Result<CoinbaseUpdate, CoinbaseUpdateError> {
+        let pool = SubPool::parse("btc", "pool3").unwrap();
+        let coinbase =
+            Coinbase { coinbase_info: coinbase_info.to_owned(), payout_addr: "addr".to_owned() };
+        CoinbaseUpdate::new(&pool, coinbase, 30)
+    }
+
+    fn request(coinbase_info: &str) -> String {
+        String::from_utf8(update(coinbase_info).unwrap().request().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn both_names_must_be_components() {
+        assert_eq!(SubPool::parse("btc", "pool3").unwrap().to_string(), "btc/pool3");
+        for (coin, name) in
+            [("btc", "a/b"), ("btc", ".."), ("..", "pool3"), ("btc", ""), ("", "x"), ("a\n", "x")]
+        {
+            assert!(SubPool::parse(coin, name).is_err(), "{coin:?} {name:?}");
+        }
+        assert!(SubPool::parse("btc", &"x".repeat(1000)).is_ok());
+        assert!(SubPool::parse("btc", &"x".repeat(1001)).is_err());
+    }
+
+    #[test]
+    fn the_request_has_the_four_fields_in_their_order() {
+        let plain = r#"{"coin":"btc","subpool_name":"pool3","coinbase_info":"矿池\"","payout_addr":"addr"}"#;
+        assert_eq!(request("矿池\""), plain);
+        assert!(request("<&>\u{2028}").contains(r#""\u003c\u0026\u003e\u2028""#));
+    }
+
+    #[test]
+    fn what_a_jobmaker_would_not_answer_is_refused() {
+        let around = request("").len();
+        let long = "x".repeat(MAX_REQUEST_BYTES - around);
+        assert!(update(&long).is_ok());
+        assert_eq!(update(&(long + "x")), Err(CoinbaseUpdateError::TooLong(8193)));
+
+        let text = |bytes: usize| format!("{}é", "x".repeat(bytes));
+        assert!(update(&text(28)).is_ok(), "ends at the cut");
+        assert_eq!(update(&text(29)), Err(CoinbaseUpdateError::CutsCharacter(30)));
+        assert!(update(&text(30)).is_ok(), "is cut before the character");
+    }
+}

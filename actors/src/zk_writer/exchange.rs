@@ -1,0 +1,116 @@
+//! One exchange with a jobmaker, on one connection: read the request, watch the ack, write, look at acks.
+//!
+//! It decides nothing: it tells `AckWaiter` what happens and does what that says. When the connection is
+//! lost, its work is cut off in the middle, and `ZkWriter` tells of that in its place.
+
+use std::sync::Arc;
+
+use actix::Recipient;
+use futures_util::future::join;
+
+use crate::{
+    ack_waiter::{Ack, Event, ExchangeId, Next, Report, Sighting},
+    zk::{Connection, Revision, Watch, WriteError},
+};
+
+/// Where an exchange takes place.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    /// The znode that the jobmaker watches.
+    pub(super) request: String,
+    /// The znode that it answers in.
+    pub(super) ack: String,
+}
+
+/// How an exchange's task tells `AckWaiter` what happens.
+pub(super) struct Reporter {
+    pub(super) id: ExchangeId,
+    pub(super) to: Recipient<Report>,
+}
+
+impl Reporter {
+    async fn tell(&self, event: Event) -> Next {
+        // Nobody to tell means that the daemon is ending.
+        self.to.send(Report { id: self.id, event }).await.unwrap_or(Next::Over)
+    }
+}
+
+/// Makes the exchange: of an update, with the `update` to write, or of gets, which write what is there.
+pub(super) async fn run(
+    connection: Connection,
+    place: Place,
+    update: Option<Arc<[u8]>>,
+    reporter: Reporter,
+) {
+    let exchange = Exchange { connection, place, update, reporter };
+    while exchange.attempt().await == Next::ReadAgain {}
+}
+
+struct Exchange {
+    connection: Connection,
+    place: Place,
+    update: Option<Arc<[u8]>>,
+    reporter: Reporter,
+}
+
+impl Exchange {
+    /// Goes on until all is settled, or until a get has to begin anew.
+    async fn attempt(&self) -> Next {
+        let request = self.connection.get(&self.place.request);
+        let ack = self.connection.watch(&self.place.ack);
+        let (request, ack) = join(request, ack).await;
+        let (there, found) = match request {
+            Ok(Some((data, mark))) => (data, mark.revision),
+            Ok(None) => return self.reporter.tell(Event::NoSubPool).await,
+            Err(error) => return self.reporter.tell(Event::NotRead(error)).await,
+        };
+        let mut watch = match ack {
+            Ok(Some((_, _, watch))) => watch,
+            Ok(None) => return self.reporter.tell(Event::NoJobmaker).await,
+            Err(error) => return self.reporter.tell(Event::NotRead(error)).await,
+        };
+        // An update overwrites whatever there is; a get must not undo what came in between.
+        let (data, mut expected) = match &self.update {
+            Some(update) => (&**update, None),
+            None => (&*there, Some(found)),
+        };
+        self.reporter.tell(Event::Sending).await;
+        let mut next = self.write(data, &mut expected).await;
+        loop {
+            next = match next {
+                Next::Wait => match self.look(watch).await {
+                    Ok((sighting, armed)) => {
+                        watch = armed;
+                        self.reporter.tell(Event::Seen(sighting)).await
+                    }
+                    Err(error) => return self.reporter.tell(Event::NotSeen(error)).await,
+                },
+                Next::Provoke => self.write(data, &mut expected).await,
+                Next::ReadAgain | Next::Over => return next,
+            };
+        }
+    }
+
+    /// Writes the request; the next write is meant for the state that this one made.
+    async fn write(&self, data: &[u8], expected: &mut Option<Revision>) -> Next {
+        let event = match self.connection.set(&self.place.request, data, *expected).await {
+            Ok(mark) => {
+                *expected = Some(mark.revision);
+                Event::Written(mark)
+            }
+            Err(error) => Event::NotWritten(error),
+        };
+        self.reporter.tell(event).await
+    }
+
+    /// Waits for the next ack, reads it, and after it the request's state; watches on meanwhile.
+    async fn look(&self, watch: Watch) -> Result<(Sighting, Watch), Option<WriteError>> {
+        watch.fired().await;
+        // Sent in this order, and ZooKeeper answers one client in order.
+        let ack = self.connection.watch(&self.place.ack);
+        let request = self.connection.revision(&self.place.request);
+        let (ack, request) = join(ack, request).await;
+        let (json, mark, watch) = ack?.ok_or(None)?;
+        Ok((Sighting { zxid: mark.zxid, ack: Ack::parse(&json), request: request? }, watch))
+    }
+}

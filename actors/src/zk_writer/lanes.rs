@@ -1,0 +1,157 @@
+//! Who waits for an exchange with which sub-pool's jobmaker: without clock or network.
+//!
+//! Rules, each with a test below:
+//!
+//! * A sub-pool has one exchange at a time, and sub-pools do not wait for each other.
+//! * Updates come in the order of their arrival, each in an exchange of its own.
+//! * Gets that wait when an exchange begins share it, whether it is an update's or their own: hundreds
+//!   cost a handful of writes. One that comes later waits for the next, since what the exchange under way
+//!   brings may be older than the get.
+//! * Whoever is gone before the exchange begins is left out: nothing is written for nobody.
+//! * What waits is bounded, in number and in time.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Instant,
+};
+
+use super::messages::{Ask, AskJobmaker};
+use crate::{
+    ack_waiter::{Caller, Turn},
+    domain::{CoinbaseUpdate, SubPool},
+};
+
+/// All sub-pools that somebody waits for.
+pub(super) struct Lanes {
+    lanes: HashMap<SubPool, Lane>,
+    waiting: usize,
+    limit: usize,
+}
+
+#[derive(Default)]
+struct Lane {
+    updates: VecDeque<(Caller, CoinbaseUpdate, Instant)>,
+    gets: Vec<(Caller, Instant)>,
+    is_busy: bool,
+}
+
+/// An exchange that can begin.
+pub(super) struct Start {
+    /// Who takes part.
+    pub(super) turn: Turn,
+    /// Until then the request must have been sent.
+    pub(super) deadline: Instant,
+}
+
+/// An update that will not be written.
+pub(super) struct Withdrawn {
+    pub(super) sub_pool: SubPool,
+    pub(super) caller: Caller,
+    pub(super) update: CoinbaseUpdate,
+}
+
+/// Everybody whose time is over.
+#[derive(Default)]
+pub(super) struct Expired {
+    pub(super) updates: Vec<Withdrawn>,
+    pub(super) gets: Vec<Caller>,
+}
+
+impl Lanes {
+    /// Lanes in which at most `limit` requests wait.
+    pub(super) fn new(limit: usize) -> Self {
+        Self { lanes: HashMap::new(), waiting: 0, limit }
+    }
+
+    /// Whether so many wait that no more may.
+    pub(super) fn is_full(&self) -> bool {
+        self.waiting >= self.limit
+    }
+
+    /// Takes a request in, to be sent before the `deadline`.
+    pub(super) fn accept(&mut self, ask: AskJobmaker, deadline: Instant) {
+        self.waiting += 1;
+        let lane = self.lanes.entry(ask.sub_pool).or_default();
+        match ask.ask {
+            Ask::Get => lane.gets.push((ask.caller, deadline)),
+            Ask::Update(update) => lane.updates.push_back((ask.caller, update, deadline)),
+        }
+    }
+
+    /// The next exchange with this sub-pool's jobmaker, if it has none and somebody waits; with those who
+    /// are gone already.
+    pub(super) fn begin(&mut self, sub_pool: &SubPool) -> (Option<Start>, Vec<Withdrawn>) {
+        let mut gone = Vec::new();
+        let Some(lane) = self.lanes.get_mut(sub_pool).filter(|lane| !lane.is_busy) else {
+            return (None, gone);
+        };
+        let mut deadline = None;
+        let mut update = None;
+        while let Some((caller, asked, until)) = lane.updates.pop_front() {
+            self.waiting -= 1;
+            if caller.reply.is_closed() {
+                gone.push(Withdrawn { sub_pool: sub_pool.clone(), caller, update: asked });
+            } else {
+                deadline = Some(until);
+                update = Some((caller, asked));
+                break;
+            }
+        }
+        self.waiting -= lane.gets.len();
+        let mut gets = std::mem::take(&mut lane.gets);
+        gets.retain(|(caller, _)| !caller.reply.is_closed());
+        deadline = deadline.max(gets.iter().map(|&(_, until)| until).max());
+        let Some(deadline) = deadline else {
+            self.lanes.remove(sub_pool);
+            return (None, gone);
+        };
+        lane.is_busy = true;
+        let gets = gets.into_iter().map(|(caller, _)| caller).collect();
+        (Some(Start { turn: Turn { sub_pool: sub_pool.clone(), update, gets }, deadline }), gone)
+    }
+
+    /// The exchange with this sub-pool's jobmaker is over.
+    pub(super) fn finish(&mut self, sub_pool: &SubPool) {
+        if let Some(lane) = self.lanes.get_mut(sub_pool) {
+            lane.is_busy = false;
+            if lane.updates.is_empty() && lane.gets.is_empty() {
+                self.lanes.remove(sub_pool);
+            }
+        }
+    }
+
+    /// Sub-pools that have no exchange.
+    pub(super) fn idle(&self) -> Vec<SubPool> {
+        let idle = self.lanes.iter().filter(|(_, lane)| !lane.is_busy);
+        idle.map(|(sub_pool, _)| sub_pool.clone()).collect()
+    }
+
+    /// Whether nobody waits and no exchange is under way.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lanes.is_empty()
+    }
+
+    /// Withdraws all whose deadline has passed, or everybody.
+    pub(super) fn expire(&mut self, now: Option<Instant>) -> Expired {
+        let is_over = |until: Instant| now.is_none_or(|now| until <= now);
+        let mut expired = Expired::default();
+        for (sub_pool, lane) in &mut self.lanes {
+            // In the order of arrival, so in that of the deadlines.
+            while lane.updates.front().is_some_and(|&(_, _, until)| is_over(until)) {
+                if let Some((caller, update, _)) = lane.updates.pop_front() {
+                    let sub_pool = sub_pool.clone();
+                    expired.updates.push(Withdrawn { sub_pool, caller, update });
+                }
+            }
+            let over = lane.gets.extract_if(.., |&mut (_, until)| is_over(until));
+            expired.gets.extend(over.map(|(caller, _)| caller));
+        }
+        self.waiting -= expired.updates.len() + expired.gets.len();
+        self.lanes
+            .retain(|_, lane| lane.is_busy || !lane.updates.is_empty() || !lane.gets.is_empty());
+        expired
+    }
+}
+
+#[cfg(test)]
+mod tests;

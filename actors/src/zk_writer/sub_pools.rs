@@ -1,0 +1,187 @@
+//! Begins exchanges with jobmakers, one at a time for each sub-pool, and answers those that none begins for.
+
+use std::time::{Duration, Instant};
+
+use actix::{Recipient, prelude::SendError};
+use futures_util::future::select;
+use slog::Logger;
+use tokio::{sync::oneshot, task::JoinHandle};
+
+use super::{
+    exchange::{self, Place, Reporter},
+    lanes::{Expired, Lanes, Start, Withdrawn},
+    messages::{Ask, AskJobmaker},
+};
+use crate::{
+    ack_waiter::{Event, ExchangeFailure, ExchangeId, Expect, Report, Turn, record_not_begun},
+    domain::{SubPool, ZnodeDir},
+    zk::Connection,
+};
+
+/// Requests that may wait for an exchange, of all sub-pools together.
+const WAITING: usize = 10_000;
+
+/// What an operator decides about sub-pools.
+#[derive(Clone, Debug)]
+pub struct SubPoolSettings {
+    /// Where the sub-pools' znodes are (`ZKSubPoolUpdateBaseDir`).
+    pub base_dir: ZnodeDir,
+    /// For a jobmaker's ack, from the moment that the request is sent (`ZKSubPoolUpdateAckTimeout`). A
+    /// request may wait for its turn as long before that.
+    pub ack_timeout: Duration,
+}
+
+/// How `AckWaiter` is told of exchanges.
+pub(crate) struct ToAckWaiter {
+    /// That one begins.
+    pub(crate) expect: Recipient<Expect>,
+    /// What happens in it.
+    pub(crate) report: Recipient<Report>,
+}
+
+/// The exchanges: who waits for one, and where they take place.
+pub(super) struct SubPools {
+    settings: SubPoolSettings,
+    lanes: Lanes,
+    acks: ToAckWaiter,
+    exchanges: u64,
+    log: Logger,
+}
+
+/// An exchange that has begun.
+pub(super) struct Begun {
+    pub(super) id: ExchangeId,
+    /// Ends when the exchange is over or its connection is gone.
+    pub(super) task: JoinHandle<()>,
+}
+
+impl SubPools {
+    pub(super) fn new(settings: SubPoolSettings, acks: ToAckWaiter, log: &Logger) -> Self {
+        Self { settings, lanes: Lanes::new(WAITING), acks, exchanges: 0, log: log.clone() }
+    }
+
+    /// Takes a request in, or answers it at once.
+    pub(super) fn accept(&mut self, ask: AskJobmaker) {
+        if self.lanes.is_full() {
+            self.refuse(ask, ExchangeFailure::QueueFull);
+        } else {
+            self.lanes.accept(ask, Instant::now() + self.settings.ack_timeout);
+        }
+    }
+
+    /// Answers a request that nothing was written for.
+    pub(super) fn refuse(&self, ask: AskJobmaker, failure: ExchangeFailure) {
+        let AskJobmaker { sub_pool, ask, caller } = ask;
+        match ask {
+            Ask::Get => caller.answer(Err(failure)),
+            Ask::Update(update) => {
+                self.withdraw(Withdrawn { sub_pool, caller, update }, failure);
+            }
+        }
+    }
+
+    /// Begins the next exchange with this sub-pool's jobmaker, if it has none and somebody waits.
+    pub(super) fn begin(&mut self, sub_pool: &SubPool, connection: &Connection) -> Option<Begun> {
+        loop {
+            let (start, gone) = self.lanes.begin(sub_pool);
+            for Withdrawn { sub_pool, caller, update } in gone {
+                let cause = "the client has gone";
+                record_not_begun(&self.log, &sub_pool, caller.source, &update, cause);
+            }
+            let Start { turn, deadline } = start?;
+            self.exchanges += 1;
+            let id = ExchangeId(self.exchanges);
+            let update = turn.update.as_ref().map(|(_, update)| update.request());
+            let (over, is_over) = oneshot::channel();
+            match self.acks.expect.try_send(Expect { id, turn, deadline, over }) {
+                Ok(()) => {
+                    let reporter = Reporter { id, to: self.acks.report.clone() };
+                    let place = self.place(sub_pool);
+                    let connection = connection.clone();
+                    let task = connection.clone().spawn(async move {
+                        let exchange = exchange::run(connection, place, update, reporter);
+                        select(Box::pin(exchange), is_over).await;
+                    });
+                    return Some(Begun { id, task });
+                }
+                Err(SendError::Full(expect)) => {
+                    self.give_up(expect.turn, &ExchangeFailure::QueueFull);
+                }
+                Err(SendError::Closed(expect)) => {
+                    self.give_up(expect.turn, &ExchangeFailure::ShuttingDown);
+                }
+            }
+            self.lanes.finish(sub_pool);
+        }
+    }
+
+    /// The exchange with this sub-pool's jobmaker is over.
+    pub(super) fn finish(&mut self, sub_pool: &SubPool) {
+        self.lanes.finish(sub_pool);
+    }
+
+    /// Tells `AckWaiter`, in its place, that an exchange was cut off with its connection.
+    pub(super) fn cut_off(&self, id: ExchangeId) -> impl Future<Output = ()> + use<> {
+        let event = Event::CutOff("the connection to ZooKeeper was lost".to_owned());
+        let told = self.acks.report.send(Report { id, event });
+        async move {
+            // Nobody to tell means that the daemon is ending.
+            let _ = told.await;
+        }
+    }
+
+    /// Sub-pools that have no exchange.
+    pub(super) fn idle(&self) -> Vec<SubPool> {
+        self.lanes.idle()
+    }
+
+    /// Whether nobody waits and no exchange is under way.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lanes.is_empty()
+    }
+
+    /// Answers those whose time to wait is over.
+    pub(super) fn expire(&mut self, is_connected: bool) {
+        let failure = if is_connected {
+            ExchangeFailure::NotServed
+        } else {
+            ExchangeFailure::NotRead("there is no session with ZooKeeper".to_owned())
+        };
+        let expired = self.lanes.expire(Some(Instant::now()));
+        self.answer(expired, &failure);
+    }
+
+    /// Answers all who wait, since the daemon ends.
+    pub(super) fn expire_all(&mut self) {
+        let expired = self.lanes.expire(None);
+        self.answer(expired, &ExchangeFailure::ShuttingDown);
+    }
+
+    fn answer(&self, expired: Expired, failure: &ExchangeFailure) {
+        for caller in expired.gets {
+            caller.answer(Err(failure.clone()));
+        }
+        for withdrawn in expired.updates {
+            self.withdraw(withdrawn, failure.clone());
+        }
+    }
+
+    fn give_up(&self, turn: Turn, failure: &ExchangeFailure) {
+        let Turn { sub_pool, update, gets } = turn;
+        let updates = update.map(|(caller, update)| Withdrawn { sub_pool, caller, update });
+        self.answer(Expired { updates: updates.into_iter().collect(), gets }, failure);
+    }
+
+    fn withdraw(&self, withdrawn: Withdrawn, failure: ExchangeFailure) {
+        let Withdrawn { sub_pool, caller, update } = withdrawn;
+        let cause = failure.to_string();
+        record_not_begun(&self.log, &sub_pool, caller.source, &update, &cause);
+        caller.answer(Err(failure));
+    }
+
+    fn place(&self, sub_pool: &SubPool) -> Place {
+        let coin = self.settings.base_dir.child(sub_pool.coin());
+        let request = format!("{coin}/{}", sub_pool.name());
+        Place { ack: format!("{request}/ack"), request }
+    }
+}

@@ -1,0 +1,119 @@
+//! The sub-pool endpoints: validate, have the jobmaker asked, answer what it says.
+
+use actix::{Recipient, prelude::SendError};
+use actix_web::{
+    HttpRequest, HttpResponse,
+    web::{Data, Payload},
+};
+use slog::{Logger, info, warn};
+use switcher_actors::{
+    Ask, AskJobmaker, Caller, Coinbase, CoinbaseUpdate, ExchangeFailure, Source, SubPool,
+};
+use tokio::sync::oneshot;
+
+use super::{
+    answer::{ApiError, jobmaker_answered},
+    body::{self, BodyLimits},
+    json::parse_texts,
+};
+
+/// What the endpoints need. One is shared by all workers.
+pub struct SubPoolApi {
+    /// Where requests go; `None` if the API is off.
+    pub jobmakers: Option<Recipient<AskJobmaker>>,
+    /// Jobmakers keep so many bytes of a text.
+    pub coinbase_cut: usize,
+    /// How much a client may send.
+    pub body: BodyLimits,
+    /// For refused requests; exchanges are logged where they are made.
+    pub log: Logger,
+}
+
+/// `POST /subpool/get-coinbase`: what a sub-pool's jobmaker holds.
+pub async fn get_coinbase(
+    request: HttpRequest,
+    payload: Payload,
+    api: Data<SubPoolApi>,
+) -> Result<HttpResponse, ApiError> {
+    api.answer(&request, payload, |body| {
+        let [coin, name] = parse_texts(body, ["coin", "subpool_name"])?;
+        Ok((sub_pool(&coin, &name)??, Ask::Get))
+    })
+    .await
+}
+
+/// `POST /subpool/update-coinbase`: what it shall hold.
+pub async fn update_coinbase(
+    request: HttpRequest,
+    payload: Payload,
+    api: Data<SubPoolApi>,
+) -> Result<HttpResponse, ApiError> {
+    api.answer(&request, payload, |body| {
+        let fields = ["coin", "subpool_name", "payout_addr", "coinbase_info"];
+        let [coin, name, payout_addr, coinbase_info] = parse_texts(body, fields)?;
+        let sub_pool = sub_pool(&coin, &name)?;
+        if payout_addr.is_empty() {
+            return Err(ApiError::PayoutAddressEmpty);
+        }
+        let sub_pool = sub_pool?;
+        let coinbase = Coinbase {
+            coinbase_info: coinbase_info.into_owned(),
+            payout_addr: payout_addr.into_owned(),
+        };
+        let update = CoinbaseUpdate::new(&sub_pool, coinbase, api.coinbase_cut)?;
+        Ok((sub_pool, Ask::Update(update)))
+    })
+    .await
+}
+
+/// The outer error is for an empty name, the inner one for a name that no sub-pool can have: the contract
+/// has other checks between them.
+fn sub_pool(coin: &str, name: &str) -> Result<Result<SubPool, ApiError>, ApiError> {
+    if coin.is_empty() {
+        return Err(ApiError::SubPoolCoinEmpty);
+    }
+    if name.is_empty() {
+        return Err(ApiError::SubPoolNameEmpty);
+    }
+    Ok(SubPool::parse(coin, name).map_err(|_| no_sub_pool(name)))
+}
+
+/// A name that no znode can have is that of a sub-pool which does not exist.
+fn no_sub_pool(name: &str) -> ApiError {
+    ApiError::Exchange(ExchangeFailure::NoSubPool(name.to_owned()))
+}
+
+impl SubPoolApi {
+    /// Reads the request, has the jobmaker asked what `parse` makes of it, and answers.
+    async fn answer(
+        &self,
+        request: &HttpRequest,
+        payload: Payload,
+        parse: impl FnOnce(&[u8]) -> Result<(SubPool, Ask), ApiError>,
+    ) -> Result<HttpResponse, ApiError> {
+        let source = Source::Api(request.peer_addr().map(|peer| peer.ip().to_canonical()));
+        let refused = |error: &ApiError| {
+            info!(self.log, "request refused"; "source" => %source, "path" => request.path(),
+                "err_no" => error.number(), "err_msg" => %error.to_string().escape_debug());
+        };
+        let jobmakers =
+            self.jobmakers.as_ref().ok_or(ApiError::SubPoolsDisabled).inspect_err(refused)?;
+        let body = body::read(request, payload, self.body).await?;
+        let (sub_pool, ask) = parse(&body).inspect_err(refused)?;
+        let is_update = matches!(ask, Ask::Update(_));
+        let (reply, answer) = oneshot::channel();
+        let caller = Caller { source, reply };
+        if let Err(error) = jobmakers.try_send(AskJobmaker { sub_pool, ask, caller }) {
+            let failure = match error {
+                SendError::Full(_) => ExchangeFailure::QueueFull,
+                SendError::Closed(_) => ExchangeFailure::ShuttingDown,
+            };
+            warn!(self.log, "request failed: {}", failure; "source" => %source,
+                "path" => request.path());
+            return Err(ApiError::Exchange(failure));
+        }
+        let ended = |_| Err(ExchangeFailure::Unknown("the actors ended meanwhile".to_owned()));
+        let answer = answer.await.unwrap_or_else(ended).map_err(ApiError::Exchange)?;
+        Ok(jobmaker_answered(&answer, is_update))
+    }
+}
