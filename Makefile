@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test test-old-zookeeper lint bench clean
+.PHONY: help run test test-old-zookeeper races lint bench clean
 
 # Linking several test binaries at once takes more memory than a small machine has.
 export CARGO_BUILD_JOBS ?= 2
@@ -33,6 +33,13 @@ test-old-zookeeper: ## the same against ZooKeeper 3.4.6 (fetches about 200 MB on
 	@bash .ci/supervisor
 	@ZOOKEEPER_CLASSPATH="$$(bash .ci/zookeeper old-classpath)"; export ZOOKEEPER_CLASSPATH; \
 	$(CARGO_TEST)
+
+# Optimised, since a search and a load are what takes the time. The operations' number and the seeds of the
+# load can be chosen: RACES_OPERATIONS, RACES_SEEDS.
+races: ## a quarter of an hour: search more interleavings of exchanges, and let 100,000 operations race
+	@ZOOKEEPER_CLASSPATH="$$(bash .ci/zookeeper classpath)"; export ZOOKEEPER_CLASSPATH; \
+	cargo test --release --locked --package switcher-actors -- --ignored --nocapture attribution && \
+	cargo test --release --locked --test api -- --ignored --nocapture races
 
 lint: ## check formatting, clippy, documentation and the scripts; any warning fails
 	cargo fmt --all --check

@@ -18,6 +18,7 @@ mod invariants;
 mod jobmaker;
 mod lifecycle;
 mod limits;
+mod races;
 mod supervisor;
 mod support;
 mod switching;

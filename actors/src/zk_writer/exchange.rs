@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use actix::Recipient;
+use actix::{Recipient, prelude::SendError};
 use futures_util::future::join;
 
 use crate::{
@@ -29,6 +29,13 @@ pub(super) struct Reporter {
 }
 
 impl Reporter {
+    /// Tells of something that calls for nothing new. What is told later arrives later.
+    async fn note(&self, event: Event) {
+        if let Err(SendError::Full(report)) = self.to.try_send(Report { id: self.id, event }) {
+            self.tell(report.event).await;
+        }
+    }
+
     async fn tell(&self, event: Event) -> Next {
         // Nobody to tell means that the daemon is ending.
         self.to.send(Report { id: self.id, event }).await.unwrap_or(Next::Over)
@@ -74,7 +81,10 @@ impl Exchange {
             Some(update) => (&**update, None),
             None => (&*there, Some(found)),
         };
-        self.reporter.tell(Event::Sending).await;
+        // The answer is waited for: once callers were told that nothing is written, nothing must be.
+        if self.reporter.tell(Event::Sending).await == Next::Over {
+            return Next::Over;
+        }
         let mut next = self.write(data, &mut expected).await;
         loop {
             next = match next {
@@ -93,14 +103,14 @@ impl Exchange {
 
     /// Writes the request; the next write is meant for the state that this one made.
     async fn write(&self, data: &[u8], expected: &mut Option<Revision>) -> Next {
-        let event = match self.connection.set(&self.place.request, data, *expected).await {
+        match self.connection.set(&self.place.request, data, *expected).await {
             Ok(mark) => {
                 *expected = Some(mark.revision);
-                Event::Written(mark)
+                self.reporter.note(Event::Written(mark)).await;
+                Next::Wait
             }
-            Err(error) => Event::NotWritten(error),
-        };
-        self.reporter.tell(event).await
+            Err(error) => self.reporter.tell(Event::NotWritten(error)).await,
+        }
     }
 
     /// Waits for the next ack, reads it, and after it the request's state; watches on meanwhile.

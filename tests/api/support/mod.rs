@@ -2,8 +2,11 @@
 //! deadline, and names and ports that no other test uses.
 
 pub mod client;
+pub mod coinbase_history;
+pub mod coinbase_load;
 pub mod daemon;
 pub mod load;
+pub mod register;
 pub mod zookeeper;
 
 use std::ffi::{OsStr, OsString};

@@ -1,0 +1,342 @@
+//! What the clients of some sub-pools asked and were told, and whether it can be true.
+//!
+//! Three judges look at it, each with other eyes: every answer for itself ([`History::faults`]), all of a
+//! sub-pool's answers together without knowing what the jobmaker did ([`History::violations`]), and each
+//! answer beside the diary of the jobmaker, which is a simulator and keeps one
+//! ([`History::untruths`]).
+//!
+//! A jobmaker that starts holds a value of its own, `restart-n`, until it reads the request node: what
+//! it held before comes back if it still finds it there. Nobody can have seen the one in between, with
+//! one exception: the `old` of an update that the same read applied. Those are therefore not among the
+//! sub-pool's other reads, where each value comes only once, but judged beside the starts alone.
+//! What a get or a refused update names has lasted: for that the node's content must have been refused at
+//! the start, so that what was held before is nowhere to come back from.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::time::Instant;
+
+use jobmaker_sim::Applied;
+use serde::Deserialize;
+
+use super::register::{self, Claim, Operation};
+
+/// What the coinbase texts of restarted jobmakers begin with.
+const RESTART: &str = "restart-";
+
+/// What a sub-pool's blocks carry.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Coinbase {
+    pub coinbase_info: String,
+    pub payout_addr: String,
+}
+
+impl fmt::Display for Coinbase {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{:?} to {:?}", self.coinbase_info, self.payout_addr)
+    }
+}
+
+/// What a client wants.
+#[derive(Clone, Debug)]
+pub enum Ask {
+    Get,
+    Update {
+        asked: Coinbase,
+        /// What a jobmaker makes of it; `None` if it refuses it.
+        held: Option<Coinbase>,
+    },
+}
+
+/// The body of every answer of the sub-pool endpoints; without `old` it is one of the daemon's own.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Told {
+    pub success: bool,
+    pub err_no: i64,
+    pub err_msg: String,
+    pub subpool_name: Option<String>,
+    pub old: Option<Coinbase>,
+    pub new: Option<Coinbase>,
+}
+
+/// What came back.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    Told(Told),
+    /// Something that is no answer of the API.
+    Odd(String),
+    /// The connection broke.
+    Nothing,
+    /// The client hung up without waiting.
+    HungUp,
+}
+
+/// What became of a request, as far as its client knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fate {
+    /// The jobmaker did it.
+    Success,
+    /// The jobmaker refused it.
+    Refused,
+    /// 500: somebody else wrote meanwhile.
+    Race,
+    /// 504: no ack in time.
+    TimedOut,
+    /// 504: the requests before it took all the time, and nothing was written.
+    NotServed,
+    /// 500: nothing was written.
+    NotWritten,
+    /// 500: nobody knows.
+    Unknown,
+    /// No answer came.
+    Unanswered,
+    /// The client did not want to know.
+    HungUp,
+    /// Nothing that the API may answer here.
+    Odd,
+}
+
+/// A request and its answer.
+#[derive(Clone, Debug)]
+pub struct Record {
+    pub client: usize,
+    /// The index of the daemon that was asked.
+    pub daemon: usize,
+    /// The index of the sub-pool.
+    pub sub_pool: usize,
+    pub ask: Ask,
+    /// Nanoseconds since the history's beginning, like `end`.
+    pub start: u64,
+    pub end: u64,
+    pub reply: Reply,
+}
+
+impl Record {
+    pub fn fate(&self) -> Fate {
+        let told = match &self.reply {
+            Reply::Told(told) => told,
+            Reply::Odd(_) => return Fate::Odd,
+            Reply::Nothing => return Fate::Unanswered,
+            Reply::HungUp => return Fate::HungUp,
+        };
+        match (told.err_no, told.err_msg.as_str(), &told.old) {
+            (0, _, Some(_)) if told.success => Fate::Success,
+            (500, _, Some(_)) if !told.success => Fate::Refused,
+            (_, _, Some(_)) => Fate::Odd,
+            _ if told.success || told.new.is_some() || told.subpool_name.is_some() => Fate::Odd,
+            (504, text, None) if text.contains("nothing was written") => Fate::NotServed,
+            (504, "timeout when waiting ACK", None) => Fate::TimedOut,
+            (500, "data has been updated at query time", None) => Fate::Race,
+            (500, "read data node failed" | "write data node failed", None) => Fate::NotWritten,
+            (500, text, None) if text.contains("nothing was written") => Fate::NotWritten,
+            (500, _, None) => Fate::Unknown,
+            _ => Fate::Odd,
+        }
+    }
+
+    fn who(&self) -> String {
+        let Self { client, daemon, .. } = self;
+        let what = if matches!(self.ask, Ask::Get) { "get" } else { "update" };
+        format!("client {client} of daemon {daemon}, {what}, {:?}", self.fate())
+    }
+
+    /// What is wrong with the answer whatever else happened.
+    fn fault(&self, sub_pool: &str) -> Option<String> {
+        let fate = self.fate();
+        let told = match &self.reply {
+            Reply::Odd(text) => return Some(format!("no answer of the API: {text}")),
+            Reply::Told(told) => told,
+            Reply::Nothing | Reply::HungUp => return None,
+        };
+        let fault = match (&self.ask, fate) {
+            (_, Fate::Odd) => "no answer that may come here",
+            _ if told.old.is_some() && told.subpool_name.as_deref() != Some(sub_pool) => {
+                "the answer of another sub-pool"
+            }
+            (Ask::Get, Fate::Race) => "a get needs no race error",
+            (Ask::Get, Fate::Success | Fate::Refused) if told.new.is_some() => {
+                "a get that names a new value"
+            }
+            (Ask::Update { held: Some(_), .. }, Fate::Refused) => {
+                "a refusal of what the jobmaker accepts"
+            }
+            (Ask::Update { held: None, .. }, Fate::Success) => {
+                "a success for what the jobmaker refuses"
+            }
+            (Ask::Update { held, .. }, Fate::Success) if told.new != *held => {
+                "a success for another value than was asked for"
+            }
+            (Ask::Update { .. }, Fate::Refused)
+                if told.err_msg != "invalid payout address"
+                    || told.new != Some(Coinbase::default()) =>
+            {
+                "a refusal that is another's"
+            }
+            _ => return None,
+        };
+        Some(fault.to_owned())
+    }
+
+    /// What the answer says was held, in the order of time.
+    fn values(&self) -> impl Iterator<Item = &Coinbase> {
+        let told = match &self.reply {
+            Reply::Told(told) => Some(told),
+            _ => None,
+        };
+        let new = told.filter(|told| told.success).and_then(|told| told.new.as_ref());
+        told.and_then(|told| told.old.as_ref()).into_iter().chain(new)
+    }
+
+    /// The claim that an update makes about its value.
+    fn write(&self) -> Option<Operation> {
+        let Ask::Update { asked, held } = &self.ask else { return None };
+        let claim = match self.fate() {
+            Fate::Success => Claim::Written,
+            Fate::Refused | Fate::NotWritten | Fate::NotServed => Claim::Refused,
+            _ if held.is_none() => Claim::Refused,
+            _ => Claim::Unknown,
+        };
+        Some(self.operation(claim, held.as_ref().unwrap_or(asked)))
+    }
+
+    /// The claim that the answer makes about what was there.
+    fn read(&self) -> Option<Operation> {
+        self.values().next().map(|old| self.operation(Claim::Read, old))
+    }
+
+    fn operation(&self, claim: Claim, value: &Coinbase) -> Operation {
+        let Self { start, end, .. } = *self;
+        Operation { who: self.who(), claim, value: value.to_string(), start, end }
+    }
+}
+
+/// What somebody wrote to a request node past the daemons.
+#[derive(Clone, Debug)]
+pub struct Intrusion {
+    pub sub_pool: usize,
+    pub at: u64,
+    pub asked: Coinbase,
+    /// Whether the jobmaker accepts it.
+    pub valid: bool,
+}
+
+/// All that happened to some sub-pools, each with a name.
+#[derive(Clone, Debug)]
+pub struct History {
+    pub origin: Instant,
+    pub sub_pools: Vec<String>,
+    pub records: Vec<Record>,
+    pub intrusions: Vec<Intrusion>,
+    /// What the jobmaker held and since when, by its own account.
+    pub diary: Vec<Applied>,
+}
+
+/// A moment as the histories have it: 0 is before everything.
+pub fn since(origin: Instant, moment: Instant) -> u64 {
+    moment.saturating_duration_since(origin).as_nanos() as u64 + 1
+}
+
+impl History {
+    pub fn counts(&self) -> BTreeMap<Fate, usize> {
+        let mut counts = BTreeMap::new();
+        for record in &self.records {
+            *counts.entry(record.fate()).or_default() += 1;
+        }
+        counts
+    }
+
+    /// Answers that are wrong whatever else happened.
+    pub fn faults(&self) -> Vec<String> {
+        let fault = |record: &Record| {
+            let fault = record.fault(&self.sub_pools[record.sub_pool])?;
+            Some(format!("{fault}: {}: {:?} {:?}", record.who(), record.ask, record.reply))
+        };
+        self.records.iter().filter_map(fault).collect()
+    }
+
+    /// Answers about one sub-pool that cannot be true together.
+    pub fn violations(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        for sub_pool in 0..self.sub_pools.len() {
+            for register in self.registers(sub_pool) {
+                let violations = register::violations(&register);
+                let shown = violations
+                    .iter()
+                    .map(|violation| format!("{}: {violation}", self.sub_pools[sub_pool]));
+                found.extend(shown);
+            }
+        }
+        found
+    }
+
+    /// The claims about a sub-pool's value, and those about what it held from a start of the jobmaker to
+    /// its first read.
+    fn registers(&self, sub_pool: usize) -> [Vec<Operation>; 2] {
+        let (mut operations, mut starts) = (Vec::new(), Vec::new());
+        for (number, (at, value)) in self.diary_of(sub_pool, true).into_iter().enumerate() {
+            let (who, value) = ("the jobmaker, at a start".to_owned(), value.to_string());
+            let first = Operation { who, claim: Claim::Written, value, start: 0, end: 0 };
+            let again = Operation { claim: Claim::Unknown, start: at, end: at, ..first.clone() };
+            let start = if number == 0 { first } else { again };
+            operations.push(start.clone());
+            starts.push(start);
+        }
+        for record in self.records.iter().filter(|record| record.sub_pool == sub_pool) {
+            operations.extend(record.write());
+            let passing = record.fate() == Fate::Success
+                && record.write().is_some()
+                && record.values().next().is_some_and(|old| old.coinbase_info.starts_with(RESTART));
+            if passing { &mut starts } else { &mut operations }.extend(record.read());
+        }
+        for intrusion in self.intrusions.iter().filter(|one| one.sub_pool == sub_pool) {
+            let claim = if intrusion.valid { Claim::Unknown } else { Claim::Refused };
+            let (who, value) = ("the other writer".to_owned(), intrusion.asked.to_string());
+            let (start, end) = (intrusion.at, intrusion.at);
+            operations.push(Operation { who, claim, value, start, end });
+        }
+        [operations, starts]
+    }
+
+    /// Answers that name what the jobmaker did not hold at any moment between request and answer.
+    pub fn untruths(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        for (sub_pool, name) in self.sub_pools.iter().enumerate() {
+            let diary = self.diary_of(sub_pool, false);
+            let mut times: HashMap<String, Vec<(u64, u64)>> = HashMap::new();
+            for (index, (from, value)) in diary.iter().enumerate() {
+                let to = diary.get(index + 1).map_or(u64::MAX, |(next, _)| *next);
+                times.entry(value.to_string()).or_default().push((*from, to));
+            }
+            for record in self.records.iter().filter(|record| record.sub_pool == sub_pool) {
+                let Record { start, end, .. } = *record;
+                for value in record.values() {
+                    let held = times.get(&value.to_string()).map(Vec::as_slice).unwrap_or_default();
+                    if !held.iter().any(|(from, to)| *from <= end && start <= *to) {
+                        let who = record.who();
+                        found.push(format!(
+                            "{name}: {who}: was told between {start} and {end} ns: {value}; its \
+                             jobmaker held that from and to {held:?}"
+                        ));
+                    }
+                }
+            }
+        }
+        found
+    }
+
+    /// What a sub-pool held and since when; only what it held at the jobmaker's starts, or all.
+    fn diary_of(&self, sub_pool: usize, only_starts: bool) -> Vec<(u64, Coinbase)> {
+        let node = format!("/{}", self.sub_pools[sub_pool]);
+        let entries = self
+            .diary
+            .iter()
+            .filter(|entry| entry.path.ends_with(&node) && (entry.restart || !only_starts));
+        let value = |entry: &Applied| Coinbase {
+            coinbase_info: entry.coinbase_info.clone(),
+            payout_addr: entry.payout_addr.clone(),
+        };
+        entries.map(|entry| (since(self.origin, entry.at), value(entry))).collect()
+    }
+}

@@ -1,0 +1,289 @@
+//! Clients who get and update the coinbases of a few sub-pools all at once, and write down what they ask
+//! and are told.
+//!
+//! No two updates ask for the same: the coinbase text carries client and number within the 30 bytes that
+//! a jobmaker keeps. So a value that turns up anywhere names the request that it came from.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+use serde_json::json;
+use tokio::task::{JoinHandle, JoinSet};
+use zookeeper_client::Client;
+
+use super::client::{Connection, Request, Response};
+use super::coinbase_history::{Ask, Coinbase, Fate, History, Intrusion, Record, Reply, since};
+use super::daemon::{Daemon, PASSWORD, USER};
+use super::{eventually, seconds};
+
+/// Whom the blocks can pay. The last two may be spelled in capitals, which a jobmaker changes.
+const ADDRESSES: [&str; 4] = [
+    "34woZDygXWqaVPnNxp5SUnbN6RNQ5koBt4",
+    "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa",
+    "bc1qjl8uwezzlech723lpnyuza0h2cdkvxvh54v3dn",
+    "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4",
+];
+/// The first of them with one character changed.
+const NO_ADDRESS: &str = "34woZDygXWqaVPnNxp5SUnbN6RNQ5koBt5";
+
+/// A jobmaker keeps so many bytes of a text.
+const COINBASE_MAX: usize = 30;
+const COIN: &str = "btc";
+
+/// Where the sub-pools of a load are.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// With its slash.
+    pub base_dir: String,
+    pub names: Vec<String>,
+}
+
+impl Place {
+    pub fn new(base_dir: &str, sub_pools: usize) -> Self {
+        let names = (0..sub_pools).map(|number| format!("pool{number}")).collect();
+        Self { base_dir: base_dir.to_owned(), names }
+    }
+
+    /// The path of a sub-pool's request node.
+    pub fn path(&self, sub_pool: usize) -> String {
+        format!("{}{COIN}/{}", self.base_dir, self.names[sub_pool])
+    }
+}
+
+/// How much load, and of what.
+#[derive(Clone, Copy, Debug)]
+pub struct Mix {
+    pub clients: usize,
+    /// By all clients together.
+    pub operations: usize,
+    /// So many of a hundred operations are gets, the others updates.
+    pub gets: u8,
+    pub seed: u64,
+}
+
+/// A running load.
+pub struct Load {
+    origin: Instant,
+    place: Place,
+    clients: JoinSet<Vec<Record>>,
+    started: Arc<AtomicUsize>,
+}
+
+impl Load {
+    /// Starts clients of the daemons, each on a connection that it keeps while it can. `origin` is before
+    /// everything.
+    pub fn start(origin: Instant, daemons: &[Daemon], place: &Place, mix: Mix) -> Self {
+        let started = Arc::new(AtomicUsize::new(0));
+        let mut clients = JoinSet::new();
+        for number in 0..mix.clients {
+            let daemon = number % daemons.len();
+            let client = Rival {
+                number,
+                daemon,
+                address: daemons[daemon].base().to_owned(),
+                place: place.clone(),
+                random: Rng::with_seed(mix.seed * 1_000 + number as u64),
+                origin,
+                mix,
+                started: Arc::clone(&started),
+            };
+            clients.spawn(client.run());
+        }
+        Self { origin, place: place.clone(), clients, started }
+    }
+
+    /// Waits until so many operations have been started since the beginning.
+    pub async fn wait_for(&self, operations: usize) {
+        eventually("the clients go on", seconds(120), || async {
+            (self.started.load(Ordering::Relaxed) >= operations).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until all have been done.
+    pub async fn finish(self) -> History {
+        let records = self.clients.join_all().await.concat();
+        History {
+            origin: self.origin,
+            sub_pools: self.place.names,
+            records,
+            intrusions: Vec::new(),
+            diary: Vec::new(),
+        }
+    }
+}
+
+struct Rival {
+    number: usize,
+    daemon: usize,
+    address: String,
+    place: Place,
+    random: Rng,
+    origin: Instant,
+    mix: Mix,
+    /// How many operations all clients have started.
+    started: Arc<AtomicUsize>,
+}
+
+impl Rival {
+    async fn run(mut self) -> Vec<Record> {
+        let mut records = Vec::new();
+        let mut connection = None;
+        while self.started.fetch_add(1, Ordering::Relaxed) < self.mix.operations {
+            let sub_pool = self.random.usize(..self.place.names.len());
+            let ask = self.ask(records.len());
+            let start = since(self.origin, Instant::now());
+            let reply = self.send(&mut connection, sub_pool, &ask).await;
+            let end = since(self.origin, Instant::now());
+            let Some(reply) = reply else {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            };
+            let Self { number: client, daemon, .. } = self;
+            let record = Record { client, daemon, sub_pool, ask, start, end, reply };
+            if matches!(record.fate(), Fate::NotWritten | Fate::Unknown | Fate::Unanswered) {
+                // No hurry: clients who spin on errors are done before the trouble is over.
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            records.push(record);
+        }
+        records
+    }
+
+    /// A get or an update; of these some that a jobmaker refuses, cuts, or spells otherwise.
+    fn ask(&mut self, number: usize) -> Ask {
+        let info = format!("c{}-{number}", self.number);
+        let address = ADDRESSES[(self.number + number) % ADDRESSES.len()];
+        let plain = coinbase(&info, address);
+        if self.random.u8(..100) < self.mix.gets {
+            return Ask::Get;
+        }
+        match self.random.u8(..10) {
+            0 => Ask::Update { asked: coinbase(&info, NO_ADDRESS), held: None },
+            1 => {
+                let asked = coinbase(&info, &ADDRESSES[2 + number % 2].to_uppercase());
+                let held = coinbase(&info, ADDRESSES[2 + number % 2]);
+                Ask::Update { asked, held: Some(held) }
+            }
+            2 => {
+                let long = format!("{info:.<40}");
+                let held = coinbase(&long[..COINBASE_MAX], address);
+                Ask::Update { asked: coinbase(&long, address), held: Some(held) }
+            }
+            _ => Ask::Update { asked: plain.clone(), held: Some(plain) },
+        }
+    }
+
+    /// Sends a request and says what came back; `None` if the daemon cannot have received it.
+    async fn send(
+        &mut self,
+        kept: &mut Option<Connection>,
+        sub_pool: usize,
+        ask: &Ask,
+    ) -> Option<Reply> {
+        let mut connection = match kept.take() {
+            Some(connection) => connection,
+            None => Connection::open(&self.address).await.ok()?,
+        };
+        let request = request(&self.place.names[sub_pool], ask);
+        if self.random.u8(..100) == 0 {
+            let bytes = [&request.head_bytes(), request.body_bytes()].concat();
+            let _ = connection.write(&bytes).await;
+            return Some(Reply::HungUp);
+        }
+        let Ok(response) = connection.send(&request).await else {
+            return Some(Reply::Nothing);
+        };
+        if response.header("connection").is_none_or(|value| !value.eq_ignore_ascii_case("close")) {
+            *kept = Some(connection);
+        }
+        Some(reply(&response))
+    }
+}
+
+fn coinbase(info: &str, address: &str) -> Coinbase {
+    Coinbase { coinbase_info: info.to_owned(), payout_addr: address.to_owned() }
+}
+
+fn request(name: &str, ask: &Ask) -> Request {
+    let (path, body) = match ask {
+        Ask::Get => ("/subpool/get-coinbase", json!({"coin": COIN, "subpool_name": name})),
+        Ask::Update { asked, .. } => ("/subpool/update-coinbase", body(name, asked)),
+    };
+    let request = Request::post(path).header("Content-Type", "application/json");
+    request.body(body.to_string()).credentials(USER, PASSWORD)
+}
+
+fn body(name: &str, asked: &Coinbase) -> serde_json::Value {
+    let Coinbase { coinbase_info, payout_addr } = asked;
+    json!({
+        "coin": COIN,
+        "subpool_name": name,
+        "payout_addr": payout_addr,
+        "coinbase_info": coinbase_info,
+    })
+}
+
+fn reply(response: &Response) -> Reply {
+    match serde_json::from_slice(&response.body) {
+        Ok(told) if response.status == 200 => Reply::Told(told),
+        _ => Reply::Odd(format!("{} {}", response.status, response.text())),
+    }
+}
+
+/// Somebody who writes to the request nodes past the daemons, without looking who else does and without
+/// waiting for acks.
+pub struct Intruder {
+    stop: Arc<AtomicBool>,
+    task: JoinHandle<Vec<Intrusion>>,
+}
+
+impl Intruder {
+    /// Writes every few tens of milliseconds.
+    pub fn start(origin: Instant, client: Client, place: &Place, seed: u64) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let task = tokio::spawn(intrude(Arc::clone(&stop), origin, client, place.clone(), seed));
+        Self { stop, task }
+    }
+
+    /// Ends it; what it wrote.
+    pub async fn finish(self) -> Vec<Intrusion> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.task.await.unwrap()
+    }
+}
+
+async fn intrude(
+    stop: Arc<AtomicBool>,
+    origin: Instant,
+    client: Client,
+    place: Place,
+    seed: u64,
+) -> Vec<Intrusion> {
+    let mut random = Rng::with_seed(seed);
+    let mut intrusions = Vec::new();
+    while !stop.load(Ordering::Relaxed) {
+        let sub_pool = random.usize(..place.names.len());
+        let info = format!("other-{}", intrusions.len());
+        let (asked, valid) = match random.u8(..10) {
+            0 => (coinbase(&info, NO_ADDRESS), false),
+            _ => (coinbase(&info, random.choice(ADDRESSES).unwrap_or_default()), true),
+        };
+        let request = body(&place.names[sub_pool], &asked).to_string();
+        // Some of it says nothing that a jobmaker understands; to the last of these it does not answer.
+        let (request, valid) = match random.u8(..200) {
+            0..20 => (String::new(), false),
+            20..40 => ("{}".to_owned(), false),
+            40 => ("garbage".to_owned(), false),
+            _ => (request, valid),
+        };
+        let at = since(origin, Instant::now());
+        intrusions.push(Intrusion { sub_pool, at, asked, valid });
+        // It does not look at what became of it.
+        let _ = client.set_data(&place.path(sub_pool), request.as_bytes(), None).await;
+        tokio::time::sleep(Duration::from_millis(random.u64(5..50))).await;
+    }
+    intrusions
+}
