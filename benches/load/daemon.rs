@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::sub_pools::BASE_DIR;
 use crate::support::{Guarded, daemon::Daemon as Tested, flag, free_port, zookeeper::ZooKeeper};
 
 pub struct Daemon {
@@ -19,7 +20,9 @@ impl Daemon {
     /// Starts one and waits until it listens and has its session.
     pub async fn start(zookeeper: &ZooKeeper) -> Self {
         let address = format!("127.0.0.1:{}", free_port());
-        let builder = Tested::builder(zookeeper).set("ListenAddr", address.clone());
+        let builder = Tested::builder(zookeeper)
+            .set("ListenAddr", address.clone())
+            .set("ZKSubPoolUpdateBaseDir", BASE_DIR);
         let config = builder.write_config();
         let log = builder.folder().join("log");
         let began = Instant::now();

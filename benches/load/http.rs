@@ -16,15 +16,15 @@ use tokio::{
 use crate::{daemon::Daemon, report::median};
 
 /// `admin:admin`.
-const CREDENTIALS: &str = "Authorization: Basic YWRtaW46YWRtaW4=\r\n";
+pub const CREDENTIALS: &str = "Authorization: Basic YWRtaW46YWRtaW4=\r\n";
 
-struct Connection {
+pub struct Connection {
     stream: TcpStream,
     answer: Vec<u8>,
 }
 
 impl Connection {
-    async fn open(address: &str) -> Self {
+    pub async fn open(address: &str) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
         Self { stream, answer: Vec::with_capacity(4096) }
@@ -46,6 +46,20 @@ impl Connection {
                 "not a success: {}",
                 String::from_utf8_lossy(&self.answer)
             );
+        }
+    }
+}
+
+impl Connection {
+    /// Sends a request to a jobmaker and insists on success.
+    pub async fn ask_jobmaker(&mut self, request: &[u8]) {
+        self.stream.write_all(request).await.unwrap();
+        self.answer.clear();
+        // A jobmaker's answers end so; the daemon's own errors do not.
+        while !self.answer.ends_with(b"}}") {
+            let read = self.stream.read_buf(&mut self.answer).await.unwrap();
+            let text = String::from_utf8_lossy(&self.answer);
+            assert!(read > 0 && !text.contains(r#""success":false"#), "not a success: {text}");
         }
     }
 }

@@ -10,6 +10,7 @@ mod bare;
 mod daemon;
 mod http;
 mod report;
+mod sub_pools;
 #[allow(dead_code)]
 #[path = "../../tests/api/support/mod.rs"]
 mod support;
@@ -66,6 +67,9 @@ async fn measure(chosen: &[String]) -> Report {
     }
     if is_chosen("latency") {
         stage.latency(&mut report).await;
+    }
+    if is_chosen("subpools") {
+        sub_pools::measure(&zookeeper, &stage.client, &stage.daemon, &mut report).await;
     }
     if is_chosen("memory") {
         // A daemon of its own: what it holds is this batch's.
