@@ -84,3 +84,6 @@ impl Handler<Settle> for AckWaiter {
     /// The mailbox keeps the order of messages, so everything before is done.
     fn handle(&mut self, Settle: Settle, _: &mut Self::Context) {}
 }
+
+#[cfg(test)]
+mod tests;
