@@ -61,7 +61,7 @@ pub fn run(settings: Settings, log: &Logger) -> Result<(), Failure> {
         let grace = settings.shutdown_grace;
         // The address first: a daemon that cannot serve must not open a session.
         let bound = settings.api.map(Bound::new).transpose()?;
-        let system = System::start(settings.writer, log);
+        let system = System::start(settings.writer, settings.sub_pools, log);
         let api = bound.map(|bound| serve(bound, &system, log)).transpose()?;
 
         info!(log, "stopping: finishing what was accepted"; "signal" => signals.next().await);

@@ -39,7 +39,7 @@ mod zk_writer;
 pub use ack_waiter::{Caller, ExchangeFailure, ExchangeReply, JobmakerAnswer};
 pub use domain::{
     Assignment, Coin, Coinbase, CoinbaseUpdate, CoinbaseUpdateError, Coins, CoinsError, Puname,
-    PunameError, Source, SubPool, SubPoolError, ZnodeDir, ZnodeDirError,
+    PunameError, Source, SubPool, ZnodeDir, ZnodeDirError,
 };
 pub use system::System;
 pub use zk::{DigestCredentials, ServerVersion, ZkSettings};

@@ -8,7 +8,9 @@ use slog::{Logger, error};
 
 use crate::{
     ack_waiter::{AckWaiter, Settle},
-    zk_writer::{AskJobmaker, Drain, ToAckWaiter, WriteBatch, WriterSettings, ZkWriter},
+    zk_writer::{
+        AskJobmaker, Drain, SubPoolSettings, ToAckWaiter, WriteBatch, WriterSettings, ZkWriter,
+    },
 };
 
 /// The running actors. Whoever needs one is given a typed sender out of here, never looks it up.
@@ -23,10 +25,15 @@ pub struct System {
 }
 
 impl System {
-    /// Starts each actor on a thread of its own. Returns at once: the session is made meanwhile.
-    pub fn start(settings: WriterSettings, log: &Logger) -> Self {
+    /// Starts each actor on a thread of its own; without `sub_pools` their API is off. Returns at once:
+    /// the session is made meanwhile.
+    pub fn start(
+        settings: WriterSettings,
+        sub_pools: Option<SubPoolSettings>,
+        log: &Logger,
+    ) -> Self {
         let mut arbiters = Vec::new();
-        let sub_pools = settings.sub_pools.clone().map(|settings| {
+        let sub_pools = sub_pools.map(|settings| {
             let (arbiter, acks_log, timeout) = (Arbiter::new(), log.clone(), settings.ack_timeout);
             let handle = arbiter.handle();
             arbiters.push(arbiter);

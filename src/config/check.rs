@@ -70,14 +70,13 @@ impl Reader {
             watch_dir: watch_dir?,
             request_timeout,
             queue_limit,
-            sub_pools,
         };
-        Some(Settings { api, writer, wants_cron_job, shutdown_grace })
+        Some(Settings { api, writer, sub_pools, wants_cron_job, shutdown_grace })
     }
 
     fn api(&mut self, enabled: bool, coins: Option<Coins>) -> Option<ApiSettings> {
         let lower_case = self.flag("StratumServerCaseInsensitive");
-        let coinbase_cut = self.size("JobmakerCoinbaseMaxBytes");
+        let coinbase_max = self.size("JobmakerCoinbaseMaxBytes");
         let body_limit = self.size("APIBodyLimitBytes");
         let head_timeout = self.seconds("APIHeadTimeoutSeconds");
         let body_timeout = self.seconds("APIBodyTimeoutSeconds");
@@ -104,7 +103,7 @@ impl Reader {
             credentials: Credentials { user: user?, password: password? },
             coins: coins?,
             lower_case,
-            coinbase_cut,
+            coinbase_max,
             body_limit,
             head_timeout,
             body_timeout,

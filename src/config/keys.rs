@@ -100,7 +100,7 @@ pub const KEYS: &[Key] = &[
         "ZKSubPoolUpdateAckTimeout",
         SECONDS,
         Some("5"),
-        "seconds to wait for a jobmaker's ack, and before that for the exchanges under way",
+        "seconds to wait for a jobmaker's ack, and before that as many for the request's turn",
     ),
     key(
         "JobmakerCoinbaseMaxBytes",

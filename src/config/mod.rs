@@ -12,7 +12,7 @@ mod problem;
 
 use std::{ffi::OsString, fmt, path::Path, time::Duration};
 
-use switcher_actors::{Coins, WriterSettings};
+use switcher_actors::{Coins, SubPoolSettings, WriterSettings};
 
 pub use problem::Problem;
 
@@ -23,6 +23,8 @@ pub struct Settings {
     pub api: Option<ApiSettings>,
     /// How switches reach ZooKeeper.
     pub writer: WriterSettings,
+    /// The sub-pools; `None` if their API is off.
+    pub sub_pools: Option<SubPoolSettings>,
     /// Whether the operator wants the user-coin map pulled.
     pub wants_cron_job: bool,
     /// From the first signal to the end of the process.
@@ -40,8 +42,8 @@ pub struct ApiSettings {
     pub coins: Coins,
     /// Whether names are written in lower case.
     pub lower_case: bool,
-    /// Bytes after which jobmakers cut a coinbase text.
-    pub coinbase_cut: usize,
+    /// Bytes of a coinbase text that jobmakers keep.
+    pub coinbase_max: usize,
     /// Bytes of the largest body.
     pub body_limit: usize,
     /// For a request's head.

@@ -124,7 +124,7 @@ impl HttpApi {
         });
         let sub_pools = Data::new(SubPoolApi {
             jobmakers,
-            coinbase_cut: settings.coinbase_cut,
+            coinbase_max: settings.coinbase_max,
             body,
             log: log.clone(),
         });
@@ -140,6 +140,8 @@ impl HttpApi {
         .on_connect(move |connection, data| tracked.track(connection, data))
         .client_request_timeout(settings.head_timeout)
         .keep_alive(settings.head_timeout)
+        // Who has hung up is noticed, so that nobody waits behind a request that nobody waits for.
+        .h1_allow_half_closed(false)
         .workers(workers())
         .worker_max_blocking_threads(PARSING_THREADS)
         .disable_signals()

@@ -69,7 +69,7 @@ pub enum ApiError {
     #[error("request body did not arrive within {0} seconds")]
     BodyTooSlow(u64),
     /// 413
-    #[error("request body is larger than {0} bytes; send the batch in parts")]
+    #[error("request body is larger than {0} bytes; send a batch in parts")]
     BodyTooLarge(usize),
     /// 414
     #[error("request target is longer than {0} bytes")]
@@ -141,7 +141,7 @@ fn exchange_text(failure: &ExchangeFailure) -> String {
         ExchangeFailure::Overtaken => "data has been updated at query time".to_owned(),
         ExchangeFailure::AckNotRead(_) => "cannot get ACK from zookeeper".to_owned(),
         ExchangeFailure::AckUnparsable => "cannot parse ACK in zookeeper".to_owned(),
-        ExchangeFailure::Unknown(_) => "outcome unknown: the connection to zookeeper was lost; an \
+        ExchangeFailure::Unknown(_) => "outcome unknown: zookeeper gave no answer; an \
             update may be applied or not: ask get-coinbase before trying again"
             .to_owned(),
     }

@@ -1,11 +1,11 @@
-//! Reads a request's body: whole, within a size and a time.
+//! Reads a request's body: whole, within a size and a time; and has it parsed where that holds nobody up.
 
 use std::time::Duration;
 
 use actix_web::{
     HttpRequest,
     http::header::CONTENT_LENGTH,
-    web::{Bytes, BytesMut, Payload},
+    web::{self, Bytes, BytesMut, Payload},
 };
 use futures_util::StreamExt;
 use tokio::time::timeout;
@@ -35,6 +35,21 @@ pub async fn read(
     timeout(limits.time, collect(payload, limits.size))
         .await
         .unwrap_or(Err(ApiError::BodyTooSlow(limits.time.as_secs())))
+}
+
+/// Bodies of more bytes are parsed on a thread beside, so that the worker goes on serving others.
+const PARSE_ASIDE_ABOVE: usize = 64 * 1024;
+
+/// Makes of a body what `parse` does.
+pub async fn parse<T: Send + 'static>(
+    body: Bytes,
+    parse: impl FnOnce(&[u8]) -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
+    if body.len() <= PARSE_ASIDE_ABOVE {
+        return parse(&body);
+    }
+    let parsed = web::block(move || parse(&body)).await;
+    parsed.unwrap_or_else(|error| Err(ApiError::body_broken(error)))
 }
 
 async fn collect(mut payload: Payload, limit: usize) -> Result<Bytes, ApiError> {

@@ -28,8 +28,8 @@ pub struct Group<'a> {
 /// Reads `{"usercoins":[{"coin":C,"punames":[U,…]},…]}`.
 pub fn parse_batch(body: &[u8]) -> Result<Vec<Group<'_>>, ApiError> {
     check_strings_and_depth(body)?;
-    let batch: Option<Batch<'_>> = serde_json::from_slice(body).map_err(ApiError::wrong_json)?;
-    Ok(batch.map(|batch| batch.0).unwrap_or_default())
+    let Batch(groups) = serde_json::from_slice(body).map_err(ApiError::wrong_json)?;
+    Ok(groups)
 }
 
 /// Reads an object of texts: the values of `fields`, in that order; empty where the body has none.
@@ -55,7 +55,7 @@ impl<'de, const N: usize> DeserializeSeed<'de> for Texts<'de, N> {
     type Value = [Cow<'de, str>; N];
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        Ok(deserializer.deserialize_option(NullOr(Fields(self)))?.values)
+        Ok(deserializer.deserialize_any(Fields(self))?.values)
     }
 }
 
@@ -72,29 +72,6 @@ impl<'de, const N: usize> Fill<'de> for Texts<'de, N> {
             }
             None => map.next_value::<IgnoredAny>().map(drop),
         }
-    }
-}
-
-/// An object that is filled, or `null`, which leaves it as it is.
-struct NullOr<T>(Fields<T>);
-
-impl<'de, T: Fill<'de>> Visitor<'de> for NullOr<T> {
-    type Value = T;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.expecting(f)
-    }
-
-    fn visit_none<E: Error>(self) -> Result<T, E> {
-        Ok(self.0.0)
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<T, E> {
-        Ok(self.0.0)
-    }
-
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
-        deserializer.deserialize_map(self.0)
     }
 }
 
@@ -137,13 +114,13 @@ struct Batch<'a>(Vec<Group<'a>>);
 
 impl<'de> Deserialize<'de> for Batch<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Fields(Self(Vec::new())))
+        deserializer.deserialize_any(Fields(Self(Vec::new())))
     }
 }
 
 impl<'de> Deserialize<'de> for Group<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Fields(Self::default()))
+        deserializer.deserialize_any(Fields(Self::default()))
     }
 }
 
@@ -160,9 +137,7 @@ impl<'de> Fill<'de> for Batch<'de> {
 
     fn field<M: MapAccess<'de>>(&mut self, name: &str, map: &mut M) -> Result<(), M::Error> {
         if is_field(name, "usercoins") {
-            let groups: Option<Vec<Option<Group<'de>>>> = map.next_value()?;
-            self.0 =
-                groups.unwrap_or_default().into_iter().map(Option::unwrap_or_default).collect();
+            self.0 = map.next_value::<Option<_>>()?.unwrap_or_default();
             Ok(())
         } else {
             map.next_value::<IgnoredAny>().map(drop)
@@ -201,7 +176,7 @@ fn is_field(name: &str, field: &str) -> bool {
     name.chars().map(fold).eq(field.chars())
 }
 
-/// Visits an object's fields in order.
+/// Visits an object's fields in order; `null` is an object without any.
 struct Fields<T>(T);
 
 impl<'de, T: Fill<'de>> Visitor<'de> for Fields<T> {
@@ -209,6 +184,10 @@ impl<'de, T: Fill<'de>> Visitor<'de> for Fields<T> {
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(T::EXPECTED)
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<T, E> {
+        Ok(self.0)
     }
 
     fn visit_map<M: MapAccess<'de>>(mut self, mut map: M) -> Result<T, M::Error> {

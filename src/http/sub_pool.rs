@@ -21,8 +21,8 @@ use super::{
 pub struct SubPoolApi {
     /// Where requests go; `None` if the API is off.
     pub jobmakers: Option<Recipient<AskJobmaker>>,
-    /// Jobmakers keep so many bytes of a text.
-    pub coinbase_cut: usize,
+    /// Bytes of a coinbase text that jobmakers keep.
+    pub coinbase_max: usize,
     /// How much a client may send.
     pub body: BodyLimits,
     /// For refused requests; exchanges are logged where they are made.
@@ -37,7 +37,9 @@ pub async fn get_coinbase(
 ) -> Result<HttpResponse, ApiError> {
     api.answer(&request, payload, |body| {
         let [coin, name] = parse_texts(body, ["coin", "subpool_name"])?;
-        Ok((sub_pool(&coin, &name)??, Ask::Get))
+        not_empty(&coin, ApiError::SubPoolCoinEmpty)?;
+        not_empty(&name, ApiError::SubPoolNameEmpty)?;
+        Ok((sub_pool(&coin, &name)?, Ask::Get))
     })
     .await
 }
@@ -48,39 +50,32 @@ pub async fn update_coinbase(
     payload: Payload,
     api: Data<SubPoolApi>,
 ) -> Result<HttpResponse, ApiError> {
-    api.answer(&request, payload, |body| {
+    let coinbase_max = api.coinbase_max;
+    api.answer(&request, payload, move |body| {
         let fields = ["coin", "subpool_name", "payout_addr", "coinbase_info"];
         let [coin, name, payout_addr, coinbase_info] = parse_texts(body, fields)?;
+        not_empty(&coin, ApiError::SubPoolCoinEmpty)?;
+        not_empty(&name, ApiError::SubPoolNameEmpty)?;
+        not_empty(&payout_addr, ApiError::PayoutAddressEmpty)?;
         let sub_pool = sub_pool(&coin, &name)?;
-        if payout_addr.is_empty() {
-            return Err(ApiError::PayoutAddressEmpty);
-        }
-        let sub_pool = sub_pool?;
         let coinbase = Coinbase {
             coinbase_info: coinbase_info.into_owned(),
             payout_addr: payout_addr.into_owned(),
         };
-        let update = CoinbaseUpdate::new(&sub_pool, coinbase, api.coinbase_cut)?;
+        let update = CoinbaseUpdate::new(&sub_pool, coinbase, coinbase_max)?;
         Ok((sub_pool, Ask::Update(update)))
     })
     .await
 }
 
-/// The outer error is for an empty name, the inner one for a name that no sub-pool can have: the contract
-/// has other checks between them.
-fn sub_pool(coin: &str, name: &str) -> Result<Result<SubPool, ApiError>, ApiError> {
-    if coin.is_empty() {
-        return Err(ApiError::SubPoolCoinEmpty);
-    }
-    if name.is_empty() {
-        return Err(ApiError::SubPoolNameEmpty);
-    }
-    Ok(SubPool::parse(coin, name).map_err(|_| no_sub_pool(name)))
+fn not_empty(text: &str, error: ApiError) -> Result<(), ApiError> {
+    if text.is_empty() { Err(error) } else { Ok(()) }
 }
 
 /// A name that no znode can have is that of a sub-pool which does not exist.
-fn no_sub_pool(name: &str) -> ApiError {
-    ApiError::Exchange(ExchangeFailure::NoSubPool(name.to_owned()))
+fn sub_pool(coin: &str, name: &str) -> Result<SubPool, ApiError> {
+    let no_sub_pool = || ApiError::Exchange(ExchangeFailure::NoSubPool(name.to_owned()));
+    SubPool::parse(coin, name).ok_or_else(no_sub_pool)
 }
 
 impl SubPoolApi {
@@ -89,7 +84,7 @@ impl SubPoolApi {
         &self,
         request: &HttpRequest,
         payload: Payload,
-        parse: impl FnOnce(&[u8]) -> Result<(SubPool, Ask), ApiError>,
+        parse: impl FnOnce(&[u8]) -> Result<(SubPool, Ask), ApiError> + Send + 'static,
     ) -> Result<HttpResponse, ApiError> {
         let source = Source::Api(request.peer_addr().map(|peer| peer.ip().to_canonical()));
         let refused = |error: &ApiError| {
@@ -99,7 +94,7 @@ impl SubPoolApi {
         let jobmakers =
             self.jobmakers.as_ref().ok_or(ApiError::SubPoolsDisabled).inspect_err(refused)?;
         let body = body::read(request, payload, self.body).await?;
-        let (sub_pool, ask) = parse(&body).inspect_err(refused)?;
+        let (sub_pool, ask) = body::parse(body, parse).await.inspect_err(refused)?;
         let is_update = matches!(ask, Ask::Update(_));
         let (reply, answer) = oneshot::channel();
         let caller = Caller { source, reply };

@@ -4,7 +4,7 @@ use actix::prelude::SendError;
 use actix_web::{
     HttpRequest, HttpResponse,
     http::header::CONTENT_TYPE,
-    web::{self, Bytes, Data, Payload},
+    web::{Bytes, Data, Payload},
 };
 use slog::{Logger, info, warn};
 use switcher_actors::{Assignment, Coins, Puname, PunameError, Source, WriteBatch, WriteFailure};
@@ -16,9 +16,6 @@ use super::{
     form::{Parameters, media_type},
     json::{Group, parse_batch},
 };
-
-/// Bodies of more bytes are parsed on a thread beside, so that the worker goes on serving others.
-const PARSE_ASIDE_ABOVE: usize = 64 * 1024;
 
 /// What the endpoints need. One is shared by all workers.
 pub struct SwitchApi {
@@ -102,13 +99,8 @@ pub async fn switch_many(
     api: Data<SwitchApi>,
 ) -> Result<HttpResponse, ApiError> {
     let body = body::read(&request, payload, api.body).await?;
-    let assignments = if body.len() > PARSE_ASIDE_ABOVE {
-        let rules = api.rules.clone();
-        let parsed = web::block(move || rules.assignments(&parse_batch(&body)?)).await;
-        parsed.unwrap_or(Err(ApiError::WriteFailed))
-    } else {
-        parse_batch(&body).and_then(|groups| api.rules.assignments(&groups))
-    };
+    let rules = api.rules.clone();
+    let assignments = body::parse(body, move |body| rules.assignments(&parse_batch(body)?)).await;
     api.write(&request, assignments).await
 }
 

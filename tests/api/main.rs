@@ -19,6 +19,7 @@ mod jobmaker;
 mod lifecycle;
 mod limits;
 mod races;
+mod sub_pools;
 mod supervisor;
 mod support;
 mod switching;

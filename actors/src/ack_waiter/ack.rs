@@ -15,8 +15,10 @@ pub(crate) struct Ack {
     pub(crate) err_msg: String,
     /// The sub-pool by the jobmaker's own account.
     pub(crate) subpool_name: String,
-    /// Which jobmaker; empty if it does not tell.
+    /// The jobmaker's host name; empty if it does not tell.
     pub(crate) host: String,
+    /// All that it tells of its host, to know it again.
+    pub(crate) origin: String,
 }
 
 impl Ack {
@@ -26,17 +28,21 @@ impl Ack {
         let ack: Map<String, Value> = serde_json::from_slice(json).ok()?;
         let text = |field: &str| ack.get(field).and_then(Value::as_str).unwrap_or_default();
         let success = ack.get("success")?.as_bool()?;
+        let host = ack.get("host");
+        let hostname = host.and_then(|host| host.get("hostname")?.as_str());
         Some(Self {
             new: if success { Some(coinbase(ack.get("new")?)?) } else { None },
             old: coinbase(ack.get("old")?)?,
             err_msg: text("err_msg").to_owned(),
             subpool_name: text("subpool_name").to_owned(),
-            host: ack
-                .get("host")
-                .and_then(|host| host.get("hostname")?.as_str())
-                .unwrap_or("")
-                .to_owned(),
+            host: hostname.unwrap_or_default().to_owned(),
+            origin: host.map(Value::to_string).unwrap_or_default(),
         })
+    }
+
+    /// Whether two acks tell the same of what was requested, whatever was held before.
+    pub(crate) fn says_the_same(&self, other: &Self) -> bool {
+        self.new == other.new && self.err_msg == other.err_msg
     }
 
     /// What the jobmaker held as it wrote the ack.
@@ -48,15 +54,16 @@ impl Ack {
     /// harmless: it cuts a text that is too long for it, and says so; and it spells bech32 addresses
     /// in lower case.
     pub(crate) fn grants(&self, asked: &Coinbase) -> bool {
-        self.new.as_ref().is_some_and(|new| {
-            self.grants_text(&new.coinbase_info, &asked.coinbase_info)
-                && is_same_address(&new.payout_addr, &asked.payout_addr)
-        })
+        self.grants_text(asked) && is_same_address(&self.held().payout_addr, &asked.payout_addr)
     }
 
-    fn grants_text(&self, new: &str, asked: &str) -> bool {
-        let cut = || format!("coinbase info truncated to {} bytes", new.len());
-        new == asked || (asked.starts_with(new) && self.err_msg == cut())
+    /// Whether the jobmaker holds the text that is asked for, maybe cut.
+    pub(crate) fn grants_text(&self, asked: &Coinbase) -> bool {
+        self.new.as_ref().is_some_and(|new| {
+            let (new, asked) = (&new.coinbase_info, &asked.coinbase_info);
+            let cut = || format!("coinbase info truncated to {} bytes", new.len());
+            new == asked || (asked.starts_with(&**new) && self.err_msg == cut())
+        })
     }
 
     /// Whether nothing was requested of the jobmaker yet, which it reports as a failure.
@@ -91,6 +98,7 @@ mod tests {
             err_msg: err_msg.to_owned(),
             subpool_name: String::new(),
             host: String::new(),
+            origin: String::new(),
         }
     }
 

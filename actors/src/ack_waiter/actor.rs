@@ -1,12 +1,10 @@
 //! The shell of `AckWaiter`: mailbox and deadlines around the pending exchanges.
 
-use std::{
-    collections::HashMap,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, time::Duration};
 
 use actix::{Actor, AsyncContext, Context, Handler, MessageResult, SpawnHandle};
 use slog::{Logger, o};
+use tokio::time::Instant;
 
 use super::{
     attribution::Next,
@@ -19,10 +17,23 @@ const MAILBOX: usize = 16 * 1024;
 
 /// Owns the pending acknowledgements and their deadlines.
 pub(crate) struct AckWaiter {
-    /// From the moment a request is sent (`ZKSubPoolUpdateAckTimeout`).
+    /// For the jobmaker, from the moment a request is sent (`ZKSubPoolUpdateAckTimeout`); and for
+    /// ZooKeeper before that, which hardly ever needs it.
     ack_timeout: Duration,
-    pending: HashMap<ExchangeId, (Pending, SpawnHandle)>,
+    pending: HashMap<ExchangeId, Waiting>,
     log: Logger,
+}
+
+struct Waiting {
+    exchange: Pending,
+    clock: Clock,
+}
+
+/// When the time is over, and the timer that looks.
+#[derive(Clone, Copy)]
+struct Clock {
+    deadline: Instant,
+    timer: SpawnHandle,
 }
 
 impl AckWaiter {
@@ -31,9 +42,18 @@ impl AckWaiter {
         Self { ack_timeout, pending: HashMap::new(), log: log.new(o!()) }
     }
 
-    fn time_out(&mut self, id: ExchangeId) {
-        if let Some((mut pending, _)) = self.pending.remove(&id) {
-            pending.time_out(&self.log);
+    fn start_clock(&self, id: ExchangeId, ctx: &mut Context<Self>) -> Clock {
+        let timer = ctx.run_later(self.ack_timeout, move |act, _| act.look_at_clock(id));
+        Clock { deadline: Instant::now() + self.ack_timeout, timer }
+    }
+
+    fn look_at_clock(&mut self, id: ExchangeId) {
+        // A timer that was cancelled at the last moment may look, too.
+        let is_over = |waiting: &Waiting| waiting.clock.deadline <= Instant::now();
+        if self.pending.get(&id).is_some_and(is_over)
+            && let Some(mut waiting) = self.pending.remove(&id)
+        {
+            waiting.exchange.time_out(&self.log);
         }
     }
 }
@@ -49,11 +69,9 @@ impl Actor for AckWaiter {
 impl Handler<Expect> for AckWaiter {
     type Result = ();
 
-    fn handle(&mut self, message: Expect, ctx: &mut Self::Context) {
-        let Expect { id, turn, deadline, over } = message;
-        let patience = deadline.saturating_duration_since(Instant::now());
-        let timer = ctx.run_later(patience, move |act, _| act.time_out(id));
-        self.pending.insert(id, (Pending::new(turn, over), timer));
+    fn handle(&mut self, Expect { id, turn, over }: Expect, ctx: &mut Self::Context) {
+        let clock = self.start_clock(id, ctx);
+        self.pending.insert(id, Waiting { exchange: Pending::new(turn, over), clock });
     }
 }
 
@@ -61,18 +79,19 @@ impl Handler<Report> for AckWaiter {
     type Result = MessageResult<Report>;
 
     fn handle(&mut self, Report { id, event }: Report, ctx: &mut Self::Context) -> Self::Result {
-        let Some((pending, timer)) = self.pending.get_mut(&id) else {
+        let Some(mut waiting) = self.pending.remove(&id) else {
             return MessageResult(Next::Over);
         };
         // Only the first time: what is written to make sure, or once more, has no time of its own.
-        if matches!(event, Event::Sending) && !pending.is_sent() {
-            ctx.cancel_future(*timer);
-            *timer = ctx.run_later(self.ack_timeout, move |act, _| act.time_out(id));
+        if matches!(event, Event::Sending) && !waiting.exchange.is_sent() {
+            ctx.cancel_future(waiting.clock.timer);
+            waiting.clock = self.start_clock(id, ctx);
         }
-        let next = pending.on(event, &self.log);
+        let next = waiting.exchange.on(event, &self.log);
         if next == Next::Over {
-            ctx.cancel_future(*timer);
-            self.pending.remove(&id);
+            ctx.cancel_future(waiting.clock.timer);
+        } else {
+            self.pending.insert(id, waiting);
         }
         MessageResult(next)
     }

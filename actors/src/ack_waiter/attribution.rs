@@ -16,10 +16,14 @@
 //!   tell, and the caller is told so. Else we write the same bytes again, on the condition that the
 //!   znode is still ours, to provoke another ack. One that was made from a later read than the first is
 //!   certain: the read came after the first ack, so after our write, and the znode still holds our bytes.
-//!   It was made from a later read if it says something else than the first, since a jobmaker that repeats
-//!   itself repeats the same; or if it is the third, since it repeats itself once.
-//! * Acks of two hosts within one exchange void all this, which assumes one jobmaker at a time. The
-//!   caller is told that nobody can tell, unless the ack grants what was asked.
+//!   The third was, since a jobmaker repeats itself once at most.
+//!
+//! This assumes one jobmaker at a time. Against two of them, or the late ack of one that is no more:
+//!
+//! * Acks of two hosts within one exchange settle nothing but what they grant.
+//! * The last two acks must say the same. If they contradict each other too often, nobody can tell.
+//! * No success is told that cannot be the caller's own, whatever the order says: a jobmaker may spell an
+//!   address in its own way, but a text it only cuts.
 //!
 //! Nothing here assumes that we are the only ones who write. Sightings come with the znode's state as it was
 //! seen *after* the ack, on the same connection, so that a write before the ack is never missed.
@@ -32,6 +36,9 @@ use crate::{
 
 /// A jobmaker repeats itself once at most: the third ack was made from a later read than the first.
 const CERTAIN: u8 = 3;
+
+/// After so many acks of which no two in a row agree, nobody can tell.
+const CONTRADICTING: u8 = 6;
 
 /// After so many acks that nobody can parse, the jobmaker is taken to have no other.
 const UNPARSABLE: u8 = 2;
@@ -49,8 +56,8 @@ pub(crate) struct Attribution {
     ours: Option<Revision>,
     /// The last ack that was looked at.
     last_ack: Option<Zxid>,
-    /// The first ack after our write that does not settle the update.
-    first_ack: Option<Ack>,
+    /// The first ack after our write that does not settle the update, and the last before this one.
+    first_and_last_ack: Option<(Ack, Ack)>,
     /// How many such acks there were.
     acks: u8,
     /// How many that cannot be parsed.
@@ -94,11 +101,15 @@ pub(crate) enum Verdict {
     Unparsable,
 }
 
+/// There is no ack that can be parsed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unparsable;
+
 /// What follows from an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Step {
-    /// For the gets, if they are settled now: an ack that holds for them, or none that can be parsed.
-    pub(crate) gets: Option<Option<Ack>>,
+    /// For the gets, if they are settled now: an ack that holds for them.
+    pub(crate) gets: Option<Result<Ack, Unparsable>>,
     /// For the update, if it is settled now.
     pub(crate) update: Option<Verdict>,
     /// What to do.
@@ -114,7 +125,7 @@ impl Attribution {
             first_write: None,
             ours: None,
             last_ack: None,
-            first_ack: None,
+            first_and_last_ack: None,
             acks: 0,
             unparsable: 0,
         }
@@ -146,11 +157,16 @@ impl Attribution {
         self.step(None, None, Next::ReadAgain)
     }
 
+    /// Whether the ack was written after our first write.
+    pub(crate) fn is_after_write(&self, sighting: &Sighting) -> bool {
+        self.first_write.is_some_and(|first_write| sighting.zxid > first_write)
+    }
+
     /// An ack was seen.
     pub(crate) fn seen(&mut self, sighting: Sighting) -> Step {
+        let is_new = self.is_after_write(&sighting);
         let Sighting { zxid, ack, request } = sighting;
-        let is_old = self.first_write.is_none_or(|first_write| zxid <= first_write);
-        if is_old || self.last_ack == Some(zxid) {
+        if !is_new || self.last_ack == Some(zxid) {
             return self.step(None, None, Next::Wait);
         }
         self.last_ack = Some(zxid);
@@ -172,20 +188,25 @@ impl Attribution {
             return self.settle(Some(ack), Verdict::Overtaken);
         }
         self.acks += 1;
-        let Some(first) = &self.first_ack else {
-            self.first_ack = Some(ack.clone());
+        let Some((first, last)) = &mut self.first_and_last_ack else {
+            self.first_and_last_ack = Some((ack.clone(), ack.clone()));
             return self.step(Some(ack), None, Next::Provoke);
         };
-        if first.host != ack.host {
+        let last = std::mem::replace(last, ack.clone());
+        if first.origin != ack.origin {
             return self.settle(Some(ack), Verdict::Overtaken);
         }
-        if *first == ack && self.acks < CERTAIN {
-            return self.step(Some(ack), None, Next::Provoke);
+        if self.acks < CERTAIN || !last.says_the_same(&ack) {
+            return if self.acks < CONTRADICTING {
+                self.step(Some(ack), None, Next::Provoke)
+            } else {
+                self.settle(Some(ack), Verdict::Overtaken)
+            };
         }
-        let verdict = if ack.new.is_some() {
-            Verdict::Granted(Ack { old: held_before(first, &ack), ..ack.clone() })
-        } else {
-            Verdict::Refused(ack.clone())
+        let verdict = match &ack.new {
+            None => Verdict::Refused(ack.clone()),
+            Some(_) if !ack.grants_text(asked) => Verdict::Overtaken,
+            Some(_) => Verdict::Granted(Ack { old: held_before(first, &ack), ..ack.clone() }),
         };
         self.settle(Some(ack), verdict)
     }
@@ -199,12 +220,12 @@ impl Attribution {
     fn step(&mut self, ack: Option<Ack>, update: Option<Verdict>, next: Next) -> Step {
         let settled = self.gets_wait && (ack.is_some() || next == Next::Over);
         self.gets_wait &= !settled;
-        Step { gets: settled.then_some(ack), update, next }
+        Step { gets: settled.then(|| ack.ok_or(Unparsable)), update, next }
     }
 }
 
-/// What the jobmaker held before our update, by two acks of which the second is certainly ours: what it
-/// held with the first; unless that shows ours already, when it is what the first replaced.
+/// What the jobmaker held before our update, by the first ack and one that is certainly ours: what it held
+/// with the first; unless that shows ours already, when it is what the first replaced.
 fn held_before(first: &Ack, certain: &Ack) -> Coinbase {
     if first.new == certain.new { first.old.clone() } else { first.held().clone() }
 }

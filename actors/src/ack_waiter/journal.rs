@@ -1,7 +1,7 @@
 //! The log line of each exchange: who asked what of which sub-pool, what the jobmaker held and holds,
 //! and what came of it.
 
-use std::{fmt, time::Duration};
+use std::{fmt, time::Instant};
 
 use slog::{Logger, info, o, warn};
 
@@ -49,41 +49,40 @@ pub(super) enum Outcome<'a> {
 }
 
 /// What there is to say of an exchange.
-pub(super) struct Exchange<'a> {
+pub(super) struct Line {
     /// Whose jobmaker was asked.
-    pub(super) sub_pool: &'a SubPool,
+    pub(super) sub_pool: SubPool,
     /// Who asked: for the update, or for the first of the gets.
-    pub(super) source: Option<Source>,
-    /// Whether it was for an update; how many gets took part.
+    pub(super) source: Source,
+    /// Whether it was for an update.
     pub(super) is_update: bool,
     /// How many gets took part.
     pub(super) gets: usize,
     /// What the jobmaker held before, if it told.
-    pub(super) old: Option<&'a Coinbase>,
+    pub(super) old: Option<Coinbase>,
     /// What it holds since, or was to hold.
-    pub(super) new: Option<&'a Coinbase>,
-    /// The jobmaker's host name.
-    pub(super) host: &'a str,
-    /// Since the exchange began.
-    pub(super) took: Duration,
-    /// What came of it.
-    pub(super) outcome: Outcome<'a>,
+    pub(super) new: Option<Coinbase>,
+    /// The jobmaker's host name; empty if it did not answer.
+    pub(super) host: String,
+    /// When the exchange began.
+    pub(super) began: Instant,
 }
 
 /// Writes the line.
-pub(super) fn record(log: &Logger, exchange: &Exchange<'_>) {
+pub(super) fn record(log: &Logger, line: &Line, outcome: &Outcome<'_>) {
+    let new = Values(line.new.as_ref());
     let log = log.new(o!(
-        "source" => exchange.source.map(|source| source.to_string()),
-        "coin" => Quoted(exchange.sub_pool.coin()).to_string(),
-        "sub_pool" => Quoted(exchange.sub_pool.name()).to_string(),
-        "asked" => if exchange.is_update { "update" } else { "get" },
-        "gets" => exchange.gets,
-        "old" => Values(exchange.old).to_string(),
-        "new" => if exchange.is_update { Values(exchange.new).to_string() } else { "-".to_owned() },
-        "jobmaker" => Quoted(exchange.host).to_string(),
-        "took_seconds" => format!("{:.4}", exchange.took.as_secs_f64()),
+        "source" => line.source.to_string(),
+        "coin" => Quoted(line.sub_pool.coin()).to_string(),
+        "sub_pool" => Quoted(line.sub_pool.name()).to_string(),
+        "asked" => if line.is_update { "update" } else { "get" },
+        "gets" => line.gets,
+        "old" => Values(line.old.as_ref()).to_string(),
+        "new" => if line.is_update { new.to_string() } else { "-".to_owned() },
+        "jobmaker" => Quoted(&line.host).to_string(),
+        "took_seconds" => format!("{:.4}", line.began.elapsed().as_secs_f64()),
     ));
-    match exchange.outcome {
+    match outcome {
         Outcome::Read => info!(log, "sub-pool exchange"; "outcome" => "read"),
         Outcome::Applied => info!(log, "sub-pool exchange"; "outcome" => "applied"),
         Outcome::Refused(words) => info!(log, "sub-pool exchange"; "outcome" => "refused",

@@ -1,7 +1,5 @@
 //! What `AckWaiter` understands, and what those who wait for an exchange are told.
 
-use std::time::Instant;
-
 use actix::Message;
 use thiserror::Error;
 use tokio::sync::oneshot;
@@ -48,7 +46,7 @@ pub enum ExchangeFailure {
     /// Nothing was written: the request znode has no `ack`, which its jobmaker creates.
     #[error("no jobmaker has created the ack znode")]
     NoJobmaker,
-    /// Nothing was written: the request znode or `ack` could not be read.
+    /// Nothing was written: the request znode or `ack` could not be read, or not in time.
     #[error("the request znode cannot be read: {0}")]
     NotRead(String),
     /// Nothing was written: ZooKeeper refused it.
@@ -60,14 +58,14 @@ pub enum ExchangeFailure {
     /// Somebody else wrote after us, and the jobmaker may never have read our request.
     #[error("somebody else wrote to the sub-pool meanwhile")]
     Overtaken,
-    /// The `ack` znode is gone. The jobmaker may have applied the request.
+    /// The `ack` znode is gone or cannot be read. The jobmaker may have applied the request.
     #[error("the ack znode cannot be read: {0}")]
     AckNotRead(String),
     /// The jobmaker writes acks that cannot be parsed. It may have applied the request.
     #[error("the ack cannot be parsed")]
     AckUnparsable,
-    /// The connection to ZooKeeper broke. The request may have been written or not, applied or not.
-    #[error("outcome unknown: {0}")]
+    /// Nobody can say whether the request was written, or applied; the text says why.
+    #[error("{0}")]
     Unknown(String),
 }
 
@@ -112,9 +110,7 @@ pub(crate) struct Expect {
     pub(crate) id: ExchangeId,
     /// Who waits, and for what.
     pub(crate) turn: Turn,
-    /// Until then the request must have been sent, or it is not served.
-    pub(crate) deadline: Instant,
-    /// Dropped when the exchange is over, whatever it still waits for.
+    /// `AckWaiter` drops it when the exchange is over, which ends the exchange's task.
     pub(crate) over: oneshot::Sender<()>,
 }
 
@@ -147,8 +143,10 @@ pub(crate) enum Event {
     NotWritten(WriteError),
     /// An ack was seen.
     Seen(Sighting),
-    /// The `ack` znode, or the request znode after it, could not be read; `None` if `ack` is gone.
-    NotSeen(Option<WriteError>),
+    /// The `ack` znode is gone.
+    AckGone,
+    /// The `ack` znode, or the request znode after it, could not be read.
+    NotSeen(WriteError),
     /// The connection is gone.
     CutOff(String),
 }

@@ -7,59 +7,47 @@ use tokio::sync::oneshot;
 
 use super::{
     ack::Ack,
-    attribution::{Attribution, Next, Step, Verdict},
-    journal::{self, Outcome},
-    messages::{Caller, Event, ExchangeFailure, JobmakerAnswer, Turn},
+    attribution::{Attribution, Next, Step, Unparsable, Verdict},
+    journal::{self, Line, Outcome},
+    messages::{Caller, Event, ExchangeFailure, ExchangeReply, JobmakerAnswer, Turn},
 };
-use crate::{
-    domain::{Coinbase, CoinbaseUpdate, Source, SubPool},
-    zk::WriteError,
-};
+use crate::{domain::Source, zk::WriteError};
 
 /// An exchange that is not over.
 pub(super) struct Pending {
-    sub_pool: SubPool,
-    update: Option<(Caller, CoinbaseUpdate)>,
+    update: Option<Caller>,
     gets: Vec<Caller>,
     attribution: Attribution,
     /// Whether the request may have gone out.
     sent: bool,
-    began: Instant,
     line: Line,
     /// Tells the exchange's task, by being dropped, that all is settled.
     _over: oneshot::Sender<()>,
 }
 
-/// What the log line will say.
-struct Line {
-    source: Option<Source>,
-    is_update: bool,
-    gets: usize,
-    host: String,
-    old: Option<Coinbase>,
-    new: Option<Coinbase>,
-}
-
 impl Pending {
     pub(super) fn new(turn: Turn, over: oneshot::Sender<()>) -> Self {
         let Turn { sub_pool, update, gets } = turn;
-        let asked = update.as_ref().map(|(_, update)| update.coinbase().clone());
-        let first = update.as_ref().map(|(caller, _)| caller).or(gets.first());
+        let (update, asked) = match update {
+            Some((caller, update)) => (Some(caller), Some(update.coinbase().clone())),
+            None => (None, None),
+        };
+        let first = update.as_ref().or(gets.first());
         Self {
             line: Line {
-                source: first.map(|caller| caller.source),
+                sub_pool,
+                source: first.map_or(Source::Api(None), |caller| caller.source),
                 is_update: update.is_some(),
                 gets: gets.len(),
-                host: String::new(),
                 old: None,
                 new: asked.clone(),
+                host: String::new(),
+                began: Instant::now(),
             },
             attribution: Attribution::new(asked, !gets.is_empty()),
-            sub_pool,
             update,
             gets,
             sent: false,
-            began: Instant::now(),
             _over: over,
         }
     }
@@ -74,7 +62,9 @@ impl Pending {
             Event::Written(mark) => self.attribution.written(mark),
             Event::NotWritten(WriteError::Overtaken) => self.attribution.overtaken(),
             Event::Seen(sighting) => {
-                if let Some(ack) = &sighting.ack {
+                if let Some(ack) = &sighting.ack
+                    && self.attribution.is_after_write(&sighting)
+                {
                     self.line.host.clone_from(&ack.host);
                 }
                 self.attribution.seen(sighting)
@@ -85,6 +75,9 @@ impl Pending {
                 return self.fail(ExchangeFailure::NotRead(error.to_string()), log);
             }
             Event::NotWritten(error) => return self.fail(self.not_written(error), log),
+            Event::AckGone => {
+                return self.fail(ExchangeFailure::AckNotRead("it is gone".to_owned()), log);
+            }
             Event::NotSeen(error) => return self.fail(not_seen(error), log),
             Event::CutOff(cause) => {
                 let failure = if self.sent {
@@ -105,8 +98,11 @@ impl Pending {
 
     /// The time is over.
     pub(super) fn time_out(&mut self, log: &Logger) {
-        let failure =
-            if self.sent { ExchangeFailure::TimedOut } else { ExchangeFailure::NotServed };
+        let failure = if self.sent {
+            ExchangeFailure::TimedOut
+        } else {
+            ExchangeFailure::NotRead("no answer from ZooKeeper in time".to_owned())
+        };
         self.fail(failure, log);
     }
 
@@ -122,111 +118,85 @@ impl Pending {
     }
 
     fn no_sub_pool(&self) -> ExchangeFailure {
-        ExchangeFailure::NoSubPool(self.sub_pool.name().to_owned())
+        ExchangeFailure::NoSubPool(self.line.sub_pool.name().to_owned())
     }
 
     fn take(&mut self, step: Step, log: &Logger) -> Next {
         let Step { gets, update, next } = step;
-        if let Some(ack) = gets {
-            self.answer_gets(ack);
-        }
+        let told = gets.map(|ack| self.answer_gets(ack));
         if let Some(verdict) = update {
-            self.settle_update(verdict, log);
-        } else if next == Next::Over {
-            let outcome = match &self.line.old {
-                Some(_) => Outcome::Read,
-                None => Outcome::Failed(&ExchangeFailure::AckUnparsable),
-            };
-            self.record(outcome, log);
+            let reply = self.reply_to_update(verdict);
+            self.record(&reply, log);
+            if let Some(caller) = self.update.take() {
+                caller.answer(reply);
+            }
+        } else if let (Some(told), Next::Over) = (told, next) {
+            self.record(&told, log);
         }
         next
     }
 
-    fn answer_gets(&mut self, ack: Option<Ack>) {
-        let reply = match ack {
-            None => Err(ExchangeFailure::AckUnparsable),
-            Some(ack) => {
-                self.line.old = Some(ack.held().clone());
-                let held = ack.held().clone();
-                let asked_nothing = ack.is_empty_request();
-                Ok(JobmakerAnswer {
-                    success: ack.new.is_some() || asked_nothing,
-                    err_msg: if asked_nothing { "success".to_owned() } else { ack.err_msg },
-                    subpool_name: ack.subpool_name,
-                    old: held,
-                    new: None,
-                })
+    fn answer_gets(&mut self, ack: Result<Ack, Unparsable>) -> ExchangeReply {
+        let reply = ack.map_err(|Unparsable| ExchangeFailure::AckUnparsable).map(|ack| {
+            let asked_nothing = ack.is_empty_request();
+            JobmakerAnswer {
+                success: ack.new.is_some() || asked_nothing,
+                old: ack.held().clone(),
+                new: None,
+                err_msg: if asked_nothing { "success".to_owned() } else { ack.err_msg },
+                subpool_name: ack.subpool_name,
             }
-        };
+        });
+        self.line.old = reply.as_ref().ok().map(|answer| answer.old.clone());
         for caller in self.gets.drain(..) {
             caller.answer(reply.clone());
         }
+        reply
     }
 
-    fn settle_update(&mut self, verdict: Verdict, log: &Logger) {
-        let reply = match verdict {
-            Verdict::Granted(ack) | Verdict::Refused(ack) => {
-                self.line.old = Some(ack.old.clone());
-                if let Some(new) = &ack.new {
-                    self.line.new = Some(new.clone());
-                }
-                Ok(JobmakerAnswer {
-                    success: ack.new.is_some(),
-                    err_msg: ack.err_msg,
-                    subpool_name: ack.subpool_name,
-                    old: ack.old,
-                    new: ack.new,
-                })
-            }
-            Verdict::Overtaken => Err(ExchangeFailure::Overtaken),
-            Verdict::Unparsable => Err(ExchangeFailure::AckUnparsable),
+    fn reply_to_update(&mut self, verdict: Verdict) -> ExchangeReply {
+        let ack = match verdict {
+            Verdict::Granted(ack) | Verdict::Refused(ack) => ack,
+            Verdict::Overtaken => return Err(ExchangeFailure::Overtaken),
+            Verdict::Unparsable => return Err(ExchangeFailure::AckUnparsable),
         };
-        let outcome = match &reply {
-            Ok(answer) if answer.success => Outcome::Applied,
-            Ok(answer) => Outcome::Refused(&answer.err_msg),
-            Err(failure) => Outcome::Failed(failure),
-        };
-        self.record(outcome, log);
-        if let Some((caller, _)) = self.update.take() {
-            caller.answer(reply);
+        self.line.old = Some(ack.old.clone());
+        if let Some(new) = &ack.new {
+            self.line.new = Some(new.clone());
         }
+        Ok(JobmakerAnswer {
+            success: ack.new.is_some(),
+            err_msg: ack.err_msg,
+            subpool_name: ack.subpool_name,
+            old: ack.old,
+            new: ack.new,
+        })
     }
 
     /// Nobody gets an answer of the jobmaker.
     fn fail(&mut self, failure: ExchangeFailure, log: &Logger) -> Next {
-        self.record(Outcome::Failed(&failure), log);
-        if let Some((caller, _)) = self.update.take() {
-            caller.answer(Err(failure.clone()));
-        }
-        for caller in self.gets.drain(..) {
-            caller.answer(Err(failure.clone()));
+        let reply = Err(failure);
+        self.record(&reply, log);
+        for caller in self.update.take().into_iter().chain(self.gets.drain(..)) {
+            caller.answer(reply.clone());
         }
         Next::Over
     }
 
-    fn record(&self, outcome: Outcome<'_>, log: &Logger) {
-        let Line { source, is_update, gets, host, old, new } = &self.line;
-        journal::record(
-            log,
-            &journal::Exchange {
-                sub_pool: &self.sub_pool,
-                source: *source,
-                is_update: *is_update,
-                gets: *gets,
-                old: old.as_ref(),
-                new: new.as_ref(),
-                host,
-                took: self.began.elapsed(),
-                outcome,
-            },
-        );
+    fn record(&self, reply: &ExchangeReply, log: &Logger) {
+        let outcome = match reply {
+            Err(failure) => Outcome::Failed(failure),
+            Ok(answer) if !answer.success => Outcome::Refused(&answer.err_msg),
+            Ok(_) if self.line.is_update => Outcome::Applied,
+            Ok(_) => Outcome::Read,
+        };
+        journal::record(log, &self.line, &outcome);
     }
 }
 
-fn not_seen(error: Option<WriteError>) -> ExchangeFailure {
+fn not_seen(error: WriteError) -> ExchangeFailure {
     match error {
-        None => ExchangeFailure::AckNotRead("it is gone".to_owned()),
-        Some(WriteError::Unknown(cause)) => ExchangeFailure::Unknown(cause),
-        Some(error) => ExchangeFailure::AckNotRead(error.to_string()),
+        WriteError::Unknown(cause) => ExchangeFailure::Unknown(cause),
+        error => ExchangeFailure::AckNotRead(error.to_string()),
     }
 }

@@ -11,7 +11,7 @@ pub use coin::{Coin, Coins, CoinsError};
 pub use path::{ZnodeDir, ZnodeDirError, component_fault};
 pub use puname::{Puname, PunameError};
 pub use source::Source;
-pub use sub_pool::{Coinbase, CoinbaseUpdate, CoinbaseUpdateError, SubPool, SubPoolError};
+pub use sub_pool::{Coinbase, CoinbaseUpdate, CoinbaseUpdateError, SubPool};
 
 /// One switch: this sub-account mines that coin from now on.
 #[derive(Clone, Debug, PartialEq, Eq)]

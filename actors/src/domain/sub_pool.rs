@@ -22,23 +22,14 @@ pub struct SubPool {
     name: Arc<str>,
 }
 
-/// No sub-pool can be called that; the text says why.
-#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-#[error("{0}")]
-pub struct SubPoolError(&'static str);
-
 impl SubPool {
-    /// Takes coin and name as they are. The coin need not be one that may be switched to.
-    pub fn parse(coin: &str, name: &str) -> Result<Self, SubPoolError> {
-        for component in [coin, name] {
-            if component.len() > MAX_COMPONENT_BYTES {
-                return Err(SubPoolError("is longer than 1000 bytes"));
-            }
-            if let Some(fault) = component_fault(component) {
-                return Err(SubPoolError(fault));
-            }
-        }
-        Ok(Self { coin: coin.into(), name: name.into() })
+    /// Takes coin and name as they are; `None` if no sub-pool can be called that, since one of them cannot
+    /// be a znode's name. The coin need not be one that may be switched to.
+    pub fn parse(coin: &str, name: &str) -> Option<Self> {
+        let is_component =
+            |text: &str| text.len() <= MAX_COMPONENT_BYTES && component_fault(text).is_none();
+        (is_component(coin) && is_component(name))
+            .then(|| Self { coin: coin.into(), name: name.into() })
     }
 
     /// The coin's name.
@@ -99,11 +90,11 @@ struct Request<'a> {
 }
 
 impl CoinbaseUpdate {
-    /// Checks the request against what jobmakers read; they keep the first `cut` bytes of a text.
+    /// Checks the request against what jobmakers read; of a text they keep `coinbase_max` bytes.
     pub fn new(
         sub_pool: &SubPool,
         coinbase: Coinbase,
-        cut: usize,
+        coinbase_max: usize,
     ) -> Result<Self, CoinbaseUpdateError> {
         let request = as_go_writes_it(&Request {
             coin: sub_pool.coin(),
@@ -114,9 +105,9 @@ impl CoinbaseUpdate {
         if request.len() > MAX_REQUEST_BYTES {
             return Err(CoinbaseUpdateError::TooLong(request.len()));
         }
-        // Beyond its end, every index is a boundary for our purpose.
-        if coinbase.coinbase_info.len() > cut && !coinbase.coinbase_info.is_char_boundary(cut) {
-            return Err(CoinbaseUpdateError::CutsCharacter(cut));
+        let text = &coinbase.coinbase_info;
+        if text.len() > coinbase_max && !text.is_char_boundary(coinbase_max) {
+            return Err(CoinbaseUpdateError::CutsCharacter(coinbase_max));
         }
         Ok(Self { coinbase, request: request.into_bytes().into() })
     }
@@ -168,10 +159,10 @@ mod tests {
         for (coin, name) in
             [("btc", "a/b"), ("btc", ".."), ("..", "pool3"), ("btc", ""), ("", "x"), ("a\n", "x")]
         {
-            assert!(SubPool::parse(coin, name).is_err(), "{coin:?} {name:?}");
+            assert_eq!(SubPool::parse(coin, name), None, "{coin:?} {name:?}");
         }
-        assert!(SubPool::parse("btc", &"x".repeat(1000)).is_ok());
-        assert!(SubPool::parse("btc", &"x".repeat(1001)).is_err());
+        assert!(SubPool::parse("btc", &"x".repeat(1000)).is_some());
+        assert!(SubPool::parse("btc", &"x".repeat(1001)).is_none());
     }
 
     #[test]

@@ -3,13 +3,17 @@
 //! A request goes out when its future is first polled, and ZooKeeper serves one client in order: a read
 //! that is polled before a write sees what the write replaced, though neither waits for the other.
 
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use futures_util::{
     FutureExt,
     future::{Either, join_all},
 };
-use tokio::{runtime::Handle, task::JoinHandle, time::timeout};
+use tokio::{runtime::Handle, sync::watch, task::JoinHandle, time::timeout};
 use zookeeper_client::{
     Acl, Acls, Client, CreateMode, CreateOptions, Error as ClientError, MultiReadResult,
     MultiWriteResult, MultiWriter, OneshotWatcher, Permission, SessionState, Stat, StateWatcher,
@@ -93,29 +97,28 @@ impl Mark {
     }
 }
 
-/// A watch on one znode's data: fires once, at the first change after the read that came with it.
+/// A watch on one znode's data: fires once, at the first change after the read that came with it, maybe
+/// at one shortly before.
 pub(crate) struct Watch {
-    watcher: Option<OneshotWatcher>,
-    runtime: Handle,
+    /// Closed when the watch has fired.
+    armed: watch::Receiver<()>,
 }
 
 impl Watch {
-    /// Resolves when the znode was written or deleted. A lost connection resolves nothing: the
-    /// connection's work ends with it.
+    /// Resolves when the znode was written or deleted, or when the connection has ended.
     pub(crate) async fn fired(mut self) {
-        if let Some(watcher) = self.watcher.take() {
-            watcher.changed().await;
-        }
+        while self.armed.changed().await.is_ok() {}
     }
 }
 
-impl Drop for Watch {
-    /// The crate would have the server remove a watch that is dropped, which servers before 3.5 do
-    /// not know: it would cost the connection. So it is kept until it fires or the connection ends.
-    fn drop(&mut self) {
-        if let Some(watcher) = self.watcher.take() {
-            self.runtime.spawn(watcher.changed());
-        }
+/// The watches that have not fired, by path. One serves all who watch a path, and none is ever given up: the
+/// crate would have the server remove it, which servers before 3.5 do not know and end the connection.
+#[derive(Clone, Default)]
+struct ArmedWatches(Arc<Mutex<HashMap<String, watch::Receiver<()>>>>);
+
+impl ArmedWatches {
+    fn all(&self) -> MutexGuard<'_, HashMap<String, watch::Receiver<()>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -137,6 +140,7 @@ pub(crate) struct Connection {
     runtime: Handle,
     version: ServerVersion,
     acls: &'static [Acl],
+    watches: ArmedWatches,
 }
 
 /// Open to everyone, as the contract has it for a ZooKeeper without credentials (section 1).
@@ -156,7 +160,8 @@ impl Connection {
         authenticated: bool,
     ) -> Self {
         let acls = if authenticated { OWNER_AND_READERS } else { ANYONE };
-        Self { states: client.state_watcher(), client, runtime, version, acls }
+        let watches = ArmedWatches::default();
+        Self { states: client.state_watcher(), client, runtime, version, acls, watches }
     }
 
     /// Runs `work` beside the connection's own, on its thread. It ends when the connection is dropped.
@@ -225,19 +230,39 @@ impl Connection {
         }
     }
 
-    /// Reads a znode and watches its data from then on; `None`, and no watch, if there is none.
+    /// Reads a znode and watches its data from then on; `None`, and no watch, if there is none. Not to be
+    /// dropped before it is done, see [`ArmedWatches`].
     pub(crate) async fn watch(
         &self,
         path: &str,
     ) -> Result<Option<(Vec<u8>, Mark, Watch)>, WriteError> {
+        let armed = self.watches.all().get(path).cloned();
+        if let Some(armed) = armed {
+            // Armed before this read, so whatever changes after the read fires it.
+            let content = self.get(path).await?;
+            return Ok(content.map(|(data, mark)| (data, mark, Watch { armed })));
+        }
         match self.client.get_and_watch_data(path).await {
             Ok((data, stat, watcher)) => {
-                let watch = Watch { watcher: Some(watcher), runtime: self.runtime.clone() };
+                let watch = Watch { armed: self.keep(path, watcher) };
                 Ok(Some((data, Mark::of(&stat), watch)))
             }
             Err(ClientError::NoNode) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Keeps a watch until it fires, whoever still waits for that.
+    fn keep(&self, path: &str, watcher: OneshotWatcher) -> watch::Receiver<()> {
+        let (firing, armed) = watch::channel(());
+        let (watches, path) = (self.watches.clone(), path.to_owned());
+        watches.all().insert(path.clone(), armed.clone());
+        self.runtime.spawn(async move {
+            watcher.changed().await;
+            watches.all().remove(&path);
+            drop(firing);
+        });
+        armed
     }
 
     /// Looks which state a znode is in; `None` if there is none.

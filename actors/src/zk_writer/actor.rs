@@ -1,8 +1,8 @@
-//! The shell of `ZkWriter`: mailbox, session states and timers around the queue.
+//! The shell of `ZkWriter`: mailbox, session states and timers around the queue and the exchanges.
 //!
 //! | state | what callers get |
 //! | --- | --- |
-//! | no session | requests wait for one until their deadline, then [`WriteFailure::NotSent`] |
+//! | no session | requests wait for one until their deadline, then [`WriteFailure::NotSent`] or [`ExchangeFailure::NotRead`] |
 //! | session up | chunks go out, at most [`CHUNKS_UNDER_WAY`] at a time; each sub-pool has one exchange |
 //! | draining | new requests get [`WriteFailure::ShuttingDown`]; accepted ones finish or expire |
 //!
@@ -70,8 +70,6 @@ pub struct WriterSettings {
     pub request_timeout: Duration,
     /// Switches that may wait; a request that would pass it is refused.
     pub queue_limit: usize,
-    /// The sub-pools; `None` if their API is off.
-    pub sub_pools: Option<SubPoolSettings>,
 }
 
 /// Owns the ZooKeeper session and the order of writes.
@@ -185,7 +183,7 @@ impl ZkWriter {
     fn not_connected(&mut self, error: &ConnectError, ctx: &mut Context<Self>) {
         if self.outage.told.insert(error.to_string()) {
             warn!(self.log, "ZooKeeper is away; trying again until it is back";
-                "cause" => %error, "requests_get" => "105 at their deadline");
+                "cause" => %error, "requests_get" => "105, those to sub-pools 500, at their deadline");
         }
         ctx.run_later(RECONNECT_PAUSE, Self::connect);
     }
@@ -260,7 +258,11 @@ impl ZkWriter {
             if let Some(sub_pools) = &mut act.sub_pools {
                 sub_pools.finish(&sub_pool);
                 if ended.is_err() {
-                    ctx.spawn(sub_pools.cut_off(id).into_actor(act));
+                    let cause = match act.draining {
+                        None => "the connection to ZooKeeper was lost",
+                        Some(_) => "the daemon is shutting down",
+                    };
+                    ctx.spawn(sub_pools.cut_off(id, cause).into_actor(act));
                 }
             }
             act.begin_exchange(&sub_pool, ctx);

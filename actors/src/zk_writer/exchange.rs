@@ -1,16 +1,18 @@
 //! One exchange with a jobmaker, on one connection: read the request, watch the ack, write, look at acks.
 //!
-//! It decides nothing: it tells `AckWaiter` what happens and does what that says. When the connection is
-//! lost, its work is cut off in the middle, and `ZkWriter` tells of that in its place.
+//! It decides nothing: it tells `AckWaiter` what happens and does what that says. When the time is over, only
+//! the wait for an ack ends early; what ZooKeeper was asked is always waited for. When the connection is lost,
+//! its work is cut off in the middle, and `ZkWriter` tells of that in its place.
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 
 use actix::{Recipient, prelude::SendError};
-use futures_util::future::join;
+use futures_util::future::{Either, join, select};
+use tokio::sync::oneshot;
 
 use crate::{
     ack_waiter::{Ack, Event, ExchangeId, Next, Report, Sighting},
-    zk::{Connection, Revision, Watch, WriteError},
+    zk::{Connection, Revision, Watch},
 };
 
 /// Where an exchange takes place.
@@ -26,6 +28,8 @@ pub(super) struct Place {
 pub(super) struct Reporter {
     pub(super) id: ExchangeId,
     pub(super) to: Recipient<Report>,
+    /// Resolves when `AckWaiter` has settled all.
+    pub(super) is_over: oneshot::Receiver<()>,
 }
 
 impl Reporter {
@@ -49,7 +53,7 @@ pub(super) async fn run(
     update: Option<Arc<[u8]>>,
     reporter: Reporter,
 ) {
-    let exchange = Exchange { connection, place, update, reporter };
+    let mut exchange = Exchange { connection, place, update, reporter };
     while exchange.attempt().await == Next::ReadAgain {}
 }
 
@@ -62,7 +66,7 @@ struct Exchange {
 
 impl Exchange {
     /// Goes on until all is settled, or until a get has to begin anew.
-    async fn attempt(&self) -> Next {
+    async fn attempt(&mut self) -> Next {
         let request = self.connection.get(&self.place.request);
         let ack = self.connection.watch(&self.place.ack);
         let (request, ack) = join(request, ack).await;
@@ -77,25 +81,32 @@ impl Exchange {
             Err(error) => return self.reporter.tell(Event::NotRead(error)).await,
         };
         // An update overwrites whatever there is; a get must not undo what came in between.
-        let (data, mut expected) = match &self.update {
-            Some(update) => (&**update, None),
-            None => (&*there, Some(found)),
+        let (data, mut expected): (Arc<[u8]>, _) = match &self.update {
+            Some(update) => (Arc::clone(update), None),
+            None => (there.into(), Some(found)),
         };
         // The answer is waited for: once callers were told that nothing is written, nothing must be.
         if self.reporter.tell(Event::Sending).await == Next::Over {
             return Next::Over;
         }
-        let mut next = self.write(data, &mut expected).await;
+        let mut next = self.write(&data, &mut expected).await;
         loop {
             next = match next {
-                Next::Wait => match self.look(watch).await {
-                    Ok((sighting, armed)) => {
-                        watch = armed;
-                        self.reporter.tell(Event::Seen(sighting)).await
+                Next::Wait => {
+                    if let Either::Right(_) =
+                        select(pin!(watch.fired()), &mut self.reporter.is_over).await
+                    {
+                        return Next::Over;
                     }
-                    Err(error) => return self.reporter.tell(Event::NotSeen(error)).await,
-                },
-                Next::Provoke => self.write(data, &mut expected).await,
+                    match self.look().await {
+                        Ok((sighting, armed)) => {
+                            watch = armed;
+                            self.reporter.tell(Event::Seen(sighting)).await
+                        }
+                        Err(event) => return self.reporter.tell(event).await,
+                    }
+                }
+                Next::Provoke => self.write(&data, &mut expected).await,
                 Next::ReadAgain | Next::Over => return next,
             };
         }
@@ -113,14 +124,14 @@ impl Exchange {
         }
     }
 
-    /// Waits for the next ack, reads it, and after it the request's state; watches on meanwhile.
-    async fn look(&self, watch: Watch) -> Result<(Sighting, Watch), Option<WriteError>> {
-        watch.fired().await;
+    /// Reads the ack, and after it the request's state; watches on from then.
+    async fn look(&self) -> Result<(Sighting, Watch), Event> {
         // Sent in this order, and ZooKeeper answers one client in order.
         let ack = self.connection.watch(&self.place.ack);
         let request = self.connection.revision(&self.place.request);
         let (ack, request) = join(ack, request).await;
-        let (json, mark, watch) = ack?.ok_or(None)?;
-        Ok((Sighting { zxid: mark.zxid, ack: Ack::parse(&json), request: request? }, watch))
+        let (json, mark, watch) = ack.map_err(Event::NotSeen)?.ok_or(Event::AckGone)?;
+        let request = request.map_err(Event::NotSeen)?;
+        Ok((Sighting { zxid: mark.zxid, ack: Ack::parse(&json), request }, watch))
     }
 }

@@ -35,14 +35,6 @@ struct Lane {
     is_busy: bool,
 }
 
-/// An exchange that can begin.
-pub(super) struct Start {
-    /// Who takes part.
-    pub(super) turn: Turn,
-    /// Until then the request must have been sent.
-    pub(super) deadline: Instant,
-}
-
 /// An update that will not be written.
 pub(super) struct Withdrawn {
     pub(super) sub_pool: SubPool,
@@ -68,7 +60,7 @@ impl Lanes {
         self.waiting >= self.limit
     }
 
-    /// Takes a request in, to be sent before the `deadline`.
+    /// Takes a request in, whose exchange must begin before the `deadline`.
     pub(super) fn accept(&mut self, ask: AskJobmaker, deadline: Instant) {
         self.waiting += 1;
         let lane = self.lanes.entry(ask.sub_pool).or_default();
@@ -80,19 +72,17 @@ impl Lanes {
 
     /// The next exchange with this sub-pool's jobmaker, if it has none and somebody waits; with those who
     /// are gone already.
-    pub(super) fn begin(&mut self, sub_pool: &SubPool) -> (Option<Start>, Vec<Withdrawn>) {
+    pub(super) fn begin(&mut self, sub_pool: &SubPool) -> (Option<Turn>, Vec<Withdrawn>) {
         let mut gone = Vec::new();
         let Some(lane) = self.lanes.get_mut(sub_pool).filter(|lane| !lane.is_busy) else {
             return (None, gone);
         };
-        let mut deadline = None;
         let mut update = None;
-        while let Some((caller, asked, until)) = lane.updates.pop_front() {
+        while let Some((caller, asked, _)) = lane.updates.pop_front() {
             self.waiting -= 1;
             if caller.reply.is_closed() {
                 gone.push(Withdrawn { sub_pool: sub_pool.clone(), caller, update: asked });
             } else {
-                deadline = Some(until);
                 update = Some((caller, asked));
                 break;
             }
@@ -100,14 +90,13 @@ impl Lanes {
         self.waiting -= lane.gets.len();
         let mut gets = std::mem::take(&mut lane.gets);
         gets.retain(|(caller, _)| !caller.reply.is_closed());
-        deadline = deadline.max(gets.iter().map(|&(_, until)| until).max());
-        let Some(deadline) = deadline else {
+        if update.is_none() && gets.is_empty() {
             self.lanes.remove(sub_pool);
             return (None, gone);
-        };
+        }
         lane.is_busy = true;
         let gets = gets.into_iter().map(|(caller, _)| caller).collect();
-        (Some(Start { turn: Turn { sub_pool: sub_pool.clone(), update, gets }, deadline }), gone)
+        (Some(Turn { sub_pool: sub_pool.clone(), update, gets }), gone)
     }
 
     /// The exchange with this sub-pool's jobmaker is over.

@@ -85,7 +85,7 @@ pub enum Ask {
 /// Ask a sub-pool's jobmaker, when its turn comes.
 ///
 /// Sent by the HTTP actor. Exactly one answer goes to the caller, unless the process ends. One that has
-/// gone before its request is written calls it back by that; afterwards the exchange goes on without it.
+/// gone before its exchange begins calls it back by that; afterwards the exchange goes on without it.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct AskJobmaker {

@@ -3,13 +3,12 @@
 use std::time::{Duration, Instant};
 
 use actix::{Recipient, prelude::SendError};
-use futures_util::future::select;
-use slog::Logger;
+use slog::{Logger, warn};
 use tokio::{sync::oneshot, task::JoinHandle};
 
 use super::{
     exchange::{self, Place, Reporter},
-    lanes::{Expired, Lanes, Start, Withdrawn},
+    lanes::{Expired, Lanes, Withdrawn},
     messages::{Ask, AskJobmaker},
 };
 use crate::{
@@ -83,25 +82,22 @@ impl SubPools {
     /// Begins the next exchange with this sub-pool's jobmaker, if it has none and somebody waits.
     pub(super) fn begin(&mut self, sub_pool: &SubPool, connection: &Connection) -> Option<Begun> {
         loop {
-            let (start, gone) = self.lanes.begin(sub_pool);
+            let (turn, gone) = self.lanes.begin(sub_pool);
             for Withdrawn { sub_pool, caller, update } in gone {
                 let cause = "the client has gone";
                 record_not_begun(&self.log, &sub_pool, caller.source, &update, cause);
             }
-            let Start { turn, deadline } = start?;
+            let turn = turn?;
             self.exchanges += 1;
             let id = ExchangeId(self.exchanges);
             let update = turn.update.as_ref().map(|(_, update)| update.request());
             let (over, is_over) = oneshot::channel();
-            match self.acks.expect.try_send(Expect { id, turn, deadline, over }) {
+            match self.acks.expect.try_send(Expect { id, turn, over }) {
                 Ok(()) => {
-                    let reporter = Reporter { id, to: self.acks.report.clone() };
-                    let place = self.place(sub_pool);
-                    let connection = connection.clone();
-                    let task = connection.clone().spawn(async move {
-                        let exchange = exchange::run(connection, place, update, reporter);
-                        select(Box::pin(exchange), is_over).await;
-                    });
+                    let reporter = Reporter { id, to: self.acks.report.clone(), is_over };
+                    let (place, connection_used) = (self.place(sub_pool), connection.clone());
+                    let task =
+                        connection.spawn(exchange::run(connection_used, place, update, reporter));
                     return Some(Begun { id, task });
                 }
                 Err(SendError::Full(expect)) => {
@@ -121,8 +117,8 @@ impl SubPools {
     }
 
     /// Tells `AckWaiter`, in its place, that an exchange was cut off with its connection.
-    pub(super) fn cut_off(&self, id: ExchangeId) -> impl Future<Output = ()> + use<> {
-        let event = Event::CutOff("the connection to ZooKeeper was lost".to_owned());
+    pub(super) fn cut_off(&self, id: ExchangeId, cause: &str) -> impl Future<Output = ()> + use<> {
+        let event = Event::CutOff(cause.to_owned());
         let told = self.acks.report.send(Report { id, event });
         async move {
             // Nobody to tell means that the daemon is ending.
@@ -158,6 +154,10 @@ impl SubPools {
     }
 
     fn answer(&self, expired: Expired, failure: &ExchangeFailure) {
+        if !expired.gets.is_empty() {
+            warn!(self.log, "sub-pool gets not begun"; "gets" => expired.gets.len(),
+                "outcome" => "nothing written", "cause" => %failure);
+        }
         for caller in expired.gets {
             caller.answer(Err(failure.clone()));
         }

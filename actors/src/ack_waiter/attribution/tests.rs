@@ -13,6 +13,7 @@ fn ack(host: &str, old: &str, new: Option<&str>) -> Ack {
         err_msg: String::new(),
         subpool_name: "pool3".to_owned(),
         host: host.to_owned(),
+        origin: host.to_owned(),
     }
 }
 
@@ -44,7 +45,7 @@ fn what_was_asked_for_settles_at_once_whoever_wrote_meanwhile() {
     let granted = ack("a", "old", Some("new"));
     let step = exchange.seen(sighting(11, Some(granted.clone()), 9));
     assert_eq!(step.update, Some(Verdict::Granted(granted.clone())));
-    assert_eq!((step.gets, step.next), (Some(Some(granted)), Next::Over));
+    assert_eq!((step.gets, step.next), (Some(Ok(granted)), Next::Over));
 }
 
 #[test]
@@ -74,12 +75,48 @@ fn the_same_ack_is_looked_at_once() {
 #[test]
 fn the_jobmakers_own_spelling_is_a_success_and_old_is_what_it_replaced() {
     let mut exchange = written(false);
-    let first = ack("a", "old", Some("NEW"));
+    let spelt = |old: &str| Ack {
+        new: Some(Coinbase { payout_addr: "ADDR".to_owned(), ..coinbase("new") }),
+        ..ack("a", old, None)
+    };
+    let first = spelt("old");
     assert_eq!(exchange.seen(sighting(11, Some(first), 5)).next, Next::Provoke);
     exchange.written(mark(1, 6, 12));
-    let second = ack("a", "NEW", Some("NEW"));
-    let step = exchange.seen(sighting(13, Some(second), 6));
-    assert_eq!(step.update, Some(Verdict::Granted(ack("a", "old", Some("NEW")))));
+    assert_eq!(exchange.seen(sighting(13, Some(spelt("new")), 6)).next, Next::Provoke);
+    exchange.written(mark(1, 7, 14));
+    let step = exchange.seen(sighting(15, Some(spelt("new")), 7));
+    assert_eq!(step.update, Some(Verdict::Granted(spelt("old"))));
+}
+
+/// Shows these acks, each after another write; returns what the last step says.
+fn show(exchange: &mut Attribution, acks: &[Ack]) -> Step {
+    let mut last = None;
+    for (zxid, (version, ack)) in (11..).step_by(2).zip((5..).zip(acks)) {
+        last = Some(exchange.seen(sighting(zxid, Some(ack.clone()), version)));
+        exchange.written(mark(1, version + 1, zxid + 1));
+    }
+    last.unwrap()
+}
+
+/// As two jobmakers of one host name could make it seem.
+#[test]
+fn no_success_is_told_with_a_text_that_cannot_be_the_callers() {
+    let other = ack("a", "old", Some("other"));
+    let step = show(&mut written(false), &[other.clone(), other.clone(), other]);
+    assert_eq!(step.update, Some(Verdict::Overtaken));
+}
+
+#[test]
+fn what_contradicts_itself_settles_nothing() {
+    let (refused, other) = (ack("a", "old", None), ack("a", "old", Some("other")));
+    let turns = [&refused, &other, &refused, &other, &refused, &other].map(Clone::clone);
+    for count in 1..6 {
+        let step = show(&mut written(false), &turns[..count]);
+        assert_eq!((step.update, step.next), (None, Next::Provoke), "after {count}");
+    }
+    assert_eq!(show(&mut written(false), &turns).update, Some(Verdict::Overtaken));
+    let settled = show(&mut written(false), &[other, refused.clone(), refused.clone()]);
+    assert_eq!(settled.update, Some(Verdict::Refused(refused)));
 }
 
 #[test]
@@ -117,7 +154,7 @@ fn gets_know_no_race_and_begin_anew_where_another_wrote() {
     exchange.written(mark(1, 8, 20));
     let other = ack("a", "old", Some("other"));
     let step = exchange.seen(sighting(21, Some(other.clone()), 9));
-    assert_eq!(step, Step { gets: Some(Some(other)), update: None, next: Next::Over });
+    assert_eq!(step, Step { gets: Some(Ok(other)), update: None, next: Next::Over });
 }
 
 #[test]
@@ -127,6 +164,6 @@ fn acks_that_cannot_be_parsed_get_a_second_chance() {
     assert_eq!(step, Step { gets: None, update: None, next: Next::Provoke });
     exchange.written(mark(1, 6, 12));
     let step = exchange.seen(sighting(13, None, 6));
-    assert_eq!((step.gets, step.update), (Some(None), Some(Verdict::Unparsable)));
+    assert_eq!((step.gets, step.update), (Some(Err(Unparsable)), Some(Verdict::Unparsable)));
     assert_eq!(step.next, Next::Over);
 }
