@@ -14,8 +14,7 @@ endif
 
 SCRIPTS := .ci/dev .ci/run .ci/supervisor .ci/zookeeper
 
-# SWITCHER_TEST_ZOOKEEPER would point the tests at a server that is not theirs.
-CARGO_TEST := env -u SWITCHER_TEST_ZOOKEEPER cargo test --workspace --locked
+CARGO_TEST := cargo test --workspace --locked
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

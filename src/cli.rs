@@ -11,7 +11,8 @@ use crate::config;
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("SWITCHER_COMMIT"), ")");
 
 /// Moves a mining pool's miners between coins: takes switches over HTTP and writes them to ZooKeeper,
-/// where the stratum servers watch one znode per sub-account.
+/// where the stratum servers watch one znode per sub-account. Reads and changes what a sub-pool's blocks
+/// carry and whom they pay, by asking its jobmaker through ZooKeeper.
 ///
 /// Every configuration key can also be given as an environment variable of the same name, which wins
 /// over the file. Exit status: 0 after an orderly stop, 2 for a bad argument, 69 if the address cannot be

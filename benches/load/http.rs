@@ -48,9 +48,7 @@ impl Connection {
             );
         }
     }
-}
 
-impl Connection {
     /// Sends a request to a jobmaker and insists on success.
     pub async fn ask_jobmaker(&mut self, request: &[u8]) {
         self.stream.write_all(request).await.unwrap();

@@ -5,7 +5,7 @@
 //! The short runs are for every `make test`. The long one takes all scenarios in turn and prints a table:
 //!
 //! ```sh
-//! RACES_OPERATIONS=100000 RACES_SEEDS=1 cargo test --test api -- --ignored races --nocapture
+//! RACES_OPERATIONS=100000 RACES_SEEDS=1 make races
 //! ```
 
 use std::fmt::Write as _;

@@ -5,12 +5,11 @@
 //! answer beside the diary of the jobmaker, which is a simulator and keeps one
 //! ([`History::untruths`]).
 //!
-//! A jobmaker that starts holds a value of its own, `restart-n`, until it reads the request node: what
-//! it held before comes back if it still finds it there. Nobody can have seen the one in between, with
-//! one exception: the `old` of an update that the same read applied. Those are therefore not among the
-//! sub-pool's other reads, where each value comes only once, but judged beside the starts alone.
-//! What a get or a refused update names has lasted: for that the node's content must have been refused at
-//! the start, so that what was held before is nowhere to come back from.
+//! After a start the jobmaker holds `restart-n` until its first read of the request znode, which usually
+//! brings the former value back. In a register where each value is written once that would look like a
+//! value that came, went and came again. So `restart-n` as the `old` of a successful update is judged in a
+//! register of its own. Anywhere else it has lasted: that first read was refused, and then the former value
+//! cannot come back.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
