@@ -230,17 +230,20 @@ impl Connection {
         }
     }
 
+    /// The watch on a znode's data that was set before and has not fired: the znode is there, and as it was.
+    pub(crate) fn armed_watch(&self, path: &str) -> Option<Watch> {
+        self.watches.all().get(path).map(|armed| Watch { armed: armed.clone() })
+    }
+
     /// Reads a znode and watches its data from then on; `None`, and no watch, if there is none. Not to be
     /// dropped before it is done, see [`ArmedWatches`].
     pub(crate) async fn watch(
         &self,
         path: &str,
     ) -> Result<Option<(Vec<u8>, Mark, Watch)>, WriteError> {
-        let armed = self.watches.all().get(path).cloned();
-        if let Some(armed) = armed {
+        if let Some(watch) = self.armed_watch(path) {
             // Armed before this read, so whatever changes after the read fires it.
-            let content = self.get(path).await?;
-            return Ok(content.map(|(data, mark)| (data, mark, Watch { armed })));
+            return Ok(self.get(path).await?.map(|(data, mark)| (data, mark, watch)));
         }
         match self.client.get_and_watch_data(path).await {
             Ok((data, stat, watcher)) => {

@@ -67,23 +67,9 @@ struct Exchange {
 impl Exchange {
     /// Goes on until all is settled, or until a get has to begin anew.
     async fn attempt(&mut self) -> Next {
-        let request = self.connection.get(&self.place.request);
-        let ack = self.connection.watch(&self.place.ack);
-        let (request, ack) = join(request, ack).await;
-        let (there, found) = match request {
-            Ok(Some((data, mark))) => (data, mark.revision),
-            Ok(None) => return self.reporter.tell(Event::NoSubPool).await,
-            Err(error) => return self.reporter.tell(Event::NotRead(error)).await,
-        };
-        let mut watch = match ack {
-            Ok(Some((_, _, watch))) => watch,
-            Ok(None) => return self.reporter.tell(Event::NoJobmaker).await,
-            Err(error) => return self.reporter.tell(Event::NotRead(error)).await,
-        };
-        // An update overwrites whatever there is; a get must not undo what came in between.
-        let (data, mut expected): (Arc<[u8]>, _) = match &self.update {
-            Some(update) => (Arc::clone(update), None),
-            None => (there.into(), Some(found)),
+        let (data, mut expected, mut watch) = match self.prepare().await {
+            Ok(prepared) => prepared,
+            Err(event) => return self.reporter.tell(event).await,
         };
         // The answer is waited for: once callers were told that nothing is written, nothing must be.
         if self.reporter.tell(Event::Sending).await == Next::Over {
@@ -110,6 +96,31 @@ impl Exchange {
                 Next::ReadAgain | Next::Over => return next,
             };
         }
+    }
+
+    /// What to write, which state it is meant for, and the watch on the ack.
+    async fn prepare(&self) -> Result<(Arc<[u8]>, Option<Revision>, Watch), Event> {
+        let Place { request, ack } = &self.place;
+        let Some(update) = &self.update else {
+            // What is there is written again, which must not undo what comes in between.
+            let (request, ack) =
+                join(self.connection.get(request), self.connection.watch(ack)).await;
+            let (data, mark) = request.map_err(Event::NotRead)?.ok_or(Event::NoSubPool)?;
+            let (_, _, watch) = ack.map_err(Event::NotRead)?.ok_or(Event::NoJobmaker)?;
+            return Ok((data.into(), Some(mark.revision), watch));
+        };
+        // An ack that is still watched from the exchange before is known to be there, and so is the znode
+        // above it. An update overwrites whatever there is, so it needs to know no more.
+        let watch = match self.connection.armed_watch(ack) {
+            Some(watch) => watch,
+            None => {
+                let (request, ack) =
+                    join(self.connection.revision(request), self.connection.watch(ack)).await;
+                request.map_err(Event::NotRead)?.ok_or(Event::NoSubPool)?;
+                ack.map_err(Event::NotRead)?.ok_or(Event::NoJobmaker)?.2
+            }
+        };
+        Ok((Arc::clone(update), None, watch))
     }
 
     /// Writes the request; the next write is meant for the state that this one made.
