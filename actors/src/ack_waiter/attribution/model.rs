@@ -462,6 +462,7 @@ fn no_interleaving_of_two_operations_gets_a_wrong_answer() {
 
 /// `make races` runs it.
 #[test]
+#[allow(clippy::print_stdout)]
 #[ignore = "takes minutes"]
 fn no_interleaving_of_three_operations_gets_a_wrong_answer() {
     for (operations, disturbances) in [(1, 3), (2, 2), (3, 1)] {
