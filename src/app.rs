@@ -61,7 +61,7 @@ pub fn run(settings: Settings, log: &Logger) -> Result<(), Failure> {
         let grace = settings.shutdown_grace;
         // The address first: a daemon that cannot serve must not open a session.
         let bound = settings.api.map(Bound::new).transpose()?;
-        let system = System::start(settings.writer, settings.sub_pools, log);
+        let system = System::start(settings.writer, settings.sub_pools, settings.poller, log);
         let api = bound.map(|bound| serve(bound, &system, log)).transpose()?;
 
         info!(log, "stopping: finishing what was accepted"; "signal" => signals.next().await);
@@ -109,11 +109,12 @@ fn serve(bound: Bound, system: &System, log: &Logger) -> Result<Addr<HttpApi>, F
     Ok(api)
 }
 
-/// Upstream first: what has been accepted can then reach ZooKeeper. A client that is slow to send its
+/// Upstream first, and polls before callers, since nobody waits for them: what has been accepted can then reach ZooKeeper. A client that is slow to send its
 /// request may use up half of the grace period, and switches that ZooKeeper does not take five eighths;
 /// the rest is for ending the session, which may have to be found again for that.
 async fn drain(api: Option<Addr<HttpApi>>, system: System, grace: Duration, log: &Logger) {
     let began = Instant::now();
+    system.stop_polling(log).await;
     if let Some(api) = api
         && timeout(grace / 2, api.send(Stop)).await.is_err()
     {

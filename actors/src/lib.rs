@@ -8,16 +8,21 @@
 //!           │                     │ Expect, Report: an exchange begins, an ack was seen
 //!           │                     ▼
 //!           └── answers ───── AckWaiter
+//!
+//!  Poller ─── BeginPoll, SyncBatch ─▶ ZkWriter ── reports ─▶ Poller
+//!    └─ GET ─▶ UserCoinMapURL
 //! ```
 //!
 //! Invariants:
 //!
 //! 1. The graph of addresses has no cycle. An actor is given typed senders; it never looks others up.
 //! 2. One owner for each piece of state: the session and the write order are `ZkWriter`'s, the pending
-//!    acknowledgements and their deadlines are `AckWaiter`'s, the listening socket is the HTTP actor's.
-//! 3. A single switch is a batch of one; every source sends the same message.
-//! 4. Only `zk` names the ZooKeeper crate, the daemon's crate names no type of it, and this crate knows
-//!    neither HTTP, files nor the environment.
+//!    acknowledgements and their deadlines are `AckWaiter`'s, the cursor into the upstream's time is the
+//!    Poller's, the listening socket is the HTTP actor's.
+//! 3. A single switch is a batch of one. What callers ask for is written whatever is there; what a poll
+//!    brings is written only where nobody was fresher. The two never share a transaction.
+//! 4. Only `zk` names the ZooKeeper crate and only the Poller's `upstream` the HTTP client; the daemon's
+//!    crate names no type of either, and this crate serves no HTTP and knows no configuration.
 //! 5. Three outcomes, never two: applied, not applied, **unknown**. Unknown is never reported as
 //!    success and never sent again blindly.
 //! 6. Nothing waits for the network inside a message handler: the mailbox stays live.
@@ -32,6 +37,8 @@
 
 mod ack_waiter;
 mod domain;
+pub mod go_json;
+mod poller;
 mod system;
 mod zk;
 mod zk_writer;
@@ -41,8 +48,10 @@ pub use domain::{
     Assignment, Coin, Coinbase, CoinbaseUpdate, CoinbaseUpdateError, Coins, CoinsError, Puname,
     PunameError, Source, SubPool, ZnodeDir, ZnodeDirError,
 };
+pub use poller::{PollerSettings, UpstreamUrl, UpstreamUrlError};
 pub use system::System;
 pub use zk::{DigestCredentials, ServerVersion, ZkSettings};
 pub use zk_writer::{
-    Ask, AskJobmaker, SubPoolSettings, WriteBatch, WriteFailure, WriteReply, WriterSettings,
+    Ask, AskJobmaker, PollerLock, SubPoolSettings, WriteBatch, WriteFailure, WriteReply,
+    WriterSettings,
 };

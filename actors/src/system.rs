@@ -8,6 +8,7 @@ use slog::{Logger, error};
 
 use crate::{
     ack_waiter::{AckWaiter, Settle},
+    poller::{Poller, PollerSettings, StopPolling, ToZkWriter},
     zk_writer::{
         AskJobmaker, Drain, SubPoolSettings, ToAckWaiter, WriteBatch, WriterSettings, ZkWriter,
     },
@@ -19,17 +20,19 @@ pub struct System {
     pub writer: Recipient<WriteBatch>,
     /// Takes requests to sub-pools' jobmakers; `None` if the sub-pool API is off.
     pub jobmakers: Option<Recipient<AskJobmaker>>,
+    stop_polling: Option<Recipient<StopPolling>>,
     drain_writer: Recipient<Drain>,
     settle_acks: Option<Recipient<Settle>>,
     arbiters: Vec<Arbiter>,
 }
 
 impl System {
-    /// Starts each actor on a thread of its own; without `sub_pools` their API is off. Returns at once:
-    /// the session is made meanwhile.
+    /// Starts each actor on a thread of its own; without `sub_pools` their API is off, without `poller` nothing
+    /// is pulled. Returns at once: the session is made meanwhile.
     pub fn start(
         settings: WriterSettings,
         sub_pools: Option<SubPoolSettings>,
+        poller: Option<PollerSettings>,
         log: &Logger,
     ) -> Self {
         let mut arbiters = Vec::new();
@@ -51,12 +54,32 @@ impl System {
             ZkWriter::new(settings, sub_pools, &writer_log)
         });
         arbiters.push(arbiter);
+
+        let stop_polling = poller.map(|settings| {
+            let (arbiter, poller_log) = (Arbiter::new(), log.clone());
+            let handle = arbiter.handle();
+            arbiters.push(arbiter);
+            let zk_writer =
+                ToZkWriter { begin: writer.clone().recipient(), sync: writer.clone().recipient() };
+            let start = move |_: &mut _| Poller::new(settings, zk_writer, &poller_log);
+            Poller::start_in_arbiter(&handle, start).recipient()
+        });
         Self {
             jobmakers: settle_acks.as_ref().map(|_| writer.clone().recipient()),
+            stop_polling,
             drain_writer: writer.clone().recipient(),
             writer: writer.recipient(),
             settle_acks,
             arbiters,
+        }
+    }
+
+    /// Begins no more polls, and gives up the one under way. What it has handed over is still written.
+    pub async fn stop_polling(&self, log: &Logger) {
+        if let Some(poller) = &self.stop_polling
+            && let Err(cause) = poller.send(StopPolling).await
+        {
+            error!(log, "the Poller was gone before it could be stopped"; "cause" => %cause);
         }
     }
 

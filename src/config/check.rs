@@ -4,7 +4,8 @@ use std::{str::FromStr, time::Duration};
 
 use config::{Value, ValueKind};
 use switcher_actors::{
-    Coins, DigestCredentials, ServerVersion, SubPoolSettings, WriterSettings, ZkSettings, ZnodeDir,
+    Coins, DigestCredentials, PollerLock, PollerSettings, ServerVersion, SubPoolSettings,
+    UpstreamUrl, WriterSettings, ZkSettings, ZnodeDir,
 };
 
 use super::{
@@ -19,22 +20,13 @@ pub(super) fn check(mut raw: Raw) -> Result<Checked, Rejected> {
         let near = keys::nearest(name)?;
         Some(format!("unknown key {name:?} is ignored: did you mean {near}?"))
     });
-    let mut warnings: Vec<String> = misspelt.collect();
+    let warnings: Vec<String> = misspelt.collect();
     let problems = std::mem::take(&mut raw.problems);
     let mut reader = Reader { raw, problems };
     let settings = reader.settings();
     let listing = reader.listing();
     match settings {
-        Some(settings) if reader.problems.is_empty() => {
-            if settings.wants_cron_job {
-                warnings.push(
-                    "EnableCronJob is true, but this version does not pull the user-coin map: \
-                     switches come through the API only"
-                        .to_owned(),
-                );
-            }
-            Ok(Checked { settings, warnings, listing })
-        }
+        Some(settings) if reader.problems.is_empty() => Ok(Checked { settings, warnings, listing }),
         _ => Err(Rejected { problems: reader.problems, warnings }),
     }
 }
@@ -51,13 +43,14 @@ impl Reader {
         let api_enabled = self.flag("EnableAPIServer");
         let wants_cron_job = self.flag("EnableCronJob");
         let coins = self.coins();
+        let lower_case = self.flag("StratumServerCaseInsensitive");
         let zookeeper = self.zookeeper();
         let watch_dir = self.dir("ZKSwitcherWatchDir");
         let request_timeout = self.seconds("ZKRequestTimeoutSeconds");
         let queue_limit = self.size("ZKQueueLimit");
         let shutdown_grace = self.seconds("ShutdownGraceSeconds");
-        let api = self.api(api_enabled, coins);
-        self.cron_job(wants_cron_job);
+        let api = self.api(api_enabled, coins.clone(), lower_case);
+        let poller = self.poller(wants_cron_job, coins, lower_case, watch_dir.as_ref());
         let sub_pools = self.sub_pools();
         if !api_enabled && !wants_cron_job {
             self.problem(
@@ -71,11 +64,16 @@ impl Reader {
             request_timeout,
             queue_limit,
         };
-        Some(Settings { api, writer, sub_pools, wants_cron_job, shutdown_grace })
+        Some(Settings { api, writer, sub_pools, poller, shutdown_grace })
     }
 
-    fn api(&mut self, enabled: bool, coins: Option<Coins>) -> Option<ApiSettings> {
-        let lower_case = self.flag("StratumServerCaseInsensitive");
+    /// `None` if the API is off, or after a problem was noted.
+    fn api(
+        &mut self,
+        enabled: bool,
+        coins: Option<Coins>,
+        lower_case: bool,
+    ) -> Option<ApiSettings> {
         let coinbase_max = self.size("JobmakerCoinbaseMaxBytes");
         let body_limit = self.size("APIBodyLimitBytes");
         let head_timeout = self.seconds("APIHeadTimeoutSeconds");
@@ -170,16 +168,62 @@ impl Reader {
         coins.ok()
     }
 
-    /// Nothing runs on these yet; what is wrong with them is told all the same.
-    fn cron_job(&mut self, enabled: bool) {
-        self.seconds("CronIntervalSeconds");
+    /// `None` if the map is not pulled, or after a problem was noted.
+    fn poller(
+        &mut self,
+        enabled: bool,
+        coins: Option<Coins>,
+        lower_case: bool,
+        watch_dir: Option<&ZnodeDir>,
+    ) -> Option<PollerSettings> {
+        let interval = self.seconds("CronIntervalSeconds");
+        let fetch_timeout = self.seconds("CronFetchTimeoutSeconds");
+        let body_limit = self.number("CronBodyLimitBytes");
+        let overlap = i64::try_from(self.number("CronOverlapSeconds")).unwrap_or_default();
+        let rewrite_unchanged = self.flag("CronRewriteUnchanged");
+        let lock = self.poller_lock(watch_dir);
         if !enabled {
-            return;
+            return None;
         }
         let url = self.required("UserCoinMapURL", "where to pull the user-coin map from");
-        if url.is_some_and(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
-            self.problem("UserCoinMapURL", "does not begin with http:// or https://");
+        let url = url.and_then(|url| {
+            let problem = |error| self.problem("UserCoinMapURL", format!("{error}"));
+            UpstreamUrl::parse(&url).map_err(problem).ok()
+        });
+        Some(PollerSettings {
+            url: url?,
+            interval,
+            fetch_timeout,
+            body_limit,
+            overlap,
+            rewrite_unchanged,
+            lock,
+            coins: coins?,
+            lower_case,
+        })
+    }
+
+    /// `None` if each daemon polls, or after a problem was noted.
+    fn poller_lock(&mut self, watch_dir: Option<&ZnodeDir>) -> Option<PollerLock> {
+        const KEY: &str = "ZKPollerLockPath";
+        if self.text(KEY).is_empty() {
+            return None;
         }
+        let path = self.dir(KEY)?;
+        if path.parent().is_none() {
+            self.problem(KEY, "is the root, expected a znode of its own, like /switcher/poller");
+        }
+        if watch_dir.is_some_and(|watch_dir| watch_dir.contains(&path)) {
+            let text = "lies in ZKSwitcherWatchDir, where it would be a sub-account; choose \
+                another place, like /switcher/poller";
+            self.problem(KEY, text);
+        } else if watch_dir.is_some_and(|watch_dir| path.contains(watch_dir)) {
+            let text = "contains ZKSwitcherWatchDir, but nothing can lie below the lock; choose \
+                another place, like /switcher/poller";
+            self.problem(KEY, text);
+        }
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        Some(PollerLock { path, holder: format!("{host}, process {}", std::process::id()) })
     }
 
     /// `None` if the sub-pool API is off, or after a problem was noted.

@@ -66,17 +66,12 @@ pub const KEYS: &[Key] = &[
     key("AvailableCoins", Kind::List, None, "coins that may be switched to; required"),
     key("ZKBroker", Kind::List, None, "ZooKeeper servers, host:port each; required"),
     key("ZKSwitcherWatchDir", Kind::Text, None, "znode directory of the sub-accounts; required"),
-    key(
-        "EnableCronJob",
-        Kind::Flag,
-        Some("false"),
-        "pull the user-coin map (this version does not yet: a warning)",
-    ),
+    key("EnableCronJob", Kind::Flag, Some("false"), "pull the user-coin map"),
     key(
         "CronIntervalSeconds",
         Kind::Number { min: 1, max: 86_400 },
         Some("60"),
-        "seconds between two pulls",
+        "seconds from the beginning of a pull to that of the next; one that takes longer delays it",
     ),
     key(
         "UserCoinMapURL",
@@ -107,6 +102,36 @@ pub const KEYS: &[Key] = &[
         Kind::Number { min: 1, max: 8192 },
         Some("30"),
         "bytes after which jobmakers cut coinbase_info (their own setting)",
+    ),
+    key(
+        "CronFetchTimeoutSeconds",
+        SECONDS,
+        Some("30"),
+        "seconds that a pull may take: connection, header and whole answer",
+    ),
+    key(
+        "CronBodyLimitBytes",
+        Kind::Number { min: 1024, max: 1 << 30 },
+        Some("268435456"),
+        "bytes of the largest user-coin map that is taken, unpacked",
+    ),
+    key(
+        "CronOverlapSeconds",
+        Kind::Number { min: 0, max: 86_400 },
+        Some("0"),
+        "seconds that are subtracted from last_date, for an upstream that does not send what changed in that very second",
+    ),
+    key(
+        "CronRewriteUnchanged",
+        Kind::Flag,
+        Some("false"),
+        "write what ZooKeeper holds already, too, so that its watches fire",
+    ),
+    key(
+        "ZKPollerLockPath",
+        Kind::Text,
+        Some(""),
+        "znode by which daemons choose the one that pulls; empty = each pulls",
     ),
     key(
         "ZKSessionTimeoutSeconds",

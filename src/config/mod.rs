@@ -12,7 +12,7 @@ mod problem;
 
 use std::{ffi::OsString, fmt, path::Path, time::Duration};
 
-use switcher_actors::{Coins, SubPoolSettings, WriterSettings};
+use switcher_actors::{Coins, PollerSettings, SubPoolSettings, WriterSettings};
 
 pub use problem::Problem;
 
@@ -25,8 +25,8 @@ pub struct Settings {
     pub writer: WriterSettings,
     /// The sub-pools; `None` if their API is off.
     pub sub_pools: Option<SubPoolSettings>,
-    /// Whether the operator wants the user-coin map pulled.
-    pub wants_cron_job: bool,
+    /// How the user-coin map is pulled, if it is.
+    pub poller: Option<PollerSettings>,
     /// From the first signal to the end of the process.
     pub shutdown_grace: Duration,
 }

@@ -4,17 +4,15 @@
 //! `null` equals an absent field, and bytes that are not UTF-8 become U+FFFD (which no znode's name may
 //! contain, so a switch is refused with its own error, 102, instead of the whole body).
 
-use std::{borrow::Cow, fmt, marker::PhantomData};
+use std::{borrow::Cow, fmt};
 
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeSeed, Error, IgnoredAny, MapAccess, Visitor},
 };
+use switcher_actors::go_json::{Guard, Text, is_field};
 
 use super::answer::ApiError;
-
-/// Levels of brackets that a body may have. The documented ones have four.
-const DEPTH_LIMIT: usize = 64;
 
 /// One group of a batch: these sub-accounts to that coin. Nothing of it is validated yet.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -75,38 +73,8 @@ impl<'de, const N: usize> Fill<'de> for Texts<'de, N> {
     }
 }
 
-/// What the parser does not look at in what it skips: how deep it is nested, and that strings contain
-/// no bare control characters.
 fn check_strings_and_depth(body: &[u8]) -> Result<(), ApiError> {
-    let (mut depth, mut in_string, mut escaped) = (0usize, false, false);
-    for &byte in body {
-        if in_string {
-            match byte {
-                _ if escaped => escaped = false,
-                b'\\' => escaped = true,
-                b'"' => in_string = false,
-                0..=0x1f => {
-                    let text = "a string contains a control character that is not escaped";
-                    return Err(ApiError::wrong_json(text));
-                }
-                _ => {}
-            }
-            continue;
-        }
-        match byte {
-            b'"' => in_string = true,
-            b'[' | b'{' => {
-                depth += 1;
-                if depth > DEPTH_LIMIT {
-                    let text = format!("it is nested more than {DEPTH_LIMIT} levels deep");
-                    return Err(ApiError::wrong_json(text));
-                }
-            }
-            b']' | b'}' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    Ok(())
+    Guard::new(usize::MAX).look_at(body).map_err(ApiError::wrong_json)
 }
 
 /// The body's groups.
@@ -165,17 +133,6 @@ impl<'de> Fill<'de> for Group<'de> {
     }
 }
 
-/// Whether a field's name is `field`, as Go folds case: ASCII, and the two letters beyond it whose
-/// other case is ASCII.
-fn is_field(name: &str, field: &str) -> bool {
-    let fold = |c: char| match c {
-        '\u{17f}' => 's',
-        '\u{212a}' => 'k',
-        c => c.to_ascii_lowercase(),
-    };
-    name.chars().map(fold).eq(field.chars())
-}
-
 /// Visits an object's fields in order; `null` is an object without any.
 struct Fields<T>(T);
 
@@ -195,34 +152,6 @@ impl<'de, T: Fill<'de>> Visitor<'de> for Fields<T> {
             self.0.field(&name, &mut map)?;
         }
         Ok(self.0)
-    }
-}
-
-/// A string, borrowed from the body where it needs no unescaping.
-struct Text<'a>(Cow<'a, str>);
-
-impl<'de> Deserialize<'de> for Text<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // As bytes, since as a str the parser would refuse what is not UTF-8 or half a surrogate pair.
-        deserializer.deserialize_bytes(TextVisitor(PhantomData))
-    }
-}
-
-struct TextVisitor<'a>(PhantomData<&'a ()>);
-
-impl<'de> Visitor<'de> for TextVisitor<'de> {
-    type Value = Text<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a string")
-    }
-
-    fn visit_borrowed_bytes<E: Error>(self, bytes: &'de [u8]) -> Result<Self::Value, E> {
-        Ok(Text(String::from_utf8_lossy(bytes)))
-    }
-
-    fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Self::Value, E> {
-        Ok(Text(Cow::Owned(String::from_utf8_lossy(bytes).into_owned())))
     }
 }
 

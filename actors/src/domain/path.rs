@@ -89,6 +89,17 @@ impl ZnodeDir {
         }
     }
 
+    /// The directory that this one is in; `None` for the root.
+    pub fn parent(&self) -> Option<Self> {
+        let (parent, _) = self.node().rsplit_once('/').filter(|_| self.0 != "/")?;
+        Some(Self(format!("{parent}/")))
+    }
+
+    /// Whether `other` is this directory or lies below it.
+    pub fn contains(&self, other: &Self) -> bool {
+        other.0.starts_with(&self.0)
+    }
+
     /// The path of the child called `name`, which must be a valid component.
     pub fn child(&self, name: &str) -> String {
         let mut path = String::with_capacity(self.0.len() + name.len());
@@ -117,6 +128,16 @@ mod tests {
         }
         let root = ZnodeDir::parse("/").expect("valid");
         assert_eq!((root.as_str(), root.node()), ("/", "/"));
+    }
+
+    #[test]
+    fn a_directory_knows_where_it_is() {
+        let dir = |text: &str| ZnodeDir::parse(text).expect("valid");
+        assert_eq!(dir("/a/b").parent(), Some(dir("/a")));
+        assert_eq!(dir("/a").parent(), Some(dir("/")));
+        assert_eq!(dir("/").parent(), None);
+        assert!(dir("/a").contains(&dir("/a/b")) && dir("/a").contains(&dir("/a/")));
+        assert!(!dir("/a/b").contains(&dir("/a")) && !dir("/a").contains(&dir("/ab")));
     }
 
     #[test]

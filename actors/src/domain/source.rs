@@ -7,6 +7,8 @@ use std::{fmt, net::IpAddr};
 pub enum Source {
     /// A client of the HTTP API, by its address; `None` if its connection was gone already.
     Api(Option<IpAddr>),
+    /// The Poller, out of the user-coin map.
+    Poll,
 }
 
 impl fmt::Display for Source {
@@ -14,6 +16,7 @@ impl fmt::Display for Source {
         match self {
             Self::Api(Some(address)) => write!(f, "api {address}"),
             Self::Api(None) => f.write_str("api"),
+            Self::Poll => f.write_str("poll"),
         }
     }
 }

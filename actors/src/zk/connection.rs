@@ -31,6 +31,9 @@ pub(crate) enum WriteOp<'a> {
         path: &'a str,
         /// Its new data.
         data: &'a [u8],
+        /// The state that it must be in, `None` for any. A znode that was deleted and created anew since
+        /// may pass for an older one of the same version: ZooKeeper compares nothing else.
+        expected: Option<Revision>,
     },
     /// Creates a persistent znode.
     Create {
@@ -127,8 +130,22 @@ impl ArmedWatches {
 pub(crate) struct Content {
     /// Its data.
     pub(crate) data: Vec<u8>,
-    /// Which state that was.
-    pub(crate) revision: Option<Revision>,
+    /// The write that made it so.
+    pub(crate) mark: Mark,
+}
+
+/// Tries to make an ephemeral znode that comes and goes; the second finds it nearly always.
+const CLAIM_TRIES: usize = 5;
+
+/// Whose an ephemeral znode is.
+#[derive(Debug)]
+pub(crate) enum Claim {
+    /// Our session's.
+    Ours,
+    /// Another session's; this is its data.
+    Theirs(Vec<u8>),
+    /// It is not ephemeral.
+    Nobodys,
 }
 
 /// A connection that was up when it was made. Clones share it.
@@ -284,6 +301,43 @@ impl Connection {
         Ok(Mark::of(&self.client.set_data(path, data, version).await?))
     }
 
+    /// Writes a znode's own data back to it, to learn a moment in ZooKeeper's order of all writes: what
+    /// was committed before this call has a lower place than the one returned, or is it.
+    pub(crate) async fn touch(&self, path: &str) -> Result<Zxid, WriteError> {
+        let (data, mark) = self.get(path).await?.ok_or(WriteError::Missing)?;
+        match self.set(path, &data, Some(mark.revision)).await {
+            Ok(mark) => Ok(mark.zxid),
+            // Whoever was faster has marked a moment since the call, too.
+            Err(WriteError::Overtaken) => {
+                let (_, mark) = self.get(path).await?.ok_or(WriteError::Missing)?;
+                Ok(mark.zxid)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes the ephemeral znode at `path` with this data, or sees whose it is. It goes with our session.
+    pub(crate) async fn claim(&self, path: &str, data: &[u8]) -> Result<Claim, WriteError> {
+        for _ in 0..CLAIM_TRIES {
+            match self.client.get_data(path).await {
+                Ok((_, stat)) if stat.ephemeral_owner == self.client.session_id().0 => {
+                    return Ok(Claim::Ours);
+                }
+                Ok((_, stat)) if stat.ephemeral_owner == 0 => return Ok(Claim::Nobodys),
+                Ok((data, _)) => return Ok(Claim::Theirs(data)),
+                Err(ClientError::NoNode) => {}
+                Err(error) => return Err(error.into()),
+            }
+            let ephemeral = CreateMode::Ephemeral.with_acls(Acls::new(self.acls));
+            match self.client.create(path, data, &ephemeral).await {
+                Ok(_) => return Ok(Claim::Ours),
+                Err(ClientError::NodeExists) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(WriteError::Refused("the znode keeps coming and going".to_owned()))
+    }
+
     /// Applies all of `ops` or none; returns the znodes' new states. Only creates that the server's
     /// version can take may be in it ([`ServerVersion::creates_in_transactions`]).
     pub(crate) async fn transact(
@@ -307,7 +361,9 @@ impl Connection {
     ) -> Result<(), TransactionError> {
         for (index, op) in ops.iter().enumerate() {
             let added = match *op {
-                WriteOp::Set { path, data } => writer.add_set_data(path, data, None),
+                WriteOp::Set { path, data, expected } => {
+                    writer.add_set_data(path, data, expected.map(|revision| revision.version))
+                }
                 WriteOp::Create { path, data } => writer.add_create(path, data, &self.persistent()),
             };
             added.map_err(|error| TransactionError::Operation { index, error: error.into() })?;
@@ -321,8 +377,9 @@ impl Connection {
         ops: &[WriteOp<'_>],
     ) -> Vec<Result<Option<Revision>, WriteError>> {
         join_all(ops.iter().map(|op| match *op {
-            WriteOp::Set { path, data } => {
-                let set = self.client.set_data(path, data, None);
+            WriteOp::Set { path, data, expected } => {
+                let expected = expected.map(|revision| revision.version);
+                let set = self.client.set_data(path, data, expected);
                 Either::Left(async move { Ok(Revision::of(&set.await?)) })
             }
             WriteOp::Create { path, data } => {
@@ -366,7 +423,7 @@ pub(super) async fn close(client: Client, patience: Duration) -> bool {
 /// A znode that is missing is an answer, not an error.
 fn present(answer: Result<(Vec<u8>, Stat), ClientError>) -> Result<Option<Content>, WriteError> {
     match answer {
-        Ok((data, stat)) => Ok(Some(Content { data, revision: Revision::of(&stat) })),
+        Ok((data, stat)) => Ok(Some(Content { data, mark: Mark::of(&stat) })),
         Err(ClientError::NoNode) => Ok(None),
         Err(error) => Err(error.into()),
     }

@@ -2,7 +2,7 @@
 //!
 //! | state | what callers get |
 //! | --- | --- |
-//! | no session | requests wait for one until their deadline, then [`WriteFailure::NotSent`] or [`ExchangeFailure::NotRead`] |
+//! | no session | requests wait for one until their deadline, then [`WriteFailure::NotSent`] or [`ExchangeFailure::NotRead`]; the Poller is told at once |
 //! | session up | chunks go out, at most [`CHUNKS_UNDER_WAY`] at a time; each sub-pool has one exchange |
 //! | draining | new requests get [`WriteFailure::ShuttingDown`]; accepted ones finish or expire |
 //!
@@ -26,13 +26,18 @@ use super::{
     commit::{Committed, commit},
     journal::{self, Old},
     last_seen::{LastSeen, Seen},
-    messages::{AskJobmaker, Drain, WriteBatch, WriteFailure},
+    messages::{
+        AskJobmaker, BeginPoll, Drain, Left, PollTurn, SyncBatch, SyncReport, WriteBatch,
+        WriteFailure,
+    },
+    poll_turn,
     queue::{Chunk, Outcome, Queue},
     sub_pools::{Begun, SubPoolSettings, SubPools, ToAckWaiter},
+    sync::{Fate, Part, Synced, sync},
 };
 use crate::{
     ack_waiter::ExchangeFailure,
-    domain::{SubPool, ZnodeDir},
+    domain::{Assignment, SubPool, ZnodeDir},
     zk::{ConnectError, Connection, Established, Session, ZkSettings},
 };
 
@@ -84,6 +89,8 @@ pub struct ZkWriter {
     session: Option<Session>,
     connection: Option<Connection>,
     under_way: usize,
+    /// Parts of a user-coin map that are under way: the Poller bounds them.
+    syncs_under_way: usize,
     /// Whether a pump is due at the end of this turn of the mailbox.
     pump_due: bool,
     outage: Outage,
@@ -125,6 +132,7 @@ impl ZkWriter {
             log: log.new(o!()),
             connection: None,
             under_way: 0,
+            syncs_under_way: 0,
             pump_due: false,
             outage: Outage { since: Some(Instant::now()), ..Outage::default() },
             draining: None,
@@ -217,7 +225,7 @@ impl ZkWriter {
     /// Sends what waits: at once if nothing is under way, beside other chunks only if it fills one. So
     /// an idle service does not wait, and a busy one sends few large transactions, not many small ones.
     fn pump(&mut self, ctx: &mut Context<Self>) {
-        let Some(connection) = self.connection.as_ref().filter(|it| !it.is_lost()) else { return };
+        let Some(connection) = live(&self.connection) else { return };
         while self.under_way == 0
             || (self.under_way < CHUNKS_UNDER_WAY && self.queue.fills_a_chunk())
         {
@@ -247,7 +255,7 @@ impl ZkWriter {
 
     /// Begins the next exchange with a sub-pool's jobmaker, if it has none and somebody waits.
     fn begin_exchange(&mut self, sub_pool: &SubPool, ctx: &mut Context<Self>) {
-        let Some(connection) = self.connection.as_ref().filter(|it| !it.is_lost()) else { return };
+        let Some(connection) = live(&self.connection) else { return };
         let sub_pools = self.sub_pools.as_mut();
         let Some(Begun { id, task }) = sub_pools.and_then(|it| it.begin(sub_pool, connection))
         else {
@@ -268,6 +276,55 @@ impl ZkWriter {
             act.begin_exchange(&sub_pool, ctx);
             act.close_if_drained(ctx);
         }));
+    }
+
+    /// Brings a part of a user-coin map in; beside the chunks, since its writes are conditional and keep no
+    /// order with theirs.
+    fn begin_sync(&mut self, batch: SyncBatch, ctx: &mut Context<Self>) {
+        let SyncBatch { assignments, mark, rewrite_unchanged, reply } = batch;
+        let refusal = match (&self.draining, live(&self.connection)) {
+            (None, Some(connection)) => {
+                let part = Arc::new(Part { assignments, mark, rewrite_unchanged });
+                let syncing = connection.spawn({
+                    let (connection, part) = (connection.clone(), Arc::clone(&part));
+                    let dir = self.settings.watch_dir.clone();
+                    async move { sync(&connection, &dir, &part).await }
+                });
+                self.syncs_under_way += 1;
+                ctx.spawn(wrap_future::<_, Self>(syncing).map(move |synced, act, ctx| {
+                    act.syncs_under_way -= 1;
+                    let report = match &synced {
+                        Ok(synced) => report(&part, synced),
+                        Err(_) => SyncReport::not_written(
+                            part.assignments.len(),
+                            "the connection to ZooKeeper was lost, outcome unknown",
+                        ),
+                    };
+                    // A Poller that was stopped has no use for it.
+                    let _ = reply.send(report);
+                    for (entry, synced) in part.assignments.iter().zip(synced.unwrap_or_default()) {
+                        act.record_synced(entry, synced);
+                    }
+                    act.close_if_drained(ctx);
+                }));
+                return;
+            }
+            (Some(_), _) => "the daemon is shutting down",
+            (None, None) => "there is no session with ZooKeeper",
+        };
+        let _ = reply.send(SyncReport::not_written(assignments.len(), refusal));
+    }
+
+    fn record_synced(&mut self, entry: &Assignment, synced: Synced) {
+        let seen = match synced.fate {
+            Fate::Written => {
+                journal::record_polled(&self.log, entry, &synced.old);
+                synced.revision.map(|revision| Seen { coin: entry.coin.clone(), revision })
+            }
+            Fate::Unsettled(_) => None,
+            Fate::Unchanged | Fate::SwitchedMeanwhile | Fate::Refused(_) => return,
+        };
+        self.last_seen.refresh(&entry.puname, seen);
     }
 
     fn remember(&mut self, chunk: &Chunk, committed: &[Committed]) {
@@ -321,7 +378,8 @@ impl ZkWriter {
     fn close_if_drained(&mut self, ctx: &mut Context<Self>) {
         // An attempt to connect that has the session brings it back here.
         let exchanges = self.sub_pools.as_ref().is_some_and(|sub_pools| !sub_pools.is_empty());
-        if !self.queue.is_empty() || self.under_way > 0 || exchanges || self.session.is_none() {
+        let under_way = self.under_way + self.syncs_under_way;
+        if !self.queue.is_empty() || under_way > 0 || exchanges || self.session.is_none() {
             return;
         }
         let Some(draining) = &mut self.draining else { return };
@@ -345,6 +403,36 @@ impl ZkWriter {
             ctx.stop();
         }));
     }
+}
+
+/// The connection, if what is sent on it goes out now or never.
+fn live(connection: &Option<Connection>) -> Option<&Connection> {
+    connection.as_ref().filter(|connection| !connection.is_lost())
+}
+
+/// Counts what became of the entries.
+fn report(part: &Part, synced: &[Synced]) -> SyncReport {
+    let mut report = SyncReport::default();
+    for (entry, synced) in part.assignments.iter().zip(synced) {
+        let (count, refusal) = match &synced.fate {
+            Fate::Written => (&mut report.written, None),
+            Fate::Unchanged => (&mut report.unchanged, None),
+            Fate::SwitchedMeanwhile => (&mut report.switched_meanwhile, Some(None)),
+            Fate::Refused(cause) => (&mut report.refused, Some(Some(cause.clone()))),
+            Fate::Unsettled(cause) => {
+                report.cause.get_or_insert_with(|| cause.clone());
+                (&mut report.not_written, None)
+            }
+        };
+        *count += 1;
+        if let Some(refusal) = refusal
+            && report.left.len() < SyncReport::LEFT_TOLD
+        {
+            let (puname, coin) = (entry.puname.clone(), entry.coin.clone());
+            report.left.push(Left { puname, old: synced.old.to_string(), coin, refusal });
+        }
+    }
+    report
 }
 
 /// Ends the session, by closing it or, where that is not confirmed, as before a new connection; tries
@@ -390,6 +478,31 @@ impl Handler<WriteBatch> for ZkWriter {
         let deadline = self.deadline(batch.assignments.len());
         self.queue.accept(batch, deadline);
         self.pump_soon(ctx);
+    }
+}
+
+impl Handler<SyncBatch> for ZkWriter {
+    type Result = ();
+
+    fn handle(&mut self, batch: SyncBatch, ctx: &mut Self::Context) {
+        self.begin_sync(batch, ctx);
+    }
+}
+
+impl Handler<BeginPoll> for ZkWriter {
+    type Result = ();
+
+    fn handle(&mut self, BeginPoll { lock, reply }: BeginPoll, _: &mut Self::Context) {
+        let Some(connection) = live(&self.connection) else {
+            let _ = reply.send(PollTurn::NoSession);
+            return;
+        };
+        let taking = connection.clone();
+        let watch_dir = self.settings.watch_dir.clone();
+        connection.spawn(async move {
+            let turn = poll_turn::take(&taking, &watch_dir, lock.as_ref()).await;
+            let _ = reply.send(turn);
+        });
     }
 }
 

@@ -114,7 +114,11 @@ struct Tried {
 impl Step<'_> {
     fn op(&self) -> WriteOp<'_> {
         let (path, data) = (&*self.path, self.data);
-        if self.exists { WriteOp::Set { path, data } } else { WriteOp::Create { path, data } }
+        if self.exists {
+            WriteOp::Set { path, data, expected: None }
+        } else {
+            WriteOp::Create { path, data }
+        }
     }
 
     fn applied(&mut self, revision: Option<Revision>) {

@@ -5,6 +5,7 @@ use std::fmt;
 use slog::{Logger, info, warn};
 
 use super::queue::{Entry, Outcome, Settled};
+use crate::domain::{Assignment, Source};
 
 /// As much of a znode's old data is shown; the stratum side reads no more of a coin's name.
 const SHOWN_BYTES: usize = 64;
@@ -52,6 +53,12 @@ pub(super) fn record(log: &Logger, entry: &Entry, old: &Old, outcome: &Outcome) 
                 "old" => %old, "new" => %coin, "outcome" => text, "cause" => cause),
         }
     }
+}
+
+/// Logs a switch that a poll made.
+pub(super) fn record_polled(log: &Logger, entry: &Assignment, old: &Old) {
+    info!(log, "switch"; "source" => %Source::Poll, "sub_account" => %entry.puname,
+        "old" => %old, "new" => %entry.coin, "outcome" => "applied");
 }
 
 #[cfg(test)]

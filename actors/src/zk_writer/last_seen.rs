@@ -37,6 +37,14 @@ impl LastSeen {
         self.recent.get(puname).or_else(|| self.before.get(puname))
     }
 
+    /// Takes in a newer state of a znode that is remembered. Others are none of those seen most recently: a
+    /// million that a poll writes would drive out all that callers switch.
+    pub(super) fn refresh(&mut self, puname: &Puname, seen: Option<Seen>) {
+        if self.get(puname).is_some() {
+            self.note(puname, seen);
+        }
+    }
+
     /// Remembers what a znode holds, or forgets it if that is not known.
     pub(super) fn note(&mut self, puname: &Puname, seen: Option<Seen>) {
         let Some(seen) = seen else {

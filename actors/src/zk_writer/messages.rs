@@ -6,9 +6,12 @@ use actix::Message;
 use thiserror::Error;
 use tokio::sync::oneshot;
 
+use std::ops::AddAssign;
+
 use crate::{
     ack_waiter::Caller,
-    domain::{Assignment, CoinbaseUpdate, Source, SubPool},
+    domain::{Assignment, Coin, CoinbaseUpdate, Puname, Source, SubPool, ZnodeDir},
+    zk::Zxid,
 };
 
 /// Write these switches, in this order. A single switch is a batch of one.
@@ -95,6 +98,120 @@ pub struct AskJobmaker {
     pub ask: Ask,
     /// Who asks.
     pub caller: Caller,
+}
+
+/// The znode by which daemons choose the one that polls.
+#[derive(Clone, Debug)]
+pub struct PollerLock {
+    /// Where it is (`ZKPollerLockPath`).
+    pub path: ZnodeDir,
+    /// What it holds while it is ours, for the operator to read.
+    pub holder: String,
+}
+
+/// May this daemon poll, and from which moment on is everybody else fresher?
+///
+/// Sent by the Poller before each fetch; answered when ZooKeeper has answered, or at once without a
+/// session.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct BeginPoll {
+    /// `None` if whoever wants to polls.
+    pub(crate) lock: Option<PollerLock>,
+    /// Where the answer goes. Dropped if the connection is lost meanwhile.
+    pub(crate) reply: oneshot::Sender<PollTurn>,
+}
+
+/// The answer to [`BeginPoll`].
+#[derive(Debug)]
+pub(crate) enum PollTurn {
+    /// Fetch now; what is written after this moment is fresher than what comes of it.
+    Poll(Zxid),
+    /// Another daemon polls.
+    Standby {
+        /// What it says of itself.
+        holder: String,
+    },
+    /// There is no session now.
+    NoSession,
+    /// ZooKeeper did not let us; the text says what, and what to do.
+    Refused(String),
+}
+
+/// Bring this part of a user-coin map into ZooKeeper, where nobody has switched since `mark`.
+///
+/// Sent by the Poller, a few at a time. Exactly one answer is sent, unless the process ends.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct SyncBatch {
+    /// No sub-account may be in it twice.
+    pub(crate) assignments: Vec<Assignment>,
+    /// From [`PollTurn::Poll`].
+    pub(crate) mark: Zxid,
+    /// Whether to write what is there already.
+    pub(crate) rewrite_unchanged: bool,
+    /// Where the answer goes.
+    pub(crate) reply: oneshot::Sender<SyncReport>,
+}
+
+/// The answer to a [`SyncBatch`]: how many of its entries ended how.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SyncReport {
+    /// Committed by ZooKeeper.
+    pub(crate) written: usize,
+    /// There already.
+    pub(crate) unchanged: usize,
+    /// Not written, since their znodes were changed after the mark.
+    pub(crate) switched_meanwhile: usize,
+    /// Not written, since ZooKeeper refused them.
+    pub(crate) refused: usize,
+    /// Not written, or perhaps not: no session, or it broke.
+    pub(crate) not_written: usize,
+    /// The first of those that were left alone or refused.
+    pub(crate) left: Vec<Left>,
+    /// Why the first of those that were not written were not.
+    pub(crate) cause: Option<String>,
+}
+
+/// An entry of the map that was not written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Left {
+    /// Whose.
+    pub(crate) puname: Puname,
+    /// What its znode holds, fit for the log.
+    pub(crate) old: String,
+    /// What the map says.
+    pub(crate) coin: Coin,
+    /// Why ZooKeeper refused it; `None` if somebody was fresher than the map.
+    pub(crate) refusal: Option<String>,
+}
+
+impl SyncReport {
+    /// So many [`Left`] are told of at most.
+    pub(crate) const LEFT_TOLD: usize = 20;
+
+    /// How many entries it tells of.
+    pub(crate) fn entries(&self) -> usize {
+        self.written + self.unchanged + self.switched_meanwhile + self.refused + self.not_written
+    }
+
+    /// A report of entries of which none was written.
+    pub(crate) fn not_written(entries: usize, cause: &str) -> Self {
+        Self { not_written: entries, cause: Some(cause.to_owned()), ..Self::default() }
+    }
+}
+
+impl AddAssign for SyncReport {
+    fn add_assign(&mut self, other: Self) {
+        self.written += other.written;
+        self.unchanged += other.unchanged;
+        self.switched_meanwhile += other.switched_meanwhile;
+        self.refused += other.refused;
+        self.not_written += other.not_written;
+        let room = Self::LEFT_TOLD.saturating_sub(self.left.len());
+        self.left.extend(other.left.into_iter().take(room));
+        self.cause = self.cause.take().or(other.cause);
+    }
 }
 
 /// Take no more requests, finish what is accepted, close the session; answered when that is done.

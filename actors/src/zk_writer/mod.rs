@@ -23,6 +23,15 @@
 //! * `lanes`: who waits for which sub-pool's; no clock, no network;
 //! * `exchange`: makes one.
 
+//!
+//! ```text
+//! BeginPoll ─▶ poll_turn::take() ─▶ ZooKeeper ─▶ the moment from which others are fresher
+//! SyncBatch ─▶ sync() ────────────▶ ZooKeeper ─▶ report, log
+//! ```
+//!
+//! * `poll_turn`: whether this daemon polls, and the mark before a fetch;
+//! * `sync`: brings a part of a user-coin map in, on conditions.
+
 mod actor;
 mod commit;
 mod exchange;
@@ -30,12 +39,14 @@ mod journal;
 mod lanes;
 mod last_seen;
 mod messages;
+mod poll_turn;
 mod queue;
 mod sub_pools;
+mod sync;
 
 pub use actor::WriterSettings;
 pub(crate) use actor::ZkWriter;
-pub(crate) use messages::Drain;
-pub use messages::{Ask, AskJobmaker, WriteBatch, WriteFailure, WriteReply};
+pub use messages::{Ask, AskJobmaker, PollerLock, WriteBatch, WriteFailure, WriteReply};
+pub(crate) use messages::{BeginPoll, Drain, Left, PollTurn, SyncBatch, SyncReport};
 pub use sub_pools::SubPoolSettings;
 pub(crate) use sub_pools::ToAckWaiter;

@@ -1,0 +1,206 @@
+//! The shell of the Poller: one poll at a time, and when the next begins.
+
+use std::{
+    collections::HashSet,
+    rc::Rc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use actix::{
+    Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Recipient,
+    fut::wrap_future,
+};
+use slog::{Logger, info, o, warn};
+use tokio::time::Instant;
+
+use super::{
+    UpstreamUrl,
+    answer::Remark,
+    cursor::{self, Cursor},
+    journal,
+    messages::StopPolling,
+    poll::{Brought, Ended, Poll},
+    upstream::Upstream,
+    user_coin_map::Rules,
+};
+use crate::{
+    domain::Coins,
+    zk_writer::{BeginPoll, PollerLock, SyncBatch},
+};
+
+/// Pause before `ZkWriter` is asked again whether there is a session.
+const NO_SESSION_PAUSE: Duration = Duration::from_millis(250);
+
+/// What an operator decides about polling.
+#[derive(Clone, Debug)]
+pub struct PollerSettings {
+    /// Where the user-coin map is (`UserCoinMapURL`).
+    pub url: UpstreamUrl,
+    /// From the beginning of a poll to that of the next (`CronIntervalSeconds`).
+    pub interval: Duration,
+    /// For all of a fetch: connection, header and body (`CronFetchTimeoutSeconds`).
+    pub fetch_timeout: Duration,
+    /// Unpacked bytes of the largest answer (`CronBodyLimitBytes`).
+    pub body_limit: u64,
+    /// Seconds that are subtracted from `last_date`, for upstreams that compare strictly
+    /// (`CronOverlapSeconds`).
+    pub overlap: i64,
+    /// Whether to write what ZooKeeper holds already (`CronRewriteUnchanged`).
+    pub rewrite_unchanged: bool,
+    /// How daemons choose the one that polls; `None` if each does (`ZKPollerLockPath`).
+    pub lock: Option<PollerLock>,
+    /// What may be switched to (`AvailableCoins`).
+    pub coins: Coins,
+    /// Whether names are written in lower case (`StratumServerCaseInsensitive`).
+    pub lower_case: bool,
+}
+
+/// Whom the Poller needs.
+#[derive(Clone)]
+pub(crate) struct ToZkWriter {
+    /// Says whether and from when on to poll.
+    pub(crate) begin: Recipient<BeginPoll>,
+    /// Takes a map's entries.
+    pub(crate) sync: Recipient<SyncBatch>,
+}
+
+/// Owns the cursor (`last_date`), and fetches.
+pub(crate) struct Poller {
+    interval: Duration,
+    overlap: i64,
+    poll: Poll,
+    cursor: Cursor,
+    is_polling: bool,
+    /// What was said of the lock last.
+    standby: Option<String>,
+    remarked: HashSet<Remark>,
+    log: Logger,
+}
+
+impl Poller {
+    /// An actor that polls as soon as it is started and ZooKeeper can be reached.
+    pub(crate) fn new(settings: PollerSettings, zk_writer: ToZkWriter, log: &Logger) -> Self {
+        let PollerSettings { url, fetch_timeout, body_limit, coins, lower_case, .. } = settings;
+        let upstream = Upstream::new(url, fetch_timeout, body_limit, log);
+        let poll = Poll {
+            upstream: Rc::new(upstream),
+            zk_writer,
+            rules: Rules { coins, lower_case },
+            rewrite_unchanged: settings.rewrite_unchanged,
+            lock: settings.lock,
+        };
+        Self {
+            interval: settings.interval,
+            overlap: settings.overlap,
+            poll,
+            cursor: Cursor::default(),
+            is_polling: false,
+            standby: None,
+            remarked: HashSet::new(),
+            log: log.new(o!()),
+        }
+    }
+
+    fn poll(&mut self, ctx: &mut Context<Self>) {
+        let began = Instant::now();
+        self.is_polling = true;
+        let poll = self.poll.clone().run(self.asked_from());
+        ctx.spawn(wrap_future::<_, Self>(poll).map(move |ended, act, ctx| {
+            act.is_polling = false;
+            let pause = match ended {
+                Ended::NoSession => NO_SESSION_PAUSE,
+                // One that took longer than the interval delays the next, and is not made up for.
+                _ => act.interval.saturating_sub(began.elapsed()),
+            };
+            act.ended(ended, began.elapsed());
+            ctx.run_later(pause, Self::poll);
+        }));
+    }
+
+    /// What the next poll asks from.
+    fn asked_from(&self) -> i64 {
+        self.cursor.last_date().saturating_sub(self.overlap).max(0)
+    }
+
+    fn ended(&mut self, ended: Ended, took: Duration) {
+        if !matches!(ended, Ended::NoSession | Ended::NotBegun(_)) {
+            self.tell_of_lock(&ended);
+        }
+        match ended {
+            // ZkWriter tells of that.
+            Ended::NoSession | Ended::Standby { .. } => {}
+            Ended::NotBegun(cause) => {
+                journal::failed(&self.log, &cause, took, self.asked_from());
+            }
+            Ended::NotFetched(error) => {
+                journal::failed(&self.log, &error.to_string(), took, self.asked_from());
+            }
+            Ended::Brought(brought) => self.brought(&brought, took),
+        }
+    }
+
+    fn brought(&mut self, brought: &Brought, took: Duration) {
+        if let Some(remark) = brought.remark
+            && self.remarked.insert(remark)
+        {
+            warn!(self.log, "the upstream's {}", remark);
+        }
+        let now_date = self.cursor.judge(brought.now_date, clock());
+        journal::now_date(&self.log, now_date);
+        journal::bad_entries(&self.log, &brought.bad);
+        journal::left(&self.log, &brought.report);
+        let report = &brought.report;
+        let end = if report.not_written > 0 || report.refused > 0 {
+            cursor::Brought::NotAll
+        } else if report.switched_meanwhile > 0 {
+            cursor::Brought::AllButFresher
+        } else {
+            cursor::Brought::All
+        };
+        self.cursor.answered(end, now_date);
+        journal::brought(&self.log, brought, took, self.asked_from());
+    }
+
+    /// Tells when it becomes another daemon's turn to poll, and ours.
+    fn tell_of_lock(&mut self, ended: &Ended) {
+        let standby = match ended {
+            Ended::Standby { holder } => Some(holder.clone()),
+            _ => None,
+        };
+        if standby == self.standby {
+            return;
+        }
+        match &standby {
+            Some(holder) => {
+                info!(self.log, "standing by: another daemon polls"; "holder" => holder);
+            }
+            None => info!(self.log, "taking over: this daemon polls now"),
+        }
+        self.standby = standby;
+    }
+}
+
+/// This machine's clock, in seconds since 1970.
+fn clock() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+impl Actor for Poller {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.poll(ctx);
+    }
+}
+
+impl Handler<StopPolling> for Poller {
+    type Result = ();
+
+    fn handle(&mut self, _: StopPolling, ctx: &mut Self::Context) {
+        if self.is_polling {
+            info!(self.log, "poll"; "outcome" => "given up", "cause" => "the daemon is stopping");
+        }
+        ctx.stop();
+    }
+}

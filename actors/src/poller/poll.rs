@@ -1,0 +1,115 @@
+//! One poll: the mark, the fetch, and the entries' way into ZooKeeper.
+
+use std::rc::Rc;
+
+use futures_util::{StreamExt, stream};
+use tokio::sync::oneshot;
+
+use super::{
+    actor::ToZkWriter,
+    answer::Remark,
+    upstream::{FetchError, Upstream},
+    user_coin_map::{Bad, Rules},
+};
+use crate::{
+    domain::Assignment,
+    zk::Zxid,
+    zk_writer::{BeginPoll, PollTurn, PollerLock, SyncBatch, SyncReport},
+};
+
+/// Entries of one part. ZooKeeper is busy with one for about a millisecond, which is how long a caller's
+/// switch waits behind it.
+const PART: usize = 500;
+
+/// Parts under way at a time: one is read while another is written.
+const PARTS_UNDER_WAY: usize = 2;
+
+/// What a poll needs.
+#[derive(Clone)]
+pub(super) struct Poll {
+    pub(super) upstream: Rc<Upstream>,
+    pub(super) zk_writer: ToZkWriter,
+    pub(super) rules: Rules,
+    pub(super) rewrite_unchanged: bool,
+    pub(super) lock: Option<PollerLock>,
+}
+
+/// How a poll ended.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// There is no session with ZooKeeper, so nothing was asked.
+    NoSession,
+    /// Another daemon polls, so nothing was asked.
+    Standby {
+        /// What it says of itself.
+        holder: String,
+    },
+    /// Nothing was asked; the text says why.
+    NotBegun(String),
+    /// There was no answer.
+    NotFetched(FetchError),
+    /// There was one.
+    Brought(Box<Brought>),
+}
+
+/// What became of an answer's entries.
+#[derive(Debug)]
+pub(super) struct Brought {
+    /// All of them, bad and repeated ones included.
+    pub(super) entries: usize,
+    pub(super) bad: Bad,
+    pub(super) report: SyncReport,
+    pub(super) now_date: Option<i64>,
+    pub(super) remark: Option<Remark>,
+}
+
+impl Poll {
+    /// Asks for what has changed from `last_date` on, and brings it in.
+    pub(super) async fn run(self, last_date: i64) -> Ended {
+        let (reply, turn) = oneshot::channel();
+        let begin = BeginPoll { lock: self.lock.clone(), reply };
+        // An answer that does not come was lost with the session.
+        let turn = match self.zk_writer.begin.send(begin).await {
+            Ok(()) => turn.await.unwrap_or(PollTurn::NoSession),
+            Err(_) => PollTurn::NoSession,
+        };
+        let mark = match turn {
+            PollTurn::Poll(mark) => mark,
+            PollTurn::Standby { holder } => return Ended::Standby { holder },
+            PollTurn::NoSession => return Ended::NoSession,
+            PollTurn::Refused(cause) => return Ended::NotBegun(cause),
+        };
+        let answer = match self.upstream.fetch(last_date, &self.rules).await {
+            Ok(answer) => answer,
+            Err(error) => return Ended::NotFetched(error),
+        };
+        let (entries, bad) = (answer.map.entries(), answer.map.bad().clone());
+        let settled = answer.map.settled();
+        let mut report = SyncReport::default();
+        let mut parts = stream::iter(settled.parts(PART))
+            .map(|part| self.sync(part, mark))
+            .buffer_unordered(PARTS_UNDER_WAY);
+        while report.not_written == 0
+            && let Some(part) = parts.next().await
+        {
+            report += part;
+        }
+        // One that ZooKeeper did not take means that it is away: the others need not be tried.
+        drop(parts);
+        report.not_written += settled.len() - report.entries();
+        let (now_date, remark) = (answer.now_date, answer.remark);
+        Ended::Brought(Box::new(Brought { entries, bad, report, now_date, remark }))
+    }
+
+    async fn sync(&self, assignments: Vec<Assignment>, mark: Zxid) -> SyncReport {
+        let entries = assignments.len();
+        let (reply, report) = oneshot::channel();
+        let rewrite_unchanged = self.rewrite_unchanged;
+        let batch = SyncBatch { assignments, mark, rewrite_unchanged, reply };
+        match self.zk_writer.sync.send(batch).await {
+            Ok(()) => report.await.ok(),
+            Err(_) => None,
+        }
+        .unwrap_or_else(|| SyncReport::not_written(entries, "ZkWriter has ended"))
+    }
+}

@@ -1,0 +1,155 @@
+//! `UserCoinMapURL`: where the user-coin map is, and who we are there.
+
+use std::fmt;
+
+use percent_encoding::percent_decode_str;
+use thiserror::Error;
+use url::Url;
+
+/// The URL of a user-coin map: `http` or `https`, with a host.
+///
+/// A user and password in it become HTTP Basic authentication, as in Go. Neither they nor the query, where
+/// tokens are, are ever printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct UpstreamUrl(Url);
+
+/// Why a text is not an [`UpstreamUrl`].
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum UpstreamUrlError {
+    /// Another scheme than these two, or none.
+    #[error("does not begin with http:// or https://")]
+    Scheme,
+    /// Nothing to send a request to.
+    #[error("is no URL: {0}")]
+    Malformed(url::ParseError),
+}
+
+impl UpstreamUrl {
+    /// Reads the operator's text.
+    pub fn parse(text: &str) -> Result<Self, UpstreamUrlError> {
+        let lower = text.to_ascii_lowercase();
+        if !lower.starts_with("http://") && !lower.starts_with("https://") {
+            return Err(UpstreamUrlError::Scheme);
+        }
+        let mut url = Url::parse(text).map_err(UpstreamUrlError::Malformed)?;
+        url.set_fragment(None);
+        Ok(Self(url))
+    }
+
+    /// Whether the upstream has to show a certificate.
+    pub fn is_https(&self) -> bool {
+        self.0.scheme() == "https"
+    }
+
+    /// What to request: without user and password, with `last_date` at the end of the query.
+    pub(super) fn asking_from(&self, last_date: i64) -> Url {
+        let mut url = self.0.clone();
+        // Neither can fail: the URL has a host.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        url.query_pairs_mut().append_pair("last_date", &last_date.to_string());
+        url
+    }
+
+    /// User and password, decoded.
+    pub(super) fn credentials(&self) -> Option<(String, String)> {
+        let (user, password) = (self.0.username(), self.0.password());
+        if user.is_empty() && password.is_none() {
+            return None;
+        }
+        Some((decoded(user), decoded(password.unwrap_or_default())))
+    }
+}
+
+impl fmt::Debug for UpstreamUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "UpstreamUrl({})", shown(&self.0))
+    }
+}
+
+fn decoded(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
+}
+
+/// Where to go from `here` for a redirect to `location`, or why not to. Credentials go along, so the host
+/// must be the same, and no secure connection may become an insecure one.
+pub(super) fn follow(here: &Url, location: &str) -> Result<Url, String> {
+    let mut there = here.join(location).map_err(|error| format!("to no URL: {error}"))?;
+    there.set_fragment(None);
+    if !matches!(there.scheme(), "http" | "https") || there.host_str() != here.host_str() {
+        return Err(format!("to another host, {}", shown(&there)));
+    }
+    if here.scheme() == "https" && there.scheme() != "https" {
+        return Err(format!("from https to {}", shown(&there)));
+    }
+    let _ = there.set_username("");
+    let _ = there.set_password(None);
+    Ok(there)
+}
+
+/// A URL fit for the log: without credentials and query.
+pub(super) fn shown(url: &Url) -> String {
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    let host = url.host_str().unwrap_or_default();
+    let query = if url.query().is_some() { "?…" } else { "" };
+    format!("{}://{host}{port}{}{query}", url.scheme(), url.path())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(text: &str) -> String {
+        UpstreamUrl::parse(text).unwrap().asking_from(7).to_string()
+    }
+
+    #[test]
+    fn last_date_joins_whatever_query_there_is() {
+        assert_eq!(asked("http://h:8000/u.php"), "http://h:8000/u.php?last_date=7");
+        assert_eq!(asked("http://h"), "http://h/?last_date=7");
+        assert_eq!(asked("http://h/u?"), "http://h/u?last_date=7");
+        assert_eq!(asked("http://h/u?a=b%20c+d&e"), "http://h/u?a=b%20c+d&e&last_date=7");
+        assert_eq!(asked("http://h/u#x"), "http://h/u?last_date=7");
+        assert_eq!(asked("HTTP://u:p@H/u"), "http://h/u?last_date=7");
+    }
+
+    #[test]
+    fn credentials_are_decoded_and_never_shown() {
+        let url = UpstreamUrl::parse("http://us%40er:p%3Aw%25zz@h/u?token=t").unwrap();
+        assert_eq!(url.credentials(), Some(("us@er".to_owned(), "p:w%zz".to_owned())));
+        assert_eq!(format!("{url:?}"), "UpstreamUrl(http://h/u?…)");
+        assert_eq!(UpstreamUrl::parse("http://h/").unwrap().credentials(), None);
+    }
+
+    #[test]
+    fn what_no_request_can_be_sent_to_is_refused() {
+        for text in ["", "h/u", "ftp://h/", "file:///etc/passwd", "http:h"] {
+            assert_eq!(UpstreamUrl::parse(text), Err(UpstreamUrlError::Scheme), "{text}");
+        }
+        for text in ["http://", "http://:80/", "http://h:99999/", "http://[::1/", "https://a b/"] {
+            let refused = UpstreamUrl::parse(text);
+            assert!(matches!(refused, Err(UpstreamUrlError::Malformed(_))), "{text}");
+        }
+    }
+
+    #[test]
+    fn redirects_stay_where_the_credentials_may_go() {
+        let followed = |here: &str, location: &str| {
+            follow(&Url::parse(here).unwrap(), location).map(|url| url.to_string())
+        };
+        assert_eq!(followed("http://h/a/b?x", "c?y"), Ok("http://h/a/c?y".to_owned()));
+        assert_eq!(followed("http://h/a", "/c#f"), Ok("http://h/c".to_owned()));
+        assert_eq!(followed("http://h/a", "https://h/c"), Ok("https://h/c".to_owned()));
+        assert_eq!(followed("http://h/a", "http://u:p@h/c"), Ok("http://h/c".to_owned()));
+        for (here, there) in [
+            ("http://h/a", "http://evil/c"),
+            ("http://h/a", "//evil/c"),
+            ("https://h/a", "http://h/c"),
+            ("http://h/a", "ftp://h/c"),
+            ("http://h/a", "http://h.evil/c"),
+            ("http://h/a", "http://[/"),
+        ] {
+            assert!(followed(here, there).is_err(), "{here} {there}");
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! Brings one part of a user-coin map into ZooKeeper, without undoing anybody's switch.
+//!
+//! A map that was fetched a while ago may be older than what a znode holds now. ZooKeeper's own order
+//! decides: the Poller marks a moment before it fetches, each znode is read with its place in that
+//! order, and
+//!
+//! * what holds the coin already is left alone, unless the operator wants it written again;
+//! * what was changed after the mark is left alone: somebody was fresher than the map;
+//! * all else is written on condition that it is still as it was read. Who came in between wins.
+//!
+//! These writes never share a transaction with unconditional ones (`commit`), so a conflict here fails
+//! no caller's switch.
+
+use std::iter;
+
+use super::journal::Old;
+use crate::{
+    domain::{Assignment, ZnodeDir},
+    zk::{Connection, Content, Revision, TransactionError, WriteError, WriteOp, Zxid},
+};
+
+/// Transactions that may be void before what is left goes one by one: each costs a round trip, and whoever
+/// is fast enough to void three may void the next.
+const TRANSACTIONS: usize = 3;
+
+/// Rounds in all. Only a missing directory makes more than the transactions and one more necessary.
+const ROUNDS: usize = TRANSACTIONS + 3;
+
+/// What is to be brought in, and under which conditions.
+#[derive(Clone, Debug)]
+pub(super) struct Part {
+    /// No sub-account is in it twice.
+    pub(super) assignments: Vec<Assignment>,
+    /// What was written after it is fresher than the map.
+    pub(super) mark: Zxid,
+    /// Whether to write what is there already (`CronRewriteUnchanged`).
+    pub(super) rewrite_unchanged: bool,
+}
+
+/// What became of one entry.
+#[derive(Clone, Debug)]
+pub(super) struct Synced {
+    pub(super) fate: Fate,
+    /// What its znode held before.
+    pub(super) old: Old,
+    /// The state that its znode is in now, if we wrote it and were told.
+    pub(super) revision: Option<Revision>,
+}
+
+/// What became of one entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// ZooKeeper committed it.
+    Written,
+    /// Its znode held the coin already.
+    Unchanged,
+    /// Not written: its znode was written, made or deleted since the mark.
+    SwitchedMeanwhile,
+    /// Not written: ZooKeeper refused it; the text says why.
+    Refused(String),
+    /// Not written, or perhaps not: the text says why.
+    Unsettled(String),
+}
+
+/// Brings `part` into `dir`. Returns what became of each entry, in order.
+pub(super) async fn sync(connection: &Connection, dir: &ZnodeDir, part: &Part) -> Vec<Synced> {
+    let paths: Vec<String> =
+        part.assignments.iter().map(|entry| dir.child(entry.puname.as_str())).collect();
+    let asked: Vec<&str> = paths.iter().map(String::as_str).collect();
+    let contents = match connection.read(&asked).await {
+        Ok(contents) => contents,
+        Err(error) => {
+            let fate = Fate::Unsettled(format!("not read: {error}"));
+            let unread = Synced { fate, old: Old::NotKnown, revision: None };
+            return vec![unread; part.assignments.len()];
+        }
+    };
+    let steps = part.assignments.iter().zip(paths).zip(contents);
+    let steps = steps.map(|((entry, path), content)| Step::new(entry, path, content, part));
+    let mut attempt = Attempt { connection, dir, steps: steps.collect(), one_by_one: false };
+    for round in 0..ROUNDS {
+        let open = attempt.open();
+        if open.is_empty() {
+            break;
+        }
+        attempt.one_by_one |= round >= TRANSACTIONS;
+        attempt.write(&open).await;
+    }
+    attempt.steps.into_iter().map(Step::into_synced).collect()
+}
+
+/// An entry on its way.
+struct Step<'a> {
+    path: String,
+    data: &'a [u8],
+    /// What was read, `None` if there was no znode.
+    found: Option<Content>,
+    /// `None` as long as it is to be written.
+    fate: Option<Fate>,
+    revision: Option<Revision>,
+}
+
+impl<'a> Step<'a> {
+    fn new(entry: &'a Assignment, path: String, found: Option<Content>, part: &Part) -> Self {
+        let data = entry.coin.as_str().as_bytes();
+        let fate = found.as_ref().and_then(|content| judge(content, data, part));
+        Self { path, data, found, fate, revision: None }
+    }
+
+    fn op(&self) -> WriteOp<'_> {
+        let (path, data) = (&*self.path, self.data);
+        match &self.found {
+            Some(content) => WriteOp::Set { path, data, expected: Some(content.mark.revision) },
+            None => WriteOp::Create { path, data },
+        }
+    }
+
+    fn into_synced(self) -> Synced {
+        let given_up = || Fate::Refused("the watch directory keeps coming and going".to_owned());
+        let old = self.found.map_or(Old::Absent, |content| Old::Data(content.data));
+        Synced { fate: self.fate.unwrap_or_else(given_up), old, revision: self.revision }
+    }
+}
+
+/// Decides on an entry whose znode is there; `None` if it is to be written.
+fn judge(found: &Content, data: &[u8], part: &Part) -> Option<Fate> {
+    let is_fresher = found.mark.zxid > part.mark;
+    if found.data == data && (is_fresher || !part.rewrite_unchanged) {
+        return Some(Fate::Unchanged);
+    }
+    is_fresher.then_some(Fate::SwitchedMeanwhile)
+}
+
+struct Attempt<'a> {
+    connection: &'a Connection,
+    dir: &'a ZnodeDir,
+    steps: Vec<Step<'a>>,
+    /// Whether what is open goes each for itself from now on.
+    one_by_one: bool,
+}
+
+impl Attempt<'_> {
+    fn open(&self) -> Vec<usize> {
+        (0..self.steps.len()).filter(|&index| self.steps[index].fate.is_none()).collect()
+    }
+
+    /// Sends what is open, as far as it may be in one transaction.
+    async fn write(&mut self, open: &[usize]) {
+        let creates_together = self.connection.version().creates_in_transactions();
+        let (together, singles): (Vec<usize>, Vec<usize>) =
+            open.iter().copied().partition(|&index| {
+                !self.one_by_one && (self.steps[index].found.is_some() || creates_together)
+            });
+        if !together.is_empty() {
+            let ops: Vec<_> = together.iter().map(|&index| self.steps[index].op()).collect();
+            let answer = self.connection.transact(&ops).await;
+            self.apply(&together, answer).await;
+        }
+        if !singles.is_empty() {
+            let ops: Vec<_> = singles.iter().map(|&index| self.steps[index].op()).collect();
+            let answers = self.connection.write_each(&ops).await;
+            for (index, answer) in singles.into_iter().zip(answers) {
+                match answer {
+                    Ok(revision) => self.steps[index].written(revision),
+                    Err(error) => self.learn(index, error).await,
+                }
+            }
+        }
+    }
+
+    async fn apply(
+        &mut self,
+        together: &[usize],
+        answer: Result<Vec<Option<Revision>>, TransactionError>,
+    ) {
+        let fate = match answer {
+            Ok(revisions) => {
+                let revisions = revisions.into_iter().chain(iter::repeat(None));
+                for (&index, revision) in together.iter().zip(revisions) {
+                    self.steps[index].written(revision);
+                }
+                return;
+            }
+            Err(TransactionError::Operation { index, error }) => {
+                self.one_by_one |= matches!(error, WriteError::Refused(_));
+                if let Some(&index) = together.get(index) {
+                    self.learn(index, error).await;
+                    return;
+                }
+                Fate::Unsettled(error.to_string())
+            }
+            Err(TransactionError::Whole(error)) => Fate::Unsettled(error.to_string()),
+        };
+        for &index in together {
+            self.steps[index].fate = Some(fate.clone());
+        }
+    }
+
+    /// Takes in what the server said of one entry that it did not write.
+    async fn learn(&mut self, index: usize, error: WriteError) {
+        let step = &mut self.steps[index];
+        step.fate = match error {
+            // A create that misses its parent: somebody removed the directory under us.
+            WriteError::Missing if step.found.is_none() => {
+                match self.connection.ensure_directory(self.dir).await {
+                    Ok(()) => None,
+                    Err(error) => Some(Fate::Unsettled(format!(
+                        "{} is gone and cannot be made again: {error}",
+                        self.dir
+                    ))),
+                }
+            }
+            WriteError::Missing | WriteError::Exists | WriteError::Overtaken => {
+                Some(Fate::SwitchedMeanwhile)
+            }
+            WriteError::Refused(_) => Some(Fate::Refused(error.to_string())),
+            WriteError::Unknown(_) => Some(Fate::Unsettled(error.to_string())),
+        };
+    }
+}
+
+impl Step<'_> {
+    fn written(&mut self, revision: Option<Revision>) {
+        self.fate = Some(Fate::Written);
+        self.revision = revision;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::zk::Mark;
+
+    fn part(mark: i64, rewrite_unchanged: bool) -> Part {
+        Part { assignments: Vec::new(), mark: Zxid::test(mark), rewrite_unchanged }
+    }
+
+    fn content(data: &str, zxid: i64) -> Content {
+        let mark = Mark { revision: Revision::test(1, 0), zxid: Zxid::test(zxid) };
+        Content { data: data.into(), mark }
+    }
+
+    #[test]
+    fn what_was_written_after_the_mark_is_left_alone() {
+        let part = part(10, false);
+        assert_eq!(judge(&content("btc", 11), b"bcc", &part), Some(Fate::SwitchedMeanwhile));
+        assert_eq!(judge(&content("btc", 10), b"bcc", &part), None);
+        assert_eq!(judge(&content("btc", 9), b"bcc", &part), None);
+    }
+
+    #[test]
+    fn what_is_there_already_is_written_again_only_if_that_is_wanted() {
+        for zxid in [9, 11] {
+            assert_eq!(
+                judge(&content("bcc", zxid), b"bcc", &part(10, false)),
+                Some(Fate::Unchanged)
+            );
+        }
+        assert_eq!(judge(&content("bcc", 9), b"bcc", &part(10, true)), None);
+        assert_eq!(judge(&content("bcc", 11), b"bcc", &part(10, true)), Some(Fate::Unchanged));
+    }
+}
