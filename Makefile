@@ -19,7 +19,7 @@ CARGO_TEST := cargo test --workspace --locked
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: ## build, start ZooKeeper, a jobmaker simulator and the daemon, print commands to try; Ctrl-C stops all
+run: ## build, start ZooKeeper, simulated jobmaker and backend, and the daemon; print commands to try; Ctrl-C stops all
 	@bash .ci/dev
 
 # The assignment stands alone, here and below: in `export X="$(…)"` a failure would go unnoticed.

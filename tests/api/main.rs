@@ -18,6 +18,7 @@ mod invariants;
 mod jobmaker;
 mod lifecycle;
 mod limits;
+mod polls;
 mod races;
 mod sub_pools;
 mod supervisor;

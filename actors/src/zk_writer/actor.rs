@@ -300,11 +300,12 @@ impl ZkWriter {
                             "the connection to ZooKeeper was lost, outcome unknown",
                         ),
                     };
-                    // A Poller that was stopped has no use for it.
-                    let _ = reply.send(report);
+                    // Logged first: the Poller's own line ends the poll.
                     for (entry, synced) in part.assignments.iter().zip(synced.unwrap_or_default()) {
                         act.record_synced(entry, synced);
                     }
+                    // A Poller that was stopped has no use for it.
+                    let _ = reply.send(report);
                     act.close_if_drained(ctx);
                 }));
                 return;

@@ -1,0 +1,320 @@
+//! The server: listens on loopback, notes requests, plays replies. One request a connection.
+
+use std::{
+    collections::VecDeque,
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split},
+    net::TcpListener,
+    task::AbortHandle,
+};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{ServerConfig, crypto::ring, pki_types::PrivateKeyDer},
+};
+
+use crate::reply::{Reply, Step};
+
+/// Longer heads are not read.
+const HEAD_LIMIT: usize = 64 * 1024;
+
+/// A request that came in.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// When its head was complete.
+    pub at: Instant,
+    /// Path and query.
+    pub target: String,
+    /// Names in lower case, in the order of coming.
+    pub headers: Vec<(String, String)>,
+    /// When the reply's end was sent or the client was gone, whichever came first.
+    pub ended: Option<Instant>,
+}
+
+impl Request {
+    /// The last `last_date` of the query, as it is spelt there.
+    pub fn last_date(&self) -> Option<&str> {
+        let (_, query) = self.target.split_once('?')?;
+        query.rsplit('&').find_map(|pair| pair.strip_prefix("last_date="))
+    }
+
+    /// A header's value.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
+}
+
+type Handler = dyn Fn(&Request) -> Reply + Send + Sync;
+
+struct State {
+    requests: Mutex<Vec<Request>>,
+    script: Mutex<VecDeque<Reply>>,
+    otherwise: Mutex<Arc<Handler>>,
+}
+
+/// A server that runs until it is dropped.
+pub struct Upstream {
+    address: SocketAddr,
+    certificate: Option<String>,
+    state: Arc<State>,
+    task: AbortHandle,
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Upstream {
+    /// Listens on a free port of loopback, and answers what is not scripted by `otherwise`.
+    pub async fn start(
+        otherwise: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+    ) -> io::Result<Self> {
+        Self::listen("127.0.0.1:0", None, otherwise).await
+    }
+
+    /// As [`start`](Self::start), with a certificate of its own for `localhost`.
+    pub async fn start_tls(
+        otherwise: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+    ) -> io::Result<Self> {
+        let made = generate_simple_self_signed(["localhost".to_owned()]);
+        let CertifiedKey { cert, signing_key } = made.map_err(io::Error::other)?;
+        let key = PrivateKeyDer::try_from(signing_key.serialize_der()).map_err(io::Error::other)?;
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .and_then(|it| it.with_no_client_auth().with_single_cert(vec![cert.der().clone()], key))
+            .map_err(io::Error::other)?;
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let mut upstream = Self::listen("127.0.0.1:0", Some(acceptor), otherwise).await?;
+        upstream.certificate = Some(cert.pem());
+        Ok(upstream)
+    }
+
+    /// As [`start`](Self::start), at an address.
+    pub async fn start_at(
+        address: &str,
+        otherwise: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+    ) -> io::Result<Self> {
+        Self::listen(address, None, otherwise).await
+    }
+
+    async fn listen(
+        address: &str,
+        tls: Option<TlsAcceptor>,
+        otherwise: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+    ) -> io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        let state = Arc::new(State {
+            requests: Mutex::default(),
+            script: Mutex::default(),
+            otherwise: Mutex::new(Arc::new(otherwise)),
+        });
+        let serving = Arc::clone(&state);
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (state, tls) = (Arc::clone(&serving), tls.clone());
+                tokio::spawn(async move {
+                    // A client that goes away is nothing to tell of.
+                    let _ = match tls {
+                        None => serve(stream, &state).await,
+                        Some(tls) => match tls.accept(stream).await {
+                            Ok(stream) => serve(stream, &state).await,
+                            Err(error) => Err(error),
+                        },
+                    };
+                });
+            }
+        });
+        Ok(Self { address, certificate: None, state, task: task.abort_handle() })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The certificate, in PEM, of a server with TLS.
+    pub fn certificate(&self) -> Option<&str> {
+        self.certificate.as_deref()
+    }
+
+    /// Answers the next request so, or the one after those that are scripted already.
+    pub fn next(&self, reply: Reply) {
+        locked(&self.state.script).push_back(reply);
+    }
+
+    /// Answers so whatever is not scripted.
+    pub fn otherwise(&self, otherwise: impl Fn(&Request) -> Reply + Send + Sync + 'static) {
+        *locked(&self.state.otherwise) = Arc::new(otherwise);
+    }
+
+    /// What has come in so far.
+    pub fn requests(&self) -> Vec<Request> {
+        locked(&self.state.requests).clone()
+    }
+}
+
+fn locked<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn serve<S: AsyncRead + AsyncWrite>(stream: S, state: &State) -> io::Result<()> {
+    let (mut reading, mut writing) = split(stream);
+    let Some(request) = read_head(&mut reading).await? else { return Ok(()) };
+    let reply = locked(&state.script).pop_front();
+    let reply = match reply {
+        Some(reply) => reply,
+        None => {
+            let otherwise = Arc::clone(&locked(&state.otherwise));
+            otherwise(&request)
+        }
+    };
+    let number = {
+        let mut requests = locked(&state.requests);
+        requests.push(request);
+        requests.len() - 1
+    };
+    let gone = async {
+        let mut rest = [0; 1024];
+        while reading.read(&mut rest).await.is_ok_and(|count| count > 0) {}
+    };
+    let played = tokio::select! {
+        played = play(&mut writing, reply) => played,
+        () = gone => Ok(()),
+    };
+    locked(&state.requests)[number].ended = Some(Instant::now());
+    played
+}
+
+async fn read_head(reading: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Request>> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        if head.len() > HEAD_LIMIT || reading.read_buf(&mut head).await? == 0 {
+            return Ok(None);
+        }
+    }
+    let head = String::from_utf8_lossy(&head);
+    let mut lines = head.lines();
+    let target = lines.next().and_then(|line| line.split(' ').nth(1)).unwrap_or_default();
+    let headers = lines.filter_map(|line| line.split_once(':'));
+    let headers = headers.map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()));
+    Ok(Some(Request {
+        at: Instant::now(),
+        target: target.to_owned(),
+        headers: headers.collect(),
+        ended: None,
+    }))
+}
+
+async fn play(writing: &mut (impl AsyncWrite + Unpin), reply: Reply) -> io::Result<()> {
+    for step in reply.steps {
+        match step {
+            Step::Send(bytes) => writing.write_all(&bytes).await?,
+            Step::Repeat(bytes, times) => {
+                for _ in 0..times {
+                    writing.write_all(&bytes).await?;
+                }
+            }
+            Step::Drip(bytes, pause) => {
+                for byte in bytes.iter() {
+                    writing.write_all(&[*byte]).await?;
+                    writing.flush().await?;
+                    tokio::time::sleep(pause).await;
+                }
+            }
+            Step::Entries { count, coin } => send_entries(writing, count, &coin).await?,
+            Step::Wait(gate) => gate.pass().await,
+            Step::Hang => {
+                writing.flush().await?;
+                loop {
+                    tokio::time::sleep(Duration::from_secs(3600)).await;
+                }
+            }
+        }
+    }
+    writing.flush().await?;
+    writing.shutdown().await
+}
+
+async fn send_entries(
+    writing: &mut (impl AsyncWrite + Unpin),
+    count: usize,
+    coin: &str,
+) -> io::Result<()> {
+    let mut text = String::new();
+    for number in 0..count {
+        let comma = if number == 0 { "" } else { "," };
+        text.push_str(&format!("{comma}\"user{number:07}\":\"{coin}\""));
+        if text.len() > 64 * 1024 || number + 1 == count {
+            writing.write_all(text.as_bytes()).await?;
+            text.clear();
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpStream;
+
+    use super::*;
+    use crate::Gate;
+
+    async fn get(upstream: &Upstream, target: &str) -> String {
+        let mut stream = TcpStream::connect(upstream.address()).await.unwrap();
+        let request = format!("GET {target} HTTP/1.1\r\nX-Name: v\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn what_is_scripted_comes_first() {
+        let upstream = Upstream::start(|_| Reply::json("{}")).await.unwrap();
+        upstream.next(Reply::map(&[("a", "btc")], 5));
+        assert!(
+            get(&upstream, "/u?x=1&last_date=7")
+                .await
+                .ends_with(r#""now_date":5,"user_coin":{"a":"btc"}},"err_msg":"","err_no":0}"#)
+        );
+        assert!(get(&upstream, "/").await.ends_with("\r\n\r\n{}"));
+        let requests = upstream.requests();
+        assert_eq!((requests[0].last_date(), requests[0].header("x-name")), (Some("7"), Some("v")));
+        assert_eq!(requests[1].last_date(), None);
+    }
+
+    #[tokio::test]
+    async fn a_gate_holds_a_reply_back() {
+        let upstream = Upstream::start(|_| Reply::json("{}")).await.unwrap();
+        let gate = Gate::default();
+        upstream.next(Reply::json("{}").behind(&gate));
+        let opening = async {
+            while upstream.requests().is_empty() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            assert!(upstream.requests()[0].ended.is_none());
+            gate.open();
+        };
+        let (answer, ()) = tokio::join!(get(&upstream, "/"), opening);
+        assert!(answer.ends_with("{}"));
+    }
+
+    #[tokio::test]
+    async fn many_entries_are_json() {
+        let upstream = Upstream::start(|_| Reply::many(10_000, "btc", 9)).await.unwrap();
+        let answer = get(&upstream, "/").await;
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        let json: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!(json["data"]["user_coin"].as_object().unwrap().len(), 10_000);
+        assert_eq!(json["data"]["now_date"], 9);
+    }
+}
