@@ -2,27 +2,41 @@
 
 use std::{
     fs,
+    io::{Read, Seek, SeekFrom},
     net::TcpStream,
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
 use crate::sub_pools::BASE_DIR;
-use crate::support::{Guarded, daemon::Daemon as Tested, flag, free_port, zookeeper::ZooKeeper};
+use crate::support::{
+    Guarded,
+    daemon::{Builder, Daemon as Tested},
+    flag, free_port,
+    zookeeper::ZooKeeper,
+};
+
+/// As much of a log's end is looked at.
+const LOG_END: u64 = 64 * 1024;
 
 pub struct Daemon {
     process: Guarded,
     pub address: String,
     pub started_in_ms: f64,
-    _builder: crate::support::daemon::Builder,
+    log: PathBuf,
+    _builder: Builder,
 }
 
 impl Daemon {
     /// Starts one and waits until it listens and has its session.
     pub async fn start(zookeeper: &ZooKeeper) -> Self {
+        Self::start_with(Tested::builder(zookeeper).set("ZKSubPoolUpdateBaseDir", BASE_DIR)).await
+    }
+
+    /// As [`start`](Self::start), with a configuration of one's own.
+    pub async fn start_with(builder: Builder) -> Self {
         let address = format!("127.0.0.1:{}", free_port());
-        let builder = Tested::builder(zookeeper)
-            .set("ListenAddr", address.clone())
-            .set("ZKSubPoolUpdateBaseDir", BASE_DIR);
+        let builder = builder.set("ListenAddr", address.clone());
         let config = builder.write_config();
         let log = builder.folder().join("log");
         let began = Instant::now();
@@ -36,13 +50,38 @@ impl Daemon {
         while !fs::read_to_string(&log).unwrap_or_default().contains("session is up") {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        Self { process, address, started_in_ms, _builder: builder }
+        Self { process, address, started_in_ms, log, _builder: builder }
+    }
+
+    /// Bytes of the log so far.
+    pub fn log_length(&self) -> u64 {
+        fs::metadata(&self.log).unwrap().len()
+    }
+
+    /// The end of the log, as far as it lies behind `from`. To read a million lines would cost as much as to
+    /// write them.
+    pub fn log_end(&self, from: u64) -> String {
+        let mut file = fs::File::open(&self.log).unwrap();
+        let start = from.max(self.log_length().saturating_sub(LOG_END));
+        file.seek(SeekFrom::Start(start)).unwrap();
+        let mut end = Vec::new();
+        file.read_to_end(&mut end).unwrap();
+        String::from_utf8_lossy(&end).into_owned()
     }
 
     /// Megabytes (10⁶) that the process has in memory.
     pub fn resident_mb(&self) -> f64 {
+        self.memory_mb("VmRSS:")
+    }
+
+    /// Megabytes that it has had in memory at the most.
+    pub fn peak_mb(&self) -> f64 {
+        self.memory_mb("VmHWM:")
+    }
+
+    fn memory_mb(&self, field: &str) -> f64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.pid())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        let line = status.lines().find(|line| line.starts_with(field)).unwrap();
         let kib: f64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
         kib * 1024.0 / 1e6
     }

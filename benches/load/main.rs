@@ -9,6 +9,7 @@
 mod bare;
 mod daemon;
 mod http;
+mod polls;
 mod report;
 mod sub_pools;
 #[allow(dead_code)]
@@ -70,6 +71,9 @@ async fn measure(chosen: &[String]) -> Report {
     }
     if is_chosen("subpools") {
         sub_pools::measure(&zookeeper, &stage.client, &stage.daemon, &mut report).await;
+    }
+    if is_chosen("polls") {
+        polls::measure(&zookeeper, &stage.client, &mut report).await;
     }
     if is_chosen("memory") {
         // A daemon of its own: what it holds is this batch's.

@@ -5,6 +5,7 @@
 
 use std::io::{self, BufReader, Read};
 
+use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 use tokio::sync::mpsc;
 
@@ -28,7 +29,7 @@ const STRING_LIMIT: usize = 64 * 1024;
 
 /// A part of the body as it came from the network, or its end. A body without an end was cut off.
 pub(super) enum Part {
-    Bytes(Vec<u8>),
+    Bytes(Bytes),
     End,
 }
 
@@ -42,7 +43,7 @@ pub(super) enum Encoding {
 /// The two ends of a body's way.
 pub(super) fn channel() -> (mpsc::Sender<Part>, Incoming) {
     let (sender, parts) = mpsc::channel(PARTS);
-    (sender, Incoming { parts, current: Vec::new(), taken: 0, is_over: false })
+    (sender, Incoming { parts, current: Bytes::new(), is_over: false })
 }
 
 /// What is wrong with a body.
@@ -87,26 +88,24 @@ pub(super) fn head(bytes: &[u8], encoding: Encoding) -> Vec<u8> {
 /// The body as it came.
 pub(super) struct Incoming {
     parts: mpsc::Receiver<Part>,
-    current: Vec<u8>,
-    taken: usize,
+    current: Bytes,
     is_over: bool,
 }
 
 impl Read for Incoming {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.taken == self.current.len() {
+        while self.current.is_empty() {
             if self.is_over {
                 return Ok(0);
             }
             match self.parts.blocking_recv() {
-                Some(Part::Bytes(bytes)) => (self.current, self.taken) = (bytes, 0),
+                Some(Part::Bytes(bytes)) => self.current = bytes,
                 Some(Part::End) => self.is_over = true,
                 None => return Err(io::ErrorKind::UnexpectedEof.into()),
             }
         }
-        let count = buffer.len().min(self.current.len() - self.taken);
-        buffer[..count].copy_from_slice(&self.current[self.taken..self.taken + count]);
-        self.taken += count;
+        let count = buffer.len().min(self.current.len());
+        buffer[..count].copy_from_slice(&self.current.split_to(count));
         Ok(count)
     }
 }
@@ -232,7 +231,8 @@ mod tests {
         limit: u64,
     ) -> Result<Answer, (BodyFault, Vec<u8>)> {
         let (sender, incoming) = channel();
-        let mut parts: Vec<Part> = parts.iter().map(|part| Part::Bytes(part.to_vec())).collect();
+        let mut parts: Vec<Part> =
+            parts.iter().map(|part| Part::Bytes(Bytes::copy_from_slice(part))).collect();
         if is_whole {
             parts.push(Part::End);
         }

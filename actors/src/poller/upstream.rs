@@ -1,32 +1,40 @@
 //! The HTTP request for the user-coin map: redirects, deadlines, and what is wrong if it fails. The only
 //! file that names the HTTP client.
 //!
-//! Each fetch has a client of its own: a connection that is kept for a minute is one that the upstream has
-//! closed meanwhile. Bodies are neither limited nor unpacked by the client, whose limit is that of a form
-//! and which unpacks whole parts into memory; `body` does both.
+//! Each fetch has a connection of its own: one that is kept for a minute is one that the upstream has closed
+//! meanwhile. An answer may have a length, come in chunks, or end with the connection, as PHP's own
+//! server has it.
 
-use std::{sync::Arc, time::Duration};
+use std::{cell::Cell, fmt, io, sync::Arc, time::Duration};
 
 use actix_rt::task::spawn_blocking;
-use awc::{
-    Client, ClientResponse, Connector,
-    error::{ConnectError, PayloadError, SendRequestError},
-    http::{
-        StatusCode,
-        header::{
-            ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, LOCATION, USER_AGENT,
-        },
+use base64::{Engine, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper::{
+    Request, Response, StatusCode,
+    body::Incoming,
+    client::conn::http1::handshake,
+    header::{
+        ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HOST,
+        HeaderName, LOCATION, USER_AGENT,
     },
 };
-use futures_util::StreamExt;
-use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use hyper_util::rt::TokioIo;
 use slog::{Logger, warn};
 use thiserror::Error;
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
     sync::mpsc,
+    task::JoinSet,
     time::{Instant, timeout_at},
 };
-use url::Url;
+use tokio_rustls::{
+    TlsConnector,
+    rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::ServerName},
+};
+use url::{Host, Url};
 
 use super::{
     UpstreamUrl,
@@ -38,9 +46,6 @@ use super::{
 
 /// Redirects that are followed, one after the other.
 const REDIRECTS: usize = 5;
-
-/// So much sooner than all is given up a connection is, so that the error can say which it was.
-const CONNECTING_ENDS_EARLY: Duration = Duration::from_millis(100);
 
 /// As much of a packed body is looked at for what is shown of it.
 const LOOKED_AT: usize = 4096;
@@ -60,8 +65,8 @@ pub(super) enum FetchError {
     Connect { url: String, cause: String },
     #[error("the request to {url} failed: {cause}")]
     Request { url: String, cause: String },
-    #[error("{url} did not answer within {} s (CronFetchTimeoutSeconds)", timeout.as_secs())]
-    NoHead { url: String, timeout: Duration },
+    #[error("{phase} {url} within {} s (CronFetchTimeoutSeconds)", timeout.as_secs())]
+    NoHead { url: String, phase: Phase, timeout: Duration },
     #[error("the answer was not complete within {} s (CronFetchTimeoutSeconds), after {bytes} bytes", timeout.as_secs())]
     Slow { timeout: Duration, bytes: u64 },
     #[error("the answer broke off after {bytes} bytes: {cause}")]
@@ -70,8 +75,8 @@ pub(super) enum FetchError {
     Redirect { url: String, fault: String },
     #[error("the answer is packed as '{0}', which was not asked for")]
     Encoding(String),
-    #[error("the answer has status {status}, {description}")]
-    Status { status: StatusCode, description: String },
+    #[error("the answer is no success: {description}")]
+    Status { description: String },
     #[error("the answer is larger than {limit} bytes unpacked (CronBodyLimitBytes)")]
     TooLarge { limit: u64 },
     #[error("the answer {fault}; {description}")]
@@ -89,7 +94,7 @@ struct About {
 }
 
 impl About {
-    fn of<S>(response: &ClientResponse<S>) -> Result<Self, FetchError> {
+    fn of(response: &Response<Incoming>) -> Result<Self, FetchError> {
         let content_type = header(response, CONTENT_TYPE).unwrap_or_else(|| "none".to_owned());
         let encoding = match header(response, CONTENT_ENCODING) {
             None => Encoding::Plain,
@@ -122,20 +127,19 @@ impl Upstream {
     /// Asks for what has changed from `last_date` on, and reads the answer to its end.
     pub(super) async fn fetch(&self, last_date: i64, rules: &Rules) -> Result<Answer, FetchError> {
         let deadline = Instant::now() + self.timeout;
-        let url = self.url.asking_from(last_date);
-        let client = self.client();
-        let response = timeout_at(deadline, self.head(&client, url.clone())).await;
-        let response = response.unwrap_or_else(|_| {
-            Err(FetchError::NoHead { url: shown(&url), timeout: self.timeout })
-        });
-        let mut response = response?;
+        let (url, phase) = (self.url.asking_from(last_date), Cell::new(Phase::Connecting));
+        let answer = timeout_at(deadline, self.head(url.clone(), &phase)).await;
+        let Answering { mut response, _connection } = answer.unwrap_or_else(|_| {
+            let (url, phase) = (shown(&url), phase.get());
+            Err(FetchError::NoHead { url, phase, timeout: self.timeout })
+        })?;
         let about = About::of(&response)?;
         if about.status != StatusCode::OK {
             let mut head = Vec::new();
             // What comes in time is shown.
             let _ = timeout_at(deadline, begin(&mut response, &mut head)).await;
             let description = about.description(&body::head(&head, about.encoding));
-            return Err(FetchError::Status { status: about.status, description });
+            return Err(FetchError::Status { description });
         }
         let (sender, incoming) = body::channel();
         let reading = spawn_blocking({
@@ -147,7 +151,7 @@ impl Upstream {
         match passed {
             Err(_) => return Err(FetchError::Slow { timeout: self.timeout, bytes }),
             Ok(Err(cause)) => {
-                return Err(FetchError::BrokenOff { bytes, cause: cause.to_string() });
+                return Err(FetchError::BrokenOff { bytes, cause: with_sources(&cause) });
             }
             Ok(Ok(())) => {}
         }
@@ -164,33 +168,28 @@ impl Upstream {
         })
     }
 
-    fn client(&self) -> Client {
-        let connecting = self.timeout.saturating_sub(CONNECTING_ENDS_EARLY);
-        let mut connector = Connector::new().timeout(connecting).handshake_timeout(connecting);
-        if let Some(tls) = &self.tls {
-            connector = connector.rustls_0_23(Arc::clone(tls));
-        }
-        Client::builder().connector(connector).disable_timeout().disable_redirects().finish()
-    }
-
     /// Sends the request, and again where it is redirected to, until an answer begins.
-    async fn head(&self, client: &Client, mut url: Url) -> Result<ClientResponse, FetchError> {
+    async fn head(&self, mut url: Url, phase: &Cell<Phase>) -> Result<Answering, FetchError> {
         for _ in 0..=REDIRECTS {
-            let mut request = client
-                .get(url.as_str())
-                .insert_header((
-                    USER_AGENT,
-                    concat!("switcher-api-server/", env!("CARGO_PKG_VERSION")),
-                ))
-                .insert_header((ACCEPT_ENCODING, "gzip"))
-                .no_decompress()
-                .force_close();
-            if let Some((user, password)) = self.url.credentials() {
-                request = request.basic_auth(user, password);
-            }
-            let response = request.send().await.map_err(|error| failed(&url, error))?;
+            phase.set(Phase::Connecting);
+            let stream = self.connect(&url).await.map_err(|cause| FetchError::Connect {
+                url: shown(&url),
+                cause: cause.to_string(),
+            })?;
+            phase.set(Phase::Waiting);
+            let failed = |error: &dyn std::error::Error| FetchError::Request {
+                url: shown(&url),
+                cause: with_sources(error),
+            };
+            let request = self.request(&url).map_err(|error| failed(&error))?;
+            let (mut sender, connection) =
+                handshake(TokioIo::new(stream)).await.map_err(|error| failed(&error))?;
+            let mut driving = JoinSet::new();
+            // How it ends is seen by whoever waits for head or body.
+            driving.spawn(async { drop(connection.await) });
+            let response = sender.send_request(request).await.map_err(|error| failed(&error))?;
             if !FOLLOWED.contains(&response.status()) {
-                return Ok(response);
+                return Ok(Answering { response, _connection: driving });
             }
             let redirect = |fault| FetchError::Redirect { url: shown(&url), fault };
             let location = header(&response, LOCATION)
@@ -200,7 +199,80 @@ impl Upstream {
         let fault = format!("once more after {REDIRECTS} redirects");
         Err(FetchError::Redirect { url: shown(&url), fault })
     }
+
+    async fn connect(&self, url: &Url) -> io::Result<Box<dyn Stream>> {
+        let nowhere = || io::Error::new(io::ErrorKind::InvalidInput, "there is no host");
+        let host = url.host().ok_or_else(nowhere)?;
+        let port = url.port_or_known_default().ok_or_else(nowhere)?;
+        let stream = match host {
+            Host::Domain(name) => TcpStream::connect((name, port)).await,
+            Host::Ipv4(address) => TcpStream::connect((address, port)).await,
+            Host::Ipv6(address) => TcpStream::connect((address, port)).await,
+        }?;
+        if url.scheme() != "https" {
+            return Ok(Box::new(stream));
+        }
+        let name = match host {
+            Host::Domain(name) => {
+                ServerName::try_from(name.to_owned()).map_err(io::Error::other)?
+            }
+            Host::Ipv4(address) => ServerName::IpAddress(address.into()),
+            Host::Ipv6(address) => ServerName::IpAddress(address.into()),
+        };
+        let tls = self.tls.clone().ok_or_else(|| io::Error::other("https is not possible"))?;
+        Ok(Box::new(TlsConnector::from(tls).connect(name, stream).await?))
+    }
+
+    fn request(&self, url: &Url) -> Result<Request<Empty<Bytes>>, hyper::http::Error> {
+        let host = url.host_str().unwrap_or_default();
+        let host = match url.port() {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_owned(),
+        };
+        let target = match url.query() {
+            Some(query) => format!("{}?{query}", url.path()),
+            None => url.path().to_owned(),
+        };
+        let mut request = Request::get(target)
+            .header(HOST, host)
+            .header(USER_AGENT, concat!("switcher-api-server/", env!("CARGO_PKG_VERSION")))
+            .header(ACCEPT, "application/json, */*")
+            .header(ACCEPT_ENCODING, "gzip")
+            .header(CONNECTION, "close");
+        if let Some((user, password)) = self.url.credentials() {
+            let credentials = STANDARD.encode(format!("{user}:{password}"));
+            request = request.header(AUTHORIZATION, format!("Basic {credentials}"));
+        }
+        request.body(Empty::new())
+    }
 }
+
+/// An answer that has begun.
+struct Answering {
+    response: Response<Incoming>,
+    /// Ended by being dropped.
+    _connection: JoinSet<()>,
+}
+
+/// How far a fetch has come without an answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Phase {
+    Connecting,
+    Waiting,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connecting => "no connection to",
+            Self::Waiting => "no answer from",
+        })
+    }
+}
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// Redirects that lead a GET somewhere else.
 const FOLLOWED: [StatusCode; 5] = [
@@ -211,44 +283,44 @@ const FOLLOWED: [StatusCode; 5] = [
     StatusCode::PERMANENT_REDIRECT,
 ];
 
-fn failed(url: &Url, error: SendRequestError) -> FetchError {
-    let url = shown(url);
-    match error {
-        SendRequestError::Connect(ConnectError::Timeout) => FetchError::Connect {
-            url,
-            cause: "it takes too long (CronFetchTimeoutSeconds)".to_owned(),
-        },
-        SendRequestError::Connect(error) => FetchError::Connect { url, cause: error.to_string() },
-        error => FetchError::Request { url, cause: error.to_string() },
+/// An error's text with those of its causes, which the client's own leaves out.
+fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
     }
+    text
 }
 
 /// A header's text, fit for the log.
-fn header<S>(response: &ClientResponse<S>, name: HeaderName) -> Option<String> {
+fn header(response: &Response<Incoming>, name: HeaderName) -> Option<String> {
     let value = response.headers().get(name)?;
     let text = String::from_utf8_lossy(value.as_bytes());
     Some(text.chars().take(SHOWN_BYTES).flat_map(char::escape_debug).collect())
 }
 
 /// Collects a body's first bytes.
-async fn begin(response: &mut ClientResponse, head: &mut Vec<u8>) {
+async fn begin(response: &mut Response<Incoming>, head: &mut Vec<u8>) {
     while head.len() < LOOKED_AT
-        && let Some(Ok(bytes)) = response.next().await
+        && let Some(Ok(frame)) = response.frame().await
     {
-        head.extend_from_slice(&bytes);
+        head.extend_from_slice(frame.data_ref().map_or(&[], |bytes| bytes));
     }
 }
 
 /// Passes a body on to its reader as it comes, and counts it.
 async fn pass_on(
-    response: &mut ClientResponse,
+    response: &mut Response<Incoming>,
     reader: mpsc::Sender<Part>,
     count: &mut u64,
-) -> Result<(), PayloadError> {
-    while let Some(bytes) = response.next().await {
-        let bytes = bytes?;
+) -> Result<(), hyper::Error> {
+    while let Some(frame) = response.frame().await {
+        // Trailers say nothing of a map.
+        let Ok(bytes) = frame?.into_data() else { continue };
         *count += bytes.len() as u64;
-        if reader.send(Part::Bytes(bytes.to_vec())).await.is_err() {
+        if reader.send(Part::Bytes(bytes)).await.is_err() {
             // It has found a fault, which it will tell.
             return Ok(());
         }

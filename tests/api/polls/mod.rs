@@ -1,6 +1,12 @@
 //! The scheduled pull: the real daemon between an upstream that does what it is told and a real ZooKeeper.
 
+mod answers;
+mod configuration;
 mod cursor;
+mod election;
+mod faults;
+mod fetch;
+mod races;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

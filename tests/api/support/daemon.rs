@@ -64,6 +64,10 @@ impl Daemon {
         self.process.kill();
     }
 
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
     pub fn is_alive(&mut self) -> bool {
         self.process.try_wait().is_none()
     }

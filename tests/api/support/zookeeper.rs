@@ -161,7 +161,8 @@ impl ZooKeeper {
         );
         std::fs::write(&configuration, text).unwrap();
         let mut command = Command::new(java());
-        command.args(["-Xmx256m", "-XX:+UseSerialGC", "-cp"]);
+        // A million znodes, if a bench asks for them; most servers stay small.
+        command.args(["-Xmx2g", "-XX:+UseSerialGC", "-cp"]);
         command.arg(classpath()).arg(MAIN_CLASS).arg(configuration);
         command
     }
