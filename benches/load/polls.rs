@@ -61,7 +61,6 @@ async fn pull(daemon: &Daemon, upstream: &Upstream, entries: usize, coin: &str) 
 async fn speed(client: &Client, daemon: &Daemon, upstream: &Upstream, report: &mut Report) {
     let names: Vec<String> = (0..MANY).map(|number| format!("user{number:07}")).collect();
     bare::make_directory(client, "/bare-polls").await;
-    println!("b");
     bare::create_in_transactions(client, "/bare-polls", &names).await;
     pull(daemon, upstream, MANY, "btc").await;
     let mut changed =

@@ -37,7 +37,16 @@ fn only_the_seam_names_the_zookeeper_crate() {
 }
 
 #[test]
-fn the_actors_know_neither_http_nor_files_nor_the_environment() {
+fn only_the_fetcher_names_the_http_client() {
+    for word in ["hyper::", "http_body_util", "tokio_rustls"] {
+        assert_eq!(name(word, "actors/src", "/poller/upstream.rs"), Vec::<PathBuf>::new());
+        assert_eq!(name(word, "src", ""), Vec::<PathBuf>::new(), "{word}");
+        assert!(!name(word, "actors/src", "").is_empty(), "the search for {word} finds nothing");
+    }
+}
+
+#[test]
+fn the_actors_serve_no_http_and_know_neither_files_nor_the_environment() {
     for word in ["actix_web", "std::fs", "std::env", "env::var"] {
         assert_eq!(name(word, "actors/src", ""), Vec::<PathBuf>::new(), "{word}");
     }

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::sync::oneshot;
 
 use super::{
@@ -17,9 +17,11 @@ use crate::{
     zk_writer::{BeginPoll, PollTurn, PollerLock, SyncBatch, SyncReport},
 };
 
-/// Entries of one part. ZooKeeper is busy with one for about a millisecond, which is how long a caller's
-/// switch waits behind it.
+/// Entries of one part.
 const PART: usize = 500;
+
+/// The same while callers send requests, who wait behind the parts under way.
+const PART_BESIDE_CALLERS: usize = 100;
 
 /// Parts under way at a time: one is read while another is written.
 const PARTS_UNDER_WAY: usize = 2;
@@ -86,16 +88,20 @@ impl Poll {
         let (entries, bad) = (answer.map.entries(), answer.map.bad().clone());
         let settled = answer.map.settled();
         let mut report = SyncReport::default();
-        let mut parts = stream::iter(settled.parts(PART))
-            .map(|part| self.sync(part, mark))
-            .buffer_unordered(PARTS_UNDER_WAY);
-        while report.not_written == 0
-            && let Some(part) = parts.next().await
-        {
+        let (mut under_way, mut handed_over, mut size) = (FuturesUnordered::new(), 0, PART);
+        loop {
+            // One that ZooKeeper did not take means that it is away: the others need not be tried.
+            while under_way.len() < PARTS_UNDER_WAY
+                && handed_over < settled.len()
+                && report.not_written == 0
+            {
+                under_way.push(self.sync(settled.part(handed_over, size), mark));
+                handed_over += size;
+            }
+            let Some(part) = under_way.next().await else { break };
+            size = if part.beside_callers { PART_BESIDE_CALLERS } else { PART };
             report += part;
         }
-        // One that ZooKeeper did not take means that it is away: the others need not be tried.
-        drop(parts);
         report.not_written += settled.len() - report.entries();
         let (now_date, remark) = (answer.now_date, answer.remark);
         Ended::Brought(Box::new(Brought { entries, bad, report, now_date, remark }))

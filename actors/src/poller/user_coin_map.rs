@@ -158,11 +158,10 @@ impl Settled {
         self.order.len()
     }
 
-    /// The entries in parts of `size`.
-    pub(super) fn parts(&self, size: usize) -> impl Iterator<Item = Vec<Assignment>> {
-        self.order
-            .chunks(size)
-            .map(|part| part.iter().filter_map(|&index| self.assignment(index as usize)).collect())
+    /// At most `size` entries from the one at `from` on.
+    pub(super) fn part(&self, from: usize, size: usize) -> Vec<Assignment> {
+        let part = self.order.iter().skip(from).take(size);
+        part.filter_map(|&index| self.assignment(index as usize)).collect()
     }
 
     fn assignment(&self, index: usize) -> Option<Assignment> {
@@ -192,7 +191,8 @@ mod tests {
 
     fn switches(map: UserCoinMap) -> Vec<(String, String)> {
         let settled = map.settled();
-        let parts: Vec<_> = settled.parts(2).collect();
+        let parts: Vec<_> =
+            (0..settled.len()).step_by(2).map(|from| settled.part(from, 2)).collect();
         assert!(parts.iter().all(|part| part.len() <= 2));
         assert_eq!(parts.iter().map(Vec::len).sum::<usize>(), settled.len());
         let all = parts.into_iter().flatten();

@@ -60,6 +60,9 @@ const SWEEP: Duration = Duration::from_millis(100);
 /// time for what waits before it, so that a batch of 500,000 does not fail for its size alone.
 const SLOWEST_PACE: u32 = 20_000;
 
+/// For so long after a caller's request more of them are expected.
+const CALLERS_EXPECTED: Duration = Duration::from_secs(1);
+
 /// How long the server may take to confirm that the session is closed.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -91,6 +94,8 @@ pub struct ZkWriter {
     under_way: usize,
     /// Parts of a user-coin map that are under way: the Poller bounds them.
     syncs_under_way: usize,
+    /// When a caller last sent a request.
+    called: Option<Instant>,
     /// Whether a pump is due at the end of this turn of the mailbox.
     pump_due: bool,
     outage: Outage,
@@ -133,6 +138,7 @@ impl ZkWriter {
             connection: None,
             under_way: 0,
             syncs_under_way: 0,
+            called: None,
             pump_due: false,
             outage: Outage { since: Some(Instant::now()), ..Outage::default() },
             draining: None,
@@ -293,13 +299,15 @@ impl ZkWriter {
                 self.syncs_under_way += 1;
                 ctx.spawn(wrap_future::<_, Self>(syncing).map(move |synced, act, ctx| {
                     act.syncs_under_way -= 1;
-                    let report = match &synced {
+                    let mut report = match &synced {
                         Ok(synced) => report(&part, synced),
                         Err(_) => SyncReport::not_written(
                             part.assignments.len(),
                             "the connection to ZooKeeper was lost, outcome unknown",
                         ),
                     };
+                    report.beside_callers =
+                        act.called.is_some_and(|called| called.elapsed() < CALLERS_EXPECTED);
                     // Logged first: the Poller's own line ends the poll.
                     for (entry, synced) in part.assignments.iter().zip(synced.unwrap_or_default()) {
                         act.record_synced(entry, synced);
@@ -476,6 +484,7 @@ impl Handler<WriteBatch> for ZkWriter {
             let _ = batch.reply.send(Err(WriteFailure::ShuttingDown));
             return;
         }
+        self.called = Some(Instant::now());
         let deadline = self.deadline(batch.assignments.len());
         self.queue.accept(batch, deadline);
         self.pump_soon(ctx);
@@ -516,6 +525,7 @@ impl Handler<AskJobmaker> for ZkWriter {
             sub_pools.refuse(ask, ExchangeFailure::ShuttingDown);
             return;
         }
+        self.called = Some(Instant::now());
         let sub_pool = ask.sub_pool.clone();
         sub_pools.accept(ask);
         self.begin_exchange(&sub_pool, ctx);

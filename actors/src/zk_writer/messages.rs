@@ -171,6 +171,8 @@ pub(crate) struct SyncReport {
     pub(crate) left: Vec<Left>,
     /// Why the first of those that were not written were not.
     pub(crate) cause: Option<String>,
+    /// Whether callers send requests these days, too, who would wait behind large parts.
+    pub(crate) beside_callers: bool,
 }
 
 /// An entry of the map that was not written.
@@ -211,6 +213,7 @@ impl AddAssign for SyncReport {
         let room = Self::LEFT_TOLD.saturating_sub(self.left.len());
         self.left.extend(other.left.into_iter().take(room));
         self.cause = self.cause.take().or(other.cause);
+        self.beside_callers |= other.beside_callers;
     }
 }
 

@@ -10,7 +10,7 @@ fn read(body: &str) -> Result<Answer, AnswerFault> {
 fn taken(body: &str) -> (String, Option<i64>) {
     let answer = read(body).unwrap_or_else(|fault| panic!("{body}: {fault}"));
     let settled = answer.map.settled();
-    let entries = settled.parts(100).flatten();
+    let entries = settled.part(0, 100).into_iter();
     let entries: Vec<_> = entries.map(|entry| format!("{}={}", entry.puname, entry.coin)).collect();
     (entries.join(" "), answer.now_date)
 }
