@@ -109,9 +109,10 @@ fn serve(bound: Bound, system: &System, log: &Logger) -> Result<Addr<HttpApi>, F
     Ok(api)
 }
 
-/// Upstream first, and polls before callers, since nobody waits for them: what has been accepted can then reach ZooKeeper. A client that is slow to send its
-/// request may use up half of the grace period, and switches that ZooKeeper does not take five eighths;
-/// the rest is for ending the session, which may have to be found again for that.
+/// Upstream first, and polls before callers, since nobody waits for them: what has been accepted can then
+/// reach ZooKeeper. A client that is slow to send its request may use up half of the grace period, and
+/// switches that ZooKeeper does not take five eighths; the rest is for ending the session, which may have to
+/// be found again for that.
 async fn drain(api: Option<Addr<HttpApi>>, system: System, grace: Duration, log: &Logger) {
     let began = Instant::now();
     system.stop_polling(log).await;

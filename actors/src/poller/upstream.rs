@@ -192,9 +192,10 @@ impl Upstream {
                 return Ok(Answering { response, _connection: driving });
             }
             let redirect = |fault| FetchError::Redirect { url: shown(&url), fault };
-            let location = header(&response, LOCATION)
-                .ok_or_else(|| redirect("to nowhere: there is no Location".to_owned()))?;
-            url = follow(&url, &location).map_err(redirect)?;
+            let location = response.headers().get(LOCATION).and_then(|it| it.to_str().ok());
+            let location = location
+                .ok_or_else(|| redirect("to nowhere: there is no Location in ASCII".to_owned()))?;
+            url = follow(&url, location).map_err(redirect)?;
         }
         let fault = format!("once more after {REDIRECTS} redirects");
         Err(FetchError::Redirect { url: shown(&url), fault })

@@ -195,7 +195,8 @@ impl Connection {
     }
 
     /// Resolves when the connection is gone, with the state that the session is in then: the crate would
-    /// reconnect by itself, but the old session must be ended first. The future does not keep the connection: [`close`](Self::close) waits for all that do.
+    /// reconnect by itself, but the old session must be ended first. The future does not keep the
+    /// connection: [`close`](Self::close) waits for all that do.
     pub(crate) fn lost(&self) -> impl Future<Output = String> + use<> {
         let (mut states, state) = (self.states.clone(), self.client.state());
         async move {

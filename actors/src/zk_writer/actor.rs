@@ -299,17 +299,14 @@ impl ZkWriter {
                 self.syncs_under_way += 1;
                 ctx.spawn(wrap_future::<_, Self>(syncing).map(move |synced, act, ctx| {
                     act.syncs_under_way -= 1;
-                    let mut report = match &synced {
-                        Ok(synced) => report(&part, synced),
-                        Err(_) => SyncReport::not_written(
-                            part.assignments.len(),
-                            "the connection to ZooKeeper was lost, outcome unknown",
-                        ),
-                    };
+                    // Cut off with its connection, it can tell us nothing of what the server did.
+                    let synced =
+                        synced.unwrap_or_else(|_| vec![Synced::unknown(); part.assignments.len()]);
+                    let mut report = report(&part, &synced);
                     report.beside_callers =
                         act.called.is_some_and(|called| called.elapsed() < CALLERS_EXPECTED);
                     // Logged first: the Poller's own line ends the poll.
-                    for (entry, synced) in part.assignments.iter().zip(synced.unwrap_or_default()) {
+                    for (entry, synced) in part.assignments.iter().zip(synced) {
                         act.record_synced(entry, synced);
                     }
                     // A Poller that was stopped has no use for it.
@@ -327,11 +324,17 @@ impl ZkWriter {
     fn record_synced(&mut self, entry: &Assignment, synced: Synced) {
         let seen = match synced.fate {
             Fate::Written => {
-                journal::record_polled(&self.log, entry, &synced.old);
+                journal::record_polled(&self.log, entry, &synced.old, None);
                 synced.revision.map(|revision| Seen { coin: entry.coin.clone(), revision })
             }
-            Fate::Unsettled(_) => None,
-            Fate::Unchanged | Fate::SwitchedMeanwhile | Fate::Refused(_) => return,
+            Fate::Unknown(cause) => {
+                journal::record_polled(&self.log, entry, &synced.old, Some(&cause));
+                None
+            }
+            // The Poller tells of those, as far as they are told of.
+            Fate::Unchanged | Fate::SwitchedMeanwhile | Fate::Refused(_) | Fate::NotWritten(_) => {
+                return;
+            }
         };
         self.last_seen.refresh(&entry.puname, seen);
     }
@@ -428,8 +431,12 @@ fn report(part: &Part, synced: &[Synced]) -> SyncReport {
             Fate::Unchanged => (&mut report.unchanged, None),
             Fate::SwitchedMeanwhile => (&mut report.switched_meanwhile, Some(None)),
             Fate::Refused(cause) => (&mut report.refused, Some(Some(cause.clone()))),
-            Fate::Unsettled(cause) => {
+            Fate::NotWritten(cause) => {
                 report.cause.get_or_insert_with(|| cause.clone());
+                (&mut report.not_written, None)
+            }
+            Fate::Unknown(cause) => {
+                report.cause.get_or_insert_with(|| format!("outcome unknown: {cause}"));
                 (&mut report.not_written, None)
             }
         };

@@ -55,10 +55,15 @@ pub(super) fn record(log: &Logger, entry: &Entry, old: &Old, outcome: &Outcome) 
     }
 }
 
-/// Logs a switch that a poll made.
-pub(super) fn record_polled(log: &Logger, entry: &Assignment, old: &Old) {
-    info!(log, "switch"; "source" => %Source::Poll, "sub_account" => %entry.puname,
-        "old" => %old, "new" => %entry.coin, "outcome" => "applied");
+/// Logs a switch that a poll made, or made perhaps: then there is a cause for not knowing.
+pub(super) fn record_polled(log: &Logger, entry: &Assignment, old: &Old, unknown: Option<&str>) {
+    match unknown {
+        None => info!(log, "switch"; "source" => %Source::Poll, "sub_account" => %entry.puname,
+            "old" => %old, "new" => %entry.coin, "outcome" => "applied"),
+        Some(cause) => warn!(log, "switch"; "source" => %Source::Poll,
+            "sub_account" => %entry.puname, "old" => %old, "new" => %entry.coin,
+            "outcome" => "outcome unknown", "cause" => cause),
+    }
 }
 
 #[cfg(test)]

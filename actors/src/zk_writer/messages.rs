@@ -165,7 +165,7 @@ pub(crate) struct SyncReport {
     pub(crate) switched_meanwhile: usize,
     /// Not written, since ZooKeeper refused them.
     pub(crate) refused: usize,
-    /// Not written, or perhaps not: no session, or it broke.
+    /// Not written, or perhaps not: there was no session, or it broke.
     pub(crate) not_written: usize,
     /// The first of those that were left alone or refused.
     pub(crate) left: Vec<Left>,

@@ -47,6 +47,14 @@ pub(super) struct Synced {
     pub(super) revision: Option<Revision>,
 }
 
+impl Synced {
+    /// What nobody can say anything of.
+    pub(super) fn unknown() -> Self {
+        let fate = Fate::Unknown("the connection was lost".to_owned());
+        Self { fate, old: Old::NotKnown, revision: None }
+    }
+}
+
 /// What became of one entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
@@ -58,8 +66,10 @@ pub(super) enum Fate {
     SwitchedMeanwhile,
     /// Not written: ZooKeeper refused it; the text says why.
     Refused(String),
-    /// Not written, or perhaps not: the text says why.
-    Unsettled(String),
+    /// Not written, for a reason that passes; the text says which.
+    NotWritten(String),
+    /// Nobody can say whether it was written; the text says why.
+    Unknown(String),
 }
 
 /// Brings `part` into `dir`. Returns what became of each entry, in order.
@@ -70,7 +80,7 @@ pub(super) async fn sync(connection: &Connection, dir: &ZnodeDir, part: &Part) -
     let contents = match connection.read(&asked).await {
         Ok(contents) => contents,
         Err(error) => {
-            let fate = Fate::Unsettled(format!("not read: {error}"));
+            let fate = Fate::NotWritten(format!("its znode could not be read: {error}"));
             let unread = Synced { fate, old: Old::NotKnown, revision: None };
             return vec![unread; part.assignments.len()];
         }
@@ -187,9 +197,10 @@ impl Attempt<'_> {
                     self.learn(index, error).await;
                     return;
                 }
-                Fate::Unsettled(error.to_string())
+                Fate::NotWritten(error.to_string())
             }
-            Err(TransactionError::Whole(error)) => Fate::Unsettled(error.to_string()),
+            Err(TransactionError::Whole(WriteError::Unknown(cause))) => Fate::Unknown(cause),
+            Err(TransactionError::Whole(error)) => Fate::NotWritten(error.to_string()),
         };
         for &index in together {
             self.steps[index].fate = Some(fate.clone());
@@ -204,7 +215,7 @@ impl Attempt<'_> {
             WriteError::Missing if step.found.is_none() => {
                 match self.connection.ensure_directory(self.dir).await {
                     Ok(()) => None,
-                    Err(error) => Some(Fate::Unsettled(format!(
+                    Err(error) => Some(Fate::NotWritten(format!(
                         "{} is gone and cannot be made again: {error}",
                         self.dir
                     ))),
@@ -214,7 +225,7 @@ impl Attempt<'_> {
                 Some(Fate::SwitchedMeanwhile)
             }
             WriteError::Refused(_) => Some(Fate::Refused(error.to_string())),
-            WriteError::Unknown(_) => Some(Fate::Unsettled(error.to_string())),
+            WriteError::Unknown(cause) => Some(Fate::Unknown(cause)),
         };
     }
 }

@@ -155,7 +155,8 @@ async fn redirects_are_followed_on_the_same_host_only() {
     let there = format!("http://localhost:{}/", elsewhere.address().port());
     let secret = url(&upstream).replace("http://", "http://user:p%40ss@") + "?token=s3cret";
     let builder = polling(zookeeper, &upstream).set("UserCoinMapURL", secret);
-    for location in ["/moved?a=b", "further", &url(&upstream)] {
+    let long = format!("/moved?a='{}'", "b".repeat(1000));
+    for location in [&long, "further", &url(&upstream)] {
         upstream.next(Reply::redirect(location));
     }
     upstream.next(Reply::map(&[("alice", "btc")], 0));
@@ -184,7 +185,7 @@ async fn redirects_are_followed_on_the_same_host_only() {
     let requests = upstream.requests();
     assert_eq!(requests[0].target, "/usercoin.php?token=s3cret&last_date=0");
     let targets: Vec<_> = requests[1..followed].iter().map(|it| it.target.as_str()).collect();
-    assert_eq!(targets, ["/moved?a=b", "/further", "/usercoin.php"]);
+    assert_eq!(targets, [&long.replace('\'', "%27"), "/further", "/usercoin.php"]);
     for request in &requests {
         assert_eq!(request.header("authorization"), Some("Basic dXNlcjpwQHNz"));
     }
