@@ -115,7 +115,9 @@ fn serve(bound: Bound, system: &System, log: &Logger) -> Result<Addr<HttpApi>, F
 /// be found again for that.
 async fn drain(api: Option<Addr<HttpApi>>, system: System, grace: Duration, log: &Logger) {
     let began = Instant::now();
-    system.stop_polling(log).await;
+    if timeout(grace / 8, system.stop_polling(log)).await.is_err() {
+        warn!(log, "the Poller does not stop");
+    }
     if let Some(api) = api
         && timeout(grace / 2, api.send(Stop)).await.is_err()
     {

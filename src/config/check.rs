@@ -213,9 +213,14 @@ impl Reader {
         if path.parent().is_none() {
             self.problem(KEY, "is the root, expected a znode of its own, like /switcher/poller");
         }
+        let sub_pools = ZnodeDir::parse(&self.text("ZKSubPoolUpdateBaseDir")).ok();
         if watch_dir.is_some_and(|watch_dir| watch_dir.contains(&path)) {
             let text = "lies in ZKSwitcherWatchDir, where it would be a sub-account; choose \
                 another place, like /switcher/poller";
+            self.problem(KEY, text);
+        } else if sub_pools.is_some_and(|sub_pools| sub_pools.contains(&path)) {
+            let text = "lies in ZKSubPoolUpdateBaseDir, which is the jobmakers'; choose another \
+                place, like /switcher/poller";
             self.problem(KEY, text);
         } else if watch_dir.is_some_and(|watch_dir| path.contains(watch_dir)) {
             let text = "contains ZKSwitcherWatchDir, but nothing can lie below the lock; choose \
@@ -387,16 +392,16 @@ fn shown(key: &Key, value: &Value) -> String {
     }
 }
 
-/// A URL without its credentials and its query, where tokens are.
+/// A URL without its credentials and its query, where tokens are. Of what is no URL we cannot tell where they
+/// are: only its beginning is shown then.
 fn without_secrets(url: &str) -> String {
-    let (url, query) = match url.split_once('?') {
-        Some((url, _)) => (url, "?…"),
-        None => (url, ""),
-    };
-    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-    match rest.split_once('@') {
-        Some((_, host)) => format!("{scheme}://…@{host}{query}"),
-        None => format!("{url}{query}"),
+    match UpstreamUrl::parse(url) {
+        Ok(url) => url.to_string(),
+        Err(_) if url.contains(['@', '?']) => {
+            let scheme = url.split_once("://").map(|(scheme, _)| scheme);
+            scheme.map_or("…".to_owned(), |scheme| format!("{scheme}://…"))
+        }
+        Err(_) => url.to_owned(),
     }
 }
 

@@ -22,5 +22,7 @@ mod polls;
 mod races;
 mod sub_pools;
 mod supervisor;
+// `tests/faults` and `benches/load` use the rest of it.
+#[allow(dead_code)]
 mod support;
 mod switching;

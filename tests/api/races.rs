@@ -219,8 +219,10 @@ impl Scenario {
             false => None,
         };
 
-        let mix = Mix { clients: self.clients, operations, gets: self.gets, seed };
-        let load = Load::start(origin, &daemons, &place, mix);
+        let addresses: Vec<_> = daemons.iter().map(|daemon| daemon.base().to_owned()).collect();
+        let (clients, gets, pause) = (self.clients, self.gets, Duration::ZERO);
+        let mix = Mix { clients, operations, gets, pause, seed };
+        let load = Load::start(origin, &addresses, &place, mix);
         let mut random = Rng::with_seed(seed);
         let moments = (PEACE..operations).step_by(PEACE);
         for (moment, disturbance) in moments.zip(self.disturbances.iter().cycle()) {

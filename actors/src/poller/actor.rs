@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::{
     UpstreamUrl,
     answer::Remark,
-    cursor::{self, Cursor},
+    cursor::{Cursor, Settlement},
     journal,
     messages::StopPolling,
     poll::{Brought, Ended, Poll},
@@ -127,7 +127,7 @@ impl Poller {
             self.tell_of_lock(&ended);
         }
         match ended {
-            // ZkWriter tells of that.
+            // ZkWriter tells of the one, and the other is told already.
             Ended::NoSession | Ended::Standby { .. } => {}
             Ended::NotBegun(cause) => {
                 journal::failed(&self.log, &cause, took, self.asked_from());
@@ -147,17 +147,17 @@ impl Poller {
         }
         let now_date = self.cursor.judge(brought.now_date, clock());
         journal::now_date(&self.log, now_date);
-        journal::bad_entries(&self.log, &brought.bad);
+        journal::bad_entries(&self.log, brought.map.bad());
         journal::left(&self.log, &brought.report);
         let report = &brought.report;
-        let end = if report.not_written > 0 || report.refused > 0 {
-            cursor::Brought::NotAll
+        let settlement = if report.not_written > 0 || report.refused > 0 {
+            Settlement::NotAll
         } else if report.switched_meanwhile > 0 {
-            cursor::Brought::AllButFresher
+            Settlement::AllButFresher
         } else {
-            cursor::Brought::All
+            Settlement::All
         };
-        self.cursor.answered(end, now_date);
+        self.cursor.answered(settlement, now_date);
         journal::brought(&self.log, brought, took, self.asked_from());
     }
 
@@ -204,3 +204,6 @@ impl Handler<StopPolling> for Poller {
         ctx.stop();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@
 //! The fields may come in any order, so an answer is judged at its end: an `err_no` behind the map voids
 //! the map, and a `user_coin` behind other texts makes those mere unknown fields.
 
-use std::{fmt, io::Read};
+use std::{cell::Cell, fmt, io::Read};
 
 use serde::{
     Deserializer,
@@ -18,16 +18,24 @@ use serde::{
 use serde_json::value::RawValue;
 use thiserror::Error as ThisError;
 
-use super::user_coin_map::{Rules, UserCoinMap, Value};
+use super::{
+    journal::fit,
+    user_coin_map::{Rules, Settled, UserCoinMap, Value},
+};
 use crate::go_json::{Text, is_field};
 
-/// As much of an `err_msg` is shown.
-const SHOWN_CHARS: usize = 200;
+/// Bytes of one value that is read as a whole. What is larger cannot be a coin.
+const VALUE_LIMIT: usize = 256 * 1024;
+
+/// How many bytes the reader may still bring while the parser holds on to what it reads; `None` while it
+/// holds nothing.
+pub(super) type Budget = Cell<Option<usize>>;
 
 /// An answer that is a success.
 #[derive(Debug)]
 pub(super) struct Answer {
-    pub(super) map: UserCoinMap,
+    /// The entries, each sub-account once.
+    pub(super) map: Settled,
     /// What to ask from next, as the upstream has it.
     pub(super) now_date: Option<i64>,
     /// What the operator should mend, though it works.
@@ -76,13 +84,13 @@ pub(super) enum AnswerFault {
 impl AnswerFault {
     fn not_a_map(fault: impl fmt::Display) -> Self {
         // The parser quotes what it found.
-        Self::NotAMap(escaped(&fault.to_string()))
+        Self::NotAMap(fit(&fault.to_string()))
     }
 }
 
-/// Reads an answer to its end.
-pub(super) fn parse(body: impl Read, rules: Rules) -> Result<Answer, AnswerFault> {
-    let mut reading = Reading::new(rules);
+/// Reads an answer to its end. `body` has to keep to the budget.
+pub(super) fn parse(body: impl Read, rules: Rules, budget: &Budget) -> Result<Answer, AnswerFault> {
+    let mut reading = Reading::new(rules, budget);
     let mut json = serde_json::Deserializer::from_reader(body);
     Whole(&mut reading).deserialize(&mut json).map_err(AnswerFault::not_a_map)?;
     json.end().map_err(AnswerFault::not_a_map)?;
@@ -90,7 +98,8 @@ pub(super) fn parse(body: impl Read, rules: Rules) -> Result<Answer, AnswerFault
 }
 
 /// What was read so far.
-struct Reading {
+struct Reading<'a> {
+    budget: &'a Budget,
     err_no: i64,
     err_msg: String,
     shape: Shape,
@@ -101,9 +110,12 @@ struct Reading {
 #[derive(Debug, PartialEq, Eq)]
 enum Shape {
     NoData,
+    /// Whatever else there is.
     Wrong(&'static str),
     Sample,
-    Documented { remark: Option<Remark> },
+    Documented {
+        remark: Option<Remark>,
+    },
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -113,9 +125,10 @@ enum Date {
     Wrong,
 }
 
-impl Reading {
-    fn new(rules: Rules) -> Self {
+impl<'a> Reading<'a> {
+    fn new(rules: Rules, budget: &'a Budget) -> Self {
         Self {
+            budget,
             err_no: 0,
             err_msg: String::new(),
             shape: Shape::NoData,
@@ -128,20 +141,41 @@ impl Reading {
         matches!(self.shape, Shape::Documented { .. })
     }
 
+    /// Takes note of what the answer is, unless it is known to be wrong.
+    fn take_for(&mut self, shape: Shape) {
+        if !matches!(self.shape, Shape::Wrong(_)) {
+            self.shape = shape;
+        }
+    }
+
     /// Takes note of a `user_coin` that is a map, or stands for one.
     fn document(&mut self, remark: Option<Remark>) {
         if !self.is_documented() {
             self.map.clear();
         }
-        self.shape = Shape::Documented { remark };
+        self.take_for(Shape::Documented { remark });
+    }
+
+    /// Takes note of a `data` that may be the map itself.
+    fn take_for_sample(&mut self) {
+        if !self.is_documented() {
+            self.take_for(Shape::Sample);
+        }
     }
 
     /// Adds what is an entry only in the sample's shape.
     fn add_sample(&mut self, name: &str, value: &Value<'_>) {
         if !self.is_documented() {
-            self.shape = Shape::Sample;
             self.map.add(name, value);
         }
+    }
+
+    /// Reads a value of any type as a whole, if it is not too large.
+    fn whole<'de, M: MapAccess<'de>>(&self, map: &mut M) -> Result<Box<RawValue>, M::Error> {
+        self.budget.set(Some(VALUE_LIMIT));
+        let value = map.next_value();
+        self.budget.set(None);
+        value
     }
 
     fn judged(self) -> Result<Answer, AnswerFault> {
@@ -161,14 +195,8 @@ impl Reading {
             }
             (Shape::Sample, _) => (None, Some(Remark::SampleShape)),
         };
-        Ok(Answer { map: self.map, now_date, remark })
+        Ok(Answer { map: self.map.settled(), now_date, remark })
     }
-}
-
-/// Escapes what could forge a log line, and cuts what is too long.
-fn escaped(text: &str) -> String {
-    let escaped: String = text.chars().take(SHOWN_CHARS).flat_map(char::escape_debug).collect();
-    if text.chars().nth(SHOWN_CHARS).is_some() { escaped + "…" } else { escaped }
 }
 
 /// The value's text, if it is one.
@@ -248,9 +276,9 @@ impl<'de, F: Find<'de>> Visitor<'de> for Found<F> {
 }
 
 /// The whole answer.
-struct Whole<'a>(&'a mut Reading);
+struct Whole<'a, 'b>(&'a mut Reading<'b>);
 
-impl<'de> DeserializeSeed<'de> for Whole<'_> {
+impl<'de> DeserializeSeed<'de> for Whole<'_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -258,7 +286,7 @@ impl<'de> DeserializeSeed<'de> for Whole<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Whole<'_> {
+impl<'de> Visitor<'de> for Whole<'_, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -273,8 +301,8 @@ impl<'de> Visitor<'de> for Whole<'_> {
                     reading.err_no = err_no;
                 }
             } else if is_field(&field, "err_msg") {
-                let raw: Box<RawValue> = map.next_value()?;
-                reading.err_msg = text(&raw).map_or_else(String::new, |text| escaped(&text.0));
+                let raw = reading.whole(&mut map)?;
+                reading.err_msg = text(&raw).map_or_else(String::new, |text| fit(&text.0));
             } else if is_field(&field, "data") {
                 map.next_value_seed(Found(Data(reading)))?;
             } else {
@@ -286,25 +314,23 @@ impl<'de> Visitor<'de> for Whole<'_> {
 }
 
 /// `data`.
-struct Data<'a>(&'a mut Reading);
+struct Data<'a, 'b>(&'a mut Reading<'b>);
 
-impl Data<'_> {
+impl Data<'_, '_> {
     fn wrong(self, fault: &'static str) {
-        self.0.shape = Shape::Wrong(fault);
+        self.0.take_for(Shape::Wrong(fault));
     }
 }
 
-impl<'de> Find<'de> for Data<'_> {
+impl<'de> Find<'de> for Data<'_, '_> {
     fn map<M: MapAccess<'de>>(self, mut map: M) -> Result<(), M::Error> {
         let reading = self.0;
-        if !reading.is_documented() {
-            reading.shape = Shape::Sample;
-        }
+        reading.take_for_sample();
         while let Some(Text(field)) = map.next_key()? {
             if is_field(&field, "user_coin") {
                 map.next_value_seed(Found(UserCoin { name: &field, reading }))?;
             } else if is_field(&field, "now_date") {
-                let raw: Box<RawValue> = map.next_value()?;
+                let raw = reading.whole(&mut map)?;
                 reading.now_date = match raw.get() {
                     "null" => Date::Absent,
                     number => number.parse().map_or(Date::Wrong, Date::At),
@@ -316,7 +342,7 @@ impl<'de> Find<'de> for Data<'_> {
             } else if reading.is_documented() {
                 map.next_value::<IgnoredAny>()?;
             } else {
-                let raw: Box<RawValue> = map.next_value()?;
+                let raw = reading.whole(&mut map)?;
                 let text = text(&raw);
                 let value = text.as_ref().map_or(Value::NoText, |text| Value::Text(&text.0));
                 reading.add_sample(&field, &value);
@@ -326,7 +352,7 @@ impl<'de> Find<'de> for Data<'_> {
     }
 
     fn empty_list(self) {
-        self.0.shape = Shape::Sample;
+        self.0.take_for_sample();
     }
 
     fn null(self) {
@@ -343,16 +369,16 @@ impl<'de> Find<'de> for Data<'_> {
 }
 
 /// `data.user_coin`, or the coin of a sub-account of that name.
-struct UserCoin<'a> {
+struct UserCoin<'a, 'b> {
     name: &'a str,
-    reading: &'a mut Reading,
+    reading: &'a mut Reading<'b>,
 }
 
-impl<'de> Find<'de> for UserCoin<'_> {
+impl<'de> Find<'de> for UserCoin<'_, '_> {
     fn map<M: MapAccess<'de>>(self, mut map: M) -> Result<(), M::Error> {
         self.reading.document(None);
         while let Some(Text(name)) = map.next_key()? {
-            let raw: Box<RawValue> = map.next_value()?;
+            let raw = self.reading.whole(&mut map)?;
             let text = text(&raw);
             let value = text.as_ref().map_or(Value::NoText, |text| Value::Text(&text.0));
             self.reading.map.add(&name, &value);
@@ -373,7 +399,7 @@ impl<'de> Find<'de> for UserCoin<'_> {
     }
 
     fn other(self) {
-        self.reading.shape = Shape::Wrong("its user_coin is not an object");
+        self.reading.take_for(Shape::Wrong("its user_coin is not an object"));
     }
 }
 

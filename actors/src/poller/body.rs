@@ -1,7 +1,7 @@
 //! An answer's bytes on their way from the network to a parser that blocks: unpacked, counted, guarded.
 //!
-//! Whatever the upstream sends, what is held of it is a few parts of the network's size and one buffer:
-//! gzip is unpacked as the parser reads.
+//! Whatever the upstream sends, what is held of it is a few parts of the network's size, one buffer, and the
+//! one value that the parser reads: gzip is unpacked as the parser reads.
 
 use std::io::{self, BufReader, Read};
 
@@ -10,7 +10,7 @@ use flate2::read::MultiGzDecoder;
 use tokio::sync::mpsc;
 
 use super::{
-    answer::{Answer, AnswerFault, parse},
+    answer::{Answer, AnswerFault, Budget, parse},
     user_coin_map::Rules,
 };
 use crate::go_json::Guard;
@@ -68,8 +68,9 @@ pub(super) fn read(
         Encoding::Plain => Box::new(incoming),
         Encoding::Gzip => Box::new(MultiGzDecoder::new(incoming)),
     };
-    let mut checked = Checked::new(source, limit);
-    let answer = parse(BufReader::with_capacity(BUFFER, &mut checked), rules);
+    let budget = Budget::new(None);
+    let mut checked = Checked::new(source, limit, &budget);
+    let answer = parse(BufReader::with_capacity(BUFFER, &mut checked), rules, &budget);
     answer.map_err(|fault| (checked.fault.take().unwrap_or(BodyFault::Answer(fault)), checked.head))
 }
 
@@ -111,9 +112,10 @@ impl Read for Incoming {
 }
 
 /// Unpacked bytes: counted, looked at, and UTF-8 for sure.
-struct Checked<R> {
+struct Checked<'a, R> {
     source: R,
     left: u64,
+    budget: &'a Budget,
     guard: Guard,
     head: Vec<u8>,
     fault: Option<BodyFault>,
@@ -124,11 +126,12 @@ struct Checked<R> {
     is_over: bool,
 }
 
-impl<R: Read> Checked<R> {
-    fn new(source: R, limit: u64) -> Self {
+impl<'a, R: Read> Checked<'a, R> {
+    fn new(source: R, limit: u64, budget: &'a Budget) -> Self {
         Self {
             source,
             left: limit,
+            budget,
             guard: Guard::new(STRING_LIMIT),
             head: Vec::new(),
             fault: None,
@@ -152,6 +155,11 @@ impl<R: Read> Checked<R> {
         };
         self.raw.truncate(kept + count);
         self.left = self.left.checked_sub(count as u64).ok_or(BodyFault::TooLarge)?;
+        if let Some(left) = self.budget.get() {
+            let too_long = || AnswerFault::NotAMap("a value in it is far too long".to_owned());
+            let left = left.checked_sub(count).ok_or_else(|| BodyFault::Answer(too_long()))?;
+            self.budget.set(Some(left));
+        }
         let room = SHOWN_BYTES.saturating_sub(self.head.len()).min(count);
         self.head.extend_from_slice(&self.raw[kept..kept + room]);
         self.guard
@@ -166,7 +174,7 @@ impl<R: Read> Checked<R> {
     }
 }
 
-impl<R: Read> Read for Checked<R> {
+impl<R: Read> Read for Checked<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.taken == self.ready.len() {
             if self.is_over {
@@ -309,11 +317,14 @@ mod tests {
     fn what_nobody_needs_is_not_held() {
         let nested = format!("{{\"x\":{}", "[".repeat(1_000_000));
         let long = format!("{{\"x\":\"{}", "y".repeat(1_000_000));
-        for body in [nested, long] {
+        let list = format!("{{\"data\":{{\"x\":[{}", "0,".repeat(1_000_000));
+        let number = format!("{{\"data\":{{\"user_coin\":{{\"x\":{}", "7".repeat(1_000_000));
+        for body in [nested, long, list, number] {
             let (fault, _) =
                 read_parts(&[body.as_bytes()], true, Encoding::Plain, 10_000_000).unwrap_err();
             let BodyFault::Answer(AnswerFault::NotAMap(told)) = fault else { panic!("{fault:?}") };
-            assert!(told.contains("64 levels") || told.contains("65536 bytes"), "{told}");
+            let expected = ["64 levels", "65536 bytes", "a value in it is far too long"];
+            assert!(expected.iter().any(|text| told.contains(text)), "{told}");
         }
     }
 

@@ -3,11 +3,15 @@
 //! | an answer's entries were | the next poll asks from |
 //! | --- | --- |
 //! | all written, there already, or refused for good | this answer's `now_date` |
-//! | so, but for some whose znodes were switched meanwhile | the `now_date` of the answer before |
+//! | so, but for some whose znodes were switched meanwhile | the `now_date` of the answer before, or this one's if that is earlier |
 //! | not all written, or there was no answer | where this one did |
 //!
 //! One answer earlier is enough: what was skipped twice was switched after the second fetch began, so
 //! what the upstream knew at the first is older than that switch.
+//!
+//! An upstream whose clock steps back is followed, as the contract has it. What changes between the step and
+//! the next answer bears times before that answer, so it may never be sent: an overlap that is longer than an
+//! interval covers that.
 
 /// How far ahead of this machine's clock a `now_date` may be, in seconds. One beyond is a mistake, and to ask
 /// from there would skip whatever changes until then.
@@ -15,7 +19,7 @@ const AHEAD: i64 = 24 * 60 * 60;
 
 /// What became of an answer's entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Brought {
+pub(super) enum Settlement {
     /// All of them are settled.
     All,
     /// All but some that were left alone, since somebody was fresher.
@@ -29,7 +33,7 @@ pub(super) enum Brought {
 pub(super) enum NowDate {
     /// To be asked from.
     Good(i64),
-    /// To be asked from, though it is before the last: more is asked for than is needed.
+    /// To be asked from, though it is before the last.
     Backwards(i64),
     /// Not to be asked from.
     NotPositive(i64),
@@ -74,15 +78,15 @@ impl Cursor {
     }
 
     /// Takes an answer's end in.
-    pub(super) fn answered(&mut self, brought: Brought, now_date: NowDate) {
+    pub(super) fn answered(&mut self, settlement: Settlement, now_date: NowDate) {
         let date = now_date.to_ask_from();
-        match brought {
-            Brought::NotAll => {}
-            Brought::AllButFresher => {
-                self.last_date = self.newest;
+        match settlement {
+            Settlement::NotAll => {}
+            Settlement::AllButFresher => {
+                self.last_date = date.map_or(self.newest, |date| date.min(self.newest));
                 self.newest = date.unwrap_or(self.newest);
             }
-            Brought::All => {
+            Settlement::All => {
                 if let Some(date) = date {
                     (self.last_date, self.newest) = (date, date);
                 }
@@ -98,11 +102,11 @@ mod tests {
     const CLOCK: i64 = 1_000_000;
 
     /// What is asked from after each answer.
-    fn asked(answers: &[(Brought, i64)]) -> Vec<i64> {
+    fn asked(answers: &[(Settlement, i64)]) -> Vec<i64> {
         let mut cursor = Cursor::default();
-        let after = answers.iter().map(|&(brought, date)| {
+        let after = answers.iter().map(|&(settlement, date)| {
             let date = cursor.judge(Some(date), CLOCK);
-            cursor.answered(brought, date);
+            cursor.answered(settlement, date);
             cursor.last_date()
         });
         after.collect()
@@ -110,13 +114,13 @@ mod tests {
 
     #[test]
     fn it_moves_on_with_answers_that_were_brought_in() {
-        use Brought::{All, NotAll};
+        use Settlement::{All, NotAll};
         assert_eq!(asked(&[(All, 10), (NotAll, 20), (All, 30), (NotAll, 40)]), [10, 10, 30, 30]);
     }
 
     #[test]
     fn after_skips_it_is_one_answer_behind() {
-        use Brought::{All, AllButFresher, NotAll};
+        use Settlement::{All, AllButFresher, NotAll};
         assert_eq!(asked(&[(AllButFresher, 10), (All, 20)]), [0, 20]);
         assert_eq!(asked(&[(All, 10), (AllButFresher, 20), (All, 30)]), [10, 10, 30]);
         assert_eq!(
@@ -127,6 +131,13 @@ mod tests {
             asked(&[(All, 10), (AllButFresher, 20), (NotAll, 30), (AllButFresher, 40)]),
             [10, 10, 10, 20]
         );
+    }
+
+    #[test]
+    fn it_is_never_ahead_of_the_answer_that_it_follows() {
+        use Settlement::{All, AllButFresher};
+        assert_eq!(asked(&[(All, 100), (AllButFresher, 99), (All, 105)]), [100, 99, 105]);
+        assert_eq!(asked(&[(AllButFresher, 100), (AllButFresher, 40)]), [0, 40]);
     }
 
     #[test]
@@ -144,7 +155,7 @@ mod tests {
         ] {
             assert_eq!(cursor.judge(date, CLOCK), judged);
         }
-        use Brought::All;
+        use Settlement::All;
         assert_eq!(asked(&[(All, 10), (All, 0), (All, -5), (All, i64::MAX)]), [10; 4]);
         assert_eq!(asked(&[(All, 10), (All, 4)]), [10, 4]);
     }

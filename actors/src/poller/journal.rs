@@ -14,6 +14,15 @@ use crate::{
     zk_writer::{Left, SyncReport},
 };
 
+/// As much of a text of the upstream's is shown.
+const SHOWN_CHARS: usize = 200;
+
+/// A text of the upstream's, fit for the log: what could forge a line is escaped, what is too long is cut.
+pub(super) fn fit(text: &str) -> String {
+    let fit: String = text.chars().take(SHOWN_CHARS).flat_map(char::escape_debug).collect();
+    if text.chars().nth(SHOWN_CHARS).is_some() { fit + "…" } else { fit }
+}
+
 /// Entries that can never be written, by name up to a number.
 pub(super) fn bad_entries(log: &Logger, bad: &Bad) {
     for (name, fault) in &bad.told {
@@ -46,7 +55,11 @@ pub(super) fn left(log: &Logger, report: &SyncReport) {
 pub(super) fn now_date(log: &Logger, now_date: NowDate) {
     let (date, told) = match now_date {
         NowDate::Good(_) | NowDate::Absent => return,
-        NowDate::Backwards(date) => (date, "is before the last one: followed all the same"),
+        NowDate::Backwards(date) => (
+            date,
+            "is before the last one: followed, but what changed since its clock stepped back may be \
+             missing, unless CronOverlapSeconds covers it; a restart pulls all",
+        ),
         NowDate::NotPositive(date) => (date, "is not positive: last_date is kept"),
         NowDate::FarAhead(date) => (
             date,
@@ -65,7 +78,8 @@ pub(super) fn failed(log: &Logger, cause: &str, took: Duration, next_last_date: 
 
 /// The end of a poll that had one.
 pub(super) fn brought(log: &Logger, brought: &Brought, took: Duration, next_last_date: i64) {
-    let Brought { entries, bad, report, .. } = brought;
+    let Brought { map, report, .. } = brought;
+    let (entries, bad) = (map.entries(), map.bad());
     let refused = (report.refused > 0).then(|| "ZooKeeper refused entries, see above".to_owned());
     match report.cause.clone().or(refused) {
         None => info!(log, "poll"; "outcome" => "complete",

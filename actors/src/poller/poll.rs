@@ -7,14 +7,14 @@ use tokio::sync::oneshot;
 
 use super::{
     actor::ToZkWriter,
-    answer::Remark,
+    answer::{Answer, Remark},
     upstream::{FetchError, Upstream},
-    user_coin_map::{Bad, Rules},
+    user_coin_map::{Rules, Settled},
 };
 use crate::{
     domain::Assignment,
     zk::Zxid,
-    zk_writer::{BeginPoll, PollTurn, PollerLock, SyncBatch, SyncReport},
+    zk_writer::{BeginPoll, PollTurn, PollerLock, SyncBatch, SyncReply, SyncReport},
 };
 
 /// Entries of one part.
@@ -57,9 +57,7 @@ pub(super) enum Ended {
 /// What became of an answer's entries.
 #[derive(Debug)]
 pub(super) struct Brought {
-    /// All of them, bad and repeated ones included.
-    pub(super) entries: usize,
-    pub(super) bad: Bad,
+    pub(super) map: Settled,
     pub(super) report: SyncReport,
     pub(super) now_date: Option<i64>,
     pub(super) remark: Option<Remark>,
@@ -85,29 +83,28 @@ impl Poll {
             Ok(answer) => answer,
             Err(error) => return Ended::NotFetched(error),
         };
-        let (entries, bad) = (answer.map.entries(), answer.map.bad().clone());
-        let settled = answer.map.settled();
+        let Answer { map, now_date, remark } = answer;
         let mut report = SyncReport::default();
         let (mut under_way, mut handed_over, mut size) = (FuturesUnordered::new(), 0, PART);
         loop {
             // One that ZooKeeper did not take means that it is away: the others need not be tried.
             while under_way.len() < PARTS_UNDER_WAY
-                && handed_over < settled.len()
+                && handed_over < map.len()
                 && report.not_written == 0
             {
-                under_way.push(self.sync(settled.part(handed_over, size), mark));
+                under_way.push(self.sync(map.part(handed_over, size), mark));
                 handed_over += size;
             }
             let Some(part) = under_way.next().await else { break };
             size = if part.beside_callers { PART_BESIDE_CALLERS } else { PART };
-            report += part;
+            report += part.report;
         }
-        report.not_written += settled.len() - report.entries();
-        let (now_date, remark) = (answer.now_date, answer.remark);
-        Ended::Brought(Box::new(Brought { entries, bad, report, now_date, remark }))
+        drop(under_way);
+        report.not_written += map.len() - report.entries();
+        Ended::Brought(Box::new(Brought { map, report, now_date, remark }))
     }
 
-    async fn sync(&self, assignments: Vec<Assignment>, mark: Zxid) -> SyncReport {
+    async fn sync(&self, assignments: Vec<Assignment>, mark: Zxid) -> SyncReply {
         let entries = assignments.len();
         let (reply, report) = oneshot::channel();
         let rewrite_unchanged = self.rewrite_unchanged;
@@ -116,6 +113,6 @@ impl Poll {
             Ok(()) => report.await.ok(),
             Err(_) => None,
         }
-        .unwrap_or_else(|| SyncReport::not_written(entries, "ZkWriter has ended"))
+        .unwrap_or_else(|| SyncReply::not_written(entries, "ZkWriter has ended"))
     }
 }

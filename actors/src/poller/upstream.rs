@@ -5,7 +5,7 @@
 //! meanwhile. An answer may have a length, come in chunks, or end with the connection, as PHP's own
 //! server has it.
 
-use std::{cell::Cell, fmt, io, sync::Arc, time::Duration};
+use std::{cell::Cell, fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use actix_rt::task::spawn_blocking;
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -25,10 +25,10 @@ use slog::{Logger, warn};
 use thiserror::Error;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
+    net::{TcpStream, lookup_host},
     sync::mpsc,
     task::JoinSet,
-    time::{Instant, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 use tokio_rustls::{
     TlsConnector,
@@ -39,7 +39,8 @@ use url::{Host, Url};
 use super::{
     UpstreamUrl,
     answer::Answer,
-    body::{self, BodyFault, Encoding, Part, SHOWN_BYTES},
+    body::{self, BodyFault, Encoding, Part},
+    journal::fit,
     url::{follow, shown},
     user_coin_map::Rules,
 };
@@ -73,8 +74,8 @@ pub(super) enum FetchError {
     BrokenOff { bytes: u64, cause: String },
     #[error("{url} redirects {fault}; put the right address into UserCoinMapURL")]
     Redirect { url: String, fault: String },
-    #[error("the answer is packed as '{0}', which was not asked for")]
-    Encoding(String),
+    #[error("the answer is packed as '{encoding}', which was not asked for; {description}")]
+    Encoding { encoding: String, description: String },
     #[error("the answer is no success: {description}")]
     Status { description: String },
     #[error("the answer is larger than {limit} bytes unpacked (CronBodyLimitBytes)")]
@@ -90,21 +91,20 @@ pub(super) enum FetchError {
 struct About {
     status: StatusCode,
     content_type: String,
-    encoding: Encoding,
+    /// Or the name of one that we cannot unpack.
+    encoding: Result<Encoding, String>,
 }
 
 impl About {
-    fn of(response: &Response<Incoming>) -> Result<Self, FetchError> {
+    fn of(response: &Response<Incoming>) -> Self {
         let content_type = header(response, CONTENT_TYPE).unwrap_or_else(|| "none".to_owned());
-        let encoding = match header(response, CONTENT_ENCODING) {
-            None => Encoding::Plain,
-            Some(name) => match name.to_ascii_lowercase().as_str() {
-                "" | "identity" => Encoding::Plain,
-                "gzip" | "x-gzip" => Encoding::Gzip,
-                _ => return Err(FetchError::Encoding(name)),
-            },
+        let name = header(response, CONTENT_ENCODING).unwrap_or_default();
+        let encoding = match name.to_ascii_lowercase().as_str() {
+            "" | "identity" => Ok(Encoding::Plain),
+            "gzip" | "x-gzip" => Ok(Encoding::Gzip),
+            _ => Err(name),
         };
-        Ok(Self { status: response.status(), content_type, encoding })
+        Self { status: response.status(), content_type, encoding }
     }
 
     fn description(&self, head: &[u8]) -> String {
@@ -121,29 +121,39 @@ impl About {
 impl Upstream {
     /// Reads the certificate authorities, which may take a moment.
     pub(super) fn new(url: UpstreamUrl, timeout: Duration, body_limit: u64, log: &Logger) -> Self {
-        Self { url, timeout, body_limit, tls: tls(log) }
+        let tls = tls(url.is_https(), log);
+        Self { url, timeout, body_limit, tls }
     }
 
     /// Asks for what has changed from `last_date` on, and reads the answer to its end.
     pub(super) async fn fetch(&self, last_date: i64, rules: &Rules) -> Result<Answer, FetchError> {
         let deadline = Instant::now() + self.timeout;
         let (url, phase) = (self.url.asking_from(last_date), Cell::new(Phase::Connecting));
-        let answer = timeout_at(deadline, self.head(url.clone(), &phase)).await;
+        let answer = timeout_at(deadline, self.head(url.clone(), &phase, deadline)).await;
         let Answering { mut response, _connection } = answer.unwrap_or_else(|_| {
             let (url, phase) = (shown(&url), phase.get());
             Err(FetchError::NoHead { url, phase, timeout: self.timeout })
         })?;
-        let about = About::of(&response)?;
-        if about.status != StatusCode::OK {
-            let mut head = Vec::new();
-            // What comes in time is shown.
-            let _ = timeout_at(deadline, begin(&mut response, &mut head)).await;
-            let description = about.description(&body::head(&head, about.encoding));
-            return Err(FetchError::Status { description });
-        }
+        let about = About::of(&response);
+        let encoding = match &about.encoding {
+            Ok(encoding) if about.status == StatusCode::OK => *encoding,
+            other => {
+                let mut head = Vec::new();
+                // What comes in time is shown; what cannot be unpacked is shown as it is.
+                let _ = timeout_at(deadline, begin(&mut response, &mut head)).await;
+                let encoding = other.as_ref().map_or(Encoding::Plain, |encoding| *encoding);
+                let description = about.description(&body::head(&head, encoding));
+                return Err(match about.encoding {
+                    Err(encoding) if about.status == StatusCode::OK => {
+                        FetchError::Encoding { encoding, description }
+                    }
+                    _ => FetchError::Status { description },
+                });
+            }
+        };
         let (sender, incoming) = body::channel();
         let reading = spawn_blocking({
-            let (encoding, limit, rules) = (about.encoding, self.body_limit, rules.clone());
+            let (limit, rules) = (self.body_limit, rules.clone());
             move || body::read(incoming, encoding, limit, rules)
         });
         let mut bytes = 0;
@@ -169,12 +179,16 @@ impl Upstream {
     }
 
     /// Sends the request, and again where it is redirected to, until an answer begins.
-    async fn head(&self, mut url: Url, phase: &Cell<Phase>) -> Result<Answering, FetchError> {
+    async fn head(
+        &self,
+        mut url: Url,
+        phase: &Cell<Phase>,
+        deadline: Instant,
+    ) -> Result<Answering, FetchError> {
         for _ in 0..=REDIRECTS {
             phase.set(Phase::Connecting);
-            let stream = self.connect(&url).await.map_err(|cause| FetchError::Connect {
-                url: shown(&url),
-                cause: cause.to_string(),
+            let stream = self.connect(&url, deadline).await.map_err(|cause| {
+                FetchError::Connect { url: shown(&url), cause: cause.to_string() }
             })?;
             phase.set(Phase::Waiting);
             let failed = |error: &dyn std::error::Error| FetchError::Request {
@@ -201,15 +215,16 @@ impl Upstream {
         Err(FetchError::Redirect { url: shown(&url), fault })
     }
 
-    async fn connect(&self, url: &Url) -> io::Result<Box<dyn Stream>> {
+    async fn connect(&self, url: &Url, deadline: Instant) -> io::Result<Box<dyn Stream>> {
         let nowhere = || io::Error::new(io::ErrorKind::InvalidInput, "there is no host");
         let host = url.host().ok_or_else(nowhere)?;
         let port = url.port_or_known_default().ok_or_else(nowhere)?;
-        let stream = match host {
-            Host::Domain(name) => TcpStream::connect((name, port)).await,
-            Host::Ipv4(address) => TcpStream::connect((address, port)).await,
-            Host::Ipv6(address) => TcpStream::connect((address, port)).await,
-        }?;
+        let addresses = match host {
+            Host::Domain(name) => lookup_host((name, port)).await?.collect(),
+            Host::Ipv4(address) => vec![SocketAddr::from((address, port))],
+            Host::Ipv6(address) => vec![SocketAddr::from((address, port))],
+        };
+        let stream = connect_to_one(&addresses, deadline).await?;
         if url.scheme() != "https" {
             return Ok(Box::new(stream));
         }
@@ -246,6 +261,27 @@ impl Upstream {
         }
         request.body(Empty::new())
     }
+}
+
+/// Connects to the first of a host's addresses that lets us. Each has a share of the time that is left, so
+/// that one which keeps silent does not cost the others theirs.
+async fn connect_to_one(addresses: &[SocketAddr], deadline: Instant) -> io::Result<TcpStream> {
+    let mut failure = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+    for (tried, address) in addresses.iter().enumerate() {
+        // The last one's is over when the fetch is.
+        let share = match u32::try_from(addresses.len() - tried) {
+            Ok(1) => Duration::MAX,
+            shares => {
+                deadline.saturating_duration_since(Instant::now()) / shares.unwrap_or(u32::MAX)
+            }
+        };
+        match timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => failure = error,
+            Err(_) => failure = io::ErrorKind::TimedOut.into(),
+        }
+    }
+    Err(failure)
 }
 
 /// An answer that has begun.
@@ -298,8 +334,7 @@ fn with_sources(error: &dyn std::error::Error) -> String {
 /// A header's text, fit for the log.
 fn header(response: &Response<Incoming>, name: HeaderName) -> Option<String> {
     let value = response.headers().get(name)?;
-    let text = String::from_utf8_lossy(value.as_bytes());
-    Some(text.chars().take(SHOWN_BYTES).flat_map(char::escape_debug).collect())
+    Some(fit(&String::from_utf8_lossy(value.as_bytes())))
 }
 
 /// Collects a body's first bytes.
@@ -330,12 +365,13 @@ async fn pass_on(
     Ok(())
 }
 
-/// Trusts whom the operating system trusts, or the file that `SSL_CERT_FILE` names.
-fn tls(log: &Logger) -> Option<Arc<ClientConfig>> {
+/// Trusts whom the operating system trusts, or the file that `SSL_CERT_FILE` names. An upstream without TLS may
+/// redirect to itself with it; if nobody is trusted then, the poll says so.
+fn tls(is_needed: bool, log: &Logger) -> Option<Arc<ClientConfig>> {
     let mut roots = RootCertStore::empty();
     let found = rustls_native_certs::load_native_certs();
     let (taken, _) = roots.add_parsable_certificates(found.certs);
-    if taken == 0 {
+    if taken == 0 && is_needed {
         let causes: Vec<_> = found.errors.iter().map(ToString::to_string).collect();
         warn!(log, "no certificate authorities found, so no upstream is trusted: install \
             ca-certificates, or let SSL_CERT_FILE name a file of them";

@@ -37,7 +37,7 @@ impl UpstreamUrl {
     }
 
     /// Whether the upstream has to show a certificate.
-    pub fn is_https(&self) -> bool {
+    pub(super) fn is_https(&self) -> bool {
         self.0.scheme() == "https"
     }
 
@@ -61,9 +61,15 @@ impl UpstreamUrl {
     }
 }
 
+impl fmt::Display for UpstreamUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&shown(&self.0))
+    }
+}
+
 impl fmt::Debug for UpstreamUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "UpstreamUrl({})", shown(&self.0))
+        write!(f, "UpstreamUrl({self})")
     }
 }
 

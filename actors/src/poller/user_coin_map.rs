@@ -2,13 +2,11 @@
 
 use std::cmp::Ordering;
 
+use super::journal::fit;
 use crate::domain::{Assignment, Coin, Coins, Puname};
 
 /// Bad entries that are told of by name; the others are counted.
 pub(super) const BAD_TOLD: usize = 20;
-
-/// As much of a bad entry's name is shown.
-const SHOWN_CHARS: usize = 200;
 
 /// What makes an entry of the map a valid switch.
 #[derive(Clone, Debug)]
@@ -95,7 +93,7 @@ impl UserCoinMap {
                 name,
                 match value {
                     Value::Text(coin) => {
-                        format!("the coin '{}' is none of AvailableCoins", shown(coin))
+                        format!("the coin '{}' is none of AvailableCoins", fit(coin))
                     }
                     Value::NoText => "its value is not a text".to_owned(),
                 },
@@ -110,13 +108,8 @@ impl UserCoinMap {
     fn add_bad(&mut self, name: &str, fault: String) {
         self.bad.count += 1;
         if self.bad.told.len() < BAD_TOLD {
-            self.bad.told.push((shown(name), fault));
+            self.bad.told.push((fit(name), fault));
         }
-    }
-
-    /// Those that cannot be written.
-    pub(super) fn bad(&self) -> &Bad {
-        &self.bad
     }
 
     /// How many entries were added, bad and repeated ones included.
@@ -126,7 +119,8 @@ impl UserCoinMap {
         self.entries.len() + self.bad.count - bad_coins
     }
 
-    /// Settles which entry of each name counts: each sub-account is then in it once.
+    /// Settles which entry of each name counts: each sub-account is then in it once. Takes a while for a large
+    /// map.
     pub(super) fn settled(self) -> Settled {
         let mut order: Vec<u32> = (0..).take(self.entries.len()).collect();
         let name = |index: u32| self.name(index as usize);
@@ -158,6 +152,16 @@ impl Settled {
         self.order.len()
     }
 
+    /// How many there were, bad and repeated ones included.
+    pub(super) fn entries(&self) -> usize {
+        self.map.entries()
+    }
+
+    /// Those that cannot be written.
+    pub(super) fn bad(&self) -> &Bad {
+        &self.map.bad
+    }
+
     /// At most `size` entries from the one at `from` on.
     pub(super) fn part(&self, from: usize, size: usize) -> Vec<Assignment> {
         let part = self.order.iter().skip(from).take(size);
@@ -168,12 +172,6 @@ impl Settled {
         let coin = self.map.coins.get(usize::from(self.map.entries[index].coin))?.clone();
         Puname::parse(self.map.name(index)).ok().map(|puname| Assignment { puname, coin })
     }
-}
-
-/// A text of the upstream's, fit for the log.
-fn shown(text: &str) -> String {
-    let shown: String = text.chars().take(SHOWN_CHARS).flat_map(char::escape_debug).collect();
-    if text.chars().nth(SHOWN_CHARS).is_some() { shown + "…" } else { shown }
 }
 
 #[cfg(test)]
@@ -220,7 +218,7 @@ mod tests {
     #[test]
     fn a_bad_entry_takes_the_place_of_a_good_one_of_its_name() {
         let map = map(false, &[("a", "btc"), ("a", "ltc"), ("b", "btc")]);
-        assert_eq!((map.bad().count, map.entries()), (1, 3));
+        assert_eq!((map.bad.count, map.entries()), (1, 3));
         assert_eq!(switches(map), pairs(&[("b", "btc")]));
     }
 
@@ -228,7 +226,7 @@ mod tests {
     fn bad_entries_are_told_of_up_to_a_number() {
         let mut map = map(false, &[("a/b", "btc"), ("x", "LTC\u{1b}")]);
         map.add("y", &Value::NoText);
-        let told: Vec<_> = map.bad().told.iter().map(|(name, fault)| (&**name, &**fault)).collect();
+        let told: Vec<_> = map.bad.told.iter().map(|(name, fault)| (&**name, &**fault)).collect();
         assert_eq!(
             told,
             [
@@ -240,8 +238,8 @@ mod tests {
         for _ in 0..100 {
             map.add("", &Value::Text("btc"));
         }
-        assert_eq!((map.bad().count, map.bad().told.len(), map.entries()), (103, BAD_TOLD, 103));
+        assert_eq!((map.bad.count, map.bad.told.len(), map.entries()), (103, BAD_TOLD, 103));
         map.clear();
-        assert_eq!((map.bad().count, map.entries()), (0, 0));
+        assert_eq!((map.bad.count, map.entries()), (0, 0));
     }
 }

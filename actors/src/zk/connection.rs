@@ -11,7 +11,7 @@ use std::{
 
 use futures_util::{
     FutureExt,
-    future::{Either, join_all},
+    future::{Either, join, join_all},
 };
 use tokio::{runtime::Handle, sync::watch, task::JoinHandle, time::timeout};
 use zookeeper_client::{
@@ -134,6 +134,9 @@ pub(crate) struct Content {
     pub(crate) mark: Mark,
 }
 
+/// Tries to write a znode's own data back to it while others do the same.
+const TOUCH_TRIES: usize = 10;
+
 /// Tries to make an ephemeral znode that comes and goes; the second finds it nearly always.
 const CLAIM_TRIES: usize = 5;
 
@@ -239,6 +242,19 @@ impl Connection {
             .collect()
     }
 
+    /// As [`read`](Self::read), by a server that has caught up with the leader: it knows of all that was
+    /// committed before this call.
+    pub(crate) async fn read_caught_up(
+        &self,
+        paths: &[&str],
+    ) -> Result<Vec<Option<Content>>, WriteError> {
+        let Some(first) = paths.first() else { return Ok(Vec::new()) };
+        // Polled in this order, so the server gets them in this order.
+        let (caught_up, contents) = join(self.client.sync(first), self.read(paths)).await;
+        caught_up?;
+        contents
+    }
+
     /// Reads a znode, `None` if there is none.
     pub(crate) async fn get(&self, path: &str) -> Result<Option<(Vec<u8>, Mark)>, WriteError> {
         match self.client.get_data(path).await {
@@ -303,18 +319,18 @@ impl Connection {
     }
 
     /// Writes a znode's own data back to it, to learn a moment in ZooKeeper's order of all writes: what
-    /// was committed before this call has a lower place than the one returned, or is it.
+    /// was committed before this call has a lower place than the one returned.
     pub(crate) async fn touch(&self, path: &str) -> Result<Zxid, WriteError> {
-        let (data, mark) = self.get(path).await?.ok_or(WriteError::Missing)?;
-        match self.set(path, &data, Some(mark.revision)).await {
-            Ok(mark) => Ok(mark.zxid),
-            // Whoever was faster has marked a moment since the call, too.
-            Err(WriteError::Overtaken) => {
-                let (_, mark) = self.get(path).await?.ok_or(WriteError::Missing)?;
-                Ok(mark.zxid)
+        for _ in 0..TOUCH_TRIES {
+            let (data, mark) = self.get(path).await?.ok_or(WriteError::Missing)?;
+            match self.set(path, &data, Some(mark.revision)).await {
+                Ok(mark) => return Ok(mark.zxid),
+                // Our server was behind, or somebody was faster. The next read knows of that write.
+                Err(WriteError::Overtaken) => {}
+                Err(error) => return Err(error),
             }
-            Err(error) => Err(error),
         }
+        Err(WriteError::Overtaken)
     }
 
     /// Makes the ephemeral znode at `path` with this data, or sees whose it is. It goes with our session.

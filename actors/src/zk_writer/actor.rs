@@ -27,8 +27,8 @@ use super::{
     journal::{self, Old},
     last_seen::{LastSeen, Seen},
     messages::{
-        AskJobmaker, BeginPoll, Drain, Left, PollTurn, SyncBatch, SyncReport, WriteBatch,
-        WriteFailure,
+        AskJobmaker, BeginPoll, Drain, Left, PollTurn, SyncBatch, SyncReply, SyncReport,
+        WriteBatch, WriteFailure,
     },
     poll_turn,
     queue::{Chunk, Outcome, Queue},
@@ -92,8 +92,8 @@ pub struct ZkWriter {
     session: Option<Session>,
     connection: Option<Connection>,
     under_way: usize,
-    /// Parts of a user-coin map that are under way: the Poller bounds them.
-    syncs_under_way: usize,
+    /// Beginnings of polls and parts of user-coin maps that are under way: the Poller bounds them.
+    polls_under_way: usize,
     /// When a caller last sent a request.
     called: Option<Instant>,
     /// Whether a pump is due at the end of this turn of the mailbox.
@@ -137,7 +137,7 @@ impl ZkWriter {
             log: log.new(o!()),
             connection: None,
             under_way: 0,
-            syncs_under_way: 0,
+            polls_under_way: 0,
             called: None,
             pump_due: false,
             outage: Outage { since: Some(Instant::now()), ..Outage::default() },
@@ -207,7 +207,7 @@ impl ZkWriter {
             return;
         }
         warn!(self.log, "ZooKeeper connection lost; reconnecting"; "session_state" => state,
-            "transactions_under_way" => self.under_way);
+            "transactions_under_way" => self.under_way, "polls_under_way" => self.polls_under_way);
         self.outage.since = Some(Instant::now());
         // Ends what is under way, too: its outcome is unknown, and it must not be sent later.
         if let Some(session) = &mut self.session {
@@ -290,27 +290,25 @@ impl ZkWriter {
         let SyncBatch { assignments, mark, rewrite_unchanged, reply } = batch;
         let refusal = match (&self.draining, live(&self.connection)) {
             (None, Some(connection)) => {
-                let part = Arc::new(Part { assignments, mark, rewrite_unchanged });
+                let part = Arc::new(Part::new(assignments, mark, rewrite_unchanged));
                 let syncing = connection.spawn({
                     let (connection, part) = (connection.clone(), Arc::clone(&part));
                     let dir = self.settings.watch_dir.clone();
                     async move { sync(&connection, &dir, &part).await }
                 });
-                self.syncs_under_way += 1;
+                self.polls_under_way += 1;
                 ctx.spawn(wrap_future::<_, Self>(syncing).map(move |synced, act, ctx| {
-                    act.syncs_under_way -= 1;
-                    // Cut off with its connection, it can tell us nothing of what the server did.
-                    let synced =
-                        synced.unwrap_or_else(|_| vec![Synced::unknown(); part.assignments.len()]);
-                    let mut report = report(&part, &synced);
-                    report.beside_callers =
+                    act.polls_under_way -= 1;
+                    let synced = synced.unwrap_or_else(|_| part.cut_off());
+                    let report = report(&part, &synced);
+                    let beside_callers =
                         act.called.is_some_and(|called| called.elapsed() < CALLERS_EXPECTED);
                     // Logged first: the Poller's own line ends the poll.
                     for (entry, synced) in part.assignments.iter().zip(synced) {
                         act.record_synced(entry, synced);
                     }
                     // A Poller that was stopped has no use for it.
-                    let _ = reply.send(report);
+                    let _ = reply.send(SyncReply { report, beside_callers });
                     act.close_if_drained(ctx);
                 }));
                 return;
@@ -318,7 +316,7 @@ impl ZkWriter {
             (Some(_), _) => "the daemon is shutting down",
             (None, None) => "there is no session with ZooKeeper",
         };
-        let _ = reply.send(SyncReport::not_written(assignments.len(), refusal));
+        let _ = reply.send(SyncReply::not_written(assignments.len(), refusal));
     }
 
     fn record_synced(&mut self, entry: &Assignment, synced: Synced) {
@@ -390,7 +388,7 @@ impl ZkWriter {
     fn close_if_drained(&mut self, ctx: &mut Context<Self>) {
         // An attempt to connect that has the session brings it back here.
         let exchanges = self.sub_pools.as_ref().is_some_and(|sub_pools| !sub_pools.is_empty());
-        let under_way = self.under_way + self.syncs_under_way;
+        let under_way = self.under_way + self.polls_under_way;
         if !self.queue.is_empty() || under_way > 0 || exchanges || self.session.is_none() {
             return;
         }
@@ -509,17 +507,22 @@ impl Handler<SyncBatch> for ZkWriter {
 impl Handler<BeginPoll> for ZkWriter {
     type Result = ();
 
-    fn handle(&mut self, BeginPoll { lock, reply }: BeginPoll, _: &mut Self::Context) {
-        let Some(connection) = live(&self.connection) else {
+    fn handle(&mut self, BeginPoll { lock, reply }: BeginPoll, ctx: &mut Self::Context) {
+        let (None, Some(connection)) = (&self.draining, live(&self.connection)) else {
             let _ = reply.send(PollTurn::NoSession);
             return;
         };
-        let taking = connection.clone();
-        let watch_dir = self.settings.watch_dir.clone();
-        connection.spawn(async move {
-            let turn = poll_turn::take(&taking, &watch_dir, lock.as_ref()).await;
-            let _ = reply.send(turn);
+        let taking = connection.spawn({
+            let (connection, dir) = (connection.clone(), self.settings.watch_dir.clone());
+            async move { poll_turn::take(&connection, &dir, lock.as_ref()).await }
         });
+        self.polls_under_way += 1;
+        ctx.spawn(wrap_future::<_, Self>(taking).map(move |turn, act, ctx| {
+            act.polls_under_way -= 1;
+            // Cut off with its connection, it is to be taken again.
+            let _ = reply.send(turn.unwrap_or(PollTurn::NoSession));
+            act.close_if_drained(ctx);
+        }));
     }
 }
 

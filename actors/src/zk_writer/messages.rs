@@ -1,12 +1,10 @@
 //! What `ZkWriter` understands.
 
-use std::time::Instant;
+use std::{ops::AddAssign, time::Instant};
 
 use actix::Message;
 use thiserror::Error;
 use tokio::sync::oneshot;
-
-use std::ops::AddAssign;
 
 use crate::{
     ack_waiter::Caller,
@@ -151,10 +149,28 @@ pub(crate) struct SyncBatch {
     /// Whether to write what is there already.
     pub(crate) rewrite_unchanged: bool,
     /// Where the answer goes.
-    pub(crate) reply: oneshot::Sender<SyncReport>,
+    pub(crate) reply: oneshot::Sender<SyncReply>,
 }
 
-/// The answer to a [`SyncBatch`]: how many of its entries ended how.
+/// The answer to a [`SyncBatch`].
+#[derive(Clone, Debug)]
+pub(crate) struct SyncReply {
+    /// How its entries ended.
+    pub(crate) report: SyncReport,
+    /// Whether callers have sent requests just now, too: more of them would wait behind a large part.
+    pub(crate) beside_callers: bool,
+}
+
+impl SyncReply {
+    /// A reply for entries of which none was written.
+    pub(crate) fn not_written(entries: usize, cause: &str) -> Self {
+        let cause = Some(cause.to_owned());
+        let report = SyncReport { not_written: entries, cause, ..SyncReport::default() };
+        Self { report, beside_callers: false }
+    }
+}
+
+/// How many of a map's entries ended how.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SyncReport {
     /// Committed by ZooKeeper.
@@ -171,8 +187,6 @@ pub(crate) struct SyncReport {
     pub(crate) left: Vec<Left>,
     /// Why the first of those that were not written were not.
     pub(crate) cause: Option<String>,
-    /// Whether callers send requests these days, too, who would wait behind large parts.
-    pub(crate) beside_callers: bool,
 }
 
 /// An entry of the map that was not written.
@@ -180,7 +194,7 @@ pub(crate) struct SyncReport {
 pub(crate) struct Left {
     /// Whose.
     pub(crate) puname: Puname,
-    /// What its znode holds, fit for the log.
+    /// What its znode holds, fit for the log; `?` if it was written after we had read it.
     pub(crate) old: String,
     /// What the map says.
     pub(crate) coin: Coin,
@@ -196,11 +210,6 @@ impl SyncReport {
     pub(crate) fn entries(&self) -> usize {
         self.written + self.unchanged + self.switched_meanwhile + self.refused + self.not_written
     }
-
-    /// A report of entries of which none was written.
-    pub(crate) fn not_written(entries: usize, cause: &str) -> Self {
-        Self { not_written: entries, cause: Some(cause.to_owned()), ..Self::default() }
-    }
 }
 
 impl AddAssign for SyncReport {
@@ -213,7 +222,6 @@ impl AddAssign for SyncReport {
         let room = Self::LEFT_TOLD.saturating_sub(self.left.len());
         self.left.extend(other.left.into_iter().take(room));
         self.cause = self.cause.take().or(other.cause);
-        self.beside_callers |= other.beside_callers;
     }
 }
 

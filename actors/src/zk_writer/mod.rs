@@ -22,7 +22,6 @@
 //! * `sub_pools`: begins exchanges with jobmakers;
 //! * `lanes`: who waits for which sub-pool's; no clock, no network;
 //! * `exchange`: makes one.
-
 //!
 //! ```text
 //! BeginPoll ─▶ poll_turn::take() ─▶ ZooKeeper ─▶ the moment from which others are fresher
@@ -47,6 +46,6 @@ mod sync;
 pub use actor::WriterSettings;
 pub(crate) use actor::ZkWriter;
 pub use messages::{Ask, AskJobmaker, PollerLock, WriteBatch, WriteFailure, WriteReply};
-pub(crate) use messages::{BeginPoll, Drain, Left, PollTurn, SyncBatch, SyncReport};
+pub(crate) use messages::{BeginPoll, Drain, Left, PollTurn, SyncBatch, SyncReply, SyncReport};
 pub use sub_pools::SubPoolSettings;
 pub(crate) use sub_pools::ToAckWaiter;

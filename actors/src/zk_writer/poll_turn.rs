@@ -3,7 +3,7 @@
 use super::messages::{PollTurn, PollerLock};
 use crate::{
     domain::ZnodeDir,
-    zk::{Claim, Connection},
+    zk::{Claim, Connection, WriteError, Zxid},
 };
 
 /// Claims the poller's lock, where there is one, and marks the moment: by writing the watch directory's own
@@ -27,24 +27,51 @@ pub(super) async fn take(
                     lock.path
                 ));
             }
-            Err(cause) => return PollTurn::Refused(cause),
+            Err(error) => {
+                let attempt = format!("cannot claim the poller's lock {}", lock.path);
+                return failed(connection, &attempt, &error);
+            }
         }
     }
-    match connection.touch(watch_dir.node()).await {
+    match mark(connection, watch_dir).await {
         Ok(mark) => PollTurn::Poll(mark),
-        Err(error) => PollTurn::Refused(format!(
-            "cannot mark the moment by writing {}: {error}; it needs the right to write",
-            watch_dir.node()
-        )),
+        Err(error) => {
+            let attempt = format!("cannot mark the moment by writing {}", watch_dir.node());
+            failed(connection, &attempt, &error)
+        }
     }
 }
 
-async fn claim(connection: &Connection, lock: &PollerLock) -> Result<Claim, String> {
-    let told = |error: &dyn std::fmt::Display| {
-        format!("cannot claim the poller's lock {}: {error}", lock.path)
-    };
-    if let Some(parent) = lock.path.parent() {
-        connection.ensure_directory(&parent).await.map_err(|error| told(&error))?;
+/// What to answer when an attempt came to nothing: without a connection it is made again soon.
+fn failed(connection: &Connection, attempt: &str, error: &WriteError) -> PollTurn {
+    if connection.is_lost() {
+        return PollTurn::NoSession;
     }
-    connection.claim(lock.path.node(), lock.holder.as_bytes()).await.map_err(|error| told(&error))
+    let remedy = match error {
+        WriteError::Refused(_) => "; we need the right to write there",
+        _ => "",
+    };
+    PollTurn::Refused(format!("{attempt}: {error}{remedy}"))
+}
+
+async fn mark(connection: &Connection, watch_dir: &ZnodeDir) -> Result<Zxid, WriteError> {
+    match connection.touch(watch_dir.node()).await {
+        // Somebody has removed it: what the map brings needs it as well.
+        Err(WriteError::Missing) => {
+            connection.ensure_directory(watch_dir).await?;
+            connection.touch(watch_dir.node()).await
+        }
+        marked => marked,
+    }
+}
+
+async fn claim(connection: &Connection, lock: &PollerLock) -> Result<Claim, WriteError> {
+    let (path, holder) = (lock.path.node(), lock.holder.as_bytes());
+    match (connection.claim(path, holder).await, lock.path.parent()) {
+        (Err(WriteError::Missing), Some(parent)) => {
+            connection.ensure_directory(&parent).await?;
+            connection.claim(path, holder).await
+        }
+        (claimed, _) => claimed,
+    }
 }

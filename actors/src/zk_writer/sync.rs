@@ -11,7 +11,10 @@
 //! These writes never share a transaction with unconditional ones (`commit`), so a conflict here fails
 //! no caller's switch.
 
-use std::iter;
+use std::{
+    iter,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use super::journal::Old;
 use crate::{
@@ -27,7 +30,7 @@ const TRANSACTIONS: usize = 3;
 const ROUNDS: usize = TRANSACTIONS + 3;
 
 /// What is to be brought in, and under which conditions.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Part {
     /// No sub-account is in it twice.
     pub(super) assignments: Vec<Assignment>,
@@ -35,6 +38,26 @@ pub(super) struct Part {
     pub(super) mark: Zxid,
     /// Whether to write what is there already (`CronRewriteUnchanged`).
     pub(super) rewrite_unchanged: bool,
+    /// Whether anything was sent that could change a znode. For who has to tell the end of a part that was cut
+    /// off with its connection.
+    is_sent: AtomicBool,
+}
+
+impl Part {
+    pub(super) fn new(assignments: Vec<Assignment>, mark: Zxid, rewrite_unchanged: bool) -> Self {
+        Self { assignments, mark, rewrite_unchanged, is_sent: AtomicBool::new(false) }
+    }
+
+    /// What became of its entries if its connection was lost before [`sync`] could tell.
+    pub(super) fn cut_off(&self) -> Vec<Synced> {
+        let fate = if self.is_sent.load(Ordering::SeqCst) {
+            Fate::Unknown("the connection was lost".to_owned())
+        } else {
+            Fate::NotWritten("the connection was lost before anything was written".to_owned())
+        };
+        let synced = Synced { fate, old: Old::NotKnown, revision: None };
+        vec![synced; self.assignments.len()]
+    }
 }
 
 /// What became of one entry.
@@ -45,14 +68,6 @@ pub(super) struct Synced {
     pub(super) old: Old,
     /// The state that its znode is in now, if we wrote it and were told.
     pub(super) revision: Option<Revision>,
-}
-
-impl Synced {
-    /// What nobody can say anything of.
-    pub(super) fn unknown() -> Self {
-        let fate = Fate::Unknown("the connection was lost".to_owned());
-        Self { fate, old: Old::NotKnown, revision: None }
-    }
 }
 
 /// What became of one entry.
@@ -77,7 +92,8 @@ pub(super) async fn sync(connection: &Connection, dir: &ZnodeDir, part: &Part) -
     let paths: Vec<String> =
         part.assignments.iter().map(|entry| dir.child(entry.puname.as_str())).collect();
     let asked: Vec<&str> = paths.iter().map(String::as_str).collect();
-    let contents = match connection.read(&asked).await {
+    // Who was fresher than the map must be seen, though a server may be behind the leader.
+    let contents = match connection.read_caught_up(&asked).await {
         Ok(contents) => contents,
         Err(error) => {
             let fate = Fate::NotWritten(format!("its znode could not be read: {error}"));
@@ -94,6 +110,7 @@ pub(super) async fn sync(connection: &Connection, dir: &ZnodeDir, part: &Part) -
             break;
         }
         attempt.one_by_one |= round >= TRANSACTIONS;
+        part.is_sent.store(true, Ordering::SeqCst);
         attempt.write(&open).await;
     }
     attempt.steps.into_iter().map(Step::into_synced).collect()
@@ -107,6 +124,8 @@ struct Step<'a> {
     found: Option<Content>,
     /// `None` as long as it is to be written.
     fate: Option<Fate>,
+    /// Whether somebody has written since `found` was read.
+    is_overtaken: bool,
     revision: Option<Revision>,
 }
 
@@ -114,7 +133,7 @@ impl<'a> Step<'a> {
     fn new(entry: &'a Assignment, path: String, found: Option<Content>, part: &Part) -> Self {
         let data = entry.coin.as_str().as_bytes();
         let fate = found.as_ref().and_then(|content| judge(content, data, part));
-        Self { path, data, found, fate, revision: None }
+        Self { path, data, found, fate, is_overtaken: false, revision: None }
     }
 
     fn op(&self) -> WriteOp<'_> {
@@ -125,9 +144,18 @@ impl<'a> Step<'a> {
         }
     }
 
+    fn written(&mut self, revision: Option<Revision>) {
+        self.fate = Some(Fate::Written);
+        self.revision = revision;
+    }
+
     fn into_synced(self) -> Synced {
         let given_up = || Fate::Refused("the watch directory keeps coming and going".to_owned());
-        let old = self.found.map_or(Old::Absent, |content| Old::Data(content.data));
+        let old = match self.found {
+            _ if self.is_overtaken => Old::NotKnown,
+            None => Old::Absent,
+            Some(content) => Old::Data(content.data),
+        };
         Synced { fate: self.fate.unwrap_or_else(given_up), old, revision: self.revision }
     }
 }
@@ -197,7 +225,7 @@ impl Attempt<'_> {
                     self.learn(index, error).await;
                     return;
                 }
-                Fate::NotWritten(error.to_string())
+                Fate::Unknown(error.to_string())
             }
             Err(TransactionError::Whole(WriteError::Unknown(cause))) => Fate::Unknown(cause),
             Err(TransactionError::Whole(error)) => Fate::NotWritten(error.to_string()),
@@ -222,18 +250,12 @@ impl Attempt<'_> {
                 }
             }
             WriteError::Missing | WriteError::Exists | WriteError::Overtaken => {
+                step.is_overtaken = true;
                 Some(Fate::SwitchedMeanwhile)
             }
             WriteError::Refused(_) => Some(Fate::Refused(error.to_string())),
             WriteError::Unknown(cause) => Some(Fate::Unknown(cause)),
         };
-    }
-}
-
-impl Step<'_> {
-    fn written(&mut self, revision: Option<Revision>) {
-        self.fate = Some(Fate::Written);
-        self.revision = revision;
     }
 }
 
@@ -243,7 +265,7 @@ mod tests {
     use crate::zk::Mark;
 
     fn part(mark: i64, rewrite_unchanged: bool) -> Part {
-        Part { assignments: Vec::new(), mark: Zxid::test(mark), rewrite_unchanged }
+        Part::new(Vec::new(), Zxid::test(mark), rewrite_unchanged)
     }
 
     fn content(data: &str, zxid: i64) -> Content {

@@ -131,7 +131,8 @@ fn no_secret_is_ever_shown() {
     let checked = load(GOOD, &environment).unwrap();
     assert!(!format!("{checked:?}").contains("s3cret"));
     for (url, shown) in [
-        ("http://user:s3cret@host/map?token=s3cret", "http://…@host/map?…"),
+        ("http://user:s3cret@host/map?token=s3cret", "http://host/map?…"),
+        ("http://user:a@s3cret@host/map", "http://host/map"),
         ("http://host/map", "http://host/map"),
     ] {
         let environment = [("UserCoinMapURL", url)];
@@ -139,6 +140,9 @@ fn no_secret_is_ever_shown() {
         assert!(listing.iter().any(|line| line.contains(shown)), "{listing:?}");
         assert!(!listing.concat().contains("s3cret"), "{listing:?}");
     }
+    let no_url = [("EnableCronJob", "true"), ("UserCoinMapURL", "http://u:a@s3cret@:80/?s3cret")];
+    let problems = load(GOOD, &no_url).unwrap_err();
+    assert!(problems[0].contains("UserCoinMapURL") && !problems.concat().contains("s3cret"));
     let problems = load(&GOOD.replace("\"s3cret\"", "[\"s3cret\"]"), &[]).unwrap_err();
     assert!(problems[0].starts_with("APIPassword") && !problems.concat().contains("s3cret"));
 }

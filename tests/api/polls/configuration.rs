@@ -10,6 +10,7 @@ async fn a_bad_value_is_told_by_its_key() {
     let zookeeper = ZooKeeper::shared().await;
     let usual = Daemon::builder(zookeeper)
         .set("ZKSwitcherWatchDir", "/t/watch/")
+        .set("ZKSubPoolUpdateBaseDir", "/subpool")
         .set("EnableCronJob", true);
     for (key, value) in [
         ("CronFetchTimeoutSeconds", "0".into()),
@@ -23,6 +24,7 @@ async fn a_bad_value_is_told_by_its_key() {
         ("ZKPollerLockPath", "/".into()),
         ("ZKPollerLockPath", "/t/watch/poller".into()),
         ("ZKPollerLockPath", "/t".into()),
+        ("ZKPollerLockPath", "/subpool/btc/poller".into()),
     ] {
         let finished = usual.clone().set(key, value).check().await;
         assert_eq!(finished.code, Some(78), "{finished:?}");

@@ -15,7 +15,7 @@ use zookeeper_client::Client;
 
 use super::client::{Connection, Request, Response};
 use super::coinbase_history::{Ask, Coinbase, Fate, History, Intrusion, Record, Reply, since};
-use super::daemon::{Daemon, PASSWORD, USER};
+use super::daemon::{PASSWORD, USER};
 use super::{eventually, seconds};
 
 /// Whom the blocks can pay. The last two may be spelled in capitals, which a jobmaker changes.
@@ -60,6 +60,8 @@ pub struct Mix {
     pub operations: usize,
     /// So many of a hundred operations are gets, the others updates.
     pub gets: u8,
+    /// What each client waits between two operations.
+    pub pause: Duration,
     pub seed: u64,
 }
 
@@ -72,9 +74,9 @@ pub struct Load {
 }
 
 impl Load {
-    /// Starts clients of the daemons, each on a connection that it keeps while it can. `origin` is before
-    /// everything.
-    pub fn start(origin: Instant, daemons: &[Daemon], place: &Place, mix: Mix) -> Self {
+    /// Starts clients of the daemons at these addresses, each on a connection that it keeps while it can.
+    /// `origin` is before everything.
+    pub fn start(origin: Instant, daemons: &[String], place: &Place, mix: Mix) -> Self {
         let started = Arc::new(AtomicUsize::new(0));
         let mut clients = JoinSet::new();
         for number in 0..mix.clients {
@@ -82,7 +84,7 @@ impl Load {
             let client = Rival {
                 number,
                 daemon,
-                address: daemons[daemon].base().to_owned(),
+                address: daemons[daemon].clone(),
                 place: place.clone(),
                 random: Rng::with_seed(mix.seed * 1_000 + number as u64),
                 origin,
@@ -100,6 +102,11 @@ impl Load {
             (self.started.load(Ordering::Relaxed) >= operations).then_some(())
         })
         .await;
+    }
+
+    /// Has no more operations begun.
+    pub fn stop(&self) {
+        self.started.store(usize::MAX / 2, Ordering::Relaxed);
     }
 
     /// Waits until all have been done.
@@ -148,6 +155,9 @@ impl Rival {
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
             records.push(record);
+            if !self.mix.pause.is_zero() {
+                tokio::time::sleep(self.mix.pause).await;
+            }
         }
         records
     }

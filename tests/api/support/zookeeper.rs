@@ -10,7 +10,7 @@ use std::process::Command;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -25,6 +25,15 @@ const MAIN_CLASS: &str = "org.apache.zookeeper.server.quorum.QuorumPeerMain";
 
 /// A name and password as ZooKeeper's digest scheme takes them.
 pub const DIGEST_CREDENTIALS: &str = "switcher:zk-s3cr3t";
+
+/// What a server is in its ensemble.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It has no ensemble.
+    Alone,
+    Leader,
+    Follower,
+}
 
 /// One server on a loopback port, with its data in a temporary folder.
 pub struct ZooKeeper {
@@ -57,6 +66,12 @@ impl ZooKeeper {
     /// Three servers that are one ensemble, followers first. A server may be stopped for nearly ten
     /// seconds and is still a member when it goes on.
     pub async fn ensemble() -> Vec<Self> {
+        Self::ensemble_that_waits(20).await
+    }
+
+    /// Three servers that are one ensemble, followers first. One that keeps silent for so many half seconds
+    /// is no member any more.
+    pub async fn ensemble_that_waits(ticks: u32) -> Vec<Self> {
         let permit = Self::permit().await;
         let mut servers: Vec<Self> = (0..3).map(|_| Self::placed(None)).collect();
         servers[0]._permit = Some(permit);
@@ -64,17 +79,16 @@ impl ZooKeeper {
             .map(|id| format!("server.{id}=127.0.0.1:{}:{}\n", free_port(), free_port()))
             .collect();
         for (index, server) in servers.iter_mut().enumerate() {
-            server.ensemble = format!("initLimit=20\nsyncLimit=20\n{peers}");
+            server.ensemble = format!("initLimit=20\nsyncLimit={ticks}\n{peers}");
             let data = server.folder.path().join("data");
             std::fs::create_dir_all(&data).unwrap();
             std::fs::write(data.join("myid"), format!("{}\n", index + 1)).unwrap();
-            server.spawn();
+            server.start_again();
         }
         let mut leads = Vec::new();
         for server in &mut servers {
             server.wait_until_it_serves().await;
-            let answer = server.four_letter_word("srvr").await.unwrap();
-            leads.push(answer.contains("Mode: leader"));
+            leads.push(server.role().await == Some(Role::Leader));
         }
         let leader = leads.iter().position(|leads| *leads).expect("a leader");
         servers.swap(leader, 2);
@@ -119,15 +133,48 @@ impl ZooKeeper {
 
     /// Starts the server on the same port with the same data, and waits until it serves.
     pub async fn restart(&mut self) {
-        self.spawn();
+        self.start_again();
         self.wait_until_it_serves().await;
+    }
+
+    /// From now on its disk takes no more.
+    pub fn fill_disk(&self) {
+        let pid = Pid::from_raw(self.process.as_ref().expect("ZooKeeper runs").pid() as i32);
+        // As long as a file that is full: each write beyond it fails.
+        let limit = Rlimit { current: Some(1), maximum: None };
+        prlimit(pid, Resource::Fsize, limit).unwrap();
+    }
+
+    /// Whether the process is there, stopped or not.
+    pub fn is_running(&mut self) -> bool {
+        self.process.as_mut().is_some_and(|process| process.try_wait().is_none())
+    }
+
+    /// What the server says that it is; `None` if it does not serve.
+    pub async fn role(&self) -> Option<Role> {
+        let answer = self.four_letter_word("srvr").await.ok()?;
+        let mode = answer.split("Mode: ").nth(1)?;
+        match mode.split_whitespace().next()? {
+            "standalone" => Some(Role::Alone),
+            "leader" => Some(Role::Leader),
+            "follower" => Some(Role::Follower),
+            _ => None,
+        }
+    }
+
+    /// A figure of the server's own, from `mntr`.
+    pub async fn figure(&self, name: &str) -> Option<u64> {
+        let answer = self.four_letter_word("mntr").await.ok()?;
+        let line = answer.lines().find_map(|line| line.strip_prefix(name))?;
+        line.trim().parse().ok()
     }
 
     fn log(&self) -> PathBuf {
         self.folder.path().join("server.log")
     }
 
-    fn spawn(&mut self) {
+    /// Starts the server on the same port with the same data.
+    pub fn start_again(&mut self) {
         assert!(self.process.is_none(), "ZooKeeper runs already");
         let (command, output) = (self.command(), Output::File(self.log()));
         self.process = Some(Guarded::spawn(&command, self.folder.path(), output).unwrap());
@@ -162,13 +209,13 @@ impl ZooKeeper {
         std::fs::write(&configuration, text).unwrap();
         let mut command = Command::new(java());
         // A million znodes, if a bench asks for them; most servers stay small.
-        command.args(["-Xmx2g", "-XX:+UseSerialGC", "-cp"]);
+        command.args(["-Xmx2g", "-XX:+UseSerialGC", "-Dreadonlymode.enabled=true", "-cp"]);
         command.arg(classpath()).arg(MAIN_CLASS).arg(configuration);
         command
     }
 
     async fn serves(&self) -> bool {
-        self.four_letter_word("srvr").await.is_ok_and(|answer| answer.contains("Mode: "))
+        self.role().await.is_some()
     }
 
     /// What the server answers to `srvr`, `cons` and their like.

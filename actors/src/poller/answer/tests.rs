@@ -3,14 +3,13 @@ use crate::domain::Coins;
 
 fn read(body: &str) -> Result<Answer, AnswerFault> {
     let coins = Coins::new(&["btc", "bcc"]).unwrap();
-    parse(body.as_bytes(), Rules { coins, lower_case: false })
+    parse(body.as_bytes(), Rules { coins, lower_case: false }, &Budget::new(None))
 }
 
 /// `name=coin…` of the entries to write, then `now_date`.
 fn taken(body: &str) -> (String, Option<i64>) {
     let answer = read(body).unwrap_or_else(|fault| panic!("{body}: {fault}"));
-    let settled = answer.map.settled();
-    let entries = settled.part(0, 100).into_iter();
+    let entries = answer.map.part(0, 100).into_iter();
     let entries: Vec<_> = entries.map(|entry| format!("{}={}", entry.puname, entry.coin)).collect();
     (entries.join(" "), answer.now_date)
 }
@@ -96,6 +95,11 @@ fn what_is_not_a_map_is_told_by_its_fault() {
         (r#"{"err_no":0,"data":{"now_date":5}}"#, "no user_coin"),
         (r#"{"err_no":0,"data":{"user_coin":["btc"],"now_date":5}}"#, "user_coin is not an object"),
         (r#"{"err_no":0,"data":{"user_coin":5,"now_date":5}}"#, "user_coin is not an object"),
+        (r#"{"err_no":0,"data":{"user_coin":5,"alice":"btc"}}"#, "user_coin is not an object"),
+        (r#"{"err_no":0,"data":{"alice":"btc","user_coin":5}}"#, "user_coin is not an object"),
+        (r#"{"data":{"user_coin":["x"],"msg":"y","now_date":5}}"#, "user_coin is not an object"),
+        (r#"{"data":{"user_coin":5,"user_coin":{"a":"btc"}}}"#, "user_coin is not an object"),
+        (r#"{"data":5,"data":{"alice":"btc"}}"#, "not an object"),
         (r#"{"err_no":"0","data":{"user_coin":{},"now_date":5}}"#, "invalid type"),
         (r#"{"err_no":0.5,"data":{"user_coin":{},"now_date":5}}"#, "invalid type"),
         (r#"{"err_no":0,"data":{"user_coin":{},"now_date":"5"}}"#, "now_date"),
