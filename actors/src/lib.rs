@@ -39,6 +39,7 @@ mod ack_waiter;
 mod domain;
 pub mod go_json;
 mod poller;
+mod shown;
 mod system;
 mod zk;
 mod zk_writer;

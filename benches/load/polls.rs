@@ -89,9 +89,13 @@ async fn million(daemon: &Daemon, upstream: &Upstream, report: &mut Report) {
         let idle = http::median_ms(daemon, &callers).await;
         let pulling = pull(daemon, upstream, MILLION, coin);
         let calling = async {
-            // Until the map has been fetched and is being written.
-            sleep(Duration::from_secs(3)).await;
-            http::median_ms(daemon, &callers).await
+            let begin = daemon.log_length();
+            while !daemon.log_end(begin).contains("source: poll") {
+                sleep(Duration::from_millis(50)).await;
+            }
+            let median = http::median_ms(daemon, &callers).await;
+            assert!(!daemon.log_end(begin).contains("entries: "), "the poll was over too soon");
+            median
         };
         let (rate, during) = tokio::join!(pulling, calling);
         polls.push(rate);

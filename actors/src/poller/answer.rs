@@ -148,9 +148,9 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Takes note of a `user_coin` that is a map, or stands for one.
+    /// Takes note of a `user_coin` that is a map, or stands for an empty one.
     fn document(&mut self, remark: Option<Remark>) {
-        if !self.is_documented() {
+        if !self.is_documented() || remark.is_some() {
             self.map.clear();
         }
         self.take_for(Shape::Documented { remark });
@@ -355,9 +355,8 @@ impl<'de> Find<'de> for Data<'_, '_> {
         self.0.take_for_sample();
     }
 
-    fn null(self) {
-        self.wrong("its data is null");
-    }
+    /// As if it were absent.
+    fn null(self) {}
 
     fn text(self, _: &str) {
         self.other();

@@ -3,7 +3,10 @@
 //! Whatever the upstream sends, what is held of it is a few parts of the network's size, one buffer, and the
 //! one value that the parser reads: gzip is unpacked as the parser reads.
 
-use std::io::{self, BufReader, Read};
+use std::{
+    io::{self, BufReader, Read},
+    time::Instant,
+};
 
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
@@ -51,17 +54,28 @@ pub(super) fn channel() -> (mpsc::Sender<Part>, Incoming) {
 pub(super) enum BodyFault {
     /// Unpacked, it has more bytes than it may.
     TooLarge,
+    /// There is no time left for it.
+    TooSlow,
     /// It cannot be read to its end.
     Unreadable(String),
     /// It is read, but no success.
     Answer(AnswerFault),
 }
 
-/// Reads an answer of at most `limit` unpacked bytes; blocks. Returns its first bytes along with a fault.
+/// What reading an answer may cost.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Unpacked bytes.
+    pub(super) bytes: u64,
+    /// When to give up, whatever has come in: little on the wire may be much to unpack.
+    pub(super) deadline: Instant,
+}
+
+/// Reads an answer; blocks. Returns its first bytes along with a fault.
 pub(super) fn read(
     incoming: Incoming,
     encoding: Encoding,
-    limit: u64,
+    limits: Limits,
     rules: Rules,
 ) -> Result<Answer, (BodyFault, Vec<u8>)> {
     let source: Box<dyn Read> = match encoding {
@@ -69,7 +83,7 @@ pub(super) fn read(
         Encoding::Gzip => Box::new(MultiGzDecoder::new(incoming)),
     };
     let budget = Budget::new(None);
-    let mut checked = Checked::new(source, limit, &budget);
+    let mut checked = Checked::new(source, limits, &budget);
     let answer = parse(BufReader::with_capacity(BUFFER, &mut checked), rules, &budget);
     answer.map_err(|fault| (checked.fault.take().unwrap_or(BodyFault::Answer(fault)), checked.head))
 }
@@ -115,6 +129,7 @@ impl Read for Incoming {
 struct Checked<'a, R> {
     source: R,
     left: u64,
+    deadline: Instant,
     budget: &'a Budget,
     guard: Guard,
     head: Vec<u8>,
@@ -127,10 +142,11 @@ struct Checked<'a, R> {
 }
 
 impl<'a, R: Read> Checked<'a, R> {
-    fn new(source: R, limit: u64, budget: &'a Budget) -> Self {
+    fn new(source: R, limits: Limits, budget: &'a Budget) -> Self {
         Self {
             source,
-            left: limit,
+            left: limits.bytes,
+            deadline: limits.deadline,
             budget,
             guard: Guard::new(STRING_LIMIT),
             head: Vec::new(),
@@ -144,6 +160,9 @@ impl<'a, R: Read> Checked<'a, R> {
 
     /// Gets the next bytes ready; maybe none, if they only begin a character.
     fn refill(&mut self) -> Result<(), BodyFault> {
+        if Instant::now() >= self.deadline {
+            return Err(BodyFault::TooSlow);
+        }
         let kept = self.raw.len();
         self.raw.resize(kept + BUFFER, 0);
         let count = loop {
@@ -219,7 +238,7 @@ fn lossy(bytes: &[u8], is_end: bool, text: &mut Vec<u8>) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use std::{io::Write, time::Duration};
 
     use flate2::{Compression, write::GzEncoder};
 
@@ -251,7 +270,8 @@ mod tests {
                 }
             }
         });
-        let answer = read(incoming, encoding, limit, rules());
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let answer = read(incoming, encoding, Limits { bytes: limit, deadline }, rules());
         sending.join().unwrap();
         answer
     }
@@ -290,6 +310,16 @@ mod tests {
         let bomb = gzip(&vec![b' '; 50_000_000]);
         let (fault, _) = read_parts(&[&bomb], true, Encoding::Gzip, 1_000_000).unwrap_err();
         assert_eq!(fault, BodyFault::TooLarge);
+    }
+
+    #[test]
+    fn a_bomb_that_is_not_too_large_is_given_up_in_time() {
+        let (sender, incoming) = channel();
+        let bomb = gzip(&vec![b' '; 50_000_000]);
+        sender.blocking_send(Part::Bytes(bomb.into())).unwrap();
+        let limits = Limits { bytes: u64::MAX, deadline: Instant::now() };
+        let (fault, _) = read(incoming, Encoding::Gzip, limits, rules()).unwrap_err();
+        assert_eq!(fault, BodyFault::TooSlow);
     }
 
     #[test]

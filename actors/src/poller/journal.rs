@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     domain::Source,
+    shown::Name,
     zk_writer::{Left, SyncReport},
 };
 
@@ -26,7 +27,7 @@ pub(super) fn fit(text: &str) -> String {
 /// Entries that can never be written, by name up to a number.
 pub(super) fn bad_entries(log: &Logger, bad: &Bad) {
     for (name, fault) in &bad.told {
-        warn!(log, "entry of the user-coin map skipped"; "sub_account" => name, "cause" => fault);
+        warn!(log, "entry of the user-coin map skipped"; "sub_account" => %Name(name), "cause" => fault);
     }
     if bad.count > BAD_TOLD {
         warn!(log, "more entries of the user-coin map skipped"; "entries" => bad.count - BAD_TOLD);
@@ -37,11 +38,13 @@ pub(super) fn bad_entries(log: &Logger, bad: &Bad) {
 pub(super) fn left(log: &Logger, report: &SyncReport) {
     for Left { puname, old, coin, refusal } in &report.left {
         match refusal {
-            None => info!(log, "switch"; "source" => %Source::Poll, "sub_account" => %puname,
+            None => {
+                info!(log, "switch"; "source" => %Source::Poll, "sub_account" => %Name(puname.as_str()),
                 "old" => old, "new" => %coin, "outcome" => "skipped",
-                "cause" => "switched since the poll began"),
+                "cause" => "switched since the poll began")
+            }
             Some(cause) => warn!(log, "switch"; "source" => %Source::Poll,
-                "sub_account" => %puname, "old" => old, "new" => %coin, "outcome" => "not applied",
+                "sub_account" => %Name(puname.as_str()), "old" => old, "new" => %coin, "outcome" => "not applied",
                 "cause" => cause),
         }
     }

@@ -13,8 +13,7 @@ use super::{
 };
 use crate::{
     domain::Assignment,
-    zk::Zxid,
-    zk_writer::{BeginPoll, PollTurn, PollerLock, SyncBatch, SyncReply, SyncReport},
+    zk_writer::{BeginPoll, PollStart, PollTurn, PollerLock, SyncBatch, SyncReply, SyncReport},
 };
 
 /// Entries of one part.
@@ -73,8 +72,8 @@ impl Poll {
             Ok(()) => turn.await.unwrap_or(PollTurn::NoSession),
             Err(_) => PollTurn::NoSession,
         };
-        let mark = match turn {
-            PollTurn::Poll(mark) => mark,
+        let start = match turn {
+            PollTurn::Poll(start) => start,
             PollTurn::Standby { holder } => return Ended::Standby { holder },
             PollTurn::NoSession => return Ended::NoSession,
             PollTurn::Refused(cause) => return Ended::NotBegun(cause),
@@ -92,7 +91,7 @@ impl Poll {
                 && handed_over < map.len()
                 && report.not_written == 0
             {
-                under_way.push(self.sync(map.part(handed_over, size), mark));
+                under_way.push(self.sync(map.part(handed_over, size), start));
                 handed_over += size;
             }
             let Some(part) = under_way.next().await else { break };
@@ -104,11 +103,11 @@ impl Poll {
         Ended::Brought(Box::new(Brought { map, report, now_date, remark }))
     }
 
-    async fn sync(&self, assignments: Vec<Assignment>, mark: Zxid) -> SyncReply {
+    async fn sync(&self, assignments: Vec<Assignment>, start: PollStart) -> SyncReply {
         let entries = assignments.len();
         let (reply, report) = oneshot::channel();
         let rewrite_unchanged = self.rewrite_unchanged;
-        let batch = SyncBatch { assignments, mark, rewrite_unchanged, reply };
+        let batch = SyncBatch { assignments, start, rewrite_unchanged, reply };
         match self.zk_writer.sync.send(batch).await {
             Ok(()) => report.await.ok(),
             Err(_) => None,

@@ -39,7 +39,7 @@ use url::{Host, Url};
 use super::{
     UpstreamUrl,
     answer::Answer,
-    body::{self, BodyFault, Encoding, Part},
+    body::{self, BodyFault, Encoding, Limits, Part},
     journal::fit,
     url::{follow, shown},
     user_coin_map::Rules,
@@ -68,7 +68,7 @@ pub(super) enum FetchError {
     Request { url: String, cause: String },
     #[error("{phase} {url} within {} s (CronFetchTimeoutSeconds)", timeout.as_secs())]
     NoHead { url: String, phase: Phase, timeout: Duration },
-    #[error("the answer was not complete within {} s (CronFetchTimeoutSeconds), after {bytes} bytes", timeout.as_secs())]
+    #[error("the answer was not read within {} s (CronFetchTimeoutSeconds), after {bytes} bytes", timeout.as_secs())]
     Slow { timeout: Duration, bytes: u64 },
     #[error("the answer broke off after {bytes} bytes: {cause}")]
     BrokenOff { bytes: u64, cause: String },
@@ -153,20 +153,24 @@ impl Upstream {
         };
         let (sender, incoming) = body::channel();
         let reading = spawn_blocking({
-            let (limit, rules) = (self.body_limit, rules.clone());
-            move || body::read(incoming, encoding, limit, rules)
+            let limits = Limits { bytes: self.body_limit, deadline: deadline.into_std() };
+            let rules = rules.clone();
+            move || body::read(incoming, encoding, limits, rules)
         });
         let mut bytes = 0;
         let passed = timeout_at(deadline, pass_on(&mut response, sender, &mut bytes)).await;
+        // It ends by the same deadline. Left alone, it would have its memory beside the next one's.
+        let answer = reading.await.map_err(|error| FetchError::Thread(error.to_string()))?;
+        let slow = || FetchError::Slow { timeout: self.timeout, bytes };
         match passed {
-            Err(_) => return Err(FetchError::Slow { timeout: self.timeout, bytes }),
+            Err(_) => return Err(slow()),
             Ok(Err(cause)) => {
                 return Err(FetchError::BrokenOff { bytes, cause: with_sources(&cause) });
             }
             Ok(Ok(())) => {}
         }
-        let answer = reading.await.map_err(|error| FetchError::Thread(error.to_string()))?;
         answer.map_err(|(fault, head)| match fault {
+            BodyFault::TooSlow => slow(),
             BodyFault::TooLarge => FetchError::TooLarge { limit: self.body_limit },
             BodyFault::Unreadable(cause) => FetchError::Bad {
                 fault: format!("cannot be read: {cause}"),
@@ -255,7 +259,7 @@ impl Upstream {
             .header(ACCEPT, "application/json, */*")
             .header(ACCEPT_ENCODING, "gzip")
             .header(CONNECTION, "close");
-        if let Some((user, password)) = self.url.credentials() {
+        if let Some((user, password)) = self.url.credentials(url) {
             let credentials = STANDARD.encode(format!("{user}:{password}"));
             request = request.header(AUTHORIZATION, format!("Basic {credentials}"));
         }

@@ -6,6 +6,8 @@ use percent_encoding::percent_decode_str;
 use thiserror::Error;
 use url::Url;
 
+use super::journal::fit;
+
 /// The URL of a user-coin map: `http` or `https`, with a host.
 ///
 /// A user and password in it become HTTP Basic authentication, as in Go. Neither they nor the query, where
@@ -51,8 +53,15 @@ impl UpstreamUrl {
         url
     }
 
-    /// User and password, decoded.
-    pub(super) fn credentials(&self) -> Option<(String, String)> {
+    /// User and password, decoded, if they may be shown at `there`: on the same port, or on that of the secure
+    /// way to the same host.
+    pub(super) fn credentials(&self, there: &Url) -> Option<(String, String)> {
+        let (here, port) = (&self.0, there.port_or_known_default());
+        let is_upgrade = here.scheme() == "http" && there.scheme() == "https" && port == Some(443);
+        let is_same = port == here.port_or_known_default() || is_upgrade;
+        if !is_same || here.host_str() != there.host_str() {
+            return None;
+        }
         let (user, password) = (self.0.username(), self.0.password());
         if user.is_empty() && password.is_none() {
             return None;
@@ -77,8 +86,8 @@ fn decoded(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
-/// Where to go from `here` for a redirect to `location`, or why not to. Credentials go along, so the host
-/// must be the same, and no secure connection may become an insecure one.
+/// Where to go from `here` for a redirect to `location`, or why not to. The host must be the same, and no
+/// secure connection may become an insecure one.
 pub(super) fn follow(here: &Url, location: &str) -> Result<Url, String> {
     let mut there = here.join(location).map_err(|error| format!("to no URL: {error}"))?;
     there.set_fragment(None);
@@ -98,7 +107,7 @@ pub(super) fn shown(url: &Url) -> String {
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     let host = url.host_str().unwrap_or_default();
     let query = if url.query().is_some() { "?…" } else { "" };
-    format!("{}://{host}{port}{}{query}", url.scheme(), url.path())
+    fit(&format!("{}://{host}{port}{}{query}", url.scheme(), url.path()))
 }
 
 #[cfg(test)]
@@ -122,9 +131,14 @@ mod tests {
     #[test]
     fn credentials_are_decoded_and_never_shown() {
         let url = UpstreamUrl::parse("http://us%40er:p%3Aw%25zz@h/u?token=t").unwrap();
-        assert_eq!(url.credentials(), Some(("us@er".to_owned(), "p:w%zz".to_owned())));
+        let shown_at = |there: &str| url.credentials(&Url::parse(there).unwrap()).is_some();
+        let credentials = url.credentials(&Url::parse("http://h/x").unwrap());
+        assert_eq!(credentials, Some(("us@er".to_owned(), "p:w%zz".to_owned())));
+        assert!(shown_at("http://h:80/") && shown_at("https://h/"));
+        assert!(!shown_at("http://h:81/") && !shown_at("https://h:444/") && !shown_at("http://i/"));
         assert_eq!(format!("{url:?}"), "UpstreamUrl(http://h/u?…)");
-        assert_eq!(UpstreamUrl::parse("http://h/").unwrap().credentials(), None);
+        let url = UpstreamUrl::parse("http://h/").unwrap();
+        assert_eq!(url.credentials(&Url::parse("http://h/").unwrap()), None);
     }
 
     #[test]

@@ -8,6 +8,9 @@ use crate::domain::{Assignment, Coin, Coins, Puname};
 /// Bad entries that are told of by name; the others are counted.
 pub(super) const BAD_TOLD: usize = 20;
 
+/// As much of a bad entry's name is kept for that.
+const NAME_CHARS: usize = 200;
+
 /// What makes an entry of the map a valid switch.
 #[derive(Clone, Debug)]
 pub(super) struct Rules {
@@ -45,7 +48,7 @@ const NO_COIN: u16 = u16::MAX;
 pub(super) struct Bad {
     /// How many.
     pub(super) count: usize,
-    /// The first, name and fault, fit for the log.
+    /// The first, name and fault. The name is the upstream's word, the fault is fit for the log.
     pub(super) told: Vec<(String, String)>,
 }
 
@@ -108,7 +111,11 @@ impl UserCoinMap {
     fn add_bad(&mut self, name: &str, fault: String) {
         self.bad.count += 1;
         if self.bad.told.len() < BAD_TOLD {
-            self.bad.told.push((fit(name), fault));
+            let mut told: String = name.chars().take(NAME_CHARS).collect();
+            if told.len() < name.len() {
+                told.push('…');
+            }
+            self.bad.told.push((told, fault));
         }
     }
 

@@ -73,6 +73,10 @@ impl Revision {
     }
 }
 
+/// A session's id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SessionNumber(i64);
+
 /// When a znode was written last, in ZooKeeper's own order of all writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Zxid(i64);
@@ -133,6 +137,9 @@ pub(crate) struct Content {
     /// The write that made it so.
     pub(crate) mark: Mark,
 }
+
+/// What a look at one path found: a znode, none, or that we may not look and why.
+pub(crate) type Look = Result<Option<Content>, String>;
 
 /// Tries to write a znode's own data back to it while others do the same.
 const TOUCH_TRIES: usize = 10;
@@ -197,6 +204,11 @@ impl Connection {
         self.version
     }
 
+    /// Which session this is the connection of: each has one of its own.
+    pub(crate) fn session(&self) -> SessionNumber {
+        SessionNumber(self.client.session_id().0)
+    }
+
     /// Resolves when the connection is gone, with the state that the session is in then: the crate would
     /// reconnect by itself, but the old session must be ended first. The future does not keep the
     /// connection: [`close`](Self::close) waits for all that do.
@@ -221,12 +233,12 @@ impl Connection {
         close(self.client, patience).await
     }
 
-    /// Reads every path's znode, `None` where there is none.
-    pub(crate) async fn read(&self, paths: &[&str]) -> Result<Vec<Option<Content>>, WriteError> {
+    /// Looks at every path's znode.
+    pub(crate) async fn read(&self, paths: &[&str]) -> Result<Vec<Look>, WriteError> {
         if !self.version.reads_many_at_once() {
             let reads = paths.iter().map(|path| self.client.get_data(path));
             let answers = join_all(reads).await.into_iter();
-            return answers.map(present).collect();
+            return answers.map(look).collect();
         }
         let mut reader = self.client.new_multi_reader();
         for path in paths {
@@ -235,8 +247,8 @@ impl Connection {
         let answers = reader.commit().await?.into_iter();
         answers
             .map(|answer| match answer {
-                MultiReadResult::Data { data, stat } => present(Ok((data, stat))),
-                MultiReadResult::Error { err } => present(Err(err)),
+                MultiReadResult::Data { data, stat } => look(Ok((data, stat))),
+                MultiReadResult::Error { err } => look(Err(err)),
                 other => Err(WriteError::Unknown(format!("unexpected answer {other:?}"))),
             })
             .collect()
@@ -244,10 +256,7 @@ impl Connection {
 
     /// As [`read`](Self::read), by a server that has caught up with the leader: it knows of all that was
     /// committed before this call.
-    pub(crate) async fn read_caught_up(
-        &self,
-        paths: &[&str],
-    ) -> Result<Vec<Option<Content>>, WriteError> {
+    pub(crate) async fn read_caught_up(&self, paths: &[&str]) -> Result<Vec<Look>, WriteError> {
         let Some(first) = paths.first() else { return Ok(Vec::new()) };
         // Polled in this order, so the server gets them in this order.
         let (caught_up, contents) = join(self.client.sync(first), self.read(paths)).await;
@@ -437,11 +446,12 @@ pub(super) async fn close(client: Client, patience: Duration) -> bool {
     timeout(patience, ended).await.is_ok()
 }
 
-/// A znode that is missing is an answer, not an error.
-fn present(answer: Result<(Vec<u8>, Stat), ClientError>) -> Result<Option<Content>, WriteError> {
-    match answer {
-        Ok((data, stat)) => Ok(Some(Content { data, mark: Mark::of(&stat) })),
-        Err(ClientError::NoNode) => Ok(None),
-        Err(error) => Err(error.into()),
+/// That a znode is missing, or not ours to see, is an answer, not an error.
+fn look(answer: Result<(Vec<u8>, Stat), ClientError>) -> Result<Look, WriteError> {
+    match answer.map_err(WriteError::from) {
+        Ok((data, stat)) => Ok(Ok(Some(Content { data, mark: Mark::of(&stat) }))),
+        Err(WriteError::Missing) => Ok(Ok(None)),
+        Err(WriteError::Refused(cause)) => Ok(Err(cause)),
+        Err(error) => Err(error),
     }
 }

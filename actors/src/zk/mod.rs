@@ -16,7 +16,9 @@ mod error;
 mod session;
 mod version;
 
-pub(crate) use connection::{Claim, Connection, Content, Mark, Revision, Watch, WriteOp, Zxid};
+pub(crate) use connection::{
+    Claim, Connection, Content, Look, Mark, Revision, SessionNumber, Watch, WriteOp, Zxid,
+};
 pub(crate) use error::{TransactionError, WriteError};
 pub(crate) use session::{ConnectError, Established, Session};
 pub use session::{DigestCredentials, ZkSettings};

@@ -287,10 +287,10 @@ impl ZkWriter {
     /// Brings a part of a user-coin map in; beside the chunks, since its writes are conditional and keep no
     /// order with theirs.
     fn begin_sync(&mut self, batch: SyncBatch, ctx: &mut Context<Self>) {
-        let SyncBatch { assignments, mark, rewrite_unchanged, reply } = batch;
+        let SyncBatch { assignments, start, rewrite_unchanged, reply } = batch;
         let refusal = match (&self.draining, live(&self.connection)) {
-            (None, Some(connection)) => {
-                let part = Arc::new(Part::new(assignments, mark, rewrite_unchanged));
+            (None, Some(connection)) if connection.session() == start.session => {
+                let part = Arc::new(Part::new(assignments, start.mark, rewrite_unchanged));
                 let syncing = connection.spawn({
                     let (connection, part) = (connection.clone(), Arc::clone(&part));
                     let dir = self.settings.watch_dir.clone();
@@ -314,6 +314,7 @@ impl ZkWriter {
                 return;
             }
             (Some(_), _) => "the daemon is shutting down",
+            (None, Some(_)) => "the ZooKeeper session in which the poll began has ended",
             (None, None) => "there is no session with ZooKeeper",
         };
         let _ = reply.send(SyncReply::not_written(assignments.len(), refusal));

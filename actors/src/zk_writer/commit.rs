@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     domain::ZnodeDir,
-    zk::{Connection, Content, Revision, TransactionError, WriteError, WriteOp},
+    zk::{Connection, Look, Revision, TransactionError, WriteError, WriteOp},
 };
 
 /// More entries than that are looked at before they are written, not beside it.
@@ -102,7 +102,7 @@ struct Step<'a> {
 }
 
 /// What a look brought: the entries' contents, or nothing.
-type Looked = Result<Vec<Option<Content>>, WriteError>;
+type Looked = Result<Vec<Look>, WriteError>;
 
 /// What one round brought: the answers to the entries by index, in a transaction or each for itself.
 struct Tried {
@@ -181,10 +181,15 @@ impl<'a> Attempt<'a> {
 
     /// Takes a look's answer in. A failed look is no failure: the write finds out for itself.
     fn learn(&mut self, indices: &[usize], looked: Looked) {
-        for (&index, content) in indices.iter().zip(looked.unwrap_or_default()) {
-            self.steps[index].exists = content.is_some();
-            self.steps[index].looked =
-                content.map_or(Old::Absent, |content| Old::Data(content.data));
+        for (&index, look) in indices.iter().zip(looked.unwrap_or_default()) {
+            let (exists, looked) = match look {
+                Ok(Some(content)) => (true, Old::Data(content.data)),
+                Ok(None) => (false, Old::Absent),
+                // It is there, if it is not ours to see.
+                Err(_) => (true, Old::NotKnown),
+            };
+            self.steps[index].exists = exists;
+            self.steps[index].looked = looked;
         }
     }
 

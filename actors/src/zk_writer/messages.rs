@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use crate::{
     ack_waiter::Caller,
     domain::{Assignment, Coin, CoinbaseUpdate, Puname, Source, SubPool, ZnodeDir},
-    zk::Zxid,
+    zk::{SessionNumber, Zxid},
 };
 
 /// Write these switches, in this order. A single switch is a batch of one.
@@ -123,8 +123,8 @@ pub(crate) struct BeginPoll {
 /// The answer to [`BeginPoll`].
 #[derive(Debug)]
 pub(crate) enum PollTurn {
-    /// Fetch now; what is written after this moment is fresher than what comes of it.
-    Poll(Zxid),
+    /// Fetch now.
+    Poll(PollStart),
     /// Another daemon polls.
     Standby {
         /// What it says of itself.
@@ -136,7 +136,17 @@ pub(crate) enum PollTurn {
     Refused(String),
 }
 
-/// Bring this part of a user-coin map into ZooKeeper, where nobody has switched since `mark`.
+/// Where a poll begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PollStart {
+    /// What is written after this moment is fresher than what comes of the poll.
+    pub(crate) mark: Zxid,
+    /// The session that the poll has to end in: the lock goes with it, and then another daemon may have
+    /// polled since, and found unchanged what an older map would change.
+    pub(crate) session: SessionNumber,
+}
+
+/// Bring this part of a user-coin map into ZooKeeper, where nobody has switched since its poll began.
 ///
 /// Sent by the Poller, a few at a time. Exactly one answer is sent, unless the process ends.
 #[derive(Debug, Message)]
@@ -145,7 +155,7 @@ pub(crate) struct SyncBatch {
     /// No sub-account may be in it twice.
     pub(crate) assignments: Vec<Assignment>,
     /// From [`PollTurn::Poll`].
-    pub(crate) mark: Zxid,
+    pub(crate) start: PollStart,
     /// Whether to write what is there already.
     pub(crate) rewrite_unchanged: bool,
     /// Where the answer goes.

@@ -46,6 +46,8 @@ mod sync;
 pub use actor::WriterSettings;
 pub(crate) use actor::ZkWriter;
 pub use messages::{Ask, AskJobmaker, PollerLock, WriteBatch, WriteFailure, WriteReply};
-pub(crate) use messages::{BeginPoll, Drain, Left, PollTurn, SyncBatch, SyncReply, SyncReport};
+pub(crate) use messages::{
+    BeginPoll, Drain, Left, PollStart, PollTurn, SyncBatch, SyncReply, SyncReport,
+};
 pub use sub_pools::SubPoolSettings;
 pub(crate) use sub_pools::ToAckWaiter;

@@ -1,6 +1,6 @@
 //! Whether this daemon polls now, and from which moment on other people's switches are fresher.
 
-use super::messages::{PollTurn, PollerLock};
+use super::messages::{PollStart, PollTurn, PollerLock};
 use crate::{
     domain::ZnodeDir,
     zk::{Claim, Connection, WriteError, Zxid},
@@ -34,7 +34,7 @@ pub(super) async fn take(
         }
     }
     match mark(connection, watch_dir).await {
-        Ok(mark) => PollTurn::Poll(mark),
+        Ok(mark) => PollTurn::Poll(PollStart { mark, session: connection.session() }),
         Err(error) => {
             let attempt = format!("cannot mark the moment by writing {}", watch_dir.node());
             failed(connection, &attempt, &error)

@@ -19,7 +19,7 @@ use std::{
 use super::journal::Old;
 use crate::{
     domain::{Assignment, ZnodeDir},
-    zk::{Connection, Content, Revision, TransactionError, WriteError, WriteOp, Zxid},
+    zk::{Connection, Content, Look, Revision, TransactionError, WriteError, WriteOp, Zxid},
 };
 
 /// Transactions that may be void before what is left goes one by one: each costs a round trip, and whoever
@@ -102,7 +102,7 @@ pub(super) async fn sync(connection: &Connection, dir: &ZnodeDir, part: &Part) -
         }
     };
     let steps = part.assignments.iter().zip(paths).zip(contents);
-    let steps = steps.map(|((entry, path), content)| Step::new(entry, path, content, part));
+    let steps = steps.map(|((entry, path), look)| Step::new(entry, path, look, part));
     let mut attempt = Attempt { connection, dir, steps: steps.collect(), one_by_one: false };
     for round in 0..ROUNDS {
         let open = attempt.open();
@@ -124,16 +124,23 @@ struct Step<'a> {
     found: Option<Content>,
     /// `None` as long as it is to be written.
     fate: Option<Fate>,
-    /// Whether somebody has written since `found` was read.
-    is_overtaken: bool,
+    /// Whether it is not known what the znode holds: it may not be read, or was written since.
+    is_unseen: bool,
     revision: Option<Revision>,
 }
 
 impl<'a> Step<'a> {
-    fn new(entry: &'a Assignment, path: String, found: Option<Content>, part: &Part) -> Self {
+    fn new(entry: &'a Assignment, path: String, look: Look, part: &Part) -> Self {
         let data = entry.coin.as_str().as_bytes();
-        let fate = found.as_ref().and_then(|content| judge(content, data, part));
-        Self { path, data, found, fate, is_overtaken: false, revision: None }
+        let (found, fate) = match look {
+            Ok(found) => {
+                let fate = found.as_ref().and_then(|content| judge(content, data, part));
+                (found, fate)
+            }
+            Err(cause) => (None, Some(Fate::Refused(format!("it may not be read: {cause}")))),
+        };
+        let is_unseen = matches!(fate, Some(Fate::Refused(_)));
+        Self { path, data, found, fate, is_unseen, revision: None }
     }
 
     fn op(&self) -> WriteOp<'_> {
@@ -152,7 +159,7 @@ impl<'a> Step<'a> {
     fn into_synced(self) -> Synced {
         let given_up = || Fate::Refused("the watch directory keeps coming and going".to_owned());
         let old = match self.found {
-            _ if self.is_overtaken => Old::NotKnown,
+            _ if self.is_unseen => Old::NotKnown,
             None => Old::Absent,
             Some(content) => Old::Data(content.data),
         };
@@ -250,7 +257,7 @@ impl Attempt<'_> {
                 }
             }
             WriteError::Missing | WriteError::Exists | WriteError::Overtaken => {
-                step.is_overtaken = true;
+                step.is_unseen = true;
                 Some(Fate::SwitchedMeanwhile)
             }
             WriteError::Refused(_) => Some(Fate::Refused(error.to_string())),

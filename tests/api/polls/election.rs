@@ -1,7 +1,7 @@
 //! Daemons choose the one that polls by an ephemeral znode (`ZKPollerLockPath`).
 
 use rustix::process::Signal;
-use upstream_sim::{Reply, Upstream};
+use upstream_sim::{Gate, Reply, Upstream};
 
 use super::{assert_line, now, polling, polls};
 use crate::support::daemon::Builder;
@@ -68,6 +68,37 @@ async fn another_daemon_takes_over_when_the_poller_ends_or_is_killed() {
     standby.signal(Signal::TERM);
     assert_eq!(standby.wait_exit(seconds(10)).await.code(), Some(0));
     asks_alone(&upstream, "third").await;
+}
+
+/// A poller that sleeps through the loss of its lock wakes up with a map that is older than what its successor
+/// has found to be right.
+#[tokio::test]
+async fn a_map_of_a_poller_that_has_lost_the_lock_is_not_written() {
+    let zookeeper = ZooKeeper::shared().await;
+    let (upstream, [first, second], _) = two(zookeeper).await;
+    let gate = Gate::default();
+    upstream.next(Reply::map(&[("alice", "bcc")], now()));
+    upstream.next(Reply::map(&[("alice", "btc")], now()).behind(&gate));
+    let first = first.start().await;
+    polls(&first, 1).await;
+    eventually("the second fetch", seconds(10), || async {
+        (asked_by(&upstream, "first") == 2).then_some(())
+    })
+    .await;
+    first.signal(Signal::STOP);
+    upstream.otherwise(|_| Reply::map(&[("alice", "bcc")], now()));
+    let second = second.start().await;
+    assert_line(&polls(&second, 1).await[0], &["outcome: complete", "unchanged: 1"]);
+    first.signal(Signal::CONT);
+    eventually("a new session of the first", seconds(20), || async {
+        (first.log_with(&["ZooKeeper session is up"]).len() == 2).then_some(())
+    })
+    .await;
+    gate.open();
+    assert_line(&polls(&first, 2).await[1], &["outcome: incomplete", "written: 0"]);
+    first.wait_for_log(&["standing by: another daemon polls"]).await;
+    let coin = zookeeper.znodes().await.get(&second.path("alice")).await;
+    assert_eq!(coin.as_deref(), Some("bcc"));
 }
 
 #[tokio::test]

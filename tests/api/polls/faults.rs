@@ -104,6 +104,22 @@ async fn what_zookeeper_refuses_is_asked_for_again_until_it_is_mended() {
 }
 
 #[tokio::test]
+async fn a_znode_that_may_not_be_read_costs_the_others_nothing() {
+    let zookeeper = ZooKeeper::shared().await;
+    let upstream = Upstream::start(|_| Reply::many(1_200, "btc", SECOND)).await.unwrap();
+    let directory = format!("/t/{}", crate::support::unique("forbidden"));
+    let znodes = zookeeper.znodes().await;
+    znodes.put(&directory, "").await;
+    znodes.put_forbidden(&format!("{directory}/user0000100"), "bcc").await;
+    let builder = polling(zookeeper, &upstream);
+    let daemon = builder.set("ZKSwitcherWatchDir", format!("{directory}/")).start().await;
+    let poll = &polls(&daemon, 1).await[0];
+    assert_line(poll, &["outcome: incomplete", "written: 1199", "refused: 1", "not_written: 0"]);
+    let line = ["source: poll", "sub_account: user0000100", "not applied", "may not be read"];
+    assert_eq!(daemon.log_with(&line).len(), 1);
+}
+
+#[tokio::test]
 async fn a_watch_directory_that_may_not_be_written_is_told() {
     let zookeeper = ZooKeeper::shared().await;
     let upstream = upstream().await;

@@ -25,6 +25,8 @@ fn fault(body: &str) -> String {
 fn the_documented_shape_is_read() {
     let expected = ("alice=btc bob=bcc".to_owned(), Some(1513239055));
     for body in [
+        r#"{"data":{"user_coin":{"alice":"btc","bob":"bcc"},"now_date":1513239055},"data":null}"#,
+        r#"{"data":{"user_coin":{"x":"btc"},"user_coin":null,"user_coin":{"alice":"btc","bob":"bcc"},"now_date":1513239055}}"#,
         r#"{"err_no":0,"err_msg":"","data":{"user_coin":{"alice":"btc","bob":"bcc"},"now_date":1513239055}}"#,
         r#" {"data":{"now_date":1513239055,"user_coin":{"bob":"bcc","alice":"btc"}},"err_msg":null,"err_no":0} "#,
         r#"{"Err_No":0,"x":[{}],"DATA":{"server":"w1","User_Coin":{"bob":"bcc","alice":"btc"},"n":5,"NOW_DATE":1513239055}}"#,
@@ -89,7 +91,7 @@ fn what_is_not_a_map_is_told_by_its_fault() {
         ("null", "invalid type: null"),
         ("{}", "no data"),
         (r#"{"err_no":0}"#, "no data"),
-        (r#"{"err_no":0,"data":null}"#, "data is null"),
+        (r#"{"err_no":0,"data":null}"#, "no data"),
         (r#"{"err_no":0,"data":5}"#, "not an object"),
         (r#"{"err_no":0,"data":["a"]}"#, "not an object"),
         (r#"{"err_no":0,"data":{"now_date":5}}"#, "no user_coin"),
