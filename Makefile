@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test test-old-zookeeper races lint bench clean
+.PHONY: help run test test-old-zookeeper faults faults-long races lint bench clean
 
 # Linking several test binaries at once takes more memory than a small machine has.
 export CARGO_BUILD_JOBS ?= 2
@@ -12,7 +12,7 @@ ifdef JAVA_HOME
 export PATH := $(JAVA_HOME)/bin:$(PATH)
 endif
 
-SCRIPTS := .ci/dev .ci/run .ci/supervisor .ci/zookeeper
+SCRIPTS := .ci/dev .ci/run .ci/test-tools .ci/zookeeper
 
 CARGO_TEST := cargo test --workspace --locked
 
@@ -24,14 +24,26 @@ run: ## build, start ZooKeeper, simulated jobmaker and backend, and the daemon; 
 
 # The assignment stands alone, here and below: in `export X="$(…)"` a failure would go unnoticed.
 test: ## run all tests against real ZooKeeper servers of their own
-	@bash .ci/supervisor
+	@bash .ci/test-tools
 	@ZOOKEEPER_CLASSPATH="$$(bash .ci/zookeeper classpath)"; export ZOOKEEPER_CLASSPATH; \
 	$(CARGO_TEST)
 
 test-old-zookeeper: ## the same against ZooKeeper 3.4.6 (fetches about 200 MB once)
-	@bash .ci/supervisor
+	@bash .ci/test-tools
 	@ZOOKEEPER_CLASSPATH="$$(bash .ci/zookeeper old-classpath)"; export ZOOKEEPER_CLASSPATH; \
 	$(CARGO_TEST)
+
+faults: ## strike each fault under traffic, and print the tables; part of `make test` (some minutes)
+	@bash .ci/test-tools
+	@ZOOKEEPER_CLASSPATH="$$(bash .ci/zookeeper classpath)"; export ZOOKEEPER_CLASSPATH; \
+	cargo test --locked --test faults -- --nocapture
+
+# FAULTS_SECONDS and FAULTS_SEED choose how long and from where; FAULTS_ONLY, here and above, the faults whose
+# names contain it.
+faults-long: ## an hour of faults, with the release build
+	@bash .ci/test-tools
+	@ZOOKEEPER_CLASSPATH="$$(bash .ci/zookeeper classpath)"; export ZOOKEEPER_CLASSPATH; \
+	cargo test --release --locked --test faults -- --ignored --nocapture
 
 # Optimised, since a search and a load are what takes the time. The operations' number and the seeds of the
 # load can be chosen: RACES_OPERATIONS, RACES_SEEDS.

@@ -1,0 +1,83 @@
+//! A web backend whose every map has a coin of its own, and which is not well all the time: so each value that a
+//! pull writes tells from which map it is, and when that was asked for.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use fastrand::Rng;
+use upstream_sim::{Gate, Reply, Request, Upstream};
+
+use crate::scene::{MAPS, map_coin};
+
+/// Starts one that knows of no change.
+pub async fn start() -> Upstream {
+    Upstream::start(|_| Reply::map(&[], now())).await.unwrap()
+}
+
+/// Has it know of no change again.
+pub fn forget(upstream: &Upstream) {
+    upstream.otherwise(|_| Reply::map(&[], now()));
+}
+
+/// The maps of one round.
+#[derive(Clone, Default)]
+pub struct Maps {
+    asked: Arc<Mutex<Vec<Instant>>>,
+    is_well: Arc<AtomicBool>,
+}
+
+impl Maps {
+    /// Has the backend answer with these names from now on. One answer in eight is a failure of some kind, until
+    /// it is [`cured`](Self::cure).
+    pub fn serve(upstream: &Upstream, names: Vec<String>, seed: u64) -> Self {
+        let maps = Self::default();
+        let (serving, random) = (maps.clone(), Mutex::new(Rng::with_seed(seed)));
+        let misfortunes = AtomicUsize::new(0);
+        upstream.otherwise(move |_: &Request| {
+            let mut asked = serving.asked.lock().unwrap();
+            if asked.len() >= MAPS {
+                return Reply::map(&[], now());
+            }
+            let coin = map_coin(asked.len());
+            asked.push(Instant::now());
+            let map: Vec<_> = names.iter().map(|name| (name.as_str(), coin.as_str())).collect();
+            let reply = Reply::map(&map, now());
+            // Time for others to switch something meanwhile.
+            let gate = Gate::default();
+            let reply = reply.behind(&gate);
+            let wait = Duration::from_millis(random.lock().unwrap().u64(..300));
+            tokio::spawn(async move {
+                tokio::time::sleep(wait).await;
+                gate.open();
+            });
+            let is_well = serving.is_well.load(Ordering::Relaxed);
+            if is_well || random.lock().unwrap().u8(..8) > 0 {
+                return reply;
+            }
+            match misfortunes.fetch_add(1, Ordering::Relaxed) % 5 {
+                0 => Reply::status(500, "Internal Server Error", "text/html", "<h1>Oops</h1>"),
+                1 => Reply::silence(),
+                2 => Reply::json(r#"{"err_no":1,"err_msg":"no database"}"#),
+                3 => Reply::raw("HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n{\"err_no\":0,"),
+                _ => Reply::redirect("/elsewhere"),
+            }
+        });
+        maps
+    }
+
+    /// From now on every answer is a map.
+    pub fn cure(&self) {
+        self.is_well.store(true, Ordering::Relaxed);
+    }
+
+    /// When each map was asked for, by the number of its coin.
+    pub fn asked(&self) -> Vec<Instant> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    i64::try_from(since.as_secs()).unwrap()
+}

@@ -1,0 +1,438 @@
+//! What goes wrong, and how it is mended: each fault strikes a scene under traffic, lasts for a while, and ends.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+use rustix::process::Signal;
+use zookeeper_client::{Acl, AuthId, Client, Permission};
+
+use crate::frames::Op;
+use crate::proxy::{Moment, Trap, Way};
+use crate::scene::{Member, SESSION_TIMEOUT, Scene, Servers};
+use crate::support::daemon::Daemon;
+use crate::support::seconds;
+use crate::support::zookeeper::DIGEST_CREDENTIALS;
+
+/// How long something lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Span {
+    /// A tenth of a second or some more.
+    Blink,
+    /// About a second: less than a session.
+    Short,
+    /// More than a session.
+    Long,
+}
+
+impl Span {
+    fn pick(self, random: &mut Rng) -> Duration {
+        let milliseconds = match self {
+            Self::Blink => random.u64(50..300),
+            Self::Short => random.u64(800..1_300),
+            Self::Long => random.u64(2_600..3_400),
+        };
+        Duration::from_millis(milliseconds)
+    }
+}
+
+/// Which server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// The leader, or the only one.
+    Leader,
+    Follower,
+    All,
+}
+
+/// A kind of fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// A daemon's connections to ZooKeeper are reset.
+    Cut,
+    /// The connection is cut at a request of this kind.
+    CutAt(Op, Moment),
+    /// The same, while a lost session is being ended or a new one made.
+    CutAtReconnect(Op, Moment),
+    /// Nothing passes between a daemon and ZooKeeper.
+    Silence(Span),
+    /// The same, but only with the server that the daemon is with.
+    SilenceOfOne,
+    /// Nothing reaches ZooKeeper.
+    RequestsHeld(Span),
+    /// Nothing comes back.
+    AnswersHeld(Span),
+    /// A daemon cannot connect, and its connection is reset.
+    Closed(Span),
+    /// Everything between a daemon and ZooKeeper takes so many milliseconds longer.
+    Slow(u64),
+    /// The connections of a daemon's clients are reset.
+    ClientsCut,
+    /// Nothing passes between clients and a daemon.
+    ClientsSilent(Span),
+    /// SIGKILL, and a start later.
+    ServerKilled(Which, Span),
+    /// SIGSTOP, and SIGCONT later.
+    ServerStopped(Which, Span),
+    /// One server after the other is restarted.
+    Rolling,
+    /// So few servers are left that what there is can only be read.
+    ReadOnly,
+    /// The disk of the only server, or of the leader, is full; it is started again with room.
+    DiskFull,
+    /// SIGKILL, and a start at once.
+    DaemonKilled,
+    /// SIGTERM, and a start at once.
+    DaemonRestarted,
+    /// SIGSTOP, and SIGCONT later.
+    DaemonStopped(Span),
+    /// Our rights to the watch directory are taken away, and given back.
+    RightsRevoked,
+    /// The wall clock steps a quarter ahead, and half a year back.
+    ClockStepped,
+    /// Somebody deletes and changes znodes of sub-accounts, and the whole watch directory's data.
+    Vandal,
+}
+
+/// Every fault of a scene, with the name that the table has.
+pub fn all(servers: Servers) -> Vec<(String, Fault)> {
+    use Fault::*;
+    use Span::*;
+    let ways = [
+        ("connection reset", Cut),
+        ("cut before a transaction arrives", CutAt(Op::Multi, Moment::BeforeRequest)),
+        ("cut in the middle of a transaction", CutAt(Op::Multi, Moment::MidRequest)),
+        ("cut after a transaction, before its answer", CutAt(Op::Multi, Moment::BeforeAnswer)),
+        ("cut in the middle of a transaction's answer", CutAt(Op::Multi, Moment::MidAnswer)),
+        ("cut after a single write, before its answer", CutAt(Op::SetData, Moment::BeforeAnswer)),
+        ("cut before a look's answer", CutAt(Op::MultiRead, Moment::BeforeAnswer)),
+        ("cut before the answer to a read", CutAt(Op::GetData, Moment::BeforeAnswer)),
+        (
+            "reset, then cut as the session is taken up",
+            CutAtReconnect(Op::Connect, Moment::BeforeAnswer),
+        ),
+        (
+            "reset, then cut as the session is closed",
+            CutAtReconnect(Op::CloseSession, Moment::BeforeAnswer),
+        ),
+        (
+            "reset, then cut before the close arrives",
+            CutAtReconnect(Op::CloseSession, Moment::BeforeRequest),
+        ),
+        ("silence for a blink", Silence(Blink)),
+        ("silence for a second", Silence(Short)),
+        ("silence beyond a session", Silence(Long)),
+        ("requests held for a second", RequestsHeld(Short)),
+        ("requests held beyond a session", RequestsHeld(Long)),
+        ("answers held for a second", AnswersHeld(Short)),
+        ("answers held beyond a session", AnswersHeld(Long)),
+        ("no connections for a second", Closed(Short)),
+        ("no connections beyond a session", Closed(Long)),
+        ("50 ms more for everything", Slow(50)),
+        ("clients reset", ClientsCut),
+        ("clients silent for a second", ClientsSilent(Short)),
+        ("daemon SIGKILL", DaemonKilled),
+        ("daemon SIGTERM and start", DaemonRestarted),
+        ("daemon SIGSTOP for a second", DaemonStopped(Short)),
+        ("daemon SIGSTOP beyond its session", DaemonStopped(Long)),
+        ("wall clock steps by months", ClockStepped),
+        ("rights revoked", RightsRevoked),
+        ("znodes deleted and changed by others", Vandal),
+    ];
+    let one = [
+        ("server SIGKILL, back at once", ServerKilled(Which::All, Blink)),
+        ("server SIGKILL, back after a second", ServerKilled(Which::All, Short)),
+        ("server SIGKILL, back beyond a session", ServerKilled(Which::All, Long)),
+        ("server SIGSTOP for a second", ServerStopped(Which::All, Short)),
+        ("server SIGSTOP beyond a session", ServerStopped(Which::All, Long)),
+        ("disk full", DiskFull),
+    ];
+    let three = [
+        ("silence of one way of three", SilenceOfOne),
+        ("leader SIGKILL", ServerKilled(Which::Leader, Short)),
+        ("follower SIGKILL", ServerKilled(Which::Follower, Short)),
+        ("leader SIGSTOP for a second", ServerStopped(Which::Leader, Short)),
+        ("leader SIGSTOP until it is deposed", ServerStopped(Which::Leader, Long)),
+        ("follower SIGSTOP for a second", ServerStopped(Which::Follower, Short)),
+        ("follower SIGSTOP beyond a session", ServerStopped(Which::Follower, Long)),
+        ("all servers SIGKILL for a second", ServerKilled(Which::All, Short)),
+        ("all servers SIGKILL beyond a session", ServerKilled(Which::All, Long)),
+        ("rolling restart", Rolling),
+        ("read-only: one server of three is left", ReadOnly),
+        ("leader's disk full", DiskFull),
+    ];
+    let own: &[_] = if servers == Servers::One { &one } else { &three };
+    let only = std::env::var("FAULTS_ONLY").unwrap_or_default();
+    let chosen = ways.iter().chain(own).filter(|(name, fault)| {
+        name.contains(&only) && (*fault != ClockStepped || clock_library().is_some())
+    });
+    chosen.map(|(name, fault)| ((*name).to_owned(), *fault)).collect()
+}
+
+/// What a strike left.
+#[derive(Clone, Copy, Debug)]
+pub struct Struck {
+    /// The daemon that was struck; the others, too, if a server was.
+    pub daemon: usize,
+    /// From when on nothing stands in the way.
+    pub mended: Instant,
+    /// For how long clients could not reach a daemon, or it stood still.
+    pub frozen: Duration,
+    /// How long it took until the daemon said that its connection is lost.
+    pub noticed: Option<Duration>,
+}
+
+impl Fault {
+    /// Strikes, lasts, and ends. `None` if there was nothing to strike at.
+    pub async fn strike(self, scene: &mut Scene, random: &mut Rng) -> Option<Struck> {
+        let daemon = random.usize(..scene.daemons.len());
+        let mut struck =
+            Struck { daemon, mended: Instant::now(), frozen: Duration::ZERO, noticed: None };
+        match self {
+            Self::Cut => scene.daemons[daemon].cut(),
+            Self::CutAt(op, moment) => spring(&scene.daemons[daemon], op, moment).await?,
+            Self::CutAtReconnect(op, moment) => {
+                scene.daemons[daemon].cut();
+                spring(&scene.daemons[daemon], op, moment).await?;
+            }
+            Self::Silence(span) => {
+                struck.noticed = hold(&scene.daemons[daemon], Way::SILENT, span, random).await;
+            }
+            Self::SilenceOfOne => silence_one(&scene.daemons[daemon], random).await?,
+            Self::RequestsHeld(span) => {
+                let way = Way { requests_held: true, ..Way::default() };
+                struck.noticed = hold(&scene.daemons[daemon], way, span, random).await;
+            }
+            Self::AnswersHeld(span) => {
+                let way = Way { answers_held: true, ..Way::default() };
+                struck.noticed = hold(&scene.daemons[daemon], way, span, random).await;
+            }
+            Self::Closed(span) => {
+                scene.daemons[daemon].set_ways(Way::CLOSED);
+                scene.daemons[daemon].cut();
+                tokio::time::sleep(span.pick(random)).await;
+                scene.daemons[daemon].set_ways(Way::default());
+            }
+            Self::Slow(milliseconds) => {
+                let delay = Duration::from_millis(milliseconds);
+                scene.daemons[daemon].set_ways(Way { delay, ..Way::default() });
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                scene.daemons[daemon].set_ways(Way::default());
+            }
+            Self::ClientsCut => scene.daemons[daemon].front.cut(),
+            Self::ClientsSilent(span) => {
+                struck.frozen = span.pick(random);
+                scene.daemons[daemon].front.set(Way::SILENT);
+                tokio::time::sleep(struck.frozen).await;
+                scene.daemons[daemon].front.set(Way::default());
+            }
+            Self::ServerKilled(which, span) => {
+                for index in servers(scene, which).await {
+                    scene.servers[index].kill9();
+                }
+                tokio::time::sleep(span.pick(random)).await;
+                if which != Which::All {
+                    // The others go on without it.
+                    struck.mended = scene.serving().await;
+                }
+                scene.start_missing();
+            }
+            Self::ServerStopped(which, span) => {
+                let stopped = servers(scene, which).await;
+                stopped.iter().for_each(|&index| scene.servers[index].stop());
+                tokio::time::sleep(span.pick(random)).await;
+                stopped.iter().for_each(|&index| scene.servers[index].cont());
+            }
+            Self::Rolling => {
+                for index in 0..scene.servers.len() {
+                    scene.servers[index].kill9();
+                    scene.servers[index].restart().await;
+                }
+            }
+            Self::ReadOnly => {
+                let left = scene.follower().await;
+                for index in (0..scene.servers.len()).filter(|&index| index != left) {
+                    scene.servers[index].kill9();
+                }
+                tokio::time::sleep(Duration::from_secs(3)).await;
+                scene.start_missing();
+            }
+            Self::DiskFull => {
+                let full = scene.leader().await;
+                scene.servers[full].fill_disk();
+                let start = Instant::now();
+                while scene.servers[full].is_running() && start.elapsed() < seconds(5) {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                scene.servers[full].kill9();
+                scene.start_missing();
+            }
+            Self::DaemonKilled => {
+                scene.daemons[1].daemon.kill9();
+                return Some(restarted(scene, struck).await);
+            }
+            Self::DaemonRestarted => {
+                scene.daemons[1].terminate().await;
+                return Some(restarted(scene, struck).await);
+            }
+            Self::DaemonStopped(span) => {
+                struck.frozen = span.pick(random);
+                scene.daemons[daemon].daemon.signal(Signal::STOP);
+                tokio::time::sleep(struck.frozen).await;
+                scene.daemons[daemon].daemon.signal(Signal::CONT);
+            }
+            Self::ClockStepped => {
+                step_clock(&mut scene.daemons[1]).await?;
+                return Some(restarted(scene, struck).await);
+            }
+            Self::RightsRevoked => revoke_rights(scene).await?,
+            Self::Vandal => vandalise(scene, random).await?,
+        }
+        let mended = scene.serving().await;
+        if !matches!(self, Self::ServerKilled(Which::Leader | Which::Follower, _)) {
+            struck.mended = mended;
+        }
+        Some(struck)
+    }
+}
+
+/// The elder daemon is never ended; the younger is back when it listens.
+async fn restarted(scene: &mut Scene, struck: Struck) -> Struck {
+    let mended = scene.daemons[1].start_again().await;
+    Struck { daemon: 1, mended, ..struck }
+}
+
+async fn servers(scene: &Scene, which: Which) -> Vec<usize> {
+    match which {
+        Which::Leader => vec![scene.leader().await],
+        Which::Follower => vec![scene.follower().await],
+        Which::All => (0..scene.servers.len()).collect(),
+    }
+}
+
+/// Sets a trap and waits until it springs; `None` if it does not.
+async fn spring(member: &Member, op: Op, moment: Moment) -> Option<()> {
+    let before = member.sprung();
+    member.set_trap(Some(Trap { op, moment }));
+    let start = Instant::now();
+    while member.sprung() == before && start.elapsed() < seconds(4) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    member.set_trap(None);
+    (member.sprung() > before).then_some(())
+}
+
+/// Holds a way; how long it took until the daemon took note, if it did.
+async fn hold(member: &Member, way: Way, span: Span, random: &mut Rng) -> Option<Duration> {
+    let (lasting, losses) = (span.pick(random), member.losses());
+    member.set_ways(way);
+    let start = Instant::now();
+    let mut noticed = None;
+    while start.elapsed() < lasting {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        if noticed.is_none() && member.losses() > losses {
+            noticed = Some(start.elapsed());
+        }
+    }
+    member.set_ways(Way::default());
+    // Beyond half a session it must have been noticed.
+    (lasting > SESSION_TIMEOUT / 2).then(|| noticed.unwrap_or(lasting))
+}
+
+/// The library that steps a program's clock, if it is installed (Debian: libfaketime).
+fn clock_library() -> Option<PathBuf> {
+    let folders = std::fs::read_dir("/usr/lib").ok()?.flatten();
+    let files = folders.map(|folder| folder.path().join("faketime/libfaketimeMT.so.1"));
+    files.into_iter().find(|file| file.is_file())
+}
+
+/// Restarts a daemon with a clock that can be stepped, steps it, and ends it.
+async fn step_clock(member: &mut Member) -> Option<()> {
+    member.terminate().await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&file, "+0").unwrap();
+    let (library, steps) = (clock_library()?, file.path().to_owned());
+    member
+        .start_with(&[
+            ("LD_PRELOAD", library.to_str()?),
+            ("FAKETIME_TIMESTAMP_FILE", steps.to_str()?),
+            ("FAKETIME_NO_CACHE", "1"),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+        ])
+        .await;
+    for step in ["+90d", "-90d", "+0"] {
+        tokio::time::sleep(Duration::from_millis(1_200)).await;
+        std::fs::write(&file, step).unwrap();
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    member.terminate().await;
+    let log = member.daemon.log();
+    let months: HashSet<&str> = log.iter().filter_map(|line| line.get(..3)).collect();
+    assert!(months.len() > 2, "its clock was not stepped: {months:?}");
+    Some(())
+}
+
+/// Holds the way that a daemon uses, until it has found another and its session has nearly expired.
+async fn silence_one(member: &Member, random: &mut Rng) -> Option<()> {
+    let way = member.ways.iter().find(|way| way.connections() > 0)?;
+    way.set(Way::SILENT);
+    tokio::time::sleep(Duration::from_millis(random.u64(1_300..1_700))).await;
+    way.set(Way::default());
+    // Time for what was held to arrive.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    Some(())
+}
+
+/// A client with the daemons' own credentials.
+async fn insider(scene: &Scene) -> Option<Client> {
+    let connector = Client::connector()
+        .with_session_timeout(seconds(10))
+        .with_auth("digest", DIGEST_CREDENTIALS.as_bytes());
+    connector.connect(&scene.brokers()).await.ok()
+}
+
+async fn revoke_rights(scene: &Scene) -> Option<()> {
+    let client = insider(scene).await?;
+    let directory = watch_dir(&scene.daemons[0].daemon);
+    let readers = [
+        Acl::new(Permission::READ, AuthId::anyone()),
+        Acl::new(Permission::ADMIN, AuthId::new("digest", "switcher:nDNRwTP18XoTCSCyrlA2qGySxeA=")),
+    ];
+    let (before, _) = client.get_acl(&directory).await.ok()?;
+    client.set_acl(&directory, &readers, None).await.ok()?;
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    client.set_acl(&directory, &before, None).await.ok()?;
+    Some(())
+}
+
+/// Names that only the vandal and the test of it use.
+pub const PREY: &str = "prey";
+
+async fn vandalise(scene: &Scene, random: &mut Rng) -> Option<()> {
+    let client = insider(scene).await?;
+    let daemon = &scene.daemons[0].daemon;
+    let until = Instant::now() + Duration::from_millis(700);
+    while Instant::now() < until {
+        let name = format!("{PREY}{}", random.u8(..4));
+        let path = daemon.path(&name);
+        assert!(daemon.switch(&name, "c0").await.success, "somebody else's writes fail no switch");
+        if random.bool() {
+            let _ = client.delete(&path, None).await;
+        } else {
+            let _ = client.set_data(&path, b"somebody's, coin: forged\n", None).await;
+        }
+        let _ = client.set_data(&watch_dir(daemon), b"somebody's own", None).await;
+    }
+    for number in 0..4 {
+        let name = format!("{PREY}{number}");
+        assert!(daemon.switch(&name, "c1").await.success, "a switch after the vandal");
+        let (data, _) = client.get_data(&daemon.path(&name)).await.ok()?;
+        assert_eq!(data, b"c1", "{name}");
+    }
+    Some(())
+}
+
+fn watch_dir(daemon: &Daemon) -> String {
+    daemon.watch_dir().trim_end_matches('/').to_owned()
+}
