@@ -5,7 +5,7 @@ use std::fmt;
 use slog::{Logger, info, warn};
 
 use super::queue::{Entry, Outcome, Settled};
-use crate::domain::{Assignment, Source};
+use crate::domain::{Assignment, Coin, Source};
 
 /// As much of a znode's old data is shown; the stratum side reads no more of a coin's name.
 const SHOWN_BYTES: usize = 64;
@@ -17,6 +17,8 @@ pub(super) enum Old {
     NotKnown,
     /// There was no znode.
     Absent,
+    /// The coin that we had written before.
+    Coin(Coin),
     /// Its data, which anybody may have written.
     Data(Vec<u8>),
 }
@@ -27,6 +29,7 @@ impl fmt::Display for Old {
         let data = match self {
             Self::NotKnown => return f.write_str("?"),
             Self::Absent => return f.write_str("-"),
+            Self::Coin(coin) => return coin.fmt(f),
             Self::Data(data) => data,
         };
         let shown = &data[..data.len().min(SHOWN_BYTES)];
