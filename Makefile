@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test test-old-zookeeper faults faults-long races lint bench clean
+.PHONY: help run test test-old-zookeeper faults faults-long races lint bench bench-report clean
 
 # Linking several test binaries at once takes more memory than a small machine has.
 export CARGO_BUILD_JOBS ?= 2
@@ -59,10 +59,14 @@ lint: ## check formatting, clippy, documentation and the scripts; any warning fa
 	@for script in $(SCRIPTS); do bash -n "$$script"; done
 	@if command -v shellcheck >/dev/null; then shellcheck --severity=warning $(SCRIPTS); fi
 
-bench: ## measure the release build against a real ZooKeeper
+bench: ## measure the release build against a real ZooKeeper, about ten minutes; SECTIONS="batch cost" chooses
 	cargo build --release --locked
 	@ZOOKEEPER_CLASSPATH="$$(bash .ci/zookeeper classpath)"; export ZOOKEEPER_CLASSPATH; \
-	cargo bench --locked --bench load
+	cargo bench --locked --bench load -- $(SECTIONS)
+
+# Cargo runs a bench in its package's directory.
+bench-report: export BENCH_REPORT := docs/performance.md
+bench-report: bench ## the same, and put the tables and the plot into docs/performance.md and docs/performance.svg
 
 # What .ci/dev started holds a lock on its pid file for as long as it lives.
 clean: ## remove everything built, fetched or written by the other targets

@@ -1,14 +1,14 @@
 //! The baseline: the client crate in a bare loop, without HTTP, validation, log or answers.
 
-use std::{
-    sync::atomic::{AtomicUsize, Ordering},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, future::join_all, stream};
 use zookeeper_client::{Acls, Client, CreateMode, CreateOptions};
 
-use crate::report::median;
+use crate::{
+    load::{Load, ms_since},
+    report::median,
+};
 
 /// Operations of one transaction, and transactions under way.
 const OPERATIONS: usize = 500;
@@ -60,29 +60,52 @@ where
     names.len() as f64 / began.elapsed().as_secs_f64()
 }
 
-/// Single sets per second, so many in flight at a time.
+/// Batches of `size` sets, one after another, each in transactions as above.
+pub async fn batches(
+    client: &Client,
+    directory: &str,
+    names: &[String],
+    size: usize,
+    time: Duration,
+) -> Load {
+    let mut times = Vec::new();
+    let began = Instant::now();
+    let twice = ["bcc", "btc"]
+        .into_iter()
+        .flat_map(|coin| names.chunks_exact(size).map(move |batch| (batch, coin)));
+    for (batch, coin) in twice.cycle() {
+        let sent = Instant::now();
+        set_in_transactions(client, directory, batch, coin).await;
+        times.push(ms_since(sent));
+        if began.elapsed() >= time {
+            break;
+        }
+    }
+    Load::new(times, size, began.elapsed())
+}
+
+/// Single sets, so many in flight at a time.
 pub async fn sets(
     client: &Client,
     directory: &str,
     names: &[String],
     in_flight: usize,
     time: Duration,
-) -> f64 {
+) -> Load {
     let began = Instant::now();
-    let done = AtomicUsize::new(0);
-    join_all((0..in_flight).map(|first| {
-        let done = &done;
-        async move {
-            let mut names = names.iter().cycle().skip(first * names.len() / in_flight);
-            while began.elapsed() < time {
-                let path = format!("{directory}/{}", names.next().unwrap());
-                client.set_data(&path, b"bcc", None).await.unwrap();
-                done.fetch_add(1, Ordering::Relaxed);
-            }
+    let times = join_all((0..in_flight).map(|first| async move {
+        let mut names = names.iter().cycle().skip(first * names.len() / in_flight);
+        let mut times = Vec::new();
+        while began.elapsed() < time {
+            let path = format!("{directory}/{}", names.next().unwrap());
+            let sent = Instant::now();
+            client.set_data(&path, b"bcc", None).await.unwrap();
+            times.push(ms_since(sent));
         }
+        times
     }))
     .await;
-    done.into_inner() as f64 / began.elapsed().as_secs_f64()
+    Load::new(times.concat(), 1, began.elapsed())
 }
 
 /// The median of single sets, one after another, in milliseconds.
@@ -92,7 +115,7 @@ pub async fn median_ms(client: &Client, directory: &str, names: &[String]) -> f6
         let path = format!("{directory}/{name}");
         let began = Instant::now();
         client.set_data(&path, b"bcc", None).await.unwrap();
-        times.push(began.elapsed().as_secs_f64() * 1000.0);
+        times.push(ms_since(began));
     }
     median(times)
 }

@@ -4,7 +4,7 @@ use std::{
     fs,
     io::{Read, Seek, SeekFrom},
     net::TcpStream,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -22,6 +22,7 @@ const LOG_END: u64 = 64 * 1024;
 pub struct Daemon {
     process: Guarded,
     pub address: String,
+    directory: String,
     pub started_in_ms: f64,
     log: PathBuf,
     _builder: Builder,
@@ -38,6 +39,7 @@ impl Daemon {
         let address = format!("127.0.0.1:{}", free_port());
         let builder = builder.set("ListenAddr", address.clone());
         let config = builder.write_config();
+        let directory = watch_directory(&config);
         let log = builder.folder().join("log");
         let began = Instant::now();
         let (mut process, _) = builder.spawn(&[flag("--config", config), flag("--log_dir", &log)]);
@@ -50,7 +52,7 @@ impl Daemon {
         while !fs::read_to_string(&log).unwrap_or_default().contains("session is up") {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        Self { process, address, started_in_ms, log, _builder: builder }
+        Self { process, address, directory, started_in_ms, log, _builder: builder }
     }
 
     /// Bytes of the log so far.
@@ -69,20 +71,17 @@ impl Daemon {
         String::from_utf8_lossy(&end).into_owned()
     }
 
-    /// Megabytes (10⁶) that the process has in memory.
-    pub fn resident_mb(&self) -> f64 {
-        self.memory_mb("VmRSS:")
+    /// Where the sub-accounts' znodes are, without the slash at the end.
+    pub fn directory(&self) -> &str {
+        &self.directory
     }
 
-    /// Megabytes that it has had in memory at the most.
-    pub fn peak_mb(&self) -> f64 {
-        self.memory_mb("VmHWM:")
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
     }
+}
 
-    fn memory_mb(&self, field: &str) -> f64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process.pid())).unwrap();
-        let line = status.lines().find(|line| line.starts_with(field)).unwrap();
-        let kib: f64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-        kib * 1024.0 / 1e6
-    }
+fn watch_directory(config: &Path) -> String {
+    let config: serde_json::Value = serde_json::from_slice(&fs::read(config).unwrap()).unwrap();
+    config["ZKSwitcherWatchDir"].as_str().unwrap().trim_end_matches('/').to_owned()
 }

@@ -1,19 +1,18 @@
 //! The load on the daemon: kept-alive connections that send prepared requests and check every answer.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 
-use crate::{daemon::Daemon, report::median};
+use crate::{
+    daemon::Daemon,
+    load::{Load, ms_since},
+    report::median,
+};
 
 /// `admin:admin`.
 pub const CREDENTIALS: &str = "Authorization: Basic YWRtaW46YWRtaW4=\r\n";
@@ -68,48 +67,81 @@ fn switch(name: &str, coin: &str) -> Vec<u8> {
 
 /// Switches per second of one batch.
 pub async fn batch(daemon: &Daemon, names: &[String], coin: &str) -> f64 {
-    let punames = names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(",");
-    let body = format!(r#"{{"usercoins":[{{"coin":"{coin}","punames":[{punames}]}}]}}"#);
-    let length = body.len();
-    let head = format!("POST /switch/multi-user HTTP/1.1\r\nHost: x\r\n{CREDENTIALS}");
-    let request = format!("{head}Content-Length: {length}\r\n\r\n{body}").into_bytes();
+    let request = batch_request(names, coin);
     let mut connection = Connection::open(&daemon.address).await;
     let began = Instant::now();
     connection.ask(&request).await;
     names.len() as f64 / began.elapsed().as_secs_f64()
 }
 
-/// Single switches per second over so many connections. The load comes from one thread.
-pub async fn singles(daemon: &Daemon, connections: usize, names: &[String], time: Duration) -> f64 {
-    let requests: Arc<Vec<Vec<u8>>> =
-        Arc::new(names.iter().map(|name| switch(name, "bcc")).collect());
+fn batch_request(names: &[String], coin: &str) -> Vec<u8> {
+    let punames = names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(",");
+    let body = format!(r#"{{"usercoins":[{{"coin":"{coin}","punames":[{punames}]}}]}}"#);
+    let length = body.len();
+    let head = format!("POST /switch/multi-user HTTP/1.1\r\nHost: x\r\n{CREDENTIALS}");
+    format!("{head}Content-Length: {length}\r\n\r\n{body}").into_bytes()
+}
+
+/// Batches of one size, made before they are sent.
+pub struct Batches {
+    requests: Vec<Vec<u8>>,
+    size: usize,
+}
+
+impl Batches {
+    /// All of `names`, as far as they fill batches, to one coin and then to another.
+    pub fn of(names: &[String], size: usize) -> Self {
+        let to = |coin| names.chunks_exact(size).map(move |batch| batch_request(batch, coin));
+        Self { requests: to("bcc").chain(to("btc")).collect(), size }
+    }
+
+    /// Sends them over one connection, one after another, for so long, and at least one.
+    pub async fn send(&self, daemon: &Daemon, time: Duration) -> Load {
+        let mut connection = Connection::open(&daemon.address).await;
+        let mut times = Vec::new();
+        let began = Instant::now();
+        for request in self.requests.iter().cycle() {
+            let sent = Instant::now();
+            connection.ask(request).await;
+            times.push(ms_since(sent));
+            if began.elapsed() >= time {
+                break;
+            }
+        }
+        Load::new(times, self.size, began.elapsed())
+    }
+}
+
+/// Single switches over so many connections. The load comes from one thread.
+pub async fn singles(
+    daemon: &Daemon,
+    connections: usize,
+    names: &[String],
+    time: Duration,
+) -> Load {
+    let requests: Vec<Vec<u8>> = names.iter().map(|name| switch(name, "bcc")).collect();
     let address = daemon.address.clone();
     let load = move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let local = tokio::task::LocalSet::new();
-        local.block_on(&runtime, async move {
-            let mut open = Vec::new();
-            for _ in 0..connections {
-                open.push(Connection::open(&address).await);
-            }
-            let done = Arc::new(AtomicUsize::new(0));
+        runtime.block_on(async {
+            let open = (0..connections).map(|_| Connection::open(&address));
+            let open = join_all(open).await;
             let began = Instant::now();
-            let mut tasks = Vec::new();
-            for (index, mut connection) in open.into_iter().enumerate() {
-                let (requests, done) = (Arc::clone(&requests), Arc::clone(&done));
-                tasks.push(tokio::task::spawn_local(async move {
-                    let mut next = index * requests.len() / connections;
+            let tasks = open.into_iter().enumerate().map(|(index, mut connection)| {
+                let mut requests =
+                    requests.iter().cycle().skip(index * requests.len() / connections);
+                async move {
+                    let mut times = Vec::new();
                     while began.elapsed() < time {
-                        connection.ask(&requests[next % requests.len()]).await;
-                        next += 1;
-                        done.fetch_add(1, Ordering::Relaxed);
+                        let sent = Instant::now();
+                        connection.ask(requests.next().unwrap()).await;
+                        times.push(ms_since(sent));
                     }
-                }));
-            }
-            for task in tasks {
-                task.await.unwrap();
-            }
-            done.load(Ordering::Relaxed) as f64 / began.elapsed().as_secs_f64()
+                    times
+                }
+            });
+            let times = join_all(tasks).await;
+            Load::new(times.concat(), 1, began.elapsed())
         })
     };
     tokio::task::spawn_blocking(load).await.unwrap()
@@ -123,7 +155,7 @@ pub async fn median_ms(daemon: &Daemon, names: &[String]) -> f64 {
         let request = switch(name, "bcc");
         let began = Instant::now();
         connection.ask(&request).await;
-        times.push(began.elapsed().as_secs_f64() * 1000.0);
+        times.push(ms_since(began));
     }
     median(times)
 }

@@ -2,24 +2,34 @@
 //! the same run. Prints both sides of every ratio and the goal; figures of different runs or machines
 //! do not compare, the ratios nearly do.
 //!
-//! `make bench` runs it. It needs what the tests need (see `tests/api/support/zookeeper.rs`).
+//! `make bench` runs it, `make bench-report` puts its tables and its plot into `docs/performance.md`. It needs what the tests need (see `tests/api/support/zookeeper.rs`).
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs, unused_qualifications)]
 
 mod bare;
+mod connections;
+mod cost;
 mod daemon;
 mod http;
+mod load;
+mod memory;
+mod plot;
 mod polls;
+mod process;
 mod report;
+mod scale;
 mod sub_pools;
 #[allow(dead_code)]
 #[path = "../../tests/api/support/mod.rs"]
 mod support;
 
-use std::{env, process::ExitCode, time::Duration};
+use std::{env, path::Path, process::ExitCode, time::Duration};
 
 use daemon::Daemon;
+use plot::Plot;
+use process::resident_mb;
 use report::{Goal, Pair, Report};
+use scale::Scale;
 use support::zookeeper::ZooKeeper;
 use zookeeper_client::Client;
 
@@ -37,10 +47,17 @@ fn main() -> ExitCode {
     // Cargo adds `--bench`; any other word chooses the sections whose names contain it.
     let chosen: Vec<String> = env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    if runtime.block_on(measure(&chosen)).print() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let (report, plot) = runtime.block_on(measure(&chosen));
+    let all_met = report.print();
+    if let Some(document) = report::document() {
+        let document = Path::new(&document);
+        report.write_into(document);
+        plot.write(&document.with_extension("svg"));
+    }
+    if all_met { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-async fn measure(chosen: &[String]) -> Report {
+async fn measure(chosen: &[String]) -> (Report, Plot) {
     let is_chosen =
         |section: &str| chosen.is_empty() || chosen.iter().any(|word| section.contains(&**word));
     let zookeeper = ZooKeeper::private().await;
@@ -49,15 +66,18 @@ async fn measure(chosen: &[String]) -> Report {
         daemon: Daemon::start(&zookeeper).await,
         existing: (0..BATCH).map(|n| format!("user{n:06}")).collect(),
     };
-    let mut report = Report::default();
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    report.note(format!("{cores} cores; one ZooKeeper server, fsync on"));
+    let mut report = Report::new(format!(
+        "{cores} cores, shared by the daemon, the load and one ZooKeeper {} server with fsync on",
+        zookeeper.version_text().await
+    ));
+    let mut plot = Plot::default();
     report.goal(
         "milliseconds from start to listening",
         stage.daemon.started_in_ms,
         Goal::AtMost(100.0),
     );
-    report.goal("resident MB, idle", stage.daemon.resident_mb(), Goal::AtMost(15.0));
+    report.goal("resident MB, idle", resident_mb(stage.daemon.pid()), Goal::AtMost(15.0));
 
     stage.warm_up().await;
     if is_chosen("batch") {
@@ -69,24 +89,31 @@ async fn measure(chosen: &[String]) -> Report {
     if is_chosen("latency") {
         stage.latency(&mut report).await;
     }
+    if is_chosen("connections") {
+        connections::measure(&stage, &mut report, &mut plot).await;
+    }
+    if is_chosen("cost") {
+        cost::measure(&zookeeper, &stage, &mut report).await;
+    }
+    if is_chosen("growth") || is_chosen("sizes") {
+        let mut scale = Scale::new().await;
+        if is_chosen("growth") {
+            scale.growth(&mut report, &mut plot).await;
+        }
+        if is_chosen("sizes") {
+            scale.batches(&mut report, &mut plot).await;
+        }
+    }
+    if is_chosen("memory") {
+        memory::measure(&zookeeper, &mut report).await;
+    }
     if is_chosen("subpools") {
         sub_pools::measure(&zookeeper, &stage.client, &stage.daemon, &mut report).await;
     }
     if is_chosen("polls") {
         polls::measure(&zookeeper, &stage.client, &mut report).await;
     }
-    if is_chosen("memory") {
-        // A daemon of its own: what it holds is this batch's.
-        let fresh = Daemon::start(&zookeeper).await;
-        let many: Vec<String> = (0..100_000).map(|n| format!("user{n:06}")).collect();
-        http::batch(&fresh, &many, "btc").await;
-        report.goal(
-            "resident MB after a batch of 100,000",
-            fresh.resident_mb(),
-            Goal::AtMost(100.0),
-        );
-    }
-    report
+    (report, plot)
 }
 
 /// Both sides, over the same server.
@@ -138,8 +165,8 @@ impl Stage {
             Pair::of("single switches/s, 256 connections", "single sets/s, 256 in flight");
         for _ in 0..ROUNDS {
             singles.add(
-                http::singles(daemon, CONNECTIONS, existing, SINGLES_FOR).await,
-                bare::sets(client, "/bare", existing, CONNECTIONS, SINGLES_FOR).await,
+                http::singles(daemon, CONNECTIONS, existing, SINGLES_FOR).await.rate(),
+                bare::sets(client, "/bare", existing, CONNECTIONS, SINGLES_FOR).await.rate(),
             );
         }
         report.ratio(singles, Goal::AtLeast(2.0));

@@ -4,6 +4,7 @@
 //! of its own; what happens when the disk or the pipe does not keep up is told there. The libraries' own
 //! records (`log`, `tracing`) come through the same drain.
 
+mod line;
 mod spool;
 
 use std::{
@@ -13,8 +14,8 @@ use std::{
 };
 
 use slog::{Drain, Level, Logger, o};
-use slog_term::{FullFormat, PlainSyncDecorator};
 
+use line::Lines;
 use spool::Spool;
 
 /// The log file's name under the log directory.
@@ -45,9 +46,8 @@ impl Telemetry {
             }
             None => Spool::start(io::stderr())?,
         };
-        let drain = FullFormat::new(PlainSyncDecorator::new(spool.clone()));
-        let drain = drain.use_original_order().build();
-        let log = Logger::root(drain.filter_level(level).fuse(), o!());
+        let drain = Lines::new(spool.clone()).filter_level(level);
+        let log = Logger::root(drain.fuse(), o!());
         Ok(Self { _libraries: bridge_libraries(&log, verbosity), log, spool })
     }
 

@@ -131,7 +131,7 @@ impl Step<'_> {
     fn old(&self) -> Old {
         match (&self.seen, self.revision) {
             (Some(seen), Some(revision)) if revision.follows(seen.revision) => {
-                Old::Data(seen.coin.as_str().as_bytes().to_vec())
+                Old::Coin(seen.coin.clone())
             }
             _ => self.looked.clone(),
         }

@@ -6,7 +6,7 @@ use slog::{Logger, info, warn};
 
 use super::queue::{Entry, Outcome, Settled};
 use crate::{
-    domain::{Assignment, Source},
+    domain::{Assignment, Coin, Source},
     shown::Name,
 };
 
@@ -20,6 +20,8 @@ pub(super) enum Old {
     NotKnown,
     /// There was no znode.
     Absent,
+    /// The coin that we had written before.
+    Coin(Coin),
     /// Its data, which anybody may have written.
     Data(Vec<u8>),
 }
@@ -30,6 +32,7 @@ impl fmt::Display for Old {
         let data = match self {
             Self::NotKnown => return f.write_str("?"),
             Self::Absent => return f.write_str("-"),
+            Self::Coin(coin) => return coin.fmt(f),
             Self::Data(data) => data,
         };
         let shown = &data[..data.len().min(SHOWN_BYTES)];

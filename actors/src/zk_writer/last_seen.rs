@@ -5,7 +5,9 @@
 //! in between, and the old coin is the one that we saw. If it does not, somebody else did, and the old
 //! coin is not known. Nothing else is ever decided by this memory.
 
-use std::{collections::HashMap, mem};
+use std::mem;
+
+use foldhash::{HashMap, HashMapExt};
 
 use crate::{
     domain::{Coin, Puname},
@@ -52,6 +54,10 @@ impl LastSeen {
             self.before.remove(puname);
             return;
         };
+        if let Some(known) = self.recent.get_mut(puname) {
+            *known = seen;
+            return;
+        }
         if self.recent.len() >= self.capacity {
             self.before = mem::take(&mut self.recent);
         }

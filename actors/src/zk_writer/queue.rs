@@ -11,11 +11,9 @@
 //! * What waits is bounded by a limit; a request that would pass it is refused at once.
 //! * A request whose deadline passed is answered, and whatever of it was not sent is withdrawn.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    time::Instant,
-};
+use std::{collections::VecDeque, time::Instant};
 
+use foldhash::{HashMap, HashMapExt};
 use smallvec::{SmallVec, smallvec};
 use tokio::sync::oneshot;
 

@@ -116,6 +116,10 @@ impl ZooKeeper {
         format!("127.0.0.1:{}", self.port)
     }
 
+    pub fn pid(&self) -> u32 {
+        self.process.as_ref().expect("ZooKeeper runs").pid()
+    }
+
     /// SIGKILL: what it acknowledged is on disk, what it did not may be or not.
     pub fn kill9(&mut self) {
         self.process.take().expect("ZooKeeper runs").kill();
@@ -248,6 +252,12 @@ impl ZooKeeper {
         let mut numbers = text.split(|c: char| !c.is_ascii_digit()).map(str::parse);
         let mut next = || numbers.next().and_then(Result::ok).expect("a version in three parts");
         (next(), next(), next())
+    }
+
+    /// Its version, as `3.8.0`.
+    pub async fn version_text(&self) -> String {
+        let (major, minor, patch) = self.version().await;
+        format!("{major}.{minor}.{patch}")
     }
 
     /// A client of our own, to look at the tree past the daemon.

@@ -1,0 +1,40 @@
+//! What a daemon holds in memory after batches of sub-accounts that it had never heard of.
+
+use crate::{
+    daemon::Daemon,
+    http,
+    process::{peak_mb, resident_mb},
+    report::{Goal, Report, Table, count, number},
+    support::zookeeper::ZooKeeper,
+};
+
+/// Names of one batch.
+const BATCHES: [usize; 3] = [100_000, 500_000, 500_000];
+
+pub async fn measure(zookeeper: &ZooKeeper, report: &mut Report) {
+    // A daemon of its own: what it holds is these batches'.
+    let daemon = Daemon::start(zookeeper).await;
+    let mut table = Table::new(
+        "The daemon's memory, MB",
+        &["sub-accounts switched so far", "resident", "at the most"],
+    );
+    let mut row = |switched: usize| {
+        let (resident, peak) = (resident_mb(daemon.pid()), peak_mb(daemon.pid()));
+        table.row(vec![count(switched), number(resident), number(peak)]);
+        resident
+    };
+    row(0);
+    let mut switched = 0;
+    for batch in BATCHES {
+        let names: Vec<String> =
+            (switched..switched + batch).map(|number| format!("user{number:07}")).collect();
+        http::batch(&daemon, &names, "btc").await;
+        switched += batch;
+        let resident = row(switched);
+        if switched == BATCHES[0] {
+            report.goal("resident MB after a batch of 100,000", resident, Goal::AtMost(100.0));
+        }
+    }
+    report.goal("peak resident MB, batches of 500,000", peak_mb(daemon.pid()), Goal::AtMost(400.0));
+    report.table(table);
+}
