@@ -116,6 +116,8 @@ impl ZooKeeper {
         format!("127.0.0.1:{}", self.port)
     }
 
+    /// For the benches.
+    #[allow(dead_code)]
     pub fn pid(&self) -> u32 {
         self.process.as_ref().expect("ZooKeeper runs").pid()
     }
@@ -254,7 +256,8 @@ impl ZooKeeper {
         (next(), next(), next())
     }
 
-    /// Its version, as `3.8.0`.
+    /// Its version, as `3.8.0`; for the benches.
+    #[allow(dead_code)]
     pub async fn version_text(&self) -> String {
         let (major, minor, patch) = self.version().await;
         format!("{major}.{minor}.{patch}")
