@@ -387,14 +387,14 @@ fn shown(key: &Key, value: &Value) -> String {
     }
 }
 
-/// A URL without its credentials and its query, where tokens are.
+/// A URL without its credentials, which may contain an `@` themselves, and its query, where tokens are.
 fn without_secrets(url: &str) -> String {
     let (url, query) = match url.split_once('?') {
         Some((url, _)) => (url, "?…"),
         None => (url, ""),
     };
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-    match rest.split_once('@') {
+    match rest.rsplit_once('@') {
         Some((_, host)) => format!("{scheme}://…@{host}{query}"),
         None => format!("{url}{query}"),
     }

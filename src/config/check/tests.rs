@@ -132,6 +132,7 @@ fn no_secret_is_ever_shown() {
     assert!(!format!("{checked:?}").contains("s3cret"));
     for (url, shown) in [
         ("http://user:s3cret@host/map?token=s3cret", "http://…@host/map?…"),
+        ("http://user:a@s3cret@host/map", "http://…@host/map"),
         ("http://host/map", "http://host/map"),
     ] {
         let environment = [("UserCoinMapURL", url)];
