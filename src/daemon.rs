@@ -1,16 +1,5 @@
-//! `switcher-api-server`: moves a mining pool's miners between coins.
-//!
-//! Arguments → configuration → log → [`app`]. The exit statuses are those of `sysexits.h`, and the help
-//! text names them.
-
-// A test that unwraps fails where it should.
-#![cfg_attr(test, allow(clippy::unwrap_used))]
-
-mod app;
-mod cli;
-mod config;
-mod http;
-mod telemetry;
+//! From the arguments to the exit status: arguments → configuration → log → [`app`]. The exit statuses are
+//! those of `sysexits.h`, and the help text names them.
 
 use std::{
     env,
@@ -22,8 +11,9 @@ use std::{
 use slog::{error, info, warn};
 
 use crate::{
+    app,
     cli::{Arguments, Command},
-    config::{Checked, Rejected},
+    config::{self, Checked, Rejected},
     telemetry::Telemetry,
 };
 
@@ -32,7 +22,8 @@ const BAD_CONFIGURATION: u8 = 78;
 /// `EX_CANTCREAT`: there is no place for the log.
 const NO_LOG: u8 = 73;
 
-fn main() -> ExitCode {
+/// Does what this process's arguments ask for, and tells its exit status.
+pub fn run() -> ExitCode {
     let arguments = Arguments::read(env::args_os());
     let file = arguments.config.clone().or_else(default_file);
     let checked = match config::load(file.as_deref(), |name| env::var_os(name)) {
