@@ -114,14 +114,14 @@ impl SwitchApi {
         let source = Source::Api(request.peer_addr().map(|peer| peer.ip().to_canonical()));
         let assignments = assignments.inspect_err(|error| {
             info!(self.log, "request refused"; "source" => %source, "path" => request.path(),
-                "err_no" => error.number(), "err_msg" => %error);
+                "err_no" => error.number(), "err_msg" => %error.to_string().escape_debug());
         })?;
         let (first, count) =
             (assignments.first().map(|entry| entry.puname.clone()), assignments.len());
         let Err(failure) = self.write_batch(source, assignments).await else {
             return Ok(switched());
         };
-        let first = first.as_ref().map_or("", Puname::as_str);
+        let first = first.as_ref().map(|first| first.shown().to_string()).unwrap_or_default();
         warn!(self.log, "request failed: {}", failure; "source" => %source, "path" => request.path(),
             "first_sub_account" => first, "switches" => count);
         Err(failure.into())

@@ -28,11 +28,13 @@ pub(super) fn bad_entries(log: &Logger, bad: &Bad) {
 pub(super) fn left(log: &Logger, report: &SyncReport) {
     for Left { puname, old, coin, refusal } in &report.left {
         match refusal {
-            None => info!(log, "switch"; "source" => %Source::Poll, "sub_account" => %puname,
+            None => {
+                info!(log, "switch"; "source" => %Source::Poll, "sub_account" => %puname.shown(),
                 "old" => old, "new" => %coin, "outcome" => "skipped",
-                "cause" => "switched since the poll began"),
+                "cause" => "switched since the poll began")
+            }
             Some(cause) => warn!(log, "switch"; "source" => %Source::Poll,
-                "sub_account" => %puname, "old" => old, "new" => %coin, "outcome" => "not applied",
+                "sub_account" => %puname.shown(), "old" => old, "new" => %coin, "outcome" => "not applied",
                 "cause" => cause),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use crate::domain::{Assignment, Coin, Coins, Puname};
+use crate::domain::{Assignment, Coin, Coins, Puname, Shown};
 
 /// Bad entries that are told of by name; the others are counted.
 pub(super) const BAD_TOLD: usize = 20;
@@ -95,7 +95,7 @@ impl UserCoinMap {
                 name,
                 match value {
                     Value::Text(coin) => {
-                        format!("the coin '{}' is none of AvailableCoins", shown(coin))
+                        format!("the coin {} is none of AvailableCoins", in_short(coin))
                     }
                     Value::NoText => "its value is not a text".to_owned(),
                 },
@@ -110,7 +110,7 @@ impl UserCoinMap {
     fn add_bad(&mut self, name: &str, fault: String) {
         self.bad.count += 1;
         if self.bad.told.len() < BAD_TOLD {
-            self.bad.told.push((shown(name), fault));
+            self.bad.told.push((in_short(name), fault));
         }
     }
 
@@ -171,9 +171,11 @@ impl Settled {
 }
 
 /// A text of the upstream's, fit for the log.
-fn shown(text: &str) -> String {
-    let shown: String = text.chars().take(SHOWN_CHARS).flat_map(char::escape_debug).collect();
-    if text.chars().nth(SHOWN_CHARS).is_some() { shown + "…" } else { shown }
+fn in_short(text: &str) -> String {
+    match text.char_indices().nth(SHOWN_CHARS) {
+        Some((end, _)) => format!("{}…", Shown(&text[..end])),
+        None => Shown(text).to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -233,7 +235,7 @@ mod tests {
             told,
             [
                 ("a/b", "the name contains a slash"),
-                ("x", "the coin 'LTC\\u{1b}' is none of AvailableCoins"),
+                ("x", r#"the coin "LTC\u{1b}" is none of AvailableCoins"#),
                 ("y", "its value is not a text"),
             ]
         );

@@ -5,7 +5,7 @@ use std::fmt;
 use slog::{Logger, info, warn};
 
 use super::queue::{Entry, Outcome, Settled};
-use crate::domain::{Assignment, Source};
+use crate::domain::{Assignment, Shown, Source};
 
 /// As much of a znode's old data is shown; the stratum side reads no more of a coin's name.
 const SHOWN_BYTES: usize = 64;
@@ -30,7 +30,7 @@ impl fmt::Display for Old {
             Self::Data(data) => data,
         };
         let shown = &data[..data.len().min(SHOWN_BYTES)];
-        write!(f, "{}", String::from_utf8_lossy(shown).escape_debug())?;
+        write!(f, "{}", Shown(&String::from_utf8_lossy(shown)))?;
         if shown.len() < data.len() { f.write_str("…") } else { Ok(()) }
     }
 }
@@ -44,13 +44,17 @@ pub(super) fn record(log: &Logger, entry: &Entry, old: &Old, outcome: &Outcome) 
     };
     for Settled { source, puname, coin, superseded_by } in entry.switches() {
         match (cause, superseded_by) {
-            (None, None) => info!(log, "switch"; "source" => %source, "sub_account" => %puname,
-                "old" => %old, "new" => %coin, "outcome" => text),
+            (None, None) => {
+                info!(log, "switch"; "source" => %source, "sub_account" => %puname.shown(),
+                "old" => %old, "new" => %coin, "outcome" => text)
+            }
             (None, Some(newer)) => info!(log, "switch"; "source" => %source,
-                "sub_account" => %puname, "old" => %old, "new" => %coin, "outcome" => text,
+                "sub_account" => %puname.shown(), "old" => %old, "new" => %coin, "outcome" => text,
                 "superseded_by" => %newer),
-            (Some(cause), _) => warn!(log, "switch"; "source" => %source, "sub_account" => %puname,
-                "old" => %old, "new" => %coin, "outcome" => text, "cause" => cause),
+            (Some(cause), _) => {
+                warn!(log, "switch"; "source" => %source, "sub_account" => %puname.shown(),
+                "old" => %old, "new" => %coin, "outcome" => text, "cause" => cause)
+            }
         }
     }
 }
@@ -58,10 +62,12 @@ pub(super) fn record(log: &Logger, entry: &Entry, old: &Old, outcome: &Outcome) 
 /// Logs a switch that a poll made, or made perhaps: then there is a cause for not knowing.
 pub(super) fn record_polled(log: &Logger, entry: &Assignment, old: &Old, unknown: Option<&str>) {
     match unknown {
-        None => info!(log, "switch"; "source" => %Source::Poll, "sub_account" => %entry.puname,
-            "old" => %old, "new" => %entry.coin, "outcome" => "applied"),
+        None => {
+            info!(log, "switch"; "source" => %Source::Poll, "sub_account" => %entry.puname.shown(),
+            "old" => %old, "new" => %entry.coin, "outcome" => "applied")
+        }
         Some(cause) => warn!(log, "switch"; "source" => %Source::Poll,
-            "sub_account" => %entry.puname, "old" => %old, "new" => %entry.coin,
+            "sub_account" => %entry.puname.shown(), "old" => %old, "new" => %entry.coin,
             "outcome" => "outcome unknown", "cause" => cause),
     }
 }
@@ -73,7 +79,7 @@ mod tests {
     #[test]
     fn old_data_cannot_forge_a_line_nor_flood_it() {
         assert_eq!(Old::Data(b"btc".to_vec()).to_string(), "btc");
-        assert_eq!(Old::Data(b"a\nb\x1b[2J".to_vec()).to_string(), "a\\nb\\u{1b}[2J");
+        assert_eq!(Old::Data(b"a\nb\x1b[2J".to_vec()).to_string(), r#""a\nb\u{1b}[2J""#);
         assert_eq!(Old::Data(vec![b'x'; 65]).to_string(), format!("{}…", "x".repeat(64)));
         assert_eq!((Old::Absent.to_string(), Old::NotKnown.to_string()), ("-".into(), "?".into()));
     }
