@@ -37,6 +37,8 @@
 
 mod ack_waiter;
 mod domain;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod go_json;
 mod poller;
 mod system;

@@ -3,6 +3,8 @@
 
 mod coin;
 mod path;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 mod puname;
 mod shown;
 mod source;
