@@ -6,7 +6,6 @@ use std::borrow::Cow;
 use actix_web::web::Bytes;
 use arbitrary::{Result, Unstructured};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use futures_util::FutureExt;
 use serde::de::IgnoredAny;
 use serde_json::json;
 
@@ -214,31 +213,29 @@ fn quoted(text: &str, choices: &mut Unstructured<'_>) -> Result<String> {
 ///
 /// A pair is what lies between two `&`, its escapes undone; the first of a name counts, a form's first.
 pub fn form(text: &[u8]) {
-    let pairs = pairs(text);
-    let mut parameters = Parameters::default();
-    parameters.add_urlencoded(text);
-    for name in pairs.iter().map(|(name, _)| &**name).chain(["puname", "coin", ""]) {
-        let first = pairs.iter().find(|(found, _)| found == name);
-        assert_eq!(parameters.first(name), first.map_or("", |(_, value)| value), "{name:?}");
-    }
-
     let (form, query) = text.split_at(text.len() / 2);
-    let (in_form, in_query) = (self::pairs(form), self::pairs(query));
-    let mut parameters = Parameters::default();
-    parameters.add_urlencoded(form);
-    parameters.add_urlencoded(query);
-    for (name, _) in in_form.iter().chain(&in_query) {
-        let first = in_form.iter().chain(&in_query).find(|(found, _)| found == name);
-        assert_eq!(Some(parameters.first(name)), first.map(|(_, value)| &**value), "{name:?}");
+    for parts in [&[text][..], &[form, query]] {
+        let mut parameters = Parameters::new(NAMES);
+        for part in parts {
+            parameters.add_urlencoded(part);
+        }
+        let pairs: Vec<_> = parts.iter().flat_map(|part| pairs(part)).collect();
+        let first = |name| pairs.iter().find(|(found, _)| found == name);
+        let expected = NAMES.map(|name| first(name).map_or("", |(_, value)| value));
+        assert_eq!(parameters.first(), expected);
     }
 
     let escaped: String = text.iter().map(|byte| format!("%{byte:02x}")).collect();
-    let escaped = format!("x=%26&puname={escaped}&coin={escaped}");
-    let mut parameters = Parameters::default();
+    let escaped = format!("x=%26&puname={escaped}&{escaped}={escaped}&coin={escaped}");
+    let mut parameters = Parameters::new(NAMES);
     parameters.add_urlencoded(escaped.as_bytes());
-    assert_eq!(parameters.first("puname"), String::from_utf8_lossy(text));
-    assert_eq!(parameters.first("coin"), String::from_utf8_lossy(text));
+    let [puname, coin, _] = parameters.first();
+    let plain = String::from_utf8_lossy(text);
+    assert!(puname == plain && coin == plain, "{puname:?} {coin:?}");
 }
+
+/// The parameters of a switch, and one of no name.
+const NAMES: [&str; 3] = ["puname", "coin", ""];
 
 /// Names and values as Go's `url.ParseQuery` finds them, without the ones that it refuses.
 fn pairs(text: &[u8]) -> Vec<(String, String)> {
@@ -278,23 +275,18 @@ pub fn multipart_form(text: &[u8]) {
     let kind = media_type(&content_type);
     assert!(!kind.contains(';') && kind.trim() == kind, "{kind:?}");
     for content_type in [&*content_type, "multipart/form-data; boundary=B"] {
-        let mut parameters = Parameters::default();
+        let mut parameters = Parameters::new(NAMES);
         parameters.add_urlencoded(b"puname=query");
-        add_multipart(&mut parameters, content_type, body);
-        assert_eq!(parameters.first("puname"), "query", "the query wins");
+        parameters.add_multipart(content_type, Bytes::copy_from_slice(body));
+        assert_eq!(parameters.first()[0], "query", "the query wins");
     }
 
-    let value = String::from_utf8_lossy(body).replace("--B", "");
+    let value = String::from_utf8_lossy(body).replace("--", "");
     let part = "Content-Disposition: form-data; name=\"puname\"\r\n\r\n";
     let whole = format!("--B\r\n{part}{value}\r\n--B\r\n{part}second\r\n--B--\r\n");
-    let mut parameters = Parameters::default();
-    add_multipart(&mut parameters, "multipart/form-data; boundary=B", whole.as_bytes());
-    assert_eq!(parameters.first("puname"), value);
-}
-
-fn add_multipart(parameters: &mut Parameters<'_>, content_type: &str, body: &[u8]) {
-    let added = parameters.add_multipart(content_type, Bytes::copy_from_slice(body));
-    added.now_or_never().expect("all of the body is there");
+    let mut parameters = Parameters::new(NAMES);
+    parameters.add_multipart("multipart/form-data; boundary=B", whole.into());
+    assert_eq!(parameters.first(), [&*value, "", ""]);
 }
 
 /// User name, password and header, one per line of `text`.

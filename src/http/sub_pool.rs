@@ -3,7 +3,7 @@
 use actix::{Recipient, prelude::SendError};
 use actix_web::{
     HttpRequest, HttpResponse,
-    web::{Data, Payload},
+    web::{Bytes, Data, Payload},
 };
 use slog::{Logger, info, warn};
 use switcher_actors::{
@@ -84,7 +84,7 @@ impl SubPoolApi {
         &self,
         request: &HttpRequest,
         payload: Payload,
-        parse: impl FnOnce(&[u8]) -> Result<(SubPool, Ask), ApiError> + Send + 'static,
+        parse: impl FnOnce(&Bytes) -> Result<(SubPool, Ask), ApiError> + Send + 'static,
     ) -> Result<HttpResponse, ApiError> {
         let source = Source::Api(request.peer_addr().map(|peer| peer.ip().to_canonical()));
         let refused = |error: &ApiError| {

@@ -73,23 +73,30 @@ pub async fn switch_one(
 ) -> Result<HttpResponse, ApiError> {
     let content_type = request.headers().get(CONTENT_TYPE);
     let content_type = content_type.and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let form: Bytes;
-    let mut parameters = Parameters::default();
-    let media_type = media_type(content_type);
+    let content_type = content_type.to_owned();
+    let media_type = media_type(&content_type);
     let is_form = media_type == "application/x-www-form-urlencoded" && request.method() == "POST";
-    if is_form {
-        form = body::read(&request, payload, api.body).await?;
-        parameters.add_urlencoded(&form);
-        parameters.add_urlencoded(request.query_string().as_bytes());
+    let is_multipart = media_type == "multipart/form-data";
+    let body = if is_form || is_multipart {
+        body::read(&request, payload, api.body).await?
     } else {
-        parameters.add_urlencoded(request.query_string().as_bytes());
-        if media_type == "multipart/form-data" {
-            let form = body::read(&request, payload, api.body).await?;
-            parameters.add_multipart(content_type, form).await;
+        Bytes::new()
+    };
+    let (rules, query) = (api.rules.clone(), request.query_string().to_owned());
+    let assignments = body::parse(body, move |body| {
+        let mut parameters = Parameters::new(["puname", "coin"]);
+        if is_form {
+            parameters.add_urlencoded(body);
         }
-    }
-    let assignment = api.rules.assignment(parameters.first("puname"), parameters.first("coin"));
-    api.write(&request, assignment.map(|assignment| vec![assignment])).await
+        parameters.add_urlencoded(query.as_bytes());
+        if is_multipart {
+            parameters.add_multipart(&content_type, body.clone());
+        }
+        let [puname, coin] = parameters.first();
+        Ok(vec![rules.assignment(puname, coin)?])
+    })
+    .await;
+    api.write(&request, assignments).await
 }
 
 /// `POST /switch/multi-user`: a batch, as JSON whatever the content type says.
