@@ -97,7 +97,9 @@ fn written_batch(choices: &mut Unstructured<'_>) -> Result<(String, Groups)> {
                 for _ in 0..choices.int_in_range(0..=3)? {
                     let (text, group) = written_group(choices)?;
                     written.push(text);
-                    groups.push(group);
+                    if groups.is_empty() || !group.1.is_empty() {
+                        groups.push(group);
+                    }
                 }
                 fields.push(format!(
                     "{}:[{}]",
