@@ -7,7 +7,7 @@ use actix_web::{
 };
 use slog::{Logger, info, warn};
 use switcher_actors::{
-    Ask, AskJobmaker, Caller, Coinbase, CoinbaseUpdate, ExchangeFailure, Source, SubPool,
+    Ask, AskJobmaker, Caller, Coinbase, CoinbaseUpdate, ExchangeFailure, Shown, Source, SubPool,
 };
 use tokio::sync::oneshot;
 
@@ -89,7 +89,7 @@ impl SubPoolApi {
         let source = Source::Api(request.peer_addr().map(|peer| peer.ip().to_canonical()));
         let refused = |error: &ApiError| {
             info!(self.log, "request refused"; "source" => %source, "path" => request.path(),
-                "err_no" => error.number(), "err_msg" => %error.to_string().escape_debug());
+                "err_no" => error.number(), "err_msg" => %Shown(&error.to_string()));
         };
         let jobmakers =
             self.jobmakers.as_ref().ok_or(ApiError::SubPoolsDisabled).inspect_err(refused)?;

@@ -7,7 +7,9 @@ use actix_web::{
     web::{Bytes, Data, Payload},
 };
 use slog::{Logger, info, warn};
-use switcher_actors::{Assignment, Coins, Puname, PunameError, Source, WriteBatch, WriteFailure};
+use switcher_actors::{
+    Assignment, Coins, Puname, PunameError, Shown, Source, WriteBatch, WriteFailure,
+};
 use tokio::sync::oneshot;
 
 use super::{
@@ -121,7 +123,7 @@ impl SwitchApi {
         let source = Source::Api(request.peer_addr().map(|peer| peer.ip().to_canonical()));
         let assignments = assignments.inspect_err(|error| {
             info!(self.log, "request refused"; "source" => %source, "path" => request.path(),
-                "err_no" => error.number(), "err_msg" => %error.to_string().escape_debug());
+                "err_no" => error.number(), "err_msg" => %Shown(&error.to_string()));
         })?;
         let (first, count) =
             (assignments.first().map(|entry| entry.puname.clone()), assignments.len());
