@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test test-old-zookeeper faults faults-long races lint bench bench-report clean
+.PHONY: help run test test-old-zookeeper faults faults-long races hostile fuzz lint bench bench-report clean
 
 # Linking several test binaries at once takes more memory than a small machine has.
 export CARGO_BUILD_JOBS ?= 2
@@ -12,7 +12,7 @@ ifdef JAVA_HOME
 export PATH := $(JAVA_HOME)/bin:$(PATH)
 endif
 
-SCRIPTS := .ci/dev .ci/run .ci/test-tools .ci/zookeeper
+SCRIPTS := .ci/dev .ci/fuzz .ci/run .ci/test-tools .ci/zookeeper
 
 CARGO_TEST := cargo test --workspace --locked
 
@@ -52,6 +52,15 @@ races: ## a quarter of an hour: search more interleavings of exchanges, and let 
 	cargo test --release --locked --package switcher-actors -- --ignored --nocapture attribution && \
 	cargo test --release --locked --test api -- --ignored --nocapture races
 
+# The short version of the same attacks is part of `make test`.
+hostile: ## minutes: attack the daemon while a client switches, and print what came of it
+	@ZOOKEEPER_CLASSPATH="$$(bash .ci/zookeeper classpath)"; export ZOOKEEPER_CLASSPATH; \
+	cargo test --release --locked --test api -- --ignored --nocapture hostile
+
+# Not part of `make test`, which checks the same properties on inputs of its own. FUZZ_SECONDS is for each target.
+fuzz: ## fuzz every parser for 30 seconds; FUZZ_SECONDS and FUZZ_TARGETS choose others
+	@bash .ci/fuzz
+
 lint: ## check formatting, clippy, documentation and the scripts; any warning fails
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
@@ -73,4 +82,4 @@ clean: ## remove everything built, fetched or written by the other targets
 	@if [ -e .run/dev.pid ] && ! flock --nonblock .run/dev.pid true; then \
 		echo "make run is still up (pid $$(cat .run/dev.pid)): stop it first" >&2; exit 1; fi
 	cargo clean
-	rm -rf .run
+	rm -rf .run fuzz/target fuzz/corpus fuzz/artifacts fuzz/coverage

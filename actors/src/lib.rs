@@ -37,9 +37,10 @@
 
 mod ack_waiter;
 mod domain;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod go_json;
 mod poller;
-mod shown;
 mod system;
 mod zk;
 mod zk_writer;
@@ -47,7 +48,7 @@ mod zk_writer;
 pub use ack_waiter::{Caller, ExchangeFailure, ExchangeReply, JobmakerAnswer};
 pub use domain::{
     Assignment, Coin, Coinbase, CoinbaseUpdate, CoinbaseUpdateError, Coins, CoinsError, Puname,
-    PunameError, Source, SubPool, ZnodeDir, ZnodeDirError,
+    PunameError, Shown, Source, SubPool, ZnodeDir, ZnodeDirError,
 };
 pub use poller::{PollerSettings, UpstreamUrl, UpstreamUrlError};
 pub use system::System;

@@ -25,27 +25,44 @@ pub struct Raw {
 
 /// Reads `file` (if any) and lets `environment` override it.
 pub fn load(file: Option<&Path>, environment: impl Fn(&str) -> Option<OsString>) -> Raw {
+    gather(file.map(read), environment)
+}
+
+/// As [`load`], for a file with that text.
+#[cfg(any(test, fuzzing))]
+pub fn load_text(text: &str, environment: impl Fn(&str) -> Option<OsString>) -> Raw {
+    gather(Some(understand(text, Path::new("config.json"))), environment)
+}
+
+fn gather(
+    file: Option<Result<Map<String, Value>, Problem>>,
+    environment: impl Fn(&str) -> Option<OsString>,
+) -> Raw {
     let mut raw = Raw::default();
-    if let Some(path) = file {
-        match read(path) {
-            Ok(found) => raw.take_file(found),
-            Err(problem) => raw.problems.push(problem),
-        }
+    match file {
+        Some(Ok(found)) => raw.take_file(found),
+        Some(Err(problem)) => raw.problems.push(problem),
+        None => {}
     }
     raw.take_environment(environment);
     raw
 }
 
+fn read(path: &Path) -> Result<Map<String, Value>, Problem> {
+    let text = fs::read_to_string(path).map_err(|error| {
+        Problem::of_all(format!("file {} cannot be read: {error}", path.display()))
+    })?;
+    understand(&text, path)
+}
+
 /// The file's values under the names that it spells. What is wrong with it is told without quoting it:
 /// it holds a password.
-fn read(path: &Path) -> Result<Map<String, Value>, Problem> {
+fn understand(text: &str, path: &Path) -> Result<Map<String, Value>, Problem> {
     let shown = path.display();
-    let text = fs::read_to_string(path)
-        .map_err(|error| Problem::of_all(format!("file {shown} cannot be read: {error}")))?;
-    let is_object = serde_json::from_str::<serde_json::Value>(&text)
+    let is_object = serde_json::from_str::<serde_json::Value>(text)
         .map_err(|error| Problem::of_all(format!("file {shown} is no JSON: {error}")))?
         .is_object();
-    let source = File::from_str(&text, FileFormat::Json);
+    let source = File::from_str(text, FileFormat::Json);
     match source.collect() {
         Ok(values) if is_object => Ok(values),
         _ => Err(Problem::of_all(format!("file {shown} is no JSON object of keys and values"))),

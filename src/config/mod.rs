@@ -3,12 +3,15 @@
 //! * `keys`: the list of keys;
 //! * `problem`: what is wrong with a value;
 //! * `load`: file and environment into raw values;
-//! * `check`: raw values into [`Settings`], or all that is wrong with them at once.
+//! * `check`: raw values into [`Settings`], or all that is wrong with them at once;
+//! * `properties`: what holds for any file and environment, for tests and fuzz targets.
 
 mod check;
 mod keys;
 mod load;
 mod problem;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
 
 use std::{ffi::OsString, fmt, path::Path, time::Duration};
 

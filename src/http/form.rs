@@ -7,18 +7,26 @@
 use std::borrow::Cow;
 
 use actix_web::web::Bytes;
-use futures_util::stream;
+use futures_util::{FutureExt, stream};
 use multer::Multipart;
 
-/// Values of a request, first the ones that win.
-#[derive(Debug, Default)]
-pub struct Parameters<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+/// The values of the parameters that are asked for. No others are kept: a body may have millions.
+#[derive(Debug)]
+pub struct Parameters<'a, const N: usize> {
+    names: [&'static str; N],
+    values: [Option<Cow<'a, str>>; N],
+}
 
-impl<'a> Parameters<'a> {
-    /// The first value of that name; empty if there is none. Bytes that are not UTF-8 have become
+impl<'a, const N: usize> Parameters<'a, N> {
+    /// None of `names` has a value yet.
+    pub fn new(names: [&'static str; N]) -> Self {
+        Self { names, values: [const { None }; N] }
+    }
+
+    /// The first values, in the names' order; empty where there is none. Bytes that are not UTF-8 have become
     /// U+FFFD, which no sub-account's or coin's name may contain.
-    pub fn first(&self, name: &str) -> &str {
-        self.0.iter().find(|(found, _)| found == name).map_or("", |(_, value)| value)
+    pub fn first(&self) -> [&str; N] {
+        self.values.each_ref().map(|value| value.as_deref().unwrap_or_default())
     }
 
     /// Adds the pairs of a query or of an urlencoded form, after those that are there.
@@ -30,32 +38,48 @@ impl<'a> Parameters<'a> {
             }
             let mut halves = pair.splitn(2, |&byte| byte == b'=');
             let name = unescape(halves.next().unwrap_or_default());
-            let value = unescape(halves.next().unwrap_or_default());
-            if let (Some(name), Some(value)) = (name, value) {
-                self.0.push((name, value));
+            if let Some(value) = name.and_then(|name| self.missing(&name))
+                && let Some(found) = unescape(halves.next().unwrap_or_default())
+            {
+                *value = Some(found);
             }
         }
     }
 
     /// Adds the values of a multipart form, files left out. One that is not well-formed adds nothing.
-    pub async fn add_multipart(&mut self, content_type: &str, body: Bytes) {
-        if let Some(values) = multipart_values(content_type, body).await {
-            self.0.extend(values.into_iter().map(|(name, value)| (name.into(), value.into())));
+    pub fn add_multipart(&mut self, content_type: &str, body: Bytes) {
+        // All of the body is there, so there is nothing to wait for.
+        let form = multipart_values(content_type, body, self.names).now_or_never().flatten();
+        for (value, found) in self.values.iter_mut().zip(form.into_iter().flatten()) {
+            *value = value.take().or(found.map(Cow::Owned));
         }
+    }
+
+    /// The place of a value that is asked for and was not found yet.
+    fn missing(&mut self, name: &str) -> Option<&mut Option<Cow<'a, str>>> {
+        let index = self.names.iter().position(|wanted| *wanted == name)?;
+        Some(&mut self.values[index]).filter(|value| value.is_none())
     }
 }
 
-async fn multipart_values(content_type: &str, body: Bytes) -> Option<Vec<(String, String)>> {
+/// The first values of `names` in a multipart form; `None` if it is not well-formed.
+async fn multipart_values<const N: usize>(
+    content_type: &str,
+    body: Bytes,
+    names: [&'static str; N],
+) -> Option<[Option<String>; N]> {
     let boundary = multer::parse_boundary(content_type).ok()?;
     let body = stream::iter([Ok::<_, std::convert::Infallible>(body)]);
     let mut multipart = Multipart::new(body, boundary);
-    let mut values = Vec::new();
+    let mut values = [const { None }; N];
     while let Some(field) = multipart.next_field().await.ok()? {
-        let name = field.name().map(ToOwned::to_owned);
-        let is_file = field.file_name().is_some();
+        let wanted = names.iter().position(|wanted| field.name() == Some(wanted));
+        let wanted = wanted.filter(|_| field.file_name().is_none());
         let value = field.bytes().await.ok()?;
-        if let (Some(name), false) = (name, is_file) {
-            values.push((name, String::from_utf8_lossy(&value).into_owned()));
+        if let Some(index) = wanted
+            && values[index].is_none()
+        {
+            values[index] = Some(String::from_utf8_lossy(&value).into_owned());
         }
     }
     Some(values)
@@ -91,10 +115,10 @@ fn hex(digit: u8) -> Option<u8> {
 mod tests {
     use super::*;
 
-    fn first(query: &str, name: &str) -> String {
-        let mut parameters = Parameters::default();
+    fn first(query: &str, name: &'static str) -> String {
+        let mut parameters = Parameters::new([name]);
         parameters.add_urlencoded(query.as_bytes());
-        parameters.first(name).to_owned()
+        parameters.first().concat()
     }
 
     #[test]
@@ -128,22 +152,22 @@ mod tests {
         assert_eq!(media_type(";;;"), "");
     }
 
-    #[actix_web::test]
-    async fn a_multipart_form_comes_after_the_query_and_whole_or_not_at_all() {
+    #[test]
+    fn a_multipart_form_comes_after_the_query_and_whole_or_not_at_all() {
         let part = |name: &str, value: &str| {
             format!("--BB\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
         };
         let file =
             "--BB\r\nContent-Disposition: form-data; name=\"coin\"; filename=\"x\"\r\n\r\nltc\r\n";
         let whole = format!("{}{file}{}--BB--\r\n", part("puname", "alice"), part("coin", "bcc"));
-        let mut parameters = Parameters::default();
+        let mut parameters = Parameters::new(["puname", "coin"]);
         parameters.add_urlencoded(b"puname=bob");
-        parameters.add_multipart("multipart/form-data; boundary=BB", whole.clone().into()).await;
-        assert_eq!((parameters.first("puname"), parameters.first("coin")), ("bob", "bcc"));
+        parameters.add_multipart("multipart/form-data; boundary=BB", whole.clone().into());
+        assert_eq!(parameters.first(), ["bob", "bcc"]);
 
-        let mut parameters = Parameters::default();
+        let mut parameters = Parameters::new(["puname", "coin"]);
         let cut = whole[..whole.len() - 20].to_owned();
-        parameters.add_multipart("multipart/form-data; boundary=BB", cut.into()).await;
-        assert_eq!(parameters.first("puname"), "");
+        parameters.add_multipart("multipart/form-data; boundary=BB", cut.into());
+        assert_eq!(parameters.first(), ["", ""]);
     }
 }

@@ -8,7 +8,7 @@ use std::{borrow::Cow, fmt};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{DeserializeSeed, Error, IgnoredAny, MapAccess, Visitor},
+    de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 use switcher_actors::go_json::{Guard, Text, is_field};
 
@@ -86,6 +86,33 @@ impl<'de> Deserialize<'de> for Batch<'de> {
     }
 }
 
+/// A list of groups. Those that name nobody ask for nothing and are not kept, as there may be millions; but
+/// the first is: a list of such groups alone is not an empty one.
+struct Groups<'a>(Vec<Group<'a>>);
+
+impl<'de> Deserialize<'de> for Groups<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(Groups(Vec::new()))
+    }
+}
+
+impl<'de> Visitor<'de> for Groups<'de> {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of groups")
+    }
+
+    fn visit_seq<S: SeqAccess<'de>>(mut self, mut list: S) -> Result<Self, S::Error> {
+        while let Some(group) = list.next_element::<Group<'de>>()? {
+            if self.0.is_empty() || !group.punames.is_empty() {
+                self.0.push(group);
+            }
+        }
+        Ok(self)
+    }
+}
+
 impl<'de> Deserialize<'de> for Group<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(Fields(Self::default()))
@@ -105,7 +132,8 @@ impl<'de> Fill<'de> for Batch<'de> {
 
     fn field<M: MapAccess<'de>>(&mut self, name: &str, map: &mut M) -> Result<(), M::Error> {
         if is_field(name, "usercoins") {
-            self.0 = map.next_value::<Option<_>>()?.unwrap_or_default();
+            self.0 =
+                map.next_value::<Option<Groups<'de>>>()?.map(|groups| groups.0).unwrap_or_default();
             Ok(())
         } else {
             map.next_value::<IgnoredAny>().map(drop)
@@ -181,6 +209,13 @@ mod tests {
         ] {
             assert_eq!(groups(body), expected, "{body}");
         }
+    }
+
+    #[test]
+    fn groups_that_name_nobody_are_not_kept_but_for_the_first() {
+        assert_eq!(groups(r#"{"usercoins":[{},{},{"coin":"btc"}]}"#), vec![group("", &[])]);
+        let body = r#"{"usercoins":[{"punames":["a"]},{},{"punames":["b"]},{"punames":[]}]}"#;
+        assert_eq!(groups(body), vec![group("", &["a"]), group("", &["b"])]);
     }
 
     #[test]

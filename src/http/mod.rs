@@ -7,7 +7,8 @@
 //! * `body`, `form`, `json`: reading requests the way the daemon that this one replaces does;
 //! * `switch`: the switch endpoints;
 //! * `sub_pool`: the sub-pool endpoints;
-//! * `answer`: every answer and every error, with its number, in one place.
+//! * `answer`: every answer and every error, with its number, in one place;
+//! * `properties`: what holds for any request, for tests and fuzz targets.
 
 mod actor;
 mod answer;
@@ -17,6 +18,8 @@ mod connections;
 mod form;
 mod guard;
 mod json;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
 mod routes;
 mod sub_pool;
 mod switch;

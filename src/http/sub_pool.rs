@@ -3,11 +3,11 @@
 use actix::{Recipient, prelude::SendError};
 use actix_web::{
     HttpRequest, HttpResponse,
-    web::{Data, Payload},
+    web::{Bytes, Data, Payload},
 };
 use slog::{Logger, info, warn};
 use switcher_actors::{
-    Ask, AskJobmaker, Caller, Coinbase, CoinbaseUpdate, ExchangeFailure, Source, SubPool,
+    Ask, AskJobmaker, Caller, Coinbase, CoinbaseUpdate, ExchangeFailure, Shown, Source, SubPool,
 };
 use tokio::sync::oneshot;
 
@@ -84,12 +84,12 @@ impl SubPoolApi {
         &self,
         request: &HttpRequest,
         payload: Payload,
-        parse: impl FnOnce(&[u8]) -> Result<(SubPool, Ask), ApiError> + Send + 'static,
+        parse: impl FnOnce(&Bytes) -> Result<(SubPool, Ask), ApiError> + Send + 'static,
     ) -> Result<HttpResponse, ApiError> {
         let source = Source::Api(request.peer_addr().map(|peer| peer.ip().to_canonical()));
         let refused = |error: &ApiError| {
             info!(self.log, "request refused"; "source" => %source, "path" => request.path(),
-                "err_no" => error.number(), "err_msg" => %error.to_string().escape_debug());
+                "err_no" => error.number(), "err_msg" => %Shown(&error.to_string()));
         };
         let jobmakers =
             self.jobmakers.as_ref().ok_or(ApiError::SubPoolsDisabled).inspect_err(refused)?;

@@ -7,7 +7,9 @@ use actix_web::{
     web::{Bytes, Data, Payload},
 };
 use slog::{Logger, info, warn};
-use switcher_actors::{Assignment, Coins, Puname, PunameError, Source, WriteBatch, WriteFailure};
+use switcher_actors::{
+    Assignment, Coins, Puname, PunameError, Shown, Source, WriteBatch, WriteFailure,
+};
 use tokio::sync::oneshot;
 
 use super::{
@@ -73,23 +75,30 @@ pub async fn switch_one(
 ) -> Result<HttpResponse, ApiError> {
     let content_type = request.headers().get(CONTENT_TYPE);
     let content_type = content_type.and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let form: Bytes;
-    let mut parameters = Parameters::default();
-    let media_type = media_type(content_type);
+    let content_type = content_type.to_owned();
+    let media_type = media_type(&content_type);
     let is_form = media_type == "application/x-www-form-urlencoded" && request.method() == "POST";
-    if is_form {
-        form = body::read(&request, payload, api.body).await?;
-        parameters.add_urlencoded(&form);
-        parameters.add_urlencoded(request.query_string().as_bytes());
+    let is_multipart = media_type == "multipart/form-data";
+    let body = if is_form || is_multipart {
+        body::read(&request, payload, api.body).await?
     } else {
-        parameters.add_urlencoded(request.query_string().as_bytes());
-        if media_type == "multipart/form-data" {
-            let form = body::read(&request, payload, api.body).await?;
-            parameters.add_multipart(content_type, form).await;
+        Bytes::new()
+    };
+    let (rules, query) = (api.rules.clone(), request.query_string().to_owned());
+    let assignments = body::parse(body, move |body| {
+        let mut parameters = Parameters::new(["puname", "coin"]);
+        if is_form {
+            parameters.add_urlencoded(body);
         }
-    }
-    let assignment = api.rules.assignment(parameters.first("puname"), parameters.first("coin"));
-    api.write(&request, assignment.map(|assignment| vec![assignment])).await
+        parameters.add_urlencoded(query.as_bytes());
+        if is_multipart {
+            parameters.add_multipart(&content_type, body.clone());
+        }
+        let [puname, coin] = parameters.first();
+        Ok(vec![rules.assignment(puname, coin)?])
+    })
+    .await;
+    api.write(&request, assignments).await
 }
 
 /// `POST /switch/multi-user`: a batch, as JSON whatever the content type says.
@@ -114,14 +123,14 @@ impl SwitchApi {
         let source = Source::Api(request.peer_addr().map(|peer| peer.ip().to_canonical()));
         let assignments = assignments.inspect_err(|error| {
             info!(self.log, "request refused"; "source" => %source, "path" => request.path(),
-                "err_no" => error.number(), "err_msg" => %error);
+                "err_no" => error.number(), "err_msg" => %Shown(&error.to_string()));
         })?;
         let (first, count) =
             (assignments.first().map(|entry| entry.puname.clone()), assignments.len());
         let Err(failure) = self.write_batch(source, assignments).await else {
             return Ok(switched());
         };
-        let first = first.as_ref().map_or("", Puname::as_str);
+        let first = first.as_ref().map(|first| first.shown().to_string()).unwrap_or_default();
         warn!(self.log, "request failed: {}", failure; "source" => %source, "path" => request.path(),
             "first_sub_account" => first, "switches" => count);
         Err(failure.into())

@@ -14,6 +14,7 @@ mod batches;
 mod configuration;
 mod faults;
 mod golden;
+mod hostile;
 mod invariants;
 mod jobmaker;
 mod lifecycle;

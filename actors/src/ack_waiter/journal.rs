@@ -6,10 +6,21 @@ use std::{fmt, time::Instant};
 use slog::{Logger, info, o, warn};
 
 use super::messages::ExchangeFailure;
-use crate::{
-    domain::{Coinbase, CoinbaseUpdate, Source, SubPool},
-    shown::Quoted,
-};
+use crate::domain::{Coinbase, CoinbaseUpdate, Source, SubPool};
+
+/// As much of a text from outside is shown. Addresses and coinbase texts are shorter.
+const SHOWN_CHARACTERS: usize = 120;
+
+/// A text from outside: in quotes and escaped, so that it can forge neither a line nor a field of one.
+struct Quoted<'a>(&'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let end = self.0.char_indices().nth(SHOWN_CHARACTERS).map_or(self.0.len(), |(end, _)| end);
+        write!(f, "\"{}\"", self.0[..end].escape_debug())?;
+        if end < self.0.len() { f.write_str("…") } else { Ok(()) }
+    }
+}
 
 /// Text and address, or that they are not known.
 struct Values<'a>(Option<&'a Coinbase>);

@@ -11,7 +11,8 @@
 //! * `attribution`: decides whose answer an ack is; no clock, no network, and the argument why it is right;
 //! * `ack`: the jobmaker's JSON;
 //! * `pending`: one exchange and those who wait for it: every answer;
-//! * `journal`: the log line of each exchange.
+//! * `journal`: the log line of each exchange;
+//! * `properties`: what holds for any ack, for tests and fuzz targets.
 
 mod ack;
 mod actor;
@@ -19,6 +20,8 @@ mod attribution;
 mod journal;
 mod messages;
 mod pending;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 
 pub(crate) use ack::Ack;
 pub(crate) use actor::AckWaiter;

@@ -3,13 +3,17 @@
 
 mod coin;
 mod path;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 mod puname;
+mod shown;
 mod source;
 mod sub_pool;
 
 pub use coin::{Coin, Coins, CoinsError};
 pub use path::{ZnodeDir, ZnodeDirError, component_fault};
 pub use puname::{Puname, PunameError};
+pub use shown::Shown;
 pub use source::Source;
 pub use sub_pool::{Coinbase, CoinbaseUpdate, CoinbaseUpdateError, SubPool};
 

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use thiserror::Error;
 
-use super::component_fault;
+use super::{Shown, component_fault};
 
 /// The stratum side reads no longer names (contract, section 2, error 102).
 pub const MAX_PUNAME_BYTES: usize = 200;
@@ -53,6 +53,11 @@ impl Puname {
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The name for the log: it may contain blanks, commas, and characters that a reader does not see.
+    pub fn shown(&self) -> Shown<'_> {
+        Shown(&self.0)
     }
 }
 

@@ -11,7 +11,6 @@ use super::{
 };
 use crate::{
     domain::Source,
-    shown::Name,
     zk_writer::{Left, SyncReport},
 };
 
@@ -27,7 +26,7 @@ pub(super) fn fit(text: &str) -> String {
 /// Entries that can never be written, by name up to a number.
 pub(super) fn bad_entries(log: &Logger, bad: &Bad) {
     for (name, fault) in &bad.told {
-        warn!(log, "entry of the user-coin map skipped"; "sub_account" => %Name(name), "cause" => fault);
+        warn!(log, "entry of the user-coin map skipped"; "sub_account" => name, "cause" => fault);
     }
     if bad.count > BAD_TOLD {
         warn!(log, "more entries of the user-coin map skipped"; "entries" => bad.count - BAD_TOLD);
@@ -39,12 +38,12 @@ pub(super) fn left(log: &Logger, report: &SyncReport) {
     for Left { puname, old, coin, refusal } in &report.left {
         match refusal {
             None => {
-                info!(log, "switch"; "source" => %Source::Poll, "sub_account" => %Name(puname.as_str()),
+                info!(log, "switch"; "source" => %Source::Poll, "sub_account" => %puname.shown(),
                 "old" => old, "new" => %coin, "outcome" => "skipped",
                 "cause" => "switched since the poll began")
             }
             Some(cause) => warn!(log, "switch"; "source" => %Source::Poll,
-                "sub_account" => %Name(puname.as_str()), "old" => old, "new" => %coin, "outcome" => "not applied",
+                "sub_account" => %puname.shown(), "old" => old, "new" => %coin, "outcome" => "not applied",
                 "cause" => cause),
         }
     }

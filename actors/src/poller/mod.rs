@@ -17,7 +17,8 @@
 //! * `user_coin_map`: a million entries in little memory;
 //! * `cursor`: what to ask for next; no clock, no network;
 //! * `url`: `UserCoinMapURL`;
-//! * `journal`: the log lines of a poll.
+//! * `journal`: the log lines of a poll;
+//! * `properties`: what holds for any answer, for tests and fuzz targets.
 
 mod actor;
 mod answer;
@@ -26,6 +27,8 @@ mod cursor;
 mod journal;
 mod messages;
 mod poll;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 mod upstream;
 mod url;
 mod user_coin_map;

@@ -110,7 +110,7 @@ impl About {
     fn description(&self, head: &[u8]) -> String {
         let head = String::from_utf8_lossy(head);
         format!(
-            "status {}, content type {}, and begins '{}'",
+            "status {}, content type '{}', and begins '{}'",
             self.status.as_u16(),
             self.content_type,
             head.escape_debug()

@@ -2,13 +2,12 @@
 
 use std::cmp::Ordering;
 
-use super::journal::fit;
-use crate::domain::{Assignment, Coin, Coins, Puname};
+use crate::domain::{Assignment, Coin, Coins, Puname, Shown};
 
 /// Bad entries that are told of by name; the others are counted.
 pub(super) const BAD_TOLD: usize = 20;
 
-/// As much of a bad entry's name is kept for that.
+/// As much of a bad entry's name, or of its coin's, is shown.
 const NAME_CHARS: usize = 200;
 
 /// What makes an entry of the map a valid switch.
@@ -48,7 +47,7 @@ const NO_COIN: u16 = u16::MAX;
 pub(super) struct Bad {
     /// How many.
     pub(super) count: usize,
-    /// The first, name and fault. The name is the upstream's word, the fault is fit for the log.
+    /// The first, name and fault, fit for the log.
     pub(super) told: Vec<(String, String)>,
 }
 
@@ -96,7 +95,7 @@ impl UserCoinMap {
                 name,
                 match value {
                     Value::Text(coin) => {
-                        format!("the coin '{}' is none of AvailableCoins", fit(coin))
+                        format!("the coin {} is none of AvailableCoins", in_short(coin))
                     }
                     Value::NoText => "its value is not a text".to_owned(),
                 },
@@ -111,11 +110,7 @@ impl UserCoinMap {
     fn add_bad(&mut self, name: &str, fault: String) {
         self.bad.count += 1;
         if self.bad.told.len() < BAD_TOLD {
-            let mut told: String = name.chars().take(NAME_CHARS).collect();
-            if told.len() < name.len() {
-                told.push('…');
-            }
-            self.bad.told.push((told, fault));
+            self.bad.told.push((in_short(name), fault));
         }
     }
 
@@ -181,6 +176,14 @@ impl Settled {
     }
 }
 
+/// A text of the upstream's, fit for the log.
+fn in_short(text: &str) -> String {
+    match text.char_indices().nth(NAME_CHARS) {
+        Some((end, _)) => format!("{}…", Shown(&text[..end])),
+        None => Shown(text).to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -238,7 +241,7 @@ mod tests {
             told,
             [
                 ("a/b", "the name contains a slash"),
-                ("x", "the coin 'LTC\\u{1b}' is none of AvailableCoins"),
+                ("x", r#"the coin "LTC\u{1b}" is none of AvailableCoins"#),
                 ("y", "its value is not a text"),
             ]
         );

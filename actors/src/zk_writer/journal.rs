@@ -5,10 +5,7 @@ use std::fmt;
 use slog::{Logger, info, warn};
 
 use super::queue::{Entry, Outcome, Settled};
-use crate::{
-    domain::{Assignment, Coin, Source},
-    shown::Name,
-};
+use crate::domain::{Assignment, Coin, Shown, Source};
 
 /// As much of a znode's old data is shown; the stratum side reads no more of a coin's name.
 const SHOWN_BYTES: usize = 64;
@@ -36,7 +33,7 @@ impl fmt::Display for Old {
             Self::Data(data) => data,
         };
         let shown = &data[..data.len().min(SHOWN_BYTES)];
-        Name(&String::from_utf8_lossy(shown)).fmt(f)?;
+        write!(f, "{}", Shown(&String::from_utf8_lossy(shown)))?;
         if shown.len() < data.len() { f.write_str("…") } else { Ok(()) }
     }
 }
@@ -51,14 +48,14 @@ pub(super) fn record(log: &Logger, entry: &Entry, old: &Old, outcome: &Outcome) 
     for Settled { source, puname, coin, superseded_by } in entry.switches() {
         match (cause, superseded_by) {
             (None, None) => {
-                info!(log, "switch"; "source" => %source, "sub_account" => %Name(puname.as_str()),
+                info!(log, "switch"; "source" => %source, "sub_account" => %puname.shown(),
                 "old" => %old, "new" => %coin, "outcome" => text)
             }
             (None, Some(newer)) => info!(log, "switch"; "source" => %source,
-                "sub_account" => %Name(puname.as_str()), "old" => %old, "new" => %coin, "outcome" => text,
+                "sub_account" => %puname.shown(), "old" => %old, "new" => %coin, "outcome" => text,
                 "superseded_by" => %newer),
             (Some(cause), _) => {
-                warn!(log, "switch"; "source" => %source, "sub_account" => %Name(puname.as_str()),
+                warn!(log, "switch"; "source" => %source, "sub_account" => %puname.shown(),
                 "old" => %old, "new" => %coin, "outcome" => text, "cause" => cause)
             }
         }
@@ -69,11 +66,11 @@ pub(super) fn record(log: &Logger, entry: &Entry, old: &Old, outcome: &Outcome) 
 pub(super) fn record_polled(log: &Logger, entry: &Assignment, old: &Old, unknown: Option<&str>) {
     match unknown {
         None => {
-            info!(log, "switch"; "source" => %Source::Poll, "sub_account" => %Name(entry.puname.as_str()),
+            info!(log, "switch"; "source" => %Source::Poll, "sub_account" => %entry.puname.shown(),
             "old" => %old, "new" => %entry.coin, "outcome" => "applied")
         }
         Some(cause) => warn!(log, "switch"; "source" => %Source::Poll,
-            "sub_account" => %Name(entry.puname.as_str()), "old" => %old, "new" => %entry.coin,
+            "sub_account" => %entry.puname.shown(), "old" => %old, "new" => %entry.coin,
             "outcome" => "outcome unknown", "cause" => cause),
     }
 }
@@ -85,8 +82,8 @@ mod tests {
     #[test]
     fn old_data_cannot_forge_a_line_nor_flood_it() {
         assert_eq!(Old::Data(b"btc".to_vec()).to_string(), "btc");
-        assert_eq!(Old::Data(b"a\nb\x1b[2J".to_vec()).to_string(), "\"a\\nb\\u{1b}[2J\"");
-        assert_eq!(Old::Data(b"x, new: y".to_vec()).to_string(), "\"x, new: y\"");
+        assert_eq!(Old::Data(b"a\nb\x1b[2J".to_vec()).to_string(), r#""a\nb\u{1b}[2J""#);
+        assert_eq!(Old::Data(b"x, new: y".to_vec()).to_string(), r#""x, new: y""#);
         assert_eq!(Old::Data(vec![b'x'; 65]).to_string(), format!("{}…", "x".repeat(64)));
         assert_eq!((Old::Absent.to_string(), Old::NotKnown.to_string()), ("-".into(), "?".into()));
     }

@@ -155,7 +155,10 @@ async fn no_success_writes_nothing_and_keeps_last_date() {
     assert_line(&polls[1], &["err_no 7, err_msg 'db\\ndown'"]);
     assert_line(&polls[2], &["err_no 7, err_msg 'db\\ndown'"]);
     let html = &polls[bodies.len() + 1];
-    assert_line(html, &["status 200", "content type text/html", "'<html>\\u{1b}[2J\\n<b>sign in'"]);
+    assert_line(
+        html,
+        &["status 200", "content type 'text/html'", "'<html>\\u{1b}[2J\\n<b>sign in'"],
+    );
     let asked_from = requests(&upstream, bodies.len() + 3).await;
     assert!(asked(&asked_from)[1..].iter().all(|&from| from == "1700000000"), "{asked_from:?}");
     let znodes = zookeeper.znodes().await;

@@ -81,7 +81,7 @@ async fn a_connection_that_is_refused_is_told_from_an_answer_that_is_bad() {
     let shown = format!("begins '<h1>\\u{{1b}}[31mOops\\r\\n{}', seconds", "x".repeat(185));
     let packed = Reply::with_head("200 OK", "Content-Encoding: br\r\n", "x");
     let head = format!("HTTP/1.1 200 OK\r\n{}\r\n", "X-Long: y\r\n".repeat(100_000));
-    let html: &[&str] = &["status 500", "content type text/html; charset=utf-8", &shown];
+    let html: &[&str] = &["status 500", "content type 'text/html; charset=utf-8'", &shown];
     let replies: Vec<(Reply, &[&str])> = vec![
         (Reply::raw(""), &["the request to", "failed"]),
         (Reply::raw("SSH-2.0-OpenSSH_9.2\r\n\r\n"), &["the request to", "failed"]),

@@ -28,6 +28,7 @@ pub struct Daemon {
     address: String,
     watch_dir: String,
     log: Log,
+    stdout: Log,
     _folder: Arc<TempDir>,
 }
 
@@ -82,6 +83,24 @@ impl Daemon {
         self.log.lines()
     }
 
+    /// What it has written to standard output so far.
+    pub fn stdout(&self) -> Vec<String> {
+        self.stdout.lines()
+    }
+
+    /// How many descriptors it has open.
+    pub fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap().count()
+    }
+
+    /// The most memory that it ever held, in megabytes.
+    pub fn peak_megabytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM");
+        let kilobytes = peak.trim().trim_end_matches(" kB").parse::<u64>().expect("a number");
+        kilobytes.div_ceil(1024)
+    }
+
     /// The log lines so far that contain every one of `parts`.
     pub fn log_with(&self, parts: &[&str]) -> Vec<String> {
         self.log.lines_with(parts)
@@ -130,6 +149,7 @@ pub struct Builder {
     config: Map<String, Value>,
     arguments: Vec<OsString>,
     environment: BTreeMap<OsString, OsString>,
+    descriptors: Option<u32>,
     folder: Arc<TempDir>,
 }
 
@@ -157,6 +177,7 @@ impl Builder {
             config,
             arguments: Vec::new(),
             environment: BTreeMap::new(),
+            descriptors: None,
             folder: Arc::new(folder),
         }
     }
@@ -187,6 +208,12 @@ impl Builder {
         self
     }
 
+    /// Lets the daemon open no more descriptors.
+    pub fn limit_descriptors(mut self, limit: u32) -> Self {
+        self.descriptors = Some(limit);
+        self
+    }
+
     /// A folder that lives as long as the daemon, for what a test needs beside it.
     pub fn folder(&self) -> &Path {
         self.folder.path()
@@ -200,7 +227,14 @@ impl Builder {
     }
 
     fn command(&self, arguments: &[OsString]) -> Command {
-        let mut command = Command::new(PROGRAM);
+        let mut command = match self.descriptors {
+            None => Command::new(PROGRAM),
+            Some(limit) => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", r#"ulimit -n "$0" && exec "$@""#, &limit.to_string(), PROGRAM]);
+                shell
+            }
+        };
         command.args(arguments).args(&self.arguments).envs(&self.environment);
         command
     }
@@ -213,7 +247,7 @@ impl Builder {
 
     /// As [`Builder::start`], with these arguments instead of `--config FILE`.
     pub async fn start_with(&self, arguments: &[OsString]) -> Daemon {
-        let (mut process, log) = self.spawn(arguments);
+        let (mut process, log, stdout) = self.spawn_and_watch(arguments);
         let what = format!("the daemon with {arguments:?} listens");
         let address = eventually(&what, seconds(30), || {
             let ended = process.try_wait();
@@ -226,17 +260,20 @@ impl Builder {
         .await;
         let watch_dir = self.config.get("ZKSwitcherWatchDir").and_then(Value::as_str);
         let watch_dir = watch_dir.unwrap_or_default().trim_end_matches('/').to_owned() + "/";
-        Daemon { process, address, watch_dir, log, _folder: Arc::clone(&self.folder) }
+        Daemon { process, address, watch_dir, log, stdout, _folder: Arc::clone(&self.folder) }
     }
 
     /// Starts the daemon without waiting for anything.
     pub fn spawn(&self, arguments: &[OsString]) -> (Guarded, Log) {
+        let (process, log, _) = self.spawn_and_watch(arguments);
+        (process, log)
+    }
+
+    fn spawn_and_watch(&self, arguments: &[OsString]) -> (Guarded, Log, Log) {
         let command = self.command(arguments);
         let mut process = Guarded::spawn(&command, self.folder(), Output::Piped).unwrap();
         let (stdout, stderr) = process.take_output();
-        // Nobody reads the daemon's standard output, but it must never fill its pipe.
-        Log::collect(stdout);
-        (process, Log::collect(stderr).0)
+        (process, Log::collect(stderr).0, Log::collect(stdout).0)
     }
 
     /// Runs the program to its end.

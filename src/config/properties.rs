@@ -1,0 +1,181 @@
+//! What holds for any configuration: the same functions for property tests and fuzz targets. Each panics
+//! where a property does not hold.
+
+use std::ffi::OsString;
+
+use arbitrary::{Result, Unstructured};
+use serde_json::{Value, json};
+
+use super::{
+    Checked, Rejected,
+    check::check,
+    keys::{KEYS, Kind},
+    load::load_text,
+};
+
+/// Any text as the configuration file, with nothing in the environment.
+///
+/// Another secret in the same place would change nothing of what is told.
+pub fn configuration(text: &str) {
+    let told = judge(text, |_| None);
+    let Ok(Value::Object(mut file)) = serde_json::from_str(text) else {
+        assert!(told.is_err(), "no object, but taken: {text}");
+        return;
+    };
+    let told = judge(&json!(file).to_string(), |_| None);
+    let is_secret = |name: &str| {
+        ["APIPassword", "ZKDigestCredentials"].iter().any(|key| key.eq_ignore_ascii_case(name))
+    };
+    for value in file.iter_mut().filter(|(name, _)| is_secret(name)).map(|(_, value)| value) {
+        if let Some(secret) = value.as_str() {
+            *value = json!(secret.replace(|c| c != ':', "x"));
+        }
+    }
+    assert_eq!(judge(&json!(file).to_string(), |_| None), told, "a secret is told");
+}
+
+/// A good configuration with keys drawn from `choices`, some in the file, some in the environment.
+///
+/// The environment wins over the file; a value is taken or refused by the limits of its key; a refusal names
+/// the key and no secret.
+pub fn environment(choices: &[u8]) {
+    let mut choices = Unstructured::new(choices);
+    check_overridden(&mut choices).expect("a choice can always be made");
+}
+
+const SECRET: &str = "t0p-s3cr3t";
+
+fn check_overridden(choices: &mut Unstructured<'_>) -> Result<()> {
+    let mut file = json!({
+        "EnableAPIServer": true, "APIUser": "admin", "APIPassword": SECRET,
+        "ListenAddr": "127.0.0.1:8082", "AvailableCoins": ["btc"], "ZKBroker": ["127.0.0.1:2181"],
+        "ZKSwitcherWatchDir": "/switcher", "EnableCronJob": true,
+        "UserCoinMapURL": format!("http://pool:a@{SECRET}@127.0.0.1/map?token={SECRET}"),
+        "ZKDigestCredentials": format!("switcher:{SECRET}"),
+    });
+    let key = choices.choose(KEYS)?;
+    let texts = [
+        "",
+        "0",
+        "1",
+        "true",
+        "FALSE ",
+        "-1",
+        "3600",
+        "3601",
+        "18446744073709551616",
+        "1e3",
+        "/",
+        "/a//b",
+        "a",
+        "a:1",
+        ":1",
+        "a:b@c",
+        "x,y",
+        ",",
+        "\u{1b}[2J",
+        "a\nb",
+        "/a\u{9b}",
+        "用户",
+        "[::1]:80",
+        "http://a@b@c/?d@e",
+        "https:///x",
+    ];
+    let text = if choices.ratio(1, 4)? { choices.arbitrary()? } else { *choices.choose(&texts)? };
+    let is_in_environment = choices.ratio(1, 2)?;
+    let below = choices.choose(&[json!("below"), json!(7), json!(null), json!([{}])])?.clone();
+    if is_in_environment {
+        file[key.name] = below;
+    } else {
+        file[key.name] = json!(text);
+    }
+    let name = if choices.ratio(1, 4)? { key.name.to_lowercase() } else { key.name.to_owned() };
+    let file = file.to_string().replace(&format!("\"{}\"", key.name), &format!("\"{name}\""));
+    let told =
+        judge(&file, |name| (is_in_environment && name == key.name).then(|| OsString::from(text)));
+    // In the file the text is no flag, number or list, whatever it says.
+    let is_of_its_kind = match key.kind {
+        Kind::Flag if is_in_environment => {
+            ["true", "false", "1", "0"].contains(&text.trim().to_ascii_lowercase().as_str())
+        }
+        Kind::Number { min, max } if is_in_environment => {
+            text.trim().parse::<i64>().is_ok_and(|number| {
+                u64::try_from(number).is_ok_and(|number| (min..=max).contains(&number))
+            })
+        }
+        Kind::Flag | Kind::Number { .. } => false,
+        Kind::List => is_in_environment,
+        Kind::Text | Kind::Url | Kind::Secret => true,
+    };
+    match &told {
+        Ok(lines) => {
+            assert!(is_of_its_kind, "{} = {text:?} was taken", key.name);
+            let origin = if is_in_environment { "(environment variable " } else { "(file)" };
+            let line = lines.iter().find(|line| line.starts_with(&format!("{} = ", key.name)));
+            assert!(line.is_some_and(|line| line.contains(origin)), "{} in {lines:?}", key.name);
+        }
+        Err(lines) => {
+            let names_it = lines.iter().any(|line| line.starts_with(&format!("{}: ", key.name)));
+            assert!(names_it, "{} = {text:?} was refused: {lines:?}", key.name);
+            let is_simple = matches!(key.kind, Kind::Flag | Kind::Number { .. });
+            assert!(!(is_simple && is_of_its_kind) || key.name == "EnableAPIServer", "{lines:?}");
+        }
+    }
+    let is_told = |secret| {
+        told.as_ref().unwrap_or_else(|lines| lines).iter().any(|line| line.contains(secret))
+    };
+    assert!(text.contains(SECRET) || !is_told(SECRET), "{told:?}");
+    Ok(())
+}
+
+/// What the operator is told, on success of every key; `Err` for a configuration that is refused.
+///
+/// None of it could move a terminal's cursor.
+fn judge(
+    text: &str,
+    environment: impl Fn(&str) -> Option<OsString>,
+) -> std::result::Result<Vec<String>, Vec<String>> {
+    let told = match check(load_text(text, environment)) {
+        Ok(Checked { settings, warnings, mut listing }) => {
+            assert_eq!(listing.len(), KEYS.len());
+            assert!(settings.api.is_some() || settings.poller.is_some(), "there is nothing to do");
+            listing.extend(warnings);
+            // Whoever prints the settings prints no secret either.
+            listing.push(format!("{settings:?}"));
+            Ok(listing)
+        }
+        Err(Rejected { problems, warnings }) => {
+            assert!(!problems.is_empty(), "refused without a word");
+            Err(problems.iter().map(ToString::to_string).chain(warnings).collect())
+        }
+    };
+    for line in told.as_ref().unwrap_or_else(|lines| lines) {
+        assert!(!line.contains(char::is_control), "{line:?}");
+    }
+    told
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_value_is_taken_or_refused_by_its_key(choices in vec(any::<u8>(), 0..80)) {
+            environment(&choices);
+        }
+
+        #[test]
+        fn any_text_is_a_configuration_or_none(pieces in vec(prop::sample::select(&[
+            "{", "}", "\"APIPassword\":\"s3cr3t-enough\"", "\"apipassword\":[\"s3cr3t-enough\"]", ",", "[", "]",
+            "\"EnableAPIServer\":true", "\"\\u001b[2J\":1", "\"ZKBroker\":[\"\\n:1\"]", "\"ZKBrokers\":5",
+            "\"UserCoinMapURL\":\"http://a:b@c@d/\\u009b\"", "null", "\"ListenAddr\":\":1\\u0007\"",
+        ][..]), 0..12)) {
+            configuration(&pieces.concat());
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! From the arguments to the exit status: arguments → configuration → log → [`app`]. The exit statuses are
+//! those of `sysexits.h`, and the help text names them.
+
+use std::{
+    env,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use slog::{error, info, warn};
+
+use crate::{
+    app,
+    cli::{Arguments, Command},
+    config::{self, Checked, Rejected},
+    telemetry::Telemetry,
+};
+
+/// `EX_CONFIG`: the operator has to mend the configuration; starting again will not help.
+const BAD_CONFIGURATION: u8 = 78;
+/// `EX_CANTCREAT`: there is no place for the log.
+const NO_LOG: u8 = 73;
+
+/// Does what this process's arguments ask for, and tells its exit status.
+pub fn run() -> ExitCode {
+    let arguments = Arguments::read(env::args_os());
+    let file = arguments.config.clone().or_else(default_file);
+    let checked = match config::load(file.as_deref(), |name| env::var_os(name)) {
+        Ok(checked) => checked,
+        Err(Rejected { problems, warnings }) => {
+            let file = file.as_deref().map_or("no file".into(), Path::to_string_lossy);
+            let head = format!("bad configuration ({file} and environment):");
+            let problems = problems.iter().map(ToString::to_string);
+            let lines = std::iter::once(head).chain(problems).chain(warnings_of(warnings));
+            say(io::stderr(), lines);
+            return BAD_CONFIGURATION.into();
+        }
+    };
+    match arguments.command.unwrap_or(Command::Serve) {
+        Command::Check => {
+            let Checked { warnings, listing, .. } = checked;
+            say(io::stdout(), listing.into_iter().chain(warnings_of(warnings)));
+            say(io::stdout(), std::iter::once("configuration is good".to_owned()));
+            ExitCode::SUCCESS
+        }
+        Command::Serve => serve(&arguments, checked),
+    }
+}
+
+fn warnings_of(warnings: Vec<String>) -> impl Iterator<Item = String> {
+    warnings.into_iter().map(|warning| format!("warning: {warning}"))
+}
+
+/// Where today's daemon looks when it is told nothing. Its absence leaves the environment.
+fn default_file() -> Option<PathBuf> {
+    let file = PathBuf::from("config.json");
+    file.exists().then_some(file)
+}
+
+fn serve(arguments: &Arguments, checked: Checked) -> ExitCode {
+    let directory = arguments.log_dir.as_deref().filter(|_| !arguments.logtostderr);
+    let telemetry = match Telemetry::start(directory, arguments.verbosity) {
+        Ok(telemetry) => telemetry,
+        Err(error) => {
+            let place = directory.map_or("standard error".into(), Path::to_string_lossy);
+            let line = format!("cannot log to {place}: {error}; check the directory and its owner");
+            say(io::stderr(), std::iter::once(line));
+            return NO_LOG.into();
+        }
+    };
+    telemetry.log_panics();
+    let log = &telemetry.log;
+    info!(log, "starting"; "version" => env!("CARGO_PKG_VERSION"), "commit" => env!("SWITCHER_COMMIT"));
+    for warning in &checked.warnings {
+        warn!(log, "configuration: {}", warning);
+    }
+    if arguments.alsologtostderr.is_some()
+        || arguments.stderrthreshold.is_some()
+        || arguments.vmodule.is_some()
+        || arguments.log_backtrace_at.is_some()
+    {
+        warn!(
+            log,
+            "flags -alsologtostderr, -stderrthreshold, -vmodule and -log_backtrace_at have no effect"
+        );
+    }
+    match app::run(checked.settings, log) {
+        Ok(()) => {
+            info!(log, "stopped");
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            error!(log, "{}", failure);
+            failure.exit_status().into()
+        }
+    }
+}
+
+/// Nobody listening is no reason to fail.
+fn say(mut output: impl Write, lines: impl Iterator<Item = String>) {
+    for line in lines {
+        let _ = writeln!(output, "{line}");
+    }
+}

@@ -1,0 +1,24 @@
+//! `switcher-api-server`: moves a mining pool's miners between coins.
+//!
+//! * `daemon`: arguments → configuration → log → application; exit statuses;
+//! * `cli`: the arguments;
+//! * `config`: keys, file and environment, settings;
+//! * `telemetry`: the log;
+//! * `app`: starts the actors and the API, waits for a signal, drains in order;
+//! * `http`: everything that knows requests and answers;
+//!
+//! Under `cfg(fuzzing)`, which `cargo fuzz` sets, `fuzzing` adds what its targets call.
+
+// A test that unwraps fails where it should.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod app;
+mod cli;
+mod config;
+mod daemon;
+#[cfg(fuzzing)]
+pub mod fuzzing;
+mod http;
+mod telemetry;
+
+pub use daemon::run;

@@ -1,0 +1,155 @@
+//! Clients that hold connections: slowly, silently, or without ever reading.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::siege::{Scale, Sent, known, while_it_listens};
+use crate::support::client::{Connection, Request};
+use crate::support::daemon::Daemon;
+use crate::support::seconds;
+
+const BATCH: &str = r#"{"usercoins":[{"coin":"btc","punames":["alice"]}]}"#;
+const DRIP: Duration = Duration::from_millis(200);
+/// The daemon's own patience is one or two seconds in these tests.
+const PATIENCE: Duration = seconds(30);
+
+/// Sends `start` over as many connections and goes on with `drop`, until the daemon has hung up on all.
+async fn drip(
+    daemon: &Daemon,
+    connections: usize,
+    start: Vec<Vec<u8>>,
+    drop: &'static [u8],
+) -> Sent {
+    let mut clients = JoinSet::new();
+    let requests = connections * start.len();
+    for _ in 0..connections {
+        let (address, start) = (daemon.base().to_owned(), start.clone());
+        clients.spawn(async move {
+            let mut connection = Connection::open(&address).await.unwrap();
+            let (last, whole) = start.split_last().unwrap();
+            for request in whole {
+                connection.exchange(request, false).await.unwrap();
+            }
+            // Hung up on already is what it waits for.
+            let _ = connection.write(last).await;
+            connection.drip_until_closed(drop, DRIP, PATIENCE).await;
+        });
+    }
+    clients.join_all().await;
+    Sent { connections, requests }
+}
+
+fn half_a_head() -> Vec<u8> {
+    let head = known(Request::switch("alice", "btc")).head_bytes();
+    head[..head.len() - 4].to_vec()
+}
+
+pub async fn slow_heads(daemon: &Daemon, scale: Scale) -> Sent {
+    drip(daemon, scale.connections, vec![half_a_head()], b"x").await
+}
+
+pub async fn slow_second_heads(daemon: &Daemon, scale: Scale) -> Sent {
+    let whole = known(Request::switch("alice", "btc")).head_bytes();
+    drip(daemon, scale.connections, vec![whole, half_a_head()], b"x").await
+}
+
+pub async fn slow_bodies(daemon: &Daemon, scale: Scale) -> Sent {
+    let half = scale.connections / 2;
+    let post = known(Request::post("/switch/multi-user"));
+    let with_length = post.clone().header("Content-Length", "100000").head_bytes();
+    let in_chunks = post.header("Transfer-Encoding", "chunked").head_bytes();
+    let with_length = [&with_length, BATCH.as_bytes()].concat();
+    let in_chunks = [in_chunks, format!("{:x}\r\n{BATCH}\r\n", BATCH.len()).into_bytes()].concat();
+    let (one, other) = tokio::join!(
+        drip(daemon, half, vec![with_length], b" "),
+        drip(daemon, half, vec![in_chunks], b"1\r\n \r\n"),
+    );
+    Sent {
+        connections: one.connections + other.connections,
+        requests: one.requests + other.requests,
+    }
+}
+
+/// Strangers who announce a body and drip it after they were refused.
+pub async fn slow_strangers(daemon: &Daemon, scale: Scale) -> Sent {
+    let head = Request::post("/switch/multi-user").header("Transfer-Encoding", "chunked");
+    drip(daemon, scale.connections, vec![head.head_bytes()], b"1\r\n \r\n").await
+}
+
+/// Connections that say nothing, each opened again as soon as the daemon hangs up on it.
+pub async fn idle(daemon: &Daemon, connections: usize, time: Duration) -> Sent {
+    let end = Instant::now() + time;
+    let mut clients = JoinSet::new();
+    for _ in 0..connections {
+        let address = daemon.base().to_owned();
+        clients.spawn(async move {
+            let mut opened = 0;
+            while Instant::now() < end {
+                // Without room for it, the connection waits to be taken, or fails.
+                if let Ok(Ok(mut stream)) = timeout(seconds(5), TcpStream::connect(&address)).await
+                {
+                    opened += 1;
+                    let left = end.saturating_duration_since(Instant::now());
+                    let _ = timeout(left, stream.read(&mut [0])).await;
+                }
+            }
+            opened
+        });
+    }
+    let opened = clients.join_all().await.into_iter().sum();
+    Sent { connections: opened, requests: 0 }
+}
+
+/// Clients that send one request after the other and read no answer, until the daemon hangs up.
+pub async fn deaf(daemon: &Daemon, scale: Scale) -> Sent {
+    let before = daemon.descriptors();
+    let connections = scale.connections / 10;
+    let sent = Arc::new(AtomicUsize::new(0));
+    let mut clients = JoinSet::new();
+    for _ in 0..connections {
+        let address = daemon.base().parse().unwrap();
+        // Refused at once, so that answers pile up and not requests.
+        let requests = known(Request::switch("a/b", "btc")).head_bytes().repeat(100);
+        let sent = Arc::clone(&sent);
+        clients.spawn(async move {
+            let socket = TcpSocket::new_v4().unwrap();
+            socket.set_recv_buffer_size(1024).unwrap();
+            let mut stream = socket.connect(address).await.unwrap();
+            while stream.write_all(&requests).await.is_ok() {
+                sent.fetch_add(100, Ordering::Relaxed);
+            }
+        });
+    }
+    while_it_listens(daemon, before, clients.join_all()).await;
+    Sent { connections, requests: sent.load(Ordering::Relaxed) }
+}
+
+/// Requests sent in one go, good ones and bad ones in turn; the answers come in the same order.
+pub async fn pipelines(daemon: &Daemon, scale: Scale) -> Sent {
+    const CLIENTS: usize = 20;
+    let requests = scale.requests / CLIENTS;
+    let mut clients = JoinSet::new();
+    for number in 0..CLIENTS {
+        let address = daemon.base().to_owned();
+        clients.spawn(async move {
+            let mut connection = Connection::open(&address).await.unwrap();
+            let good = known(Request::switch(format!("piped{number}"), "btc")).head_bytes();
+            let bad = known(Request::switch("a/b", "btc")).head_bytes();
+            for _ in 0..requests / 50 {
+                connection.write(&[&good[..], &bad[..]].concat().repeat(25)).await.unwrap();
+                for _ in 0..25 {
+                    assert!(connection.read_response().await.unwrap().answer().success);
+                    assert_eq!(connection.read_response().await.unwrap().answer().err_no, 102);
+                }
+            }
+        });
+    }
+    clients.join_all().await;
+    Sent { connections: CLIENTS, requests: requests / 50 * 50 * CLIENTS }
+}

@@ -1,0 +1,227 @@
+//! What each attack runs under: a daemon that debugs, a bystander whose every request must succeed, and the
+//! reckoning afterwards.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use crate::support::client::{Request, basic};
+use crate::support::daemon::{Builder, Daemon};
+use crate::support::zookeeper::ZooKeeper;
+use crate::support::{eventually, seconds};
+
+pub const USER: &str = "keeper";
+/// The daemon's own password; no log may show it.
+pub const PASSWORD: &str = "t0p-s3cr3t-of-the-pool";
+/// What attackers try; no log may show that either: it may be nearly right.
+pub const ATTEMPT: &str = "n3arly-s3cr3t-of-the-pool";
+
+/// A line end of any kind, a line that looks like the log's, and what moves a terminal's cursor.
+pub const FORGERY: &str = "x, outcome: applied\r\nJan 01 00:00:00.000 INFO switch, forged: yes\
+    \u{1b}[2J\u{1b}]0;t\u{7}\u{85}Jan 01\u{2028}Jan 01\u{202e}\u{9b}2J";
+
+/// Megabytes that the daemon may hold at its worst moment, whatever the attack.
+const MEMORY_LIMIT: u64 = 512;
+
+/// How much of an attack there is.
+#[derive(Clone, Copy)]
+pub struct Scale {
+    /// Connections of an attack that holds them.
+    pub connections: usize,
+    /// Requests of an attack that sends them.
+    pub requests: usize,
+    /// Connections that say nothing.
+    pub idle: usize,
+    /// How often an attack of few requests is repeated.
+    pub rounds: usize,
+}
+
+/// For `make test`.
+pub const SHORT: Scale = Scale { connections: 200, requests: 2_000, idle: 1_000, rounds: 1 };
+/// For `make hostile`.
+pub const LONG: Scale = Scale { connections: 2_000, requests: 50_000, idle: 10_000, rounds: 10 };
+
+/// What an attacker sent.
+#[derive(Clone, Copy, Default)]
+pub struct Sent {
+    pub connections: usize,
+    pub requests: usize,
+}
+
+/// What came of an attack.
+pub struct Reckoning {
+    attack: &'static str,
+    sent: Sent,
+    asked: usize,
+    served: usize,
+    peak: u64,
+    forged: Vec<String>,
+    secrets: Vec<String>,
+}
+
+impl Reckoning {
+    pub fn head() -> String {
+        format!(
+            "{:<34} {:>11} {:>9} {:>10} {:>8} {:>8} {:>7} {:>8}",
+            "attack",
+            "connections",
+            "requests",
+            "bystander",
+            "served",
+            "peak MB",
+            "forged",
+            "secrets"
+        )
+    }
+
+    pub fn row(&self) -> String {
+        let Self { attack, sent, asked, served, peak, forged, secrets } = self;
+        let Sent { connections, requests } = sent;
+        format!(
+            "{attack:<34} {connections:>11} {requests:>9} {asked:>10} {served:>8} {peak:>8} {:>7} {:>8}",
+            forged.len(),
+            secrets.len()
+        )
+    }
+
+    /// Panics unless the attack achieved nothing.
+    pub fn assert_harmless(&self) {
+        let Self { attack, asked, served, peak, forged, secrets, .. } = self;
+        assert!(*asked > 0 && asked == served, "{attack}: {served} of {asked} requests served");
+        assert!(*peak <= MEMORY_LIMIT, "{attack}: {peak} MB");
+        assert!(forged.is_empty(), "{attack}: {forged:#?}");
+        assert!(secrets.is_empty(), "{attack}: {secrets:#?}");
+    }
+}
+
+/// A daemon under the closest watch, with patience for a second only.
+pub fn builder(zookeeper: &ZooKeeper) -> Builder {
+    Daemon::builder(zookeeper)
+        .set("APIUser", USER)
+        .set("APIPassword", PASSWORD)
+        .set("APIHeadTimeoutSeconds", 1)
+        .set("APIBodyTimeoutSeconds", 2)
+        .argument("-v")
+        .argument("3")
+}
+
+/// A request that is let in.
+pub fn known(request: Request) -> Request {
+    request.credentials(USER, PASSWORD)
+}
+
+/// Goes on with `sending` until it ends, or until the daemon has hung up on everybody but the bystander: a
+/// sender whose window was closed may learn of that only minutes later.
+pub async fn while_it_listens(daemon: &Daemon, before: usize, sending: impl Future) {
+    let hanging_up = async {
+        tokio::time::sleep(seconds(3)).await;
+        eventually("the daemon hangs up on all of them", seconds(60), || async {
+            // The bystander's connections come and go.
+            (daemon.descriptors() <= before + 4).then_some(())
+        })
+        .await;
+    };
+    tokio::select! {
+        _ = sending => {}
+        () = hanging_up => {}
+    }
+}
+
+/// Attacks the daemon while a bystander switches, and reckons.
+pub async fn besiege(
+    attack: &'static str,
+    mut daemon: Daemon,
+    work: impl AsyncFnOnce(&Daemon) -> Sent,
+) -> Reckoning {
+    let is_over = Cell::new(false);
+    let attacking = async {
+        let sent = work(&daemon).await;
+        is_over.set(true);
+        sent
+    };
+    let (sent, (asked, served)) = tokio::join!(attacking, stand_by(&daemon, &is_over));
+    assert!(daemon.is_alive(), "{attack}: the daemon ended: {:#?}", daemon.log());
+    let lines = [daemon.log(), daemon.stdout()].concat();
+    Reckoning {
+        attack,
+        sent,
+        asked,
+        served,
+        peak: daemon.peak_megabytes(),
+        forged: lines.iter().filter(|line| is_forged(line)).cloned().collect(),
+        secrets: lines.into_iter().filter(|line| shows_a_secret(line)).collect(),
+    }
+}
+
+/// Switches until the attack is over, and once more; tells how many requests were sent and served.
+async fn stand_by(daemon: &Daemon, is_over: &Cell<bool>) -> (usize, usize) {
+    let (mut asked, mut served, mut kept) = (0, 0, None);
+    loop {
+        let is_last = is_over.get();
+        let coin = if asked % 2 == 0 { "btc" } else { "bcc" };
+        let request = known(Request::switch("bystander", coin));
+        // Every other request comes over a new connection.
+        let mut connection = match kept.take() {
+            Some(connection) => connection,
+            None => daemon.connect().await,
+        };
+        let answered = connection.send(&request).await;
+        served += usize::from(answered.is_ok_and(|response| response.answer().success));
+        kept = (asked % 2 == 0).then_some(connection);
+        asked += 1;
+        if is_last {
+            return (asked, served);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Whether a line is not the daemon's own: made by a text that it logged, or with what moves a cursor.
+fn is_forged(line: &str) -> bool {
+    let is_of_no_line =
+        |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202e}');
+    line.starts_with("Jan 01")
+        || line.contains(is_of_no_line)
+        || outside_quotes(line).contains("forged: ")
+}
+
+/// The line without what stands in quotes, be they single, double or escaped themselves.
+fn outside_quotes(line: &str) -> String {
+    let (mut outside, mut rest, mut closing) = (String::new(), line, None);
+    while let Some(c) = rest.chars().next() {
+        let token = &rest[..c.len_utf8()
+            + if c == '\\' { rest[1..].chars().next().map_or(0, char::len_utf8) } else { 0 }];
+        match closing {
+            None if token.ends_with(['"', '\'']) => closing = Some(token),
+            None => outside.push_str(token),
+            Some(end) if token == end => closing = None,
+            Some(_) => {}
+        }
+        rest = &rest[token.len()..];
+    }
+    outside
+}
+
+fn shows_a_secret(line: &str) -> bool {
+    let encoded = [basic(USER, PASSWORD), basic(USER, ATTEMPT)];
+    let encoded = encoded.iter().filter_map(|header| header.strip_prefix("Basic "));
+    [PASSWORD, ATTEMPT].into_iter().chain(encoded).any(|secret| line.contains(secret))
+}
+
+#[test]
+fn a_forged_line_would_be_found() {
+    for line in [
+        "Jan 01 00:00:00.000 INFO switch",
+        "Nov 25 INFO switch, sub_account: x, forged: yes",
+        "Nov 25 INFO switch, sub_account: \u{1b}[2J",
+        "Nov 25 INFO switch\r",
+    ] {
+        assert!(is_forged(line), "{line:?}");
+    }
+    for line in [
+        r#"Nov 25 INFO switch, sub_account: "x\", forged: yes", outcome: applied"#,
+        r#"Nov 25 WARN poll, cause: string \"x, forged: yes\", expected i64, begins '\', forged: yes'"#,
+    ] {
+        assert!(!is_forged(line), "{line}");
+    }
+    assert!(shows_a_secret(&format!("header: {}", basic(USER, PASSWORD))));
+}
