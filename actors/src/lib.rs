@@ -28,9 +28,9 @@
 //! 6. Nothing waits for the network inside a message handler: the mailbox stays live.
 //! 7. An actor that dies ends the process with a log line, and the operator's supervisor starts it
 //!    again. A lost session is a state of `ZkWriter`, not a death.
-//! 8. Every queue is bounded: the mailboxes, the switches that wait, the chunks under way, the sub-pool
-//!    requests that wait, the log's buffer.
-//!    When one that callers fill is full, they get a clear error at once.
+//! 8. Every queue is bounded: the mailboxes, the switches that wait, the chunks and the parts of a map
+//!    under way, the sub-pool requests that wait, the log's buffer. When one that callers fill is full,
+//!    they get a clear error at once.
 
 // A test that unwraps fails where it should.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
