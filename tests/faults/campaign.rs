@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use jobmaker_sim::{Jobmaker, Knobs, SubPool};
+use serde_json::json;
 
 use crate::backend::{self, Maps};
 use crate::faults::{Fault, Struck};
@@ -52,6 +53,20 @@ impl Campaign {
     pub async fn begin(servers: Servers, seed: u64) -> Self {
         let scene = Scene::set(servers).await;
         Self { scene, random: Rng::with_seed(seed), rounds: 0, rows: BTreeMap::new() }
+    }
+
+    /// Has the daemon that is never ended remember as many sub-accounts as it may, so that this does not look
+    /// like a leak later.
+    pub async fn warm_up(&self) {
+        const BATCH: usize = 50_000;
+        for batch in 0..4 {
+            let names: Vec<_> = (0..BATCH).map(|name| format!("warm{batch}-{name}")).collect();
+            let group = json!([{ "coin": "c0", "punames": names }]);
+            let answer =
+                self.scene.daemons[0].daemon.batch(json!({ "usercoins": group }).to_string());
+            assert!(answer.await.success, "a batch of {BATCH} before all faults");
+            clear(&self.scene, &names).await;
+        }
     }
 
     /// A round of `strikes` of a fault; `number` is its place in the table. Returns what was wrong.
