@@ -24,7 +24,7 @@ use switcher_actors::{AskJobmaker, WriteBatch};
 use super::{
     auth::Gate,
     body::BodyLimits,
-    connections::Connections,
+    connections::{Connections, most_at_once},
     guard::{Guard, guard},
     routes,
     sub_pool::SubPoolApi,
@@ -37,6 +37,9 @@ const SWEEP: Duration = Duration::from_secs(1);
 
 /// Seconds. How long a stop may take is the application's to say.
 const LONGER_THAN_ANY_GRACE: u64 = 3600;
+
+/// Connections of a worker, where descriptors allow more: the HTTP library's own choice.
+const MOST_OF_A_WORKER: usize = 25_600;
 
 /// Threads per worker for parsing large bodies; on more, they would only compete.
 const PARSING_THREADS: usize = 2;
@@ -143,6 +146,7 @@ impl HttpApi {
         // Who has hung up is noticed, so that nobody waits behind a request that nobody waits for.
         .h1_allow_half_closed(false)
         .workers(workers())
+        .max_connections((most_at_once() / workers()).clamp(1, MOST_OF_A_WORKER))
         .worker_max_blocking_threads(PARSING_THREADS)
         .disable_signals()
         .shutdown_timeout(LONGER_THAN_ANY_GRACE)

@@ -17,6 +17,7 @@ use std::{
 };
 
 use actix_web::{dev::Extensions, rt::net::TcpStream};
+use rustix::process::{Resource, getrlimit};
 use socket2::{SockRef, Socket};
 
 /// All live connections. Clones share them.
@@ -49,6 +50,19 @@ struct Note {
 
 /// The time to cut a connection with a request under way, or before its first: the library watches that.
 const NEVER: u64 = u64::MAX;
+
+/// Descriptors of a connection: its own, and ours to cut it.
+const DESCRIPTORS: u64 = 2;
+
+/// Descriptors that connections must not take: for new sessions with ZooKeeper, pulls and the log.
+const RESERVED: u64 = 64;
+
+/// Connections that may be open at once, as the operating system's limit of open files has it. More wait until
+/// others have ended: strangers who hold connections must not keep us from ZooKeeper.
+pub fn most_at_once() -> usize {
+    let Some(limit) = getrlimit(Resource::Nofile).current else { return usize::MAX };
+    usize::try_from(limit.saturating_sub(RESERVED) / DESCRIPTORS).unwrap_or(usize::MAX).max(1)
+}
 
 /// What a client has to read a refusal in, while it may still be sending.
 const AFTER_REFUSAL: Duration = Duration::from_secs(1);

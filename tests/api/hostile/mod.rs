@@ -11,9 +11,10 @@ mod siege;
 
 use upstream_sim::{Reply, Upstream};
 
+use crate::support::client::Answer;
 use crate::support::daemon::Daemon;
 use crate::support::zookeeper::ZooKeeper;
-use crate::support::{seconds, unique};
+use crate::support::{eventually, seconds, unique};
 use siege::{LONG, Reckoning, SHORT, Scale, Sent, besiege, builder};
 
 /// An attack on a daemon of its own.
@@ -126,6 +127,27 @@ short! {
     nothing_is_smuggled_behind_conflicting_lengths: conflicting_lengths,
     credentials_around_64_kib_are_refused: large_credentials,
     no_field_forges_a_line_or_shows_a_secret: forgeries,
+}
+
+#[tokio::test]
+async fn idle_connections_leave_descriptors_for_a_new_session() {
+    let mut zookeeper = ZooKeeper::private().await;
+    let daemon = Daemon::builder(&zookeeper).limit_descriptors(150).set("APIHeadTimeoutSeconds", 2);
+    let daemon = daemon.start().await;
+    let renewed = async {
+        tokio::time::sleep(seconds(1)).await;
+        zookeeper.kill9();
+        zookeeper.restart().await;
+        eventually("a new session while connections are held", seconds(20), || async {
+            (daemon.log_with(&["ZooKeeper session is up"]).len() > 1).then_some(())
+        })
+        .await;
+    };
+    tokio::select! {
+        _ = connections::idle(&daemon, 300, seconds(60)) => panic!("no session in a minute"),
+        () = renewed => {}
+    }
+    assert_eq!(daemon.switch("alice", "btc").await, Answer::success());
 }
 
 #[tokio::test]
