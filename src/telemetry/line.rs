@@ -57,7 +57,7 @@ impl Draft {
         line.push_str(record.level().as_short_str());
         line.push(' ');
         let message = line.len();
-        // A text takes all that is written to it; a value that cannot be formatted is left out.
+        // A text takes all that is written to it.
         let _ = line.write_fmt(*record.msg());
         let mut taken = Pairs { pairs, begins };
         let _ = record.kv().serialize(record, &mut taken);
@@ -90,7 +90,9 @@ impl Pairs<'_> {
 impl Serializer for Pairs<'_> {
     fn emit_arguments(&mut self, key: Key, value: &fmt::Arguments<'_>) -> slog::Result {
         self.begin(key);
-        Ok(self.pairs.write_fmt(*value)?)
+        // What a value says before it fails stays.
+        let _ = self.pairs.write_fmt(*value);
+        Ok(())
     }
 
     fn emit_str(&mut self, key: Key, value: &str) -> slog::Result {

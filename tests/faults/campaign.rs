@@ -13,7 +13,7 @@ use crate::backend::{self, Maps};
 use crate::faults::{Fault, Struck};
 use crate::judge::{self, Violations};
 use crate::looker::Looker;
-use crate::scene::{ACK_TIMEOUT, Scene, Servers};
+use crate::scene::{ACK_TIMEOUT, SESSION_TIMEOUT, Scene, Servers};
 use crate::support::coinbase_history::{Fate, History, since};
 use crate::support::coinbase_load::{Load, Mix, Place};
 use crate::support::seconds;
@@ -23,6 +23,8 @@ use crate::traffic::{Look, Names, Traffic};
 const PEACE: usize = 30;
 /// A daemon that has not come back by then never will.
 const RECOVERY: Duration = Duration::from_secs(15);
+/// After so long a daemon has to be back.
+const RECOVERED: Duration = Duration::from_secs(1);
 /// How late a jobmaker's answer may be beyond what the daemon promises.
 const SLACK: Duration = Duration::from_millis(1_500);
 
@@ -96,11 +98,19 @@ impl Campaign {
             let Some(struck) = fault.strike(&mut self.scene, &mut self.random).await else {
                 continue;
             };
-            frozen += struck.frozen;
+            frozen = frozen.max(struck.frozen);
             row.strikes += 1;
             row.noticed.extend(struck.noticed);
+            if struck.noticed.is_some_and(|noticed| noticed > SESSION_TIMEOUT / 2 + SLACK) {
+                violations.push(format!("silence noticed after {:?}", struck.noticed));
+            }
             match recovery(&traffic, struck).await {
-                Some(recovery) => row.recoveries.push(recovery),
+                Some(recovery) => {
+                    row.recoveries.push(recovery);
+                    if recovery > RECOVERED + SLACK {
+                        violations.push(format!("daemon {} took {recovery:?}", struck.daemon));
+                    }
+                }
                 None => violations.push(format!("daemon {} did not recover", struck.daemon)),
             }
         }
@@ -169,6 +179,7 @@ impl Campaign {
     fn deaths(&mut self) -> Violations {
         let mut found = Violations::new();
         for (number, member) in self.scene.daemons.iter_mut().enumerate() {
+            found.append(&mut member.findings);
             if !member.daemon.is_alive() {
                 found.push(format!("daemon {number} has ended: {:#?}", member.daemon.log().last()));
             }
@@ -306,7 +317,7 @@ async fn last_looks(scene: &Scene, names: &[String], origin: Instant) -> Vec<Loo
 /// for the ack.
 fn late(history: &History, frozen: Duration) -> Violations {
     let allowed = ACK_TIMEOUT * 2 + SLACK + frozen;
-    let told = |fate| !matches!(fate, Fate::Unanswered | Fate::HungUp);
+    let told = |fate| fate != Fate::HungUp;
     let late = history.records.iter().filter(|record| {
         told(record.fate()) && Duration::from_nanos(record.end - record.start) > allowed
     });

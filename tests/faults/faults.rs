@@ -10,7 +10,7 @@ use zookeeper_client::{Acl, AuthId, Client, Permission};
 
 use crate::frames::Op;
 use crate::proxy::{Moment, Trap, Way};
-use crate::scene::{Member, SESSION_TIMEOUT, Scene, Servers};
+use crate::scene::{Member, Scene, Servers};
 use crate::support::daemon::Daemon;
 use crate::support::seconds;
 use crate::support::zookeeper::DIGEST_CREDENTIALS;
@@ -105,7 +105,10 @@ pub fn all(servers: Servers) -> Vec<(String, Fault)> {
         ("cut in the middle of a transaction", CutAt(Op::Multi, Moment::MidRequest)),
         ("cut after a transaction, before its answer", CutAt(Op::Multi, Moment::BeforeAnswer)),
         ("cut in the middle of a transaction's answer", CutAt(Op::Multi, Moment::MidAnswer)),
-        ("cut after a single write, before its answer", CutAt(Op::SetData, Moment::BeforeAnswer)),
+        (
+            "cut after a pull's mark or a sub-pool's request, before its answer",
+            CutAt(Op::SetData, Moment::BeforeAnswer),
+        ),
         ("cut before a look's answer", CutAt(Op::MultiRead, Moment::BeforeAnswer)),
         ("cut before the answer to a read", CutAt(Op::GetData, Moment::BeforeAnswer)),
         (
@@ -153,7 +156,7 @@ pub fn all(servers: Servers) -> Vec<(String, Fault)> {
         ("leader SIGKILL", ServerKilled(Which::Leader, Short)),
         ("follower SIGKILL", ServerKilled(Which::Follower, Short)),
         ("leader SIGSTOP for a second", ServerStopped(Which::Leader, Short)),
-        ("leader SIGSTOP until it is deposed", ServerStopped(Which::Leader, Long)),
+        ("leader SIGSTOP beyond a session", ServerStopped(Which::Leader, Long)),
         ("follower SIGSTOP for a second", ServerStopped(Which::Follower, Short)),
         ("follower SIGSTOP beyond a session", ServerStopped(Which::Follower, Long)),
         ("all servers SIGKILL for a second", ServerKilled(Which::All, Short)),
@@ -231,11 +234,12 @@ impl Fault {
                 for index in servers(scene, which).await {
                     scene.servers[index].kill9();
                 }
-                tokio::time::sleep(span.pick(random)).await;
+                let lasting = Instant::now() + span.pick(random);
                 if which != Which::All {
                     // The others go on without it.
                     struck.mended = scene.serving().await;
                 }
+                tokio::time::sleep_until(lasting.into()).await;
                 scene.start_missing();
             }
             Self::ServerStopped(which, span) => {
@@ -265,8 +269,13 @@ impl Fault {
                 while scene.servers[full].is_running() && start.elapsed() < seconds(5) {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
+                let has_ended = !scene.servers[full].is_running();
                 scene.servers[full].kill9();
                 scene.start_missing();
+                if !has_ended {
+                    scene.serving().await;
+                    return None;
+                }
             }
             Self::DaemonKilled => {
                 scene.daemons[1].daemon.kill9();
@@ -336,8 +345,8 @@ async fn hold(member: &Member, way: Way, span: Span, random: &mut Rng) -> Option
         }
     }
     member.set_ways(Way::default());
-    // Beyond half a session it must have been noticed.
-    (lasting > SESSION_TIMEOUT / 2).then(|| noticed.unwrap_or(lasting))
+    // Beyond a session it must have been noticed.
+    if span == Span::Long { Some(noticed.unwrap_or(lasting)) } else { noticed }
 }
 
 /// The library that steps a program's clock, if it is installed (Debian: libfaketime).
@@ -406,8 +415,8 @@ async fn revoke_rights(scene: &Scene) -> Option<()> {
     Some(())
 }
 
-/// Names that only the vandal and the test of it use.
-pub const PREY: &str = "prey";
+/// Names that only the vandal uses.
+const PREY: &str = "prey";
 
 async fn vandalise(scene: &Scene, random: &mut Rng) -> Option<()> {
     let client = insider(scene).await?;

@@ -20,8 +20,8 @@ const SLACK: Duration = Duration::from_millis(1_500);
 /// What was found wrong, in words.
 pub type Violations = Vec<String>;
 
-/// All judges of switches and pulls. `last_looks` are those at the end; `frozen` is how long daemons, or the way to
-/// them, stood still in all.
+/// All judges of switches and pulls. `last_looks` are those at the end; `frozen` is the longest time that a
+/// daemon, or the way to it, stood still.
 pub fn switches(
     records: &Records,
     last_looks: &[Look],
@@ -110,11 +110,11 @@ fn undone(records: &Records, looks: &[&Look], maps: &[u64]) -> Violations {
     found
 }
 
-/// Answers that came later than the daemon promises.
+/// Answers, and ends without one, that came later than the daemon promises.
 fn late(records: &Records, frozen: Duration) -> Violations {
     let allowed = REQUEST_TIMEOUT + SLACK + frozen;
-    let answered = records.calls.iter().filter(|call| call.fate != Fate::Unanswered);
-    let late = answered.filter(|call| Duration::from_nanos(call.end - call.start) > allowed);
+    let late =
+        records.calls.iter().filter(|call| Duration::from_nanos(call.end - call.start) > allowed);
     late.map(|call| format!("later than {allowed:?}: {} {:?}", call.who, call.names)).collect()
 }
 

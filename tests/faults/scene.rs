@@ -18,8 +18,8 @@ pub const SESSION_TIMEOUT: Duration = Duration::from_secs(2);
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 /// `ZKSubPoolUpdateAckTimeout` of the daemons.
 pub const ACK_TIMEOUT: Duration = Duration::from_secs(1);
-/// Different coins, hence how often a sub-account can be switched in a round.
-pub const COINS: usize = 4_000;
+/// Different coins, hence how often a sub-account can be switched in a round: more than there is time for.
+pub const COINS: usize = 24_000;
 /// The same for maps.
 pub const MAPS: usize = 1_000;
 
@@ -48,6 +48,8 @@ pub struct Member {
     pub ways: Vec<Proxy>,
     /// From the clients.
     pub front: Proxy,
+    /// What was wrong with those that it has taken the place of.
+    pub findings: Vec<String>,
 }
 
 impl Scene {
@@ -83,7 +85,7 @@ impl Scene {
                 .set("UserCoinMapURL", format!("http://{}/daemon{number}", upstream.address()));
             let daemon = builder.start().await;
             let front = Proxy::to(listen).await;
-            daemons.push(Member { builder, daemon, ways, front });
+            daemons.push(Member { builder, daemon, ways, front, findings: Vec::new() });
         }
         Self { servers, daemons, upstream, base_dir }
     }
@@ -176,6 +178,7 @@ impl Member {
 
     /// Starts it again after its end; when it listened.
     pub async fn start_again(&mut self) -> Instant {
+        self.findings.extend(self.daemon.log_with(&["panicked"]));
         self.daemon = self.builder.start().await;
         Instant::now()
     }
@@ -184,6 +187,7 @@ impl Member {
     pub async fn start_with(&mut self, environment: &[(&str, &str)]) {
         let with =
             |builder: Builder, (name, value): &(&str, &str)| builder.environment(name, value);
+        self.findings.extend(self.daemon.log_with(&["panicked"]));
         let builder = environment.iter().fold(self.builder.clone(), with);
         self.daemon = builder.start().await;
     }
@@ -191,7 +195,10 @@ impl Member {
     /// SIGTERM, and its end.
     pub async fn terminate(&mut self) {
         self.daemon.signal(Signal::TERM);
-        self.daemon.wait_exit(seconds(20)).await;
+        let status = self.daemon.wait_exit(seconds(20)).await;
+        if status.code() != Some(0) {
+            self.findings.push(format!("SIGTERM ended the daemon with {status}"));
+        }
     }
 }
 

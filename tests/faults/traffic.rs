@@ -51,7 +51,7 @@ pub enum Fate {
     Unanswered,
 }
 
-/// A request that switches sub-accounts, or a look at one.
+/// A request that switches sub-accounts.
 #[derive(Clone, Debug)]
 pub struct Call {
     pub who: String,
@@ -246,7 +246,7 @@ impl Sender {
         };
         for number in (first..COINS).step_by(step) {
             if stop.load(Ordering::Relaxed) {
-                break;
+                return self.records;
             }
             let (names, pause) = self.next(number);
             let fate = self.send(names, coin(number)).await;
@@ -262,6 +262,7 @@ impl Sender {
             let pause = if fate == Fate::Applied { pause } else { 20 };
             tokio::time::sleep(Duration::from_millis(pause)).await;
         }
+        self.records.odd.push(format!("{:?} {} ran out of coins", self.kind, self.number));
         self.records
     }
 

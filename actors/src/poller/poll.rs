@@ -67,7 +67,7 @@ impl Poll {
     pub(super) async fn run(self, last_date: i64) -> Ended {
         let (reply, turn) = oneshot::channel();
         let begin = BeginPoll { lock: self.lock.clone(), reply };
-        // An answer that does not come was lost with the session.
+        // Only an actor that has ended gives none.
         let turn = match self.zk_writer.begin.send(begin).await {
             Ok(()) => turn.await.unwrap_or(PollTurn::NoSession),
             Err(_) => PollTurn::NoSession,

@@ -116,7 +116,7 @@ pub struct PollerLock {
 pub(crate) struct BeginPoll {
     /// `None` if whoever wants to polls.
     pub(crate) lock: Option<PollerLock>,
-    /// Where the answer goes. Dropped if the connection is lost meanwhile.
+    /// Where the answer goes. [`PollTurn::NoSession`] if the connection is lost meanwhile.
     pub(crate) reply: oneshot::Sender<PollTurn>,
 }
 
