@@ -50,7 +50,10 @@ async fn idle(scale: Scale) -> Reckoning {
 }
 
 async fn deaf(scale: Scale) -> Reckoning {
-    attack("readers that never read", async |daemon| connections::deaf(daemon, scale).await).await
+    // As it is by default: they keep the worker so busy that a second may pass before a head is looked at.
+    let daemon = builder(ZooKeeper::shared().await).set("APIHeadTimeoutSeconds", 5).start().await;
+    let work = async |daemon: &Daemon| connections::deaf(daemon, scale).await;
+    besiege("readers that never read", daemon, work).await
 }
 
 async fn pipelines(scale: Scale) -> Reckoning {
@@ -152,6 +155,7 @@ async fn idle_connections_leave_descriptors_for_a_new_session() {
 
 #[tokio::test]
 #[ignore = "minutes: make hostile"]
+#[allow(clippy::print_stdout)]
 async fn a_longer_siege_prints_what_came_of_it() {
     println!("{}", Reckoning::head());
     let mut all = Vec::new();
