@@ -109,7 +109,7 @@ pub async fn idle(daemon: &Daemon, connections: usize, time: Duration) -> Sent {
 /// Clients that send one request after the other and read no answer, until the daemon hangs up.
 pub async fn deaf(daemon: &Daemon, scale: Scale) -> Sent {
     let before = daemon.descriptors();
-    let connections = scale.connections / 10;
+    let connections = scale.connections / 40;
     let sent = Arc::new(AtomicUsize::new(0));
     let mut clients = JoinSet::new();
     for _ in 0..connections {

@@ -50,7 +50,10 @@ async fn idle(scale: Scale) -> Reckoning {
 }
 
 async fn deaf(scale: Scale) -> Reckoning {
-    attack("readers that never read", async |daemon| connections::deaf(daemon, scale).await).await
+    // As it is by default: they keep the worker so busy that a second may pass before a head is looked at.
+    let daemon = builder(ZooKeeper::shared().await).set("APIHeadTimeoutSeconds", 5).start().await;
+    let work = async |daemon: &Daemon| connections::deaf(daemon, scale).await;
+    besiege("readers that never read", daemon, work).await
 }
 
 async fn pipelines(scale: Scale) -> Reckoning {

@@ -53,6 +53,8 @@ pub struct Reckoning {
     sent: Sent,
     asked: usize,
     served: usize,
+    /// What the bystander met instead of being served.
+    unserved: Vec<String>,
     peak: u64,
     forged: Vec<String>,
     secrets: Vec<String>,
@@ -74,7 +76,7 @@ impl Reckoning {
     }
 
     pub fn row(&self) -> String {
-        let Self { attack, sent, asked, served, peak, forged, secrets } = self;
+        let Self { attack, sent, asked, served, peak, forged, secrets, unserved: _ } = self;
         let Sent { connections, requests } = sent;
         format!(
             "{attack:<34} {connections:>11} {requests:>9} {asked:>10} {served:>8} {peak:>8} {:>7} {:>8}",
@@ -85,8 +87,11 @@ impl Reckoning {
 
     /// Panics unless the attack achieved nothing.
     pub fn assert_harmless(&self) {
-        let Self { attack, asked, served, peak, forged, secrets, .. } = self;
-        assert!(*asked > 0 && asked == served, "{attack}: {served} of {asked} requests served");
+        let Self { attack, asked, served, unserved, peak, forged, secrets, .. } = self;
+        assert!(
+            *asked > 0 && asked == served,
+            "{attack}: {served} of {asked} served: {unserved:?}"
+        );
         assert!(*peak <= MEMORY_LIMIT, "{attack}: {peak} MB");
         assert!(forged.is_empty(), "{attack}: {forged:#?}");
         assert!(secrets.is_empty(), "{attack}: {secrets:#?}");
@@ -138,23 +143,25 @@ pub async fn besiege(
         is_over.set(true);
         sent
     };
-    let (sent, (asked, served)) = tokio::join!(attacking, stand_by(&daemon, &is_over));
+    let (sent, (asked, unserved)) = tokio::join!(attacking, stand_by(&daemon, &is_over));
     assert!(daemon.is_alive(), "{attack}: the daemon ended: {:#?}", daemon.log());
     let lines = [daemon.log(), daemon.stdout()].concat();
     Reckoning {
         attack,
         sent,
         asked,
-        served,
+        served: asked - unserved.len(),
+        unserved,
         peak: daemon.peak_megabytes(),
         forged: lines.iter().filter(|line| is_forged(line)).cloned().collect(),
         secrets: lines.into_iter().filter(|line| shows_a_secret(line)).collect(),
     }
 }
 
-/// Switches until the attack is over, and once more; tells how many requests were sent and served.
-async fn stand_by(daemon: &Daemon, is_over: &Cell<bool>) -> (usize, usize) {
-    let (mut asked, mut served, mut kept) = (0, 0, None);
+/// Switches until the attack is over, and once more; tells how many requests were sent, and what came of
+/// those that were not served.
+async fn stand_by(daemon: &Daemon, is_over: &Cell<bool>) -> (usize, Vec<String>) {
+    let (mut asked, mut unserved, mut kept) = (0, Vec::new(), None);
     loop {
         let is_last = is_over.get();
         let coin = if asked % 2 == 0 { "btc" } else { "bcc" };
@@ -164,12 +171,14 @@ async fn stand_by(daemon: &Daemon, is_over: &Cell<bool>) -> (usize, usize) {
             Some(connection) => connection,
             None => daemon.connect().await,
         };
-        let answered = connection.send(&request).await;
-        served += usize::from(answered.is_ok_and(|response| response.answer().success));
+        match connection.send(&request).await {
+            Ok(response) if response.status == 200 && response.answer().success => {}
+            other => unserved.push(format!("request {asked}: {other:?}")),
+        }
         kept = (asked % 2 == 0).then_some(connection);
         asked += 1;
         if is_last {
-            return (asked, served);
+            return (asked, unserved);
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
