@@ -137,6 +137,9 @@ pub async fn besiege(
     mut daemon: Daemon,
     work: impl AsyncFnOnce(&Daemon) -> Sent,
 ) -> Reckoning {
+    // From then on it has its session, and all descriptors that it keeps.
+    let first = daemon.send_as_is(&known(Request::switch("bystander", "btc"))).await;
+    assert!(first.answer().success, "{first:?}");
     let is_over = Cell::new(false);
     let attacking = async {
         let sent = work(&daemon).await;
