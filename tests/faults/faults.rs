@@ -13,7 +13,7 @@ use crate::proxy::{Moment, Trap, Way};
 use crate::scene::{Member, Scene, Servers};
 use crate::support::daemon::Daemon;
 use crate::support::seconds;
-use crate::support::zookeeper::DIGEST_CREDENTIALS;
+use crate::support::zookeeper::{DIGEST_CREDENTIALS, Role};
 
 /// How long something lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -265,14 +265,17 @@ impl Fault {
             Self::DiskFull => {
                 let full = scene.leader().await;
                 scene.servers[full].fill_disk();
+                // Alone it ends; in an ensemble it only gives up its part.
                 let start = Instant::now();
-                while scene.servers[full].is_running() && start.elapsed() < seconds(5) {
+                let mut serves = true;
+                while serves && start.elapsed() < seconds(10) {
                     tokio::time::sleep(Duration::from_millis(20)).await;
+                    let role = scene.servers[full].role().await;
+                    serves = matches!(role, Some(Role::Alone | Role::Leader));
                 }
-                let has_ended = !scene.servers[full].is_running();
                 scene.servers[full].kill9();
                 scene.start_missing();
-                if !has_ended {
+                if serves {
                     scene.serving().await;
                     return None;
                 }
