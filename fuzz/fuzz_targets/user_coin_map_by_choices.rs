@@ -1,4 +1,6 @@
 //! A user-coin map as backends write it.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| switcher_actors::fuzzing::user_coin_map_by_choices(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| switcher_actors::fuzzing::user_coin_map_by_choices(
+    input
+));
