@@ -11,12 +11,16 @@ use actix::{
     Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, Recipient,
     ResponseFuture, WrapFuture,
 };
+use actix_http::HttpService;
+use actix_service::{IntoServiceFactory, ServiceFactoryExt, map_config};
 use actix_web::{
-    App, HttpServer,
-    dev::{Server, ServerHandle},
+    App,
+    dev::{AppConfig, Server, ServerHandle, fn_service},
     middleware::from_fn,
+    rt::net::TcpStream,
     web::Data,
 };
+use futures_util::future::ready;
 use rustix::io::Errno;
 use slog::{Logger, debug, warn};
 use switcher_actors::{AskJobmaker, WriteBatch};
@@ -24,7 +28,7 @@ use switcher_actors::{AskJobmaker, WriteBatch};
 use super::{
     auth::Gate,
     body::BodyLimits,
-    connections::{Connections, most_at_once},
+    connections::{Connection, Connections, most_at_once},
     guard::{Guard, guard},
     routes,
     sub_pool::SubPoolApi,
@@ -32,11 +36,14 @@ use super::{
 };
 use crate::{app::Failure, config::ApiSettings};
 
-/// How often connections and refused logins are looked at.
+/// How often cut connections and refused logins are reported.
 const SWEEP: Duration = Duration::from_secs(1);
 
 /// Seconds. How long a stop may take is the application's to say.
 const LONGER_THAN_ANY_GRACE: u64 = 3600;
+
+/// What a client has to close a connection that we have closed.
+const DISCONNECT: Duration = Duration::from_secs(1);
 
 /// Connections of a worker, where descriptors allow more: the HTTP library's own choice.
 const MOST_OF_A_WORKER: usize = 25_600;
@@ -131,27 +138,52 @@ impl HttpApi {
             body,
             log: log.clone(),
         });
-        let (tracked, guard_state) = (connections.clone(), guard_data.clone().into_inner());
-        let server = HttpServer::new(move || {
-            App::new()
-                .app_data(guard_data.clone())
-                .app_data(switches.clone())
-                .app_data(sub_pools.clone())
-                .wrap(from_fn(guard))
-                .configure(routes::add)
-        })
-        .on_connect(move |connection, data| tracked.track(connection, data))
-        .client_request_timeout(settings.head_timeout)
-        .keep_alive(settings.head_timeout)
-        // Who has hung up is noticed, so that nobody waits behind a request that nobody waits for.
-        .h1_allow_half_closed(false)
-        .workers(workers())
-        .max_connections((most_at_once() / workers()).clamp(1, MOST_OF_A_WORKER))
-        .worker_max_blocking_threads(PARSING_THREADS)
-        .disable_signals()
-        .shutdown_timeout(LONGER_THAN_ANY_GRACE)
-        .listen(listener)?
-        .run();
+        let guard_state = guard_data.clone().into_inner();
+        let (head_timeout, opened) = (settings.head_timeout, connections.clone());
+        let builder = Server::build();
+        let stopping = builder.graceful_shutdown_signal();
+        // What `HttpServer` would build, but for the type of its connections.
+        let server = builder
+            .workers(workers())
+            .max_concurrent_connections(
+                (most_at_once(workers()) / workers()).clamp(1, MOST_OF_A_WORKER),
+            )
+            .worker_max_blocking_threads(PARSING_THREADS)
+            .disable_signals()
+            .shutdown_timeout(LONGER_THAN_ANY_GRACE)
+            .listen("api", listener, move || {
+                let app = App::new()
+                    .app_data(guard_data.clone())
+                    .app_data(switches.clone())
+                    .app_data(sub_pools.clone())
+                    .wrap(from_fn(guard))
+                    .configure(routes::add)
+                    .into_factory()
+                    .map_err(|error| error.error_response());
+                let (opened, stopping) = (opened.clone(), stopping.clone());
+                fn_service(move |stream: TcpStream| {
+                    let peer = stream.peer_addr().ok();
+                    ready(Ok((opened.open(stream), peer)))
+                })
+                .and_then(
+                    HttpService::build()
+                        .client_request_timeout(head_timeout)
+                        .keep_alive(head_timeout)
+                        .client_disconnect_timeout(DISCONNECT)
+                        // Who has hung up is noticed, so that nobody waits behind a request that nobody
+                        // waits for.
+                        .h1_allow_half_closed(false)
+                        .on_connect_ext(|connection: &Connection, data| {
+                            data.insert(connection.tracked());
+                        })
+                        .graceful_shutdown_signal(move || {
+                            let stopping = stopping.clone();
+                            async move { stopping.notified().await }
+                        })
+                        .h1(map_config(app, |()| AppConfig::default())),
+                )
+            })?
+            .run();
         Ok(Self {
             handle: server.handle(),
             server: Some(server),
@@ -180,7 +212,7 @@ impl Actor for HttpApi {
             ctx.stop();
         }));
         ctx.run_interval(SWEEP, |act, _| {
-            let cut = act.connections.cut_due();
+            let cut = act.connections.take_cut();
             if cut > 0 {
                 debug!(act.log, "connections without a request were cut"; "connections" => cut);
             }

@@ -10,7 +10,7 @@ use actix_web::{
 use futures_util::StreamExt;
 use tokio::time::timeout;
 
-use super::answer::ApiError;
+use super::{answer::ApiError, connections::Tracked};
 
 /// How much a client may send, and in what time.
 #[derive(Clone, Copy, Debug)]
@@ -32,9 +32,11 @@ pub async fn read(
     if announced.is_some_and(|length| length > limits.size) {
         return Err(ApiError::BodyTooLarge(limits.size));
     }
-    timeout(limits.time, collect(payload, limits.size))
-        .await
-        .unwrap_or(Err(ApiError::BodyTooSlow(limits.time.as_secs())))
+    let tracked = request.conn_data::<Tracked>();
+    tracked.inspect(|tracked| tracked.body_began());
+    let body = timeout(limits.time, collect(payload, limits.size)).await;
+    tracked.inspect(|tracked| tracked.body_ended());
+    body.unwrap_or(Err(ApiError::BodyTooSlow(limits.time.as_secs())))
 }
 
 /// Bodies of more bytes are parsed on a thread beside, so that the worker goes on serving others.

@@ -1,133 +1,380 @@
-//! Cuts connections whose next request never comes, or never ends.
+//! What a connection is allowed beside one request after the other: how long it may take to the next one, and
+//! how much it may send ahead.
 //!
-//! The HTTP library has a deadline for the head of a connection's first request and for an idle
-//! connection, but once a single byte of a second head has arrived neither of them runs; and it goes on
-//! reading a chunked body that we have refused for as long as one comes. So each connection keeps note
-//! of when it is to be cut if no other request has begun by then, and is shut down at that time.
+//! The HTTP library leaves both open. It has a deadline for the head of a connection's first request and for
+//! an idle connection, but once a single byte of a second head has arrived neither of them runs; and it goes
+//! on reading a chunked body that we have refused for as long as one comes. And it reads up to 128 KiB while a
+//! request is under way and makes requests of all of it at once, of which each takes kilobytes: a client that
+//! sends without waiting for answers would have thousands of them held. So the library reads and writes
+//! through a [`Connection`], which ends when the next request is overdue, and holds back what is sent ahead.
 
 use std::{
-    any::Any,
-    collections::HashMap,
-    net::Shutdown,
+    cell::Cell,
+    io, mem,
+    pin::Pin,
+    rc::Rc,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        Arc,
+        atomic::{AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
+    task::{Context, Poll, Waker, ready},
+    time::Duration,
 };
 
-use actix_web::{dev::Extensions, rt::net::TcpStream};
+use actix_web::rt::net::TcpStream;
 use rustix::process::{Resource, getrlimit};
-use socket2::{SockRef, Socket};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
+    time::{Instant, Sleep, sleep_until},
+};
 
-/// All live connections. Clones share them.
-#[derive(Clone)]
-pub struct Connections(Arc<Shared>);
-
-struct Shared {
-    started: Instant,
-    /// What a connection may take from one answer to the next request.
-    patience: Duration,
-    live: Mutex<Live>,
-}
-
-#[derive(Default)]
-struct Live {
-    next: u64,
-    /// Each with the time to cut it, in milliseconds since the start.
-    sockets: HashMap<u64, (Socket, Arc<AtomicU64>)>,
-}
-
-/// One connection's note, kept with the connection and dropped with it.
-#[derive(Clone)]
-pub struct Tracked(Arc<Note>);
-
-struct Note {
-    id: u64,
-    connections: Connections,
-    cut_at: Arc<AtomicU64>,
-}
-
-/// The time to cut a connection with a request under way, or before its first: the library watches that.
-const NEVER: u64 = u64::MAX;
-
-/// Descriptors of a connection: its own, and ours to cut it.
-const DESCRIPTORS: u64 = 2;
-
-/// Descriptors that connections must not take: for new sessions with ZooKeeper, pulls and the log.
-const RESERVED: u64 = 64;
-
-/// Connections that may be open at once, as the operating system's limit of open files has it. More wait until
-/// others have ended: strangers who hold connections must not keep us from ZooKeeper.
-pub fn most_at_once() -> usize {
-    let Some(limit) = getrlimit(Resource::Nofile).current else { return usize::MAX };
-    usize::try_from(limit.saturating_sub(RESERVED) / DESCRIPTORS).unwrap_or(usize::MAX).max(1)
-}
+/// Bytes that are read of a connection at a time, and beyond a request that is under way: some tens of
+/// requests, and more than any of them but a batch has.
+const AHEAD: usize = 8 * 1024;
 
 /// What a client has to read a refusal in, while it may still be sending.
 const AFTER_REFUSAL: Duration = Duration::from_secs(1);
 
+/// Descriptors that connections must not take: for new sessions with ZooKeeper, pulls and the log.
+const RESERVED: usize = 64;
+
+/// Descriptors of an HTTP worker's own: its event loop and what wakes it.
+const OF_A_WORKER: usize = 8;
+
+/// Connections that may be open at once, as the operating system's limit of open files has it. More wait until
+/// others have ended: strangers who hold connections must not keep us from ZooKeeper.
+pub fn most_at_once(workers: usize) -> usize {
+    let Some(limit) = getrlimit(Resource::Nofile).current else { return usize::MAX };
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    limit.saturating_sub(RESERVED + workers.saturating_mul(OF_A_WORKER)).max(1)
+}
+
+/// What all connections have in common. Clones share the count.
+#[derive(Clone)]
+pub struct Connections {
+    patience: Duration,
+    cut: Arc<AtomicUsize>,
+}
+
 impl Connections {
     /// None yet. `patience` is what a connection may take from one answer to the next request.
     pub fn new(patience: Duration) -> Self {
-        Self(Arc::new(Shared { started: Instant::now(), patience, live: Mutex::default() }))
+        Self { patience, cut: Arc::default() }
     }
 
-    /// For the server to call with each new connection.
-    pub fn track(&self, connection: &dyn Any, data: &mut Extensions) {
-        let Some(stream) = connection.downcast_ref::<TcpStream>() else { return };
-        // Without descriptors to spare, this connection goes unwatched; the library's own timers remain.
-        let Ok(socket) = SockRef::from(stream).try_clone() else { return };
-        let cut_at = Arc::new(AtomicU64::new(NEVER));
-        let mut live = self.lock();
-        let id = live.next;
-        live.next += 1;
-        live.sockets.insert(id, (socket, Arc::clone(&cut_at)));
-        data.insert(Tracked(Arc::new(Note { id, connections: self.clone(), cut_at })));
+    /// A new one.
+    pub fn open(&self, stream: TcpStream) -> Connection {
+        let note = Note {
+            common: self.clone(),
+            phase: Cell::new(Phase::First),
+            ahead: Cell::new(0),
+            held: Cell::default(),
+        };
+        Connection {
+            stream,
+            note: Tracked(Rc::new(note)),
+            alarm: None,
+            is_stuck: false,
+            is_cut: false,
+        }
     }
 
-    /// Shuts down the connections whose time has come; tells how many.
-    pub fn cut_due(&self) -> usize {
-        let now = self.now();
-        let live = self.lock();
-        let due = live.sockets.values().filter(|(socket, cut_at)| {
-            // The library sees the end of the stream and drops the connection, and with it the note.
-            cut_at.load(Ordering::Relaxed) <= now && socket.shutdown(Shutdown::Both).is_ok()
-        });
-        due.count()
-    }
-
-    fn now(&self) -> u64 {
-        millis(self.0.started.elapsed())
-    }
-
-    /// No code that holds the lock can leave the map half changed.
-    fn lock(&self) -> MutexGuard<'_, Live> {
-        self.0.live.lock().unwrap_or_else(PoisonError::into_inner)
+    /// How many were ended since the last call because no request came.
+    pub fn take_cut(&self) -> usize {
+        self.cut.swap(0, Ordering::Relaxed)
     }
 }
+
+/// Where a connection is.
+#[derive(Clone, Copy, PartialEq)]
+enum Phase {
+    /// Before its first request: the library watches that.
+    First,
+    /// A request's head has arrived whole, and its answer is not made.
+    UnderWay,
+    /// The same, and the body is being read.
+    Body,
+    /// After an answer; the next request has to begin by then.
+    Between(Instant),
+}
+
+struct Note {
+    common: Connections,
+    phase: Cell<Phase>,
+    /// Bytes read since the library last had to make do with what it had.
+    ahead: Cell<usize>,
+    /// Whom to wake when more may be read.
+    held: Cell<Option<Waker>>,
+}
+
+impl Note {
+    fn enter(&self, phase: Phase) {
+        self.phase.set(phase);
+        if phase != Phase::UnderWay
+            && let Some(waker) = self.held.take()
+        {
+            waker.wake();
+        }
+    }
+}
+
+/// One connection's note, for its requests to say where they are.
+#[derive(Clone)]
+pub struct Tracked(Rc<Note>);
 
 impl Tracked {
     /// A request's head has arrived whole.
     pub fn request_began(&self) {
-        self.0.cut_at.store(NEVER, Ordering::Relaxed);
+        self.0.enter(Phase::UnderWay);
+    }
+
+    /// Its body is wanted.
+    pub fn body_began(&self) {
+        self.0.enter(Phase::Body);
+    }
+
+    /// Its body has been read, or is not wanted any more.
+    pub fn body_ended(&self) {
+        // What came with the body is not held against what comes behind it.
+        self.0.ahead.set(0);
+        self.0.enter(Phase::UnderWay);
     }
 
     /// Its answer is made; `refused` without its body having been read.
     pub fn request_ended(&self, refused: bool) {
-        let connections = &self.0.connections;
-        let patience = if refused { AFTER_REFUSAL } else { connections.0.patience };
-        self.0.cut_at.store(connections.now() + millis(patience), Ordering::Relaxed);
+        let patience = if refused { AFTER_REFUSAL } else { self.0.common.patience };
+        self.0.enter(Phase::Between(Instant::now() + patience));
     }
 }
 
-/// Half of the range is endless enough, and leaves room to add.
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(NEVER).min(NEVER / 2)
+/// What the library reads and writes.
+pub struct Connection {
+    stream: TcpStream,
+    note: Tracked,
+    /// Set at the first answer, and again only when it has rung too early: most requests do not touch it.
+    alarm: Option<Pin<Box<Sleep>>>,
+    /// The client does not take what was written last.
+    is_stuck: bool,
+    is_cut: bool,
 }
 
-impl Drop for Note {
-    fn drop(&mut self) {
-        self.connections.lock().sockets.remove(&self.id);
+impl Connection {
+    /// For its requests.
+    pub fn tracked(&self) -> Tracked {
+        self.note.clone()
+    }
+
+    /// Whether the next request is overdue, from then on for good; if not, `cx` is woken when it is.
+    fn is_cut(&mut self, cx: &mut Context<'_>) -> bool {
+        let Phase::Between(due) = self.note.0.phase.get() else { return self.is_cut };
+        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(due)));
+        if due < alarm.deadline() {
+            alarm.as_mut().reset(due);
+        }
+        while !self.is_cut && alarm.as_mut().poll(cx).is_ready() {
+            if alarm.deadline() < due {
+                alarm.as_mut().reset(due);
+            } else {
+                self.is_cut = true;
+                self.note.0.common.cut.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        self.is_cut
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.is_cut(cx) {
+            // As if the client had ended it: the library goes on to write what there is.
+            return Poll::Ready(Ok(()));
+        }
+        if this.is_stuck {
+            // Writing wakes the task.
+            return Poll::Pending;
+        }
+        let note = &this.note.0;
+        let left = AHEAD.saturating_sub(note.ahead.get());
+        if left == 0 {
+            if note.phase.get() == Phase::UnderWay {
+                note.held.set(Some(cx.waker().clone()));
+            } else {
+                // The library makes requests of what it has, then comes back.
+                note.ahead.set(0);
+                cx.waker().wake_by_ref();
+            }
+            return Poll::Pending;
+        }
+        let before = buffer.filled().len();
+        let mut part = (&mut this.stream).take(left as u64);
+        ready!(Pin::new(&mut part).poll_read(cx, buffer))?;
+        note.ahead.set(note.ahead.get() + buffer.filled().len() - before);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if this.is_cut(cx) {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        let written = Pin::new(&mut this.stream).poll_write(cx, bytes);
+        let was_stuck = mem::replace(&mut this.is_stuck, written.is_pending());
+        if was_stuck && !this.is_stuck {
+            // Reading was put off.
+            cx.waker().wake_by_ref();
+        }
+        written
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::rt::{net::TcpListener, time::sleep};
+    use tokio::{io::AsyncWriteExt, time};
+
+    use super::*;
+
+    /// A connection to be served, and its client.
+    async fn connected(connections: &Connections) -> (Connection, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let client = TcpStream::connect(address).await.expect("a connection");
+        let (served, _) = listener.accept().await.expect("a client");
+        (connections.open(served), client)
+    }
+
+    fn patient() -> Connections {
+        Connections::new(Duration::from_secs(60))
+    }
+
+    /// Reads for as long as something comes within a moment.
+    async fn read_all(connection: &mut Connection) -> usize {
+        let (mut total, mut buffer) = (0, vec![0; 64 * 1024]);
+        loop {
+            let moment = sleep(Duration::from_millis(200));
+            let read = connection.read(&mut buffer);
+            tokio::select! {
+                read = read => total += read.expect("a read"),
+                () = moment => return total,
+            }
+        }
+    }
+
+    #[actix_web::test]
+    async fn no_more_than_so_much_is_read_beyond_a_request_under_way() {
+        let (mut served, mut client) = connected(&patient()).await;
+        client.write_all(&[b'x'; 10 * AHEAD]).await.expect("sent");
+        let tracked = served.tracked();
+        assert_eq!(served.read(&mut [0; 100]).await.expect("a read"), 100);
+        tracked.request_began();
+        assert_eq!(read_all(&mut served).await, AHEAD - 100);
+        // The next one was read with it.
+        tracked.request_ended(false);
+        tracked.request_began();
+        assert_eq!(read_all(&mut served).await, 0);
+        let (reading, ()) = tokio::join!(read_all(&mut served), async {
+            sleep(Duration::from_millis(50)).await;
+            tracked.request_ended(false);
+        });
+        assert_eq!(reading, 9 * AHEAD, "the end of the last one wakes the reader");
+    }
+
+    #[actix_web::test]
+    async fn a_body_is_read_whole_but_not_what_comes_behind_it() {
+        let (mut served, mut client) = connected(&patient()).await;
+        client.write_all(&[b'x'; 10 * AHEAD]).await.expect("sent");
+        let tracked = served.tracked();
+        tracked.request_began();
+        tracked.body_began();
+        let mut body = vec![0; 4 * AHEAD];
+        served.read_exact(&mut body).await.expect("a body");
+        tracked.body_ended();
+        assert_eq!(read_all(&mut served).await, AHEAD);
+    }
+
+    #[actix_web::test]
+    async fn nothing_is_read_of_who_does_not_read() {
+        let (mut served, mut client) = connected(&patient()).await;
+        client.write_all(b"request").await.expect("sent");
+        let mut answers = Box::pin(async {
+            loop {
+                served.write_all(&[b'x'; 64 * 1024]).await.expect("sent");
+            }
+        });
+        tokio::select! {
+            () = &mut answers => {}
+            () = sleep(Duration::from_millis(200)) => {}
+        }
+        drop(answers);
+        assert_eq!(read_all(&mut served).await, 0);
+        let client_reads = async {
+            let mut sink = vec![0; 64 * 1024];
+            while client.read(&mut sink).await.is_ok_and(|read| read > 0) {}
+        };
+        let served_writes = async {
+            served.write_all(b"last").await.expect("sent");
+            assert_eq!(read_all(&mut served).await, b"request".len());
+            drop(served);
+        };
+        tokio::join!(client_reads, served_writes);
+    }
+
+    /// Whether a connection that says nothing is cut within so many seconds.
+    async fn is_cut_within(served: &mut Connection, seconds: u64) -> bool {
+        let mut byte = [0];
+        tokio::select! {
+            read = served.read(&mut byte) => read.is_ok_and(|read| read == 0),
+            () = sleep(Duration::from_secs(seconds)) => false,
+        }
+    }
+
+    #[actix_web::test]
+    async fn who_is_overdue_is_cut_and_counted_once() {
+        let connections = patient();
+        let (mut served, _client) = connected(&connections).await;
+        time::pause();
+        let tracked = served.tracked();
+        assert!(!is_cut_within(&mut served, 600).await, "the first head is the library's to watch");
+        tracked.request_began();
+        assert!(!is_cut_within(&mut served, 600).await, "a request is under way");
+        tracked.request_ended(false);
+        assert!(!is_cut_within(&mut served, 59).await);
+        assert!(is_cut_within(&mut served, 2).await);
+        assert!(is_cut_within(&mut served, 0).await);
+        assert!(served.write(b"x").await.is_err());
+        assert_eq!((connections.take_cut(), connections.take_cut()), (1, 0));
+    }
+
+    #[actix_web::test]
+    async fn each_answer_puts_the_cut_off_and_a_refusal_brings_it_near() {
+        let (mut served, _client) = connected(&patient()).await;
+        time::pause();
+        let tracked = served.tracked();
+        for _ in 0..4 {
+            tracked.request_began();
+            tracked.request_ended(false);
+            assert!(!is_cut_within(&mut served, 40).await);
+        }
+        tracked.request_ended(true);
+        assert!(is_cut_within(&mut served, 2).await);
     }
 }

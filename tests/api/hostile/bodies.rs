@@ -45,7 +45,7 @@ pub async fn endless_chunks(daemon: &Daemon, scale: Scale) -> Sent {
     Sent { connections: 5 * scale.rounds, requests: 5 * scale.rounds }
 }
 
-pub async fn nests(daemon: &Daemon, _: Scale) -> Sent {
+pub async fn nests(daemon: &Daemon) -> Sent {
     const LEVELS: usize = 1_000_000;
     let nests = [
         "[".repeat(LEVELS),
@@ -58,58 +58,70 @@ pub async fn nests(daemon: &Daemon, _: Scale) -> Sent {
         for nest in &nests {
             let answer = daemon.send_as_is(&known(Request::post(path).body(nest.as_str()))).await;
             assert_eq!(answer.answer().err_no, 400, "{path} {nest:.20}…");
-            sent = Sent { connections: sent.connections + 1, requests: sent.requests + 1 };
+            sent += Sent { connections: 1, requests: 1 };
         }
     }
     sent
 }
 
-/// Sixteen megabytes that become as much memory as anything can.
-pub async fn swelling(daemon: &Daemon, scale: Scale) -> Sent {
-    let fill = |head: &str, part: &str, tail: &str| {
-        let count = (16 * MIB - head.len() - tail.len()) / part.len();
-        format!("{head}{}{tail}", part.repeat(count))
-    };
-    let form = "application/x-www-form-urlencoded";
+/// A path, a content type and a body.
+type Post = (&'static str, &'static str, String);
+
+/// Sixteen megabytes: as many `part`s as go between `head` and `tail`.
+fn filled(head: &str, part: &str, tail: &str) -> String {
+    let count = (16 * MIB - head.len() - tail.len()) / part.len();
+    format!("{head}{}{tail}", part.repeat(count))
+}
+
+/// Forms of which only two parameters count.
+pub fn forms() -> Vec<Post> {
+    const FORM: &str = "application/x-www-form-urlencoded";
     let part = "--B\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n\r\n";
-    let bodies = [
-        ("/switch/multi-user", "", fill(r#"{"usercoins":[{}"#, ",{}", "]}")),
-        (
-            "/switch/multi-user",
-            "",
-            fill(r#"{"usercoins":[{"coin":"btc","punames":[""#, r#"",""#, r#""]}]}"#),
-        ),
-        (
-            "/switch/multi-user",
-            "",
-            fill(r#"{"usercoins":[{"coin":"btc","punames":["#, "null,", "null]}]}"),
-        ),
-        ("/switch/multi-user", "", fill("{", r#""usercoins":[],"#, r#""x":0}"#)),
-        ("/switch", form, fill("puname=&", "a&", "coin=btc")),
-        ("/switch", form, fill("puname=", "%41", "&coin=btc")),
-        ("/switch", "multipart/form-data; boundary=B", fill("", part, "--B--\r\n")),
-        ("/subpool/get-coinbase", "", fill("{", r#""coin":"a","#, r#""coin":""}"#)),
+    vec![
+        ("/switch", FORM, filled("puname=&", "a&", "coin=btc")),
+        ("/switch", FORM, filled("puname=", "%41", "&coin=btc")),
+        ("/switch", "multipart/form-data; boundary=B", filled("", part, "--B--\r\n")),
+    ]
+}
+
+/// JSON that says nothing at length.
+pub fn nothings() -> Vec<Post> {
+    vec![
+        ("/switch/multi-user", "", filled(r#"{"usercoins":[{}"#, ",{}", "]}")),
+        ("/switch/multi-user", "", filled("{", r#""usercoins":[],"#, r#""x":0}"#)),
+        ("/subpool/get-coinbase", "", filled("{", r#""coin":"a","#, r#""coin":""}"#)),
         (
             "/subpool/update-coinbase",
             "",
-            fill(r#"{"coin":"btc","subpool_name":"p","payout_addr":""#, "\\u0001", "\"}"),
+            filled(r#"{"coin":"btc","subpool_name":"p","payout_addr":""#, "\\u0001", "\"}"),
         ),
-    ];
+    ]
+}
+
+/// Batches of millions of names, of which the last is refused.
+pub fn names() -> Vec<Post> {
+    let batch = |head, part, tail| ("/switch/multi-user", "", filled(head, part, tail));
+    vec![
+        batch(r#"{"usercoins":[{"coin":"btc","punames":["#, r#""","#, r#"""]}]}"#),
+        batch(r#"{"usercoins":[{"coin":"btc","punames":["#, "null,", "null]}]}"),
+        batch(r#"{"usercoins":[{"coin":"btc","punames":["#, r#""a","#, r#"""]}]}"#),
+        batch(r#"{"usercoins":["#, r#"{"coin":"btc","punames":["a"]},"#, r#"{"punames":[""]}]}"#),
+    ]
+}
+
+/// Sends each of the bodies twice at once.
+pub async fn swell(daemon: &Daemon, bodies: &[Post]) -> Sent {
     let mut sent = Sent::default();
-    for _ in 0..scale.rounds {
-        for (path, kind, body) in &bodies {
-            let request =
-                known(Request::post(path).header("Content-Type", kind).body(body.as_str()));
-            let (one, other) =
-                tokio::join!(daemon.send_as_is(&request), daemon.send_as_is(&request));
-            assert_eq!(one.answer(), other.answer(), "{path} {body:.40}…");
-            sent = Sent { connections: sent.connections + 2, requests: sent.requests + 2 };
-        }
+    for (path, kind, body) in bodies {
+        let request = known(Request::post(path).header("Content-Type", kind).body(body.as_str()));
+        let (one, other) = tokio::join!(daemon.send_as_is(&request), daemon.send_as_is(&request));
+        assert_eq!(one.answer(), other.answer(), "{path} {body:.40}…");
+        sent += Sent { connections: 2, requests: 2 };
     }
     sent
 }
 
-pub async fn duplicates(daemon: &Daemon, zookeeper: &ZooKeeper, _: Scale) -> Sent {
+pub async fn duplicates(daemon: &Daemon, zookeeper: &ZooKeeper) -> Sent {
     const TIMES: usize = 20_000;
     let znodes = zookeeper.znodes().await;
     let wrong = r#""usercoins":[{"coin":"btc","punames":["first"]}],"#.repeat(TIMES);
@@ -138,7 +150,7 @@ pub async fn duplicates(daemon: &Daemon, zookeeper: &ZooKeeper, _: Scale) -> Sen
 
 /// Heads that two readers could understand in two ways; what one of them would take for a second request
 /// must not be done.
-pub async fn conflicting_lengths(daemon: &Daemon, zookeeper: &ZooKeeper, _: Scale) -> Sent {
+pub async fn conflicting_lengths(daemon: &Daemon, zookeeper: &ZooKeeper) -> Sent {
     let znodes = zookeeper.znodes().await;
     let hidden = known(Request::switch("smuggled", "btc")).head_bytes();
     let hidden = String::from_utf8(hidden).unwrap();
@@ -170,7 +182,7 @@ pub async fn conflicting_lengths(daemon: &Daemon, zookeeper: &ZooKeeper, _: Scal
         // As many answers as it likes to give, then it hangs up.
         let _ =
             timeout(seconds(5), async { while connection.read_response().await.is_ok() {} }).await;
-        sent = Sent { connections: sent.connections + 1, requests: sent.requests + 1 };
+        sent += Sent { connections: 1, requests: 1 };
         let is_done = znodes.get(&daemon.path("smuggled")).await.is_some();
         assert!(!is_done, "{framing:?}: the hidden request was done");
     }
@@ -193,7 +205,7 @@ pub async fn large_credentials(daemon: &Daemon, scale: Scale) -> Sent {
             ] {
                 let request = Request::switch("stranger", "btc").header("Authorization", header);
                 let mut connection = Connection::open(daemon.base()).await.unwrap();
-                sent = Sent { connections: sent.connections + 1, requests: sent.requests + 1 };
+                sent += Sent { connections: 1, requests: 1 };
                 // Hanging up without a word is an answer too.
                 if let Ok(response) = connection.send(&request).await {
                     assert!([400, 401, 431].contains(&response.status), "{size}: {response:?}");

@@ -106,16 +106,14 @@ pub async fn idle(daemon: &Daemon, connections: usize, time: Duration) -> Sent {
     Sent { connections: opened, requests: 0 }
 }
 
-/// Clients that send one request after the other and read no answer, until the daemon hangs up.
-pub async fn deaf(daemon: &Daemon, scale: Scale) -> Sent {
+/// Clients that send `request` over and over and read no answer, until the daemon hangs up.
+async fn deaf(daemon: &Daemon, connections: usize, request: Request) -> Sent {
     let before = daemon.descriptors();
-    let connections = scale.connections / 40;
     let sent = Arc::new(AtomicUsize::new(0));
     let mut clients = JoinSet::new();
     for _ in 0..connections {
         let address = daemon.base().parse().unwrap();
-        // Refused at once, so that answers pile up and not requests.
-        let requests = known(Request::switch("a/b", "btc")).head_bytes().repeat(100);
+        let requests = request.head_bytes().repeat(100);
         let sent = Arc::clone(&sent);
         clients.spawn(async move {
             let socket = TcpSocket::new_v4().unwrap();
@@ -128,6 +126,16 @@ pub async fn deaf(daemon: &Daemon, scale: Scale) -> Sent {
     }
     while_it_listens(daemon, before, clients.join_all()).await;
     Sent { connections, requests: sent.load(Ordering::Relaxed) }
+}
+
+/// Requests that are refused at once, so that answers pile up.
+pub async fn unread_refusals(daemon: &Daemon, scale: Scale) -> Sent {
+    deaf(daemon, scale.deaf, known(Request::switch("a/b", "btc"))).await
+}
+
+/// Requests that wait for ZooKeeper, so that requests pile up.
+pub async fn unread_successes(daemon: &Daemon, scale: Scale) -> Sent {
+    deaf(daemon, scale.deaf, known(Request::switch("alice", "btc"))).await
 }
 
 /// Requests sent in one go, good ones and bad ones in turn; the answers come in the same order.

@@ -15,86 +15,111 @@ use crate::support::client::Answer;
 use crate::support::daemon::Daemon;
 use crate::support::zookeeper::ZooKeeper;
 use crate::support::{eventually, seconds, unique};
-use siege::{LONG, Reckoning, SHORT, Scale, Sent, besiege, builder};
+use siege::{Attack, LONG, Reckoning, SHORT, Scale, Sent, besiege, builder};
 
 /// An attack on a daemon of its own.
-async fn attack(name: &'static str, work: impl AsyncFnOnce(&Daemon) -> Sent) -> Reckoning {
+async fn attack(attack: Attack, work: impl AsyncFn(&Daemon) -> Sent) -> Reckoning {
     let daemon = builder(ZooKeeper::shared().await).start().await;
-    besiege(name, daemon, work).await
+    besiege(attack, daemon, work).await
+}
+
+/// The same, on one with the sub-pool API.
+async fn attack_all(attack: Attack, work: impl AsyncFn(&Daemon) -> Sent) -> Reckoning {
+    let base_dir = format!("/t/{}/", unique("hostile"));
+    let builder = builder(ZooKeeper::shared().await).set("ZKSubPoolUpdateBaseDir", base_dir);
+    besiege(attack, builder.start().await, work).await
 }
 
 async fn slow_heads(scale: Scale) -> Reckoning {
-    attack("heads that never end", async |daemon| connections::slow_heads(daemon, scale).await)
-        .await
+    let work = async |daemon: &Daemon| connections::slow_heads(daemon, scale).await;
+    attack(Attack("heads that never end", 48), work).await
 }
 
 async fn slow_second_heads(scale: Scale) -> Reckoning {
     let work = async |daemon: &Daemon| connections::slow_second_heads(daemon, scale).await;
-    attack("second heads that never end", work).await
+    attack(Attack("second heads that never end", 64), work).await
 }
 
 async fn slow_bodies(scale: Scale) -> Reckoning {
-    attack("bodies that never end", async |daemon| connections::slow_bodies(daemon, scale).await)
-        .await
+    let work = async |daemon: &Daemon| connections::slow_bodies(daemon, scale).await;
+    attack(Attack("bodies that never end", 64), work).await
 }
 
 async fn slow_strangers(scale: Scale) -> Reckoning {
     let work = async |daemon: &Daemon| connections::slow_strangers(daemon, scale).await;
-    attack("strangers' bodies that never end", work).await
+    attack(Attack("strangers' bodies that never end", 48), work).await
 }
 
 async fn idle(scale: Scale) -> Reckoning {
     let daemon = builder(ZooKeeper::shared().await).set("APIHeadTimeoutSeconds", 5).start().await;
     let work = async |daemon: &Daemon| connections::idle(daemon, scale.idle, seconds(10)).await;
-    besiege("connections that say nothing", daemon, work).await
+    besiege(Attack("connections that say nothing", 192), daemon, work).await
 }
 
-async fn deaf(scale: Scale) -> Reckoning {
-    // As it is by default: they keep the worker so busy that a second may pass before a head is looked at.
+/// On a daemon with the usual patience for heads: a flood keeps the worker so busy that it may take a second to
+/// look at one.
+async fn unread(attack: Attack, work: impl AsyncFn(&Daemon) -> Sent) -> Reckoning {
     let daemon = builder(ZooKeeper::shared().await).set("APIHeadTimeoutSeconds", 5).start().await;
-    let work = async |daemon: &Daemon| connections::deaf(daemon, scale).await;
-    besiege("readers that never read", daemon, work).await
+    besiege(attack, daemon, work).await
+}
+
+async fn unread_refusals(scale: Scale) -> Reckoning {
+    let work = async |daemon: &Daemon| connections::unread_refusals(daemon, scale).await;
+    unread(Attack("refusals that nobody reads", 24 + scale.deaf as u64 / 10), work).await
+}
+
+async fn unread_successes(scale: Scale) -> Reckoning {
+    let work = async |daemon: &Daemon| connections::unread_successes(daemon, scale).await;
+    unread(Attack("successes that nobody reads", 32 + scale.deaf as u64), work).await
 }
 
 async fn pipelines(scale: Scale) -> Reckoning {
-    attack("pipelining", async |daemon| connections::pipelines(daemon, scale).await).await
+    let work = async |daemon: &Daemon| connections::pipelines(daemon, scale).await;
+    attack(Attack("pipelining", 32), work).await
 }
 
 async fn endless_chunks(scale: Scale) -> Reckoning {
-    attack("endless chunks", async |daemon| bodies::endless_chunks(daemon, scale).await).await
+    let work = async |daemon: &Daemon| bodies::endless_chunks(daemon, scale).await;
+    attack(Attack("endless chunks", 64), work).await
 }
 
-async fn nests(scale: Scale) -> Reckoning {
-    let base_dir = format!("/t/{}/", unique("hostile"));
-    let builder = builder(ZooKeeper::shared().await).set("ZKSubPoolUpdateBaseDir", base_dir);
-    let work = async |daemon: &Daemon| bodies::nests(daemon, scale).await;
-    besiege("a million brackets", builder.start().await, work).await
+async fn nests(_: Scale) -> Reckoning {
+    attack_all(Attack("a million brackets", 64), bodies::nests).await
 }
 
-async fn swelling(scale: Scale) -> Reckoning {
-    let base_dir = format!("/t/{}/", unique("hostile"));
-    let builder = builder(ZooKeeper::shared().await).set("ZKSubPoolUpdateBaseDir", base_dir);
-    let work = async |daemon: &Daemon| bodies::swelling(daemon, scale).await;
-    besiege("bodies of 16 MiB that swell", builder.start().await, work).await
+async fn forms(_: Scale) -> Reckoning {
+    let bodies = bodies::forms();
+    let work = async |daemon: &Daemon| bodies::swell(daemon, &bodies).await;
+    attack_all(Attack("forms of 16 MiB", 192), work).await
 }
 
-async fn duplicates(scale: Scale) -> Reckoning {
+async fn nothings(_: Scale) -> Reckoning {
+    let bodies = bodies::nothings();
+    let work = async |daemon: &Daemon| bodies::swell(daemon, &bodies).await;
+    attack_all(Attack("16 MiB of JSON that say nothing", 192), work).await
+}
+
+async fn names(_: Scale) -> Reckoning {
+    let bodies = bodies::names();
+    let work = async |daemon: &Daemon| bodies::swell(daemon, &bodies).await;
+    attack_all(Attack("names by the million", 1024), work).await
+}
+
+async fn duplicates(_: Scale) -> Reckoning {
     let zookeeper = ZooKeeper::shared().await;
-    let work = async |daemon: &Daemon| bodies::duplicates(daemon, zookeeper, scale).await;
-    attack("duplicate keys", work).await
+    let work = async |daemon: &Daemon| bodies::duplicates(daemon, zookeeper).await;
+    attack(Attack("duplicate keys", 32), work).await
 }
 
-async fn conflicting_lengths(scale: Scale) -> Reckoning {
+async fn conflicting_lengths(_: Scale) -> Reckoning {
     let zookeeper = ZooKeeper::shared().await;
-    let work = async |daemon: &Daemon| bodies::conflicting_lengths(daemon, zookeeper, scale).await;
-    attack("conflicting lengths", work).await
+    let work = async |daemon: &Daemon| bodies::conflicting_lengths(daemon, zookeeper).await;
+    attack(Attack("conflicting lengths", 32), work).await
 }
 
 async fn large_credentials(scale: Scale) -> Reckoning {
-    attack("credentials around 64 KiB", async |daemon| {
-        bodies::large_credentials(daemon, scale).await
-    })
-    .await
+    let work = async |daemon: &Daemon| bodies::large_credentials(daemon, scale).await;
+    attack(Attack("credentials around 64 KiB", 32), work).await
 }
 
 async fn forgeries(scale: Scale) -> Reckoning {
@@ -103,7 +128,7 @@ async fn forgeries(scale: Scale) -> Reckoning {
     let root = format!("/t/{}", unique("hostile"));
     let builder = fields::configured(builder(zookeeper), zookeeper, &upstream, &root).await;
     let work = async |daemon: &Daemon| fields::forge(daemon, &upstream, scale).await;
-    besiege("escapes and secrets in every field", builder.start().await, work).await
+    besiege(Attack("escapes and secrets in every field", 32), builder.start().await, work).await
 }
 
 macro_rules! short {
@@ -121,11 +146,14 @@ short! {
     many_bodies_that_never_end_harm_nobody: slow_bodies,
     strangers_who_drip_on_after_their_refusal_harm_nobody: slow_strangers,
     thousands_of_idle_connections_harm_nobody: idle,
-    readers_that_never_read_are_hung_up_on: deaf,
+    who_reads_no_refusal_is_hung_up_on: unread_refusals,
+    who_reads_no_success_is_hung_up_on: unread_successes,
     pipelined_requests_are_answered_in_their_order: pipelines,
     endless_chunks_are_cut_off: endless_chunks,
     a_million_brackets_are_refused_everywhere: nests,
-    no_body_swells_without_a_bound: swelling,
+    no_form_swells: forms,
+    json_that_says_nothing_does_not_swell: nothings,
+    names_by_the_million_swell_within_a_bound: names,
     of_thousands_of_duplicate_keys_the_last_counts: duplicates,
     nothing_is_smuggled_behind_conflicting_lengths: conflicting_lengths,
     credentials_around_64_kib_are_refused: large_credentials,
@@ -167,8 +195,8 @@ async fn a_longer_siege_prints_what_came_of_it() {
         )*};
     }
     besieged!(
-        slow_heads slow_second_heads slow_bodies slow_strangers idle deaf pipelines endless_chunks nests
-        swelling duplicates conflicting_lengths large_credentials forgeries
+        slow_heads slow_second_heads slow_bodies slow_strangers idle unread_refusals unread_successes pipelines endless_chunks nests
+        forms nothings names duplicates conflicting_lengths large_credentials forgeries
     );
     all.iter().for_each(Reckoning::assert_harmless);
 }

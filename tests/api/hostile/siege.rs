@@ -2,6 +2,7 @@
 //! reckoning afterwards.
 
 use std::cell::Cell;
+use std::ops::AddAssign;
 use std::time::Duration;
 
 use crate::support::client::{Request, basic};
@@ -19,8 +20,8 @@ pub const ATTEMPT: &str = "n3arly-s3cr3t-of-the-pool";
 pub const FORGERY: &str = "x, outcome: applied\r\nJan 01 00:00:00.000 INFO switch, forged: yes\
     \u{1b}[2J\u{1b}]0;t\u{7}\u{85}Jan 01\u{2028}Jan 01\u{202e}\u{9b}2J";
 
-/// Megabytes that the daemon may hold at its worst moment, whatever the attack.
-const MEMORY_LIMIT: u64 = 512;
+/// Requests of the bystander during an attack; one that is over sooner is repeated.
+const AT_LEAST: usize = 20;
 
 /// How much of an attack there is.
 #[derive(Clone, Copy)]
@@ -31,14 +32,18 @@ pub struct Scale {
     pub requests: usize,
     /// Connections that say nothing.
     pub idle: usize,
+    /// Connections that send and read nothing.
+    pub deaf: usize,
     /// How often an attack of few requests is repeated.
     pub rounds: usize,
 }
 
 /// For `make test`.
-pub const SHORT: Scale = Scale { connections: 200, requests: 2_000, idle: 1_000, rounds: 1 };
+pub const SHORT: Scale =
+    Scale { connections: 200, requests: 2_000, idle: 1_000, deaf: 40, rounds: 1 };
 /// For `make hostile`.
-pub const LONG: Scale = Scale { connections: 2_000, requests: 50_000, idle: 10_000, rounds: 10 };
+pub const LONG: Scale =
+    Scale { connections: 2_000, requests: 50_000, idle: 10_000, deaf: 200, rounds: 10 };
 
 /// What an attacker sent.
 #[derive(Clone, Copy, Default)]
@@ -47,9 +52,20 @@ pub struct Sent {
     pub requests: usize,
 }
 
+impl AddAssign for Sent {
+    fn add_assign(&mut self, other: Self) {
+        self.connections += other.connections;
+        self.requests += other.requests;
+    }
+}
+
+/// An attack's name, and the megabytes that the daemon may hold at its worst moment.
+#[derive(Clone, Copy)]
+pub struct Attack(pub &'static str, pub u64);
+
 /// What came of an attack.
 pub struct Reckoning {
-    attack: &'static str,
+    attack: Attack,
     sent: Sent,
     asked: usize,
     served: usize,
@@ -63,13 +79,14 @@ pub struct Reckoning {
 impl Reckoning {
     pub fn head() -> String {
         format!(
-            "{:<34} {:>11} {:>9} {:>10} {:>8} {:>8} {:>7} {:>8}",
+            "{:<34} {:>11} {:>9} {:>10} {:>8} {:>8} {:>8} {:>7} {:>8}",
             "attack",
             "connections",
             "requests",
             "bystander",
             "served",
             "peak MB",
+            "limit MB",
             "forged",
             "secrets"
         )
@@ -78,8 +95,9 @@ impl Reckoning {
     pub fn row(&self) -> String {
         let Self { attack, sent, asked, served, peak, forged, secrets, unserved: _ } = self;
         let Sent { connections, requests } = sent;
+        let Attack(attack, limit) = attack;
         format!(
-            "{attack:<34} {connections:>11} {requests:>9} {asked:>10} {served:>8} {peak:>8} {:>7} {:>8}",
+            "{attack:<34} {connections:>11} {requests:>9} {asked:>10} {served:>8} {peak:>8} {limit:>8} {:>7} {:>8}",
             forged.len(),
             secrets.len()
         )
@@ -88,11 +106,9 @@ impl Reckoning {
     /// Panics unless the attack achieved nothing.
     pub fn assert_harmless(&self) {
         let Self { attack, asked, served, unserved, peak, forged, secrets, .. } = self;
-        assert!(
-            *asked > 0 && asked == served,
-            "{attack}: {served} of {asked} served: {unserved:?}"
-        );
-        assert!(*peak <= MEMORY_LIMIT, "{attack}: {peak} MB");
+        let Attack(attack, limit) = attack;
+        assert!(asked == served, "{attack}: {served} of {asked} served: {unserved:?}");
+        assert!(peak <= limit, "{attack}: {peak} MB, of {limit} allowed");
         assert!(forged.is_empty(), "{attack}: {forged:#?}");
         assert!(secrets.is_empty(), "{attack}: {secrets:#?}");
     }
@@ -133,27 +149,30 @@ pub async fn while_it_listens(daemon: &Daemon, before: usize, sending: impl Futu
 
 /// Attacks the daemon while a bystander switches, and reckons.
 pub async fn besiege(
-    attack: &'static str,
+    attack: Attack,
     mut daemon: Daemon,
-    work: impl AsyncFnOnce(&Daemon) -> Sent,
+    work: impl AsyncFn(&Daemon) -> Sent,
 ) -> Reckoning {
     // From then on it has its session, and all descriptors that it keeps.
     let first = daemon.send_as_is(&known(Request::switch("bystander", "btc"))).await;
     assert!(first.answer().success, "{first:?}");
-    let is_over = Cell::new(false);
+    let (asked, is_over) = (Cell::new(0), Cell::new(false));
     let attacking = async {
-        let sent = work(&daemon).await;
+        let mut sent = Sent::default();
+        while sent.connections == 0 || asked.get() < AT_LEAST {
+            sent += work(&daemon).await;
+        }
         is_over.set(true);
         sent
     };
-    let (sent, (asked, unserved)) = tokio::join!(attacking, stand_by(&daemon, &is_over));
-    assert!(daemon.is_alive(), "{attack}: the daemon ended: {:#?}", daemon.log());
+    let (sent, unserved) = tokio::join!(attacking, stand_by(&daemon, &asked, &is_over));
+    assert!(daemon.is_alive(), "{}: the daemon ended: {:#?}", attack.0, daemon.log());
     let lines = [daemon.log(), daemon.stdout()].concat();
     Reckoning {
         attack,
         sent,
-        asked,
-        served: asked - unserved.len(),
+        asked: asked.get(),
+        served: asked.get() - unserved.len(),
         unserved,
         peak: daemon.peak_megabytes(),
         forged: lines.iter().filter(|line| is_forged(line)).cloned().collect(),
@@ -161,13 +180,12 @@ pub async fn besiege(
     }
 }
 
-/// Switches until the attack is over, and once more; tells how many requests were sent, and what came of
-/// those that were not served.
-async fn stand_by(daemon: &Daemon, is_over: &Cell<bool>) -> (usize, Vec<String>) {
-    let (mut asked, mut unserved, mut kept) = (0, Vec::new(), None);
+/// Switches until the attack is over, and once more, counting; tells what came of requests that were not served.
+async fn stand_by(daemon: &Daemon, asked: &Cell<usize>, is_over: &Cell<bool>) -> Vec<String> {
+    let (mut unserved, mut kept) = (Vec::new(), None);
     loop {
-        let is_last = is_over.get();
-        let coin = if asked % 2 == 0 { "btc" } else { "bcc" };
+        let (is_last, number) = (is_over.get(), asked.get());
+        let coin = if number % 2 == 0 { "btc" } else { "bcc" };
         let request = known(Request::switch("bystander", coin));
         // Every other request comes over a new connection.
         let mut connection = match kept.take() {
@@ -176,12 +194,12 @@ async fn stand_by(daemon: &Daemon, is_over: &Cell<bool>) -> (usize, Vec<String>)
         };
         match connection.send(&request).await {
             Ok(response) if response.status == 200 && response.answer().success => {}
-            other => unserved.push(format!("request {asked}: {other:?}")),
+            other => unserved.push(format!("request {number}: {other:?}")),
         }
-        kept = (asked % 2 == 0).then_some(connection);
-        asked += 1;
+        kept = (number % 2 == 0).then_some(connection);
+        asked.set(number + 1);
         if is_last {
-            return (asked, unserved);
+            return unserved;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
