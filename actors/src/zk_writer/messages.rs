@@ -132,7 +132,7 @@ pub(crate) enum PollTurn {
     },
     /// There is no session now.
     NoSession,
-    /// ZooKeeper did not let us; the text says what, and what to do.
+    /// ZooKeeper did not let us; the text says what.
     Refused(String),
 }
 
