@@ -92,7 +92,7 @@ impl Part {
     }
 }
 
-/// What became of one entry.
+/// How one entry ended: its fate, and what is known of its znode.
 #[derive(Clone, Debug)]
 pub(super) struct Synced {
     pub(super) fate: Fate,
