@@ -62,7 +62,7 @@ pub struct WriterSettings {
 }
 
 /// Owns the ZooKeeper session and the order of writes.
-pub struct ZkWriter {
+pub(crate) struct ZkWriter {
     settings: WriterSettings,
     log: Logger,
     queue: Queue,
