@@ -72,7 +72,7 @@ pub(crate) struct ZkWriter {
     /// `None` while an attempt to connect has it.
     session: Option<Session>,
     connection: Option<Connection>,
-    under_way: usize,
+    chunks_under_way: usize,
     /// Beginnings of polls and parts of user-coin maps that are under way: the Poller bounds them.
     polls_under_way: usize,
     /// When a caller last sent a request.
@@ -110,7 +110,7 @@ impl ZkWriter {
             settings,
             log: log.new(o!()),
             connection: None,
-            under_way: 0,
+            chunks_under_way: 0,
             polls_under_way: 0,
             called: None,
             pump_due: false,

@@ -35,11 +35,11 @@ impl ZkWriter {
     /// an idle service does not wait, and a busy one sends few large transactions, not many small ones.
     pub(super) fn pump(&mut self, ctx: &mut Context<Self>) {
         let Some(connection) = live(&self.connection) else { return };
-        while self.under_way == 0
-            || (self.under_way < CHUNKS_UNDER_WAY && self.queue.fills_a_chunk())
+        while self.chunks_under_way == 0
+            || (self.chunks_under_way < CHUNKS_UNDER_WAY && self.queue.fills_a_chunk())
         {
             let Some(chunk) = self.queue.take().map(Arc::new) else { return };
-            self.under_way += 1;
+            self.chunks_under_way += 1;
             let seen = chunk.entries.iter().map(|entry| self.last_seen.get(&entry.puname).cloned());
             let seen: Vec<_> = seen.collect();
             let writing = connection.spawn({
@@ -51,7 +51,7 @@ impl ZkWriter {
                 // Cut off with its connection, it can tell us nothing of what the server did.
                 let committed =
                     committed.unwrap_or_else(|_| vec![Committed::unknown(); chunk.entries.len()]);
-                act.under_way -= 1;
+                act.chunks_under_way -= 1;
                 // Nobody waits for a log line: callers are answered and ZooKeeper is kept busy first.
                 act.queue.finish(&chunk, committed.iter().map(|committed| &committed.outcome));
                 act.remember(&chunk, &committed);

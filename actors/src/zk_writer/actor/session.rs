@@ -93,7 +93,8 @@ impl ZkWriter {
             return;
         }
         warn!(self.log, "ZooKeeper connection lost; reconnecting"; "session_state" => state,
-            "transactions_under_way" => self.under_way, "polls_under_way" => self.polls_under_way);
+            "transactions_under_way" => self.chunks_under_way,
+            "polls_under_way" => self.polls_under_way);
         self.outage.since = Some(Instant::now());
         // Ends what is under way, too: its outcome is unknown, and it must not be sent later.
         if let Some(session) = &mut self.session {
@@ -106,7 +107,7 @@ impl ZkWriter {
     pub(super) fn close_if_drained(&mut self, ctx: &mut Context<Self>) {
         // An attempt to connect that has the session brings it back here.
         let exchanges = self.sub_pools.as_ref().is_some_and(|sub_pools| !sub_pools.is_empty());
-        let under_way = self.under_way + self.polls_under_way;
+        let under_way = self.chunks_under_way + self.polls_under_way;
         if !self.queue.is_empty() || under_way > 0 || exchanges || self.session.is_none() {
             return;
         }
