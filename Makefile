@@ -61,9 +61,12 @@ hostile: ## minutes: attack the daemon while a client switches, and print what c
 fuzz: ## fuzz every parser for 30 seconds; FUZZ_SECONDS and FUZZ_TARGETS choose others
 	@bash .ci/fuzz
 
-lint: ## check formatting, clippy, documentation and the scripts; any warning fails
+# The fuzz targets are checked without their fuzzer, which takes a C++ compiler.
+lint: ## check formatting, clippy, the fuzz targets, documentation and the scripts; any warning fails
 	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTFLAGS="--cfg fuzzing -D warnings" cargo check --manifest-path fuzz/Cargo.toml --no-default-features --locked
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 	@for script in $(SCRIPTS); do bash -n "$$script"; done
 	@if command -v shellcheck >/dev/null; then shellcheck --severity=warning $(SCRIPTS); fi

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use thiserror::Error;
 
 /// The stratum side reads no more of a znode (contract, section 1).
-pub const MAX_COIN_BYTES: usize = 64;
+const MAX_COIN_BYTES: usize = 64;
 
 /// A coin out of the operator's list: the exact bytes that a znode gets.
 ///

@@ -11,7 +11,8 @@ mod source;
 mod sub_pool;
 
 pub use coin::{Coin, Coins, CoinsError};
-pub use path::{ZnodeDir, ZnodeDirError, component_fault};
+pub(crate) use path::component_fault;
+pub use path::{ZnodeDir, ZnodeDirError};
 pub use puname::{Puname, PunameError};
 pub use shown::Shown;
 pub use source::Source;

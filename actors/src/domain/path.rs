@@ -13,7 +13,7 @@ use thiserror::Error;
 ///
 /// Refused: the empty name, `.` and `..`, a `/`, control characters (U+0000-1F, U+007F-9F), the
 /// private use area (U+E000-F8FF), the specials (U+FFF0-FFFF) and anything above U+FFFF.
-pub fn component_fault(name: &str) -> Option<&'static str> {
+pub(crate) fn component_fault(name: &str) -> Option<&'static str> {
     match name {
         "" => return Some("is empty"),
         "." | ".." => return Some("is a relative path"),

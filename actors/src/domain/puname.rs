@@ -7,7 +7,7 @@ use thiserror::Error;
 use super::{Shown, component_fault};
 
 /// The stratum side reads no longer names (contract, section 2, error 102).
-pub const MAX_PUNAME_BYTES: usize = 200;
+const MAX_PUNAME_BYTES: usize = 200;
 
 /// A sub-account's name: one component of a znode's path, 1 to 200 bytes.
 ///

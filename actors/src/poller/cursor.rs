@@ -2,7 +2,7 @@
 //!
 //! | an answer's entries were | the next poll asks from |
 //! | --- | --- |
-//! | all written, there already, or refused for good | this answer's `now_date` |
+//! | all written, there already, or such as can never be written | this answer's `now_date` |
 //! | so, but for some whose znodes were switched meanwhile | the `now_date` of the answer before, or this one's if that is earlier |
 //! | not all written, or there was no answer | where this one did |
 //!

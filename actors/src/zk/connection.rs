@@ -331,12 +331,13 @@ impl Connection {
     /// was committed before this call has a lower place than the one returned.
     pub(crate) async fn touch(&self, path: &str) -> Result<Zxid, WriteError> {
         for _ in 0..TOUCH_TRIES {
-            let (data, mark) = self.get(path).await?.ok_or(WriteError::Missing)?;
+            let read = self.get(path).await.map_err(|error| error.when("reading", path))?;
+            let (data, mark) = read.ok_or(WriteError::Missing)?;
             match self.set(path, &data, Some(mark.revision)).await {
                 Ok(mark) => return Ok(mark.zxid),
                 // Our server was behind, or somebody was faster. The next read knows of that write.
                 Err(WriteError::Overtaken) => {}
-                Err(error) => return Err(error),
+                Err(error) => return Err(error.when("writing", path)),
             }
         }
         Err(WriteError::Overtaken)
@@ -352,13 +353,13 @@ impl Connection {
                 Ok((_, stat)) if stat.ephemeral_owner == 0 => return Ok(Claim::Nobodys),
                 Ok((data, _)) => return Ok(Claim::Theirs(data)),
                 Err(ClientError::NoNode) => {}
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(WriteError::from(error).when("reading", path)),
             }
             let ephemeral = CreateMode::Ephemeral.with_acls(Acls::new(self.acls));
             match self.client.create(path, data, &ephemeral).await {
                 Ok(_) => return Ok(Claim::Ours),
                 Err(ClientError::NodeExists) => {}
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(WriteError::from(error).when("creating", path)),
             }
         }
         Err(WriteError::Refused("the znode keeps coming and going".to_owned()))

@@ -39,6 +39,16 @@ pub(crate) enum TransactionError {
     Whole(WriteError),
 }
 
+impl WriteError {
+    /// A refusal with what was refused, for who asks several things in a row.
+    pub(crate) fn when(self, doing: &str, path: &str) -> Self {
+        match self {
+            Self::Refused(cause) => Self::Refused(format!("{cause}, when {doing} {path}")),
+            other => other,
+        }
+    }
+}
+
 impl From<ClientError> for WriteError {
     /// White-lists the refusals that the server decides before it logs a transaction, and the crate's
     /// own argument checks. All else is unknown: `SessionExpired` and `ClientClosed` too were seen

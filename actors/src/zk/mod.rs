@@ -20,6 +20,6 @@ pub(crate) use connection::{
     Claim, Connection, Content, Look, Mark, Revision, SessionNumber, Watch, WriteOp, Zxid,
 };
 pub(crate) use error::{TransactionError, WriteError};
-pub(crate) use session::{ConnectError, Established, Session};
+pub(crate) use session::{ConnectError, Established, RECONNECT_PAUSE, Session};
 pub use session::{DigestCredentials, ZkSettings};
 pub use version::ServerVersion;

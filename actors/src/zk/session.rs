@@ -11,10 +11,16 @@
 //! with it would not do: a half-made attempt to reconnect through the sleeping server gives that server
 //! the session back when it wakes up, and its old write with it (seen; docs/decisions/0002-end-the-old-session.md).
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
 
 use thiserror::Error;
-use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::{
+    runtime::{Builder, Handle, Runtime},
+    time::{sleep, timeout_at},
+};
 use zookeeper_client::{Client, Connector, Error as ClientError, SessionInfo};
 
 use super::{
@@ -23,12 +29,18 @@ use super::{
     version::{Probe, probe},
 };
 
+/// Pause between two attempts to reach ZooKeeper.
+pub(crate) const RECONNECT_PAUSE: Duration = Duration::from_millis(250);
+
 /// How long a broker may take to tell its version before we go on without it.
 const PROBE_PATIENCE: Duration = Duration::from_millis(500);
 
 /// How often to close the old session and see whether it is gone. Once is enough unless servers come and
 /// go meanwhile; the next attempt to connect goes on with it.
 const END_TRIES: usize = 3;
+
+/// How long the server may take to confirm that the session is closed.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How to reach ZooKeeper.
 #[derive(Clone, Debug)]
@@ -128,9 +140,31 @@ impl Session {
         })
     }
 
+    /// Ends the session for good: by closing its `connection` or, where that is not confirmed, as before a new
+    /// one; tries `until` then. Returns the id of one that may live on.
+    pub(crate) async fn end(
+        mut self,
+        connection: Option<Connection>,
+        until: Instant,
+    ) -> Option<String> {
+        if let Some(connection) = connection
+            && connection.close(CLOSE_PATIENCE).await
+        {
+            self.held = None;
+        }
+        let ended = async {
+            while self.try_to_end().await.is_err() {
+                sleep(RECONNECT_PAUSE).await;
+            }
+        };
+        // What is left in time is told by the session itself.
+        let _ = timeout_at(until.into(), ended).await;
+        self.held()
+    }
+
     /// One attempt to end the session, if there is one that may still live. Nothing of it can be
     /// applied after a success.
-    pub(crate) async fn end(&mut self) -> Result<(), ConnectError> {
+    async fn try_to_end(&mut self) -> Result<(), ConnectError> {
         if self.held.is_none() {
             return Ok(());
         }
@@ -141,11 +175,6 @@ impl Session {
     /// The id of the session that may still live, if there is one.
     pub(crate) fn held(&self) -> Option<String> {
         self.held.as_ref().map(|session| session.id().to_string())
-    }
-
-    /// Takes note that the session was closed and the server has said so.
-    pub(crate) fn forget(&mut self) {
-        self.held = None;
     }
 
     /// Ends the connection before, makes the next one's runtime, and learns the servers' version.

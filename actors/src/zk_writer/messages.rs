@@ -132,7 +132,7 @@ pub(crate) enum PollTurn {
     },
     /// There is no session now.
     NoSession,
-    /// ZooKeeper did not let us; the text says what, and what to do.
+    /// ZooKeeper did not let us; the text says what.
     Refused(String),
 }
 
@@ -240,9 +240,9 @@ impl AddAssign for SyncReport {
 /// Sent once, by the application's shutdown, after the HTTP actor has stopped.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Drain {
+pub(crate) struct Drain {
     /// Give up then what is not finished, so that it is answered and logged before the process ends.
-    pub give_up: Instant,
+    pub(crate) give_up: Instant,
     /// Until then try to end the session, so that nothing of it can be applied later.
-    pub until: Instant,
+    pub(crate) until: Instant,
 }

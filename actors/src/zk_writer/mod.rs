@@ -7,7 +7,7 @@
 //! ```
 //!
 //! * `messages`: what others send here;
-//! * `actor`: the shell: mailbox, session states, timers;
+//! * `actor`: the shell: mailbox, timers, the session's states, what is under way;
 //! * `queue`: who waits for what, which znode is under way; no clock, no network;
 //! * `commit`: brings one chunk into ZooKeeper, whatever exists there already;
 //! * `last_seen`: what we last saw in each znode: spares most looks;

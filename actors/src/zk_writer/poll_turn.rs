@@ -47,18 +47,14 @@ fn failed(connection: &Connection, attempt: &str, error: &WriteError) -> PollTur
     if connection.is_lost() {
         return PollTurn::NoSession;
     }
-    let remedy = match error {
-        WriteError::Refused(_) => "; we need the right to write there",
-        _ => "",
-    };
-    PollTurn::Refused(format!("{attempt}: {error}{remedy}"))
+    PollTurn::Refused(format!("{attempt}: {error}"))
 }
 
 async fn mark(connection: &Connection, watch_dir: &ZnodeDir) -> Result<Zxid, WriteError> {
     match connection.touch(watch_dir.node()).await {
         // Somebody has removed it: what the map brings needs it as well.
         Err(WriteError::Missing) => {
-            connection.ensure_directory(watch_dir).await?;
+            make(connection, watch_dir).await?;
             connection.touch(watch_dir.node()).await
         }
         marked => marked,
@@ -69,9 +65,14 @@ async fn claim(connection: &Connection, lock: &PollerLock) -> Result<Claim, Writ
     let (path, holder) = (lock.path.node(), lock.holder.as_bytes());
     match (connection.claim(path, holder).await, lock.path.parent()) {
         (Err(WriteError::Missing), Some(parent)) => {
-            connection.ensure_directory(&parent).await?;
+            make(connection, &parent).await?;
             connection.claim(path, holder).await
         }
         (claimed, _) => claimed,
     }
+}
+
+async fn make(connection: &Connection, dir: &ZnodeDir) -> Result<(), WriteError> {
+    let made = connection.ensure_directory(dir).await;
+    made.map_err(|error| error.when("creating", dir.node()))
 }

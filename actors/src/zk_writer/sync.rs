@@ -16,7 +16,10 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use super::journal::Old;
+use super::{
+    journal::Old,
+    messages::{Left, SyncReport},
+};
 use crate::{
     domain::{Assignment, ZnodeDir},
     zk::{Connection, Content, Look, Revision, TransactionError, WriteError, WriteOp, Zxid},
@@ -58,9 +61,38 @@ impl Part {
         let synced = Synced { fate, old: Old::NotKnown, revision: None };
         vec![synced; self.assignments.len()]
     }
+
+    /// Counts its entries by what became of them.
+    pub(super) fn report(&self, synced: &[Synced]) -> SyncReport {
+        let mut report = SyncReport::default();
+        for (entry, synced) in self.assignments.iter().zip(synced) {
+            let (count, refusal) = match &synced.fate {
+                Fate::Written => (&mut report.written, None),
+                Fate::Unchanged => (&mut report.unchanged, None),
+                Fate::SwitchedMeanwhile => (&mut report.switched_meanwhile, Some(None)),
+                Fate::Refused(cause) => (&mut report.refused, Some(Some(cause.clone()))),
+                Fate::NotWritten(cause) => {
+                    report.cause.get_or_insert_with(|| cause.clone());
+                    (&mut report.not_written, None)
+                }
+                Fate::Unknown(cause) => {
+                    report.cause.get_or_insert_with(|| format!("outcome unknown: {cause}"));
+                    (&mut report.not_written, None)
+                }
+            };
+            *count += 1;
+            if let Some(refusal) = refusal
+                && report.left.len() < SyncReport::LEFT_TOLD
+            {
+                let (puname, coin) = (entry.puname.clone(), entry.coin.clone());
+                report.left.push(Left { puname, old: synced.old.to_string(), coin, refusal });
+            }
+        }
+        report
+    }
 }
 
-/// What became of one entry.
+/// How one entry ended: its fate, and what is known of its znode.
 #[derive(Clone, Debug)]
 pub(super) struct Synced {
     pub(super) fate: Fate,

@@ -120,17 +120,32 @@ async fn a_znode_that_may_not_be_read_costs_the_others_nothing() {
 }
 
 #[tokio::test]
-async fn a_watch_directory_that_may_not_be_written_is_told() {
+async fn what_may_not_be_done_for_a_poll_is_told() {
     let zookeeper = ZooKeeper::shared().await;
     let upstream = upstream().await;
-    let directory = format!("/t/{}", crate::support::unique("readonly"));
+    let path = |what| format!("/t/{}", crate::support::unique(what));
+    let (read_only, forbidden, usual) = (path("readonly"), path("forbidden"), path("usual"));
     let znodes = zookeeper.znodes().await;
     znodes.put("/t/there", "").await;
-    znodes.put_read_only(&directory, "").await;
-    let builder = polling(zookeeper, &upstream).set("ZKSwitcherWatchDir", format!("{directory}/"));
-    let daemon = builder.start().await;
-    let poll = &polls(&daemon, 1).await[0];
-    assert_line(poll, &["outcome: failed", "cannot mark the moment", &directory, "right to write"]);
+    znodes.put_read_only(&read_only, "").await;
+    znodes.put_forbidden(&forbidden, "").await;
+    let (mark, claim) = ("cannot mark the moment", "cannot claim the poller's lock");
+    let new = format!("{read_only}/lock");
+    for (directory, lock, attempt, refused) in [
+        (&read_only, None, mark, format!("when writing {read_only}")),
+        (&forbidden, None, mark, format!("when reading {forbidden}")),
+        (&usual, Some(&new), claim, format!("when creating {new}")),
+        (&usual, Some(&forbidden), claim, format!("when reading {forbidden}")),
+    ] {
+        let builder = polling(zookeeper, &upstream);
+        let mut builder = builder.set("ZKSwitcherWatchDir", format!("{directory}/"));
+        if let Some(lock) = lock {
+            builder = builder.set("ZKPollerLockPath", lock.as_str());
+        }
+        let daemon = builder.start().await;
+        let poll = &polls(&daemon, 1).await[0];
+        assert_line(poll, &["outcome: failed", attempt, "not authorized", &refused]);
+    }
     assert!(upstream.requests().is_empty());
 }
 

@@ -1,10 +1,10 @@
-//! Can it be true, what the clients of a sub-pool were told?
+//! Can it be true, what the clients of a sub-account or of a sub-pool were told?
 //!
-//! To its clients a sub-pool is a register: the coinbase that its jobmaker holds. Each answer claims
-//! something about it and about an interval of time, from the request's start to its answer. The
-//! claims can be true together if each operation can be given a moment within its interval such that
-//! every read, in the order of these moments, names what was written last: the history is then
-//! *linearizable*.
+//! To its clients each is a register: a sub-account holds the coin that its znode names, a sub-pool the
+//! coinbase that its jobmaker has. Each answer claims something about it and about an interval of
+//! time, from the request's start to its answer. The claims can be true together if each operation
+//! can be given a moment within its interval such that every read, in the order of these moments,
+//! names what was written last: the history is then *linearizable*.
 //!
 //! For a register whose every value is written at most once this needs no search (Gibbons and
 //! Korach, "Testing shared memories", 1997). The write of a value and its reads form a cluster. If
@@ -29,10 +29,10 @@ use std::fmt;
 /// What an operation claims about its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Claim {
-    /// A write that was answered with success: the value was taken over within the interval.
+    /// A write that was answered with success: the value was held from some moment within the interval on.
     Written,
-    /// A write whose outcome its sender does not know: the value may be taken over at any moment
-    /// after the start, or never. Its end says nothing.
+    /// A write whose outcome its sender does not know: the value may be held from any moment after the
+    /// start on, or never. Its end says nothing.
     Unknown,
     /// A write that was refused, or is known not to have been made: its value is never held.
     Refused,
@@ -40,7 +40,7 @@ pub enum Claim {
     Read,
 }
 
-/// One operation on the register of a sub-pool. Times are nanoseconds since any one moment.
+/// One operation on a register. Times are nanoseconds since any one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operation {
     /// Whose it is, for those who read a violation.

@@ -1,0 +1,78 @@
+//! Callers' switches: chunk after chunk out of the queue, into ZooKeeper.
+//!
+//! Natural batching: what arrives while a chunk is under way goes into the next one. There is no
+//! batching timer.
+
+use std::sync::Arc;
+
+use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture, fut::wrap_future};
+
+use super::{ZkWriter, session::live};
+use crate::zk_writer::{
+    commit::{Committed, commit},
+    journal,
+    last_seen::Seen,
+    queue::Chunk,
+};
+
+/// Chunks on their way at a time, if each is full.
+pub(super) const CHUNKS_UNDER_WAY: usize = 4;
+
+impl ZkWriter {
+    /// Has [`pump`](Self::pump) run once the messages that are in the mailbox now have been taken in,
+    /// so that they share a chunk.
+    pub(super) fn pump_soon(&mut self, ctx: &mut Context<Self>) {
+        if !self.pump_due {
+            self.pump_due = true;
+            ctx.spawn(async {}.into_actor(self).map(|(), act, ctx| {
+                act.pump_due = false;
+                act.pump(ctx);
+            }));
+        }
+    }
+
+    /// Sends what waits: at once if nothing is under way, beside other chunks only if it fills one. So
+    /// an idle service does not wait, and a busy one sends few large transactions, not many small ones.
+    pub(super) fn pump(&mut self, ctx: &mut Context<Self>) {
+        let Some(connection) = live(&self.connection) else { return };
+        while self.chunks_under_way == 0
+            || (self.chunks_under_way < CHUNKS_UNDER_WAY && self.queue.fills_a_chunk())
+        {
+            let Some(chunk) = self.queue.take().map(Arc::new) else { return };
+            self.chunks_under_way += 1;
+            let seen = chunk.entries.iter().map(|entry| self.last_seen.get(&entry.puname).cloned());
+            let seen: Vec<_> = seen.collect();
+            let writing = connection.spawn({
+                let (connection, chunk) = (connection.clone(), Arc::clone(&chunk));
+                let dir = self.settings.watch_dir.clone();
+                async move { commit(&connection, &dir, &chunk, seen).await }
+            });
+            ctx.spawn(wrap_future::<_, Self>(writing).map(move |committed, act, ctx| {
+                // Cut off with its connection, it can tell us nothing of what the server did.
+                let committed =
+                    committed.unwrap_or_else(|_| vec![Committed::unknown(); chunk.entries.len()]);
+                act.chunks_under_way -= 1;
+                // Nobody waits for a log line: callers are answered and ZooKeeper is kept busy first.
+                act.queue.finish(&chunk, committed.iter().map(|committed| &committed.outcome));
+                act.remember(&chunk, &committed);
+                act.pump(ctx);
+                act.log_switches(&chunk, &committed);
+                act.close_if_drained(ctx);
+            }));
+        }
+    }
+
+    fn remember(&mut self, chunk: &Chunk, committed: &[Committed]) {
+        for (entry, committed) in chunk.entries.iter().zip(committed) {
+            let seen =
+                committed.revision.map(|revision| Seen { coin: entry.coin().clone(), revision });
+            self.last_seen.note(&entry.puname, seen);
+        }
+    }
+
+    fn log_switches(&self, chunk: &Chunk, committed: &[Committed]) {
+        for (entry, committed) in chunk.entries.iter().zip(committed) {
+            journal::record(&self.log, entry, &committed.old, &committed.outcome);
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Polls: where each begins, and the parts of what it fetched.
+
+use std::{sync::Arc, time::Duration};
+
+use actix::{ActorFutureExt, AsyncContext, Context, fut::wrap_future};
+
+use super::{ZkWriter, session::live};
+use crate::{
+    domain::Assignment,
+    zk_writer::{
+        journal,
+        last_seen::Seen,
+        messages::{BeginPoll, PollTurn, SyncBatch, SyncReply},
+        poll_turn,
+        sync::{Fate, Part, Synced, sync},
+    },
+};
+
+/// For so long after a caller's request more of them are expected.
+const CALLERS_EXPECTED: Duration = Duration::from_secs(1);
+
+impl ZkWriter {
+    /// Has a poll begin, if there is a session.
+    pub(super) fn begin_poll(
+        &mut self,
+        BeginPoll { lock, reply }: BeginPoll,
+        ctx: &mut Context<Self>,
+    ) {
+        let (None, Some(connection)) = (&self.draining, live(&self.connection)) else {
+            let _ = reply.send(PollTurn::NoSession);
+            return;
+        };
+        let taking = connection.spawn({
+            let (connection, dir) = (connection.clone(), self.settings.watch_dir.clone());
+            async move { poll_turn::take(&connection, &dir, lock.as_ref()).await }
+        });
+        self.polls_under_way += 1;
+        ctx.spawn(wrap_future::<_, Self>(taking).map(move |turn, act, ctx| {
+            act.polls_under_way -= 1;
+            // Cut off with its connection, it is to be taken again.
+            let _ = reply.send(turn.unwrap_or(PollTurn::NoSession));
+            act.close_if_drained(ctx);
+        }));
+    }
+
+    /// Brings a part of a user-coin map in; beside the chunks, since its writes are conditional and keep no
+    /// order with theirs.
+    pub(super) fn begin_sync(&mut self, batch: SyncBatch, ctx: &mut Context<Self>) {
+        let SyncBatch { assignments, start, rewrite_unchanged, reply } = batch;
+        let refusal = match (&self.draining, live(&self.connection)) {
+            (None, Some(connection)) if connection.session() == start.session => {
+                let part = Arc::new(Part::new(assignments, start.mark, rewrite_unchanged));
+                let syncing = connection.spawn({
+                    let (connection, part) = (connection.clone(), Arc::clone(&part));
+                    let dir = self.settings.watch_dir.clone();
+                    async move { sync(&connection, &dir, &part).await }
+                });
+                self.polls_under_way += 1;
+                ctx.spawn(wrap_future::<_, Self>(syncing).map(move |synced, act, ctx| {
+                    act.polls_under_way -= 1;
+                    let synced = synced.unwrap_or_else(|_| part.cut_off());
+                    let report = part.report(&synced);
+                    let beside_callers =
+                        act.called.is_some_and(|called| called.elapsed() < CALLERS_EXPECTED);
+                    // Logged first: the Poller's own line ends the poll.
+                    for (entry, synced) in part.assignments.iter().zip(synced) {
+                        act.record_synced(entry, synced);
+                    }
+                    // A Poller that was stopped has no use for it.
+                    let _ = reply.send(SyncReply { report, beside_callers });
+                    act.close_if_drained(ctx);
+                }));
+                return;
+            }
+            (Some(_), _) => "the daemon is shutting down",
+            (None, Some(_)) => "the ZooKeeper session in which the poll began has ended",
+            (None, None) => "there is no session with ZooKeeper",
+        };
+        let _ = reply.send(SyncReply::not_written(assignments.len(), refusal));
+    }
+
+    fn record_synced(&mut self, entry: &Assignment, synced: Synced) {
+        let seen = match synced.fate {
+            Fate::Written => {
+                journal::record_polled(&self.log, entry, &synced.old, None);
+                synced.revision.map(|revision| Seen { coin: entry.coin.clone(), revision })
+            }
+            Fate::Unknown(cause) => {
+                journal::record_polled(&self.log, entry, &synced.old, Some(&cause));
+                None
+            }
+            // The Poller tells of those, as far as they are told of.
+            Fate::Unchanged | Fate::SwitchedMeanwhile | Fate::Refused(_) | Fate::NotWritten(_) => {
+                return;
+            }
+        };
+        self.last_seen.refresh(&entry.puname, seen);
+    }
+}

@@ -1,0 +1,140 @@
+//! The session's states: connected, lost, away, and at last ended.
+//!
+//! An attempt to connect is [`Session`](crate::zk::Session)'s; when the next one comes, and what the log says of
+//! it, is decided here.
+
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
+
+use actix::{ActorContext, ActorFutureExt, AsyncContext, Context, WrapFuture, fut::wrap_future};
+use slog::{info, warn};
+
+use super::ZkWriter;
+use crate::{
+    zk::{ConnectError, Connection, Established, RECONNECT_PAUSE},
+    zk_writer::sub_pools::SubPools,
+};
+
+/// Since when there is no session, and what was said of it: each cause once an outage.
+pub(super) struct Outage {
+    since: Option<Instant>,
+    told: HashSet<String>,
+}
+
+impl Outage {
+    /// The one that lasts until the first session.
+    pub(super) fn at_start() -> Self {
+        Self { since: Some(Instant::now()), told: HashSet::new() }
+    }
+}
+
+impl ZkWriter {
+    pub(super) fn connect(&mut self, ctx: &mut Context<Self>) {
+        let Some(mut session) = self.session.take() else { return };
+        let dir = self.settings.watch_dir.clone();
+        let attempt = async move {
+            let mut result = session.connect().await;
+            let mut directory = Ok(());
+            if let Ok(established) = &mut result {
+                directory = established.connection.ensure_directory(&dir).await;
+            }
+            (session, result, directory)
+        };
+        ctx.spawn(wrap_future::<_, Self>(attempt).map(|(session, result, directory), act, ctx| {
+            act.session = Some(session);
+            match result {
+                Ok(established) => {
+                    if let Err(error) = directory {
+                        warn!(act.log, "cannot create the watch directory; switches will fail until \
+                            it exists: check its parents and their ACLs";
+                            "directory" => %act.settings.watch_dir, "cause" => %error);
+                    }
+                    act.connected(established, ctx);
+                }
+                Err(error) => act.not_connected(&error, ctx),
+            }
+            act.close_if_drained(ctx);
+        }));
+    }
+
+    fn connected(&mut self, established: Established, ctx: &mut Context<Self>) {
+        let Established { connection, session, version_assumed } = established;
+        let away = self.outage.since.take().map_or(Duration::ZERO, |since| since.elapsed());
+        self.outage.told.clear();
+        info!(self.log, "ZooKeeper session is up"; "session" => session,
+            "server_version" => %connection.version(),
+            "seconds_without" => format!("{:.3}", away.as_secs_f64()));
+        if version_assumed {
+            warn!(self.log, "a broker does not tell its version (four-letter word srvr), so only what \
+                the oldest supported one knows is used until the next connection, which is slower: \
+                allow srvr or set ZKServerVersion";
+                "assumed" => %connection.version());
+        }
+        ctx.spawn(connection.lost().into_actor(self).map(|state, act, ctx| act.lost(&state, ctx)));
+        self.connection = Some(connection);
+        self.pump(ctx);
+        for sub_pool in self.sub_pools.as_ref().map(SubPools::idle).unwrap_or_default() {
+            self.begin_exchange(&sub_pool, ctx);
+        }
+    }
+
+    fn not_connected(&mut self, error: &ConnectError, ctx: &mut Context<Self>) {
+        if self.outage.told.insert(error.to_string()) {
+            warn!(self.log, "ZooKeeper is away; trying again until it is back";
+                "cause" => %error, "requests_get" => "105, those to sub-pools 500, at their deadline");
+        }
+        ctx.run_later(RECONNECT_PAUSE, Self::connect);
+    }
+
+    fn lost(&mut self, state: &str, ctx: &mut Context<Self>) {
+        if self.connection.take().is_none() {
+            return;
+        }
+        warn!(self.log, "ZooKeeper connection lost; reconnecting"; "session_state" => state,
+            "transactions_under_way" => self.chunks_under_way,
+            "polls_under_way" => self.polls_under_way);
+        self.outage.since = Some(Instant::now());
+        // Ends what is under way, too: its outcome is unknown, and it must not be sent later.
+        if let Some(session) = &mut self.session {
+            session.disconnect();
+        }
+        self.connect(ctx);
+    }
+
+    /// Ends the session once nothing is waiting or under way, and then the actor.
+    pub(super) fn close_if_drained(&mut self, ctx: &mut Context<Self>) {
+        // An attempt to connect that has the session brings it back here.
+        let exchanges = self.sub_pools.as_ref().is_some_and(|sub_pools| !sub_pools.is_empty());
+        let under_way = self.chunks_under_way + self.polls_under_way;
+        if !self.queue.is_empty() || under_way > 0 || exchanges || self.session.is_none() {
+            return;
+        }
+        let Some(draining) = &mut self.draining else { return };
+        let (Some(done), Some(session)) = (draining.done.take(), self.session.take()) else {
+            return;
+        };
+        let had_one = session.held().is_some();
+        let ending = session.end(self.connection.take(), draining.until);
+        ctx.spawn(ending.into_actor(self).map(move |left, act, ctx| {
+            match left {
+                None if !had_one => {}
+                None => info!(act.log, "ZooKeeper session closed"),
+                Some(session) => {
+                    warn!(act.log, "the ZooKeeper session could not be ended: a switch of \
+                    unknown outcome may still be applied until ZooKeeper expires it";
+                    "session" => session,
+                    "seconds" => act.settings.zookeeper.session_timeout.as_secs())
+                }
+            }
+            let _ = done.send(());
+            ctx.stop();
+        }));
+    }
+}
+
+/// The connection, if what is sent on it goes out now or never.
+pub(super) fn live(connection: &Option<Connection>) -> Option<&Connection> {
+    connection.as_ref().filter(|connection| !connection.is_lost())
+}
