@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use upstream_sim::{Reply, Upstream};
 
-use super::{assert_line, now, polling, polls, requests, upstream, url};
+use super::{assert_line, now, polling, polls, upstream, url};
 use crate::support::daemon::{Builder, Daemon};
-use crate::support::{free_port, zookeeper::ZooKeeper};
+use crate::support::{eventually, free_port, seconds, zookeeper::ZooKeeper};
 
 const ENTRY: &str = r#""user":"btc","#;
 const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n\
@@ -56,11 +56,16 @@ async fn a_hung_upstream_costs_one_deadline_and_never_two_fetches_at_a_time() {
     ];
     let count = replies.len();
     fail(builder, &upstream, replies).await;
-    let requests = requests(&upstream, count + 1).await;
+    let requests = eventually("the end of all fetches but one", seconds(10), || async {
+        let requests = upstream.requests();
+        let all = requests.len() > count && requests[..count].iter().all(|one| one.ended.is_some());
+        all.then_some(requests)
+    })
+    .await;
     for pair in requests[..=count].windows(2) {
-        let ended = pair[0].ended.expect("an end, before the next fetch begins");
-        // The end is seen when the client's hang-up arrives.
-        assert!(pair[1].at + Duration::from_millis(200) > ended, "{pair:?}");
+        let ended = pair[0].ended.expect("all have ended");
+        // The end is seen when the client's hang-up arrives; two at a time would overlap for a second.
+        assert!(pair[1].at + Duration::from_millis(700) > ended, "{pair:?}");
     }
 }
 

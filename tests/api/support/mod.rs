@@ -89,11 +89,27 @@ impl Guarded {
         self.child.id()
     }
 
-    /// Sends a signal. A process that has ended and was not collected yet takes it in silence.
+    /// Sends a signal. A process that has ended and was not collected yet takes it in silence. One that is to
+    /// stop has stopped when this returns: its threads may go on for a moment after the signal.
     pub fn signal(&self, signal: Signal) {
         if let Some(pid) = Pid::from_raw(self.child.id() as i32) {
             kill_process(pid, signal).unwrap();
         }
+        while signal == Signal::STOP && self.has_a_thread_that_runs() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn has_a_thread_that_runs(&self) -> bool {
+        let Ok(threads) = std::fs::read_dir(format!("/proc/{}/task", self.child.id())) else {
+            return false;
+        };
+        threads.flatten().any(|thread| {
+            // The state follows the name, which stands in brackets. A thread may end meanwhile.
+            let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+            let state = stat.rsplit(") ").next().and_then(|rest| rest.chars().next());
+            state.is_some_and(|state| !['T', 'Z', 'X'].contains(&state))
+        })
     }
 
     /// The two output streams of a child that was started with [`Output::Piped`].
