@@ -1,8 +1,6 @@
-//! Rounds: traffic starts, one kind of fault strikes some times, traffic ends, the judges look at all of it. And the
-//! table of all rounds.
+//! Rounds: traffic starts, one kind of fault strikes some times, traffic ends, the judges look at all of it.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
@@ -11,12 +9,14 @@ use serde_json::json;
 
 use crate::backend::{self, Maps};
 use crate::faults::{Fault, Struck};
-use crate::judge::{self, Violations};
+use crate::footprint::{self, Footprint, Stretch};
+use crate::judge::{self, SLACK, Violations};
 use crate::looker::Looker;
-use crate::scene::{ACK_TIMEOUT, SESSION_TIMEOUT, Scene, Servers};
+use crate::scene::{ACK_TIMEOUT, Member, SESSION_TIMEOUT, Scene, Servers};
 use crate::support::coinbase_history::{Fate, History, since};
 use crate::support::coinbase_load::{Load, Mix, Place};
 use crate::support::seconds;
+use crate::table::{self, Row};
 use crate::traffic::{Look, Names, Traffic};
 
 /// Successes of each daemon before the next strike.
@@ -25,36 +25,27 @@ const PEACE: usize = 30;
 const RECOVERY: Duration = Duration::from_secs(15);
 /// After so long a daemon has to be back.
 const RECOVERED: Duration = Duration::from_secs(1);
-/// How late a jobmaker's answer may be beyond what the daemon promises.
-const SLACK: Duration = Duration::from_millis(1_500);
+/// For how long nothing strikes in a faultless round.
+const CALM: Duration = Duration::from_millis(1_500);
+/// Where the row of faultless rounds is: behind all faults.
+const FAULTLESS: usize = usize::MAX;
 
 /// A scene and what was seen in it so far.
 pub struct Campaign {
+    servers: Servers,
     scene: Scene,
     random: Rng,
     rounds: usize,
     rows: BTreeMap<usize, Row>,
-}
-
-/// All rounds of one fault.
-#[derive(Debug, Default)]
-pub struct Row {
-    name: String,
-    pub strikes: usize,
-    /// Applied, not applied, unknown, unanswered.
-    switches: [usize; 4],
-    /// Answered by the jobmaker, and otherwise.
-    exchanges: [usize; 2],
-    recoveries: Vec<Duration>,
-    noticed: Vec<Duration>,
-    slowest: Duration,
-    pub violations: Violations,
+    stretches: Vec<Stretch>,
 }
 
 impl Campaign {
     pub async fn begin(servers: Servers, seed: u64) -> Self {
         let scene = Scene::set(servers).await;
-        Self { scene, random: Rng::with_seed(seed), rounds: 0, rows: BTreeMap::new() }
+        let random = Rng::with_seed(seed);
+        let (rows, stretches) = (BTreeMap::new(), Vec::new());
+        Self { servers, scene, random, rounds: 0, rows, stretches }
     }
 
     /// Has the daemon that is never ended remember as many sub-accounts as it may, so that this does not look
@@ -67,7 +58,7 @@ impl Campaign {
             let answer =
                 self.scene.daemons[0].daemon.batch(json!({ "usercoins": group }).to_string());
             assert!(answer.await.success, "a batch of {BATCH} before all faults");
-            clear(&self.scene, &names).await;
+            clear(&self.scene, &names, &self.place()).await;
         }
     }
 
@@ -79,43 +70,79 @@ impl Campaign {
         fault: Fault,
         strikes: usize,
     ) -> Violations {
+        self.play(number, name, Some((fault, strikes))).await
+    }
+
+    /// Rounds in which nothing strikes, and a footprint before and after them. One round comes first, so that
+    /// the sessions have all that they need. Returns what was wrong.
+    pub async fn faultless_stretch(&mut self, name: &str, rounds: usize) -> Violations {
+        const TRIES: usize = 3;
+        let mut violations = Violations::new();
+        for _ in 0..TRIES {
+            violations.extend(self.play(FAULTLESS, "none", None).await);
+            let (losses, strikes) = (self.losses(), self.strikes());
+            let before = self.footprint().await;
+            for _ in 0..rounds {
+                violations.extend(self.play(FAULTLESS, "none", None).await);
+            }
+            let after = self.footprint().await;
+            // A busy machine may cost a session; what follows is compared with nothing then.
+            if self.losses() == losses {
+                self.stretches.push(Stretch { name: name.to_owned(), strikes, before, after });
+                return violations;
+            }
+        }
+        violations.push(format!("{name}: sessions were lost in {TRIES} faultless stretches"));
+        violations
+    }
+
+    /// How often the daemons have lost their connections.
+    fn losses(&self) -> usize {
+        self.scene.daemons.iter().map(Member::losses).sum()
+    }
+
+    async fn footprint(&self) -> Footprint {
+        Footprint::take(self.scene.daemons[0].daemon.pid(), &self.scene.servers).await
+    }
+
+    /// A round, with so many strikes of a fault or without any.
+    async fn play(
+        &mut self,
+        number: usize,
+        name: &str,
+        strikes: Option<(Fault, usize)>,
+    ) -> Violations {
         self.rounds += 1;
         let names = Names::new(self.rounds);
-        let mapped = [names.mapped(), names.mapped_and_called()].concat();
-        let maps = Maps::serve(&self.scene.upstream, mapped, self.random.u64(..));
+        let mapped = names.in_maps();
+        let maps = Maps::serve(&self.scene.upstream, mapped.clone(), self.random.u64(..));
         let traffic = Traffic::start(&self.scene, &names, self.random.u64(..));
-        let exchanges = self.start_exchanges(traffic.origin).await;
+        let place = self.place();
+        let (load, jobmaker) = self.start_exchanges(traffic.origin, &place).await;
         let row = self.rows.entry(number).or_default();
         row.name = name.to_owned();
-        let mut violations = Violations::new();
-        let mut frozen = Duration::ZERO;
-        for _ in 0..strikes {
-            if let Some(fault) = wait_for_peace(&self.scene, &traffic).await {
-                violations.push(fault);
-                break;
-            }
-            // Traps that nothing steps into in this state of affairs are no faults.
-            let Some(struck) = fault.strike(&mut self.scene, &mut self.random).await else {
-                continue;
-            };
-            frozen = frozen.max(struck.frozen);
-            row.strikes += 1;
-            row.noticed.extend(struck.noticed);
-            if struck.noticed.is_some_and(|noticed| noticed > SESSION_TIMEOUT / 2 + SLACK) {
-                violations.push(format!("silence noticed after {:?}", struck.noticed));
-            }
-            match recovery(&traffic, struck).await {
-                Some(recovery) => {
-                    row.recoveries.push(recovery);
-                    if recovery > RECOVERED + SLACK {
-                        violations.push(format!("daemon {} took {recovery:?}", struck.daemon));
+        let (mut violations, mut frozen) = (Violations::new(), Duration::ZERO);
+        match strikes {
+            Some((fault, strikes)) => {
+                for _ in 0..strikes {
+                    if let Some(found) = wait_for_peace(&self.scene, &traffic).await {
+                        violations.push(found);
+                        break;
+                    }
+                    // Traps that nothing steps into in this state of affairs are no faults.
+                    if let Some(struck) = fault.strike(&mut self.scene, &mut self.random).await {
+                        frozen = frozen.max(struck.frozen);
+                        violations.extend(after_strike(&traffic, struck, row).await);
                     }
                 }
-                None => violations.push(format!("daemon {} did not recover", struck.daemon)),
+            }
+            None => {
+                violations.extend(wait_for_peace(&self.scene, &traffic).await);
+                tokio::time::sleep(CALM).await;
+                violations.extend(wait_for_peace(&self.scene, &traffic).await);
             }
         }
         let origin = traffic.origin;
-        let (load, jobmaker) = exchanges;
         load.stop();
         let records = traffic.finish().await;
         let history = finish(load, jobmaker).await;
@@ -123,8 +150,7 @@ impl Campaign {
         violations.extend(maps_arrive(&self.scene, &names, &maps).await);
         let switched = judge::names(&records);
         let last_looks = last_looks(&self.scene, &switched, origin).await;
-        let mapped = [names.mapped(), names.mapped_and_called()].concat();
-        clear(&self.scene, &[switched, mapped].concat()).await;
+        clear(&self.scene, &[switched, mapped].concat(), &place).await;
 
         violations.extend(judge::switches(&records, &last_looks, &maps, origin, frozen));
         violations.extend([history.faults(), history.violations(), history.untruths()].concat());
@@ -144,11 +170,15 @@ impl Campaign {
         violations
     }
 
-    /// A jobmaker that is not always well, and clients who ask it.
-    async fn start_exchanges(&mut self, origin: Instant) -> (Load, Jobmaker) {
+    /// Sub-pools that only this round has.
+    fn place(&self) -> Place {
         let mut place = Place::new(&self.scene.base_dir, 2);
-        // Names of this round only, so that no late request of the last one is found.
         place.names.iter_mut().for_each(|name| *name = format!("r{}{name}", self.rounds));
+        place
+    }
+
+    /// A jobmaker that is not always well, and clients who ask it.
+    async fn start_exchanges(&mut self, origin: Instant, place: &Place) -> (Load, Jobmaker) {
         let configured = |number| SubPool::new(&place.path(number), "configured", "somebody");
         let sub_pools = (0..place.names.len()).map(configured).collect();
         let knobs = Knobs {
@@ -172,7 +202,7 @@ impl Campaign {
             pause: Duration::from_millis(10),
             seed: self.random.u64(..1_000),
         };
-        (Load::start(origin, &self.scene.fronts(), &place, mix), jobmaker)
+        (Load::start(origin, &self.scene.fronts(), place, mix), jobmaker)
     }
 
     /// Daemons that ended by themselves, or panicked.
@@ -188,44 +218,20 @@ impl Campaign {
         found
     }
 
-    /// Descriptors, threads and megabytes of the daemon that is never ended, and watches of all servers.
-    pub async fn footprint(&self) -> Footprint {
-        let pid = self.scene.daemons[0].daemon.pid();
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-        let figure = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name));
-            let word = line.and_then(|line| line.split_whitespace().next());
-            word.and_then(|word| word.parse::<u64>().ok()).unwrap_or_default()
-        };
-        let mut watches = 0;
-        for server in &self.scene.servers {
-            watches += server.figure("zk_watch_count").await.unwrap_or_default();
-        }
-        let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd"));
-        Footprint {
-            descriptors: descriptors.map_or(0, Iterator::count),
-            threads: figure("Threads:"),
-            megabytes: figure("VmRSS:") / 1024,
-            watches,
-        }
+    /// Prints what was seen.
+    pub fn print(&self) {
+        let rows: Vec<_> = self.rows.values().collect();
+        table::print(self.servers, &rows, &self.stretches);
     }
 
-    pub fn rows(&self) -> impl Iterator<Item = &Row> {
-        self.rows.values()
+    /// What has leaked.
+    pub fn leaks(&self) -> Violations {
+        footprint::leaks(&self.stretches)
     }
 
     pub fn strikes(&self) -> usize {
-        self.rows().map(|row| row.strikes).sum()
+        self.rows.values().map(|row| row.strikes).sum()
     }
-}
-
-/// What a daemon holds on to.
-#[derive(Clone, Copy, Debug)]
-pub struct Footprint {
-    pub descriptors: usize,
-    pub threads: u64,
-    pub megabytes: u64,
-    pub watches: u64,
 }
 
 /// Waits until both daemons have answered some requests; what to say if they do not.
@@ -241,6 +247,26 @@ async fn wait_for_peace(scene: &Scene, traffic: &Traffic) -> Option<String> {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     None
+}
+
+/// Writes a strike and the recovery from it into the table; what was wrong.
+async fn after_strike(traffic: &Traffic, struck: Struck, row: &mut Row) -> Violations {
+    let mut violations = Violations::new();
+    row.strikes += 1;
+    row.noticed.extend(struck.noticed);
+    if struck.noticed.is_some_and(|noticed| noticed > SESSION_TIMEOUT / 2 + SLACK) {
+        violations.push(format!("silence noticed after {:?}", struck.noticed));
+    }
+    match recovery(traffic, struck).await {
+        Some(recovery) => {
+            row.recoveries.push(recovery);
+            if recovery > RECOVERED + SLACK {
+                violations.push(format!("daemon {} took {recovery:?}", struck.daemon));
+            }
+        }
+        None => violations.push(format!("daemon {} did not recover", struck.daemon)),
+    }
+    violations
 }
 
 /// How long after the mending it took until the daemon that was struck answered with success; `None` if it did
@@ -288,12 +314,14 @@ fn paths(scene: &Scene, names: &[String]) -> Vec<String> {
     names.iter().map(|name| scene.daemons[0].daemon.path(name)).collect()
 }
 
-/// Removes a round's znodes: with those of a thousand rounds a server takes its time to start. The backend has
-/// to know of no map any more.
-async fn clear(scene: &Scene, names: &[String]) {
+/// Removes a round's znodes: with those of a thousand rounds a server takes its time to start, and daemons keep a
+/// watch for each sub-pool's ack. The backend has to know of no map any more.
+async fn clear(scene: &Scene, names: &[String], place: &Place) {
     backend::forget(&scene.upstream);
+    let requests: Vec<_> = (0..place.names.len()).map(|number| place.path(number)).collect();
+    let acks = requests.iter().map(|request| format!("{request}/ack")).collect();
     if let Some(looker) = Looker::connect(&scene.brokers()).await {
-        looker.delete_all(&paths(scene, names)).await;
+        looker.delete_all(&[paths(scene, names), acks, requests].concat()).await;
     }
 }
 
@@ -322,45 +350,4 @@ fn late(history: &History, frozen: Duration) -> Violations {
         told(record.fate()) && Duration::from_nanos(record.end - record.start) > allowed
     });
     late.map(|record| format!("a sub-pool's answer later than {allowed:?}: {record:?}")).collect()
-}
-
-/// The head of the table that [`Row`] has the lines of.
-pub const TABLE_HEAD: &str = "\
-| fault | strikes | switches applied | not applied | unknown | no answer | exchanges answered | other \
-| recovery: median, slowest (s) | noticed after, at most (s) | slowest answer (s) | violations |\n\
-| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n";
-
-impl Row {
-    /// A line of the table.
-    pub fn line(&self) -> String {
-        let [applied, not_applied, unknown, unanswered] = self.switches;
-        let [answered, other] = self.exchanges;
-        let mut recoveries = self.recoveries.clone();
-        recoveries.sort_unstable();
-        let median =
-            recoveries.get(recoveries.len().saturating_sub(1) / 2).copied().unwrap_or_default();
-        let noticed = self.noticed.iter().max();
-        let noticed = noticed.map_or("-".to_owned(), |it| format!("{:.2}", it.as_secs_f64()));
-        let mut line = String::new();
-        let _ = writeln!(
-            line,
-            "| {} | {} | {applied} | {not_applied} | {unknown} | {unanswered} | {answered} | {other} \
-             | {:.2}, {:.2} | {noticed} | {:.2} | {} |",
-            self.name,
-            self.strikes,
-            median.as_secs_f64(),
-            self.slowest_recovery().as_secs_f64(),
-            self.slowest.as_secs_f64(),
-            self.violations.len(),
-        );
-        line
-    }
-
-    pub fn slowest_recovery(&self) -> Duration {
-        self.recoveries.iter().max().copied().unwrap_or_default()
-    }
-
-    pub fn slowest_notice(&self) -> Duration {
-        self.noticed.iter().max().copied().unwrap_or_default()
-    }
 }

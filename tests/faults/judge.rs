@@ -14,8 +14,8 @@ use crate::support::coinbase_history::since;
 use crate::support::register::{self, Claim, Operation};
 use crate::traffic::{Fate, Look, NO_ZNODE, Records};
 
-/// How late an answer may be, on a machine that has other things to do.
-const SLACK: Duration = Duration::from_millis(1_500);
+/// How late something may be, on a machine that has other things to do.
+pub const SLACK: Duration = Duration::from_millis(1_500);
 
 /// What was found wrong, in words.
 pub type Violations = Vec<String>;
@@ -130,7 +130,7 @@ pub fn counts(records: &Records) -> [usize; 4] {
         .map(|fate| records.calls.iter().filter(|call| call.fate == fate).count())
 }
 
-/// All names that were switched or mapped in a round.
+/// Every name that callers tried to switch in a round; those that only maps switch are not among them.
 pub fn names(records: &Records) -> Vec<String> {
     let mut names: Vec<_> =
         records.calls.iter().flat_map(|call| call.names.iter().cloned()).collect();

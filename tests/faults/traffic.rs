@@ -140,6 +140,11 @@ impl Names {
     pub fn mapped(&self) -> Vec<String> {
         (0..MAPPED).map(|number| format!("{}-map{number}", self.prefix)).collect()
     }
+
+    /// All that the maps have.
+    pub fn in_maps(&self) -> Vec<String> {
+        [self.mapped(), self.mapped_and_called()].concat()
+    }
 }
 
 impl Traffic {
