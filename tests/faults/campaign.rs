@@ -8,16 +8,18 @@ use jobmaker_sim::{Jobmaker, Knobs, SubPool};
 use serde_json::json;
 
 use crate::backend::{self, Maps};
-use crate::faults::{Fault, Struck};
+use crate::faults::{Fault, Miss, Struck};
 use crate::footprint::{self, Footprint, Stretch};
 use crate::judge::{self, SLACK, Violations};
 use crate::looker::Looker;
 use crate::scene::{ACK_TIMEOUT, Member, SESSION_TIMEOUT, Scene, Servers};
+use crate::support::client::{self, Request};
 use crate::support::coinbase_history::{Fate, History, since};
 use crate::support::coinbase_load::{Load, Mix, Place};
+use crate::support::daemon::{PASSWORD, USER};
 use crate::support::seconds;
 use crate::table::{self, Row};
-use crate::traffic::{Look, Names, Traffic};
+use crate::traffic::{Look, Names, Pulse, Traffic};
 
 /// Successes of each daemon before the next strike.
 const PEACE: usize = 30;
@@ -49,17 +51,22 @@ impl Campaign {
     }
 
     /// Has the daemon that is never ended remember as many sub-accounts as it may, so that this does not look
-    /// like a leak later.
-    pub async fn warm_up(&self) {
+    /// like a leak later. Returns what was wrong.
+    pub async fn warm_up(&self) -> Violations {
         const BATCH: usize = 50_000;
+        let mut violations = Violations::new();
         for batch in 0..4 {
             let names: Vec<_> = (0..BATCH).map(|name| format!("warm{batch}-{name}")).collect();
             let group = json!([{ "coin": "c0", "punames": names }]);
-            let answer =
-                self.scene.daemons[0].daemon.batch(json!({ "usercoins": group }).to_string());
-            assert!(answer.await.success, "a batch of {BATCH} before all faults");
+            let request = Request::batch(json!({ "usercoins": group }).to_string());
+            let request = request.credentials(USER, PASSWORD);
+            match client::send(self.scene.daemons[0].daemon.base(), &request).await {
+                Ok(response) if response.status == 200 && response.answer().success => {}
+                answer => violations.push(format!("a batch of {BATCH} before all: {answer:?}")),
+            }
             clear(&self.scene, &names, &self.place()).await;
         }
+        violations
     }
 
     /// A round of `strikes` of a fault; `number` is its place in the table. Returns what was wrong.
@@ -97,8 +104,8 @@ impl Campaign {
     }
 
     /// How often the daemons have lost their connections.
-    fn losses(&self) -> usize {
-        self.scene.daemons.iter().map(Member::losses).sum()
+    fn losses(&mut self) -> usize {
+        self.scene.daemons.iter_mut().map(Member::losses).sum()
     }
 
     async fn footprint(&self) -> Footprint {
@@ -129,10 +136,18 @@ impl Campaign {
                         violations.push(found);
                         break;
                     }
-                    // Traps that nothing steps into in this state of affairs are no faults.
-                    if let Some(struck) = fault.strike(&mut self.scene, &mut self.random).await {
-                        frozen = frozen.max(struck.frozen);
-                        violations.extend(after_strike(&traffic, struck, row).await);
+                    match fault.strike(&mut self.scene, &mut self.random).await {
+                        Ok(struck) => {
+                            frozen = frozen.max(struck.frozen);
+                            violations
+                                .extend(after_strike(&traffic.pulses[..], &struck, row).await);
+                        }
+                        // Traps that nothing steps into in this state of affairs are no faults.
+                        Err(Miss::Nothing) => {}
+                        Err(Miss::Wrong(found)) => {
+                            violations.push(found);
+                            break;
+                        }
                     }
                 }
             }
@@ -150,6 +165,8 @@ impl Campaign {
         violations.extend(maps_arrive(&self.scene, &names, &maps).await);
         let switched = judge::names(&records);
         let last_looks = last_looks(&self.scene, &switched, origin).await;
+        violations.extend(last_looks.as_ref().err().cloned());
+        let last_looks = last_looks.unwrap_or_default();
         clear(&self.scene, &[switched, mapped].concat(), &place).await;
 
         violations.extend(judge::switches(&records, &last_looks, &maps, origin, frozen));
@@ -205,15 +222,15 @@ impl Campaign {
         (Load::start(origin, &self.scene.fronts(), place, mix), jobmaker)
     }
 
-    /// Daemons that ended by themselves, or panicked.
+    /// Daemons that ended by themselves, or have panicked since this was asked last.
     fn deaths(&mut self) -> Violations {
         let mut found = Violations::new();
         for (number, member) in self.scene.daemons.iter_mut().enumerate() {
+            member.read_log();
             found.append(&mut member.findings);
             if !member.daemon.is_alive() {
                 found.push(format!("daemon {number} has ended: {:#?}", member.daemon.log().last()));
             }
-            found.extend(member.daemon.log_with(&["panicked"]));
         }
         found
     }
@@ -229,6 +246,12 @@ impl Campaign {
         footprint::leaks(&self.stretches)
     }
 
+    /// What to say if no fault was ever met.
+    pub fn nothing_struck(&self) -> Option<String> {
+        let all = "nothing was struck: is there a fault whose name contains FAULTS_ONLY?";
+        (self.strikes() == 0).then(|| all.to_owned())
+    }
+
     pub fn strikes(&self) -> usize {
         self.rows.values().map(|row| row.strikes).sum()
     }
@@ -237,9 +260,10 @@ impl Campaign {
 /// Waits until both daemons have answered some requests; what to say if they do not.
 async fn wait_for_peace(scene: &Scene, traffic: &Traffic) -> Option<String> {
     let daemons = 0..scene.daemons.len();
-    let goals: Vec<_> = daemons.clone().map(|daemon| traffic.successes(daemon) + PEACE).collect();
+    let goals: Vec<_> =
+        daemons.clone().map(|daemon| traffic.pulses[daemon].count() + PEACE).collect();
     let start = Instant::now();
-    while daemons.clone().any(|daemon| traffic.successes(daemon) < goals[daemon]) {
+    while daemons.clone().any(|daemon| traffic.pulses[daemon].count() < goals[daemon]) {
         if start.elapsed() > RECOVERY {
             let logs: Vec<_> = scene.daemons.iter().map(|it| it.daemon.log().pop()).collect();
             return Some(format!("no peace within {RECOVERY:?}: {logs:?}"));
@@ -250,36 +274,41 @@ async fn wait_for_peace(scene: &Scene, traffic: &Traffic) -> Option<String> {
 }
 
 /// Writes a strike and the recovery from it into the table; what was wrong.
-async fn after_strike(traffic: &Traffic, struck: Struck, row: &mut Row) -> Violations {
+async fn after_strike(pulses: &[Pulse], struck: &Struck, row: &mut Row) -> Violations {
     let mut violations = Violations::new();
     row.strikes += 1;
     row.noticed.extend(struck.noticed);
     if struck.noticed.is_some_and(|noticed| noticed > SESSION_TIMEOUT / 2 + SLACK) {
         violations.push(format!("silence noticed after {:?}", struck.noticed));
     }
-    match recovery(traffic, struck).await {
-        Some(recovery) => {
-            row.recoveries.push(recovery);
-            if recovery > RECOVERED + SLACK {
-                violations.push(format!("daemon {} took {recovery:?}", struck.daemon));
+    let mut slowest = Some(Duration::ZERO);
+    for &daemon in &struck.daemons {
+        let recovery = recovery(&pulses[daemon], struck.mended).await;
+        match recovery {
+            Some(recovery) if recovery > RECOVERED + SLACK => {
+                violations.push(format!("daemon {daemon} took {recovery:?}"));
             }
+            Some(_) => {}
+            None => violations.push(format!("daemon {daemon} did not recover")),
         }
-        None => violations.push(format!("daemon {} did not recover", struck.daemon)),
+        slowest = slowest.zip(recovery).map(|(slowest, recovery)| slowest.max(recovery));
     }
+    row.recoveries.extend(slowest);
     violations
 }
 
-/// How long after the mending it took until the daemon that was struck answered with success; `None` if it did
-/// not.
-async fn recovery(traffic: &Traffic, struck: Struck) -> Option<Duration> {
+/// How long after the mending it took until a daemon answered with success; `None` if it did not.
+async fn recovery(pulse: &Pulse, mended: Instant) -> Option<Duration> {
     let start = Instant::now();
-    while start.elapsed() < RECOVERY {
-        match traffic.last_success(struck.daemon) {
-            Some(last) if last > struck.mended => return Some(last - struck.mended),
-            _ => tokio::time::sleep(Duration::from_millis(2)).await,
+    loop {
+        if let Some(success) = pulse.first_after(mended) {
+            return Some(success - mended);
         }
+        if start.elapsed() > RECOVERY {
+            return None;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
     }
-    None
 }
 
 async fn finish(load: Load, jobmaker: Jobmaker) -> History {
@@ -325,20 +354,20 @@ async fn clear(scene: &Scene, names: &[String], place: &Place) {
     }
 }
 
-async fn last_looks(scene: &Scene, names: &[String], origin: Instant) -> Vec<Look> {
+async fn last_looks(scene: &Scene, names: &[String], origin: Instant) -> Result<Vec<Look>, String> {
     let paths = paths(scene, names);
     let until = Instant::now() + seconds(60);
-    loop {
+    while Instant::now() < until {
         let start = since(origin, Instant::now());
         if let Some(looker) = Looker::connect(&scene.brokers()).await
             && let Some(found) = looker.look_at_all(&paths).await
         {
             let end = since(origin, Instant::now());
             let looks = names.iter().zip(found);
-            return looks.map(|(name, found)| Look::new(name, found, start, end)).collect();
+            return Ok(looks.map(|(name, found)| Look::new(name, found, start, end)).collect());
         }
-        assert!(Instant::now() < until, "nobody can look at ZooKeeper");
     }
+    Err("nobody could look at ZooKeeper in the end".to_owned())
 }
 
 /// Answers of the sub-pool API that came later than the daemon promises: once an ack's time in the queue, and once
@@ -350,4 +379,49 @@ fn late(history: &History, frozen: Duration) -> Violations {
         told(record.fate()) && Duration::from_nanos(record.end - record.start) > allowed
     });
     late.map(|record| format!("a sub-pool's answer later than {allowed:?}: {record:?}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn struck(mended: Instant) -> Struck {
+        Struck { daemons: vec![0, 1], mended, frozen: Duration::ZERO, noticed: None }
+    }
+
+    #[tokio::test]
+    async fn the_slower_daemon_counts_and_success_before_the_mending_does_not() {
+        let (pulses, mut row) = ([Pulse::default(), Pulse::default()], Row::default());
+        pulses[0].beat();
+        let mended = Instant::now();
+        pulses[0].beat();
+        std::thread::sleep(Duration::from_millis(20));
+        pulses[1].beat();
+        // What comes later is no part of the recovery.
+        std::thread::sleep(Duration::from_millis(20));
+        pulses[0].beat();
+        let found = after_strike(&pulses, &struck(mended), &mut row).await;
+        assert_eq!((found, row.strikes), (Violations::new(), 1));
+        assert_eq!(row.recoveries, [pulses[1].first_after(mended).unwrap() - mended]);
+    }
+
+    #[tokio::test]
+    async fn one_daemon_that_is_late_is_found() {
+        let (pulses, mut row) = ([Pulse::default(), Pulse::default()], Row::default());
+        pulses.iter().for_each(Pulse::beat);
+        let late = Instant::now() - RECOVERED - SLACK - Duration::from_secs(1);
+        let struck = Struck { daemons: vec![1], ..struck(late) };
+        let found = after_strike(&pulses, &struck, &mut row).await;
+        assert_eq!(found.len(), 1, "{found:?}");
+    }
+
+    #[tokio::test]
+    async fn silence_that_is_noticed_late_is_found() {
+        let (pulses, mut row) = ([Pulse::default(), Pulse::default()], Row::default());
+        let mended = Instant::now();
+        pulses.iter().for_each(Pulse::beat);
+        let noticed = Some(SESSION_TIMEOUT / 2 + SLACK + Duration::from_millis(1));
+        let found = after_strike(&pulses, &Struck { noticed, ..struck(mended) }, &mut row).await;
+        assert_eq!(found.len(), 1, "{found:?}");
+    }
 }

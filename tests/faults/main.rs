@@ -33,6 +33,11 @@ mod support;
 mod table;
 mod traffic;
 
+use std::any::Any;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use campaign::Campaign;
@@ -46,16 +51,21 @@ static STAGE: Mutex<()> = Mutex::const_new(());
 /// Strikes each fault once.
 async fn short(servers: Servers) {
     let _stage = STAGE.lock().await;
-    let faults = faults::all(servers);
-    assert!(!faults.is_empty(), "no fault's name contains FAULTS_ONLY");
-    let mut campaign = Campaign::begin(servers, 1).await;
-    let mut found = campaign.faultless_stretch("before all faults", 1).await;
-    for (number, (name, fault)) in faults.into_iter().enumerate() {
+    let (mut campaign, mut found) = (Campaign::begin(servers, 1).await, Violations::new());
+    let ended = whatever_happens(short_campaign(servers, &mut campaign, &mut found)).await;
+    found.extend(ended.err());
+    campaign.print();
+    assert!(found.is_empty(), "{} violations:\n{}", found.len(), first_of(&found));
+}
+
+async fn short_campaign(servers: Servers, campaign: &mut Campaign, found: &mut Violations) {
+    found.extend(campaign.faultless_stretch("before all faults", 1).await);
+    for (number, (name, fault)) in faults::all(servers).iter().enumerate() {
         let before = campaign.strikes();
         // A trap may wait in vain once.
         for _ in 0..3 {
             if campaign.strikes() == before {
-                found.extend(about(&name, campaign.round(number, &name, fault, 1).await));
+                found.extend(about(name, campaign.round(number, name, *fault, 1).await));
             }
         }
         if campaign.strikes() == before {
@@ -64,8 +74,7 @@ async fn short(servers: Servers) {
     }
     found.extend(campaign.faultless_stretch("the end", 1).await);
     found.extend(campaign.leaks());
-    campaign.print();
-    assert!(found.is_empty(), "{} violations:\n{}", found.len(), first_of(&found));
+    found.extend(campaign.nothing_struck());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -95,10 +104,21 @@ async fn the_long_run() {
 
 /// Strikes every fault again and again; returns what was found wrong, too.
 async fn long(servers: Servers, seed: u64, lasting: Duration) -> (Campaign, Violations) {
+    let (mut campaign, mut found) = (Campaign::begin(servers, seed).await, Violations::new());
+    let ended = whatever_happens(long_campaign(servers, lasting, &mut campaign, &mut found)).await;
+    found.extend(ended.err());
+    (campaign, found)
+}
+
+async fn long_campaign(
+    servers: Servers,
+    lasting: Duration,
+    campaign: &mut Campaign,
+    found: &mut Violations,
+) {
     const ROUNDS: usize = 3;
-    let mut campaign = Campaign::begin(servers, seed).await;
-    campaign.warm_up().await;
-    let mut found = campaign.faultless_stretch("before all faults", ROUNDS).await;
+    found.extend(campaign.warm_up().await);
+    found.extend(campaign.faultless_stretch("before all faults", ROUNDS).await);
     let (faults, until) = (faults::all(servers), Instant::now() + lasting);
     'passes: for pass in 0.. {
         for (number, (name, fault)) in faults.iter().enumerate() {
@@ -115,10 +135,24 @@ async fn long(servers: Servers, seed: u64, lasting: Duration) -> (Campaign, Viol
     }
     found.extend(campaign.faultless_stretch("the end", ROUNDS).await);
     found.extend(campaign.leaks());
-    if campaign.strikes() == 0 {
-        found.push(format!("{servers:?}: nothing was struck"));
-    }
-    (campaign, found)
+    found.extend(campaign.nothing_struck());
+}
+
+/// Runs a campaign to its end; what to say if it panics, for its table is wanted all the same.
+async fn whatever_happens(campaign: impl Future<Output = ()>) -> Result<(), String> {
+    let mut campaign = pin!(campaign);
+    poll_fn(|context| {
+        let polled = catch_unwind(AssertUnwindSafe(|| campaign.as_mut().poll(context)));
+        polled.map_or_else(|panic| Poll::Ready(Err(said(&*panic))), |poll| poll.map(Ok))
+    })
+    .await
+}
+
+/// What a panic says.
+fn said(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    format!("the campaign ended early: {}", text.unwrap_or("a panic without a word"))
 }
 
 fn about(fault: &str, violations: Violations) -> Violations {
@@ -133,5 +167,24 @@ fn number(name: &str, default: u64) -> u64 {
     match std::env::var(name) {
         Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")),
         Err(_) => default,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_campaign_that_panics_is_told_of_and_outlived() {
+        assert_eq!(whatever_happens(tokio::task::yield_now()).await, Ok(()));
+        for way in 0..2 {
+            let ended = whatever_happens(async {
+                tokio::task::yield_now().await;
+                assert!(way > 0, "no server {}", "leads");
+                panic!("no server leads");
+            });
+            let said = ended.await.unwrap_err();
+            assert!(said.contains("no server leads"), "{said}");
+        }
     }
 }

@@ -7,7 +7,7 @@
 //! Most sub-accounts are left alone as soon as a switch of theirs has succeeded after another: what comes late is
 //! still there at the end.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -98,14 +98,31 @@ pub struct Traffic {
     pub origin: Instant,
     stop: Arc<AtomicBool>,
     clients: JoinSet<Records>,
-    /// When each daemon last answered with success, and how often.
-    pulses: Arc<[Pulse; 2]>,
+    /// Of each daemon.
+    pub pulses: Arc<[Pulse; 2]>,
 }
 
+/// When a daemon answered with success, in order.
 #[derive(Default)]
-struct Pulse {
-    successes: AtomicUsize,
-    last: Mutex<Option<Instant>>,
+pub struct Pulse(Mutex<Vec<Instant>>);
+
+impl Pulse {
+    /// A success, now.
+    pub fn beat(&self) {
+        let mut successes = self.0.lock().unwrap();
+        successes.push(Instant::now());
+    }
+
+    /// How many there were.
+    pub fn count(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+
+    /// The first after a moment.
+    pub fn first_after(&self, moment: Instant) -> Option<Instant> {
+        let successes = self.0.lock().unwrap();
+        successes.get(successes.partition_point(|&success| success <= moment)).copied()
+    }
 }
 
 /// The names of one round.
@@ -189,16 +206,6 @@ impl Traffic {
         let watch_dir = scene.daemons[0].daemon.watch_dir().to_owned();
         traffic.clients.spawn(watch(scene.brokers(), looked_at, watch_dir, origin, stop));
         traffic
-    }
-
-    /// How many successes a daemon has answered.
-    pub fn successes(&self, daemon: usize) -> usize {
-        self.pulses[daemon].successes.load(Ordering::Relaxed)
-    }
-
-    /// When a daemon answered with success last.
-    pub fn last_success(&self, daemon: usize) -> Option<Instant> {
-        *self.pulses[daemon].last.lock().unwrap()
     }
 
     /// Ends it and returns what was written down.
@@ -326,9 +333,7 @@ impl Sender {
         let answer = response.answer();
         match (answer.err_no, answer.success) {
             (0, true) => {
-                let pulse = &self.pulses[self.daemon];
-                pulse.successes.fetch_add(1, Ordering::Relaxed);
-                *pulse.last.lock().unwrap() = Some(Instant::now());
+                self.pulses[self.daemon].beat();
                 Fate::Applied
             }
             (105, false) => Fate::NotApplied,
