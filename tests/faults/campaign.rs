@@ -120,6 +120,7 @@ impl Campaign {
         strikes: Option<(Fault, usize)>,
     ) -> Violations {
         self.rounds += 1;
+        let losses = self.losses();
         let names = Names::new(self.rounds);
         let mapped = names.in_maps();
         let maps = Maps::serve(&self.scene.upstream, mapped.clone(), self.random.u64(..));
@@ -172,6 +173,9 @@ impl Campaign {
         violations.extend(judge::switches(&records, &last_looks, &maps, origin, frozen));
         violations.extend([history.faults(), history.violations(), history.untruths()].concat());
         violations.extend(late(&history, frozen));
+        if self.scene.one_pulls && strikes.is_none() && self.losses() == losses {
+            violations.extend(judge::pullers(&maps.askers()));
+        }
         violations.extend(self.deaths());
         let counts = history.counts();
         let answered = [Fate::Success, Fate::Refused].map(|fate| counts.get(&fate).copied());

@@ -39,6 +39,8 @@ pub struct Scene {
     pub upstream: Upstream,
     /// Where the sub-pools' znodes are, with its slash.
     pub base_dir: String,
+    /// Whether the daemons choose one that pulls; otherwise each does.
+    pub one_pulls: bool,
 }
 
 /// A daemon and the ways to and from it.
@@ -62,6 +64,9 @@ impl Scene {
         };
         let upstream = backend::start().await;
         let (watch_dir, base_dir) = (format!("/t/{}/", unique("faults")), "/subpool/".to_owned());
+        // What the lock has to survive is a change of servers; without it, two pull at the same time.
+        let one_pulls = kind == Servers::Three;
+        let lock = if one_pulls { "/campaign/poller" } else { "" };
         let mut daemons = Vec::new();
         for number in 0..2 {
             let mut ways = Vec::new();
@@ -84,13 +89,14 @@ impl Scene {
                 .set("EnableCronJob", true)
                 .set("CronIntervalSeconds", 1)
                 .set("CronFetchTimeoutSeconds", 1)
+                .set("ZKPollerLockPath", lock)
                 .set("UserCoinMapURL", format!("http://{}/daemon{number}", upstream.address()));
             let daemon = builder.start().await;
             let front = Proxy::to(listen).await;
             let (told, findings) = (Told::default(), Vec::new());
             daemons.push(Member { builder, daemon, ways, front, told, findings });
         }
-        Self { servers, daemons, upstream, base_dir }
+        Self { servers, daemons, upstream, base_dir, one_pulls }
     }
 
     /// Where the clients send their requests.
