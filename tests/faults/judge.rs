@@ -11,8 +11,9 @@ use std::time::Duration;
 use crate::backend::Maps;
 use crate::scene::{REQUEST_TIMEOUT, map_coin};
 use crate::support::coinbase_history::since;
+use crate::support::load::Fate;
 use crate::support::register::{self, Claim, Operation};
-use crate::traffic::{Fate, Look, NO_ZNODE, Records};
+use crate::traffic::{Look, NO_ZNODE, Records};
 
 /// How late something may be, on a machine that has other things to do.
 pub const SLACK: Duration = Duration::from_millis(1_500);

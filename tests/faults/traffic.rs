@@ -20,6 +20,7 @@ use crate::scene::{COINS, Scene, coin};
 use crate::support::client::{Connection, Request};
 use crate::support::coinbase_history::since;
 use crate::support::daemon::{PASSWORD, USER};
+use crate::support::load::{Fate, switch};
 
 /// Clients, each with sub-accounts of its own.
 const OWNERS: usize = 4;
@@ -37,19 +38,6 @@ const IN_LARGE_BATCH: usize = 700;
 const MAPPED_AND_CALLED: usize = 4;
 /// Sub-accounts that only maps switch.
 const MAPPED: usize = 60;
-
-/// What became of a request, as far as its sender knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// Answered with success.
-    Applied,
-    /// Answered with 105, or never received by the daemon.
-    NotApplied,
-    /// Answered with 107.
-    Unknown,
-    /// No answer came.
-    Unanswered,
-}
 
 /// A request that switches sub-accounts.
 #[derive(Clone, Debug)]
@@ -306,43 +294,19 @@ impl Sender {
         };
         let request = request.credentials(USER, PASSWORD);
         let start = since(self.origin, Instant::now());
-        let fate = self.exchange(&request).await;
+        let sent = switch(&mut self.connection, &self.address, &request).await;
         let end = since(self.origin, Instant::now());
+        let fate = sent.unwrap_or_else(|response| {
+            self.records.odd.push(format!("{}: {response:?}", self.number));
+            Fate::Unanswered
+        });
+        if fate == Fate::Applied {
+            self.pulses[self.daemon].beat();
+        }
         let who = format!("{:?} {}", self.kind, self.number);
         let daemon = self.daemon;
         self.records.calls.push(Call { who, daemon, names, coin, start, end, fate });
         fate
-    }
-
-    async fn exchange(&mut self, request: &Request) -> Fate {
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => match Connection::open(&self.address).await {
-                Ok(connection) => connection,
-                Err(_) => return Fate::NotApplied,
-            },
-        };
-        let Ok(response) = connection.send(request).await else { return Fate::Unanswered };
-        if response.header("connection").is_none_or(|value| !value.eq_ignore_ascii_case("close")) {
-            self.connection = Some(connection);
-        }
-        if response.status != 200 {
-            self.records.odd.push(format!("{}: {response:?}", self.number));
-            return Fate::Unanswered;
-        }
-        let answer = response.answer();
-        match (answer.err_no, answer.success) {
-            (0, true) => {
-                self.pulses[self.daemon].beat();
-                Fate::Applied
-            }
-            (105, false) => Fate::NotApplied,
-            (107, false) => Fate::Unknown,
-            _ => {
-                self.records.odd.push(format!("{}: {answer}", self.number));
-                Fate::Unanswered
-            }
-        }
     }
 }
 
