@@ -127,37 +127,11 @@ impl Campaign {
         let traffic = Traffic::start(&self.scene, &names, self.random.u64(..));
         let place = self.place();
         let (load, jobmaker) = self.start_exchanges(traffic.origin, &place).await;
-        let row = self.rows.entry(number).or_default();
-        row.name = name.to_owned();
-        let (mut violations, mut frozen) = (Violations::new(), Duration::ZERO);
-        match strikes {
-            Some((fault, strikes)) => {
-                for _ in 0..strikes {
-                    if let Some(found) = wait_for_peace(&self.scene, &traffic).await {
-                        violations.push(found);
-                        break;
-                    }
-                    match fault.strike(&mut self.scene, &mut self.random).await {
-                        Ok(struck) => {
-                            frozen = frozen.max(struck.frozen);
-                            violations
-                                .extend(after_strike(&traffic.pulses[..], &struck, row).await);
-                        }
-                        // Traps that nothing steps into in this state of affairs are no faults.
-                        Err(Miss::Nothing) => {}
-                        Err(Miss::Wrong(found)) => {
-                            violations.push(found);
-                            break;
-                        }
-                    }
-                }
-            }
-            None => {
-                violations.extend(wait_for_peace(&self.scene, &traffic).await);
-                tokio::time::sleep(CALM).await;
-                violations.extend(wait_for_peace(&self.scene, &traffic).await);
-            }
-        }
+        self.rows.entry(number).or_default().name = name.to_owned();
+        let (mut violations, frozen) = match strikes {
+            Some((fault, strikes)) => self.strike(number, fault, strikes, &traffic).await,
+            None => (self.keep_calm(&traffic).await, Duration::ZERO),
+        };
         let origin = traffic.origin;
         load.stop();
         let records = traffic.finish().await;
@@ -189,6 +163,45 @@ impl Campaign {
         row.slowest = row.slowest.max(judge::slowest(&records));
         row.violations.extend(violations.iter().cloned());
         violations
+    }
+
+    /// Strikes so many times; what was wrong, and for how long at most a daemon or the way to it stood still.
+    async fn strike(
+        &mut self,
+        number: usize,
+        fault: Fault,
+        strikes: usize,
+        traffic: &Traffic,
+    ) -> (Violations, Duration) {
+        let (mut violations, mut frozen) = (Violations::new(), Duration::ZERO);
+        let row = self.rows.entry(number).or_default();
+        for _ in 0..strikes {
+            if let Some(found) = wait_for_peace(&self.scene, traffic).await {
+                violations.push(found);
+                break;
+            }
+            match fault.strike(&mut self.scene, &mut self.random).await {
+                Ok(struck) => {
+                    frozen = frozen.max(struck.frozen);
+                    violations.extend(after_strike(&traffic.pulses[..], &struck, row).await);
+                }
+                // Traps that nothing steps into in this state of affairs are no faults.
+                Err(Miss::Nothing) => {}
+                Err(Miss::Wrong(found)) => {
+                    violations.push(found);
+                    break;
+                }
+            }
+        }
+        (violations, frozen)
+    }
+
+    /// Lets the load run for a while; what was wrong.
+    async fn keep_calm(&self, traffic: &Traffic) -> Violations {
+        let before = wait_for_peace(&self.scene, traffic).await;
+        tokio::time::sleep(CALM).await;
+        let after = wait_for_peace(&self.scene, traffic).await;
+        before.into_iter().chain(after).collect()
     }
 
     /// Sub-pools that only this round has.
@@ -243,6 +256,7 @@ impl Campaign {
     pub fn print(&self) {
         let rows: Vec<_> = self.rows.values().collect();
         table::print(self.servers, &rows, &self.stretches);
+        self.leaks().iter().for_each(|leak| println!("{leak}"));
     }
 
     /// What has leaked.

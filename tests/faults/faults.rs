@@ -205,30 +205,16 @@ impl From<String> for Miss {
 impl Fault {
     /// Whether it strikes ZooKeeper itself, hence all daemons.
     fn strikes_zookeeper(self) -> bool {
-        match self {
+        matches!(
+            self,
             Self::ServerKilled(..)
-            | Self::ServerStopped(..)
-            | Self::Rolling
-            | Self::ReadOnly
-            | Self::DiskFull
-            | Self::RightsRevoked
-            | Self::Vandal => true,
-            Self::Cut
-            | Self::CutAt(..)
-            | Self::CutAtReconnect(..)
-            | Self::Silence(_)
-            | Self::SilenceOfOne
-            | Self::RequestsHeld(_)
-            | Self::AnswersHeld(_)
-            | Self::Closed(_)
-            | Self::Slow(_)
-            | Self::ClientsCut
-            | Self::ClientsSilent(_)
-            | Self::DaemonKilled
-            | Self::DaemonRestarted
-            | Self::DaemonStopped(_)
-            | Self::ClockStepped => false,
-        }
+                | Self::ServerStopped(..)
+                | Self::Rolling
+                | Self::ReadOnly
+                | Self::DiskFull
+                | Self::RightsRevoked
+                | Self::Vandal
+        )
     }
 
     /// Strikes, lasts, and ends.

@@ -53,7 +53,7 @@ async fn short(servers: Servers) {
     let _stage = STAGE.lock().await;
     let (mut campaign, mut found) = (Campaign::begin(servers, 1).await, Violations::new());
     let ended = whatever_happens(short_campaign(servers, &mut campaign, &mut found)).await;
-    found.extend(ended.err());
+    found.splice(0..0, ended.err());
     campaign.print();
     assert!(found.is_empty(), "{} violations:\n{}", found.len(), first_of(&found));
 }
@@ -106,7 +106,7 @@ async fn the_long_run() {
 async fn long(servers: Servers, seed: u64, lasting: Duration) -> (Campaign, Violations) {
     let (mut campaign, mut found) = (Campaign::begin(servers, seed).await, Violations::new());
     let ended = whatever_happens(long_campaign(servers, lasting, &mut campaign, &mut found)).await;
-    found.extend(ended.err());
+    found.splice(0..0, ended.err());
     (campaign, found)
 }
 

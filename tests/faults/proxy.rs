@@ -207,7 +207,10 @@ impl Shared {
         let writing = async {
             let mut is_first = true;
             while let Some((due, piece)) = pieces.recv().await {
-                tokio::time::sleep_until(due).await;
+                // A timer takes a millisecond at least.
+                if due > Instant::now() {
+                    tokio::time::sleep_until(due).await;
+                }
                 self.wait_until_open(direction).await;
                 let Some(piece) = piece else { break };
                 let cut_at = match direction {
