@@ -264,12 +264,6 @@ impl Campaign {
         footprint::leaks(&self.stretches)
     }
 
-    /// What to say if no fault was ever met.
-    pub fn nothing_struck(&self) -> Option<String> {
-        let all = "nothing was struck: is there a fault whose name contains FAULTS_ONLY?";
-        (self.strikes() == 0).then(|| all.to_owned())
-    }
-
     pub fn strikes(&self) -> usize {
         self.rows.values().map(|row| row.strikes).sum()
     }

@@ -48,6 +48,8 @@ use tokio::sync::Mutex;
 /// One scene at a time: several on one machine are in each other's way.
 static STAGE: Mutex<()> = Mutex::const_new(());
 
+const NO_FAULT: &str = "no fault of this scene has a name that contains FAULTS_ONLY";
+
 /// Strikes each fault once.
 async fn short(servers: Servers) {
     let _stage = STAGE.lock().await;
@@ -59,8 +61,13 @@ async fn short(servers: Servers) {
 }
 
 async fn short_campaign(servers: Servers, campaign: &mut Campaign, found: &mut Violations) {
+    let faults = faults::all(servers);
+    if faults.is_empty() {
+        found.push(NO_FAULT.to_owned());
+        return;
+    }
     found.extend(campaign.faultless_stretch("before all faults", 1).await);
-    for (number, (name, fault)) in faults::all(servers).iter().enumerate() {
+    for (number, (name, fault)) in faults.iter().enumerate() {
         let before = campaign.strikes();
         // A trap may wait in vain once.
         for _ in 0..3 {
@@ -74,7 +81,6 @@ async fn short_campaign(servers: Servers, campaign: &mut Campaign, found: &mut V
     }
     found.extend(campaign.faultless_stretch("the end", 1).await);
     found.extend(campaign.leaks());
-    found.extend(campaign.nothing_struck());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -117,9 +123,14 @@ async fn long_campaign(
     found: &mut Violations,
 ) {
     const ROUNDS: usize = 3;
+    let faults = faults::all(servers);
+    if faults.is_empty() {
+        found.push(NO_FAULT.to_owned());
+        return;
+    }
     found.extend(campaign.warm_up().await);
     found.extend(campaign.faultless_stretch("before all faults", ROUNDS).await);
-    let (faults, until) = (faults::all(servers), Instant::now() + lasting);
+    let until = Instant::now() + lasting;
     'passes: for pass in 0.. {
         for (number, (name, fault)) in faults.iter().enumerate() {
             if Instant::now() > until {
@@ -135,7 +146,9 @@ async fn long_campaign(
     }
     found.extend(campaign.faultless_stretch("the end", ROUNDS).await);
     found.extend(campaign.leaks());
-    found.extend(campaign.nothing_struck());
+    if campaign.strikes() == 0 {
+        found.push("nothing was struck".to_owned());
+    }
 }
 
 /// Runs a campaign to its end; what to say if it panics, for its table is wanted all the same.
