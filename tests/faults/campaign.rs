@@ -28,7 +28,7 @@ const RECOVERY: Duration = Duration::from_secs(15);
 /// After so long a daemon has to be back.
 const RECOVERED: Duration = Duration::from_secs(1);
 /// For how long nothing strikes in a faultless round.
-const CALM: Duration = Duration::from_millis(1_500);
+const CALM: Duration = Duration::from_secs(1);
 /// Where the row of faultless rounds is: behind all faults.
 const FAULTLESS: usize = usize::MAX;
 
