@@ -1,6 +1,7 @@
 //! A web backend whose every map has a coin of its own, and which is not well all the time: so each value that a
 //! pull writes tells from which map it is, and when that was asked for.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -9,6 +10,9 @@ use fastrand::Rng;
 use upstream_sim::{Gate, Reply, Request, Upstream};
 
 use crate::scene::{MAPS, map_coin};
+
+/// Where some are redirected to.
+const ELSEWHERE: &str = "/elsewhere";
 
 /// Starts one that knows of no change.
 pub async fn start() -> Upstream {
@@ -24,6 +28,7 @@ pub fn forget(upstream: &Upstream) {
 #[derive(Clone, Default)]
 pub struct Maps {
     asked: Arc<Mutex<Vec<Instant>>>,
+    askers: Arc<Mutex<BTreeSet<String>>>,
     is_well: Arc<AtomicBool>,
 }
 
@@ -34,7 +39,12 @@ impl Maps {
         let maps = Self::default();
         let (serving, random) = (maps.clone(), Mutex::new(Rng::with_seed(seed)));
         let misfortunes = AtomicUsize::new(0);
-        upstream.otherwise(move |_: &Request| {
+        upstream.otherwise(move |request: &Request| {
+            let path = request.target.split('?').next().unwrap_or_default();
+            // Who was sent elsewhere has asked before.
+            if path != ELSEWHERE {
+                serving.askers.lock().unwrap().insert(path.to_owned());
+            }
             let mut asked = serving.asked.lock().unwrap();
             if asked.len() >= MAPS {
                 return Reply::map(&[], now());
@@ -60,7 +70,7 @@ impl Maps {
                 1 => Reply::silence(),
                 2 => Reply::json(r#"{"err_no":1,"err_msg":"no database"}"#),
                 3 => Reply::raw("HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n{\"err_no\":0,"),
-                _ => Reply::redirect("/elsewhere"),
+                _ => Reply::redirect(ELSEWHERE),
             }
         });
         maps
@@ -69,6 +79,11 @@ impl Maps {
     /// From now on every answer is a map.
     pub fn cure(&self) {
         self.is_well.store(true, Ordering::Relaxed);
+    }
+
+    /// The paths that were asked for: each daemon has one of its own.
+    pub fn askers(&self) -> BTreeSet<String> {
+        self.askers.lock().unwrap().clone()
     }
 
     /// When each map was asked for, by the number of its coin.

@@ -1,8 +1,6 @@
-//! Rounds: traffic starts, one kind of fault strikes some times, traffic ends, the judges look at all of it. And the
-//! table of all rounds.
+//! Rounds: traffic starts, one kind of fault strikes some times, traffic ends, the judges look at all of it.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
@@ -10,14 +8,18 @@ use jobmaker_sim::{Jobmaker, Knobs, SubPool};
 use serde_json::json;
 
 use crate::backend::{self, Maps};
-use crate::faults::{Fault, Struck};
-use crate::judge::{self, Violations};
+use crate::faults::{Fault, Miss, Struck};
+use crate::footprint::{self, Footprint, Stretch};
+use crate::judge::{self, SLACK, Violations};
 use crate::looker::Looker;
-use crate::scene::{ACK_TIMEOUT, SESSION_TIMEOUT, Scene, Servers};
+use crate::scene::{ACK_TIMEOUT, Member, SESSION_TIMEOUT, Scene, Servers};
+use crate::support::client::{self, Request};
 use crate::support::coinbase_history::{Fate, History, since};
 use crate::support::coinbase_load::{Load, Mix, Place};
+use crate::support::daemon::{PASSWORD, USER};
 use crate::support::seconds;
-use crate::traffic::{Look, Names, Traffic};
+use crate::table::{self, Row};
+use crate::traffic::{Look, Names, Pulse, Traffic};
 
 /// Successes of each daemon before the next strike.
 const PEACE: usize = 30;
@@ -25,50 +27,46 @@ const PEACE: usize = 30;
 const RECOVERY: Duration = Duration::from_secs(15);
 /// After so long a daemon has to be back.
 const RECOVERED: Duration = Duration::from_secs(1);
-/// How late a jobmaker's answer may be beyond what the daemon promises.
-const SLACK: Duration = Duration::from_millis(1_500);
+/// For how long nothing strikes in a faultless round.
+const CALM: Duration = Duration::from_secs(1);
+/// Where the row of faultless rounds is: behind all faults.
+const FAULTLESS: usize = usize::MAX;
 
 /// A scene and what was seen in it so far.
 pub struct Campaign {
+    servers: Servers,
     scene: Scene,
     random: Rng,
     rounds: usize,
     rows: BTreeMap<usize, Row>,
-}
-
-/// All rounds of one fault.
-#[derive(Debug, Default)]
-pub struct Row {
-    name: String,
-    pub strikes: usize,
-    /// Applied, not applied, unknown, unanswered.
-    switches: [usize; 4],
-    /// Answered by the jobmaker, and otherwise.
-    exchanges: [usize; 2],
-    recoveries: Vec<Duration>,
-    noticed: Vec<Duration>,
-    slowest: Duration,
-    pub violations: Violations,
+    stretches: Vec<Stretch>,
 }
 
 impl Campaign {
     pub async fn begin(servers: Servers, seed: u64) -> Self {
         let scene = Scene::set(servers).await;
-        Self { scene, random: Rng::with_seed(seed), rounds: 0, rows: BTreeMap::new() }
+        let random = Rng::with_seed(seed);
+        let (rows, stretches) = (BTreeMap::new(), Vec::new());
+        Self { servers, scene, random, rounds: 0, rows, stretches }
     }
 
     /// Has the daemon that is never ended remember as many sub-accounts as it may, so that this does not look
-    /// like a leak later.
-    pub async fn warm_up(&self) {
+    /// like a leak later. Returns what was wrong.
+    pub async fn warm_up(&self) -> Violations {
         const BATCH: usize = 50_000;
+        let mut violations = Violations::new();
         for batch in 0..4 {
             let names: Vec<_> = (0..BATCH).map(|name| format!("warm{batch}-{name}")).collect();
             let group = json!([{ "coin": "c0", "punames": names }]);
-            let answer =
-                self.scene.daemons[0].daemon.batch(json!({ "usercoins": group }).to_string());
-            assert!(answer.await.success, "a batch of {BATCH} before all faults");
-            clear(&self.scene, &names).await;
+            let request = Request::batch(json!({ "usercoins": group }).to_string());
+            let request = request.credentials(USER, PASSWORD);
+            match client::send(self.scene.daemons[0].daemon.base(), &request).await {
+                Ok(response) if response.status == 200 && response.answer().success => {}
+                answer => violations.push(format!("a batch of {BATCH} before all: {answer:?}")),
+            }
+            clear(&self.scene, &names, &self.place()).await;
         }
+        violations
     }
 
     /// A round of `strikes` of a fault; `number` is its place in the table. Returns what was wrong.
@@ -79,43 +77,62 @@ impl Campaign {
         fault: Fault,
         strikes: usize,
     ) -> Violations {
-        self.rounds += 1;
-        let names = Names::new(self.rounds);
-        let mapped = [names.mapped(), names.mapped_and_called()].concat();
-        let maps = Maps::serve(&self.scene.upstream, mapped, self.random.u64(..));
-        let traffic = Traffic::start(&self.scene, &names, self.random.u64(..));
-        let exchanges = self.start_exchanges(traffic.origin).await;
-        let row = self.rows.entry(number).or_default();
-        row.name = name.to_owned();
+        self.play(number, name, Some((fault, strikes))).await
+    }
+
+    /// Rounds in which nothing strikes, and a footprint before and after them. One round comes first, so that
+    /// the sessions have all that they need. Returns what was wrong.
+    pub async fn faultless_stretch(&mut self, name: &str, rounds: usize) -> Violations {
+        const TRIES: usize = 3;
         let mut violations = Violations::new();
-        let mut frozen = Duration::ZERO;
-        for _ in 0..strikes {
-            if let Some(fault) = wait_for_peace(&self.scene, &traffic).await {
-                violations.push(fault);
-                break;
+        for _ in 0..TRIES {
+            violations.extend(self.play(FAULTLESS, "none", None).await);
+            let (losses, strikes) = (self.losses(), self.strikes());
+            let before = self.footprint().await;
+            for _ in 0..rounds {
+                violations.extend(self.play(FAULTLESS, "none", None).await);
             }
-            // Traps that nothing steps into in this state of affairs are no faults.
-            let Some(struck) = fault.strike(&mut self.scene, &mut self.random).await else {
-                continue;
-            };
-            frozen = frozen.max(struck.frozen);
-            row.strikes += 1;
-            row.noticed.extend(struck.noticed);
-            if struck.noticed.is_some_and(|noticed| noticed > SESSION_TIMEOUT / 2 + SLACK) {
-                violations.push(format!("silence noticed after {:?}", struck.noticed));
-            }
-            match recovery(&traffic, struck).await {
-                Some(recovery) => {
-                    row.recoveries.push(recovery);
-                    if recovery > RECOVERED + SLACK {
-                        violations.push(format!("daemon {} took {recovery:?}", struck.daemon));
-                    }
-                }
-                None => violations.push(format!("daemon {} did not recover", struck.daemon)),
+            let after = self.footprint().await;
+            // A busy machine may cost a session; what follows is compared with nothing then.
+            if self.losses() == losses {
+                self.stretches.push(Stretch { name: name.to_owned(), strikes, before, after });
+                return violations;
             }
         }
+        violations.push(format!("{name}: sessions were lost in {TRIES} faultless stretches"));
+        violations
+    }
+
+    /// How often the daemons have lost their connections.
+    fn losses(&mut self) -> usize {
+        self.scene.daemons.iter_mut().map(Member::losses).sum()
+    }
+
+    async fn footprint(&self) -> Footprint {
+        Footprint::take(self.scene.daemons[0].daemon.pid(), &self.scene.servers).await
+    }
+
+    /// A round, with so many strikes of a fault or without any.
+    async fn play(
+        &mut self,
+        number: usize,
+        name: &str,
+        strikes: Option<(Fault, usize)>,
+    ) -> Violations {
+        self.rounds += 1;
+        let losses = self.losses();
+        let names = Names::new(self.rounds);
+        let mapped = names.in_maps();
+        let maps = Maps::serve(&self.scene.upstream, mapped.clone(), self.random.u64(..));
+        let traffic = Traffic::start(&self.scene, &names, self.random.u64(..));
+        let place = self.place();
+        let (load, jobmaker) = self.start_exchanges(traffic.origin, &place).await;
+        self.rows.entry(number).or_default().name = name.to_owned();
+        let (mut violations, frozen) = match strikes {
+            Some((fault, strikes)) => self.strike(number, fault, strikes, &traffic).await,
+            None => (self.keep_calm(&traffic).await, Duration::ZERO),
+        };
         let origin = traffic.origin;
-        let (load, jobmaker) = exchanges;
         load.stop();
         let records = traffic.finish().await;
         let history = finish(load, jobmaker).await;
@@ -123,12 +140,16 @@ impl Campaign {
         violations.extend(maps_arrive(&self.scene, &names, &maps).await);
         let switched = judge::names(&records);
         let last_looks = last_looks(&self.scene, &switched, origin).await;
-        let mapped = [names.mapped(), names.mapped_and_called()].concat();
-        clear(&self.scene, &[switched, mapped].concat()).await;
+        violations.extend(last_looks.as_ref().err().cloned());
+        let last_looks = last_looks.unwrap_or_default();
+        clear(&self.scene, &[switched, mapped].concat(), &place).await;
 
         violations.extend(judge::switches(&records, &last_looks, &maps, origin, frozen));
         violations.extend([history.faults(), history.violations(), history.untruths()].concat());
         violations.extend(late(&history, frozen));
+        if self.scene.one_pulls && strikes.is_none() && self.losses() == losses {
+            violations.extend(judge::pullers(&maps.askers()));
+        }
         violations.extend(self.deaths());
         let counts = history.counts();
         let answered = [Fate::Success, Fate::Refused].map(|fate| counts.get(&fate).copied());
@@ -144,11 +165,54 @@ impl Campaign {
         violations
     }
 
-    /// A jobmaker that is not always well, and clients who ask it.
-    async fn start_exchanges(&mut self, origin: Instant) -> (Load, Jobmaker) {
+    /// Strikes so many times; what was wrong, and for how long at most a daemon or the way to it stood still.
+    async fn strike(
+        &mut self,
+        number: usize,
+        fault: Fault,
+        strikes: usize,
+        traffic: &Traffic,
+    ) -> (Violations, Duration) {
+        let (mut violations, mut frozen) = (Violations::new(), Duration::ZERO);
+        let row = self.rows.entry(number).or_default();
+        for _ in 0..strikes {
+            if let Some(found) = wait_for_peace(&self.scene, traffic).await {
+                violations.push(found);
+                break;
+            }
+            match fault.strike(&mut self.scene, &mut self.random).await {
+                Ok(struck) => {
+                    frozen = frozen.max(struck.frozen);
+                    violations.extend(after_strike(&traffic.pulses[..], &struck, row).await);
+                }
+                // Traps that nothing steps into in this state of affairs are no faults.
+                Err(Miss::Nothing) => {}
+                Err(Miss::Wrong(found)) => {
+                    violations.push(found);
+                    break;
+                }
+            }
+        }
+        (violations, frozen)
+    }
+
+    /// Lets the load run for a while; what was wrong.
+    async fn keep_calm(&self, traffic: &Traffic) -> Violations {
+        let before = wait_for_peace(&self.scene, traffic).await;
+        tokio::time::sleep(CALM).await;
+        let after = wait_for_peace(&self.scene, traffic).await;
+        before.into_iter().chain(after).collect()
+    }
+
+    /// Sub-pools that only this round has.
+    fn place(&self) -> Place {
         let mut place = Place::new(&self.scene.base_dir, 2);
-        // Names of this round only, so that no late request of the last one is found.
         place.names.iter_mut().for_each(|name| *name = format!("r{}{name}", self.rounds));
+        place
+    }
+
+    /// A jobmaker that is not always well, and clients who ask it.
+    async fn start_exchanges(&mut self, origin: Instant, place: &Place) -> (Load, Jobmaker) {
         let configured = |number| SubPool::new(&place.path(number), "configured", "somebody");
         let sub_pools = (0..place.names.len()).map(configured).collect();
         let knobs = Knobs {
@@ -172,68 +236,46 @@ impl Campaign {
             pause: Duration::from_millis(10),
             seed: self.random.u64(..1_000),
         };
-        (Load::start(origin, &self.scene.fronts(), &place, mix), jobmaker)
+        (Load::start(origin, &self.scene.fronts(), place, mix), jobmaker)
     }
 
-    /// Daemons that ended by themselves, or panicked.
+    /// Daemons that ended by themselves, or have panicked since this was asked last.
     fn deaths(&mut self) -> Violations {
         let mut found = Violations::new();
         for (number, member) in self.scene.daemons.iter_mut().enumerate() {
+            member.read_log();
             found.append(&mut member.findings);
             if !member.daemon.is_alive() {
                 found.push(format!("daemon {number} has ended: {:#?}", member.daemon.log().last()));
             }
-            found.extend(member.daemon.log_with(&["panicked"]));
         }
         found
     }
 
-    /// Descriptors, threads and megabytes of the daemon that is never ended, and watches of all servers.
-    pub async fn footprint(&self) -> Footprint {
-        let pid = self.scene.daemons[0].daemon.pid();
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-        let figure = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name));
-            let word = line.and_then(|line| line.split_whitespace().next());
-            word.and_then(|word| word.parse::<u64>().ok()).unwrap_or_default()
-        };
-        let mut watches = 0;
-        for server in &self.scene.servers {
-            watches += server.figure("zk_watch_count").await.unwrap_or_default();
-        }
-        let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd"));
-        Footprint {
-            descriptors: descriptors.map_or(0, Iterator::count),
-            threads: figure("Threads:"),
-            megabytes: figure("VmRSS:") / 1024,
-            watches,
-        }
+    /// Prints what was seen.
+    pub fn print(&self) {
+        let rows: Vec<_> = self.rows.values().collect();
+        table::print(self.servers, &rows, &self.stretches);
+        self.leaks().iter().for_each(|leak| println!("{leak}"));
     }
 
-    pub fn rows(&self) -> impl Iterator<Item = &Row> {
-        self.rows.values()
+    /// What has leaked.
+    pub fn leaks(&self) -> Violations {
+        footprint::leaks(&self.stretches)
     }
 
     pub fn strikes(&self) -> usize {
-        self.rows().map(|row| row.strikes).sum()
+        self.rows.values().map(|row| row.strikes).sum()
     }
-}
-
-/// What a daemon holds on to.
-#[derive(Clone, Copy, Debug)]
-pub struct Footprint {
-    pub descriptors: usize,
-    pub threads: u64,
-    pub megabytes: u64,
-    pub watches: u64,
 }
 
 /// Waits until both daemons have answered some requests; what to say if they do not.
 async fn wait_for_peace(scene: &Scene, traffic: &Traffic) -> Option<String> {
     let daemons = 0..scene.daemons.len();
-    let goals: Vec<_> = daemons.clone().map(|daemon| traffic.successes(daemon) + PEACE).collect();
+    let goals: Vec<_> =
+        daemons.clone().map(|daemon| traffic.pulses[daemon].count() + PEACE).collect();
     let start = Instant::now();
-    while daemons.clone().any(|daemon| traffic.successes(daemon) < goals[daemon]) {
+    while daemons.clone().any(|daemon| traffic.pulses[daemon].count() < goals[daemon]) {
         if start.elapsed() > RECOVERY {
             let logs: Vec<_> = scene.daemons.iter().map(|it| it.daemon.log().pop()).collect();
             return Some(format!("no peace within {RECOVERY:?}: {logs:?}"));
@@ -243,17 +285,42 @@ async fn wait_for_peace(scene: &Scene, traffic: &Traffic) -> Option<String> {
     None
 }
 
-/// How long after the mending it took until the daemon that was struck answered with success; `None` if it did
-/// not.
-async fn recovery(traffic: &Traffic, struck: Struck) -> Option<Duration> {
-    let start = Instant::now();
-    while start.elapsed() < RECOVERY {
-        match traffic.last_success(struck.daemon) {
-            Some(last) if last > struck.mended => return Some(last - struck.mended),
-            _ => tokio::time::sleep(Duration::from_millis(2)).await,
-        }
+/// Writes a strike and the recovery from it into the table; what was wrong.
+async fn after_strike(pulses: &[Pulse], struck: &Struck, row: &mut Row) -> Violations {
+    let mut violations = Violations::new();
+    row.strikes += 1;
+    row.noticed.extend(struck.noticed);
+    if struck.noticed.is_some_and(|noticed| noticed > SESSION_TIMEOUT / 2 + SLACK) {
+        violations.push(format!("silence noticed after {:?}", struck.noticed));
     }
-    None
+    let mut slowest = Some(Duration::ZERO);
+    for &daemon in &struck.daemons {
+        let recovery = recovery(&pulses[daemon], struck.mended).await;
+        match recovery {
+            Some(recovery) if recovery > RECOVERED + SLACK => {
+                violations.push(format!("daemon {daemon} took {recovery:?}"));
+            }
+            Some(_) => {}
+            None => violations.push(format!("daemon {daemon} did not recover")),
+        }
+        slowest = slowest.zip(recovery).map(|(slowest, recovery)| slowest.max(recovery));
+    }
+    row.recoveries.extend(slowest);
+    violations
+}
+
+/// How long after the mending it took until a daemon answered with success; `None` if it did not.
+async fn recovery(pulse: &Pulse, mended: Instant) -> Option<Duration> {
+    let start = Instant::now();
+    loop {
+        if let Some(success) = pulse.first_after(mended) {
+            return Some(success - mended);
+        }
+        if start.elapsed() > RECOVERY {
+            return None;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
 }
 
 async fn finish(load: Load, jobmaker: Jobmaker) -> History {
@@ -288,29 +355,31 @@ fn paths(scene: &Scene, names: &[String]) -> Vec<String> {
     names.iter().map(|name| scene.daemons[0].daemon.path(name)).collect()
 }
 
-/// Removes a round's znodes: with those of a thousand rounds a server takes its time to start. The backend has
-/// to know of no map any more.
-async fn clear(scene: &Scene, names: &[String]) {
+/// Removes a round's znodes: with those of a thousand rounds a server takes its time to start, and daemons keep a
+/// watch for each sub-pool's ack. The backend has to know of no map any more.
+async fn clear(scene: &Scene, names: &[String], place: &Place) {
     backend::forget(&scene.upstream);
+    let requests: Vec<_> = (0..place.names.len()).map(|number| place.path(number)).collect();
+    let acks = requests.iter().map(|request| format!("{request}/ack")).collect();
     if let Some(looker) = Looker::connect(&scene.brokers()).await {
-        looker.delete_all(&paths(scene, names)).await;
+        looker.delete_all(&[paths(scene, names), acks, requests].concat()).await;
     }
 }
 
-async fn last_looks(scene: &Scene, names: &[String], origin: Instant) -> Vec<Look> {
+async fn last_looks(scene: &Scene, names: &[String], origin: Instant) -> Result<Vec<Look>, String> {
     let paths = paths(scene, names);
     let until = Instant::now() + seconds(60);
-    loop {
+    while Instant::now() < until {
         let start = since(origin, Instant::now());
         if let Some(looker) = Looker::connect(&scene.brokers()).await
             && let Some(found) = looker.look_at_all(&paths).await
         {
             let end = since(origin, Instant::now());
             let looks = names.iter().zip(found);
-            return looks.map(|(name, found)| Look::new(name, found, start, end)).collect();
+            return Ok(looks.map(|(name, found)| Look::new(name, found, start, end)).collect());
         }
-        assert!(Instant::now() < until, "nobody can look at ZooKeeper");
     }
+    Err("nobody could look at ZooKeeper in the end".to_owned())
 }
 
 /// Answers of the sub-pool API that came later than the daemon promises: once an ack's time in the queue, and once
@@ -324,43 +393,47 @@ fn late(history: &History, frozen: Duration) -> Violations {
     late.map(|record| format!("a sub-pool's answer later than {allowed:?}: {record:?}")).collect()
 }
 
-/// The head of the table that [`Row`] has the lines of.
-pub const TABLE_HEAD: &str = "\
-| fault | strikes | switches applied | not applied | unknown | no answer | exchanges answered | other \
-| recovery: median, slowest (s) | noticed after, at most (s) | slowest answer (s) | violations |\n\
-| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n";
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Row {
-    /// A line of the table.
-    pub fn line(&self) -> String {
-        let [applied, not_applied, unknown, unanswered] = self.switches;
-        let [answered, other] = self.exchanges;
-        let mut recoveries = self.recoveries.clone();
-        recoveries.sort_unstable();
-        let median =
-            recoveries.get(recoveries.len().saturating_sub(1) / 2).copied().unwrap_or_default();
-        let noticed = self.noticed.iter().max();
-        let noticed = noticed.map_or("-".to_owned(), |it| format!("{:.2}", it.as_secs_f64()));
-        let mut line = String::new();
-        let _ = writeln!(
-            line,
-            "| {} | {} | {applied} | {not_applied} | {unknown} | {unanswered} | {answered} | {other} \
-             | {:.2}, {:.2} | {noticed} | {:.2} | {} |",
-            self.name,
-            self.strikes,
-            median.as_secs_f64(),
-            self.slowest_recovery().as_secs_f64(),
-            self.slowest.as_secs_f64(),
-            self.violations.len(),
-        );
-        line
+    fn struck(mended: Instant) -> Struck {
+        Struck { daemons: vec![0, 1], mended, frozen: Duration::ZERO, noticed: None }
     }
 
-    pub fn slowest_recovery(&self) -> Duration {
-        self.recoveries.iter().max().copied().unwrap_or_default()
+    #[tokio::test]
+    async fn the_slower_daemon_counts_and_success_before_the_mending_does_not() {
+        let (pulses, mut row) = ([Pulse::default(), Pulse::default()], Row::default());
+        pulses[0].beat();
+        let mended = Instant::now();
+        pulses[0].beat();
+        std::thread::sleep(Duration::from_millis(20));
+        pulses[1].beat();
+        // What comes later is no part of the recovery.
+        std::thread::sleep(Duration::from_millis(20));
+        pulses[0].beat();
+        let found = after_strike(&pulses, &struck(mended), &mut row).await;
+        assert_eq!((found, row.strikes), (Violations::new(), 1));
+        assert_eq!(row.recoveries, [pulses[1].first_after(mended).unwrap() - mended]);
     }
 
-    pub fn slowest_notice(&self) -> Duration {
-        self.noticed.iter().max().copied().unwrap_or_default()
+    #[tokio::test]
+    async fn one_daemon_that_is_late_is_found() {
+        let (pulses, mut row) = ([Pulse::default(), Pulse::default()], Row::default());
+        pulses.iter().for_each(Pulse::beat);
+        let late = Instant::now() - RECOVERED - SLACK - Duration::from_secs(1);
+        let struck = Struck { daemons: vec![1], ..struck(late) };
+        let found = after_strike(&pulses, &struck, &mut row).await;
+        assert_eq!(found.len(), 1, "{found:?}");
+    }
+
+    #[tokio::test]
+    async fn silence_that_is_noticed_late_is_found() {
+        let (pulses, mut row) = ([Pulse::default(), Pulse::default()], Row::default());
+        let mended = Instant::now();
+        pulses.iter().for_each(Pulse::beat);
+        let noticed = Some(SESSION_TIMEOUT / 2 + SLACK + Duration::from_millis(1));
+        let found = after_strike(&pulses, &Struck { noticed, ..struck(mended) }, &mut row).await;
+        assert_eq!(found.len(), 1, "{found:?}");
     }
 }

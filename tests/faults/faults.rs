@@ -11,7 +11,8 @@ use zookeeper_client::{Acl, AuthId, Client, Permission};
 use crate::frames::Op;
 use crate::proxy::{Moment, Trap, Way};
 use crate::scene::{Member, Scene, Servers};
-use crate::support::daemon::Daemon;
+use crate::support::client::{self, Request};
+use crate::support::daemon::{Daemon, PASSWORD, USER};
 use crate::support::seconds;
 use crate::support::zookeeper::{DIGEST_CREDENTIALS, Role};
 
@@ -73,7 +74,7 @@ pub enum Fault {
     ClientsSilent(Span),
     /// SIGKILL, and a start later.
     ServerKilled(Which, Span),
-    /// SIGSTOP, and SIGCONT later.
+    /// SIGSTOP, and SIGCONT later: to a leader that was stopped for long once another leads.
     ServerStopped(Which, Span),
     /// One server after the other is restarted.
     Rolling,
@@ -156,7 +157,7 @@ pub fn all(servers: Servers) -> Vec<(String, Fault)> {
         ("leader SIGKILL", ServerKilled(Which::Leader, Short)),
         ("follower SIGKILL", ServerKilled(Which::Follower, Short)),
         ("leader SIGSTOP for a second", ServerStopped(Which::Leader, Short)),
-        ("leader SIGSTOP beyond a session", ServerStopped(Which::Leader, Long)),
+        ("leader SIGSTOP until it is deposed", ServerStopped(Which::Leader, Long)),
         ("follower SIGSTOP for a second", ServerStopped(Which::Follower, Short)),
         ("follower SIGSTOP beyond a session", ServerStopped(Which::Follower, Long)),
         ("all servers SIGKILL for a second", ServerKilled(Which::All, Short)),
@@ -174,10 +175,10 @@ pub fn all(servers: Servers) -> Vec<(String, Fault)> {
 }
 
 /// What a strike left.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Struck {
-    /// The daemon that was struck; the others, too, if a server was.
-    pub daemon: usize,
+    /// The daemons that were struck: both, if ZooKeeper was.
+    pub daemons: Vec<usize>,
     /// From when on nothing stands in the way.
     pub mended: Instant,
     /// For how long clients could not reach a daemon, or it stood still.
@@ -186,12 +187,48 @@ pub struct Struck {
     pub noticed: Option<Duration>,
 }
 
+/// Why a strike is none.
+#[derive(Clone, Debug)]
+pub enum Miss {
+    /// There was nothing to strike at.
+    Nothing,
+    /// Something was not as it must be, whatever strikes.
+    Wrong(String),
+}
+
+impl From<String> for Miss {
+    fn from(what: String) -> Self {
+        Self::Wrong(what)
+    }
+}
+
 impl Fault {
-    /// Strikes, lasts, and ends. `None` if there was nothing to strike at.
-    pub async fn strike(self, scene: &mut Scene, random: &mut Rng) -> Option<Struck> {
+    /// Whether it strikes ZooKeeper itself, hence all daemons.
+    fn strikes_zookeeper(self) -> bool {
+        matches!(
+            self,
+            Self::ServerKilled(..)
+                | Self::ServerStopped(..)
+                | Self::Rolling
+                | Self::ReadOnly
+                | Self::DiskFull
+                | Self::RightsRevoked
+                | Self::Vandal
+        )
+    }
+
+    /// Strikes, lasts, and ends.
+    pub async fn strike(self, scene: &mut Scene, random: &mut Rng) -> Result<Struck, Miss> {
         let daemon = random.usize(..scene.daemons.len());
-        let mut struck =
-            Struck { daemon, mended: Instant::now(), frozen: Duration::ZERO, noticed: None };
+        let all = 0..scene.daemons.len();
+        let mut struck = Struck {
+            daemons: if self.strikes_zookeeper() { all.collect() } else { vec![daemon] },
+            mended: Instant::now(),
+            frozen: Duration::ZERO,
+            noticed: None,
+        };
+        // When others took the place of a server that was struck, if they did.
+        let mut replaced = None;
         match self {
             Self::Cut => scene.daemons[daemon].cut(),
             Self::CutAt(op, moment) => spring(&scene.daemons[daemon], op, moment).await?,
@@ -200,16 +237,16 @@ impl Fault {
                 spring(&scene.daemons[daemon], op, moment).await?;
             }
             Self::Silence(span) => {
-                struck.noticed = hold(&scene.daemons[daemon], Way::SILENT, span, random).await;
+                struck.noticed = hold(&mut scene.daemons[daemon], Way::SILENT, span, random).await;
             }
             Self::SilenceOfOne => silence_one(&scene.daemons[daemon], random).await?,
             Self::RequestsHeld(span) => {
                 let way = Way { requests_held: true, ..Way::default() };
-                struck.noticed = hold(&scene.daemons[daemon], way, span, random).await;
+                struck.noticed = hold(&mut scene.daemons[daemon], way, span, random).await;
             }
             Self::AnswersHeld(span) => {
                 let way = Way { answers_held: true, ..Way::default() };
-                struck.noticed = hold(&scene.daemons[daemon], way, span, random).await;
+                struck.noticed = hold(&mut scene.daemons[daemon], way, span, random).await;
             }
             Self::Closed(span) => {
                 scene.daemons[daemon].set_ways(Way::CLOSED);
@@ -231,21 +268,24 @@ impl Fault {
                 scene.daemons[daemon].front.set(Way::default());
             }
             Self::ServerKilled(which, span) => {
-                for index in servers(scene, which).await {
+                for index in servers(scene, which).await? {
                     scene.servers[index].kill9();
                 }
                 let lasting = Instant::now() + span.pick(random);
                 if which != Which::All {
                     // The others go on without it.
-                    struck.mended = scene.serving().await;
+                    replaced = Some(scene.serving().await);
                 }
                 tokio::time::sleep_until(lasting.into()).await;
                 scene.start_missing();
             }
             Self::ServerStopped(which, span) => {
-                let stopped = servers(scene, which).await;
+                let stopped = servers(scene, which).await?;
                 stopped.iter().for_each(|&index| scene.servers[index].stop());
                 tokio::time::sleep(span.pick(random)).await;
+                if (which, span) == (Which::Leader, Span::Long) {
+                    replaced = Some(scene.another_leads(stopped[0]).await);
+                }
                 stopped.iter().for_each(|&index| scene.servers[index].cont());
             }
             Self::Rolling => {
@@ -255,7 +295,7 @@ impl Fault {
                 }
             }
             Self::ReadOnly => {
-                let left = scene.follower().await;
+                let left = scene.follower().await?;
                 for index in (0..scene.servers.len()).filter(|&index| index != left) {
                     scene.servers[index].kill9();
                 }
@@ -263,7 +303,7 @@ impl Fault {
                 scene.start_missing();
             }
             Self::DiskFull => {
-                let full = scene.leader().await;
+                let full = scene.leader().await?;
                 scene.servers[full].fill_disk();
                 // Alone it ends; in an ensemble it only gives up its part.
                 let start = Instant::now();
@@ -276,17 +316,17 @@ impl Fault {
                 scene.servers[full].kill9();
                 scene.start_missing();
                 if serves {
-                    scene.serving().await;
-                    return None;
+                    scene.serving().await?;
+                    return Err(Miss::Nothing);
                 }
             }
             Self::DaemonKilled => {
                 scene.daemons[1].daemon.kill9();
-                return Some(restarted(scene, struck).await);
+                return Ok(restarted(scene, struck).await);
             }
             Self::DaemonRestarted => {
                 scene.daemons[1].terminate().await;
-                return Some(restarted(scene, struck).await);
+                return Ok(restarted(scene, struck).await);
             }
             Self::DaemonStopped(span) => {
                 struck.frozen = span.pick(random);
@@ -295,36 +335,35 @@ impl Fault {
                 scene.daemons[daemon].daemon.signal(Signal::CONT);
             }
             Self::ClockStepped => {
-                step_clock(&mut scene.daemons[1]).await?;
-                return Some(restarted(scene, struck).await);
+                let stepped = step_clock(&mut scene.daemons[1]).await;
+                let struck = restarted(scene, struck).await;
+                return stepped.map(|()| struck);
             }
             Self::RightsRevoked => revoke_rights(scene).await?,
             Self::Vandal => vandalise(scene, random).await?,
         }
-        let mended = scene.serving().await;
-        if !matches!(self, Self::ServerKilled(Which::Leader | Which::Follower, _)) {
-            struck.mended = mended;
-        }
-        Some(struck)
+        let mended = scene.serving().await?;
+        struck.mended = replaced.transpose()?.unwrap_or(mended);
+        Ok(struck)
     }
 }
 
 /// The elder daemon is never ended; the younger is back when it listens.
 async fn restarted(scene: &mut Scene, struck: Struck) -> Struck {
     let mended = scene.daemons[1].start_again().await;
-    Struck { daemon: 1, mended, ..struck }
+    Struck { daemons: vec![1], mended, ..struck }
 }
 
-async fn servers(scene: &Scene, which: Which) -> Vec<usize> {
-    match which {
-        Which::Leader => vec![scene.leader().await],
-        Which::Follower => vec![scene.follower().await],
+async fn servers(scene: &Scene, which: Which) -> Result<Vec<usize>, String> {
+    Ok(match which {
+        Which::Leader => vec![scene.leader().await?],
+        Which::Follower => vec![scene.follower().await?],
         Which::All => (0..scene.servers.len()).collect(),
-    }
+    })
 }
 
-/// Sets a trap and waits until it springs; `None` if it does not.
-async fn spring(member: &Member, op: Op, moment: Moment) -> Option<()> {
+/// Sets a trap and waits until it springs.
+async fn spring(member: &Member, op: Op, moment: Moment) -> Result<(), Miss> {
     let before = member.sprung();
     member.set_trap(Some(Trap { op, moment }));
     let start = Instant::now();
@@ -332,11 +371,11 @@ async fn spring(member: &Member, op: Op, moment: Moment) -> Option<()> {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     member.set_trap(None);
-    (member.sprung() > before).then_some(())
+    (member.sprung() > before).then_some(()).ok_or(Miss::Nothing)
 }
 
 /// Holds a way; how long it took until the daemon took note, if it did.
-async fn hold(member: &Member, way: Way, span: Span, random: &mut Rng) -> Option<Duration> {
+async fn hold(member: &mut Member, way: Way, span: Span, random: &mut Rng) -> Option<Duration> {
     let (lasting, losses) = (span.pick(random), member.losses());
     member.set_ways(way);
     let start = Instant::now();
@@ -360,15 +399,15 @@ fn clock_library() -> Option<PathBuf> {
 }
 
 /// Restarts a daemon with a clock that can be stepped, steps it, and ends it.
-async fn step_clock(member: &mut Member) -> Option<()> {
+async fn step_clock(member: &mut Member) -> Result<(), Miss> {
+    let library = clock_library().ok_or(Miss::Nothing)?;
     member.terminate().await;
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(&file, "+0").unwrap();
-    let (library, steps) = (clock_library()?, file.path().to_owned());
     member
         .start_with(&[
-            ("LD_PRELOAD", library.to_str()?),
-            ("FAKETIME_TIMESTAMP_FILE", steps.to_str()?),
+            ("LD_PRELOAD", &library.to_string_lossy()),
+            ("FAKETIME_TIMESTAMP_FILE", &file.path().to_string_lossy()),
             ("FAKETIME_NO_CACHE", "1"),
             ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
         ])
@@ -381,54 +420,61 @@ async fn step_clock(member: &mut Member) -> Option<()> {
     member.terminate().await;
     let log = member.daemon.log();
     let months: HashSet<&str> = log.iter().filter_map(|line| line.get(..3)).collect();
-    assert!(months.len() > 2, "its clock was not stepped: {months:?}");
-    Some(())
+    if months.len() < 3 {
+        return Err(Miss::Wrong(format!("its clock was not stepped: {months:?}")));
+    }
+    Ok(())
 }
 
 /// Holds the way that a daemon uses, until it has found another and its session has nearly expired.
-async fn silence_one(member: &Member, random: &mut Rng) -> Option<()> {
-    let way = member.ways.iter().find(|way| way.connections() > 0)?;
+async fn silence_one(member: &Member, random: &mut Rng) -> Result<(), Miss> {
+    let way = member.ways.iter().find(|way| way.connections() > 0).ok_or(Miss::Nothing)?;
     way.set(Way::SILENT);
     tokio::time::sleep(Duration::from_millis(random.u64(1_300..1_700))).await;
     way.set(Way::default());
     // Time for what was held to arrive.
     tokio::time::sleep(Duration::from_millis(100)).await;
-    Some(())
+    Ok(())
 }
 
 /// A client with the daemons' own credentials.
-async fn insider(scene: &Scene) -> Option<Client> {
+async fn insider(scene: &Scene) -> Result<Client, Miss> {
     let connector = Client::connector()
         .with_session_timeout(seconds(10))
         .with_auth("digest", DIGEST_CREDENTIALS.as_bytes());
-    connector.connect(&scene.brokers()).await.ok()
+    connector.connect(&scene.brokers()).await.map_err(|_| Miss::Nothing)
 }
 
-async fn revoke_rights(scene: &Scene) -> Option<()> {
+async fn revoke_rights(scene: &Scene) -> Result<(), Miss> {
     let client = insider(scene).await?;
     let directory = watch_dir(&scene.daemons[0].daemon);
     let readers = [
         Acl::new(Permission::READ, AuthId::anyone()),
         Acl::new(Permission::ADMIN, AuthId::new("digest", "switcher:nDNRwTP18XoTCSCyrlA2qGySxeA=")),
     ];
-    let (before, _) = client.get_acl(&directory).await.ok()?;
-    client.set_acl(&directory, &readers, None).await.ok()?;
-    tokio::time::sleep(Duration::from_millis(700)).await;
-    client.set_acl(&directory, &before, None).await.ok()?;
-    Some(())
+    let (before, _) = client.get_acl(&directory).await.map_err(|_| Miss::Nothing)?;
+    let revoked = client.set_acl(&directory, &readers, None).await;
+    if revoked.is_ok() {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+    }
+    // Of a revocation that failed nobody knows whether it was made.
+    let given_back = client.set_acl(&directory, &before, None).await;
+    given_back.map_err(|error| format!("the rights could not be given back: {error}"))?;
+    revoked.map(|_| ()).map_err(|_| Miss::Nothing)
 }
 
 /// Names that only the vandal uses.
 const PREY: &str = "prey";
 
-async fn vandalise(scene: &Scene, random: &mut Rng) -> Option<()> {
+async fn vandalise(scene: &Scene, random: &mut Rng) -> Result<(), Miss> {
     let client = insider(scene).await?;
     let daemon = &scene.daemons[0].daemon;
     let until = Instant::now() + Duration::from_millis(700);
     while Instant::now() < until {
         let name = format!("{PREY}{}", random.u8(..4));
         let path = daemon.path(&name);
-        assert!(daemon.switch(&name, "c0").await.success, "somebody else's writes fail no switch");
+        // Somebody else's writes fail no switch.
+        switch(daemon, &name, "c0").await?;
         if random.bool() {
             let _ = client.delete(&path, None).await;
         } else {
@@ -438,11 +484,22 @@ async fn vandalise(scene: &Scene, random: &mut Rng) -> Option<()> {
     }
     for number in 0..4 {
         let name = format!("{PREY}{number}");
-        assert!(daemon.switch(&name, "c1").await.success, "a switch after the vandal");
-        let (data, _) = client.get_data(&daemon.path(&name)).await.ok()?;
-        assert_eq!(data, b"c1", "{name}");
+        switch(daemon, &name, "c1").await?;
+        let data = client.get_data(&daemon.path(&name)).await.map(|(data, _)| data);
+        if data.as_deref() != Ok(b"c1") {
+            return Err(Miss::Wrong(format!("{name}, switched after the vandal, is {data:?}")));
+        }
     }
-    Some(())
+    Ok(())
+}
+
+/// Switches a sub-account; what to say if that does not succeed.
+async fn switch(daemon: &Daemon, name: &str, coin: &str) -> Result<(), String> {
+    let request = Request::switch(name, coin).credentials(USER, PASSWORD);
+    match client::send(daemon.base(), &request).await {
+        Ok(response) if response.status == 200 && response.answer().success => Ok(()),
+        answer => Err(format!("{name} cannot be switched to {coin}: {answer:?}")),
+    }
 }
 
 fn watch_dir(daemon: &Daemon) -> String {

@@ -5,17 +5,18 @@
 //! and is there, a value of nobody, and an order that was not kept are all the same to the judge: a history
 //! that no order of its operations explains. What pulls do has a rule of its own beside that.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use crate::backend::Maps;
 use crate::scene::{REQUEST_TIMEOUT, map_coin};
 use crate::support::coinbase_history::since;
+use crate::support::load::Fate;
 use crate::support::register::{self, Claim, Operation};
-use crate::traffic::{Fate, Look, NO_ZNODE, Records};
+use crate::traffic::{Look, NO_ZNODE, Records};
 
-/// How late an answer may be, on a machine that has other things to do.
-const SLACK: Duration = Duration::from_millis(1_500);
+/// How late something may be, on a machine that has other things to do.
+pub const SLACK: Duration = Duration::from_millis(1_500);
 
 /// What was found wrong, in words.
 pub type Violations = Vec<String>;
@@ -110,6 +111,12 @@ fn undone(records: &Records, looks: &[&Look], maps: &[u64]) -> Violations {
     found
 }
 
+/// Daemons that pulled although another had the lock: while no session is lost its holder is the only one.
+pub fn pullers(askers: &BTreeSet<String>) -> Violations {
+    let many = (askers.len() > 1).then(|| format!("more than one daemon pulled: {askers:?}"));
+    many.into_iter().collect()
+}
+
 /// Answers, and ends without one, that came later than the daemon promises.
 fn late(records: &Records, frozen: Duration) -> Violations {
     let allowed = REQUEST_TIMEOUT + SLACK + frozen;
@@ -130,7 +137,7 @@ pub fn counts(records: &Records) -> [usize; 4] {
         .map(|fate| records.calls.iter().filter(|call| call.fate == fate).count())
 }
 
-/// All names that were switched or mapped in a round.
+/// Every name that callers tried to switch in a round; those that only maps switch are not among them.
 pub fn names(records: &Records) -> Vec<String> {
     let mut names: Vec<_> =
         records.calls.iter().flat_map(|call| call.names.iter().cloned()).collect();
@@ -187,6 +194,14 @@ mod tests {
         let looks: Vec<_> = records.looks.iter().collect();
         assert_eq!(undone(&records, &looks, &[9]).len(), 1);
         assert_eq!(undone(&records, &looks, &[11]).len(), 0);
+    }
+
+    #[test]
+    fn with_a_lock_one_daemon_pulls() {
+        let askers = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        assert!(pullers(&askers(&[])).is_empty());
+        assert!(pullers(&askers(&["/daemon1"])).is_empty());
+        assert_eq!(pullers(&askers(&["/daemon0", "/daemon1"])).len(), 1);
     }
 
     #[test]

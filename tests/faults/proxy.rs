@@ -14,6 +14,7 @@ use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::frames::{Op, Piece, read_piece};
 
@@ -198,14 +199,20 @@ impl Shared {
         let reading = async move {
             // Whoever resets its connection has ended it, too: what it had sent is on its way.
             while let Ok(Some(piece)) = read_piece(&mut from, &mut framed).await {
-                let _ = sender.send(piece);
+                let _ = sender.send((self.due(), Some(piece)));
             }
+            let _ = sender.send((self.due(), None));
             Ok(())
         };
         let writing = async {
             let mut is_first = true;
-            while let Some(piece) = pieces.recv().await {
+            while let Some((due, piece)) = pieces.recv().await {
+                // A timer takes a millisecond at least.
+                if due > Instant::now() {
+                    tokio::time::sleep_until(due).await;
+                }
                 self.wait_until_open(direction).await;
+                let Some(piece) = piece else { break };
                 let cut_at = match direction {
                     Direction::Requests => self.spring(&piece, is_first, caught),
                     Direction::Answers => answers(&piece, is_first, caught),
@@ -221,19 +228,19 @@ impl Shared {
                     return Ok(());
                 }
             }
-            self.wait_until_open(direction).await;
             let _ = to.shutdown().await;
             Ok(())
         };
         tokio::try_join!(reading, writing).map(|((), ())| ())
     }
 
+    /// When what comes in now may go on. Of many pieces each takes so much longer, not one after the other.
+    fn due(&self) -> Instant {
+        Instant::now() + self.way.borrow().delay
+    }
+
     async fn wait_until_open(&self, direction: Direction) {
         let mut ways = self.way.subscribe();
-        let way = *ways.borrow_and_update();
-        if !way.delay.is_zero() {
-            tokio::time::sleep(way.delay).await;
-        }
         // It fails only if the proxy has gone.
         let _ = ways.wait_for(|way| !direction.is_held(way)).await;
     }
@@ -329,6 +336,25 @@ mod tests {
         proxy.set(Way::default());
         server.read_to_end(&mut arrived).await.unwrap();
         assert_eq!(arrived, REQUEST);
+    }
+
+    #[tokio::test]
+    async fn each_piece_is_late_by_the_delay_and_no_more() {
+        const DELAY: Duration = Duration::from_millis(500);
+        const PIECES: u32 = 20;
+        let Ends { proxy, mut client, mut server } = ends().await;
+        proxy.set(Way { delay: DELAY, ..Way::default() });
+        let sent = Instant::now();
+        client.write_all(&REQUEST.repeat(PIECES as usize)).await.unwrap();
+        drop(client);
+        let mut first = vec![0; REQUEST.len()];
+        server.read_exact(&mut first).await.unwrap();
+        assert!(sent.elapsed() >= DELAY, "{:?}", sent.elapsed());
+        let mut others = Vec::new();
+        server.read_to_end(&mut others).await.unwrap();
+        assert_eq!([first, others].concat(), REQUEST.repeat(PIECES as usize));
+        // One after the other they would have taken ten seconds.
+        assert!(sent.elapsed() < DELAY * PIECES / 2, "{:?}", sent.elapsed());
     }
 
     #[tokio::test]

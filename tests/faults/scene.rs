@@ -4,13 +4,14 @@
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use tokio::time::timeout;
 use upstream_sim::Upstream;
 
 use crate::backend;
 use crate::proxy::{Proxy, Trap, Way};
 use crate::support::daemon::{Builder, Daemon};
 use crate::support::zookeeper::{DIGEST_CREDENTIALS, Role, ZooKeeper};
-use crate::support::{eventually, free_port, seconds, unique};
+use crate::support::{free_port, seconds, unique};
 
 /// Short, so that what lasts longer than a session does not last long.
 pub const SESSION_TIMEOUT: Duration = Duration::from_secs(2);
@@ -38,6 +39,8 @@ pub struct Scene {
     pub upstream: Upstream,
     /// Where the sub-pools' znodes are, with its slash.
     pub base_dir: String,
+    /// Whether the daemons choose one that pulls; otherwise each does.
+    pub one_pulls: bool,
 }
 
 /// A daemon and the ways to and from it.
@@ -48,7 +51,8 @@ pub struct Member {
     pub ways: Vec<Proxy>,
     /// From the clients.
     pub front: Proxy,
-    /// What was wrong with those that it has taken the place of.
+    told: Told,
+    /// What was wrong with it and with those that it has taken the place of.
     pub findings: Vec<String>,
 }
 
@@ -60,6 +64,9 @@ impl Scene {
         };
         let upstream = backend::start().await;
         let (watch_dir, base_dir) = (format!("/t/{}/", unique("faults")), "/subpool/".to_owned());
+        // What the lock has to survive is a change of servers; without it, two pull at the same time.
+        let one_pulls = kind == Servers::Three;
+        let lock = if one_pulls { "/campaign/poller" } else { "" };
         let mut daemons = Vec::new();
         for number in 0..2 {
             let mut ways = Vec::new();
@@ -82,12 +89,14 @@ impl Scene {
                 .set("EnableCronJob", true)
                 .set("CronIntervalSeconds", 1)
                 .set("CronFetchTimeoutSeconds", 1)
+                .set("ZKPollerLockPath", lock)
                 .set("UserCoinMapURL", format!("http://{}/daemon{number}", upstream.address()));
             let daemon = builder.start().await;
             let front = Proxy::to(listen).await;
-            daemons.push(Member { builder, daemon, ways, front, findings: Vec::new() });
+            let (told, findings) = (Told::default(), Vec::new());
+            daemons.push(Member { builder, daemon, ways, front, told, findings });
         }
-        Self { servers, daemons, upstream, base_dir }
+        Self { servers, daemons, upstream, base_dir, one_pulls }
     }
 
     /// Where the clients send their requests.
@@ -102,38 +111,45 @@ impl Scene {
     }
 
     /// The server that decides: the leader, or the only one.
-    pub async fn leader(&self) -> usize {
-        let waited = eventually("a leader", seconds(60), || async {
-            self.find(|role| role != Role::Follower).await
-        });
-        waited.await
+    pub async fn leader(&self) -> Result<usize, String> {
+        self.find("leads", |_| true, |role| role != Role::Follower).await
     }
 
     /// One of those that do not.
-    pub async fn follower(&self) -> usize {
-        let waited = eventually("a follower", seconds(60), || async {
-            self.find(|role| role == Role::Follower).await
-        });
-        waited.await
+    pub async fn follower(&self) -> Result<usize, String> {
+        self.find("follows", |_| true, |role| role == Role::Follower).await
     }
 
-    async fn find(&self, is_it: impl Fn(Role) -> bool) -> Option<usize> {
-        for (index, server) in self.servers.iter().enumerate() {
-            if server.role().await.is_some_and(&is_it) {
-                return Some(index);
-            }
-        }
-        None
+    /// Waits until another server leads; when that was seen.
+    pub async fn another_leads(&self, former: usize) -> Result<Instant, String> {
+        let others = |index| index != former;
+        self.find("leads in its place", others, |role| role == Role::Leader).await?;
+        Ok(Instant::now())
     }
 
     /// Waits until ZooKeeper takes writes again; when that was seen.
-    pub async fn serving(&self) -> Instant {
+    pub async fn serving(&self) -> Result<Instant, String> {
+        self.leader().await?;
+        Ok(Instant::now())
+    }
+
+    /// Waits until one of the servers `among` which to look has the role; `wanted` says what for.
+    async fn find(
+        &self,
+        wanted: &str,
+        among: impl Fn(usize) -> bool,
+        has_role: impl Fn(Role) -> bool,
+    ) -> Result<usize, String> {
         let start = Instant::now();
-        while self.find(|role| role != Role::Follower).await.is_none() {
-            assert!(start.elapsed() < seconds(60), "no server leads after {:?}", start.elapsed());
+        while start.elapsed() < seconds(60) {
+            for index in (0..self.servers.len()).filter(|&index| among(index)) {
+                if self.servers[index].role().await.is_some_and(&has_role) {
+                    return Ok(index);
+                }
+            }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        Instant::now()
+        Err(format!("no server {wanted} after {:?}", start.elapsed()))
     }
 
     /// Starts every server that was killed.
@@ -172,14 +188,20 @@ impl Member {
     }
 
     /// How often it has told that its connection is lost.
-    pub fn losses(&self) -> usize {
-        self.daemon.log_with(&["ZooKeeper connection lost"]).len()
+    pub fn losses(&mut self) -> usize {
+        self.read_log();
+        self.told.losses
+    }
+
+    /// Reads what it has logged since the last time.
+    pub fn read_log(&mut self) {
+        let lines = self.daemon.log_from(self.told.lines);
+        self.findings.extend(self.told.take_in(lines));
     }
 
     /// Starts it again after its end; when it listened.
     pub async fn start_again(&mut self) -> Instant {
-        self.findings.extend(self.daemon.log_with(&["panicked"]));
-        self.daemon = self.builder.start().await;
+        self.start_with(&[]).await;
         Instant::now()
     }
 
@@ -187,7 +209,8 @@ impl Member {
     pub async fn start_with(&mut self, environment: &[(&str, &str)]) {
         let with =
             |builder: Builder, (name, value): &(&str, &str)| builder.environment(name, value);
-        self.findings.extend(self.daemon.log_with(&["panicked"]));
+        self.read_log();
+        self.told.lines = 0;
         let builder = environment.iter().fold(self.builder.clone(), with);
         self.daemon = builder.start().await;
     }
@@ -195,10 +218,33 @@ impl Member {
     /// SIGTERM, and its end.
     pub async fn terminate(&mut self) {
         self.daemon.signal(Signal::TERM);
-        let status = self.daemon.wait_exit(seconds(20)).await;
-        if status.code() != Some(0) {
-            self.findings.push(format!("SIGTERM ended the daemon with {status}"));
+        let ended = timeout(seconds(20), self.daemon.wait_exit(seconds(60))).await;
+        match ended {
+            Ok(status) if status.code() == Some(0) => {}
+            Ok(status) => self.findings.push(format!("SIGTERM ended the daemon with {status}")),
+            Err(_) => {
+                self.findings.push("SIGTERM did not end the daemon".to_owned());
+                self.daemon.kill9();
+            }
         }
+    }
+}
+
+/// What a daemon's log has told, as far as it was read: it grows as long as a campaign lasts.
+#[derive(Default)]
+struct Told {
+    /// So many lines of the log of the process that runs have been read.
+    lines: usize,
+    /// How often a connection to ZooKeeper was lost.
+    losses: usize,
+}
+
+impl Told {
+    /// Takes in the lines that follow; returns those of panics.
+    fn take_in(&mut self, lines: Vec<String>) -> Vec<String> {
+        self.lines += lines.len();
+        self.losses += lines.iter().filter(|it| it.contains("ZooKeeper connection lost")).count();
+        lines.into_iter().filter(|line| line.contains("panicked")).collect()
     }
 }
 
@@ -210,4 +256,22 @@ pub fn coin(number: usize) -> String {
 /// The coins of maps.
 pub fn map_coin(number: usize) -> String {
     format!("m{number}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_panic_is_told_once_and_losses_are_counted() {
+        let mut told = Told::default();
+        let lines = |lines: &[&str]| lines.iter().map(|&line| line.to_owned()).collect();
+        let first = lines(&["WARN ZooKeeper connection lost; reconnecting", "thread panicked at"]);
+        assert_eq!(told.take_in(first).len(), 1);
+        assert_eq!((told.lines, told.losses), (2, 1));
+        assert!(told.take_in(lines(&["INFO switch"])).is_empty());
+        let more = lines(&["WARN ZooKeeper connection lost; reconnecting"]);
+        assert!(told.take_in(more).is_empty());
+        assert_eq!((told.lines, told.losses), (4, 2));
+    }
 }

@@ -7,7 +7,7 @@
 //! Most sub-accounts are left alone as soon as a switch of theirs has succeeded after another: what comes late is
 //! still there at the end.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,7 @@ use crate::scene::{COINS, Scene, coin};
 use crate::support::client::{Connection, Request};
 use crate::support::coinbase_history::since;
 use crate::support::daemon::{PASSWORD, USER};
+use crate::support::load::{Fate, switch};
 
 /// Clients, each with sub-accounts of its own.
 const OWNERS: usize = 4;
@@ -37,19 +38,6 @@ const IN_LARGE_BATCH: usize = 700;
 const MAPPED_AND_CALLED: usize = 4;
 /// Sub-accounts that only maps switch.
 const MAPPED: usize = 60;
-
-/// What became of a request, as far as its sender knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// Answered with success.
-    Applied,
-    /// Answered with 105, or never received by the daemon.
-    NotApplied,
-    /// Answered with 107.
-    Unknown,
-    /// No answer came.
-    Unanswered,
-}
 
 /// A request that switches sub-accounts.
 #[derive(Clone, Debug)]
@@ -98,14 +86,31 @@ pub struct Traffic {
     pub origin: Instant,
     stop: Arc<AtomicBool>,
     clients: JoinSet<Records>,
-    /// When each daemon last answered with success, and how often.
-    pulses: Arc<[Pulse; 2]>,
+    /// Of each daemon.
+    pub pulses: Arc<[Pulse; 2]>,
 }
 
+/// When a daemon answered with success, in order.
 #[derive(Default)]
-struct Pulse {
-    successes: AtomicUsize,
-    last: Mutex<Option<Instant>>,
+pub struct Pulse(Mutex<Vec<Instant>>);
+
+impl Pulse {
+    /// A success, now.
+    pub fn beat(&self) {
+        let mut successes = self.0.lock().unwrap();
+        successes.push(Instant::now());
+    }
+
+    /// How many there were.
+    pub fn count(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+
+    /// The first after a moment.
+    pub fn first_after(&self, moment: Instant) -> Option<Instant> {
+        let successes = self.0.lock().unwrap();
+        successes.get(successes.partition_point(|&success| success <= moment)).copied()
+    }
 }
 
 /// The names of one round.
@@ -139,6 +144,11 @@ impl Names {
     /// Those that only maps switch.
     pub fn mapped(&self) -> Vec<String> {
         (0..MAPPED).map(|number| format!("{}-map{number}", self.prefix)).collect()
+    }
+
+    /// All that the maps have.
+    pub fn in_maps(&self) -> Vec<String> {
+        [self.mapped(), self.mapped_and_called()].concat()
     }
 }
 
@@ -184,16 +194,6 @@ impl Traffic {
         let watch_dir = scene.daemons[0].daemon.watch_dir().to_owned();
         traffic.clients.spawn(watch(scene.brokers(), looked_at, watch_dir, origin, stop));
         traffic
-    }
-
-    /// How many successes a daemon has answered.
-    pub fn successes(&self, daemon: usize) -> usize {
-        self.pulses[daemon].successes.load(Ordering::Relaxed)
-    }
-
-    /// When a daemon answered with success last.
-    pub fn last_success(&self, daemon: usize) -> Option<Instant> {
-        *self.pulses[daemon].last.lock().unwrap()
     }
 
     /// Ends it and returns what was written down.
@@ -294,45 +294,19 @@ impl Sender {
         };
         let request = request.credentials(USER, PASSWORD);
         let start = since(self.origin, Instant::now());
-        let fate = self.exchange(&request).await;
+        let sent = switch(&mut self.connection, &self.address, &request).await;
         let end = since(self.origin, Instant::now());
+        let fate = sent.unwrap_or_else(|response| {
+            self.records.odd.push(format!("{}: {response:?}", self.number));
+            Fate::Unanswered
+        });
+        if fate == Fate::Applied {
+            self.pulses[self.daemon].beat();
+        }
         let who = format!("{:?} {}", self.kind, self.number);
         let daemon = self.daemon;
         self.records.calls.push(Call { who, daemon, names, coin, start, end, fate });
         fate
-    }
-
-    async fn exchange(&mut self, request: &Request) -> Fate {
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => match Connection::open(&self.address).await {
-                Ok(connection) => connection,
-                Err(_) => return Fate::NotApplied,
-            },
-        };
-        let Ok(response) = connection.send(request).await else { return Fate::Unanswered };
-        if response.header("connection").is_none_or(|value| !value.eq_ignore_ascii_case("close")) {
-            self.connection = Some(connection);
-        }
-        if response.status != 200 {
-            self.records.odd.push(format!("{}: {response:?}", self.number));
-            return Fate::Unanswered;
-        }
-        let answer = response.answer();
-        match (answer.err_no, answer.success) {
-            (0, true) => {
-                let pulse = &self.pulses[self.daemon];
-                pulse.successes.fetch_add(1, Ordering::Relaxed);
-                *pulse.last.lock().unwrap() = Some(Instant::now());
-                Fate::Applied
-            }
-            (105, false) => Fate::NotApplied,
-            (107, false) => Fate::Unknown,
-            _ => {
-                self.records.odd.push(format!("{}: {answer}", self.number));
-                Fate::Unanswered
-            }
-        }
     }
 }
 

@@ -83,6 +83,11 @@ impl Daemon {
         self.log.lines()
     }
 
+    /// The same without the first lines.
+    pub fn log_from(&self, first: usize) -> Vec<String> {
+        self.log.lines_from(first)
+    }
+
     /// What it has written to standard output so far.
     pub fn stdout(&self) -> Vec<String> {
         self.stdout.lines()
@@ -342,7 +347,12 @@ impl Log {
     }
 
     pub fn lines(&self) -> Vec<String> {
-        self.lines.lock().unwrap().clone()
+        self.lines_from(0)
+    }
+
+    /// The lines but the first.
+    pub fn lines_from(&self, first: usize) -> Vec<String> {
+        self.lines.lock().unwrap().iter().skip(first).cloned().collect()
     }
 
     pub fn lines_with(&self, parts: &[&str]) -> Vec<String> {

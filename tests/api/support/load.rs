@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-use super::client::{Connection, Request};
+use super::client::{Connection, Request, Response};
 use super::daemon::{Builder, Daemon, PASSWORD, USER};
 use super::zookeeper::Znodes;
 use super::{eventually, seconds};
@@ -31,6 +31,36 @@ pub enum Fate {
     Unknown,
     /// No answer came.
     Unanswered,
+}
+
+/// Sends a switch, on the connection that was kept if there is one, and keeps it while it can; an answer that the
+/// API has not is an error.
+pub async fn switch(
+    kept: &mut Option<Connection>,
+    address: &str,
+    request: &Request,
+) -> Result<Fate, Response> {
+    let mut connection = match kept.take() {
+        Some(connection) => connection,
+        None => match Connection::open(address).await {
+            Ok(connection) => connection,
+            Err(_) => return Ok(Fate::NotApplied),
+        },
+    };
+    let Ok(response) = connection.send(request).await else { return Ok(Fate::Unanswered) };
+    if response.header("connection").is_none_or(|value| !value.eq_ignore_ascii_case("close")) {
+        *kept = Some(connection);
+    }
+    if response.status != 200 {
+        return Err(response);
+    }
+    let answer = response.answer();
+    match (answer.err_no, answer.success) {
+        (0, true) => Ok(Fate::Applied),
+        (105, false) => Ok(Fate::NotApplied),
+        (107, false) => Ok(Fate::Unknown),
+        _ => Err(response),
+    }
 }
 
 /// A running load.
@@ -112,7 +142,9 @@ impl Worker {
                     return writes;
                 }
                 let user = format!("{}-{user}", self.name);
-                let fate = self.write(&mut connection, &user, number).await;
+                let request = Request::switch(&user, coin(number)).credentials(USER, PASSWORD);
+                let fate = switch(&mut connection, &self.address, &request).await;
+                let fate = fate.unwrap_or_else(|response| panic!("{user}: {response:?}"));
                 if fate == Fate::Applied {
                     self.applied.fetch_add(1, Ordering::Relaxed);
                 } else {
@@ -123,29 +155,6 @@ impl Worker {
             }
         }
         writes
-    }
-
-    async fn write(&self, kept: &mut Option<Connection>, user: &str, number: usize) -> Fate {
-        let mut connection = match kept.take() {
-            Some(connection) => connection,
-            None => match Connection::open(&self.address).await {
-                Ok(connection) => connection,
-                Err(_) => return Fate::NotApplied,
-            },
-        };
-        let request = Request::switch(user, coin(number)).credentials(USER, PASSWORD);
-        let Ok(response) = connection.send(&request).await else {
-            return Fate::Unanswered;
-        };
-        if response.header("connection").is_none_or(|value| !value.eq_ignore_ascii_case("close")) {
-            *kept = Some(connection);
-        }
-        match response.answer().err_no {
-            0 => Fate::Applied,
-            105 => Fate::NotApplied,
-            107 => Fate::Unknown,
-            _ => panic!("{user}: {response:?}"),
-        }
     }
 }
 

@@ -1,0 +1,110 @@
+//! What a campaign prints: a line for each fault, with all its rounds, and a line for each footprint.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use crate::footprint::{Footprint, Stretch};
+use crate::judge::Violations;
+use crate::scene::{SESSION_TIMEOUT, Servers};
+
+const HEAD: &str = "\
+| fault | strikes | switches applied | not applied | unknown | no answer | exchanges answered | other \
+| recovery: median, slowest (s) | noticed after, at most (s) | slowest answer (s) | violations |\n\
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n";
+
+const FOOTPRINTS_HEAD: &str = "\
+| faultless stretch | strikes before | taken | descriptors | threads | MB | watches |\n\
+| --- | --- | --- | --- | --- | --- | --- |\n";
+
+/// All rounds of one fault.
+#[derive(Debug, Default)]
+pub struct Row {
+    pub name: String,
+    pub strikes: usize,
+    /// Applied, not applied, unknown, unanswered.
+    pub switches: [usize; 4],
+    /// Answered by the jobmaker, and otherwise.
+    pub exchanges: [usize; 2],
+    pub recoveries: Vec<Duration>,
+    pub noticed: Vec<Duration>,
+    pub slowest: Duration,
+    pub violations: Violations,
+}
+
+impl Row {
+    fn line(&self) -> String {
+        let [applied, not_applied, unknown, unanswered] = self.switches;
+        let [answered, other] = self.exchanges;
+        let mut recoveries = self.recoveries.clone();
+        recoveries.sort_unstable();
+        let median = recoveries.get(recoveries.len().saturating_sub(1) / 2).copied();
+        format!(
+            "| {} | {} | {applied} | {not_applied} | {unknown} | {unanswered} | {answered} | {other} \
+             | {}, {} | {} | {:.2} | {} |\n",
+            self.name,
+            self.strikes,
+            shown(median),
+            shown(recoveries.last().copied()),
+            shown(self.noticed.iter().max().copied()),
+            self.slowest.as_secs_f64(),
+            self.violations.len(),
+        )
+    }
+}
+
+/// Prints the tables of a scene.
+pub fn print(servers: Servers, rows: &[&Row], stretches: &[Stretch]) {
+    let lines: String = rows.iter().map(|row| row.line()).collect();
+    println!("\n{servers:?} server(s), session timeout {SESSION_TIMEOUT:?}:\n\n{HEAD}{lines}");
+    let strikes: usize = rows.iter().map(|row| row.strikes).sum();
+    let violations: usize = rows.iter().map(|row| row.violations.len()).sum();
+    println!(
+        "{strikes} strikes, slowest recovery {} s, slowest notice {} s, {violations} violations\n",
+        shown(rows.iter().flat_map(|row| &row.recoveries).max().copied()),
+        shown(rows.iter().flat_map(|row| &row.noticed).max().copied()),
+    );
+    let lines: String = stretches.iter().map(stretch_lines).collect();
+    println!("{FOOTPRINTS_HEAD}{lines}");
+}
+
+fn stretch_lines(stretch: &Stretch) -> String {
+    let mut lines = String::new();
+    for (taken, footprint) in
+        [("at its beginning", &stretch.before), ("at its end", &stretch.after)]
+    {
+        let Footprint { descriptors, threads, megabytes, watches } = footprint;
+        let _ = write!(lines, "| {} | {} | {taken} |", stretch.name, stretch.strikes);
+        for figure in [descriptors, threads, megabytes, watches] {
+            let figure = figure.map_or("?".to_owned(), |figure| figure.to_string());
+            let _ = write!(lines, " {figure} |");
+        }
+        lines.push('\n');
+    }
+    lines
+}
+
+fn shown(duration: Option<Duration>) -> String {
+    duration.map_or("-".to_owned(), |it| format!("{:.2}", it.as_secs_f64()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_measured_is_not_shown_as_nothing() {
+        let line = Row { name: "a fault".to_owned(), ..Row::default() }.line();
+        assert!(line.contains("| -, - | - | 0.00 |"), "{line}");
+        let before = Footprint { descriptors: Some(30), ..Footprint::default() };
+        let stretch = Stretch { name: "end".to_owned(), before, ..Stretch::default() };
+        let lines = stretch_lines(&stretch);
+        assert!(lines.contains("| 30 | ? | ? | ? |\n"), "{lines}");
+    }
+
+    #[test]
+    fn a_row_has_the_median_and_the_slowest_of_its_recoveries() {
+        let recoveries = [30, 10, 20].map(Duration::from_secs).to_vec();
+        let line = Row { recoveries, ..Row::default() }.line();
+        assert!(line.contains("| 20.00, 30.00 |"), "{line}");
+    }
+}
