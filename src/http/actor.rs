@@ -180,6 +180,7 @@ impl HttpApi {
                             let stopping = stopping.clone();
                             async move { stopping.notified().await }
                         })
+                        // It would tell our own address, which no endpoint asks for.
                         .h1(map_config(app, |()| AppConfig::default())),
                 )
             })?

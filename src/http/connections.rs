@@ -6,11 +6,12 @@
 //! on reading a chunked body that we have refused for as long as one comes. And it reads up to 128 KiB while a
 //! request is under way and makes requests of all of it at once, of which each takes kilobytes: a client that
 //! sends without waiting for answers would have thousands of them held. So the library reads and writes
-//! through a [`Connection`], which ends when the next request is overdue, and holds back what is sent ahead.
+//! through a [`Connection`], which ends when the next request is overdue, or the client takes no answer, and
+//! holds back what is sent ahead.
 
 use std::{
-    cell::Cell,
-    io, mem,
+    cell::{Cell, RefCell},
+    io,
     pin::Pin,
     rc::Rc,
     sync::{
@@ -25,14 +26,14 @@ use actix_web::rt::net::TcpStream;
 use rustix::process::{Resource, getrlimit};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
-    time::{Instant, Sleep, sleep_until},
+    time::{Instant, Sleep, sleep, sleep_until},
 };
 
 /// Bytes that are read of a connection at a time, and beyond a request that is under way: some tens of
 /// requests, and more than any of them but a batch has.
 const AHEAD: usize = 8 * 1024;
 
-/// What a client has to read a refusal in, while it may still be sending.
+/// What a client has to read a refusal in, and what came before it, while it may still be sending.
 const AFTER_REFUSAL: Duration = Duration::from_secs(1);
 
 /// Descriptors that connections must not take: for new sessions with ZooKeeper, pulls and the log.
@@ -68,14 +69,15 @@ impl Connections {
             common: self.clone(),
             phase: Cell::new(Phase::First),
             ahead: Cell::new(0),
-            held: Cell::default(),
+            waiting: RefCell::default(),
         };
         Connection {
             stream,
             note: Tracked(Rc::new(note)),
             alarm: None,
-            is_stuck: false,
+            stuck_since: None,
             is_cut: false,
+            lingering: None,
         }
     }
 
@@ -101,20 +103,26 @@ enum Phase {
 struct Note {
     common: Connections,
     phase: Cell<Phase>,
-    /// Bytes read since the library last had to make do with what it had.
+    /// Bytes read since the library last looked at all that it had.
     ahead: Cell<usize>,
-    /// Whom to wake when more may be read.
-    held: Cell<Option<Waker>>,
+    /// Whom to wake at the end of each request, since there is more behind it: held back here, or in the
+    /// library's buffer, which it does not look into by itself after a queue of requests.
+    waiting: RefCell<Option<Waker>>,
 }
 
 impl Note {
     fn enter(&self, phase: Phase) {
         self.phase.set(phase);
         if phase != Phase::UnderWay
-            && let Some(waker) = self.held.take()
+            && let Some(waker) = &*self.waiting.borrow()
         {
-            waker.wake();
+            waker.wake_by_ref();
         }
+    }
+
+    /// There is more than the requests that the library knows of.
+    fn has_more(&self, cx: &Context<'_>) {
+        self.waiting.borrow_mut().get_or_insert_with(|| cx.waker().clone());
     }
 }
 
@@ -153,9 +161,11 @@ pub struct Connection {
     note: Tracked,
     /// Set at the first answer, and again only when it has rung too early: most requests do not touch it.
     alarm: Option<Pin<Box<Sleep>>>,
-    /// The client does not take what was written last.
-    is_stuck: bool,
+    /// Since when the client has not taken what was written.
+    stuck_since: Option<Instant>,
     is_cut: bool,
+    /// The end of our patience with a client that sends on after the last answer.
+    lingering: Option<Pin<Box<Sleep>>>,
 }
 
 impl Connection {
@@ -164,22 +174,40 @@ impl Connection {
         self.note.clone()
     }
 
-    /// Whether the next request is overdue, from then on for good; if not, `cx` is woken when it is.
+    /// When it is to be cut, as it looks now.
+    fn due(&self) -> Option<Instant> {
+        let note = &self.note.0;
+        let untaken = self.stuck_since.map(|since| since + note.common.patience);
+        match note.phase.get() {
+            Phase::Between(due) => Some(untaken.map_or(due, |untaken| untaken.min(due))),
+            Phase::First | Phase::UnderWay | Phase::Body => untaken,
+        }
+    }
+
+    /// Whether it is overdue, from then on for good; if not, `cx` is woken when it is.
     fn is_cut(&mut self, cx: &mut Context<'_>) -> bool {
-        let Phase::Between(due) = self.note.0.phase.get() else { return self.is_cut };
+        if self.is_cut {
+            return true;
+        }
+        let Some(due) = self.due() else { return false };
         let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(due)));
         if due < alarm.deadline() {
             alarm.as_mut().reset(due);
         }
-        while !self.is_cut && alarm.as_mut().poll(cx).is_ready() {
-            if alarm.deadline() < due {
-                alarm.as_mut().reset(due);
-            } else {
+        while alarm.as_mut().poll(cx).is_ready() {
+            if alarm.deadline() >= due {
                 self.is_cut = true;
                 self.note.0.common.cut.fetch_add(1, Ordering::Relaxed);
+                return true;
             }
+            alarm.as_mut().reset(due);
         }
-        self.is_cut
+        false
+    }
+
+    /// Whether our patience with a client that sends on has ended.
+    fn lingered(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.lingering.as_mut().map_or(Poll::Ready(()), |end| end.as_mut().poll(cx)).map(Ok)
     }
 }
 
@@ -191,20 +219,25 @@ impl AsyncRead for Connection {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.is_cut(cx) {
-            // As if the client had ended it: the library goes on to write what there is.
+            // As if the client had ended it.
             return Poll::Ready(Ok(()));
         }
-        if this.is_stuck {
+        if this.stuck_since.is_some() {
             // Writing wakes the task.
             return Poll::Pending;
         }
         let note = &this.note.0;
+        let is_under_way = note.phase.get() == Phase::UnderWay;
+        if !is_under_way {
+            // Behind this, the library looks at all that it has.
+            note.waiting.take();
+        }
         let left = AHEAD.saturating_sub(note.ahead.get());
         if left == 0 {
-            if note.phase.get() == Phase::UnderWay {
-                note.held.set(Some(cx.waker().clone()));
+            if is_under_way {
+                note.has_more(cx);
             } else {
-                // The library makes requests of what it has, then comes back.
+                // First it makes requests of that, then it comes back.
                 note.ahead.set(0);
                 cx.waker().wake_by_ref();
             }
@@ -212,9 +245,17 @@ impl AsyncRead for Connection {
         }
         let before = buffer.filled().len();
         let mut part = (&mut this.stream).take(left as u64);
-        ready!(Pin::new(&mut part).poll_read(cx, buffer))?;
-        note.ahead.set(note.ahead.get() + buffer.filled().len() - before);
-        Poll::Ready(Ok(()))
+        let read = Pin::new(&mut part).poll_read(cx, buffer);
+        let count = buffer.filled().len() - before;
+        if count > 0 {
+            note.ahead.set(note.ahead.get() + count);
+            if is_under_way {
+                note.has_more(cx);
+            }
+        } else if !is_under_way {
+            note.ahead.set(0);
+        }
+        read
     }
 }
 
@@ -229,8 +270,13 @@ impl AsyncWrite for Connection {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         let written = Pin::new(&mut this.stream).poll_write(cx, bytes);
-        let was_stuck = mem::replace(&mut this.is_stuck, written.is_pending());
-        if was_stuck && !this.is_stuck {
+        if written.is_pending() {
+            this.stuck_since.get_or_insert_with(Instant::now);
+            // Sets the alarm.
+            if this.is_cut(cx) {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+        } else if this.stuck_since.take().is_some() {
             // Reading was put off.
             cx.waker().wake_by_ref();
         }
@@ -241,15 +287,39 @@ impl AsyncWrite for Connection {
         Pin::new(&mut self.get_mut().stream).poll_flush(cx)
     }
 
+    /// Ends our side, and reads on for a moment if the client has sent more than was read: closing the socket
+    /// on that would reset the connection, and with it answers that are still on their way.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+        const READS: usize = 16;
+        let this = self.get_mut();
+        ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
+        if this.is_cut {
+            return Poll::Ready(Ok(()));
+        }
+        for _ in 0..READS {
+            let mut scrap = [0; 4 * 1024];
+            let mut scrap = ReadBuf::new(&mut scrap);
+            match Pin::new(&mut this.stream).poll_read(cx, &mut scrap) {
+                Poll::Ready(Ok(())) if !scrap.filled().is_empty() => {
+                    this.lingering.get_or_insert_with(|| Box::pin(sleep(AFTER_REFUSAL)));
+                }
+                Poll::Ready(_) => return Poll::Ready(Ok(())),
+                // Nobody to wait for has sent anything.
+                Poll::Pending if this.lingering.is_none() => return Poll::Ready(Ok(())),
+                Poll::Pending => return this.lingered(cx),
+            }
+        }
+        cx.waker().wake_by_ref();
+        this.lingered(cx)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use actix_web::rt::{net::TcpListener, time::sleep};
-    use tokio::{io::AsyncWriteExt, time};
+    use std::task::Wake;
+
+    use actix_web::rt::net::TcpListener;
+    use tokio::{io::AsyncWriteExt, net::TcpSocket, time};
 
     use super::*;
 
@@ -296,6 +366,107 @@ mod tests {
             tracked.request_ended(false);
         });
         assert_eq!(reading, 9 * AHEAD, "the end of the last one wakes the reader");
+    }
+
+    /// Counts how often it is woken.
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[actix_web::test]
+    async fn each_end_of_a_request_wakes_the_reader_while_there_is_more_behind_it() {
+        let (mut served, mut client) = connected(&patient()).await;
+        let tracked = served.tracked();
+        let count = Arc::new(Count::default());
+        let waker = Waker::from(Arc::clone(&count));
+        let mut cx = Context::from_waker(&waker);
+        let woken = || count.0.swap(0, Ordering::Relaxed);
+        tracked.request_began();
+        tracked.request_ended(false);
+        assert_eq!(woken(), 0, "there is nothing");
+
+        tracked.request_began();
+        client.write_all(b"more").await.expect("sent");
+        served.stream.readable().await.expect("ready");
+        let mut buffer = [0; 100];
+        let mut buffer = ReadBuf::new(&mut buffer);
+        assert!(Pin::new(&mut served).poll_read(&mut cx, &mut buffer).is_ready());
+        for _ in 0..3 {
+            tracked.request_ended(false);
+            assert!(woken() > 0);
+            tracked.request_began();
+        }
+        tracked.request_ended(false);
+        assert!(Pin::new(&mut served).poll_read(&mut cx, &mut buffer).is_pending());
+        let _ = woken();
+        tracked.request_began();
+        tracked.request_ended(false);
+        assert_eq!(woken(), 0, "the library has looked at it");
+    }
+
+    #[actix_web::test]
+    async fn a_client_that_reads_again_is_read_again() {
+        let (mut served, mut client) = connected(&patient()).await;
+        let count = Arc::new(Count::default());
+        let waker = Waker::from(Arc::clone(&count));
+        let mut cx = Context::from_waker(&waker);
+        let mut written = 0;
+        while let Poll::Ready(more) = Pin::new(&mut served).poll_write(&mut cx, &[b'x'; 64 * 1024])
+        {
+            written += more.expect("a write");
+        }
+        client.write_all(b"request").await.expect("sent");
+        let mut sink = vec![0; written];
+        client.read_exact(&mut sink).await.expect("all of it");
+        served.stream.writable().await.expect("room");
+        count.0.store(0, Ordering::Relaxed);
+        assert!(Pin::new(&mut served).poll_write(&mut cx, b"x").is_ready());
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+        assert_eq!(read_all(&mut served).await, b"request".len());
+    }
+
+    #[actix_web::test]
+    async fn who_takes_no_answer_is_cut_whatever_is_under_way() {
+        let connections = patient();
+        let (mut served, _client) = connected(&connections).await;
+        time::pause();
+        served.tracked().request_began();
+        let endless = async { while served.write_all(&[b'x'; 64 * 1024]).await.is_ok() {} };
+        let is_cut = time::timeout(Duration::from_secs(61), endless).await.is_ok();
+        assert!(is_cut);
+        assert_eq!(connections.take_cut(), 1);
+    }
+
+    /// Who closes a socket with bytes that were not read resets it, and what the client has not taken is lost.
+    #[actix_web::test]
+    async fn answers_reach_who_has_sent_on_when_the_connection_ends() {
+        const ANSWERS: usize = 20_000;
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let narrow = TcpSocket::new_v4().expect("a socket");
+        narrow.set_recv_buffer_size(1024).expect("a narrow one");
+        let mut client = narrow.connect(address).await.expect("a connection");
+        let (served, _) = listener.accept().await.expect("a client");
+        let mut served = patient().open(served);
+        client.write_all(&[b'x'; 4 * AHEAD]).await.expect("sent");
+        let ending = async {
+            served.write_all(&[b'y'; ANSWERS]).await.expect("sent");
+            served.shutdown().await.expect("an end");
+            drop(served);
+        };
+        let reading = async {
+            sleep(Duration::from_millis(100)).await;
+            let mut answers = Vec::new();
+            client.read_to_end(&mut answers).await.expect("an orderly end");
+            assert_eq!(answers.len(), ANSWERS);
+            drop(client);
+        };
+        tokio::join!(ending, reading);
     }
 
     #[actix_web::test]

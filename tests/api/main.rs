@@ -19,6 +19,7 @@ mod invariants;
 mod jobmaker;
 mod lifecycle;
 mod limits;
+mod pipelining;
 mod polls;
 mod races;
 mod sub_pools;

@@ -64,8 +64,8 @@ pub async fn nests(daemon: &Daemon) -> Sent {
     sent
 }
 
-/// A path, a content type and a body.
-type Post = (&'static str, &'static str, String);
+/// A path, a content type, a body, and the answer's `err_no`.
+type Post = (&'static str, &'static str, String, i64);
 
 /// Sixteen megabytes: as many `part`s as go between `head` and `tail`.
 fn filled(head: &str, part: &str, tail: &str) -> String {
@@ -78,33 +78,34 @@ pub fn forms() -> Vec<Post> {
     const FORM: &str = "application/x-www-form-urlencoded";
     let part = "--B\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n\r\n";
     vec![
-        ("/switch", FORM, filled("puname=&", "a&", "coin=btc")),
-        ("/switch", FORM, filled("puname=", "%41", "&coin=btc")),
-        ("/switch", "multipart/form-data; boundary=B", filled("", part, "--B--\r\n")),
+        ("/switch", FORM, filled("puname=&", "a&", "coin=btc"), 101),
+        ("/switch", FORM, filled("puname=", "%41", "&coin=btc"), 102),
+        ("/switch", "multipart/form-data; boundary=B", filled("", part, "--B--\r\n"), 101),
     ]
 }
 
 /// JSON that says nothing at length.
 pub fn nothings() -> Vec<Post> {
+    let batch =
+        |head, part, tail, err_no| ("/switch/multi-user", "", filled(head, part, tail), err_no);
+    let get = filled("{", r#""coin":"a","#, r#""coin":""}"#);
+    let update = r#"{"coin":"btc","subpool_name":"p","payout_addr":""#;
     vec![
-        ("/switch/multi-user", "", filled(r#"{"usercoins":[{}"#, ",{}", "]}")),
-        ("/switch/multi-user", "", filled("{", r#""usercoins":[],"#, r#""x":0}"#)),
-        ("/subpool/get-coinbase", "", filled("{", r#""coin":"a","#, r#""coin":""}"#)),
-        (
-            "/subpool/update-coinbase",
-            "",
-            filled(r#"{"coin":"btc","subpool_name":"p","payout_addr":""#, "\\u0001", "\"}"),
-        ),
+        batch(r#"{"usercoins":[{}"#, ",{}", "]}", 0),
+        batch("{", r#""usercoins":[],"#, r#""x":0}"#, 108),
+        ("/subpool/get-coinbase", "", get, 400),
+        ("/subpool/update-coinbase", "", filled(update, "\\u0001", "\"}"), 400),
     ]
 }
 
-/// Batches of millions of names, of which the last is refused.
+/// Batches of millions of names, of which one is refused.
 pub fn names() -> Vec<Post> {
-    let batch = |head, part, tail| ("/switch/multi-user", "", filled(head, part, tail));
+    let batch = |head, part, tail| ("/switch/multi-user", "", filled(head, part, tail), 101);
+    let group = r#"{"usercoins":[{"coin":"btc","punames":["#;
     vec![
-        batch(r#"{"usercoins":[{"coin":"btc","punames":["#, r#""","#, r#"""]}]}"#),
-        batch(r#"{"usercoins":[{"coin":"btc","punames":["#, "null,", "null]}]}"),
-        batch(r#"{"usercoins":[{"coin":"btc","punames":["#, r#""a","#, r#"""]}]}"#),
+        batch(group, r#""","#, r#"""]}]}"#),
+        batch(group, "null,", "null]}]}"),
+        batch(group, r#""a","#, r#"""]}]}"#),
         batch(r#"{"usercoins":["#, r#"{"coin":"btc","punames":["a"]},"#, r#"{"punames":[""]}]}"#),
     ]
 }
@@ -112,10 +113,12 @@ pub fn names() -> Vec<Post> {
 /// Sends each of the bodies twice at once.
 pub async fn swell(daemon: &Daemon, bodies: &[Post]) -> Sent {
     let mut sent = Sent::default();
-    for (path, kind, body) in bodies {
+    for (path, kind, body, err_no) in bodies {
         let request = known(Request::post(path).header("Content-Type", kind).body(body.as_str()));
         let (one, other) = tokio::join!(daemon.send_as_is(&request), daemon.send_as_is(&request));
-        assert_eq!(one.answer(), other.answer(), "{path} {body:.40}…");
+        for response in [one, other] {
+            assert_eq!(response.answer().err_no, *err_no, "{path} {body:.40}…: {response:?}");
+        }
         sent += Sent { connections: 2, requests: 2 };
     }
     sent
@@ -179,9 +182,10 @@ pub async fn conflicting_lengths(daemon: &Daemon, zookeeper: &ZooKeeper) -> Sent
         let mut connection = daemon.connect().await;
         let bytes = [head.as_bytes(), b"0\r\n\r\n", hidden.as_bytes()].concat();
         let _ = connection.write(&bytes).await;
-        // As many answers as it likes to give, then it hangs up.
-        let _ =
-            timeout(seconds(5), async { while connection.read_response().await.is_ok() {} }).await;
+        // As many answers as it likes to give, then it hangs up, if only for want of a next request.
+        let hung_up =
+            timeout(seconds(20), async { while connection.read_response().await.is_ok() {} }).await;
+        assert!(hung_up.is_ok(), "{framing:?}: neither answered nor refused");
         sent += Sent { connections: 1, requests: 1 };
         let is_done = znodes.get(&daemon.path("smuggled")).await.is_some();
         assert!(!is_done, "{framing:?}: the hidden request was done");

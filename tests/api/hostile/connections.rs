@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -112,20 +112,20 @@ async fn deaf(daemon: &Daemon, connections: usize, request: Request) -> Sent {
     let sent = Arc::new(AtomicUsize::new(0));
     let mut clients = JoinSet::new();
     for _ in 0..connections {
-        let address = daemon.base().parse().unwrap();
+        let address = daemon.base().to_owned();
         let requests = request.head_bytes().repeat(100);
         let sent = Arc::clone(&sent);
         clients.spawn(async move {
-            let socket = TcpSocket::new_v4().unwrap();
-            socket.set_recv_buffer_size(1024).unwrap();
-            let mut stream = socket.connect(address).await.unwrap();
-            while stream.write_all(&requests).await.is_ok() {
+            let mut connection = Connection::open_narrow(&address, 1024).await.unwrap();
+            while connection.write(&requests).await.is_ok() {
                 sent.fetch_add(100, Ordering::Relaxed);
             }
         });
     }
     while_it_listens(daemon, before, clients.join_all()).await;
-    Sent { connections, requests: sent.load(Ordering::Relaxed) }
+    let requests = sent.load(Ordering::Relaxed);
+    assert!(requests > 1_000 * connections, "{requests} requests are no flood");
+    Sent { connections, requests }
 }
 
 /// Requests that are refused at once, so that answers pile up.
@@ -138,26 +138,38 @@ pub async fn unread_successes(daemon: &Daemon, scale: Scale) -> Sent {
     deaf(daemon, scale.deaf, known(Request::switch("alice", "btc"))).await
 }
 
-/// Requests sent in one go, good ones and bad ones in turn; the answers come in the same order.
+/// Requests sent in one go, good ones and bad ones in turn; the answers come in the same order. Some clients
+/// begin to read when their answers have filled all buffers.
 pub async fn pipelines(daemon: &Daemon, scale: Scale) -> Sent {
     const CLIENTS: usize = 20;
-    let requests = scale.requests / CLIENTS;
+    const AT_ONCE: usize = 500;
+    let mut sent = Sent::default();
     let mut clients = JoinSet::new();
     for number in 0..CLIENTS {
         let address = daemon.base().to_owned();
+        let good = known(Request::switch(format!("piped{number}"), "btc")).head_bytes();
+        let bad = known(Request::switch("a/b", "btc")).head_bytes();
+        let is_late = number < CLIENTS / 10;
+        // Some megabytes of answers.
+        let requests = if is_late { 30_000 } else { (scale.requests / CLIENTS).max(AT_ONCE) };
+        let times = requests / AT_ONCE;
+        let answers = times * AT_ONCE;
+        sent += Sent { connections: 1, requests: answers };
         clients.spawn(async move {
-            let mut connection = Connection::open(&address).await.unwrap();
-            let good = known(Request::switch(format!("piped{number}"), "btc")).head_bytes();
-            let bad = known(Request::switch("a/b", "btc")).head_bytes();
-            for _ in 0..requests / 50 {
-                connection.write(&[&good[..], &bad[..]].concat().repeat(25)).await.unwrap();
-                for _ in 0..25 {
-                    assert!(connection.read_response().await.unwrap().answer().success);
-                    assert_eq!(connection.read_response().await.unwrap().answer().err_no, 102);
-                }
+            let (mut connection, pair, expected, pause) = if is_late {
+                let narrow = Connection::open_narrow(&address, 1024).await.unwrap();
+                (narrow, [&bad, &bad], [102, 102], seconds(1))
+            } else {
+                let connection = Connection::open(&address).await.unwrap();
+                (connection, [&good, &bad], [0, 102], Duration::ZERO)
+            };
+            let batch = pair.map(Vec::as_slice).concat().repeat(AT_ONCE / 2);
+            let answers = connection.pipeline(&batch, times, pause, answers).await.unwrap();
+            for (number, answer) in answers.iter().enumerate() {
+                assert_eq!(answer.err_no, expected[number % 2], "answer {number}");
             }
         });
     }
     clients.join_all().await;
-    Sent { connections: CLIENTS, requests: requests / 50 * 50 * CLIENTS }
+    sent
 }

@@ -18,13 +18,13 @@ use crate::support::{eventually, seconds, unique};
 use siege::{Attack, LONG, Reckoning, SHORT, Scale, Sent, besiege, builder};
 
 /// An attack on a daemon of its own.
-async fn attack(attack: Attack, work: impl AsyncFn(&Daemon) -> Sent) -> Reckoning {
+async fn alone(attack: Attack, work: impl AsyncFn(&Daemon) -> Sent) -> Reckoning {
     let daemon = builder(ZooKeeper::shared().await).start().await;
     besiege(attack, daemon, work).await
 }
 
 /// The same, on one with the sub-pool API.
-async fn attack_all(attack: Attack, work: impl AsyncFn(&Daemon) -> Sent) -> Reckoning {
+async fn with_sub_pools(attack: Attack, work: impl AsyncFn(&Daemon) -> Sent) -> Reckoning {
     let base_dir = format!("/t/{}/", unique("hostile"));
     let builder = builder(ZooKeeper::shared().await).set("ZKSubPoolUpdateBaseDir", base_dir);
     besiege(attack, builder.start().await, work).await
@@ -32,94 +32,93 @@ async fn attack_all(attack: Attack, work: impl AsyncFn(&Daemon) -> Sent) -> Reck
 
 async fn slow_heads(scale: Scale) -> Reckoning {
     let work = async |daemon: &Daemon| connections::slow_heads(daemon, scale).await;
-    attack(Attack("heads that never end", 48), work).await
+    alone(Attack::new("heads that never end", 48), work).await
 }
 
 async fn slow_second_heads(scale: Scale) -> Reckoning {
     let work = async |daemon: &Daemon| connections::slow_second_heads(daemon, scale).await;
-    attack(Attack("second heads that never end", 64), work).await
+    alone(Attack::new("second heads that never end", 64), work).await
 }
 
 async fn slow_bodies(scale: Scale) -> Reckoning {
     let work = async |daemon: &Daemon| connections::slow_bodies(daemon, scale).await;
-    attack(Attack("bodies that never end", 64), work).await
+    alone(Attack::new("bodies that never end", 64), work).await
 }
 
 async fn slow_strangers(scale: Scale) -> Reckoning {
     let work = async |daemon: &Daemon| connections::slow_strangers(daemon, scale).await;
-    attack(Attack("strangers' bodies that never end", 48), work).await
+    alone(Attack::new("strangers' bodies that never end", 48), work).await
 }
 
-async fn idle(scale: Scale) -> Reckoning {
-    let daemon = builder(ZooKeeper::shared().await).set("APIHeadTimeoutSeconds", 5).start().await;
-    let work = async |daemon: &Daemon| connections::idle(daemon, scale.idle, seconds(10)).await;
-    besiege(Attack("connections that say nothing", 192), daemon, work).await
-}
-
-/// On a daemon with the usual patience for heads: a flood keeps the worker so busy that it may take a second to
-/// look at one.
-async fn unread(attack: Attack, work: impl AsyncFn(&Daemon) -> Sent) -> Reckoning {
+/// On one with the usual patience for heads: a flood keeps the worker so busy that it may take a second to look
+/// at one.
+async fn patiently(attack: Attack, work: impl AsyncFn(&Daemon) -> Sent) -> Reckoning {
     let daemon = builder(ZooKeeper::shared().await).set("APIHeadTimeoutSeconds", 5).start().await;
     besiege(attack, daemon, work).await
 }
 
+async fn idle(scale: Scale) -> Reckoning {
+    let work = async |daemon: &Daemon| connections::idle(daemon, scale.idle, seconds(10)).await;
+    patiently(Attack::new("connections that say nothing", 192), work).await
+}
+
 async fn unread_refusals(scale: Scale) -> Reckoning {
     let work = async |daemon: &Daemon| connections::unread_refusals(daemon, scale).await;
-    unread(Attack("refusals that nobody reads", 24 + scale.deaf as u64 / 10), work).await
+    patiently(Attack::new("refusals that nobody reads", 24 + scale.deaf as u64 / 10), work).await
 }
 
 async fn unread_successes(scale: Scale) -> Reckoning {
     let work = async |daemon: &Daemon| connections::unread_successes(daemon, scale).await;
-    unread(Attack("successes that nobody reads", 32 + scale.deaf as u64), work).await
+    patiently(Attack::new("successes that nobody reads", 32 + scale.deaf as u64), work).await
 }
 
 async fn pipelines(scale: Scale) -> Reckoning {
     let work = async |daemon: &Daemon| connections::pipelines(daemon, scale).await;
-    attack(Attack("pipelining", 32), work).await
+    patiently(Attack::new("pipelining", 32), work).await
 }
 
 async fn endless_chunks(scale: Scale) -> Reckoning {
     let work = async |daemon: &Daemon| bodies::endless_chunks(daemon, scale).await;
-    attack(Attack("endless chunks", 64), work).await
+    alone(Attack::new("endless chunks", 64), work).await
 }
 
 async fn nests(_: Scale) -> Reckoning {
-    attack_all(Attack("a million brackets", 64), bodies::nests).await
+    with_sub_pools(Attack::new("a million brackets", 64), bodies::nests).await
 }
 
 async fn forms(_: Scale) -> Reckoning {
     let bodies = bodies::forms();
     let work = async |daemon: &Daemon| bodies::swell(daemon, &bodies).await;
-    attack_all(Attack("forms of 16 MiB", 192), work).await
+    with_sub_pools(Attack::new("forms of 16 MiB", 192), work).await
 }
 
 async fn nothings(_: Scale) -> Reckoning {
     let bodies = bodies::nothings();
     let work = async |daemon: &Daemon| bodies::swell(daemon, &bodies).await;
-    attack_all(Attack("16 MiB of JSON that say nothing", 192), work).await
+    with_sub_pools(Attack::new("16 MiB of JSON that say nothing", 192), work).await
 }
 
 async fn names(_: Scale) -> Reckoning {
     let bodies = bodies::names();
     let work = async |daemon: &Daemon| bodies::swell(daemon, &bodies).await;
-    attack_all(Attack("names by the million", 1024), work).await
+    with_sub_pools(Attack::new("names by the million", 1024), work).await
 }
 
 async fn duplicates(_: Scale) -> Reckoning {
     let zookeeper = ZooKeeper::shared().await;
     let work = async |daemon: &Daemon| bodies::duplicates(daemon, zookeeper).await;
-    attack(Attack("duplicate keys", 32), work).await
+    alone(Attack::new("duplicate keys", 32), work).await
 }
 
 async fn conflicting_lengths(_: Scale) -> Reckoning {
     let zookeeper = ZooKeeper::shared().await;
     let work = async |daemon: &Daemon| bodies::conflicting_lengths(daemon, zookeeper).await;
-    attack(Attack("conflicting lengths", 32), work).await
+    alone(Attack::new("conflicting lengths", 32), work).await
 }
 
 async fn large_credentials(scale: Scale) -> Reckoning {
     let work = async |daemon: &Daemon| bodies::large_credentials(daemon, scale).await;
-    attack(Attack("credentials around 64 KiB", 32), work).await
+    alone(Attack::new("credentials around 64 KiB", 32), work).await
 }
 
 async fn forgeries(scale: Scale) -> Reckoning {
@@ -128,7 +127,8 @@ async fn forgeries(scale: Scale) -> Reckoning {
     let root = format!("/t/{}", unique("hostile"));
     let builder = fields::configured(builder(zookeeper), zookeeper, &upstream, &root).await;
     let work = async |daemon: &Daemon| fields::forge(daemon, &upstream, scale).await;
-    besiege(Attack("escapes and secrets in every field", 32), builder.start().await, work).await
+    besiege(Attack::new("escapes and secrets in every field", 32), builder.start().await, work)
+        .await
 }
 
 macro_rules! short {

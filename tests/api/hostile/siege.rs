@@ -59,9 +59,19 @@ impl AddAssign for Sent {
     }
 }
 
-/// An attack's name, and the megabytes that the daemon may hold at its worst moment.
+/// An attack's name, and the megabytes that the daemon may hold at its worst moment: about twice what it was
+/// seen to hold.
 #[derive(Clone, Copy)]
-pub struct Attack(pub &'static str, pub u64);
+pub struct Attack {
+    pub name: &'static str,
+    pub megabytes: u64,
+}
+
+impl Attack {
+    pub fn new(name: &'static str, megabytes: u64) -> Self {
+        Self { name, megabytes }
+    }
+}
 
 /// What came of an attack.
 pub struct Reckoning {
@@ -95,9 +105,9 @@ impl Reckoning {
     pub fn row(&self) -> String {
         let Self { attack, sent, asked, served, peak, forged, secrets, unserved: _ } = self;
         let Sent { connections, requests } = sent;
-        let Attack(attack, limit) = attack;
+        let Attack { name, megabytes: limit } = attack;
         format!(
-            "{attack:<34} {connections:>11} {requests:>9} {asked:>10} {served:>8} {peak:>8} {limit:>8} {:>7} {:>8}",
+            "{name:<34} {connections:>11} {requests:>9} {asked:>10} {served:>8} {peak:>8} {limit:>8} {:>7} {:>8}",
             forged.len(),
             secrets.len()
         )
@@ -106,11 +116,11 @@ impl Reckoning {
     /// Panics unless the attack achieved nothing.
     pub fn assert_harmless(&self) {
         let Self { attack, asked, served, unserved, peak, forged, secrets, .. } = self;
-        let Attack(attack, limit) = attack;
-        assert!(asked == served, "{attack}: {served} of {asked} served: {unserved:?}");
-        assert!(peak <= limit, "{attack}: {peak} MB, of {limit} allowed");
-        assert!(forged.is_empty(), "{attack}: {forged:#?}");
-        assert!(secrets.is_empty(), "{attack}: {secrets:#?}");
+        let Attack { name, megabytes: limit } = attack;
+        assert!(asked == served, "{name}: {served} of {asked} served: {unserved:?}");
+        assert!(peak <= limit, "{name}: {peak} MB, of {limit} allowed");
+        assert!(forged.is_empty(), "{name}: {forged:#?}");
+        assert!(secrets.is_empty(), "{name}: {secrets:#?}");
     }
 }
 
@@ -166,7 +176,7 @@ pub async fn besiege(
         sent
     };
     let (sent, unserved) = tokio::join!(attacking, stand_by(&daemon, &asked, &is_over));
-    assert!(daemon.is_alive(), "{}: the daemon ended: {:#?}", attack.0, daemon.log());
+    assert!(daemon.is_alive(), "{}: the daemon ended: {:#?}", attack.name, daemon.log());
     let lines = [daemon.log(), daemon.stdout()].concat();
     Reckoning {
         attack,

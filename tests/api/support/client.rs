@@ -8,8 +8,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 /// Nothing that the daemon answers at all takes longer; it only keeps a hanging test from hanging
@@ -171,8 +171,20 @@ impl Connection {
     pub async fn open(address: &str) -> io::Result<Self> {
         let stream = within(PATIENCE, TcpStream::connect(address)).await?;
         stream.set_nodelay(true)?;
+        Ok(Self::over(stream))
+    }
+
+    /// One that takes no more than about so many bytes of answers before they are read.
+    pub async fn open_narrow(address: &str, bytes: u32) -> io::Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_recv_buffer_size(bytes)?;
+        let address = address.parse().map_err(io::Error::other)?;
+        Ok(Self::over(within(PATIENCE, socket.connect(address)).await?))
+    }
+
+    fn over(stream: TcpStream) -> Self {
         let (reader, writer) = stream.into_split();
-        Ok(Self { reader: BufReader::new(reader), writer })
+        Self { reader: BufReader::new(reader), writer }
     }
 
     /// Sends a request and reads its answer. An answer that comes before all was sent ends the
@@ -212,6 +224,32 @@ impl Connection {
 
     pub async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.writer.write_all(bytes).await
+    }
+
+    /// Writes `batch` so many times, and reads so many answers meanwhile, but for the first `pause`.
+    pub async fn pipeline(
+        &mut self,
+        batch: &[u8],
+        times: usize,
+        pause: Duration,
+        answers: usize,
+    ) -> io::Result<Vec<Answer>> {
+        let Self { reader, writer } = self;
+        let writing = async {
+            for _ in 0..times {
+                writer.write_all(batch).await?;
+            }
+            Ok(())
+        };
+        let reading = async {
+            tokio::time::sleep(pause).await;
+            let mut read = Vec::with_capacity(answers);
+            for _ in 0..answers {
+                read.push(within(PATIENCE, read_response(reader, false)).await?.answer());
+            }
+            Ok(read)
+        };
+        tokio::try_join!(writing, reading).map(|((), read)| read)
     }
 
     /// Waits for one answer to what was written.
