@@ -76,9 +76,10 @@ impl Maps {
         maps
     }
 
-    /// From now on every answer is a map.
+    /// From now on every answer is a map, and askers are counted anew.
     pub fn cure(&self) {
         self.is_well.store(true, Ordering::Relaxed);
+        self.askers.lock().unwrap().clear();
     }
 
     /// The paths that were asked for: each daemon has one of its own.

@@ -10,7 +10,7 @@ use zookeeper_client::{Acl, AuthId, Client, Permission};
 
 use crate::frames::Op;
 use crate::proxy::{Moment, Trap, Way};
-use crate::scene::{Member, Scene, Servers};
+use crate::scene::{Member, SESSION_TIMEOUT, Scene, Servers, coin};
 use crate::support::client::{self, Request};
 use crate::support::daemon::{Daemon, PASSWORD, USER};
 use crate::support::seconds;
@@ -190,8 +190,8 @@ pub struct Struck {
 /// Why a strike is none.
 #[derive(Clone, Debug)]
 pub enum Miss {
-    /// There was nothing to strike at.
-    Nothing,
+    /// There was nothing to strike at, or it took no effect; the text says what.
+    Nothing(&'static str),
     /// Something was not as it must be, whatever strikes.
     Wrong(String),
 }
@@ -239,7 +239,9 @@ impl Fault {
             Self::Silence(span) => {
                 struck.noticed = hold(&mut scene.daemons[daemon], Way::SILENT, span, random).await;
             }
-            Self::SilenceOfOne => silence_one(&scene.daemons[daemon], random).await?,
+            Self::SilenceOfOne => {
+                struck.noticed = Some(silence_one(&mut scene.daemons[daemon], random).await?);
+            }
             Self::RequestsHeld(span) => {
                 let way = Way { requests_held: true, ..Way::default() };
                 struck.noticed = hold(&mut scene.daemons[daemon], way, span, random).await;
@@ -268,7 +270,9 @@ impl Fault {
                 scene.daemons[daemon].front.set(Way::default());
             }
             Self::ServerKilled(which, span) => {
-                for index in servers(scene, which).await? {
+                let killed = servers(scene, which).await?;
+                struck.daemons = scene.with_any(&killed, which == Which::Follower);
+                for index in killed {
                     scene.servers[index].kill9();
                 }
                 let lasting = Instant::now() + span.pick(random);
@@ -281,11 +285,16 @@ impl Fault {
             }
             Self::ServerStopped(which, span) => {
                 let stopped = servers(scene, which).await?;
+                struck.daemons = scene.with_any(&stopped, which == Which::Follower);
                 stopped.iter().for_each(|&index| scene.servers[index].stop());
-                tokio::time::sleep(span.pick(random)).await;
-                if (which, span) == (Which::Leader, Span::Long) {
-                    replaced = Some(scene.another_leads(stopped[0]).await);
-                }
+                let lasting = Instant::now() + span.pick(random);
+                replaced = match (which, span) {
+                    (Which::Leader, Span::Long) => Some(scene.another_leads(stopped[0]).await),
+                    // The others serve all the time; this is how long its silence may go unnoticed.
+                    (Which::Follower, Span::Long) => Some(Ok(Instant::now() + SESSION_TIMEOUT / 2)),
+                    _ => None,
+                };
+                tokio::time::sleep_until(lasting.into()).await;
                 stopped.iter().for_each(|&index| scene.servers[index].cont());
             }
             Self::Rolling => {
@@ -317,7 +326,7 @@ impl Fault {
                 scene.start_missing();
                 if serves {
                     scene.serving().await?;
-                    return Err(Miss::Nothing);
+                    return Err(Miss::Nothing("the disk was full without effect"));
                 }
             }
             Self::DaemonKilled => {
@@ -354,10 +363,10 @@ async fn restarted(scene: &mut Scene, struck: Struck) -> Struck {
     Struck { daemons: vec![1], mended, ..struck }
 }
 
-async fn servers(scene: &Scene, which: Which) -> Result<Vec<usize>, String> {
+async fn servers(scene: &Scene, which: Which) -> Result<Vec<usize>, Miss> {
     Ok(match which {
         Which::Leader => vec![scene.leader().await?],
-        Which::Follower => vec![scene.follower().await?],
+        Which::Follower => vec![scene.follower_of_a_daemon().await?],
         Which::All => (0..scene.servers.len()).collect(),
     })
 }
@@ -371,7 +380,7 @@ async fn spring(member: &Member, op: Op, moment: Moment) -> Result<(), Miss> {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     member.set_trap(None);
-    (member.sprung() > before).then_some(()).ok_or(Miss::Nothing)
+    (member.sprung() > before).then_some(()).ok_or(Miss::Nothing("nothing stepped into the trap"))
 }
 
 /// Holds a way; how long it took until the daemon took note, if it did.
@@ -400,7 +409,7 @@ fn clock_library() -> Option<PathBuf> {
 
 /// Restarts a daemon with a clock that can be stepped, steps it, and ends it.
 async fn step_clock(member: &mut Member) -> Result<(), Miss> {
-    let library = clock_library().ok_or(Miss::Nothing)?;
+    let library = clock_library().ok_or(Miss::Nothing("no libfaketime"))?;
     member.terminate().await;
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(&file, "+0").unwrap();
@@ -412,29 +421,52 @@ async fn step_clock(member: &mut Member) -> Result<(), Miss> {
             ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
         ])
         .await;
-    for step in ["+90d", "-90d", "+0"] {
+    let mut steps = Ok(());
+    for (number, step) in ["+90d", "-90d", "+0"].into_iter().enumerate() {
         tokio::time::sleep(Duration::from_millis(1_200)).await;
         std::fs::write(&file, step).unwrap();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        // A deadline that steps with the clock has passed before the switch is sent, or never passes.
+        let switched = switch(&member.daemon, "clock", &coin(number)).await;
+        steps = steps.and(switched.map_err(|error| format!("after a step by {step}: {error}")));
     }
-    tokio::time::sleep(Duration::from_millis(300)).await;
     member.terminate().await;
     let log = member.daemon.log();
     let months: HashSet<&str> = log.iter().filter_map(|line| line.get(..3)).collect();
     if months.len() < 3 {
         return Err(Miss::Wrong(format!("its clock was not stepped: {months:?}")));
     }
-    Ok(())
+    Ok(steps?)
 }
 
-/// Holds the way that a daemon uses, until it has found another and its session has nearly expired.
-async fn silence_one(member: &Member, random: &mut Rng) -> Result<(), Miss> {
-    let way = member.ways.iter().find(|way| way.connections() > 0).ok_or(Miss::Nothing)?;
-    way.set(Way::SILENT);
-    tokio::time::sleep(Duration::from_millis(random.u64(1_300..1_700))).await;
-    way.set(Way::default());
+/// Holds the way that a daemon uses, until it has found another and its session has nearly expired; how long it
+/// took to take note.
+async fn silence_one(member: &mut Member, random: &mut Rng) -> Result<Duration, Miss> {
+    let index = member.ways.iter().position(|way| way.connections() > 0);
+    let index = index.ok_or(Miss::Nothing("the daemon was with no server"))?;
+    let losses = member.losses();
+    member.ways[index].set(Way::SILENT);
+    let start = Instant::now();
+    let lasting = Duration::from_millis(random.u64(1_300..1_700));
+    let (mut noticed, mut has_another) = (None, false);
+    while start.elapsed() < lasting || !has_another {
+        if start.elapsed() > seconds(10) {
+            member.ways[index].set(Way::default());
+            return Err(Miss::Wrong(
+                "a daemon whose server is silent looks for no other".to_owned(),
+            ));
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        if noticed.is_none() && member.losses() > losses {
+            noticed = Some(start.elapsed());
+        }
+        let mut others = member.ways.iter().enumerate().filter(|&(other, _)| other != index);
+        has_another = noticed.is_some() && others.any(|(_, way)| way.connections() > 0);
+    }
+    member.ways[index].set(Way::default());
     // Time for what was held to arrive.
     tokio::time::sleep(Duration::from_millis(100)).await;
-    Ok(())
+    Ok(noticed.unwrap_or(lasting))
 }
 
 /// A client with the daemons' own credentials.
@@ -442,7 +474,8 @@ async fn insider(scene: &Scene) -> Result<Client, Miss> {
     let connector = Client::connector()
         .with_session_timeout(seconds(10))
         .with_auth("digest", DIGEST_CREDENTIALS.as_bytes());
-    connector.connect(&scene.brokers()).await.map_err(|_| Miss::Nothing)
+    let connected = connector.connect(&scene.brokers()).await;
+    connected.map_err(|_| Miss::Nothing("we could not connect to ZooKeeper"))
 }
 
 async fn revoke_rights(scene: &Scene) -> Result<(), Miss> {
@@ -452,7 +485,8 @@ async fn revoke_rights(scene: &Scene) -> Result<(), Miss> {
         Acl::new(Permission::READ, AuthId::anyone()),
         Acl::new(Permission::ADMIN, AuthId::new("digest", "switcher:nDNRwTP18XoTCSCyrlA2qGySxeA=")),
     ];
-    let (before, _) = client.get_acl(&directory).await.map_err(|_| Miss::Nothing)?;
+    let refused = |_| Miss::Nothing("ZooKeeper did not change the rights");
+    let (before, _) = client.get_acl(&directory).await.map_err(refused)?;
     let revoked = client.set_acl(&directory, &readers, None).await;
     if revoked.is_ok() {
         tokio::time::sleep(Duration::from_millis(700)).await;
@@ -460,7 +494,7 @@ async fn revoke_rights(scene: &Scene) -> Result<(), Miss> {
     // Of a revocation that failed nobody knows whether it was made.
     let given_back = client.set_acl(&directory, &before, None).await;
     given_back.map_err(|error| format!("the rights could not be given back: {error}"))?;
-    revoked.map(|_| ()).map_err(|_| Miss::Nothing)
+    revoked.map(|_| ()).map_err(refused)
 }
 
 /// Names that only the vandal uses.

@@ -2,7 +2,8 @@
 //!
 //! Footprints are taken at both ends of faultless stretches: rounds in which nothing strikes, all in one session
 //! of each daemon. What grows within a session shows between the two ends of a stretch; what faults leave behind
-//! shows from one stretch to the next. They are taken between two rounds, when no request is under way.
+//! shows from one stretch to the next. They are taken at the ends of rounds, when no request is under way, but
+//! before the round's znodes are removed, and with them the watches on them.
 
 use std::time::{Duration, Instant};
 
@@ -23,7 +24,7 @@ pub struct Footprint {
 /// A faultless stretch.
 #[derive(Clone, Debug, Default)]
 pub struct Stretch {
-    /// What came before it.
+    /// When it was.
     pub name: String,
     /// How many strikes came before it.
     pub strikes: usize,
@@ -66,7 +67,7 @@ impl Footprint {
         [
             ("descriptors", self.descriptors, 16),
             ("threads", self.threads, 4),
-            ("megabytes", self.megabytes, 30),
+            ("megabytes", self.megabytes, 40),
             ("watches", self.watches, 20),
         ]
     }
@@ -78,12 +79,19 @@ fn figure(status: &str, name: &str) -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
+/// Watches at the end of a round: one for each ack of two sub-pools by each of two daemons, the jobmaker's on their
+/// requests, and what is on its way. A watch for each sub-account would be hundreds.
+const WATCHES: u64 = 40;
+
 /// Figures that have grown within a stretch, or from the first stretch to a later one, and figures that are not
 /// there to be compared.
 pub fn leaks(stretches: &[Stretch]) -> Violations {
     let mut found = Violations::new();
     for Stretch { name, before, after, .. } in stretches {
         found.extend(grown(before, after, &format!("within the faultless stretch {name:?}")));
+        if let Some(watches) = after.watches.filter(|&watches| watches > WATCHES) {
+            found.push(format!("a leak: {watches} watches at the end of {name:?}"));
+        }
     }
     match stretches {
         [] | [_] => {
@@ -136,7 +144,7 @@ mod tests {
         for grown in [
             Footprint { descriptors: Some(55), ..USUAL },
             Footprint { threads: Some(15), ..USUAL },
-            Footprint { megabytes: Some(76), ..USUAL },
+            Footprint { megabytes: Some(86), ..USUAL },
             Footprint { watches: Some(23), ..USUAL },
         ] {
             let within = [stretch(USUAL, USUAL), stretch(USUAL, grown)];
@@ -144,6 +152,13 @@ mod tests {
             let between = [stretch(USUAL, USUAL), stretch(USUAL, USUAL), stretch(grown, grown)];
             assert_eq!(leaks(&between).len(), 1, "{grown:?}: {:?}", leaks(&between));
         }
+    }
+
+    #[test]
+    fn a_watch_for_each_sub_account_is_found() {
+        let many = Footprint { watches: Some(300), ..USUAL };
+        let stretches = [stretch(many, many), stretch(many, many)];
+        assert_eq!(leaks(&stretches).len(), 2, "{:?}", leaks(&stretches));
     }
 
     #[test]

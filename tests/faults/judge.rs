@@ -30,7 +30,7 @@ pub fn switches(
     traffic_origin: std::time::Instant,
     frozen: Duration,
 ) -> Violations {
-    let mut found: Violations = records.odd.iter().map(|odd| format!("no answer: {odd}")).collect();
+    let mut found = records.odd.clone();
     let maps: Vec<u64> = maps.asked().iter().map(|at| since(traffic_origin, *at)).collect();
     let looks: Vec<&Look> = records.looks.iter().chain(last_looks).collect();
     found.extend(orders(records, &looks, &maps));

@@ -51,34 +51,47 @@ static STAGE: Mutex<()> = Mutex::const_new(());
 /// Strikes each fault once.
 async fn short(servers: Servers) {
     let _stage = STAGE.lock().await;
-    let (mut campaign, mut found) = (Campaign::begin(servers, 1).await, Violations::new());
-    let ended = whatever_happens(short_campaign(servers, &mut campaign, &mut found)).await;
-    found.splice(0..0, ended.err());
-    campaign.print();
+    let Some((campaign, found)) = run(servers, 1, short_campaign).await else { return };
+    campaign.print(found.len());
     assert!(found.is_empty(), "{} violations:\n{}", found.len(), first_of(&found));
 }
 
-async fn short_campaign(servers: Servers, campaign: &mut Campaign, found: &mut Violations) {
-    let faults = faults::all(servers);
-    if faults.is_empty() {
-        found.push("no fault of this scene has a name that contains FAULTS_ONLY".to_owned());
-        return;
-    }
+async fn short_campaign(campaign: &mut Campaign, found: &mut Violations) {
     found.extend(campaign.faultless_stretch("before all faults", 1).await);
-    for (number, (name, fault)) in faults.iter().enumerate() {
+    for (number, (name, fault)) in campaign.faults().iter().enumerate() {
         let before = campaign.strikes();
-        // A trap may wait in vain once.
+        // A trap may wait in vain twice.
         for _ in 0..3 {
-            if campaign.strikes() == before {
-                found.extend(about(name, campaign.round(number, name, *fault, 1).await));
+            let wrong = campaign.round(number, name, *fault, 1).await;
+            let is_done = campaign.strikes() > before || !wrong.is_empty();
+            found.extend(about(name, wrong));
+            if is_done {
+                break;
             }
         }
-        if campaign.strikes() == before {
-            found.push(format!("{name}: never met"));
-        }
     }
+    found.extend(campaign.never_met());
     found.extend(campaign.faultless_stretch("the end", 1).await);
     found.extend(campaign.leaks());
+}
+
+/// Sets a scene and plays a campaign in it to its end, whatever happens: its tables are wanted all the same. Returns
+/// what was found wrong, too; `None` if no fault was chosen that this scene has.
+async fn run(
+    servers: Servers,
+    seed: u64,
+    play: impl AsyncFnOnce(&mut Campaign, &mut Violations),
+) -> Option<(Campaign, Violations)> {
+    if faults::all(servers).is_empty() {
+        println!("{servers:?}: no fault's name contains FAULTS_ONLY");
+        return None;
+    }
+    let (mut campaign, mut found) = (Campaign::begin(servers, seed).await, Violations::new());
+    if let Err(panic) = whatever_happens(play(&mut campaign, &mut found)).await {
+        found.insert(0, panic);
+        found.extend(campaign.deaths());
+    }
+    Some((campaign, found))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -98,56 +111,45 @@ async fn the_long_run() {
     let (lasting, seed) = (number("FAULTS_SECONDS", 3_600), number("FAULTS_SEED", 1));
     let lasting = Duration::from_secs(lasting);
     // Both at once: most of the time is spent waiting.
-    let (one, three) =
-        tokio::join!(long(Servers::One, seed, lasting), long(Servers::Three, seed, lasting));
-    one.0.print();
-    three.0.print();
-    let mut found = [one.1, three.1].concat();
-    if one.0.strikes() + three.0.strikes() == 0 {
-        found.push(
-            "nothing was struck: is there a fault whose name contains FAULTS_ONLY?".to_owned(),
-        );
-    }
+    let (one, three) = tokio::join!(
+        run(Servers::One, seed, async |campaign, found| long(lasting, campaign, found).await),
+        run(Servers::Three, seed, async |campaign, found| long(lasting, campaign, found).await),
+    );
+    let scenes: Vec<_> = one.into_iter().chain(three).collect();
+    assert!(!scenes.is_empty(), "no fault's name contains FAULTS_ONLY");
+    scenes.iter().for_each(|(campaign, found)| campaign.print(found.len()));
+    let found: Violations = scenes.into_iter().flat_map(|(_, found)| found).collect();
     assert!(found.is_empty(), "{} violations:\n{}", found.len(), first_of(&found));
 }
 
-/// Strikes every fault again and again; returns what was found wrong, too.
-async fn long(servers: Servers, seed: u64, lasting: Duration) -> (Campaign, Violations) {
-    let (mut campaign, mut found) = (Campaign::begin(servers, seed).await, Violations::new());
-    let ended = whatever_happens(long_campaign(servers, lasting, &mut campaign, &mut found)).await;
-    found.splice(0..0, ended.err());
-    (campaign, found)
-}
-
-async fn long_campaign(
-    servers: Servers,
-    lasting: Duration,
-    campaign: &mut Campaign,
-    found: &mut Violations,
-) {
+/// Strikes every fault again and again.
+async fn long(lasting: Duration, campaign: &mut Campaign, found: &mut Violations) {
     const ROUNDS: usize = 3;
-    let faults = faults::all(servers);
-    if faults.is_empty() {
-        return;
-    }
-    found.extend(campaign.warm_up().await);
-    found.extend(campaign.faultless_stretch("before all faults", ROUNDS).await);
+    let faults = campaign.faults();
+    tell(found, campaign.warm_up().await);
+    tell(found, campaign.faultless_stretch("before all faults", ROUNDS).await);
     let until = Instant::now() + lasting;
     'passes: for pass in 0.. {
         for (number, (name, fault)) in faults.iter().enumerate() {
             if Instant::now() > until {
                 break 'passes;
             }
-            for violation in about(name, campaign.round(number, name, *fault, 4).await) {
-                println!("{violation}");
-                found.push(violation);
-            }
+            tell(found, about(name, campaign.round(number, name, *fault, 4).await));
         }
-        found.extend(campaign.faultless_stretch(&format!("pass {pass}"), ROUNDS).await);
-        println!("{servers:?}, pass {pass}: {} strikes", campaign.strikes());
+        tell(found, campaign.faultless_stretch(&format!("pass {pass}"), ROUNDS).await);
+        println!("{:?}, pass {pass}: {} strikes", campaign.servers(), campaign.strikes());
+        if pass == 0 {
+            tell(found, campaign.never_met());
+        }
     }
-    found.extend(campaign.faultless_stretch("the end", ROUNDS).await);
-    found.extend(campaign.leaks());
+    tell(found, campaign.faultless_stretch("the end", ROUNDS).await);
+    tell(found, campaign.leaks());
+}
+
+/// Tells at once what was wrong: the end of a long run is far.
+fn tell(found: &mut Violations, wrong: Violations) {
+    wrong.iter().for_each(|violation| println!("{violation}"));
+    found.extend(wrong);
 }
 
 /// Runs a campaign to its end; what to say if it panics, for its table is wanted all the same.

@@ -41,6 +41,8 @@ pub struct Scene {
     pub base_dir: String,
     /// Whether the daemons choose one that pulls; otherwise each does.
     pub one_pulls: bool,
+    /// Whether the servers know reads of many znodes at once, which came with 3.6.
+    pub reads_many_at_once: bool,
 }
 
 /// A daemon and the ways to and from it.
@@ -96,7 +98,8 @@ impl Scene {
             let (told, findings) = (Told::default(), Vec::new());
             daemons.push(Member { builder, daemon, ways, front, told, findings });
         }
-        Self { servers, daemons, upstream, base_dir, one_pulls }
+        let reads_many_at_once = servers[0].version().await >= (3, 6, 0);
+        Self { servers, daemons, upstream, base_dir, one_pulls, reads_many_at_once }
     }
 
     /// Where the clients send their requests.
@@ -118,6 +121,31 @@ impl Scene {
     /// One of those that do not.
     pub async fn follower(&self) -> Result<usize, String> {
         self.find("follows", |_| true, |role| role == Role::Follower).await
+    }
+
+    /// A follower that a daemon is with; one of them is sent on until there is one.
+    pub async fn follower_of_a_daemon(&self) -> Result<usize, String> {
+        const TRIES: usize = 20;
+        for _ in 0..TRIES {
+            for (index, server) in self.servers.iter().enumerate() {
+                let has_one = !self.with_any(&[index], true).is_empty();
+                if has_one && server.role().await == Some(Role::Follower) {
+                    return Ok(index);
+                }
+            }
+            self.daemons[1].cut();
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        Err(format!("no daemon was with a follower in {TRIES} tries"))
+    }
+
+    /// The daemons that are with any of these servers; all, if it does not matter with whom they are.
+    pub fn with_any(&self, servers: &[usize], matters: bool) -> Vec<usize> {
+        let is_with = |daemon: &usize| {
+            let ways = &self.daemons[*daemon].ways;
+            !matters || servers.iter().any(|&server| ways[server].connections() > 0)
+        };
+        (0..self.daemons.len()).filter(is_with).collect()
     }
 
     /// Waits until another server leads; when that was seen.
@@ -209,10 +237,12 @@ impl Member {
     pub async fn start_with(&mut self, environment: &[(&str, &str)]) {
         let with =
             |builder: Builder, (name, value): &(&str, &str)| builder.environment(name, value);
+        let builder = environment.iter().fold(self.builder.clone(), with);
+        let successor = builder.start().await;
+        // By now all that the former has said has been read.
         self.read_log();
         self.told.lines = 0;
-        let builder = environment.iter().fold(self.builder.clone(), with);
-        self.daemon = builder.start().await;
+        self.daemon = successor;
     }
 
     /// SIGTERM, and its end.
@@ -230,7 +260,7 @@ impl Member {
     }
 }
 
-/// What a daemon's log has told, as far as it was read: it grows as long as a campaign lasts.
+/// What a daemon's log has told, as far as it was read: the log grows as long as a campaign lasts.
 #[derive(Default)]
 struct Told {
     /// So many lines of the log of the process that runs have been read.

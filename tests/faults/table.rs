@@ -21,6 +21,8 @@ const FOOTPRINTS_HEAD: &str = "\
 pub struct Row {
     pub name: String,
     pub strikes: usize,
+    /// Why the last strike that was none was none.
+    pub missed: &'static str,
     /// Applied, not applied, unknown, unanswered.
     pub switches: [usize; 4],
     /// Answered by the jobmaker, and otherwise.
@@ -52,12 +54,11 @@ impl Row {
     }
 }
 
-/// Prints the tables of a scene.
-pub fn print(servers: Servers, rows: &[&Row], stretches: &[Stretch]) {
+/// Prints the tables of a scene, in which so much was found wrong, in rounds or otherwise.
+pub fn print(servers: Servers, rows: &[&Row], stretches: &[Stretch], violations: usize) {
     let lines: String = rows.iter().map(|row| row.line()).collect();
     println!("\n{servers:?} server(s), session timeout {SESSION_TIMEOUT:?}:\n\n{HEAD}{lines}");
     let strikes: usize = rows.iter().map(|row| row.strikes).sum();
-    let violations: usize = rows.iter().map(|row| row.violations.len()).sum();
     println!(
         "{strikes} strikes, slowest recovery {} s, slowest notice {} s, {violations} violations\n",
         shown(rows.iter().flat_map(|row| &row.recoveries).max().copied()),

@@ -90,15 +90,21 @@ pub struct Traffic {
     pub pulses: Arc<[Pulse; 2]>,
 }
 
-/// When a daemon answered with success, in order.
+/// A daemon's successes, in the order of their ends.
 #[derive(Default)]
-pub struct Pulse(Mutex<Vec<Instant>>);
+pub struct Pulse(Mutex<Vec<Success>>);
+
+#[derive(Clone, Copy)]
+struct Success {
+    start: Instant,
+    end: Instant,
+}
 
 impl Pulse {
-    /// A success, now.
-    pub fn beat(&self) {
+    /// A success of a request that began then, now.
+    pub fn beat(&self, start: Instant) {
         let mut successes = self.0.lock().unwrap();
-        successes.push(Instant::now());
+        successes.push(Success { start, end: Instant::now() });
     }
 
     /// How many there were.
@@ -106,10 +112,12 @@ impl Pulse {
         self.0.lock().unwrap().len()
     }
 
-    /// The first after a moment.
+    /// The end of the first whose request began after a moment: one that was on its way proves nothing.
     pub fn first_after(&self, moment: Instant) -> Option<Instant> {
         let successes = self.0.lock().unwrap();
-        successes.get(successes.partition_point(|&success| success <= moment)).copied()
+        let later = successes.partition_point(|success| success.end <= moment);
+        let first = successes[later..].iter().find(|success| success.start > moment)?;
+        Some(first.end)
     }
 }
 
@@ -293,15 +301,17 @@ impl Sender {
             (_, names) => Request::switch(&names[0], &coin),
         };
         let request = request.credentials(USER, PASSWORD);
-        let start = since(self.origin, Instant::now());
+        let begun = Instant::now();
+        let start = since(self.origin, begun);
         let sent = switch(&mut self.connection, &self.address, &request).await;
         let end = since(self.origin, Instant::now());
         let fate = sent.unwrap_or_else(|response| {
-            self.records.odd.push(format!("{}: {response:?}", self.number));
+            let who = format!("{:?} {}", self.kind, self.number);
+            self.records.odd.push(format!("not of the API, to {who}: {response:?}"));
             Fate::Unanswered
         });
         if fate == Fate::Applied {
-            self.pulses[self.daemon].beat();
+            self.pulses[self.daemon].beat(begun);
         }
         let who = format!("{:?} {}", self.kind, self.number);
         let daemon = self.daemon;

@@ -36,12 +36,21 @@ impl Response {
 
     /// The three-field body; panics when the answer is not exactly that.
     pub fn answer(&self) -> Answer {
+        self.try_answer().unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// The same; what is wrong, if it is not that.
+    pub fn try_answer(&self) -> Result<Answer, String> {
         let kind = self.header("content-type").unwrap_or_default();
-        assert!(kind.starts_with("application/json"), "Content-Type {kind:?} of {self:?}");
-        let answer: Answer = serde_json::from_slice(&self.body)
-            .unwrap_or_else(|error| panic!("{error}: {} {:?}", self.status, self.text()));
-        assert_eq!(self.text(), answer.to_string(), "fields in another order, or blanks between");
-        answer
+        if !kind.starts_with("application/json") {
+            return Err(format!("Content-Type {kind:?}"));
+        }
+        let answer: Answer =
+            serde_json::from_slice(&self.body).map_err(|error| error.to_string())?;
+        if self.text() != answer.to_string() {
+            return Err("fields in another order, or blanks between".to_owned());
+        }
+        Ok(answer)
     }
 }
 

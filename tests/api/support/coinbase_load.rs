@@ -71,6 +71,7 @@ pub struct Load {
     place: Place,
     clients: JoinSet<Vec<Record>>,
     started: Arc<AtomicUsize>,
+    answered: Arc<[AtomicUsize]>,
 }
 
 impl Load {
@@ -78,6 +79,7 @@ impl Load {
     /// `origin` is before everything.
     pub fn start(origin: Instant, daemons: &[String], place: &Place, mix: Mix) -> Self {
         let started = Arc::new(AtomicUsize::new(0));
+        let answered: Arc<[_]> = daemons.iter().map(|_| AtomicUsize::new(0)).collect();
         let mut clients = JoinSet::new();
         for number in 0..mix.clients {
             let daemon = number % daemons.len();
@@ -90,10 +92,16 @@ impl Load {
                 origin,
                 mix,
                 started: Arc::clone(&started),
+                answered: Arc::clone(&answered),
             };
             clients.spawn(client.run());
         }
-        Self { origin, place: place.clone(), clients, started }
+        Self { origin, place: place.clone(), clients, started, answered }
+    }
+
+    /// How many questions each daemon has answered in a jobmaker's words, by its index.
+    pub fn answered(&self) -> Vec<usize> {
+        self.answered.iter().map(|count| count.load(Ordering::Relaxed)).collect()
     }
 
     /// Waits until so many operations have been started since the beginning.
@@ -132,6 +140,8 @@ struct Rival {
     mix: Mix,
     /// How many operations all clients have started.
     started: Arc<AtomicUsize>,
+    /// How many of each daemon's were answered in a jobmaker's words.
+    answered: Arc<[AtomicUsize]>,
 }
 
 impl Rival {
@@ -150,6 +160,9 @@ impl Rival {
             };
             let Self { number: client, daemon, .. } = self;
             let record = Record { client, daemon, sub_pool, ask, start, end, reply };
+            if matches!(record.fate(), Fate::Success | Fate::Refused) {
+                self.answered[daemon].fetch_add(1, Ordering::Relaxed);
+            }
             if matches!(record.fate(), Fate::NotWritten | Fate::Unknown | Fate::Unanswered) {
                 // No hurry: clients who spin on errors are done before the trouble is over.
                 tokio::time::sleep(Duration::from_millis(200)).await;

@@ -54,11 +54,10 @@ pub async fn switch(
     if response.status != 200 {
         return Err(response);
     }
-    let answer = response.answer();
-    match (answer.err_no, answer.success) {
-        (0, true) => Ok(Fate::Applied),
-        (105, false) => Ok(Fate::NotApplied),
-        (107, false) => Ok(Fate::Unknown),
+    match response.try_answer().map(|answer| (answer.err_no, answer.success)) {
+        Ok((0, true)) => Ok(Fate::Applied),
+        Ok((105, false)) => Ok(Fate::NotApplied),
+        Ok((107, false)) => Ok(Fate::Unknown),
         _ => Err(response),
     }
 }

@@ -95,7 +95,9 @@ impl Guarded {
         if let Some(pid) = Pid::from_raw(self.child.id() as i32) {
             kill_process(pid, signal).unwrap();
         }
+        let start = Instant::now();
         while signal == Signal::STOP && self.has_a_thread_that_runs() {
+            assert!(start.elapsed() < seconds(20), "a process takes no SIGSTOP");
             std::thread::sleep(Duration::from_millis(1));
         }
     }
@@ -108,7 +110,7 @@ impl Guarded {
             // The state follows the name, which stands in brackets. A thread may end meanwhile.
             let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
             let state = stat.rsplit(") ").next().and_then(|rest| rest.chars().next());
-            state.is_some_and(|state| !['T', 'Z', 'X'].contains(&state))
+            state.is_some_and(|state| !['T', 't', 'Z', 'X'].contains(&state))
         })
     }
 

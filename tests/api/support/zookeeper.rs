@@ -248,7 +248,8 @@ impl ZooKeeper {
         self.four_letter_word("dump").await.unwrap()
     }
 
-    async fn version(&self) -> (u32, u32, u32) {
+    /// Its version.
+    pub async fn version(&self) -> (u32, u32, u32) {
         let answer = self.four_letter_word("srvr").await.unwrap();
         let text = answer.split("version: ").nth(1).unwrap_or_default();
         let mut numbers = text.split(|c: char| !c.is_ascii_digit()).map(str::parse);
