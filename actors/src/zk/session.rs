@@ -111,13 +111,18 @@ pub(crate) struct Session {
     /// The last session that we opened, until ZooKeeper says that it is gone.
     held: Option<SessionInfo>,
     known_versions: Vec<Option<ServerVersion>>,
+    /// The brokers that have just told their versions, hence serve; empty if it is not known who does.
+    serving: Vec<String>,
+    /// The last attempt failed, so that the next tries all brokers, whatever they tell.
+    is_wary: bool,
     runtime: Option<Runtime>,
 }
 
 impl Session {
     pub(crate) fn new(settings: ZkSettings) -> Self {
         let known_versions = vec![None; settings.brokers.len()];
-        Self { settings, held: None, known_versions, runtime: None }
+        let serving = Vec::new();
+        Self { settings, held: None, known_versions, serving, is_wary: false, runtime: None }
     }
 
     /// One attempt to connect with a new session; ends the connection and the session before. Takes at
@@ -222,10 +227,20 @@ impl Session {
     }
 
     /// Opens a session, or comes back into the one that is held.
-    async fn open(&self, handle: &Handle, version: ServerVersion) -> Result<Client, ClientError> {
-        let (connector, brokers) = (self.connector(version), self.settings.brokers.join(","));
+    async fn open(
+        &mut self,
+        handle: &Handle,
+        version: ServerVersion,
+    ) -> Result<Client, ClientError> {
+        let is_narrow = !self.serving.is_empty() && !self.is_wary;
+        let brokers = if is_narrow { &self.serving } else { &self.settings.brokers }.join(",");
+        let connector = self.connector(version);
         let opened = handle.spawn(async move { connector.connect(&brokers).await }).await;
-        opened.unwrap_or_else(|error| Err(ClientError::UnexpectedError(error.to_string())))
+        let opened =
+            opened.unwrap_or_else(|error| Err(ClientError::UnexpectedError(error.to_string())));
+        let has_failed = matches!(&opened, Err(error) if *error != ClientError::SessionExpired);
+        self.is_wary = has_failed && is_narrow;
+        opened
     }
 
     /// Ends the current connection and drops whatever it had not sent. The session lives on at the
@@ -243,13 +258,17 @@ impl Session {
         handle: &Handle,
     ) -> Result<Option<ServerVersion>, ConnectError> {
         let brokers = self.settings.brokers.clone();
-        let probes = handle.spawn(async move { probe(&brokers, PROBE_PATIENCE).await }).await;
+        let known: Vec<_> = self.known_versions.iter().map(Option::is_some).collect();
+        let probes = async move { probe(&brokers, PROBE_PATIENCE, &known).await };
+        let probes = handle.spawn(probes).await;
+        self.serving.clear();
         let mut causes = Vec::new();
         let (mut reached, mut told) = (false, true);
         for (index, probe) in probes.unwrap_or_default().into_iter().enumerate() {
             match probe {
                 Probe::Version(version) => {
                     self.known_versions[index] = Some(version);
+                    self.serving.push(self.settings.brokers[index].clone());
                     reached = true;
                 }
                 Probe::Silent => {

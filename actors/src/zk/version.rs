@@ -6,12 +6,12 @@
 
 use std::{fmt, io, str::FromStr, time::Duration};
 
-use futures_util::future::join_all;
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use thiserror::Error;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    time::timeout,
+    time::{Instant, timeout, timeout_at},
 };
 
 /// A ZooKeeper server's version. The oldest of an ensemble counts.
@@ -62,6 +62,9 @@ impl FromStr for ServerVersion {
     }
 }
 
+/// What brokers that need not answer have, from the first answer on.
+const MOMENT: Duration = Duration::from_millis(50);
+
 /// What a broker told of itself.
 #[derive(Debug)]
 pub(super) enum Probe {
@@ -71,14 +74,37 @@ pub(super) enum Probe {
     Silent,
     /// It takes no connections.
     Unreachable(io::Error),
-    /// Whether it takes connections could not be seen in time: its name, or the way to it, may be slow.
+    /// Whether it takes connections could not be seen in time: its name, or the way to it, may be slow. Or it was
+    /// not waited for.
     Slow,
 }
 
 /// Asks all brokers (`host:port`) at once; the answers come in their order. Each may take `patience` to
-/// accept the connection and as much to answer.
-pub(super) async fn probe(brokers: &[String], patience: Duration) -> Vec<Probe> {
-    join_all(brokers.iter().map(|broker| probe_one(broker, patience))).await
+/// accept the connection and as much to answer. Those that are `known` are not waited for once another has
+/// answered: one that hangs must not hold up the way to those that do not.
+pub(super) async fn probe(brokers: &[String], patience: Duration, known: &[bool]) -> Vec<Probe> {
+    let probes = brokers.iter().enumerate();
+    let mut probes: FuturesUnordered<_> = probes
+        .map(|(index, broker)| async move { (index, probe_one(broker, patience).await) })
+        .collect();
+    let mut answers: Vec<_> = brokers.iter().map(|_| None).collect();
+    let mut latest = None;
+    loop {
+        let next = async {
+            match latest {
+                Some(latest) => timeout_at(latest, probes.next()).await.unwrap_or(None),
+                None => probes.next().await,
+            }
+        };
+        let Some((index, probe)) = next.await else { break };
+        answers[index] = Some(probe);
+        let is_enough = answers.iter().any(|answer| matches!(answer, Some(Probe::Version(_))))
+            && answers.iter().zip(known).all(|(answer, known)| answer.is_some() || *known);
+        if is_enough && latest.is_none() {
+            latest = Some(Instant::now() + MOMENT);
+        }
+    }
+    answers.into_iter().map(|answer| answer.unwrap_or(Probe::Slow)).collect()
 }
 
 async fn probe_one(broker: &str, patience: Duration) -> Probe {
@@ -109,6 +135,8 @@ fn parse_srvr(answer: &str) -> Option<ServerVersion> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::net::TcpListener;
+
     use super::*;
 
     fn version(major: u32, minor: u32, patch: u32) -> ServerVersion {
@@ -130,6 +158,42 @@ mod tests {
         }
     }
 
+    /// A broker that takes connections, and answers them or not.
+    async fn broker(answers: bool) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        tokio::spawn(async move {
+            let mut held = Vec::new();
+            while let Ok((mut stream, _)) = listener.accept().await {
+                if answers {
+                    let _ = stream.read_exact(&mut [0; 4]).await;
+                    let _ = stream.write_all(b"Zookeeper version: 3.8.0-x\n").await;
+                } else {
+                    held.push(stream);
+                }
+            }
+        });
+        address
+    }
+
+    #[tokio::test]
+    async fn a_known_broker_that_hangs_is_not_waited_for_once_another_has_answered() {
+        const ENDLESS: Duration = Duration::from_secs(3_600);
+        let brokers = [broker(false).await, broker(true).await, broker(true).await];
+        let probes = probe(&brokers, ENDLESS, &[true, true, false]);
+        let probes = timeout(Duration::from_secs(60), probes).await.expect("not for ever");
+        assert!(
+            matches!(probes[..], [Probe::Slow, Probe::Version(_), Probe::Version(_)]),
+            "{probes:?}"
+        );
+        // One that is not known is waited for, and so is whoever there is where nobody answers.
+        let brief = Duration::from_millis(200);
+        let unknown = probe(&brokers, brief, &[false, true, true]).await;
+        assert!(matches!(unknown[0], Probe::Silent), "{unknown:?}");
+        let alone = probe(&brokers[..1], brief, &[true]).await;
+        assert!(matches!(alone[..], [Probe::Silent]), "{alone:?}");
+    }
+
     #[test]
     fn a_version_is_three_numbers() {
         assert_eq!("3.4.13".parse(), Ok(version(3, 4, 13)));
@@ -149,13 +213,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_broker_that_keeps_silent_is_told_from_one_that_is_not_there() {
-        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address =
-            |listener: &tokio::net::TcpListener| listener.local_addr().unwrap().to_string();
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let gone = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = |listener: &TcpListener| listener.local_addr().unwrap().to_string();
         let brokers = [address(&silent), address(&gone)];
         drop(gone);
-        let probes = probe(&brokers, Duration::from_millis(50)).await;
+        let probes = probe(&brokers, Duration::from_millis(50), &[false, false]).await;
         assert!(matches!(probes[..], [Probe::Silent, Probe::Unreachable(_)]), "{probes:?}");
     }
 }
