@@ -178,9 +178,13 @@ impl Campaign {
         violations.extend(maps_arrive(&self.scene, &names, &maps).await);
         violations.extend(all_pull(&self.scene, &maps).await);
         let switched = judge::names(&records);
+        backend::forget(&self.scene.upstream);
         let last_looks = last_looks(&self.scene, &switched, origin).await;
         violations.extend(last_looks.as_ref().err().cloned());
-        let last_looks = last_looks.unwrap_or_default();
+        let (last_looks, disputed) = last_looks.unwrap_or_default();
+        for one in &disputed {
+            println!("{name}: ZooKeeper's servers disagree: {one}");
+        }
         if strikes.is_none() {
             let pid = self.scene.daemons[0].daemon.pid();
             self.footprint = Footprint::take(pid, &self.scene.servers).await;
@@ -201,6 +205,7 @@ impl Campaign {
         row.exchanges[0] += answered;
         row.exchanges[1] += history.records.len() - answered;
         row.slowest = row.slowest.max(judge::slowest(&records));
+        row.disputed += disputed.len();
         row.violations.extend(violations.iter().cloned());
         violations
     }
@@ -434,7 +439,6 @@ fn paths(scene: &Scene, names: &[String]) -> Vec<String> {
 /// Removes a round's znodes: with those of a thousand rounds a server takes its time to start, and daemons keep a
 /// watch for each sub-pool's ack. The backend has to know of no map any more.
 async fn clear(scene: &Scene, names: &[String], place: &Place) {
-    backend::forget(&scene.upstream);
     let requests: Vec<_> = (0..place.names.len()).map(|number| place.path(number)).collect();
     let acks = requests.iter().map(|request| format!("{request}/ack")).collect();
     if let Some(looker) = Looker::connect(&scene.brokers()).await {
@@ -442,20 +446,48 @@ async fn clear(scene: &Scene, names: &[String], place: &Place) {
     }
 }
 
-async fn last_looks(scene: &Scene, names: &[String], origin: Instant) -> Result<Vec<Look>, String> {
+/// What ZooKeeper holds of these in the end, and where its servers disagree and go on to: a server that has lost
+/// what was committed shows so. What most of them hold is what was committed. Pulls have to have ended.
+async fn last_looks(
+    scene: &Scene,
+    names: &[String],
+    origin: Instant,
+) -> Result<(Vec<Look>, Vec<String>), String> {
+    const TRIES: usize = 3;
     let paths = paths(scene, names);
+    let mut tries = 0;
     let until = Instant::now() + seconds(60);
-    while Instant::now() < until {
+    'looking: while Instant::now() < until {
         let start = since(origin, Instant::now());
-        if let Some(looker) = Looker::connect(&scene.brokers()).await
-            && let Some(found) = looker.look_at_all(&paths).await
-        {
-            let end = since(origin, Instant::now());
-            let looks = names.iter().zip(found);
-            return Ok(looks.map(|(name, found)| Look::new(name, found, start, end)).collect());
+        let mut of_servers = Vec::new();
+        for server in &scene.servers {
+            let Some(looker) = Looker::connect(&server.address()).await else { continue 'looking };
+            let Some(found) = looker.look_at_all(&paths).await else { continue 'looking };
+            of_servers.push(found);
         }
+        let end = since(origin, Instant::now());
+        let (mut looks, mut disputed) = (Vec::new(), Vec::new());
+        for (index, name) in names.iter().enumerate() {
+            let held: Vec<_> = of_servers.iter().map(|found| &found[index]).collect();
+            let most = most(&held);
+            if held.iter().any(|it| *it != most) {
+                disputed.push(format!("{name}: {held:?}"));
+            }
+            looks.push(Look::new(name, most.clone(), start, end));
+        }
+        tries += 1;
+        if disputed.is_empty() || tries == TRIES {
+            return Ok((looks, disputed));
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
     }
     Err("nobody could look at ZooKeeper in the end".to_owned())
+}
+
+/// What most of the servers hold.
+fn most<'a>(held: &[&'a Option<String>]) -> &'a Option<String> {
+    let votes = |value| held.iter().filter(|it| **it == value).count();
+    held.iter().max_by_key(|value| votes(**value)).copied().unwrap_or(&None)
 }
 
 /// Answers of the sub-pool API that came later than the daemon promises: once an ack's time in the queue, and once
@@ -472,6 +504,14 @@ fn late(history: &History, frozen: Duration) -> Violations {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_most_servers_hold_counts() {
+        let (none, some) = (None, Some("c1".to_owned()));
+        assert_eq!(most(&[&none, &some, &some]), &some);
+        assert_eq!(most(&[&none, &some, &none]), &none);
+        assert_eq!(most(&[&some]), &some);
+    }
 
     fn struck(mended: Instant) -> Struck {
         Struck { daemons: vec![0, 1], mended, frozen: Duration::ZERO, noticed: None }

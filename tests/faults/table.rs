@@ -31,6 +31,8 @@ pub struct Row {
     pub noticed: Vec<Duration>,
     pub slowest: Duration,
     pub violations: Violations,
+    /// Sub-accounts of which ZooKeeper's servers held different things in the end.
+    pub disputed: usize,
 }
 
 impl Row {
@@ -64,6 +66,10 @@ pub fn print(servers: Servers, rows: &[&Row], stretches: &[Stretch], violations:
         shown(rows.iter().flat_map(|row| &row.recoveries).max().copied()),
         shown(rows.iter().flat_map(|row| &row.noticed).max().copied()),
     );
+    let disputed: usize = rows.iter().map(|row| row.disputed).sum();
+    if disputed > 0 {
+        println!("ZooKeeper's own servers disagreed about {disputed} sub-accounts in the end\n");
+    }
     let lines: String = stretches.iter().map(stretch_lines).collect();
     println!("{FOOTPRINTS_HEAD}{lines}");
 }

@@ -111,8 +111,9 @@ pub(crate) struct Session {
     /// The last session that we opened, until ZooKeeper says that it is gone.
     held: Option<SessionInfo>,
     known_versions: Vec<Option<ServerVersion>>,
-    /// The brokers that have just told their versions, hence serve; empty if it is not known who does.
-    serving: Vec<String>,
+    /// The brokers to try first: those that have just told their versions, hence serve, or else those that have
+    /// answered anything; empty if nobody has.
+    awake: Vec<String>,
     /// The last attempt failed, so that the next tries all brokers, whatever they tell.
     is_wary: bool,
     runtime: Option<Runtime>,
@@ -121,8 +122,8 @@ pub(crate) struct Session {
 impl Session {
     pub(crate) fn new(settings: ZkSettings) -> Self {
         let known_versions = vec![None; settings.brokers.len()];
-        let serving = Vec::new();
-        Self { settings, held: None, known_versions, serving, is_wary: false, runtime: None }
+        let awake = Vec::new();
+        Self { settings, held: None, known_versions, awake, is_wary: false, runtime: None }
     }
 
     /// One attempt to connect with a new session; ends the connection and the session before. Takes at
@@ -232,8 +233,8 @@ impl Session {
         handle: &Handle,
         version: ServerVersion,
     ) -> Result<Client, ClientError> {
-        let is_narrow = !self.serving.is_empty() && !self.is_wary;
-        let brokers = if is_narrow { &self.serving } else { &self.settings.brokers }.join(",");
+        let is_narrow = !self.awake.is_empty() && !self.is_wary;
+        let brokers = if is_narrow { &self.awake } else { &self.settings.brokers }.join(",");
         let connector = self.connector(version);
         let opened = handle.spawn(async move { connector.connect(&brokers).await }).await;
         let opened =
@@ -261,17 +262,20 @@ impl Session {
         let known: Vec<_> = self.known_versions.iter().map(Option::is_some).collect();
         let probes = async move { probe(&brokers, PROBE_PATIENCE, &known).await };
         let probes = handle.spawn(probes).await;
-        self.serving.clear();
         let mut causes = Vec::new();
         let (mut reached, mut told) = (false, true);
+        let (mut serving, mut evasive) = (Vec::new(), Vec::new());
         for (index, probe) in probes.unwrap_or_default().into_iter().enumerate() {
             match probe {
                 Probe::Version(version) => {
                     self.known_versions[index] = Some(version);
-                    self.serving.push(self.settings.brokers[index].clone());
+                    serving.push(self.settings.brokers[index].clone());
                     reached = true;
                 }
-                Probe::Silent => {
+                probe @ (Probe::Evasive | Probe::Silent) => {
+                    if matches!(probe, Probe::Evasive) {
+                        evasive.push(self.settings.brokers[index].clone());
+                    }
                     reached = true;
                     told &= self.known_versions[index].is_some();
                 }
@@ -281,6 +285,7 @@ impl Session {
                 }
             }
         }
+        self.awake = if serving.is_empty() { evasive } else { serving };
         if !reached {
             return Err(ConnectError::Unreachable(causes.join("; ")));
         }

@@ -70,7 +70,9 @@ const MOMENT: Duration = Duration::from_millis(50);
 pub(super) enum Probe {
     /// It answered `srvr`.
     Version(ServerVersion),
-    /// It takes connections but does not tell its version.
+    /// It answered something else: it does not serve now, or may not tell.
+    Evasive,
+    /// It takes connections and answers nothing: it hangs, or is none.
     Silent,
     /// It takes no connections.
     Unreachable(io::Error),
@@ -98,7 +100,9 @@ pub(super) async fn probe(brokers: &[String], patience: Duration, known: &[bool]
         };
         let Some((index, probe)) = next.await else { break };
         answers[index] = Some(probe);
-        let is_enough = answers.iter().any(|answer| matches!(answer, Some(Probe::Version(_))))
+        let has_answered =
+            |answer: &Option<_>| matches!(answer, Some(Probe::Version(_) | Probe::Evasive));
+        let is_enough = answers.iter().any(has_answered)
             && answers.iter().zip(known).all(|(answer, known)| answer.is_some() || *known);
         if is_enough && latest.is_none() {
             latest = Some(Instant::now() + MOMENT);
@@ -119,8 +123,8 @@ async fn probe_one(broker: &str, patience: Duration) -> Probe {
         (&mut stream).take(4096).read_to_end(&mut answer).await
     };
     match timeout(patience, asked).await {
-        Ok(Ok(_)) => {
-            parse_srvr(&String::from_utf8_lossy(&answer)).map_or(Probe::Silent, Probe::Version)
+        Ok(Ok(length)) if length > 0 => {
+            parse_srvr(&String::from_utf8_lossy(&answer)).map_or(Probe::Evasive, Probe::Version)
         }
         _ => Probe::Silent,
     }
