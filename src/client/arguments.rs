@@ -71,7 +71,7 @@ impl ClientCommand {
 /// How the result is shown.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 pub struct OutputArguments {
-    /// Print one JSON document instead of text, whatever happens
+    /// Print one JSON document instead of text, whatever happens but for bad arguments
     #[arg(long)]
     pub json: bool,
 }

@@ -33,7 +33,7 @@ pub async fn batch(arguments: &BatchArguments, caller: &Caller) -> Result<Report
     let mut progress = Progress::new(progress_file(arguments), &content, caller.server.as_str());
     let quiet = arguments.api.output.json;
     if !arguments.restart {
-        let found = progress.resume().map_err(no_progress)?;
+        let found = progress.resume().map_err(|error| Failure::new(Kind::NoInput, error))?;
         tell_of_resumption(found, &progress, &batch, quiet);
     }
     let api = Api::new(caller, Duration::from_secs(arguments.api.timeout));

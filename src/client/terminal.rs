@@ -15,11 +15,12 @@ pub fn note(quiet: bool, text: &str) {
     }
 }
 
-/// Asks a question whose answer is yes or something else. It takes a person: without a terminal it fails.
+/// Asks a question whose answer is yes or something else. It takes a person who sees it and answers: without a
+/// terminal for both it fails.
 pub fn confirm(question: &str) -> Result<bool, Failure> {
-    if !io::stdin().is_terminal() {
-        let text = "this has to be confirmed, and standard input is no terminal: give --yes to do \
-            it without being asked; nothing was changed";
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        let text = "this has to be confirmed, and there is no terminal to ask on (standard input and \
+            standard error): give --yes to do it without being asked; nothing was changed";
         return Err(Failure::new(Kind::Usage, text));
     }
     let mut errors = io::stderr();

@@ -1,7 +1,9 @@
 //! `verify`: what ZooKeeper holds beside what the user-coin map says. Writes nothing.
 
 use serde_json::json;
-use switcher_actors::{PollerSettings, Shown, WriterSettings, preview_map};
+use switcher_actors::{
+    Assignment, Inspector, MapPreview, PollerSettings, Shown, WriterSettings, ZnodeDir, preview_map,
+};
 
 use super::{
     report::{Failure, Kind, Report},
@@ -20,33 +22,20 @@ pub async fn verify(poller: &PollerSettings, writer: &WriterSettings) -> Result<
         Failure::new(Kind::Unavailable, text)
     })?;
     let zookeeper = znodes::open(&writer.zookeeper).await?;
+    let compared = compare(&map, &zookeeper, &writer.watch_dir).await;
+    zookeeper.close().await;
     let mut report = Report::default();
     let mut drift = Vec::new();
-    for from in (0..map.len()).step_by(PART) {
-        let part = map.part(from, PART);
-        let names = part.iter().map(|entry| entry.puname.as_str());
-        for (entry, mined) in
-            part.iter().zip(znodes::mined(&zookeeper, &writer.watch_dir, names).await?)
-        {
-            let wanted = entry.coin.as_str();
-            if mined.coin() == Some(wanted) {
-                continue;
-            }
-            report.line(format!(
-                "{}: the map says {}, ZooKeeper {}",
-                entry.puname.shown(),
-                Shown(wanted),
-                mined.shown()
-            ));
-            drift.push(json!({
-                "sub_account": entry.puname.as_str(),
-                "map": wanted,
-                "zookeeper": mined.coin(),
-                "is_readable": !matches!(mined, Mined::Forbidden(_)),
-            }));
-        }
+    for Drift { entry, mined } in compared? {
+        let (name, wanted) = (entry.puname.shown(), Shown(entry.coin.as_str()));
+        report.line(format!("{name}: the map says {wanted}, ZooKeeper {}", mined.shown()));
+        drift.push(json!({
+            "sub_account": entry.puname.as_str(),
+            "map": entry.coin.as_str(),
+            "zookeeper": mined.coin(),
+            "is_readable": !matches!(mined, Mined::Forbidden(_)),
+        }));
     }
-    zookeeper.close().await;
     for (name, fault) in map.first_invalid() {
         report.line(format!("{name}: a pull skips this entry: {fault}"));
     }
@@ -69,4 +58,28 @@ pub async fn verify(poller: &PollerSettings, writer: &WriterSettings) -> Result<
     report.field("invalid", map.invalid());
     report.field("url", url.to_string());
     Ok(report)
+}
+
+/// A sub-account whose znode does not hold what the map says.
+struct Drift {
+    entry: Assignment,
+    mined: Mined,
+}
+
+async fn compare(
+    map: &MapPreview,
+    zookeeper: &Inspector,
+    dir: &ZnodeDir,
+) -> Result<Vec<Drift>, Failure> {
+    let mut drift = Vec::new();
+    for from in (0..map.len()).step_by(PART) {
+        let part = map.part(from, PART);
+        let names = part.iter().map(|entry| entry.puname.as_str());
+        let mined = znodes::mined(zookeeper, dir, names).await?;
+        let compared = part.into_iter().zip(mined);
+        let differs =
+            |(entry, mined): &(Assignment, Mined)| mined.coin() != Some(entry.coin.as_str());
+        drift.extend(compared.filter(differs).map(|(entry, mined)| Drift { entry, mined }));
+    }
+    Ok(drift)
 }

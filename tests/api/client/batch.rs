@@ -187,7 +187,7 @@ async fn another_content_or_server_begins_at_the_first_entry() {
 
     // What is no such file is not overwritten, and one that cannot be written stops it before anything is sent.
     let before = second.requests().len();
-    let told = one_by_one(&second).words("--progress-file").arg(&file).ends_with(73).await;
+    let told = one_by_one(&second).words("--progress-file").arg(&file).ends_with(66).await;
     assert_says(&told.stderr, &["progress file", &file]);
     assert_eq!(std::fs::read_to_string(&file).unwrap(), csv(3));
     let told = one_by_one(&second).words("--progress-file /no/such/p").ends_with(73).await;
