@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use jobmaker_sim::{Jobmaker, Knobs, SubPool};
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use upstream_sim::{Reply, Upstream};
 
@@ -139,17 +140,35 @@ async fn brokers_that_do_not_answer_are_found() {
     let zookeeper = ZooKeeper::shared().await;
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let silent_address = silent.local_addr().unwrap().to_string();
+    let old = old_broker().await;
     let nobody = format!("127.0.0.1:{}", free_port());
     let builder = Daemon::builder(zookeeper)
-        .set("ZKBroker", json!([zookeeper.address(), silent_address, nobody]));
+        .set("ZKBroker", json!([zookeeper.address(), silent_address, nobody, old]));
     let cli = doctor(&builder);
     finds(&cli, "ok", "broker", &[&zookeeper.address(), "version"]).await;
     finds(&cli, "warning", "broker", &[&silent_address, "does not tell its version"]).await;
-    finds(&cli, "problem", "broker", &[&nobody, "refused"]).await;
+    let problems = found(&cli, "problem", "broker").await;
+    assert_eq!(problems.len(), 2, "{problems:?}");
+    assert_says(&problems[0], &[&nobody, "refused"]);
+    assert_says(&problems[1], &[&old, "has version 3.4.5"]);
 
     let builder = builder.set("ZKBroker", json!([nobody])).set("ZKSessionTimeoutSeconds", 1);
     finds(&doctor(&builder), "problem", "session", &["not granted", &nobody]).await;
     assert_eq!(found(&doctor(&builder), "problem", "path").await, Vec::<String>::new());
+}
+
+/// The address of what says that it is a ZooKeeper of a version that is not supported.
+async fn old_broker() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let text = b"Zookeeper version: 3.4.5-1392090, built on 09/30/2012 17:52 GMT\n";
+            // Who has asked for more than the version hangs up before it is told.
+            let _ = stream.write_all(text).await;
+        }
+    });
+    address
 }
 
 #[tokio::test]
@@ -190,6 +209,12 @@ async fn jobmakers_that_give_no_sign_of_life_are_found() {
     }
     scene.znodes.put(&format!("{}btc/id\u{202e}le", scene.base), "{}").await;
     finds(&scene.doctor(), "problem", "jobmaker", &["\"btc/id\\u{202e}le\"", "no ack znode"]).await;
+
+    scene.znodes.put(&format!("{}bcc/closed", scene.base), "{}").await;
+    scene.znodes.put_forbidden(&format!("{}bcc/closed/ack", scene.base), "").await;
+    let problems = found(&scene.doctor(), "problem", "jobmaker").await;
+    assert_eq!(problems.len(), 2, "{problems:?}");
+    assert_says(&problems[0], &["ack of bcc/closed cannot be read"]);
 
     let empty = format!("{}empty/", scene.base.trim_end_matches("subpool/"));
     scene.znodes.put(empty.trim_end_matches('/'), "").await;

@@ -87,7 +87,7 @@ impl Cli {
         // One that does not read it may be gone already.
         let _ = stdin.write_all(&self.stdin).await;
         drop(stdin);
-        let output = tokio::time::timeout(seconds(60), child.wait_with_output());
+        let output = tokio::time::timeout(seconds(180), child.wait_with_output());
         let output = output.await.unwrap_or_else(|_| panic!("{:?} ends", self.arguments)).unwrap();
         Finished {
             code: output.status.code(),
