@@ -30,6 +30,10 @@ pub struct Progress {
     /// `None` if nobody wants to know later.
     file: Option<PathBuf>,
     record: Record,
+    /// Of the entries behind the acknowledged ones, those that were sent without an answer, by this run or before.
+    unknown: usize,
+    /// Those that are being sent.
+    sending: usize,
 }
 
 /// The file cannot be read or written.
@@ -48,7 +52,7 @@ impl Progress {
             server: server.to_owned(),
             ..Record::default()
         };
-        Self { file, record }
+        Self { file, record, unknown: 0, sending: 0 }
     }
 
     /// Takes over what a run before has left behind, if it is of the same batch and daemon. Tells whether there
@@ -66,6 +70,7 @@ impl Progress {
         if found.sha256 != self.record.sha256 || found.server != self.record.server {
             return Ok(Found::AnotherBatch);
         }
+        self.unknown = found.under_way;
         self.record = found;
         Ok(Found::ThisBatch)
     }
@@ -82,19 +87,21 @@ impl Progress {
 
     /// So many more are about to be sent.
     pub fn send(&mut self, entries: usize) -> Result<(), ProgressError> {
-        self.record.under_way = entries;
+        self.sending = entries;
+        self.record.under_way = self.unknown.max(entries);
         self.write()
     }
 
     /// What was sent is acknowledged. The file learns it with the next [`send`](Self::send), or at the end.
     pub fn acknowledge(&mut self) {
-        self.record.acknowledged += self.record.under_way;
-        self.record.under_way = 0;
+        self.record.acknowledged += self.sending;
+        self.unknown = self.unknown.saturating_sub(self.sending);
+        self.record.under_way = self.unknown;
     }
 
-    /// Nothing of what was to be sent was written.
+    /// Nothing of what was to be sent was written. That says nothing of what was sent before.
     pub fn take_back(&mut self) -> Result<(), ProgressError> {
-        self.record.under_way = 0;
+        self.record.under_way = self.unknown;
         self.write()
     }
 
@@ -155,7 +162,7 @@ mod tests {
         let mut second = progress(&file, b"x", "h:1");
         assert_eq!(second.resume().unwrap(), Found::ThisBatch);
         assert_eq!((second.acknowledged(), second.under_way()), (3, 2));
-        second.take_back().unwrap();
+        // Another daemon, another content: another batch.
         for (content, server) in [(b"y", "h:1"), (b"x", "h:2")] {
             let mut other = progress(&file, content, server);
             assert_eq!(other.resume().unwrap(), Found::AnotherBatch);
@@ -163,9 +170,31 @@ mod tests {
         }
         let mut third = progress(&file, b"x", "h:1");
         assert_eq!(third.resume().unwrap(), Found::ThisBatch);
-        assert_eq!((third.acknowledged(), third.under_way()), (3, 0));
+        assert_eq!((third.acknowledged(), third.under_way()), (3, 2));
         third.finish().unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_was_sent_without_an_answer_is_unknown_until_it_is_acknowledged() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("p");
+        progress(&file, b"x", "h:1").send(3).unwrap();
+        // A run that cannot reach the daemon learns nothing of what the run before had sent.
+        let mut second = progress(&file, b"x", "h:1");
+        second.resume().unwrap();
+        second.send(2).unwrap();
+        second.take_back().unwrap();
+        let mut third = progress(&file, b"x", "h:1");
+        third.resume().unwrap();
+        assert_eq!((third.acknowledged(), third.under_way()), (0, 3));
+        third.send(2).unwrap();
+        third.acknowledge();
+        assert_eq!((third.acknowledged(), third.under_way()), (2, 1));
+        third.send(2).unwrap();
+        assert_eq!(third.under_way(), 2);
+        third.acknowledge();
+        assert_eq!((third.acknowledged(), third.under_way()), (4, 0));
     }
 
     #[test]
