@@ -7,6 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use switcher_actors::Shown;
+
 use super::{
     answer::Fate,
     api::{Api, CallError},
@@ -18,7 +20,6 @@ use super::{
     switch::{Entry, send},
     terminal::{self, Bar},
 };
-use switcher_actors::Shown;
 
 /// Coins of a refused chunk that are told.
 const COINS_TOLD: usize = 10;
