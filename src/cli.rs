@@ -4,8 +4,12 @@
 use std::{ffi::OsString, path::PathBuf};
 
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap_complete::Shell;
 
-use crate::config;
+use crate::{
+    client::{ClientCommand, EXIT_STATUSES},
+    config,
+};
 
 /// The version with the commit it was built from.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("SWITCHER_COMMIT"), ")");
@@ -14,10 +18,13 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("SWITCHER_CO
 /// where the stratum servers watch one znode per sub-account. Reads and changes what a sub-pool's blocks
 /// carry and whom they pay, by asking its jobmaker through ZooKeeper.
 ///
+/// Without a command it is the daemon. The client commands call a daemon (switch, batch, get-coinbase,
+/// update-coinbase) or look at what it depends on (status, verify, doctor).
+///
 /// Every configuration key can also be given as an environment variable of the same name, which wins
-/// over the file. Exit status: 0 after an orderly stop, 2 for a bad argument, 69 if the address cannot be
-/// listened on, 70 after an internal failure or a second signal, 73 if there is no place for the log, 78
-/// for a bad configuration.
+/// over the file. Exit status of the daemon: 0 after an orderly stop, 2 for a bad argument, 69 if the address
+/// cannot be listened on, 70 after an internal failure or a second signal, 73 if there is no place for the
+/// log, 78 for a bad configuration.
 #[derive(Debug, Parser)]
 #[command(name = "switcher-api-server", version = VERSION)]
 pub struct Arguments {
@@ -66,21 +73,46 @@ pub struct Arguments {
 }
 
 /// What the program can do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+#[derive(Debug, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Run the daemon (the default)
     Serve,
     /// Check the configuration, print it with its secrets masked, and end
     Check,
+    #[command(flatten)]
+    Client(ClientCommand),
+    /// Print a shell's completions of commands and flags
+    Completions {
+        /// For which shell
+        shell: Shell,
+    },
+    /// Print the manual page, or write it and one for each command into a directory
+    Man {
+        /// Write the pages into this directory, which must exist
+        #[arg(long, value_name = "DIR")]
+        out_dir: Option<PathBuf>,
+    },
 }
 
 impl Arguments {
     /// Reads the process's arguments; on `--help`, `--version` or a mistake it answers and ends.
     pub fn read(arguments: impl Iterator<Item = OsString>) -> Self {
-        let command = Self::command().after_long_help(config::describe_keys());
-        let matches = command.get_matches_from(modernise(arguments));
+        let matches = definition().get_matches_from(modernise(arguments));
         Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
     }
+}
+
+/// All that `--help` tells, completions and manual pages too: the arguments, the exit statuses, the keys.
+pub fn definition() -> clap::Command {
+    let keys = config::describe_keys();
+    let definition = Arguments::command().after_long_help(format!("{EXIT_STATUSES}\n\n{keys}"));
+    definition.mut_subcommands(|command| {
+        if ClientCommand::has_subcommand(command.get_name()) {
+            command.after_long_help(EXIT_STATUSES)
+        } else {
+            command
+        }
+    })
 }
 
 /// Long flags that may be spelled with one dash, as Go programs take them.

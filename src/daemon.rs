@@ -1,5 +1,5 @@
-//! From the arguments to the exit status: arguments → configuration → log → [`app`]. The exit statuses are
-//! those of `sysexits.h`, and the help text names them.
+//! From the arguments to the exit status: arguments → configuration → log → [`app`], or to a [`client`] command.
+//! The exit statuses are those of `sysexits.h`, and the help text names them.
 
 use std::{
     env,
@@ -13,7 +13,9 @@ use slog::{error, info, warn};
 use crate::{
     app,
     cli::{Arguments, Command},
+    client,
     config::{self, Checked, Rejected},
+    pages,
     telemetry::Telemetry,
 };
 
@@ -26,26 +28,36 @@ const NO_LOG: u8 = 73;
 pub fn run() -> ExitCode {
     let arguments = Arguments::read(env::args_os());
     let file = arguments.config.clone().or_else(default_file);
-    let checked = match config::load(file.as_deref(), |name| env::var_os(name)) {
-        Ok(checked) => checked,
+    match &arguments.command {
+        None | Some(Command::Serve) => {
+            with_configuration(file, |checked| serve(&arguments, checked))
+        }
+        Some(Command::Check) => with_configuration(file, check),
+        Some(Command::Client(command)) => client::run(command, file.as_deref()),
+        Some(Command::Completions { shell }) => pages::completions(*shell),
+        Some(Command::Man { out_dir }) => pages::manual(out_dir.as_deref()),
+    }
+}
+
+/// Does something with the configuration, if it is good, and else tells all that is wrong with it.
+fn with_configuration(file: Option<PathBuf>, act: impl FnOnce(Checked) -> ExitCode) -> ExitCode {
+    match config::load(file.as_deref(), |name| env::var_os(name)) {
+        Ok(checked) => act(checked),
         Err(Rejected { problems, warnings }) => {
             let file = file.as_deref().map_or("no file".into(), Path::to_string_lossy);
             let head = format!("bad configuration ({file} and environment):");
             let problems = problems.iter().map(ToString::to_string);
             let lines = std::iter::once(head).chain(problems).chain(warnings_of(warnings));
             say(io::stderr(), lines);
-            return BAD_CONFIGURATION.into();
+            BAD_CONFIGURATION.into()
         }
-    };
-    match arguments.command.unwrap_or(Command::Serve) {
-        Command::Check => {
-            let Checked { warnings, listing, .. } = checked;
-            say(io::stdout(), listing.into_iter().chain(warnings_of(warnings)));
-            say(io::stdout(), std::iter::once("configuration is good".to_owned()));
-            ExitCode::SUCCESS
-        }
-        Command::Serve => serve(&arguments, checked),
     }
+}
+
+fn check(Checked { warnings, listing, .. }: Checked) -> ExitCode {
+    say(io::stdout(), listing.into_iter().chain(warnings_of(warnings)));
+    say(io::stdout(), std::iter::once("configuration is good".to_owned()));
+    ExitCode::SUCCESS
 }
 
 fn warnings_of(warnings: Vec<String>) -> impl Iterator<Item = String> {

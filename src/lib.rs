@@ -1,7 +1,8 @@
 //! `switcher-api-server`: moves a mining pool's miners between coins.
 //!
 //! * `daemon`: arguments → configuration → log → application; exit statuses;
-//! * `cli`: the arguments;
+//! * `cli`: the arguments; `pages`: completions and manual pages out of their definition;
+//! * `client`: the commands that call a daemon, or look at what it depends on;
 //! * `config`: keys, file and environment, settings;
 //! * `telemetry`: the log;
 //! * `app`: starts the actors and the API, waits for a signal, drains in order;
@@ -14,11 +15,13 @@
 
 mod app;
 mod cli;
+mod client;
 mod config;
 mod daemon;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod http;
+mod pages;
 mod telemetry;
 
 pub use daemon::run;

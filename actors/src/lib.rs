@@ -13,6 +13,9 @@
 //!    └─ GET ─▶ UserCoinMapURL
 //! ```
 //!
+//! Beside the actors, for an operator's commands: [`Inspector`] looks at ZooKeeper, and [`preview_map`] at the
+//! upstream's map. Neither writes anything.
+//!
 //! Invariants:
 //!
 //! 1. The graph of addresses has no cycle. An actor is given typed senders; it never looks others up.
@@ -21,8 +24,9 @@
 //!    Poller's, the listening socket is the HTTP actor's.
 //! 3. A single switch is a batch of one. What callers ask for is written whatever is there; what a poll
 //!    brings is written only where nobody was fresher. The two never share a transaction.
-//! 4. Only `zk` names the ZooKeeper crate and only the Poller's `upstream` the HTTP client; the daemon's
-//!    crate names no type of either, and this crate serves no HTTP and knows no configuration.
+//! 4. Only `zk` names the ZooKeeper crate, and of this crate only the Poller's `upstream` the HTTP client. The
+//!    daemon's crate names the latter in one file, too, by which its client commands call the API
+//!    (`client::api`), and the former nowhere. This crate serves no HTTP and knows no configuration.
 //! 5. Three outcomes, never two: applied, not applied, **unknown**. Unknown is never reported as
 //!    success and never sent again blindly.
 //! 6. Nothing waits for the network inside a message handler: the mailbox stays live.
@@ -50,9 +54,14 @@ pub use domain::{
     Assignment, Coin, Coinbase, CoinbaseUpdate, CoinbaseUpdateError, Coins, CoinsError, Puname,
     PunameError, Shown, Source, SubPool, ZnodeDir, ZnodeDirError,
 };
-pub use poller::{PollerSettings, UpstreamUrl, UpstreamUrlError};
+pub use poller::{
+    MapPreview, PollerSettings, PreviewError, UpstreamUrl, UpstreamUrlError, preview_map,
+};
 pub use system::System;
-pub use zk::{DigestCredentials, ServerVersion, ZkSettings};
+pub use zk::{
+    AccessRule, BrokerState, DigestCredentials, Inspector, NoAnswer, Seen, ServerVersion,
+    ZkSettings, probe_brokers,
+};
 pub use zk_writer::{
     Ask, AskJobmaker, PollerLock, SubPoolSettings, WriteBatch, WriteFailure, WriteReply,
     WriterSettings,

@@ -4,8 +4,10 @@
 //! * `problem`: what is wrong with a value;
 //! * `load`: file and environment into raw values;
 //! * `check`: raw values into [`Settings`], or all that is wrong with them at once;
+//! * `access`: the few of them that a client of the API needs;
 //! * `properties`: what holds for any file and environment, for tests and fuzz targets.
 
+mod access;
 mod check;
 mod keys;
 mod load;
@@ -17,6 +19,7 @@ use std::{ffi::OsString, fmt, path::Path, time::Duration};
 
 use switcher_actors::{Coins, PollerSettings, SubPoolSettings, WriterSettings};
 
+pub use access::{Access, access};
 pub use problem::Problem;
 
 /// The whole configuration, checked.
@@ -32,6 +35,15 @@ pub struct Settings {
     pub poller: Option<PollerSettings>,
     /// From the first signal to the end of the process.
     pub shutdown_grace: Duration,
+}
+
+impl Settings {
+    /// Whether names are written in lower case (`StratumServerCaseInsensitive`).
+    pub fn lower_case(&self) -> bool {
+        // One of the two is on.
+        let poller = || self.poller.as_ref().is_some_and(|poller| poller.lower_case);
+        self.api.as_ref().map_or_else(poller, |api| api.lower_case)
+    }
 }
 
 /// What the HTTP actor needs.

@@ -25,3 +25,6 @@ mod sub_pool;
 mod switch;
 
 pub use actor::{Bound, Downstream, HttpApi, Stop};
+#[cfg(test)]
+pub use answer::ApiError;
+pub use json::{Group, parse_batch};

@@ -11,6 +11,7 @@
 
 mod auth;
 mod batches;
+mod client;
 mod configuration;
 mod faults;
 mod golden;

@@ -16,6 +16,7 @@
 //! * `answer`: the JSON (contract, section 4);
 //! * `user_coin_map`: a million entries in little memory;
 //! * `cursor`: what to ask for next; no clock, no network;
+//! * `preview`: the map for who only wants to look at it;
 //! * `url`: `UserCoinMapURL`;
 //! * `journal`: the log lines of a poll;
 //! * `properties`: what holds for any answer, for tests and fuzz targets.
@@ -27,6 +28,7 @@ mod cursor;
 mod journal;
 mod messages;
 mod poll;
+mod preview;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod properties;
 mod upstream;
@@ -36,4 +38,5 @@ mod user_coin_map;
 pub use actor::PollerSettings;
 pub(crate) use actor::{Poller, ToZkWriter};
 pub(crate) use messages::StopPolling;
+pub use preview::{MapPreview, PreviewError, preview_map};
 pub use url::{UpstreamUrl, UpstreamUrlError};

@@ -161,7 +161,7 @@ pub(crate) enum Claim {
 /// A connection that was up when it was made. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Connection {
-    client: Client,
+    pub(super) client: Client,
     /// Changes of the session's state since the client was made.
     states: StateWatcher,
     runtime: Handle,

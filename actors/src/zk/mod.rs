@@ -13,6 +13,7 @@
 
 mod connection;
 mod error;
+mod inspector;
 mod session;
 mod version;
 
@@ -20,6 +21,7 @@ pub(crate) use connection::{
     Claim, Connection, Content, Look, Mark, Revision, SessionNumber, Watch, WriteOp, Zxid,
 };
 pub(crate) use error::{TransactionError, WriteError};
+pub use inspector::{AccessRule, BrokerState, Inspector, NoAnswer, Seen, probe_brokers};
 pub(crate) use session::{ConnectError, Established, RECONNECT_PAUSE, Session};
 pub use session::{DigestCredentials, ZkSettings};
 pub use version::ServerVersion;

@@ -65,6 +65,11 @@ impl DigestCredentials {
         let (user, _) = text.split_once(':')?;
         (!user.is_empty()).then(|| Self(text.to_owned()))
     }
+
+    /// The name, which is no secret.
+    pub fn user(&self) -> &str {
+        self.0.split(':').next().unwrap_or_default()
+    }
 }
 
 impl fmt::Debug for DigestCredentials {

@@ -19,7 +19,7 @@ async fn upstream() -> Upstream {
     Upstream::start(|_| Reply::map(&[], now())).await.unwrap()
 }
 
-fn url(upstream: &Upstream) -> String {
+pub fn url(upstream: &Upstream) -> String {
     format!("http://{}/usercoin.php", upstream.address())
 }
 
@@ -32,7 +32,7 @@ fn polling(zookeeper: &ZooKeeper, upstream: &Upstream) -> Builder {
 }
 
 /// Seconds since 1970.
-fn now() -> i64 {
+pub fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     i64::try_from(since.as_secs()).unwrap()
 }

@@ -1,0 +1,164 @@
+//! Looks at ZooKeeper and changes nothing in it: what an operator's questions need, in a session of its own.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use futures_util::future::join_all;
+use thiserror::Error;
+use zookeeper_client::{Acl, Error as ClientError, Permission, Stat};
+
+use super::{
+    Connection, Session, ZkSettings,
+    version::{Probe, ServerVersion, probe},
+};
+
+/// How long a broker may take to accept a connection, and as long to tell its version.
+const PROBE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long the end of the session may take. One that is left behind expires by itself.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Znodes that are asked for at a time.
+const PART: usize = 500;
+
+/// A session that only reads.
+pub struct Inspector {
+    session: Session,
+    connection: Connection,
+}
+
+/// ZooKeeper does not answer; the text says what was tried, and why it failed.
+#[derive(Debug, Error)]
+#[error("{0}")]
+pub struct NoAnswer(String);
+
+/// What a look at a path found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// A znode.
+    Znode {
+        /// What it holds.
+        data: Vec<u8>,
+        /// When that was written, by the clock of ZooKeeper's leader.
+        written: SystemTime,
+    },
+    /// No znode.
+    Nothing,
+    /// One that we may not read; the text is ZooKeeper's.
+    Forbidden(String),
+}
+
+/// One rule of a znode's access control list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessRule {
+    /// Whom it is about: `world`, or a scheme with a name. Never a password's hash.
+    pub who: String,
+    /// Whether that is everybody.
+    pub is_everybody: bool,
+    /// Whether they may replace the data.
+    pub write: bool,
+    /// Whether they may create children.
+    pub create: bool,
+    /// Whether they may delete children.
+    pub delete: bool,
+}
+
+/// What one broker told when it was asked for its version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BrokerState {
+    /// It answered.
+    Version(ServerVersion),
+    /// It takes connections, but does not tell.
+    Silent,
+    /// It takes no connections; the text is the operating system's.
+    Unreachable(String),
+}
+
+/// Asks all brokers (`host:port`) for their versions at once; the answers come in their order.
+pub async fn probe_brokers(brokers: &[String]) -> Vec<BrokerState> {
+    let answers = probe(brokers, PROBE_PATIENCE).await.into_iter();
+    let states = answers.map(|answer| match answer {
+        Probe::Version(version) => BrokerState::Version(version),
+        Probe::Silent => BrokerState::Silent,
+        Probe::Unreachable(error) => BrokerState::Unreachable(error.to_string()),
+        Probe::Slow => {
+            BrokerState::Unreachable(format!("no connection within {} s", PROBE_PATIENCE.as_secs()))
+        }
+    });
+    states.collect()
+}
+
+impl Inspector {
+    /// Opens a session: one attempt, which takes a few session timeouts at most.
+    pub async fn open(settings: ZkSettings) -> Result<Self, NoAnswer> {
+        let mut session = Session::new(settings);
+        let established = session.connect().await.map_err(|error| NoAnswer(error.to_string()))?;
+        Ok(Self { session, connection: established.connection })
+    }
+
+    /// Looks at these paths; what was found comes in their order. The server has caught up with the leader: it
+    /// knows of all that was committed before this call.
+    pub async fn look(&self, paths: &[&str]) -> Result<Vec<Seen>, NoAnswer> {
+        let Some(first) = paths.first() else { return Ok(Vec::new()) };
+        let client = &self.connection.client;
+        let mut seen = Vec::with_capacity(paths.len());
+        client.sync(first).await.map_err(|error| no_answer("reading", first, &error))?;
+        for part in paths.chunks(PART) {
+            let answers = join_all(part.iter().map(|path| client.get_data(path))).await;
+            for (path, answer) in part.iter().zip(answers) {
+                seen.push(match answer {
+                    Ok((data, stat)) => Seen::Znode { data, written: written(&stat) },
+                    Err(ClientError::NoNode) => Seen::Nothing,
+                    Err(error @ ClientError::NoAuth) => Seen::Forbidden(error.to_string()),
+                    Err(error) => return Err(no_answer("reading", path, &error)),
+                });
+            }
+        }
+        Ok(seen)
+    }
+
+    /// The names of a znode's children; none if there is no such znode. Not for a watch directory, whose list
+    /// may be larger than an answer can be.
+    pub async fn children(&self, path: &str) -> Result<Vec<String>, NoAnswer> {
+        match self.connection.client.list_children(path).await {
+            Ok(names) => Ok(names),
+            Err(ClientError::NoNode) => Ok(Vec::new()),
+            Err(error) => Err(no_answer("listing", path, &error)),
+        }
+    }
+
+    /// A znode's access control list; `None` if it is not there or not ours to see.
+    pub async fn access(&self, path: &str) -> Result<Option<Vec<AccessRule>>, NoAnswer> {
+        match self.connection.client.get_acl(path).await {
+            Ok((acls, _)) => Ok(Some(acls.iter().map(rule).collect())),
+            Err(ClientError::NoNode | ClientError::NoAuth) => Ok(None),
+            Err(error) => Err(no_answer("reading the ACL of", path, &error)),
+        }
+    }
+
+    /// Ends the session.
+    pub async fn close(self) {
+        self.session.end(Some(self.connection), Instant::now() + CLOSE_PATIENCE).await;
+    }
+}
+
+fn rule(acl: &Acl) -> AccessRule {
+    let is_everybody = acl.scheme() == "world";
+    let may = |right| acl.permission().has(right);
+    // Of a digest's id the second half is a hash of the password.
+    let name = acl.id().split(':').next().unwrap_or_default();
+    AccessRule {
+        who: if is_everybody { "world".to_owned() } else { format!("{}:{name}", acl.scheme()) },
+        is_everybody,
+        write: may(Permission::WRITE),
+        create: may(Permission::CREATE),
+        delete: may(Permission::DELETE),
+    }
+}
+
+fn written(stat: &Stat) -> SystemTime {
+    UNIX_EPOCH + Duration::from_millis(u64::try_from(stat.mtime).unwrap_or_default())
+}
+
+fn no_answer(doing: &str, path: &str, error: &ClientError) -> NoAnswer {
+    NoAnswer(format!("{doing} {path}: {error}"))
+}

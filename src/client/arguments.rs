@@ -1,0 +1,288 @@
+//! The client commands' arguments.
+
+use std::{fmt, path::PathBuf, str::FromStr};
+
+use clap::{Args, Subcommand};
+
+/// What a client command does.
+#[derive(Debug, PartialEq, Eq, Subcommand)]
+pub enum ClientCommand {
+    /// Switch one sub-account to a coin
+    Switch(SwitchArguments),
+    /// Switch many sub-accounts, as a file says
+    ///
+    /// The file is the JSON of the API, {"usercoins":[{"coin":C,"punames":[U,…]},…]}, if its first character is
+    /// `{`; else CSV with a line `sub-account,coin` for each, in quotes where need be, with or without a first
+    /// line `user,coin`. It is checked whole before anything is sent, and then sent in chunks. The daemon
+    /// writes a chunk whole or refuses it whole.
+    ///
+    /// How far it came is kept in FILE.progress until all is acknowledged. A second run with the same file and
+    /// server goes on after the last acknowledged chunk. A chunk whose outcome nobody knows is never sent again
+    /// by the same run; the next one sends it again, and says so.
+    Batch(BatchArguments),
+    /// Show what a sub-pool's blocks carry and whom they pay, as its jobmaker says
+    GetCoinbase(GetCoinbaseArguments),
+    /// Change what a sub-pool's blocks carry and whom they pay; shows old and new, and asks
+    UpdateCoinbase(UpdateCoinbaseArguments),
+    /// Show the coins that ZooKeeper holds for sub-accounts; asks ZooKeeper, not the daemon
+    ///
+    /// Needs the daemon's configuration. Exit status 1 if one of them has no znode.
+    Status(StatusArguments),
+    /// Compare the user-coin map (UserCoinMapURL) with ZooKeeper, and print what differs
+    ///
+    /// Needs the daemon's configuration, but no EnableCronJob. Exit status 1 if something differs. What ZooKeeper
+    /// holds for sub-accounts that are not in the map is not looked at. Writes nothing.
+    Verify(OutputArguments),
+    /// Check the configuration and all that the daemon depends on; each finding comes with its remedy
+    ///
+    /// Exit status 1 if there is a problem; warnings do not count. Writes nothing.
+    Doctor(ApiArguments),
+}
+
+impl ClientCommand {
+    /// As it is spelt, for JSON.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Switch(_) => "switch",
+            Self::Batch(_) => "batch",
+            Self::GetCoinbase(_) => "get-coinbase",
+            Self::UpdateCoinbase(_) => "update-coinbase",
+            Self::Status(_) => "status",
+            Self::Verify(_) => "verify",
+            Self::Doctor(_) => "doctor",
+        }
+    }
+
+    /// Whether a script reads the result.
+    pub fn wants_json(&self) -> bool {
+        let output = match self {
+            Self::Switch(arguments) => &arguments.api.output,
+            Self::Batch(arguments) => &arguments.api.output,
+            Self::GetCoinbase(arguments) => &arguments.api.output,
+            Self::UpdateCoinbase(arguments) => &arguments.api.output,
+            Self::Status(arguments) => &arguments.output,
+            Self::Verify(output) => output,
+            Self::Doctor(arguments) => &arguments.output,
+        };
+        output.json
+    }
+}
+
+/// How the result is shown.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub struct OutputArguments {
+    /// Print one JSON document instead of text, whatever happens but for bad arguments
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Where the daemon's API is, and who calls.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct ApiArguments {
+    /// The daemon's address [default: ListenAddr of the configuration, on this machine]
+    #[arg(long, value_name = "HOST:PORT")]
+    pub server: Option<ServerAddress>,
+
+    /// User name [default: APIUser of the environment or the configuration]
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+
+    /// Password; whoever lists this machine's processes can read it there
+    #[arg(long, value_name = "PASSWORD", conflicts_with = "password_file")]
+    pub password: Option<Secret>,
+
+    /// File whose first line is the password [default: APIPassword of the environment or the configuration]
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+
+    /// Seconds to wait for an answer
+    #[arg(long, value_name = "SECONDS", default_value_t = 60,
+          value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub timeout: u64,
+
+    #[command(flatten)]
+    pub output: OutputArguments,
+}
+
+/// `switch`.
+#[derive(Args, Debug, PartialEq, Eq)]
+pub struct SwitchArguments {
+    /// The sub-account
+    #[arg(value_name = "USER")]
+    pub sub_account: String,
+    /// What it mines from now on
+    pub coin: String,
+    #[command(flatten)]
+    pub api: ApiArguments,
+}
+
+/// `batch`.
+#[derive(Args, Debug, PartialEq, Eq)]
+pub struct BatchArguments {
+    /// JSON or CSV; `-` is standard input, which cannot be resumed unless --progress-file is given
+    pub file: PathBuf,
+    /// Entries that are sent at a time
+    #[arg(long, value_name = "ENTRIES", default_value_t = 1000,
+          value_parser = clap::value_parser!(u32).range(1..=500_000))]
+    pub chunk: u32,
+    /// Where to keep how far it came [default: FILE.progress]
+    #[arg(long, value_name = "FILE")]
+    pub progress_file: Option<PathBuf>,
+    /// Begin at the first entry, whatever a run before has sent
+    #[arg(long)]
+    pub restart: bool,
+    #[command(flatten)]
+    pub api: ApiArguments,
+}
+
+/// `get-coinbase`.
+#[derive(Args, Debug, PartialEq, Eq)]
+pub struct GetCoinbaseArguments {
+    #[command(flatten)]
+    pub sub_pool: SubPoolArguments,
+    #[command(flatten)]
+    pub api: ApiArguments,
+}
+
+/// Which sub-pool.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct SubPoolArguments {
+    /// The sub-pool's coin
+    pub coin: String,
+    /// The sub-pool's name
+    pub pool: String,
+}
+
+/// `update-coinbase`.
+#[derive(Args, Debug, PartialEq, Eq)]
+pub struct UpdateCoinbaseArguments {
+    #[command(flatten)]
+    pub sub_pool: SubPoolArguments,
+    /// Whom the sub-pool's blocks pay from now on
+    #[arg(long, value_name = "ADDRESS")]
+    pub payout_addr: String,
+    /// What they carry; may be empty ('')
+    #[arg(long, value_name = "TEXT")]
+    pub coinbase_info: String,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+    #[command(flatten)]
+    pub api: ApiArguments,
+}
+
+/// `status`.
+#[derive(Args, Debug, PartialEq, Eq)]
+pub struct StatusArguments {
+    /// The sub-accounts
+    #[arg(value_name = "USER", required = true)]
+    pub sub_accounts: Vec<String>,
+    #[command(flatten)]
+    pub output: OutputArguments,
+}
+
+/// A text that is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// Where a daemon can be called: `host:port`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerAddress(String);
+
+impl ServerAddress {
+    /// `host:port`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Where a daemon that listens at `listen` can be called from its own machine: on loopback, if it listens
+    /// everywhere. `None` for a port that the operating system has chosen.
+    pub fn of_listener(listen: &str) -> Option<Self> {
+        let (host, port) = split(listen)?;
+        let host = match host {
+            "" | "0.0.0.0" => "127.0.0.1",
+            "[::]" => "[::1]",
+            host => host,
+        };
+        (port != 0).then(|| Self(format!("{host}:{port}")))
+    }
+}
+
+impl FromStr for ServerAddress {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.starts_with("https://") {
+            return Err("the daemon itself speaks no https; expected host:port");
+        }
+        let bare = text.strip_prefix("http://").unwrap_or(text);
+        let bare = bare.strip_suffix('/').unwrap_or(bare);
+        match split(bare) {
+            Some((host, port)) if !host.is_empty() && port != 0 => Ok(Self(bare.to_owned())),
+            _ => Err("expected host:port, like 127.0.0.1:8082"),
+        }
+    }
+}
+
+/// Host, with the brackets of an IPv6 address, and port.
+fn split(address: &str) -> Option<(&str, u16)> {
+    let (host, port) = address.rsplit_once(':')?;
+    let is_bracketed = host.starts_with('[') && host.ends_with(']');
+    let is_name =
+        !host.contains(|c: char| ":/@[]".contains(c) || c.is_whitespace() || c.is_control());
+    (is_name || is_bracketed).then_some((host, port.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_is_called_on_its_own_machine() {
+        for (listen, called) in [
+            (":8082", Some("127.0.0.1:8082")),
+            ("0.0.0.0:8082", Some("127.0.0.1:8082")),
+            ("[::]:8082", Some("[::1]:8082")),
+            ("10.0.0.5:80", Some("10.0.0.5:80")),
+            ("localhost:80", Some("localhost:80")),
+            ("127.0.0.1:0", None),
+            ("nowhere", None),
+        ] {
+            let found = ServerAddress::of_listener(listen);
+            assert_eq!(found.as_ref().map(ServerAddress::as_str), called, "{listen}");
+        }
+    }
+
+    #[test]
+    fn a_server_is_a_host_and_a_port() {
+        for (text, address) in [
+            ("h:80", "h:80"),
+            ("http://10.0.0.1:8082/", "10.0.0.1:8082"),
+            ("[::1]:8082", "[::1]:8082"),
+        ] {
+            assert_eq!(text.parse::<ServerAddress>().unwrap().as_str(), address);
+        }
+        for bad in
+            ["", "h", "h:", ":80", "h:0", "h:99999", "https://h:443", "u@h:80", "h:80/x", "::1:80"]
+        {
+            assert!(bad.parse::<ServerAddress>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_not_shown() {
+        assert_eq!(format!("{:?}", Secret("s3cr3t".to_owned())), "Secret(…)");
+    }
+}

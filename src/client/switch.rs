@@ -1,0 +1,74 @@
+//! `switch`, and how switches are sent.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use switcher_actors::{Puname, Shown};
+
+use super::{
+    answer::Answer,
+    api::{Api, CallError},
+    arguments::SwitchArguments,
+    caller::Caller,
+    report::{Failure, Kind, Report},
+};
+
+/// One switch, as the operator wrote it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The sub-account's name.
+    pub user: String,
+    /// The coin's name.
+    pub coin: String,
+}
+
+impl Entry {
+    /// What is wrong with it, whatever the daemon's configuration; `coins` are the daemon's, if they are known.
+    pub fn fault(&self, coins: &[String]) -> Option<String> {
+        if let Err(error) = Puname::parse(&self.user) {
+            return Some(format!("the sub-account {} {error}", Shown(&self.user)));
+        }
+        if self.coin.is_empty() {
+            return Some(format!("sub-account {}: the coin is empty", Shown(&self.user)));
+        }
+        if !coins.is_empty() && !coins.contains(&self.coin) {
+            let known: Vec<_> = coins.iter().map(|coin| Shown(coin).to_string()).collect();
+            let (user, coin) = (Shown(&self.user), Shown(&self.coin));
+            return Some(format!(
+                "sub-account {user}: the coin {coin} is none of AvailableCoins ({})",
+                known.join(", ")
+            ));
+        }
+        None
+    }
+}
+
+/// Sends switches, in their order.
+pub async fn send(api: &Api, entries: &[Entry]) -> Result<Answer, CallError> {
+    let by_coin = entries.chunk_by(|a, b| a.coin == b.coin).map(|group| {
+        let users: Vec<_> = group.iter().map(|entry| entry.user.as_str()).collect();
+        json!({"coin": group[0].coin, "punames": users})
+    });
+    let body = json!({"usercoins": by_coin.collect::<Vec<Value>>()});
+    api.post("/switch/multi-user", body.to_string().into_bytes()).await
+}
+
+/// `switch USER COIN`.
+pub async fn switch(arguments: &SwitchArguments, caller: &Caller) -> Result<Report, Failure> {
+    let SwitchArguments { sub_account: user, coin, api } = arguments;
+    let entry = Entry { user: user.clone(), coin: coin.clone() };
+    let what = format!("switch of {} to {}", Shown(user), Shown(coin));
+    if let Some(fault) = entry.fault(&caller.coins) {
+        return Err(Failure::new(Kind::Refused, format!("nothing was sent: {fault}")));
+    }
+    let api = Api::new(caller, Duration::from_secs(api.timeout));
+    let answer = send(&api, &[entry]).await.map_err(|error| error.of_change(&what))?;
+    let mut report = Report::default();
+    report.field("sub_account", user.as_str());
+    report.field("coin", coin.as_str());
+    match answer.into_failure(&what) {
+        Some(failure) => report.fail(failure),
+        None => report.line(format!("{} mines {} from now on", Shown(user), Shown(coin))),
+    }
+    Ok(report)
+}

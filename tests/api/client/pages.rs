@@ -1,0 +1,74 @@
+//! Completions and manual pages.
+
+use std::process::Command;
+
+use super::{Cli, assert_says, write};
+
+const COMMANDS: &[&str] = &[
+    "serve",
+    "check",
+    "switch",
+    "batch",
+    "get-coinbase",
+    "update-coinbase",
+    "status",
+    "verify",
+    "doctor",
+    "completions",
+    "man",
+];
+
+#[tokio::test]
+async fn completions_know_every_command_and_are_valid() {
+    let folder = tempfile::tempdir().unwrap();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = Cli::new("completions").arg(shell).ends_with(0).await.stdout;
+        assert_says(&script, COMMANDS);
+        assert_says(&script, &["payout-addr", "progress-file"]);
+        if shell == "bash" {
+            let file = write(folder.path(), "completions", &script);
+            let asked = "source \"$1\"; COMP_WORDS=(switcher-api-server upd); COMP_CWORD=1; \
+                _switcher__api__server switcher-api-server upd switcher-api-server; echo \"${COMPREPLY[@]}\"";
+            let output = Command::new("bash").args(["-c", asked, "bash", &file]).output().unwrap();
+            let completed = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert_eq!(completed, "update-coinbase\n", "{output:?}");
+        }
+    }
+    Cli::new("completions tcsh").ends_with(2).await;
+}
+
+#[tokio::test]
+async fn manual_pages_tell_what_the_help_tells() {
+    let page = Cli::new("man").ends_with(0).await.stdout;
+    assert_says(&page, &[".TH switcher-api-server 1", "ZKSwitcherWatchDir", "outcome is unknown"]);
+    let folder = tempfile::tempdir().unwrap();
+    Cli::new("man --out-dir").arg(folder.path()).ends_with(0).await;
+    for command in COMMANDS {
+        let file = folder.path().join(format!("switcher-api-server-{command}.1"));
+        let page = std::fs::read_to_string(&file).unwrap();
+        assert_says(&page, &[".TH switcher-api-server-", ".SH SYNOPSIS"]);
+    }
+    let batch = std::fs::read_to_string(folder.path().join("switcher-api-server-batch.1")).unwrap();
+    assert_says(&batch, &["FILE.progress", "outcome is unknown"]);
+    let told = Cli::new("man --out-dir /no/such").ends_with(73).await;
+    assert_says(&told.stderr, &["/no/such", "No such file"]);
+}
+
+#[tokio::test]
+async fn help_names_commands_and_exit_statuses() {
+    let help = Cli::new("--help").ends_with(0).await.stdout;
+    assert_says(&help, COMMANDS);
+    for command in
+        ["switch", "batch", "get-coinbase", "update-coinbase", "status", "verify", "doctor"]
+    {
+        let own = Cli::new(command).arg("--help").ends_with(0).await.stdout;
+        for status in [0, 1, 2, 65, 66, 69, 70, 73, 74, 75, 76, 77, 78] {
+            let line = format!("\n  {status:<4}");
+            assert!(own.contains(&line) && help.contains(&line), "{command} {status}");
+        }
+    }
+    let readme = include_str!("../../../README.md");
+    for status in [0, 1, 2, 65, 66, 69, 70, 73, 74, 75, 76, 77, 78] {
+        assert!(readme.contains(&format!("\n| {status} | ")), "README.md: {status}");
+    }
+}

@@ -1,0 +1,95 @@
+//! A server in the daemon's place that answers what it is told, for what a daemon does rarely.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+/// The daemon's success.
+pub const SUCCESS: &str = r#"{"err_no":0,"err_msg":"","success":true}"#;
+
+/// What to do with a request that was read.
+#[derive(Clone, Debug)]
+pub enum Act {
+    /// Answer so, with status 200.
+    Answer(String),
+    /// Answer these bytes.
+    Raw(String),
+    /// Say nothing, and keep the connection.
+    Silence,
+    /// Close the connection.
+    HangUp,
+}
+
+/// The server; it ends when it is dropped.
+pub struct Puppet {
+    address: String,
+    requests: Arc<Mutex<Vec<String>>>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Puppet {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Puppet {
+    /// Does one act after the other; the last one again and again.
+    pub async fn start(acts: impl IntoIterator<Item = Act>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let noted = Arc::clone(&requests);
+        let mut acts: VecDeque<Act> = acts.into_iter().collect();
+        let task = tokio::spawn(async move {
+            let mut kept = Vec::new();
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let Some(request) = read(&mut stream).await else { continue };
+                noted.lock().unwrap().push(request);
+                let act = if acts.len() > 1 { acts.pop_front() } else { acts.front().cloned() };
+                match act.unwrap() {
+                    Act::Answer(json) => {
+                        let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
+                        let text = format!("{head}Content-Length: {}\r\n\r\n{json}", json.len());
+                        stream.write_all(text.as_bytes()).await.unwrap();
+                    }
+                    Act::Raw(text) => stream.write_all(text.as_bytes()).await.unwrap(),
+                    Act::Silence => kept.push(stream),
+                    Act::HangUp => {}
+                }
+            }
+        });
+        Self { address, requests, task }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The requests so far, head and body.
+    pub fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
+    }
+}
+
+async fn read(stream: &mut TcpStream) -> Option<String> {
+    let mut bytes = Vec::new();
+    loop {
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let mut lines = head.lines().map(str::to_lowercase);
+            let length = lines
+                .find_map(|line| Some(line.strip_prefix("content-length: ")?.parse::<usize>()));
+            if body.len() >= length?.ok()? {
+                return Some(text);
+            }
+        }
+        if stream.read_buf(&mut bytes).await.ok()? == 0 {
+            return None;
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! `status`: what ZooKeeper holds, past the daemon.
+
+use serde_json::json;
+
+use super::{Cli, assert_says};
+use crate::polls::now;
+use crate::support::daemon::Daemon;
+use crate::support::unique;
+use crate::support::zookeeper::ZooKeeper;
+
+#[tokio::test]
+async fn what_zookeeper_holds_is_shown_and_what_is_missing_is_said() {
+    let zookeeper = ZooKeeper::shared().await;
+    let builder = Daemon::builder(zookeeper);
+    let config = builder.write_config();
+    let daemon = builder.start().await;
+    daemon.switch("alice", "btc").await;
+    daemon.switch("a b", "bcc").await;
+    let znodes = zookeeper.znodes().await;
+    znodes.put(&daemon.path("odd"), "x\u{1b}[2J").await;
+    znodes.put_forbidden(&daemon.path("secret"), "btc").await;
+
+    let found = Cli::new("status alice").arg("a b").config(&config).ends_with(0).await;
+    assert_eq!(found.stdout, "alice: btc\n\"a b\": bcc\n");
+    let cli = Cli::new("status bob alice odd secret").config(&config);
+    let told = cli.ends_with(1).await;
+    assert_says(
+        &told.stdout,
+        &["bob: no znode\nalice: btc\nodd: \"x\\u{1b}[2J\"\nsecret: not readable"],
+    );
+    let mut document = cli.json(1).await;
+    let written = document["sub_accounts"][1]["written"].take().as_i64().unwrap();
+    assert!((now() - written).abs() < 300, "{written}");
+    document["sub_accounts"][2]["written"].take();
+    let sub_account = |name: &str, coin: Option<&str>, is_readable: bool| json!({"sub_account": name, "coin": coin, "written": null, "is_readable": is_readable});
+    assert_eq!(
+        document["sub_accounts"],
+        json!([
+            sub_account("bob", None, true),
+            sub_account("alice", Some("btc"), true),
+            sub_account("odd", Some("x\u{1b}[2J"), true),
+            sub_account("secret", None, false),
+        ])
+    );
+    assert_eq!(document["watch_dir"], daemon.watch_dir());
+    // It looks only: no session stays, and the daemon is not asked.
+    assert_eq!(znodes.get(&daemon.path("bob")).await, None);
+    drop(daemon);
+    Cli::new("status alice").config(&config).ends_with(0).await;
+}
+
+#[tokio::test]
+async fn names_are_read_as_the_daemon_writes_them() {
+    let zookeeper = ZooKeeper::shared().await;
+    let builder = Daemon::builder(zookeeper).set("StratumServerCaseInsensitive", true);
+    let daemon = builder.start().await;
+    daemon.switch("ALICE", "btc").await;
+    let config = builder.write_config();
+    let found = Cli::new("status Alice").config(&config).ends_with(0).await;
+    assert_eq!(found.stdout, "alice: btc\n");
+    let told = Cli::new("status alice a/b").config(&config).ends_with(65).await;
+    assert_says(&told.stderr, &["a/b", "slash"]);
+    assert_eq!(told.stdout, "");
+    let many: Vec<String> = (0..1200).map(|number| format!("{}{number}", unique("m"))).collect();
+    let told = Cli::new("status").words(&many.join(" ")).config(&config).ends_with(1).await;
+    assert_eq!(told.stdout.lines().count(), 1200);
+}
+
+#[tokio::test]
+async fn a_bad_configuration_is_told() {
+    let zookeeper = ZooKeeper::shared().await;
+    let bad = Daemon::builder(zookeeper).set("ZKSwitcherWatchDir", "relative").set("ZKBroker", "x");
+    let cli = Cli::new("status alice").config(bad.write_config());
+    let told = cli.ends_with(78).await;
+    assert_says(&told.stderr, &["ZKSwitcherWatchDir", "relative", "ZKBroker"]);
+    assert_eq!(cli.json(78).await["error"]["kind"], "configuration");
+    Cli::new("status").ends_with(2).await;
+}

@@ -1,0 +1,102 @@
+//! `verify`: the user-coin map beside ZooKeeper.
+
+use serde_json::json;
+use upstream_sim::{Reply, Upstream};
+
+use super::{Cli, assert_says};
+use crate::polls::{now, url};
+use crate::support::daemon::Daemon;
+use crate::support::free_port;
+use crate::support::zookeeper::ZooKeeper;
+
+#[tokio::test]
+async fn drift_is_printed_and_is_the_exit_status() {
+    let zookeeper = ZooKeeper::shared().await;
+    let upstream =
+        Upstream::start(|_| Reply::map(&[("alice", "btc"), ("a b", "bcc")], now())).await.unwrap();
+    // The daemon does not pull, so that the drift stays.
+    let builder =
+        Daemon::builder(zookeeper).set("UserCoinMapURL", url(&upstream) + "?token=s3cr3t");
+    let daemon = builder.start().await;
+    let cli = Cli::new("verify").config(builder.write_config());
+    daemon.switch("alice", "bcc").await;
+
+    let told = cli.ends_with(1).await;
+    assert_says(
+        &told.stdout,
+        &[
+            "\"a b\": the map says bcc, ZooKeeper no znode\n",
+            "alice: the map says btc, ZooKeeper bcc\n",
+            "2 of 2 sub-accounts differ",
+        ],
+    );
+    let document = cli.json(1).await;
+    let drift = |name: &str, map: &str, zookeeper: Option<&str>| json!({"sub_account": name, "map": map, "zookeeper": zookeeper, "is_readable": true});
+    let expected = json!({"command": "verify", "exit_status": 1, "sub_accounts": 2, "invalid": 0,
+        "url": url(&upstream) + "?…",
+        "drift": [drift("a b", "bcc", None), drift("alice", "btc", Some("bcc"))]});
+    assert_eq!(document, expected);
+    let znodes = zookeeper.znodes().await;
+    assert_eq!(znodes.get(&daemon.path("a b")).await, None, "it writes nothing");
+    assert!(upstream.requests().iter().all(|request| request.last_date() == Some("0")));
+
+    daemon.switch("alice", "btc").await;
+    daemon.switch("a b", "bcc").await;
+    let told = cli.ends_with(0).await;
+    assert_eq!(told.stdout, "all 2 sub-accounts of the map are in ZooKeeper as it says\n");
+    assert_eq!(cli.json(0).await["drift"], json!([]));
+}
+
+#[tokio::test]
+async fn entries_that_can_never_be_written_are_told_and_are_no_drift() {
+    let zookeeper = ZooKeeper::shared().await;
+    let map = [("alice", "btc"), ("bob", "ltc\u{1b}"), ("c/d", "btc")];
+    let upstream = Upstream::start(move |_| Reply::map(&map, now())).await.unwrap();
+    let builder = Daemon::builder(zookeeper).set("UserCoinMapURL", url(&upstream));
+    let daemon = builder.start().await;
+    daemon.switch("alice", "btc").await;
+    let cli = Cli::new("verify").config(builder.write_config());
+    let told = cli.ends_with(0).await;
+    assert_says(&told.stdout, &["bob: ", "\"ltc\\u{1b}\" is none of", "c/d: ", "slash"]);
+    assert_says(&told.stdout, &["all 1 sub-accounts", "2 entries of the map can never"]);
+    assert_eq!(cli.json(0).await["invalid"], 2);
+}
+
+#[tokio::test]
+async fn a_large_map_is_compared_whole() {
+    let zookeeper = ZooKeeper::shared().await;
+    let upstream = Upstream::start(|_| Reply::many(25_000, "btc", now())).await.unwrap();
+    let builder = Daemon::builder(zookeeper).set("UserCoinMapURL", url(&upstream));
+    let daemon = builder.start().await;
+    let names: Vec<_> = (0..25_000).map(|number| format!("user{number:07}")).collect();
+    daemon.batch(json!({"usercoins": [{"coin": "btc", "punames": names}]}).to_string()).await;
+    // At the ends of the parts that are compared at a time.
+    let switched = ["user0009999", "user0010000", "user0024999"];
+    for name in switched {
+        daemon.switch(name, "bcc").await;
+    }
+    let document = Cli::new("verify").config(builder.write_config()).json(1).await;
+    assert_eq!(document["sub_accounts"], 25_000);
+    let drift = document["drift"].as_array().unwrap().iter();
+    let names: Vec<_> = drift.map(|entry| entry["sub_account"].as_str().unwrap()).collect();
+    assert_eq!(names, switched);
+}
+
+#[tokio::test]
+async fn what_cannot_be_compared_is_told() {
+    let zookeeper = ZooKeeper::shared().await;
+    let upstream =
+        Upstream::start(|_| Reply::status(500, "Oops", "text/html", "<b>")).await.unwrap();
+    let builder = Daemon::builder(zookeeper).set("UserCoinMapURL", url(&upstream));
+    let cli = Cli::new("verify").config(builder.write_config());
+    let told = cli.ends_with(69).await;
+    assert_says(&told.stderr, &[&url(&upstream), "status 500", "doctor"]);
+    let told = Cli::new("verify").config(builder.clone().without("UserCoinMapURL").write_config());
+    assert_says(&told.ends_with(78).await.stderr, &["UserCoinMapURL"]);
+
+    upstream.otherwise(|_| Reply::map(&[("alice", "btc")], now()));
+    let nobody = format!("127.0.0.1:{}", free_port());
+    let builder = builder.set("ZKBroker", json!([nobody])).set("ZKSessionTimeoutSeconds", 1);
+    let told = Cli::new("verify").config(builder.write_config()).ends_with(69).await;
+    assert_says(&told.stderr, &[&nobody, "ZKBroker"]);
+}
