@@ -75,10 +75,11 @@ pub enum BrokerState {
 
 /// Asks all brokers (`host:port`) for their versions at once; the answers come in their order.
 pub async fn probe_brokers(brokers: &[String]) -> Vec<BrokerState> {
-    let answers = probe(brokers, PROBE_PATIENCE).await.into_iter();
+    let unknown = vec![false; brokers.len()];
+    let answers = probe(brokers, PROBE_PATIENCE, &unknown).await.into_iter();
     let states = answers.map(|answer| match answer {
         Probe::Version(version) => BrokerState::Version(version),
-        Probe::Silent => BrokerState::Silent,
+        Probe::Evasive | Probe::Silent => BrokerState::Silent,
         Probe::Unreachable(error) => BrokerState::Unreachable(error.to_string()),
         Probe::Slow => {
             BrokerState::Unreachable(format!("no connection within {} s", PROBE_PATIENCE.as_secs()))
