@@ -6,8 +6,9 @@ use std::{
 };
 
 use actix::{Actor, Addr};
+use prometheus_client::registry::Registry;
 use slog::{Logger, info, warn};
-use switcher_actors::System;
+use switcher_actors::{Observer, System};
 use thiserror::Error;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -61,7 +62,10 @@ pub fn run(settings: Settings, log: &Logger) -> Result<(), Failure> {
         let grace = settings.shutdown_grace;
         // The address first: a daemon that cannot serve must not open a session.
         let bound = settings.api.map(Bound::new).transpose()?;
-        let system = System::start(settings.writer, settings.sub_pools, settings.poller, log);
+        let polls = settings.poller.is_some();
+        let observer = Observer::new(&settings.coins, polls, &mut Registry::default());
+        let system =
+            System::start(settings.writer, settings.sub_pools, settings.poller, &observer, log);
         let api = bound.map(|bound| serve(bound, &system, log)).transpose()?;
 
         info!(log, "stopping: finishing what was accepted"; "signal" => signals.next().await);

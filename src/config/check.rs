@@ -50,7 +50,7 @@ impl Reader {
         let queue_limit = self.size("ZKQueueLimit");
         let shutdown_grace = self.seconds("ShutdownGraceSeconds");
         let api = self.api(api_enabled, coins.clone(), lower_case);
-        let poller = self.poller(wants_cron_job, coins, lower_case, watch_dir.as_ref());
+        let poller = self.poller(wants_cron_job, coins.clone(), lower_case, watch_dir.as_ref());
         let sub_pools = self.sub_pools();
         if !api_enabled && !wants_cron_job {
             self.problem(
@@ -64,7 +64,7 @@ impl Reader {
             request_timeout,
             queue_limit,
         };
-        Some(Settings { api, writer, sub_pools, poller, shutdown_grace })
+        Some(Settings { api, coins: coins?, writer, sub_pools, poller, shutdown_grace })
     }
 
     /// `None` if the API is off, or after a problem was noted.

@@ -24,6 +24,8 @@ pub use problem::Problem;
 pub struct Settings {
     /// The HTTP API, if it is on.
     pub api: Option<ApiSettings>,
+    /// What may be switched to.
+    pub coins: Coins,
     /// How switches reach ZooKeeper.
     pub writer: WriterSettings,
     /// The sub-pools; `None` if their API is off.
