@@ -16,19 +16,24 @@ use tokio::{
 };
 
 use crate::{
-    config::Settings,
-    http::{Bound, Downstream, HttpApi, Stop},
+    config::{ApiSettings, Settings},
+    http::{self, Bound, Downstream, HttpServer, Stop},
 };
+
+/// The key of the API's address.
+const LISTEN_ADDR: &str = "ListenAddr";
 
 /// Why the daemon could not run, or did not end in order.
 #[derive(Debug, Error)]
 pub enum Failure {
-    /// The API's address is taken or not ours.
+    /// An address is taken or not ours.
     #[error(
-        "cannot listen on {address}: {source}; is another daemon running there, or is ListenAddr wrong?"
+        "cannot listen on {address}: {source}; is another daemon running there, or is {key} wrong?"
     )]
     Listen {
-        /// `ListenAddr`.
+        /// The configuration's key.
+        key: &'static str,
+        /// Its value.
         address: String,
         /// What the operating system says.
         source: io::Error,
@@ -61,7 +66,7 @@ pub fn run(settings: Settings, log: &Logger) -> Result<(), Failure> {
         let mut signals = Signals::new().map_err(Failure::Signals)?;
         let grace = settings.shutdown_grace;
         // The address first: a daemon that cannot serve must not open a session.
-        let bound = settings.api.map(Bound::new).transpose()?;
+        let bound = settings.api.map(bind).transpose()?;
         let polls = settings.poller.is_some();
         let observer = Observer::new(&settings.coins, polls, &mut Registry::default());
         let system =
@@ -102,13 +107,25 @@ impl Signals {
     }
 }
 
-fn serve(bound: Bound, system: &System, log: &Logger) -> Result<Addr<HttpApi>, Failure> {
+fn bind(settings: ApiSettings) -> Result<(Bound, ApiSettings), Failure> {
+    Ok((Bound::new(LISTEN_ADDR, &settings.listen)?, settings))
+}
+
+fn serve(
+    (bound, settings): (Bound, ApiSettings),
+    system: &System,
+    log: &Logger,
+) -> Result<Addr<HttpServer>, Failure> {
     let address = bound.address();
     let downstream =
         Downstream { writer: system.writer.clone(), jobmakers: system.jobmakers.clone() };
-    let api = HttpApi::new(bound, downstream, log)
-        .map_err(|source| Failure::Listen { address: address.to_string(), source })?;
-    let api = api.start();
+    let api = http::api(bound, settings, downstream, 0, log)
+        .map_err(|source| Failure::Listen {
+            key: LISTEN_ADDR,
+            address: address.to_string(),
+            source,
+        })?
+        .start();
     info!(log, "listening"; "address" => %address);
     Ok(api)
 }
@@ -117,13 +134,13 @@ fn serve(bound: Bound, system: &System, log: &Logger) -> Result<Addr<HttpApi>, F
 /// reach ZooKeeper. A client that is slow to send its request may use up half of the grace period, and
 /// switches that ZooKeeper does not take five eighths; the rest is for ending the session, which may have to
 /// be found again for that.
-async fn drain(api: Option<Addr<HttpApi>>, system: System, grace: Duration, log: &Logger) {
+async fn drain(api: Option<Addr<HttpServer>>, system: System, grace: Duration, log: &Logger) {
     let began = Instant::now();
     if timeout(grace / 8, system.stop_polling(log)).await.is_err() {
         warn!(log, "the Poller does not stop");
     }
     if let Some(api) = api
-        && timeout(grace / 2, api.send(Stop)).await.is_err()
+        && timeout(grace / 2, api.send(Stop { gracefully: true })).await.is_err()
     {
         warn!(log, "requests that have not been finished by now are given up soon");
     }

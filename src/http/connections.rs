@@ -41,12 +41,13 @@ const RESERVED: usize = 64;
 /// Descriptors of an HTTP worker's own: its event loop and what wakes it.
 const OF_A_WORKER: usize = 8;
 
-/// Connections that may be open at once, as the operating system's limit of open files has it. More wait until
-/// others have ended: strangers who hold connections must not keep us from ZooKeeper.
-pub fn most_at_once(workers: usize) -> usize {
+/// Connections that may be open at once, as the operating system's limit of open files has it, if other listeners
+/// keep so many descriptors. More wait until others have ended: strangers who hold connections must not keep us
+/// from ZooKeeper.
+pub fn most_at_once(workers: usize, others: usize) -> usize {
     let Some(limit) = getrlimit(Resource::Nofile).current else { return usize::MAX };
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    limit.saturating_sub(RESERVED + workers.saturating_mul(OF_A_WORKER)).max(1)
+    limit.saturating_sub(RESERVED + others + workers.saturating_mul(OF_A_WORKER)).max(1)
 }
 
 /// What all connections have in common. Clones share the count.

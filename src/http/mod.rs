@@ -1,7 +1,8 @@
 //! The HTTP side: everything that knows requests and answers, and nothing of ZooKeeper.
 //!
-//! * `actor`: owns the actix-web server: binds, serves, stops;
-//! * `routes`: the table of paths;
+//! * `api`: what the API's listener needs, put together;
+//! * `actor`: owns a listener: binds, serves, stops;
+//! * `routes`: the table of the API's paths;
 //! * `guard`: what every request passes first: size limits, then authentication;
 //! * `connections`: cuts connections whose next request never comes;
 //! * `body`, `form`, `json`: reading requests the way the daemon that this one replaces does;
@@ -12,6 +13,7 @@
 
 mod actor;
 mod answer;
+mod api;
 mod auth;
 mod body;
 mod connections;
@@ -24,4 +26,5 @@ mod routes;
 mod sub_pool;
 mod switch;
 
-pub use actor::{Bound, Downstream, HttpApi, Stop};
+pub use actor::{Bound, HttpServer, Stop};
+pub use api::{Downstream, api};
