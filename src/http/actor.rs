@@ -1,4 +1,5 @@
-//! The actor that owns a listener: it serves, reports cut connections and refused logins, and stops.
+//! The actor that owns a listener: it serves, reports cut connections and refused logins, and stops. One serves
+//! the API, another one the admin pages.
 
 use std::{
     io,

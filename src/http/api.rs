@@ -13,6 +13,7 @@ use super::{
     body::BodyLimits,
     connections::most_at_once,
     guard::Guard,
+    requests::Requests,
     routes,
     sub_pool::SubPoolApi,
     switch::{Rules, SwitchApi},
@@ -33,12 +34,14 @@ pub struct Downstream {
     pub jobmakers: Option<Recipient<AskJobmaker>>,
 }
 
-/// The actor that serves the API. Other listeners take up to `others` descriptors.
+/// The actor that serves the API. Other listeners take up to `others` descriptors; requests are counted in
+/// `requests`.
 pub fn api(
     bound: Bound,
     settings: ApiSettings,
     downstream: Downstream,
     others: usize,
+    requests: Requests,
     log: &Logger,
 ) -> io::Result<HttpServer> {
     let Downstream { writer, jobmakers } = downstream;
@@ -55,7 +58,7 @@ pub fn api(
         body,
         log: log.clone(),
     });
-    let guard = Guard::new(Gate::new(&settings.credentials));
+    let guard = Guard::counting(Gate::new(&settings.credentials), requests);
     let workers = workers();
     let allowance = Allowance {
         workers,

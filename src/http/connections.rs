@@ -32,14 +32,14 @@ use tokio::{
 /// requests, and more than any of them but a batch has.
 const AHEAD: usize = 8 * 1024;
 
-/// What a client has to read a refusal in, while it may still be sending.
-const AFTER_REFUSAL: Duration = Duration::from_secs(1);
+/// What a client has to read a connection's last answer in, while it may still be sending.
+const AFTER_LAST_ANSWER: Duration = Duration::from_secs(1);
 
 /// Descriptors that connections must not take: for new sessions with ZooKeeper, pulls and the log.
 const RESERVED: usize = 64;
 
 /// Descriptors of an HTTP worker's own: its event loop and what wakes it.
-const OF_A_WORKER: usize = 8;
+pub const OF_A_WORKER: usize = 8;
 
 /// Connections that may be open at once, as the operating system's limit of open files has it, if other listeners
 /// keep so many descriptors. More wait until others have ended: strangers who hold connections must not keep us
@@ -95,6 +95,8 @@ enum Phase {
     UnderWay,
     /// The same, and the body is being read.
     Body,
+    /// The answer is made, and goes on for as long as the client takes it; the next part has to go out by then.
+    Streaming(Instant),
     /// After an answer; the next request has to begin by then.
     Between(Instant),
 }
@@ -108,10 +110,17 @@ struct Note {
     held: Cell<Option<Waker>>,
 }
 
+impl Phase {
+    /// Whether what is sent ahead is held back.
+    fn holds_back(self) -> bool {
+        matches!(self, Self::UnderWay | Self::Streaming(_))
+    }
+}
+
 impl Note {
     fn enter(&self, phase: Phase) {
         self.phase.set(phase);
-        if phase != Phase::UnderWay
+        if !phase.holds_back()
             && let Some(waker) = self.held.take()
         {
             waker.wake();
@@ -141,9 +150,14 @@ impl Tracked {
         self.0.enter(Phase::UnderWay);
     }
 
-    /// Its answer is made; `refused` without its body having been read.
-    pub fn request_ended(&self, refused: bool) {
-        let patience = if refused { AFTER_REFUSAL } else { self.0.common.patience };
+    /// A part of an answer that goes on is about to be sent. The client has to take it in time.
+    pub fn part_begins(&self) {
+        self.0.enter(Phase::Streaming(Instant::now() + self.0.common.patience));
+    }
+
+    /// Its answer is made; `closes` says whether it is the connection's last.
+    pub fn request_ended(&self, closes: bool) {
+        let patience = if closes { AFTER_LAST_ANSWER } else { self.0.common.patience };
         self.0.enter(Phase::Between(Instant::now() + patience));
     }
 }
@@ -167,7 +181,9 @@ impl Connection {
 
     /// Whether the next request is overdue, from then on for good; if not, `cx` is woken when it is.
     fn is_cut(&mut self, cx: &mut Context<'_>) -> bool {
-        let Phase::Between(due) = self.note.0.phase.get() else { return self.is_cut };
+        let (Phase::Between(due) | Phase::Streaming(due)) = self.note.0.phase.get() else {
+            return self.is_cut;
+        };
         let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(due)));
         if due < alarm.deadline() {
             alarm.as_mut().reset(due);
@@ -202,7 +218,7 @@ impl AsyncRead for Connection {
         let note = &this.note.0;
         let left = AHEAD.saturating_sub(note.ahead.get());
         if left == 0 {
-            if note.phase.get() == Phase::UnderWay {
+            if note.phase.get().holds_back() {
                 note.held.set(Some(cx.waker().clone()));
             } else {
                 // The library makes requests of what it has, then comes back.
@@ -363,6 +379,24 @@ mod tests {
         assert!(is_cut_within(&mut served, 0).await);
         assert!(served.write(b"x").await.is_err());
         assert_eq!((connections.take_cut(), connections.take_cut()), (1, 0));
+    }
+
+    #[actix_web::test]
+    async fn who_takes_no_part_of_an_answer_in_time_is_cut_and_sends_nothing_ahead() {
+        let (mut served, mut client) = connected(&patient()).await;
+        client.write_all(&[b'x'; 10 * AHEAD]).await.expect("sent");
+        let tracked = served.tracked();
+        tracked.request_began();
+        tracked.request_ended(false);
+        tracked.part_begins();
+        assert_eq!(read_all(&mut served).await, AHEAD);
+        time::pause();
+        for _ in 0..3 {
+            tracked.part_begins();
+            assert!(!is_cut_within(&mut served, 59).await);
+        }
+        assert!(is_cut_within(&mut served, 2).await);
+        assert!(served.write(b"x").await.is_err());
     }
 
     #[actix_web::test]

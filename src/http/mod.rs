@@ -1,9 +1,10 @@
 //! The HTTP side: everything that knows requests and answers, and nothing of ZooKeeper.
 //!
 //! * `api`: what the API's listener needs, put together;
-//! * `actor`: owns a listener: binds, serves, stops;
+//! * `actor`: owns a listener: binds, serves, stops; the API's, and that of the admin pages;
 //! * `routes`: the table of the API's paths;
 //! * `guard`: what every request passes first: size limits, then authentication;
+//! * `requests`: the figures of the API's requests;
 //! * `connections`: cuts connections whose next request never comes;
 //! * `body`, `form`, `json`: reading requests the way the daemon that this one replaces does;
 //! * `switch`: the switch endpoints;
@@ -22,9 +23,15 @@ mod guard;
 mod json;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
+mod requests;
 mod routes;
 mod sub_pool;
 mod switch;
 
-pub use actor::{Bound, HttpServer, Stop};
+pub use actor::{Allowance, Bound, HttpServer, Stop};
 pub use api::{Downstream, api};
+pub use auth::Gate;
+pub use connections::{OF_A_WORKER, Tracked};
+pub use form::Parameters;
+pub use guard::Guard;
+pub use requests::Requests;

@@ -215,6 +215,7 @@ async fn the_environment_alone_is_a_configuration() {
         .environment("APIUser", USER)
         .environment("APIPassword", PASSWORD)
         .environment("ListenAddr", "127.0.0.1:0")
+        .environment("AdminListenAddr", "")
         .environment("AvailableCoins", "btc,bcc")
         .environment("ZKBroker", &zookeeper.address())
         .environment("ZKSwitcherWatchDir", watch_dir)
