@@ -159,6 +159,62 @@ async fn polls_are_counted_by_outcome_and_their_entries_by_coin() {
     admin.wait_for(&outcome("failed"), 1.0).await;
 }
 
+/// The names of all figures of a daemon on which everything is on.
+async fn names() -> BTreeSet<String> {
+    let zookeeper = ZooKeeper::shared().await;
+    let upstream = Upstream::start(|_| Reply::map(&[], 1_513_239_055)).await.unwrap();
+    let builder = Daemon::builder(zookeeper)
+        .admin()
+        .set("EnableCronJob", true)
+        .set("ZKSubPoolUpdateBaseDir", "/subpool/")
+        .set("UserCoinMapURL", format!("http://{}/map", upstream.address()));
+    let daemon = builder.start().await;
+    let samples = Admin::of(&daemon).await.samples().await;
+    let name = |series: &&str| series.split('{').next().unwrap().to_owned();
+    samples.series().iter().map(name).collect()
+}
+
+fn file(path: &str) -> String {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(root.join(path)).unwrap()
+}
+
+#[tokio::test]
+async fn the_readme_names_every_figure_and_no_other() {
+    let readme = file("README.md");
+    let names: BTreeSet<String> = names().await.iter().map(|name| family(name)).collect();
+    let told: BTreeSet<String> =
+        words(&readme).filter(|word| word.starts_with("switcher_")).collect();
+    let ours: BTreeSet<String> =
+        names.iter().filter(|name| name.starts_with("switcher_")).cloned().collect();
+    assert_eq!(told, ours);
+    let others = names.difference(&ours).filter(|name| !readme.contains(&***name));
+    assert_eq!(others.collect::<Vec<_>>(), Vec::<&String>::new());
+}
+
+#[tokio::test]
+async fn every_figure_of_the_alert_rules_exists() {
+    let names = names().await;
+    let rules = file("config/prometheus-alerts.yaml");
+    let figures: Vec<String> = words(&rules)
+        .filter(|word| word.starts_with("switcher_") || word.starts_with("process_"))
+        .collect();
+    assert!(figures.len() > 8, "{figures:?}");
+    let unknown: Vec<_> = figures.iter().filter(|figure| !names.contains(*figure)).collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
+}
+
+/// A histogram's name, or the very name.
+fn family(name: &str) -> String {
+    let parts = ["_bucket", "_sum", "_count"];
+    parts.iter().find_map(|part| name.strip_suffix(part)).unwrap_or(name).to_owned()
+}
+
+fn words(text: &str) -> impl Iterator<Item = String> + '_ {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    text.split(move |c| !is_part(c)).filter(|word| !word.is_empty()).map(str::to_owned)
+}
+
 /// What strangers and clients send in, however odd, makes no series that was not known beforehand.
 #[tokio::test]
 async fn no_request_makes_a_series_of_its_own() {
