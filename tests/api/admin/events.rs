@@ -60,14 +60,18 @@ impl Events {
         line.trim_end().to_owned()
     }
 
-    /// The next event that is no comment, however long it takes.
+    /// The next event that is no comment.
     pub async fn next(&mut self) -> Event {
-        loop {
-            match self.next_of_all(seconds(20)).await.expect("an event in time") {
-                Event::Comment(_) => {}
-                event => return event,
+        let event = async {
+            loop {
+                match self.next_of_all(seconds(20)).await.expect("an event in time") {
+                    Event::Comment(_) => {}
+                    event => return event,
+                }
             }
-        }
+        };
+        // Heartbeats are no sign that it will ever come.
+        timeout(seconds(20), event).await.expect("an event in time")
     }
 
     /// The next change; there must be nothing else before it.
