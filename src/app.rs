@@ -2,12 +2,14 @@
 
 use std::{
     io,
+    net::SocketAddr,
     time::{Duration, Instant},
 };
 
 use actix::{Actor, Addr};
+use prometheus_client::{metrics::counter::Counter, registry::Registry};
 use slog::{Logger, info, warn};
-use switcher_actors::System;
+use switcher_actors::{Observer, System};
 use thiserror::Error;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -15,19 +17,27 @@ use tokio::{
 };
 
 use crate::{
-    config::Settings,
-    http::{Bound, Downstream, HttpApi, Stop},
+    admin::{self, Figures},
+    config::{AdminSettings, ApiSettings, Settings},
+    http::{self, Bound, Downstream, HttpServer, Requests, Stop},
 };
+
+/// The keys of the listeners' addresses.
+const LISTEN_ADDR: &str = "ListenAddr";
+const ADMIN_LISTEN_ADDR: &str = "AdminListenAddr";
 
 /// Why the daemon could not run, or did not end in order.
 #[derive(Debug, Error)]
 pub enum Failure {
-    /// The API's address is taken or not ours.
+    /// An address is taken or not ours.
     #[error(
-        "cannot listen on {address}: {source}; is another daemon running there, or is ListenAddr wrong?"
+        "cannot listen on {address}: {source}; is another daemon running there, or is {key} wrong?{}",
+        hint(.key)
     )]
     Listen {
-        /// `ListenAddr`.
+        /// The configuration's key.
+        key: &'static str,
+        /// Its value.
         address: String,
         /// What the operating system says.
         source: io::Error,
@@ -43,7 +53,18 @@ pub enum Failure {
     Signals(#[source] io::Error),
 }
 
+fn hint(key: &str) -> &'static str {
+    match key {
+        ADMIN_LISTEN_ADDR => " Each daemon on a machine needs one of its own; empty does without",
+        _ => "",
+    }
+}
+
 impl Failure {
+    fn listen(key: &'static str, address: SocketAddr, source: io::Error) -> Self {
+        Self::Listen { key, address: address.to_string(), source }
+    }
+
     /// The process's exit status, as in `sysexits.h`.
     pub fn exit_status(&self) -> u8 {
         match self {
@@ -54,19 +75,35 @@ impl Failure {
 }
 
 /// Runs the daemon until SIGTERM or SIGINT; a second signal ends it at once.
-pub fn run(settings: Settings, log: &Logger) -> Result<(), Failure> {
+///
+/// `lines_dropped` counts the lines that the log has dropped.
+pub fn run(settings: Settings, lines_dropped: Counter, log: &Logger) -> Result<(), Failure> {
     raise_descriptor_limit(log);
     actix_rt::System::new().block_on(async {
         let mut signals = Signals::new().map_err(Failure::Signals)?;
         let grace = settings.shutdown_grace;
-        // The address first: a daemon that cannot serve must not open a session.
-        let bound = settings.api.map(Bound::new).transpose()?;
-        let system = System::start(settings.writer, settings.sub_pools, settings.poller, log);
-        let api = bound.map(|bound| serve(bound, &system, log)).transpose()?;
+        let Figures { registry, observer, requests } = Figures::new(&settings, lines_dropped);
+        let Settings { api, admin, writer, sub_pools, poller, .. } = settings;
+        // The addresses first: a daemon that cannot serve must not open a session.
+        let api = bind(LISTEN_ADDR, api, |api| &api.listen)?;
+        let admin = bind(ADMIN_LISTEN_ADDR, admin, |admin| &admin.listen)?;
+        let descriptors = if admin.is_some() { admin::DESCRIPTORS } else { 0 };
+        // Before the session, which they tell of.
+        let admin = match admin {
+            Some(admin) => Some(serve_admin(admin, &observer, registry, log)?),
+            None => None,
+        };
+        let system = System::start(writer, sub_pools, poller, &observer, log);
+        let api = match api {
+            Some(api) => Some(serve_api(api, &system, descriptors, requests, log)?),
+            None => None,
+        };
 
-        info!(log, "stopping: finishing what was accepted"; "signal" => signals.next().await);
+        let signal = signals.next().await;
+        observer.draining();
+        info!(log, "stopping: finishing what was accepted"; "signal" => signal);
         tokio::select! {
-            ended = timeout(grace, drain(api, system, grace, log)) => {
+            ended = timeout(grace, drain(api, system, admin, grace, log)) => {
                 if ended.is_err() {
                     warn!(log, "not everything was finished within the grace period";
                         "seconds" => grace.as_secs());
@@ -98,32 +135,76 @@ impl Signals {
     }
 }
 
-fn serve(bound: Bound, system: &System, log: &Logger) -> Result<Addr<HttpApi>, Failure> {
+/// Takes the address of a listener that is on.
+fn bind<T>(
+    key: &'static str,
+    settings: Option<T>,
+    listen: impl Fn(&T) -> &str,
+) -> Result<Option<(Bound, T)>, Failure> {
+    let Some(settings) = settings else { return Ok(None) };
+    let bound = Bound::new(key, listen(&settings))?;
+    Ok(Some((bound, settings)))
+}
+
+/// Starts the API. Other listeners take up to `others` descriptors.
+fn serve_api(
+    (bound, settings): (Bound, ApiSettings),
+    system: &System,
+    others: usize,
+    requests: Requests,
+    log: &Logger,
+) -> Result<Addr<HttpServer>, Failure> {
     let address = bound.address();
     let downstream =
         Downstream { writer: system.writer.clone(), jobmakers: system.jobmakers.clone() };
-    let api = HttpApi::new(bound, downstream, log)
-        .map_err(|source| Failure::Listen { address: address.to_string(), source })?;
-    let api = api.start();
+    let api = http::api(bound, settings, downstream, others, requests, log)
+        .map_err(|source| Failure::listen(LISTEN_ADDR, address, source))?
+        .start();
     info!(log, "listening"; "address" => %address);
     Ok(api)
+}
+
+/// Starts the admin pages, which show what `observer` and `registry` hold.
+fn serve_admin(
+    (bound, settings): (Bound, AdminSettings),
+    observer: &Observer,
+    registry: Registry,
+    log: &Logger,
+) -> Result<Addr<HttpServer>, Failure> {
+    let address = bound.address();
+    let admin = admin::admin(bound, &settings, observer.clone(), registry, log)
+        .map_err(|source| Failure::listen(ADMIN_LISTEN_ADDR, address, source))?
+        .start();
+    info!(log, "admin pages are up"; "address" => %address);
+    Ok(admin)
 }
 
 /// Upstream first, and polls before callers, since nobody waits for them: what has been accepted can then
 /// reach ZooKeeper. A client that is slow to send its request may use up half of the grace period, and
 /// switches that ZooKeeper does not take five eighths; the rest is for ending the session, which may have to
 /// be found again for that.
-async fn drain(api: Option<Addr<HttpApi>>, system: System, grace: Duration, log: &Logger) {
+/// The admin pages go on to the end, to tell of it.
+async fn drain(
+    api: Option<Addr<HttpServer>>,
+    system: System,
+    admin: Option<Addr<HttpServer>>,
+    grace: Duration,
+    log: &Logger,
+) {
     let began = Instant::now();
     if timeout(grace / 8, system.stop_polling(log)).await.is_err() {
         warn!(log, "the Poller does not stop");
     }
     if let Some(api) = api
-        && timeout(grace / 2, api.send(Stop)).await.is_err()
+        && timeout(grace / 2, api.send(Stop { gracefully: true })).await.is_err()
     {
         warn!(log, "requests that have not been finished by now are given up soon");
     }
     system.drain(began + grace * 5 / 8, began + grace * 15 / 16, log).await;
+    if let Some(admin) = admin {
+        // Streams of changes have no end of their own. An actor that is gone has stopped already.
+        let _ = admin.send(Stop { gracefully: false }).await;
+    }
 }
 
 /// As Go programs do: each connection takes descriptors, and supervisors start with few.

@@ -97,7 +97,7 @@ fn serve(arguments: &Arguments, checked: Checked) -> ExitCode {
             "flags -alsologtostderr, -stderrthreshold, -vmodule and -log_backtrace_at have no effect"
         );
     }
-    match app::run(checked.settings, log) {
+    match app::run(checked.settings, telemetry.dropped(), log) {
         Ok(()) => {
             info!(log, "stopped");
             ExitCode::SUCCESS

@@ -7,12 +7,14 @@
 //! * `telemetry`: the log;
 //! * `app`: starts the actors and the API, waits for a signal, drains in order;
 //! * `http`: everything that knows requests and answers;
+//! * `admin`: metrics, health and recent changes, on a listener of their own;
 //!
 //! Under `cfg(fuzzing)`, which `cargo fuzz` sets, `fuzzing` adds what its targets call.
 
 // A test that unwraps fails where it should.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod admin;
 mod app;
 mod cli;
 mod client;

@@ -32,7 +32,9 @@
 //! 6. Nothing waits for the network inside a message handler: the mailbox stays live.
 //! 7. An actor that dies ends the process with a log line, and the operator's supervisor starts it
 //!    again. A lost session is a state of `ZkWriter`, not a death.
-//! 8. Every queue is bounded: the mailboxes, the switches that wait, the chunks and the parts of a map
+//! 8. What happens is told in one place each, a `journal`: the log line, the figure, the last changes. Nothing is
+//!    decided by what an [`Observer`] holds, and nobody waits for it. Only `observer` names the metrics crate.
+//! 9. Every queue is bounded: the mailboxes, the switches that wait, the chunks and the parts of a map
 //!    under way, the sub-pool requests that wait, the log's buffer. When one that callers fill is full,
 //!    they get a clear error at once.
 
@@ -44,6 +46,7 @@ mod domain;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 pub mod go_json;
+mod observer;
 mod poller;
 mod system;
 mod zk;
@@ -51,9 +54,10 @@ mod zk_writer;
 
 pub use ack_waiter::{Caller, ExchangeFailure, ExchangeReply, JobmakerAnswer};
 pub use domain::{
-    Assignment, Coin, Coinbase, CoinbaseUpdate, CoinbaseUpdateError, Coins, CoinsError, Puname,
-    PunameError, Shown, Source, SubPool, ZnodeDir, ZnodeDirError,
+    Assignment, Coin, Coinbase, CoinbaseUpdate, CoinbaseUpdateError, Coins, CoinsError, Old,
+    Puname, PunameError, Shown, Source, SubPool, ZnodeDir, ZnodeDirError,
 };
+pub use observer::{Change, Histogram, Missing, Observer, Recent, Since, What};
 pub use poller::{
     MapPreview, PollerSettings, PreviewError, UpstreamUrl, UpstreamUrlError, preview_map,
 };

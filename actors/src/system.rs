@@ -8,6 +8,7 @@ use slog::{Logger, error};
 
 use crate::{
     ack_waiter::{AckWaiter, Settle},
+    observer::Observer,
     poller::{Poller, PollerSettings, StopPolling, ToZkWriter},
     zk_writer::{
         AskJobmaker, Drain, SubPoolSettings, ToAckWaiter, WriteBatch, WriterSettings, ZkWriter,
@@ -28,40 +29,41 @@ pub struct System {
 
 impl System {
     /// Starts each actor on a thread of its own; without `sub_pools` their API is off, without `poller` nothing
-    /// is pulled. Returns at once: the session is made meanwhile.
+    /// is pulled. All tell `observer` what happens. Returns at once: the session is made meanwhile.
     pub fn start(
         settings: WriterSettings,
         sub_pools: Option<SubPoolSettings>,
         poller: Option<PollerSettings>,
+        observer: &Observer,
         log: &Logger,
     ) -> Self {
         let mut arbiters = Vec::new();
         let sub_pools = sub_pools.map(|settings| {
             let (arbiter, acks_log, timeout) = (Arbiter::new(), log.clone(), settings.ack_timeout);
-            let handle = arbiter.handle();
+            let (handle, observer) = (arbiter.handle(), observer.clone());
             arbiters.push(arbiter);
-            let start = move |_: &mut _| AckWaiter::new(timeout, &acks_log);
+            let start = move |_: &mut _| AckWaiter::new(timeout, &observer, &acks_log);
             (settings, AckWaiter::start_in_arbiter(&handle, start))
         });
         let settle_acks = sub_pools.as_ref().map(|(_, acks)| acks.clone().recipient());
 
-        let (arbiter, writer_log) = (Arbiter::new(), log.clone());
+        let (arbiter, writer_log, watched) = (Arbiter::new(), log.clone(), observer.clone());
         let writer = ZkWriter::start_in_arbiter(&arbiter.handle(), move |_| {
             let sub_pools = sub_pools.map(|(settings, acks)| {
                 let report = acks.clone().recipient();
                 (settings, ToAckWaiter { expect: acks.recipient(), report })
             });
-            ZkWriter::new(settings, sub_pools, &writer_log)
+            ZkWriter::new(settings, sub_pools, &watched, &writer_log)
         });
         arbiters.push(arbiter);
 
         let stop_polling = poller.map(|settings| {
-            let (arbiter, poller_log) = (Arbiter::new(), log.clone());
+            let (arbiter, poller_log, observer) = (Arbiter::new(), log.clone(), observer.clone());
             let handle = arbiter.handle();
             arbiters.push(arbiter);
             let zk_writer =
                 ToZkWriter { begin: writer.clone().recipient(), sync: writer.clone().recipient() };
-            let start = move |_: &mut _| Poller::new(settings, zk_writer, &poller_log);
+            let start = move |_: &mut _| Poller::new(settings, zk_writer, &observer, &poller_log);
             Poller::start_in_arbiter(&handle, start).recipient()
         });
         Self {

@@ -9,7 +9,7 @@ use switcher_actors::{
 };
 
 use super::{
-    ApiSettings, Checked, Credentials, Rejected, Settings,
+    AdminSettings, ApiSettings, Checked, Credentials, Rejected, Settings,
     keys::{self, KEYS, Key, Kind},
     load::{Raw, parse},
     problem::Problem,
@@ -20,11 +20,12 @@ pub(super) fn check(mut raw: Raw) -> Result<Checked, Rejected> {
         let near = keys::nearest(name)?;
         Some(format!("unknown key {name:?} is ignored: did you mean {near}?"))
     });
-    let warnings: Vec<String> = misspelt.collect();
+    let warnings = misspelt.collect();
     let problems = std::mem::take(&mut raw.problems);
-    let mut reader = Reader { raw, problems };
+    let mut reader = Reader { raw, problems, warnings };
     let settings = reader.settings();
     let listing = reader.listing();
+    let warnings = reader.warnings;
     match settings {
         Some(settings) if reader.problems.is_empty() => Ok(Checked { settings, warnings, listing }),
         _ => Err(Rejected { problems: reader.problems, warnings }),
@@ -35,6 +36,7 @@ pub(super) fn check(mut raw: Raw) -> Result<Checked, Rejected> {
 struct Reader {
     raw: Raw,
     problems: Vec<Problem>,
+    warnings: Vec<String>,
 }
 
 impl Reader {
@@ -50,7 +52,8 @@ impl Reader {
         let queue_limit = self.size("ZKQueueLimit");
         let shutdown_grace = self.seconds("ShutdownGraceSeconds");
         let api = self.api(api_enabled, coins.clone(), lower_case);
-        let poller = self.poller(wants_cron_job, coins, lower_case, watch_dir.as_ref());
+        let admin = self.admin(api_enabled);
+        let poller = self.poller(wants_cron_job, coins.clone(), lower_case, watch_dir.as_ref());
         let sub_pools = self.sub_pools();
         if !api_enabled && !wants_cron_job {
             self.problem(
@@ -64,7 +67,7 @@ impl Reader {
             request_timeout,
             queue_limit,
         };
-        Some(Settings { api, writer, sub_pools, poller, shutdown_grace })
+        Some(Settings { api, admin, coins: coins?, writer, sub_pools, poller, shutdown_grace })
     }
 
     /// `None` if the API is off, or after a problem was noted.
@@ -92,9 +95,8 @@ impl Reader {
         let password =
             self.required("APIPassword", "a password: with an empty one everybody would be let in");
         let listen = self.required("ListenAddr", "host:port to listen on, like 127.0.0.1:8082");
-        if let Some(listen) = listen.as_ref().filter(|listen| split_host_port(listen).is_none()) {
-            let text = format!("is {listen:?}, expected host:port like 127.0.0.1:8082");
-            self.problem("ListenAddr", text);
+        if let Some(listen) = &listen {
+            self.expect_address("ListenAddr", listen, "127.0.0.1:8082");
         }
         Some(ApiSettings {
             listen: listen?,
@@ -106,6 +108,37 @@ impl Reader {
             head_timeout,
             body_timeout,
         })
+    }
+
+    /// `None` if the admin listener is off.
+    fn admin(&mut self, api_enabled: bool) -> Option<AdminSettings> {
+        const KEY: &str = "AdminListenAddr";
+        let listen = self.text(KEY);
+        if listen.is_empty() {
+            return None;
+        }
+        self.expect_address(KEY, &listen, "127.0.0.1:8083");
+        let is_fixed = split_host_port(&listen).is_some_and(|(_, port)| port != 0);
+        if api_enabled && is_fixed && listen == self.peek("ListenAddr") {
+            self.problem(KEY, format!("is {listen:?}, as ListenAddr is; choose another port"));
+        }
+        let (user, password) = (self.peek("APIUser"), self.peek("APIPassword"));
+        let is_usable = !user.is_empty() && !user.contains(':') && !password.is_empty();
+        // With the API on, that is a problem already.
+        if !is_usable && !api_enabled {
+            self.warnings.push(format!(
+                "{KEY} is {listen:?}, but APIUser and APIPassword are not set: of it only /healthz and \
+                 /readyz will answer"
+            ));
+        }
+        let credentials = is_usable.then_some(Credentials { user, password });
+        Some(AdminSettings { listen, credentials })
+    }
+
+    fn expect_address(&mut self, key: &'static str, address: &str, like: &str) {
+        if split_host_port(address).is_none() {
+            self.problem(key, format!("is {address:?}, expected host:port like {like}"));
+        }
     }
 
     fn zookeeper(&mut self) -> Option<ZkSettings> {
@@ -283,6 +316,14 @@ impl Reader {
             _ => None,
         })
         .unwrap_or_default()
+    }
+
+    /// A text that is checked elsewhere, or matters nowhere else; empty if there is none.
+    fn peek(&self, name: &'static str) -> String {
+        match self.found(name).map(|value| &value.kind) {
+            Some(ValueKind::String(text)) => text.clone(),
+            _ => String::new(),
+        }
     }
 
     /// `None` only after a problem was noted.

@@ -47,7 +47,7 @@ const fn key(
 
 const SECONDS: Kind = Kind::Number { min: 1, max: 3600 };
 
-/// All keys. The first block is the contract's (section 5), the second ours.
+/// All keys, the contract's (section 5) and ours.
 pub const KEYS: &[Key] = &[
     key("EnableAPIServer", Kind::Flag, Some("false"), "serve the HTTP API"),
     key(
@@ -63,6 +63,12 @@ pub const KEYS: &[Key] = &[
         "password for HTTP Basic authentication; required with the API",
     ),
     key("ListenAddr", Kind::Text, None, "host:port of the API; required with the API"),
+    key(
+        "AdminListenAddr",
+        Kind::Text,
+        Some("127.0.0.1:8083"),
+        "host:port of metrics, health and recent changes; empty = off",
+    ),
     key("AvailableCoins", Kind::List, None, "coins that may be switched to; required"),
     key("ZKBroker", Kind::List, None, "ZooKeeper servers, host:port each; required"),
     key("ZKSwitcherWatchDir", Kind::Text, None, "znode directory of the sub-accounts; required"),

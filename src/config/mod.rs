@@ -27,6 +27,10 @@ pub use problem::Problem;
 pub struct Settings {
     /// The HTTP API, if it is on.
     pub api: Option<ApiSettings>,
+    /// The admin listener, if it is on.
+    pub admin: Option<AdminSettings>,
+    /// What may be switched to.
+    pub coins: Coins,
     /// How switches reach ZooKeeper.
     pub writer: WriterSettings,
     /// The sub-pools; `None` if their API is off.
@@ -65,6 +69,15 @@ pub struct ApiSettings {
     pub head_timeout: Duration,
     /// For a request's body.
     pub body_timeout: Duration,
+}
+
+/// What the admin listener needs.
+#[derive(Clone, Debug)]
+pub struct AdminSettings {
+    /// Where to listen, as for the API.
+    pub listen: String,
+    /// Who may look; `None` if there is no one, since the API is off and has no credentials.
+    pub credentials: Option<Credentials>,
 }
 
 /// User name and password of the API. Never printed.

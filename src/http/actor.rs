@@ -1,4 +1,5 @@
-//! The HTTP actor: owns the actix-web server. It binds, serves, cuts idle connections, and stops.
+//! The actor that owns a listener: it serves, reports cut connections and refused logins, and stops. One serves
+//! the API, another one the admin pages.
 
 use std::{
     io,
@@ -8,8 +9,8 @@ use std::{
 };
 
 use actix::{
-    Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, Recipient,
-    ResponseFuture, WrapFuture,
+    Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, ResponseFuture,
+    WrapFuture,
 };
 use actix_http::HttpService;
 use actix_service::{IntoServiceFactory, ServiceFactoryExt, map_config};
@@ -18,23 +19,17 @@ use actix_web::{
     dev::{AppConfig, Server, ServerHandle, fn_service},
     middleware::from_fn,
     rt::net::TcpStream,
-    web::Data,
+    web::{Data, ServiceConfig},
 };
 use futures_util::future::ready;
 use rustix::io::Errno;
 use slog::{Logger, debug, warn};
-use switcher_actors::{AskJobmaker, WriteBatch};
 
 use super::{
-    auth::Gate,
-    body::BodyLimits,
-    connections::{Connection, Connections, most_at_once},
+    connections::{Connection, Connections},
     guard::{Guard, guard},
-    routes,
-    sub_pool::SubPoolApi,
-    switch::{Rules, SwitchApi},
 };
-use crate::{app::Failure, config::ApiSettings};
+use crate::app::Failure;
 
 /// How often cut connections and refused logins are reported.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -45,25 +40,10 @@ const LONGER_THAN_ANY_GRACE: u64 = 3600;
 /// What a client has to close a connection that we have closed.
 const DISCONNECT: Duration = Duration::from_secs(1);
 
-/// Connections of a worker, where descriptors allow more: the HTTP library's own choice.
-const MOST_OF_A_WORKER: usize = 25_600;
-
-/// Threads per worker for parsing large bodies; on more, they would only compete.
-const PARSING_THREADS: usize = 2;
-
-/// The API's address, taken before anything else is started.
+/// An address that is taken, before anything else is started.
 pub struct Bound {
-    settings: ApiSettings,
     listener: TcpListener,
     address: SocketAddr,
-}
-
-/// Where requests go.
-pub struct Downstream {
-    /// Switches.
-    pub writer: Recipient<WriteBatch>,
-    /// Requests to jobmakers; `None` if the sub-pool API is off.
-    pub jobmakers: Option<Recipient<AskJobmaker>>,
 }
 
 /// Binds to `listen`. `:8082` is Go's spelling for every address of both families, or of the older one
@@ -83,17 +63,15 @@ fn bind(listen: &str) -> io::Result<TcpListener> {
 }
 
 impl Bound {
-    /// Takes the address.
-    pub fn new(settings: ApiSettings) -> Result<Self, Failure> {
-        let listen = || {
-            let listener = bind(&settings.listen)?;
+    /// Takes the address `listen`, which is the value of the configuration's `key`.
+    pub fn new(key: &'static str, listen: &str) -> Result<Self, Failure> {
+        let taken = || {
+            let listener = bind(listen)?;
             listener.set_nonblocking(true)?;
             let address = listener.local_addr()?;
-            Ok((listener, address))
+            Ok(Self { listener, address })
         };
-        let failed = |source| Failure::Listen { address: settings.listen.clone(), source };
-        let (listener, address) = listen().map_err(failed)?;
-        Ok(Self { settings, listener, address })
+        taken().map_err(|source| Failure::Listen { key, address: listen.to_owned(), source })
     }
 
     /// Where clients find us; a configured port 0 has become a real one.
@@ -102,8 +80,25 @@ impl Bound {
     }
 }
 
-/// Serves the API until it is told to [`Stop`].
-pub struct HttpApi {
+/// What a listener allows its clients.
+#[derive(Clone, Copy, Debug)]
+pub struct Allowance {
+    /// Threads that serve.
+    pub workers: usize,
+    /// Connections of a worker; more wait until others have ended.
+    pub connections: usize,
+    /// Threads of a worker for what would hold others up.
+    pub blocking_threads: usize,
+    /// For a connection's first head.
+    pub head_timeout: Duration,
+    /// Idle connections are closed after as long.
+    pub keep_alive: Duration,
+    /// From an answer to the next request's whole head, and for each part of an answer that goes on.
+    pub patience: Duration,
+}
+
+/// Serves until it is told to [`Stop`].
+pub struct HttpServer {
     server: Option<Server>,
     handle: ServerHandle,
     connections: Connections,
@@ -112,52 +107,43 @@ pub struct HttpApi {
     log: Logger,
 }
 
-/// Take no more connections, finish the requests under way, end. Sent once, by the application's
-/// shutdown; answered when all is done.
+/// Take no more connections and end; answered when all is done. Sent once, by the application's shutdown.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Stop;
+pub struct Stop {
+    /// Whether the requests under way are finished before.
+    pub gracefully: bool,
+}
 
-impl HttpApi {
-    /// An actor that serves as soon as it is started.
-    pub fn new(bound: Bound, downstream: Downstream, log: &Logger) -> io::Result<Self> {
-        let Bound { settings, listener, .. } = bound;
-        let connections = Connections::new(settings.head_timeout * 2);
-        let guard_data = Data::new(Guard::new(Gate::new(&settings.credentials)));
-        let Downstream { writer, jobmakers } = downstream;
-        let body = BodyLimits { size: settings.body_limit, time: settings.body_timeout };
-        let switches = Data::new(SwitchApi {
-            writer,
-            rules: Rules { coins: settings.coins, lower_case: settings.lower_case },
-            body,
-            log: log.clone(),
-        });
-        let sub_pools = Data::new(SubPoolApi {
-            jobmakers,
-            coinbase_max: settings.coinbase_max,
-            body,
-            log: log.clone(),
-        });
+impl HttpServer {
+    /// An actor that serves as soon as it is started: everything passes `guard` first; `configure` adds the paths.
+    /// `name` is the listener's in the HTTP library's own log.
+    pub fn new(
+        name: &'static str,
+        bound: Bound,
+        allowance: Allowance,
+        guard: Guard,
+        configure: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
+        log: &Logger,
+    ) -> io::Result<Self> {
+        let connections = Connections::new(allowance.patience);
+        let opened = connections.clone();
+        let guard_data = Data::new(guard);
         let guard_state = guard_data.clone().into_inner();
-        let (head_timeout, opened) = (settings.head_timeout, connections.clone());
         let builder = Server::build();
         let stopping = builder.graceful_shutdown_signal();
-        // What `HttpServer` would build, but for the type of its connections.
+        // What the library's `HttpServer` would build, but for the type of its connections.
         let server = builder
-            .workers(workers())
-            .max_concurrent_connections(
-                (most_at_once(workers()) / workers()).clamp(1, MOST_OF_A_WORKER),
-            )
-            .worker_max_blocking_threads(PARSING_THREADS)
+            .workers(allowance.workers)
+            .max_concurrent_connections(allowance.connections)
+            .worker_max_blocking_threads(allowance.blocking_threads)
             .disable_signals()
             .shutdown_timeout(LONGER_THAN_ANY_GRACE)
-            .listen("api", listener, move || {
+            .listen(name, bound.listener, move || {
                 let app = App::new()
                     .app_data(guard_data.clone())
-                    .app_data(switches.clone())
-                    .app_data(sub_pools.clone())
-                    .wrap(from_fn(guard))
-                    .configure(routes::add)
+                    .wrap(from_fn(self::guard))
+                    .configure(configure.clone())
                     .into_factory()
                     .map_err(|error| error.error_response());
                 let (opened, stopping) = (opened.clone(), stopping.clone());
@@ -167,8 +153,8 @@ impl HttpApi {
                 })
                 .and_then(
                     HttpService::build()
-                        .client_request_timeout(head_timeout)
-                        .keep_alive(head_timeout)
+                        .client_request_timeout(allowance.head_timeout)
+                        .keep_alive(allowance.keep_alive)
                         .client_disconnect_timeout(DISCONNECT)
                         // Who has hung up is noticed, so that nobody waits behind a request that nobody
                         // waits for.
@@ -196,13 +182,7 @@ impl HttpApi {
     }
 }
 
-/// Half of the cores: the other half writes to ZooKeeper, and often is ZooKeeper's. With a worker on
-/// every core they spend much of their time waking each other.
-fn workers() -> usize {
-    std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2))
-}
-
-impl Actor for HttpApi {
+impl Actor for HttpServer {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
@@ -225,11 +205,11 @@ impl Actor for HttpApi {
     }
 }
 
-impl Handler<Stop> for HttpApi {
+impl Handler<Stop> for HttpServer {
     type Result = ResponseFuture<()>;
 
-    fn handle(&mut self, Stop: Stop, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, Stop { gracefully }: Stop, _: &mut Self::Context) -> Self::Result {
         self.stopping = true;
-        Box::pin(self.handle.stop(true))
+        Box::pin(self.handle.stop(gracefully))
     }
 }

@@ -8,6 +8,8 @@ use switcher_actors::{
 };
 use thiserror::Error;
 
+use super::requests::ErrNo;
+
 /// Why a request was not done. Its text is what the client reads as `err_msg`.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum ApiError {
@@ -242,14 +244,17 @@ struct JobmakerBody<'a> {
 /// The answer of a jobmaker; one to an update has `new` in any case, empty if it was refused.
 pub fn jobmaker_answered(answer: &JobmakerAnswer, is_update: bool) -> HttpResponse {
     let none = Coinbase::default();
-    HttpResponse::Ok().json(JobmakerBody {
+    let err_no = if answer.success { 0 } else { 500 };
+    let mut response = HttpResponse::Ok().json(JobmakerBody {
         success: answer.success,
-        err_no: if answer.success { 0 } else { 500 },
+        err_no,
         err_msg: &answer.err_msg,
         subpool_name: &answer.subpool_name,
         old: &answer.old,
         new: is_update.then(|| answer.new.as_ref().unwrap_or(&none)),
-    })
+    });
+    response.extensions_mut().insert(ErrNo(err_no));
+    response
 }
 
 /// The answer to missing or wrong credentials.

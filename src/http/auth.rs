@@ -27,13 +27,20 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 pub struct Gate {
     user: [u8; 32],
     password: [u8; 32],
+    /// Whether there are any.
+    opens: bool,
 }
 
 impl Gate {
     /// Lets `credentials` in, and nobody else.
     pub fn new(credentials: &Credentials) -> Self {
         let Credentials { user, password } = credentials;
-        Self { user: digest(user.as_bytes()), password: digest(password.as_bytes()) }
+        Self { user: digest(user.as_bytes()), password: digest(password.as_bytes()), opens: true }
+    }
+
+    /// Lets nobody in.
+    pub fn closed() -> Self {
+        Self { user: digest(b""), password: digest(b""), opens: false }
     }
 
     /// Judges an `Authorization` header's value; a missing one is judged like an empty one.
@@ -46,7 +53,7 @@ impl Gate {
             None => (&credentials[..], &b""[..]),
         };
         let admitted = digest(user).ct_eq(&self.user) & digest(password).ct_eq(&self.password);
-        bool::from(admitted) && colon.is_some()
+        bool::from(admitted) && colon.is_some() && self.opens
     }
 }
 
@@ -104,5 +111,12 @@ mod tests {
             assert!(!gate.admits(Some(header.as_bytes())), "{header}");
         }
         assert!(!gate.admits(None));
+    }
+
+    #[test]
+    fn a_closed_gate_lets_nobody_in() {
+        for credentials in [":", "", "admin:admin"] {
+            assert!(!Gate::closed().admits(Some(&header("Basic", credentials))), "{credentials}");
+        }
     }
 }

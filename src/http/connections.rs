@@ -33,21 +33,22 @@ use tokio::{
 /// requests, and more than any of them but a batch has.
 const AHEAD: usize = 8 * 1024;
 
-/// What a client has to read a refusal in, and what came before it, while it may still be sending.
-const AFTER_REFUSAL: Duration = Duration::from_secs(1);
+/// What a client has to read a connection's last answer in, and what came before it, while it may still be sending.
+const AFTER_LAST_ANSWER: Duration = Duration::from_secs(1);
 
 /// Descriptors that connections must not take: for new sessions with ZooKeeper, pulls and the log.
 const RESERVED: usize = 64;
 
 /// Descriptors of an HTTP worker's own: its event loop and what wakes it.
-const OF_A_WORKER: usize = 8;
+pub const OF_A_WORKER: usize = 8;
 
-/// Connections that may be open at once, as the operating system's limit of open files has it. More wait until
-/// others have ended: strangers who hold connections must not keep us from ZooKeeper.
-pub fn most_at_once(workers: usize) -> usize {
+/// Connections that may be open at once, as the operating system's limit of open files has it, if other listeners
+/// keep so many descriptors. More wait until others have ended: strangers who hold connections must not keep us
+/// from ZooKeeper.
+pub fn most_at_once(workers: usize, others: usize) -> usize {
     let Some(limit) = getrlimit(Resource::Nofile).current else { return usize::MAX };
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    limit.saturating_sub(RESERVED + workers.saturating_mul(OF_A_WORKER)).max(1)
+    limit.saturating_sub(RESERVED + others + workers.saturating_mul(OF_A_WORKER)).max(1)
 }
 
 /// What all connections have in common. Clones share the count.
@@ -96,6 +97,8 @@ enum Phase {
     UnderWay,
     /// The same, and the body is being read.
     Body,
+    /// The answer is made, and goes on for as long as the client takes it; the next part has to go out by then.
+    Streaming(Instant),
     /// After an answer; the next request has to begin by then.
     Between(Instant),
 }
@@ -110,10 +113,17 @@ struct Note {
     waiting: RefCell<Option<Waker>>,
 }
 
+impl Phase {
+    /// Whether what is sent ahead is held back.
+    fn holds_back(self) -> bool {
+        matches!(self, Self::UnderWay | Self::Streaming(_))
+    }
+}
+
 impl Note {
     fn enter(&self, phase: Phase) {
         self.phase.set(phase);
-        if phase != Phase::UnderWay
+        if !phase.holds_back()
             && let Some(waker) = &*self.waiting.borrow()
         {
             waker.wake_by_ref();
@@ -148,9 +158,14 @@ impl Tracked {
         self.0.enter(Phase::UnderWay);
     }
 
-    /// Its answer is made; `refused` without its body having been read.
-    pub fn request_ended(&self, refused: bool) {
-        let patience = if refused { AFTER_REFUSAL } else { self.0.common.patience };
+    /// A part of an answer that goes on is about to be sent. The client has to take it in time.
+    pub fn part_begins(&self) {
+        self.0.enter(Phase::Streaming(Instant::now() + self.0.common.patience));
+    }
+
+    /// Its answer is made; `closes` says whether it is the connection's last.
+    pub fn request_ended(&self, closes: bool) {
+        let patience = if closes { AFTER_LAST_ANSWER } else { self.0.common.patience };
         self.0.enter(Phase::Between(Instant::now() + patience));
     }
 }
@@ -179,7 +194,9 @@ impl Connection {
         let note = &self.note.0;
         let untaken = self.stuck_since.map(|since| since + note.common.patience);
         match note.phase.get() {
-            Phase::Between(due) => Some(untaken.map_or(due, |untaken| untaken.min(due))),
+            Phase::Between(due) | Phase::Streaming(due) => {
+                Some(untaken.map_or(due, |untaken| untaken.min(due)))
+            }
             Phase::First | Phase::UnderWay | Phase::Body => untaken,
         }
     }
@@ -227,14 +244,14 @@ impl AsyncRead for Connection {
             return Poll::Pending;
         }
         let note = &this.note.0;
-        let is_under_way = note.phase.get() == Phase::UnderWay;
-        if !is_under_way {
+        let holds_back = note.phase.get().holds_back();
+        if !holds_back {
             // Behind this, the library looks at all that it has.
             note.waiting.take();
         }
         let left = AHEAD.saturating_sub(note.ahead.get());
         if left == 0 {
-            if is_under_way {
+            if holds_back {
                 note.has_more(cx);
             } else {
                 // First it makes requests of that, then it comes back.
@@ -249,10 +266,10 @@ impl AsyncRead for Connection {
         let count = buffer.filled().len() - before;
         if count > 0 {
             note.ahead.set(note.ahead.get() + count);
-            if is_under_way {
+            if holds_back {
                 note.has_more(cx);
             }
-        } else if !is_under_way {
+        } else if !holds_back {
             note.ahead.set(0);
         }
         read
@@ -301,7 +318,7 @@ impl AsyncWrite for Connection {
             let mut scrap = ReadBuf::new(&mut scrap);
             match Pin::new(&mut this.stream).poll_read(cx, &mut scrap) {
                 Poll::Ready(Ok(())) if !scrap.filled().is_empty() => {
-                    this.lingering.get_or_insert_with(|| Box::pin(sleep(AFTER_REFUSAL)));
+                    this.lingering.get_or_insert_with(|| Box::pin(sleep(AFTER_LAST_ANSWER)));
                 }
                 Poll::Ready(_) => return Poll::Ready(Ok(())),
                 // Nobody to wait for has sent anything.
@@ -533,6 +550,24 @@ mod tests {
         assert!(is_cut_within(&mut served, 0).await);
         assert!(served.write(b"x").await.is_err());
         assert_eq!((connections.take_cut(), connections.take_cut()), (1, 0));
+    }
+
+    #[actix_web::test]
+    async fn who_takes_no_part_of_an_answer_in_time_is_cut_and_sends_nothing_ahead() {
+        let (mut served, mut client) = connected(&patient()).await;
+        client.write_all(&[b'x'; 10 * AHEAD]).await.expect("sent");
+        let tracked = served.tracked();
+        tracked.request_began();
+        tracked.request_ended(false);
+        tracked.part_begins();
+        assert_eq!(read_all(&mut served).await, AHEAD);
+        time::pause();
+        for _ in 0..3 {
+            tracked.part_begins();
+            assert!(!is_cut_within(&mut served, 59).await);
+        }
+        assert!(is_cut_within(&mut served, 2).await);
+        assert!(served.write(b"x").await.is_err());
     }
 
     #[actix_web::test]

@@ -5,10 +5,11 @@ use std::{
     mem,
     net::IpAddr,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
 
 use actix_web::{
-    Error, ResponseError,
+    Error,
     body::MessageBody,
     dev::{ServiceRequest, ServiceResponse},
     http::{ConnectionType, header::AUTHORIZATION},
@@ -22,6 +23,7 @@ use super::{
     answer::{ApiError, unauthorized},
     auth::Gate,
     connections::Tracked,
+    requests::{Endpoint, ErrNo, Requests},
 };
 
 /// A name of 200 bytes, all escaped, takes 600.
@@ -35,12 +37,21 @@ pub struct Guard {
     gate: Gate,
     /// Refused logins since they were last asked for, and the address of the last one.
     refusals: Mutex<(u64, Option<IpAddr>)>,
+    /// Paths for which nobody needs credentials.
+    open: &'static [&'static str],
+    /// Where requests are counted, if they are.
+    requests: Option<Requests>,
 }
 
 impl Guard {
-    /// Lets in whom `gate` admits.
-    pub fn new(gate: Gate) -> Self {
-        Self { gate, refusals: Mutex::default() }
+    /// Lets in whom `gate` admits, and counts `requests`.
+    pub fn counting(gate: Gate, requests: Requests) -> Self {
+        Self { gate, refusals: Mutex::default(), open: &[], requests: Some(requests) }
+    }
+
+    /// Lets in whom `gate` admits, and everybody to the paths in `open`.
+    pub fn with_open_paths(gate: Gate, open: &'static [&'static str]) -> Self {
+        Self { gate, refusals: Mutex::default(), open, requests: None }
     }
 
     /// How many logins were refused since the last call, and whose was the last. They are counted, not
@@ -61,7 +72,7 @@ impl Guard {
         self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn judge(&self, request: &ServiceRequest) -> Result<bool, ApiError> {
+    fn judge(&self, request: &ServiceRequest) -> Result<Verdict, ApiError> {
         if request.path().len() + request.query_string().len() > TARGET_LIMIT {
             return Err(ApiError::TargetTooLong(TARGET_LIMIT));
         }
@@ -71,8 +82,43 @@ impl Guard {
         if size > HEADERS_LIMIT {
             return Err(ApiError::HeadersTooLarge(HEADERS_LIMIT));
         }
-        Ok(self.gate.admits(headers.get(AUTHORIZATION).map(|value| value.as_bytes())))
+        Ok(if self.gate.admits(headers.get(AUTHORIZATION).map(|value| value.as_bytes())) {
+            Verdict::Admitted
+        } else if self.open.contains(&request.path()) {
+            Verdict::Stranger
+        } else {
+            Verdict::Refused
+        })
     }
+
+    fn count<B>(&self, response: &ServiceResponse<B>, began: Instant) {
+        if let Some(requests) = &self.requests {
+            let endpoint = response.request().app_data::<Endpoint>().copied();
+            let endpoint = endpoint.unwrap_or(Endpoint::None);
+            requests.answered(endpoint, err_no(response), began.elapsed());
+        }
+    }
+}
+
+/// What an answer of the API says, of which only few things are told apart.
+fn err_no<B>(response: &ServiceResponse<B>) -> u16 {
+    let response = response.response();
+    if let Some(ErrNo(err_no)) = response.extensions().get() {
+        return *err_no;
+    }
+    match response.error().and_then(|error| error.as_error::<ApiError>()) {
+        Some(error) => error.number(),
+        None if response.status().is_success() => 0,
+        None => response.status().as_u16(),
+    }
+}
+
+/// Whether a request goes on to its endpoint.
+enum Verdict {
+    Admitted,
+    /// It has no right credentials, and needs none.
+    Stranger,
+    Refused,
 }
 
 /// The middleware.
@@ -80,29 +126,37 @@ pub async fn guard(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let began = Instant::now();
     let tracked = request.conn_data::<Tracked>().cloned();
     if let Some(tracked) = &tracked {
         tracked.request_began();
     }
     let guard = request.app_data::<Data<Guard>>().cloned();
-    let verdict = guard.as_ref().map_or(Ok(false), |guard| guard.judge(&request));
+    let verdict = guard.as_ref().map_or(Ok(Verdict::Refused), |guard| guard.judge(&request));
+    let is_stranger = matches!(verdict, Ok(Verdict::Stranger));
     let mut response = match verdict {
-        Ok(true) => next.call(request).await.map(ServiceResponse::map_into_left_body)?,
-        Ok(false) => {
+        Ok(Verdict::Admitted | Verdict::Stranger) => {
+            next.call(request).await.map(ServiceResponse::map_into_left_body)?
+        }
+        Ok(Verdict::Refused) => {
             if let Some(guard) = &guard {
                 guard.note_refusal(&request);
             }
             request.into_response(unauthorized()).map_into_right_body()
         }
-        Err(error) => request.into_response(error.error_response()).map_into_right_body(),
+        Err(error) => request.error_response(error).map_into_right_body(),
     };
-    // Its body may not have been read: nobody shall keep us reading what we have refused.
-    let refused = response.status().is_client_error();
-    if refused {
+    if let Some(guard) = &guard {
+        guard.count(&response, began);
+    }
+    // Its body may not have been read: nobody shall keep us reading what we have refused. And no stranger shall
+    // keep a connection.
+    let closes = response.status().is_client_error() || is_stranger;
+    if closes {
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
     if let Some(tracked) = &tracked {
-        tracked.request_ended(refused);
+        tracked.request_ended(closes);
     }
     Ok(response)
 }

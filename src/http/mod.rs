@@ -1,8 +1,10 @@
 //! The HTTP side: everything that knows requests and answers, and nothing of ZooKeeper.
 //!
-//! * `actor`: owns the actix-web server: binds, serves, stops;
-//! * `routes`: the table of paths;
+//! * `api`: what the API's listener needs, put together;
+//! * `actor`: owns a listener: binds, serves, stops; the API's, and that of the admin pages;
+//! * `routes`: the table of the API's paths;
 //! * `guard`: what every request passes first: size limits, then authentication;
+//! * `requests`: the figures of the API's requests;
 //! * `connections`: cuts connections whose next request never comes;
 //! * `body`, `form`, `json`: reading requests the way the daemon that this one replaces does;
 //! * `switch`: the switch endpoints;
@@ -12,6 +14,7 @@
 
 mod actor;
 mod answer;
+mod api;
 mod auth;
 mod body;
 mod connections;
@@ -20,11 +23,18 @@ mod guard;
 mod json;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
+mod requests;
 mod routes;
 mod sub_pool;
 mod switch;
 
-pub use actor::{Bound, Downstream, HttpApi, Stop};
+pub use actor::{Allowance, Bound, HttpServer, Stop};
 #[cfg(test)]
 pub use answer::ApiError;
+pub use api::{Downstream, api};
+pub use auth::Gate;
+pub use connections::{OF_A_WORKER, Tracked};
+pub use form::Parameters;
+pub use guard::Guard;
 pub use json::{Group, parse_batch};
+pub use requests::Requests;

@@ -7,6 +7,7 @@ use actix_web::{
 
 use super::{
     answer::ApiError,
+    requests::Endpoint,
     sub_pool::{get_coinbase, update_coinbase},
     switch::{switch_many, switch_one},
 };
@@ -18,20 +19,27 @@ pub fn add(config: &mut ServiceConfig) {
     let unknown_method = || web::route().to(method_not_allowed);
     config
         .service(
-            web::resource("/switch").route(get()).route(post()).default_service(unknown_method()),
+            web::resource("/switch")
+                .app_data(Endpoint::Switch)
+                .route(get())
+                .route(post())
+                .default_service(unknown_method()),
         )
         .service(
             web::resource(["/switch/multi-user", "/switch-multi-user"])
+                .app_data(Endpoint::SwitchMany)
                 .route(web::post().to(switch_many))
                 .default_service(unknown_method()),
         )
         .service(
             web::resource(["/subpool/get-coinbase", "/subpool-get-coinbase"])
+                .app_data(Endpoint::GetCoinbase)
                 .route(web::post().to(get_coinbase))
                 .default_service(unknown_method()),
         )
         .service(
             web::resource(["/subpool/update-coinbase", "/subpool-update-coinbase"])
+                .app_data(Endpoint::UpdateCoinbase)
                 .route(web::post().to(update_coinbase))
                 .default_service(unknown_method()),
         )

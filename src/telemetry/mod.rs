@@ -13,6 +13,7 @@ use std::{
     path::Path,
 };
 
+use prometheus_client::metrics::counter::Counter;
 use slog::{Drain, Level, Logger, o};
 
 use line::Lines;
@@ -49,6 +50,11 @@ impl Telemetry {
         let drain = Lines::new(spool.clone()).filter_level(level);
         let log = Logger::root(drain.fuse(), o!());
         Ok(Self { _libraries: bridge_libraries(&log, verbosity), log, spool })
+    }
+
+    /// How many lines were dropped, since the output did not keep up.
+    pub fn dropped(&self) -> Counter {
+        self.spool.dropped()
     }
 
     /// Has a panic anywhere logged before it ends the process.

@@ -70,6 +70,8 @@ async fn each_value_that_cannot_work_is_refused_by_itself() {
         ("APIPassword", json!(["x"])),
         ("ListenAddr", json!("127.0.0.1")),
         ("ListenAddr", json!("127.0.0.1:99999")),
+        ("AdminListenAddr", json!("8083")),
+        ("AdminListenAddr", json!(["127.0.0.1:8083"])),
         ("AvailableCoins", json!([])),
         ("AvailableCoins", json!([""])),
         ("AvailableCoins", json!([1])),
@@ -215,6 +217,7 @@ async fn the_environment_alone_is_a_configuration() {
         .environment("APIUser", USER)
         .environment("APIPassword", PASSWORD)
         .environment("ListenAddr", "127.0.0.1:0")
+        .environment("AdminListenAddr", "")
         .environment("AvailableCoins", "btc,bcc")
         .environment("ZKBroker", &zookeeper.address())
         .environment("ZKSwitcherWatchDir", watch_dir)
@@ -380,7 +383,7 @@ async fn help_and_version_are_told_and_a_wrong_flag_is_refused() {
     let builder: Builder = Daemon::builder(zookeeper);
     let help = builder.run(&["--help".into()]).await;
     assert_eq!(help.code, Some(0), "{help:?}");
-    for part in ["--config", "check", "serve"] {
+    for part in ["--config", "check", "serve", "AdminListenAddr"] {
         assert!(help.stdout.contains(part), "no {part} in {help:?}");
     }
     let version = builder.run(&["--version".into()]).await;

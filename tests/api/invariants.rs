@@ -46,6 +46,29 @@ fn only_who_sends_requests_names_the_http_client() {
 }
 
 #[test]
+fn of_the_actors_only_the_observer_names_the_metrics_crate() {
+    assert_eq!(name("prometheus_client", "actors/src", "/observer/"), Vec::<PathBuf>::new());
+    assert!(!name("prometheus_client", "actors/src", "").is_empty(), "the search finds nothing");
+}
+
+/// Each effect is told in one place, beside its log line.
+#[test]
+fn only_journals_and_the_session_tell_the_observer_of_effects() {
+    for (call, allowed) in [
+        ("observer.switch(", "/journal.rs"),
+        ("observer.chunk(", "/journal.rs"),
+        ("observer.exchange(", "/journal.rs"),
+        ("observer.poll(", "/journal.rs"),
+        (".recent().note(", "/journal.rs"),
+        ("observer.session_up(", "/actor/session.rs"),
+        ("observer.connection_lost(", "/actor/session.rs"),
+    ] {
+        assert_eq!(name(call, "actors/src", allowed), Vec::<PathBuf>::new(), "{call}");
+        assert!(!name(call, "actors/src", "").is_empty(), "the search for {call} finds nothing");
+    }
+}
+
+#[test]
 fn the_actors_serve_no_http_and_know_neither_files_nor_the_environment() {
     for word in ["actix_web", "std::fs", "std::env", "env::var"] {
         assert_eq!(name(word, "actors/src", ""), Vec::<PathBuf>::new(), "{word}");

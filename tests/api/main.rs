@@ -9,6 +9,7 @@
 // A test that cannot go on stops with a panic: that is its way to report.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod admin;
 mod auth;
 mod batches;
 mod client;

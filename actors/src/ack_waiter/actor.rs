@@ -3,14 +3,16 @@
 use std::{collections::HashMap, time::Duration};
 
 use actix::{Actor, AsyncContext, Context, Handler, MessageResult, SpawnHandle};
-use slog::{Logger, o};
+use slog::Logger;
 use tokio::time::Instant;
 
 use super::{
     attribution::Next,
+    journal::Journal,
     messages::{Event, ExchangeId, Expect, Report, Settle},
     pending::Pending,
 };
+use crate::observer::Observer;
 
 /// Messages that may lie in the mailbox; an exchange has one at a time there.
 const MAILBOX: usize = 16 * 1024;
@@ -21,7 +23,7 @@ pub(crate) struct AckWaiter {
     /// ZooKeeper before that, which hardly ever needs it.
     ack_timeout: Duration,
     pending: HashMap<ExchangeId, Waiting>,
-    log: Logger,
+    journal: Journal,
 }
 
 struct Waiting {
@@ -38,8 +40,8 @@ struct Clock {
 
 impl AckWaiter {
     /// An actor that waits for exchanges.
-    pub(crate) fn new(ack_timeout: Duration, log: &Logger) -> Self {
-        Self { ack_timeout, pending: HashMap::new(), log: log.new(o!()) }
+    pub(crate) fn new(ack_timeout: Duration, observer: &Observer, log: &Logger) -> Self {
+        Self { ack_timeout, pending: HashMap::new(), journal: Journal::new(log, observer) }
     }
 
     fn start_clock(&self, id: ExchangeId, ctx: &mut Context<Self>) -> Clock {
@@ -53,7 +55,7 @@ impl AckWaiter {
         if self.pending.get(&id).is_some_and(is_over)
             && let Some(mut waiting) = self.pending.remove(&id)
         {
-            waiting.exchange.time_out(&self.log);
+            waiting.exchange.time_out(&self.journal);
         }
     }
 }
@@ -87,7 +89,7 @@ impl Handler<Report> for AckWaiter {
             ctx.cancel_future(waiting.clock.timer);
             waiting.clock = self.start_clock(id, ctx);
         }
-        let next = waiting.exchange.on(event, &self.log);
+        let next = waiting.exchange.on(event, &self.journal);
         if next == Next::Over {
             ctx.cancel_future(waiting.clock.timer);
         } else {

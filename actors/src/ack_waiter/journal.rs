@@ -1,12 +1,21 @@
-//! The log line of each exchange: who asked what of which sub-pool, what the jobmaker held and holds,
-//! and what came of it.
+//! What is told of each exchange, and of requests that never became one: a log line, the figures, and, of an
+//! update, its place among the last changes.
+//!
+//! The line says who asked what of which sub-pool, what the jobmaker held and holds, and what came of it.
 
-use std::{fmt, time::Instant};
+use std::{
+    fmt, iter,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use slog::{Logger, info, o, warn};
 
 use super::messages::ExchangeFailure;
-use crate::domain::{Coinbase, CoinbaseUpdate, Source, SubPool};
+use crate::{
+    domain::{Coinbase, CoinbaseUpdate, Source, SubPool},
+    observer::{Asked, Change, ExchangeEnd, Observer, What},
+};
 
 /// As much of a text from outside is shown. Addresses and coinbase texts are shorter.
 const SHOWN_CHARACTERS: usize = 120;
@@ -66,16 +75,125 @@ pub(super) struct Line {
     pub(super) host: String,
     /// When the exchange began.
     pub(super) began: Instant,
+    /// When the request was sent first.
+    pub(super) sent: Option<Instant>,
 }
 
-/// Writes the line.
-pub(super) fn record(log: &Logger, line: &Line, outcome: &Outcome<'_>) {
+/// Where it is told.
+pub(crate) struct Journal {
+    log: Logger,
+    observer: Observer,
+}
+
+impl Journal {
+    pub(crate) fn new(log: &Logger, observer: &Observer) -> Self {
+        Self { log: log.clone(), observer: observer.clone() }
+    }
+
+    /// An exchange is over.
+    pub(super) fn exchange(&self, line: &Line, outcome: &Outcome<'_>) {
+        let asked = if line.is_update { Asked::Update } else { Asked::Get };
+        let (end, ack) = end_of(line, outcome);
+        self.observer.exchange(asked, end, ack);
+        if let (true, Some(new)) = (line.is_update, &line.new) {
+            let (words, cause) = words(outcome);
+            let (old, cause) = (line.old.as_ref(), cause.as_deref());
+            self.changed(line.source, &line.sub_pool, old, new, words, cause);
+        }
+        log_line(&self.log, line, asked, outcome);
+    }
+
+    /// An update never became an exchange.
+    pub(crate) fn update_not_begun(
+        &self,
+        sub_pool: &SubPool,
+        source: Source,
+        update: &CoinbaseUpdate,
+        cause: &str,
+    ) {
+        let new = update.coinbase();
+        self.observer.exchange(Asked::Update, ExchangeEnd::NothingWritten, None);
+        self.changed(source, sub_pool, None, new, NOTHING_WRITTEN, Some(cause));
+        warn!(self.log, "sub-pool update not begun"; "source" => %source,
+            "coin" => %Quoted(sub_pool.coin()), "sub_pool" => %Quoted(sub_pool.name()),
+            "new" => %Values(Some(new)), "outcome" => NOTHING_WRITTEN, "cause" => cause);
+    }
+
+    /// So many gets never became an exchange.
+    pub(crate) fn gets_not_begun(&self, gets: usize, cause: &ExchangeFailure) {
+        self.observer.gets_not_begun(gets);
+        warn!(self.log, "sub-pool gets not begun"; "gets" => gets, "outcome" => NOTHING_WRITTEN,
+            "cause" => %cause);
+    }
+
+    /// A get was refused at once; that leaves no line, since it may be one of very many.
+    pub(crate) fn get_refused(&self) {
+        self.observer.gets_not_begun(1);
+    }
+
+    fn changed(
+        &self,
+        source: Source,
+        sub_pool: &SubPool,
+        old: Option<&Coinbase>,
+        new: &Coinbase,
+        outcome: &'static str,
+        cause: Option<&str>,
+    ) {
+        let make = || {
+            let what =
+                What::Update { sub_pool: sub_pool.clone(), old: old.map(kept), new: kept(new) };
+            Change::new(source, what, outcome, cause.map(|cause| shortened(cause).into()))
+        };
+        self.observer.recent().note(1, iter::once(make));
+    }
+}
+
+/// As much of the values as the log shows: a jobmaker may write a megabyte.
+fn kept(coinbase: &Coinbase) -> Arc<Coinbase> {
+    Arc::new(Coinbase {
+        coinbase_info: shortened(&coinbase.coinbase_info),
+        payout_addr: shortened(&coinbase.payout_addr),
+    })
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(SHOWN_CHARACTERS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// How the exchange ended, and what the jobmaker's answer took, if it gave one.
+fn end_of(line: &Line, outcome: &Outcome<'_>) -> (ExchangeEnd, Option<Duration>) {
+    let ack = line.sent.map(|sent| sent.elapsed());
+    match outcome {
+        Outcome::Read | Outcome::Applied => (ExchangeEnd::Done, ack),
+        Outcome::Refused(_) => (ExchangeEnd::Refused, ack),
+        Outcome::Failed(failure) if word(failure) == NOTHING_WRITTEN => {
+            (ExchangeEnd::NothingWritten, None)
+        }
+        Outcome::Failed(_) => (ExchangeEnd::Unknown, None),
+    }
+}
+
+/// The outcome in a word or two, and why, where there is a reason.
+fn words(outcome: &Outcome<'_>) -> (&'static str, Option<String>) {
+    match outcome {
+        Outcome::Read => ("read", None),
+        Outcome::Applied => ("applied", None),
+        Outcome::Refused(words) => ("refused", Some((*words).to_owned())),
+        Outcome::Failed(failure) => (word(failure), Some(failure.to_string())),
+    }
+}
+
+fn log_line(log: &Logger, line: &Line, asked: Asked, outcome: &Outcome<'_>) {
     let new = Values(line.new.as_ref());
     let log = log.new(o!(
         "source" => line.source.to_string(),
         "coin" => Quoted(line.sub_pool.coin()).to_string(),
         "sub_pool" => Quoted(line.sub_pool.name()).to_string(),
-        "asked" => if line.is_update { "update" } else { "get" },
+        "asked" => asked.label(),
         "gets" => line.gets,
         "old" => Values(line.old.as_ref()).to_string(),
         "new" => if line.is_update { new.to_string() } else { "-".to_owned() },
@@ -83,14 +201,17 @@ pub(super) fn record(log: &Logger, line: &Line, outcome: &Outcome<'_>) {
         "took_seconds" => format!("{:.4}", line.began.elapsed().as_secs_f64()),
     ));
     match outcome {
-        Outcome::Read => info!(log, "sub-pool exchange"; "outcome" => "read"),
-        Outcome::Applied => info!(log, "sub-pool exchange"; "outcome" => "applied"),
+        Outcome::Read | Outcome::Applied => {
+            info!(log, "sub-pool exchange"; "outcome" => words(outcome).0)
+        }
         Outcome::Refused(words) => info!(log, "sub-pool exchange"; "outcome" => "refused",
             "err_msg" => %Quoted(words)),
         Outcome::Failed(failure) => warn!(log, "sub-pool exchange"; "outcome" => word(failure),
             "cause" => %failure),
     }
 }
+
+const NOTHING_WRITTEN: &str = "nothing written";
 
 /// What an operator may rely on after a failure.
 fn word(failure: &ExchangeFailure) -> &'static str {
@@ -101,26 +222,13 @@ fn word(failure: &ExchangeFailure) -> &'static str {
         | ExchangeFailure::NoSubPool(_)
         | ExchangeFailure::NoJobmaker
         | ExchangeFailure::NotRead(_)
-        | ExchangeFailure::NotWritten(_) => "nothing written",
+        | ExchangeFailure::NotWritten(_) => NOTHING_WRITTEN,
         ExchangeFailure::TimedOut
         | ExchangeFailure::Overtaken
         | ExchangeFailure::AckNotRead(_)
         | ExchangeFailure::AckUnparsable
         | ExchangeFailure::Unknown(_) => "outcome unknown",
     }
-}
-
-/// Writes the line of what never became an exchange; gets leave none.
-pub(crate) fn record_not_begun(
-    log: &Logger,
-    sub_pool: &SubPool,
-    source: Source,
-    update: &CoinbaseUpdate,
-    cause: &str,
-) {
-    warn!(log, "sub-pool update not begun"; "source" => %source,
-        "coin" => %Quoted(sub_pool.coin()), "sub_pool" => %Quoted(sub_pool.name()),
-        "new" => %Values(Some(update.coinbase())), "outcome" => "nothing written", "cause" => cause);
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@
 //! * `attribution`: decides whose answer an ack is; no clock, no network, and the argument why it is right;
 //! * `ack`: the jobmaker's JSON;
 //! * `pending`: one exchange and those who wait for it: every answer;
-//! * `journal`: the log line of each exchange;
+//! * `journal`: what is told of each exchange: log line, figures, last changes;
 //! * `properties`: what holds for any ack, for tests and fuzz targets.
 
 mod ack;
@@ -26,6 +26,6 @@ pub(crate) mod properties;
 pub(crate) use ack::Ack;
 pub(crate) use actor::AckWaiter;
 pub(crate) use attribution::{Next, Sighting};
-pub(crate) use journal::record_not_begun;
+pub(crate) use journal::Journal;
 pub use messages::{Caller, ExchangeFailure, ExchangeReply, JobmakerAnswer};
 pub(crate) use messages::{Event, ExchangeId, Expect, Report, Settle, Turn};

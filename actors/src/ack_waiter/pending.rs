@@ -2,13 +2,12 @@
 
 use std::time::Instant;
 
-use slog::Logger;
 use tokio::sync::oneshot;
 
 use super::{
     ack::Ack,
     attribution::{Attribution, Next, Step, Unparsable, Verdict},
-    journal::{self, Line, Outcome},
+    journal::{Journal, Line, Outcome},
     messages::{Caller, Event, ExchangeFailure, ExchangeReply, JobmakerAnswer, Turn},
 };
 use crate::{domain::Source, zk::WriteError};
@@ -18,8 +17,6 @@ pub(super) struct Pending {
     update: Option<Caller>,
     gets: Vec<Caller>,
     attribution: Attribution,
-    /// Whether the request may have gone out.
-    sent: bool,
     line: Line,
     /// Tells the exchange's task, by being dropped, that all is settled.
     _over: oneshot::Sender<()>,
@@ -43,20 +40,20 @@ impl Pending {
                 new: asked.clone(),
                 host: String::new(),
                 began: Instant::now(),
+                sent: None,
             },
             attribution: Attribution::new(asked, !gets.is_empty()),
             update,
             gets,
-            sent: false,
             _over: over,
         }
     }
 
     /// Takes in what happened. After [`Next::Over`] everybody has been answered.
-    pub(super) fn on(&mut self, event: Event, log: &Logger) -> Next {
+    pub(super) fn on(&mut self, event: Event, journal: &Journal) -> Next {
         let step = match event {
             Event::Sending => {
-                self.sent = true;
+                self.line.sent.get_or_insert_with(Instant::now);
                 return Next::Wait;
             }
             Event::Written(mark) => self.attribution.written(mark),
@@ -69,41 +66,41 @@ impl Pending {
                 }
                 self.attribution.seen(sighting)
             }
-            Event::NoSubPool => return self.fail(self.no_sub_pool(), log),
-            Event::NoJobmaker => return self.fail(ExchangeFailure::NoJobmaker, log),
+            Event::NoSubPool => return self.fail(self.no_sub_pool(), journal),
+            Event::NoJobmaker => return self.fail(ExchangeFailure::NoJobmaker, journal),
             Event::NotRead(error) => {
-                return self.fail(ExchangeFailure::NotRead(error.to_string()), log);
+                return self.fail(ExchangeFailure::NotRead(error.to_string()), journal);
             }
-            Event::NotWritten(error) => return self.fail(self.not_written(error), log),
+            Event::NotWritten(error) => return self.fail(self.not_written(error), journal),
             Event::AckGone => {
-                return self.fail(ExchangeFailure::AckNotRead("it is gone".to_owned()), log);
+                return self.fail(ExchangeFailure::AckNotRead("it is gone".to_owned()), journal);
             }
-            Event::NotSeen(error) => return self.fail(not_seen(error), log),
+            Event::NotSeen(error) => return self.fail(not_seen(error), journal),
             Event::CutOff(cause) => {
-                let failure = if self.sent {
+                let failure = if self.is_sent() {
                     ExchangeFailure::Unknown(cause)
                 } else {
                     ExchangeFailure::NotRead(cause)
                 };
-                return self.fail(failure, log);
+                return self.fail(failure, journal);
             }
         };
-        self.take(step, log)
+        self.take(step, journal)
     }
 
     /// Whether the request may have gone out.
     pub(super) fn is_sent(&self) -> bool {
-        self.sent
+        self.line.sent.is_some()
     }
 
     /// The time is over.
-    pub(super) fn time_out(&mut self, log: &Logger) {
-        let failure = if self.sent {
+    pub(super) fn time_out(&mut self, journal: &Journal) {
+        let failure = if self.is_sent() {
             ExchangeFailure::TimedOut
         } else {
             ExchangeFailure::NotRead("no answer from ZooKeeper in time".to_owned())
         };
-        self.fail(failure, log);
+        self.fail(failure, journal);
     }
 
     fn not_written(&self, error: WriteError) -> ExchangeFailure {
@@ -121,17 +118,17 @@ impl Pending {
         ExchangeFailure::NoSubPool(self.line.sub_pool.name().to_owned())
     }
 
-    fn take(&mut self, step: Step, log: &Logger) -> Next {
+    fn take(&mut self, step: Step, journal: &Journal) -> Next {
         let Step { gets, update, next } = step;
         let told = gets.map(|ack| self.answer_gets(ack));
         if let Some(verdict) = update {
             let reply = self.reply_to_update(verdict);
-            self.record(&reply, log);
+            self.record(&reply, journal);
             if let Some(caller) = self.update.take() {
                 caller.answer(reply);
             }
         } else if let (Some(told), Next::Over) = (told, next) {
-            self.record(&told, log);
+            self.record(&told, journal);
         }
         next
     }
@@ -174,23 +171,23 @@ impl Pending {
     }
 
     /// Nobody gets an answer of the jobmaker.
-    fn fail(&mut self, failure: ExchangeFailure, log: &Logger) -> Next {
+    fn fail(&mut self, failure: ExchangeFailure, journal: &Journal) -> Next {
         let reply = Err(failure);
-        self.record(&reply, log);
+        self.record(&reply, journal);
         for caller in self.update.take().into_iter().chain(self.gets.drain(..)) {
             caller.answer(reply.clone());
         }
         Next::Over
     }
 
-    fn record(&self, reply: &ExchangeReply, log: &Logger) {
+    fn record(&self, reply: &ExchangeReply, journal: &Journal) {
         let outcome = match reply {
             Err(failure) => Outcome::Failed(failure),
             Ok(answer) if !answer.success => Outcome::Refused(&answer.err_msg),
             Ok(_) if self.line.is_update => Outcome::Applied,
             Ok(_) => Outcome::Read,
         };
-        journal::record(log, &self.line, &outcome);
+        journal.exchange(&self.line, &outcome);
     }
 }
 

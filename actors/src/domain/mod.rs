@@ -2,6 +2,7 @@
 //! [`Coin`] needs no further check before it becomes a znode.
 
 mod coin;
+mod old;
 mod path;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod properties;
@@ -11,6 +12,7 @@ mod source;
 mod sub_pool;
 
 pub use coin::{Coin, Coins, CoinsError};
+pub use old::Old;
 pub(crate) use path::component_fault;
 pub use path::{ZnodeDir, ZnodeDirError};
 pub use puname::{Puname, PunameError};

@@ -17,7 +17,7 @@ use super::{
     UpstreamUrl,
     answer::Remark,
     cursor::{Cursor, Settlement},
-    journal,
+    journal::Journal,
     messages::StopPolling,
     poll::{Brought, Ended, Poll},
     upstream::Upstream,
@@ -25,6 +25,7 @@ use super::{
 };
 use crate::{
     domain::Coins,
+    observer::Observer,
     zk_writer::{BeginPoll, PollerLock, SyncBatch},
 };
 
@@ -74,12 +75,18 @@ pub(crate) struct Poller {
     /// What was said of the lock last.
     standby: Option<String>,
     remarked: HashSet<Remark>,
+    journal: Journal,
     log: Logger,
 }
 
 impl Poller {
     /// An actor that polls as soon as it is started and ZooKeeper can be reached.
-    pub(crate) fn new(settings: PollerSettings, zk_writer: ToZkWriter, log: &Logger) -> Self {
+    pub(crate) fn new(
+        settings: PollerSettings,
+        zk_writer: ToZkWriter,
+        observer: &Observer,
+        log: &Logger,
+    ) -> Self {
         let PollerSettings { url, fetch_timeout, body_limit, coins, lower_case, .. } = settings;
         let upstream = Upstream::new(url, fetch_timeout, body_limit, log);
         let poll = Poll {
@@ -97,6 +104,7 @@ impl Poller {
             is_polling: false,
             standby: None,
             remarked: HashSet::new(),
+            journal: Journal::new(log, observer),
             log: log.new(o!()),
         }
     }
@@ -127,13 +135,14 @@ impl Poller {
             self.tell_of_lock(&ended);
         }
         match ended {
-            // ZkWriter tells of the one, and the other is told already.
-            Ended::NoSession | Ended::Standby { .. } => {}
+            // ZkWriter tells of that.
+            Ended::NoSession => {}
+            Ended::Standby { .. } => self.journal.standby(took),
             Ended::NotBegun(cause) => {
-                journal::failed(&self.log, &cause, took, self.asked_from());
+                self.journal.failed(&cause, took, self.asked_from());
             }
             Ended::NotFetched(error) => {
-                journal::failed(&self.log, &error.to_string(), took, self.asked_from());
+                self.journal.failed(&error.to_string(), took, self.asked_from());
             }
             Ended::Brought(brought) => self.brought(&brought, took),
         }
@@ -146,9 +155,9 @@ impl Poller {
             warn!(self.log, "the upstream's {}", remark);
         }
         let now_date = self.cursor.judge(brought.now_date, clock());
-        journal::now_date(&self.log, now_date);
-        journal::bad_entries(&self.log, brought.map.bad());
-        journal::left(&self.log, &brought.report);
+        self.journal.now_date(now_date);
+        self.journal.bad_entries(brought.map.bad());
+        self.journal.left(&brought.report);
         let report = &brought.report;
         let settlement = if report.not_written > 0 || report.refused > 0 {
             Settlement::NotAll
@@ -158,7 +167,7 @@ impl Poller {
             Settlement::All
         };
         self.cursor.answered(settlement, now_date);
-        journal::brought(&self.log, brought, took, self.asked_from());
+        self.journal.brought(brought, took, self.asked_from());
     }
 
     /// Tells when it becomes another daemon's turn to poll, and ours.
@@ -199,7 +208,7 @@ impl Handler<StopPolling> for Poller {
 
     fn handle(&mut self, _: StopPolling, ctx: &mut Self::Context) {
         if self.is_polling {
-            info!(self.log, "poll"; "outcome" => "given up", "cause" => "the daemon is stopping");
+            self.journal.given_up();
         }
         ctx.stop();
     }

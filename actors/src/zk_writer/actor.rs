@@ -22,15 +22,16 @@ use tokio::sync::oneshot;
 
 use self::session::{Outage, live};
 use super::{
-    journal::{self, Old},
+    journal::Journal,
     last_seen::LastSeen,
     messages::{AskJobmaker, BeginPoll, Drain, SyncBatch, WriteBatch, WriteFailure},
-    queue::{Outcome, Queue},
+    queue::Queue,
     sub_pools::{Begun, SubPoolSettings, SubPools, ToAckWaiter},
 };
 use crate::{
     ack_waiter::ExchangeFailure,
     domain::{SubPool, ZnodeDir},
+    observer::{Depths, Observer},
     zk::{Connection, Session, ZkSettings},
 };
 
@@ -65,6 +66,8 @@ pub struct WriterSettings {
 pub(crate) struct ZkWriter {
     settings: WriterSettings,
     log: Logger,
+    journal: Journal,
+    observer: Observer,
     queue: Queue,
     last_seen: LastSeen,
     /// `None` if the sub-pool API is off.
@@ -99,15 +102,19 @@ impl ZkWriter {
     pub(crate) fn new(
         settings: WriterSettings,
         sub_pools: Option<(SubPoolSettings, ToAckWaiter)>,
+        observer: &Observer,
         log: &Logger,
     ) -> Self {
         let session = Session::new(settings.zookeeper.clone());
         Self {
-            sub_pools: sub_pools.map(|(settings, acks)| SubPools::new(settings, acks, log)),
+            sub_pools: sub_pools
+                .map(|(settings, acks)| SubPools::new(settings, acks, observer, log)),
             queue: Queue::new(settings.queue_limit),
             last_seen: LastSeen::new(LAST_SEEN),
             session: Some(session),
             settings,
+            journal: Journal::new(log, observer),
+            observer: observer.clone(),
             log: log.new(o!()),
             connection: None,
             chunks_under_way: 0,
@@ -163,11 +170,19 @@ impl ZkWriter {
             }
             self.queue.expire(now)
         };
-        let outcome = Outcome::NotApplied("not sent within the time allowed".to_owned());
-        for entry in withdrawn {
-            journal::record(&self.log, &entry, &Old::NotKnown, &outcome);
-        }
+        self.journal.withdrawn(&withdrawn, "not sent within the time allowed");
+        self.observe_depths();
         self.close_if_drained(ctx);
+    }
+
+    /// Ten times a second is often enough for who looks every few seconds, and costs a switch nothing.
+    fn observe_depths(&self) {
+        self.observer.depths(&Depths {
+            switches: self.queue.waiting(),
+            sub_pool_requests: self.sub_pools.as_ref().map_or(0, SubPools::waiting),
+            chunks: self.chunks_under_way,
+            polls: self.polls_under_way,
+        });
     }
 
     fn deadline(&self, entries: usize) -> Instant {

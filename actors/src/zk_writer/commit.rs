@@ -15,12 +15,11 @@ use std::{iter, pin::pin};
 use futures_util::{FutureExt, future::join};
 
 use super::{
-    journal::Old,
     last_seen::Seen,
     queue::{CHUNK_ENTRIES, Chunk, Outcome},
 };
 use crate::{
-    domain::ZnodeDir,
+    domain::{Old, ZnodeDir},
     zk::{Connection, Look, Revision, TransactionError, WriteError, WriteOp},
 };
 

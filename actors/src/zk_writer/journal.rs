@@ -1,90 +1,172 @@
-//! The log line of each switch: who asked, which sub-account, from which coin to which, what came of it.
+//! What is told of each switch that is settled: a log line, the figures, and its place among the last changes.
+//!
+//! The line says who asked, which sub-account, from which coin to which, and what came of it.
 
-use std::fmt;
+use std::sync::Arc;
 
 use slog::{Logger, info, warn};
 
-use super::queue::{Entry, Outcome, Settled};
-use crate::domain::{Assignment, Coin, Shown, Source};
+use super::{
+    commit::Committed,
+    queue::{Chunk, Entry, Outcome, Settled},
+    sync::{Fate, Part, Synced},
+};
+use crate::{
+    domain::{Assignment, Old, Source},
+    observer::{Change, Observer, SwitchEnd, What},
+};
 
-/// As much of a znode's old data is shown; the stratum side reads no more of a coin's name.
-const SHOWN_BYTES: usize = 64;
-
-/// What a znode held before a write.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Old {
-    /// It was not looked at, or the look failed.
-    NotKnown,
-    /// There was no znode.
-    Absent,
-    /// The coin that we had written before.
-    Coin(Coin),
-    /// Its data, which anybody may have written.
-    Data(Vec<u8>),
+/// Where it is told.
+pub(super) struct Journal {
+    log: Logger,
+    observer: Observer,
 }
 
-impl fmt::Display for Old {
-    /// Escapes what could forge a log line, and cuts what is too long for a coin.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let data = match self {
-            Self::NotKnown => return f.write_str("?"),
-            Self::Absent => return f.write_str("-"),
-            Self::Coin(coin) => return coin.fmt(f),
-            Self::Data(data) => data,
-        };
-        let shown = &data[..data.len().min(SHOWN_BYTES)];
-        write!(f, "{}", Shown(&String::from_utf8_lossy(shown)))?;
-        if shown.len() < data.len() { f.write_str("…") } else { Ok(()) }
+impl Journal {
+    pub(super) fn new(log: &Logger, observer: &Observer) -> Self {
+        Self { log: log.clone(), observer: observer.clone() }
     }
-}
 
-/// Logs each switch that asked for `entry`.
-pub(super) fn record(log: &Logger, entry: &Entry, old: &Old, outcome: &Outcome) {
-    let (text, cause) = match outcome {
-        Outcome::Applied => ("applied", None),
-        Outcome::NotApplied(cause) => ("not applied", Some(cause)),
-        Outcome::Unknown(cause) => ("outcome unknown", Some(cause)),
-    };
-    for Settled { source, puname, coin, superseded_by } in entry.switches() {
-        match (cause, superseded_by) {
+    /// Callers' switches that came back from ZooKeeper.
+    pub(super) fn committed(&self, chunk: &Chunk, committed: &[Committed]) {
+        self.observer.chunk(chunk.entries.len());
+        let ends = committed.iter().map(|committed| (&committed.old, &committed.outcome));
+        self.settled(chunk.entries.iter().zip(ends));
+    }
+
+    /// Callers' switches that were never sent.
+    pub(super) fn withdrawn(&self, entries: &[Entry], cause: &str) {
+        let outcome = Outcome::NotApplied(cause.to_owned());
+        self.settled(entries.iter().map(|entry| (entry, (&Old::NotKnown, &outcome))));
+    }
+
+    fn settled<'a>(
+        &self,
+        entries: impl Iterator<Item = (&'a Entry, (&'a Old, &'a Outcome))> + Clone,
+    ) {
+        let mut count = 0;
+        for (entry, (_, outcome)) in entries.clone() {
+            let end = end_of(outcome);
+            for switch in entry.switches() {
+                self.observer.switch(switch.source, switch.coin, end);
+                count += 1;
+            }
+        }
+        if count == 0 {
+            return;
+        }
+        let changes = entries.clone().flat_map(|(entry, (old, outcome))| {
+            entry.switches().map(move |switch| move || change(&switch, old, outcome))
+        });
+        self.observer.recent().note(count, changes);
+        for (entry, (old, outcome)) in entries {
+            entry.switches().for_each(|switch| self.log_switch(&switch, old, outcome));
+        }
+    }
+
+    fn log_switch(&self, switch: &Settled<'_>, old: &Old, outcome: &Outcome) {
+        let Settled { source, puname, coin, superseded_by } = switch;
+        let text = words(outcome);
+        match (cause(outcome), superseded_by) {
             (None, None) => {
-                info!(log, "switch"; "source" => %source, "sub_account" => %puname.shown(),
+                info!(self.log, "switch"; "source" => %source, "sub_account" => %puname.shown(),
                 "old" => %old, "new" => %coin, "outcome" => text)
             }
-            (None, Some(newer)) => info!(log, "switch"; "source" => %source,
+            (None, Some(newer)) => info!(self.log, "switch"; "source" => %source,
                 "sub_account" => %puname.shown(), "old" => %old, "new" => %coin, "outcome" => text,
                 "superseded_by" => %newer),
             (Some(cause), _) => {
-                warn!(log, "switch"; "source" => %source, "sub_account" => %puname.shown(),
+                warn!(self.log, "switch"; "source" => %source, "sub_account" => %puname.shown(),
                 "old" => %old, "new" => %coin, "outcome" => text, "cause" => cause)
             }
         }
     }
-}
 
-/// Logs a switch that a poll made, or made perhaps: then there is a cause for not knowing.
-pub(super) fn record_polled(log: &Logger, entry: &Assignment, old: &Old, unknown: Option<&str>) {
-    match unknown {
-        None => {
-            info!(log, "switch"; "source" => %Source::Poll, "sub_account" => %entry.puname.shown(),
-            "old" => %old, "new" => %entry.coin, "outcome" => "applied")
+    /// What became of a part of a poll's map. Of what was not written, and is known not to have been, the Poller
+    /// logs as much as it likes.
+    pub(super) fn synced(&self, part: &Part, synced: &[Synced]) {
+        let entries = part.assignments.iter().zip(synced);
+        let mut count = 0;
+        for (entry, synced) in entries.clone() {
+            self.observer.switch(Source::Poll, &entry.coin, end_of_fate(&synced.fate));
+            count += usize::from(synced.fate != Fate::Unchanged);
         }
-        Some(cause) => warn!(log, "switch"; "source" => %Source::Poll,
-            "sub_account" => %entry.puname.shown(), "old" => %old, "new" => %entry.coin,
-            "outcome" => "outcome unknown", "cause" => cause),
+        if count > 0 {
+            let changes = entries.clone().filter(|(_, synced)| synced.fate != Fate::Unchanged);
+            self.observer.recent().note(count, changes.map(|(entry, end)| || polled(entry, end)));
+        }
+        entries.for_each(|(entry, synced)| self.log_synced(entry, synced));
+    }
+
+    fn log_synced(&self, entry: &Assignment, Synced { fate, old, .. }: &Synced) {
+        match fate {
+            Fate::Written => info!(self.log, "switch"; "source" => %Source::Poll,
+                "sub_account" => %entry.puname.shown(), "old" => %old, "new" => %entry.coin,
+                "outcome" => "applied"),
+            Fate::Unknown(cause) => warn!(self.log, "switch"; "source" => %Source::Poll,
+                "sub_account" => %entry.puname.shown(), "old" => %old, "new" => %entry.coin,
+                "outcome" => "outcome unknown", "cause" => cause),
+            Fate::Unchanged | Fate::SwitchedMeanwhile | Fate::Refused(_) | Fate::NotWritten(_) => {}
+        }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn old_data_cannot_forge_a_line_nor_flood_it() {
-        assert_eq!(Old::Data(b"btc".to_vec()).to_string(), "btc");
-        assert_eq!(Old::Data(b"a\nb\x1b[2J".to_vec()).to_string(), r#""a\nb\u{1b}[2J""#);
-        assert_eq!(Old::Data(b"x, new: y".to_vec()).to_string(), r#""x, new: y""#);
-        assert_eq!(Old::Data(vec![b'x'; 65]).to_string(), format!("{}…", "x".repeat(64)));
-        assert_eq!((Old::Absent.to_string(), Old::NotKnown.to_string()), ("-".into(), "?".into()));
+fn words(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Applied => "applied",
+        Outcome::NotApplied(_) => "not applied",
+        Outcome::Unknown(_) => "outcome unknown",
     }
+}
+
+fn cause(outcome: &Outcome) -> Option<&str> {
+    match outcome {
+        Outcome::Applied => None,
+        Outcome::NotApplied(cause) | Outcome::Unknown(cause) => Some(cause),
+    }
+}
+
+fn end_of(outcome: &Outcome) -> SwitchEnd {
+    match outcome {
+        Outcome::Applied => SwitchEnd::Applied,
+        Outcome::NotApplied(_) => SwitchEnd::NotApplied,
+        Outcome::Unknown(_) => SwitchEnd::Unknown,
+    }
+}
+
+fn end_of_fate(fate: &Fate) -> SwitchEnd {
+    match fate {
+        Fate::Written => SwitchEnd::Applied,
+        Fate::Unchanged => SwitchEnd::Unchanged,
+        Fate::SwitchedMeanwhile => SwitchEnd::Skipped,
+        Fate::Refused(_) | Fate::NotWritten(_) => SwitchEnd::NotApplied,
+        Fate::Unknown(_) => SwitchEnd::Unknown,
+    }
+}
+
+fn change(switch: &Settled<'_>, old: &Old, outcome: &Outcome) -> Change {
+    let what = What::Switch {
+        puname: switch.puname.clone(),
+        old: old.to_kept(),
+        new: switch.coin.clone(),
+        superseded_by: switch.superseded_by.cloned(),
+    };
+    Change::new(switch.source, what, words(outcome), cause(outcome).map(Arc::from))
+}
+
+fn polled(entry: &Assignment, Synced { fate, old, .. }: &Synced) -> Change {
+    let (outcome, cause) = match fate {
+        Fate::Written => ("applied", None),
+        Fate::Unchanged => ("unchanged", None),
+        Fate::SwitchedMeanwhile => ("skipped", Some("switched since the poll began")),
+        Fate::Refused(cause) | Fate::NotWritten(cause) => ("not applied", Some(&**cause)),
+        Fate::Unknown(cause) => ("outcome unknown", Some(&**cause)),
+    };
+    let what = What::Switch {
+        puname: entry.puname.clone(),
+        old: old.to_kept(),
+        new: entry.coin.clone(),
+        superseded_by: None,
+    };
+    Change::new(Source::Poll, what, outcome, cause.map(Arc::from))
 }

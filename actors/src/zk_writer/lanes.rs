@@ -60,6 +60,11 @@ impl Lanes {
         self.waiting >= self.limit
     }
 
+    /// How many wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
     /// Takes a request in, whose exchange must begin before the `deadline`.
     pub(super) fn accept(&mut self, ask: AskJobmaker, deadline: Instant) {
         self.waiting += 1;

@@ -11,7 +11,7 @@
 //! * `queue`: who waits for what, which znode is under way; no clock, no network;
 //! * `commit`: brings one chunk into ZooKeeper, whatever exists there already;
 //! * `last_seen`: what we last saw in each znode: spares most looks;
-//! * `journal`: the log line of each switch.
+//! * `journal`: what is told of each switch: log line, figures, last changes.
 //!
 //! ```text
 //! AskJobmaker ─▶ Lanes ── begin ──▶ exchange() ─▶ ZooKeeper ─▶ jobmaker

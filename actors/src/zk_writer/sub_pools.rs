@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use actix::{Recipient, prelude::SendError};
-use slog::{Logger, warn};
+use slog::Logger;
 use tokio::{sync::oneshot, task::JoinHandle};
 
 use super::{
@@ -12,8 +12,9 @@ use super::{
     messages::{Ask, AskJobmaker},
 };
 use crate::{
-    ack_waiter::{Event, ExchangeFailure, ExchangeId, Expect, Report, Turn, record_not_begun},
+    ack_waiter::{Event, ExchangeFailure, ExchangeId, Expect, Journal, Report, Turn},
     domain::{SubPool, ZnodeDir},
+    observer::Observer,
     zk::Connection,
 };
 
@@ -44,7 +45,7 @@ pub(super) struct SubPools {
     lanes: Lanes,
     acks: ToAckWaiter,
     exchanges: u64,
-    log: Logger,
+    journal: Journal,
 }
 
 /// An exchange that has begun.
@@ -55,8 +56,19 @@ pub(super) struct Begun {
 }
 
 impl SubPools {
-    pub(super) fn new(settings: SubPoolSettings, acks: ToAckWaiter, log: &Logger) -> Self {
-        Self { settings, lanes: Lanes::new(WAITING), acks, exchanges: 0, log: log.clone() }
+    pub(super) fn new(
+        settings: SubPoolSettings,
+        acks: ToAckWaiter,
+        observer: &Observer,
+        log: &Logger,
+    ) -> Self {
+        let journal = Journal::new(log, observer);
+        Self { settings, lanes: Lanes::new(WAITING), acks, exchanges: 0, journal }
+    }
+
+    /// Requests that wait for an exchange.
+    pub(super) fn waiting(&self) -> usize {
+        self.lanes.waiting()
     }
 
     /// Takes a request in, or answers it at once.
@@ -72,7 +84,10 @@ impl SubPools {
     pub(super) fn refuse(&self, ask: AskJobmaker, failure: ExchangeFailure) {
         let AskJobmaker { sub_pool, ask, caller } = ask;
         match ask {
-            Ask::Get => caller.answer(Err(failure)),
+            Ask::Get => {
+                self.journal.get_refused();
+                caller.answer(Err(failure));
+            }
             Ask::Update(update) => {
                 self.withdraw(Withdrawn { sub_pool, caller, update }, failure);
             }
@@ -85,7 +100,7 @@ impl SubPools {
             let (turn, gone) = self.lanes.begin(sub_pool);
             for Withdrawn { sub_pool, caller, update } in gone {
                 let cause = "the client has gone";
-                record_not_begun(&self.log, &sub_pool, caller.source, &update, cause);
+                self.journal.update_not_begun(&sub_pool, caller.source, &update, cause);
             }
             let turn = turn?;
             self.exchanges += 1;
@@ -155,8 +170,7 @@ impl SubPools {
 
     fn answer(&self, expired: Expired, failure: &ExchangeFailure) {
         if !expired.gets.is_empty() {
-            warn!(self.log, "sub-pool gets not begun"; "gets" => expired.gets.len(),
-                "outcome" => "nothing written", "cause" => %failure);
+            self.journal.gets_not_begun(expired.gets.len(), failure);
         }
         for caller in expired.gets {
             caller.answer(Err(failure.clone()));
@@ -174,8 +188,7 @@ impl SubPools {
 
     fn withdraw(&self, withdrawn: Withdrawn, failure: ExchangeFailure) {
         let Withdrawn { sub_pool, caller, update } = withdrawn;
-        let cause = failure.to_string();
-        record_not_begun(&self.log, &sub_pool, caller.source, &update, &cause);
+        self.journal.update_not_begun(&sub_pool, caller.source, &update, &failure.to_string());
         caller.answer(Err(failure));
     }
 

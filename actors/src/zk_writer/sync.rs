@@ -16,12 +16,9 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use super::{
-    journal::Old,
-    messages::{Left, SyncReport},
-};
+use super::messages::{Left, SyncReport};
 use crate::{
-    domain::{Assignment, ZnodeDir},
+    domain::{Assignment, Old, ZnodeDir},
     zk::{Connection, Content, Look, Revision, TransactionError, WriteError, WriteOp, Zxid},
 };
 

@@ -229,3 +229,40 @@ fn ports_are_told_from_hosts() {
         assert_eq!(split_host_port(text), None, "{text}");
     }
 }
+
+#[test]
+fn the_admin_listener_is_on_unless_its_address_is_empty() {
+    let settings = load(GOOD, &[]).unwrap().settings;
+    let admin = settings.admin.unwrap();
+    assert_eq!(admin.listen, "127.0.0.1:8083");
+    assert_eq!(admin.credentials.unwrap().password, "s3cret");
+    assert!(load(GOOD, &[("AdminListenAddr", "")]).unwrap().settings.admin.is_none());
+}
+
+#[test]
+fn an_admin_address_that_cannot_work_is_told() {
+    let told = |value| load(GOOD, &[("AdminListenAddr", value)]).unwrap_err();
+    for value in ["8083", "127.0.0.1", "127.0.0.1:99999", "a b:1"] {
+        let problems = told(value);
+        assert!(
+            problems[0].starts_with("AdminListenAddr: ") && problems.len() == 1,
+            "{problems:?}"
+        );
+    }
+    assert!(told("127.0.0.1:8082")[0].contains("as ListenAddr is"));
+}
+
+#[test]
+fn without_the_api_its_credentials_may_be_missing_but_that_is_told() {
+    let polls = r#"{
+        "EnableCronJob": true, "UserCoinMapURL": "http://127.0.0.1:8000/", "AvailableCoins": ["btc"],
+        "ZKBroker": ["127.0.0.1:2181"], "ZKSwitcherWatchDir": "/stratumSwitcher/btcbcc"
+    }"#;
+    let checked = load(polls, &[]).unwrap();
+    assert!(checked.settings.admin.unwrap().credentials.is_none());
+    assert!(checked.warnings[0].contains("only /healthz and /readyz will answer"));
+    let known = load(polls, &[("APIUser", "admin"), ("APIPassword", "s3cret")]).unwrap();
+    assert!(known.settings.admin.unwrap().credentials.is_some());
+    assert!(known.warnings.is_empty());
+    assert!(load(polls, &[("AdminListenAddr", "")]).unwrap().warnings.is_empty());
+}

@@ -47,6 +47,11 @@ impl Daemon {
         &self.address
     }
 
+    /// Where its admin pages are; waits until they are up.
+    pub async fn admin(&self) -> String {
+        loopback_address(&self.wait_for_log(&["admin pages are up"]).await)
+    }
+
     /// The watch directory with its slash.
     pub fn watch_dir(&self) -> &str {
         &self.watch_dir
@@ -167,6 +172,7 @@ impl Builder {
             "APIUser": USER,
             "APIPassword": PASSWORD,
             "ListenAddr": "127.0.0.1:0",
+            "AdminListenAddr": "",
             "AvailableCoins": ["btc", "bcc"],
             "ZKBroker": [broker],
             "ZKSwitcherWatchDir": watch_dir,
@@ -190,6 +196,11 @@ impl Builder {
     pub fn set(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.config.insert(key.to_owned(), value.into());
         self
+    }
+
+    /// Turns the admin pages on.
+    pub fn admin(self) -> Self {
+        self.set("AdminListenAddr", "127.0.0.1:0")
     }
 
     pub fn without(mut self, key: &str) -> Self {

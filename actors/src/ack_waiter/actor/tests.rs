@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actix::{Addr, System};
-use slog::Discard;
+use slog::{Discard, o};
 use tokio::{
     sync::oneshot::{self, error::TryRecvError},
     time,
@@ -34,7 +34,9 @@ struct Fixture {
 impl Fixture {
     async fn new() -> Self {
         time::pause();
-        let waiter = AckWaiter::new(ACK_TIMEOUT, &Logger::root(Discard, o!())).start();
+        let waiter =
+            AckWaiter::new(ACK_TIMEOUT, &Observer::unwatched(), &Logger::root(Discard, o!()))
+                .start();
         let sub_pool = SubPool::parse("btc", "pool3").unwrap();
         let coinbase = Coinbase { coinbase_info: "new".into(), payout_addr: "addr".into() };
         let asked = CoinbaseUpdate::new(&sub_pool, coinbase, 30).unwrap();

@@ -53,7 +53,9 @@ async fn begun(turns: Vec<PollTurn>, count: usize) -> Vec<f64> {
         lower_case: false,
     };
     let start = Instant::now();
-    let _poller = Poller::new(settings, zk_writer, &Logger::root(Discard, o!())).start();
+    let _poller =
+        Poller::new(settings, zk_writer, &Observer::unwatched(), &Logger::root(Discard, o!()))
+            .start();
     let mut times = Vec::new();
     while times.len() < count {
         let at = begun.recv().await.unwrap();

@@ -10,7 +10,6 @@ use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture, fut::wrap_future}
 use super::{ZkWriter, session::live};
 use crate::zk_writer::{
     commit::{Committed, commit},
-    journal,
     last_seen::Seen,
     queue::Chunk,
 };
@@ -56,7 +55,7 @@ impl ZkWriter {
                 act.queue.finish(&chunk, committed.iter().map(|committed| &committed.outcome));
                 act.remember(&chunk, &committed);
                 act.pump(ctx);
-                act.log_switches(&chunk, &committed);
+                act.journal.committed(&chunk, &committed);
                 act.close_if_drained(ctx);
             }));
         }
@@ -67,12 +66,6 @@ impl ZkWriter {
             let seen =
                 committed.revision.map(|revision| Seen { coin: entry.coin().clone(), revision });
             self.last_seen.note(&entry.puname, seen);
-        }
-    }
-
-    fn log_switches(&self, chunk: &Chunk, committed: &[Committed]) {
-        for (entry, committed) in chunk.entries.iter().zip(committed) {
-            journal::record(&self.log, entry, &committed.old, &committed.outcome);
         }
     }
 }

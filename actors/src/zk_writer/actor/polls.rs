@@ -5,15 +5,11 @@ use std::{sync::Arc, time::Duration};
 use actix::{ActorFutureExt, AsyncContext, Context, fut::wrap_future};
 
 use super::{ZkWriter, session::live};
-use crate::{
-    domain::Assignment,
-    zk_writer::{
-        journal,
-        last_seen::Seen,
-        messages::{BeginPoll, PollTurn, SyncBatch, SyncReply},
-        poll_turn,
-        sync::{Fate, Part, Synced, sync},
-    },
+use crate::zk_writer::{
+    last_seen::Seen,
+    messages::{BeginPoll, PollTurn, SyncBatch, SyncReply},
+    poll_turn,
+    sync::{Fate, Part, Synced, sync},
 };
 
 /// For so long after a caller's request more of them are expected.
@@ -63,9 +59,8 @@ impl ZkWriter {
                     let beside_callers =
                         act.called.is_some_and(|called| called.elapsed() < CALLERS_EXPECTED);
                     // Logged first: the Poller's own line ends the poll.
-                    for (entry, synced) in part.assignments.iter().zip(synced) {
-                        act.record_synced(entry, synced);
-                    }
+                    act.journal.synced(&part, &synced);
+                    act.remember_synced(&part, &synced);
                     // A Poller that was stopped has no use for it.
                     let _ = reply.send(SyncReply { report, beside_callers });
                     act.close_if_drained(ctx);
@@ -79,21 +74,19 @@ impl ZkWriter {
         let _ = reply.send(SyncReply::not_written(assignments.len(), refusal));
     }
 
-    fn record_synced(&mut self, entry: &Assignment, synced: Synced) {
-        let seen = match synced.fate {
-            Fate::Written => {
-                journal::record_polled(&self.log, entry, &synced.old, None);
-                synced.revision.map(|revision| Seen { coin: entry.coin.clone(), revision })
-            }
-            Fate::Unknown(cause) => {
-                journal::record_polled(&self.log, entry, &synced.old, Some(&cause));
-                None
-            }
-            // The Poller tells of those, as far as they are told of.
-            Fate::Unchanged | Fate::SwitchedMeanwhile | Fate::Refused(_) | Fate::NotWritten(_) => {
-                return;
-            }
-        };
-        self.last_seen.refresh(&entry.puname, seen);
+    fn remember_synced(&mut self, part: &Part, synced: &[Synced]) {
+        for (entry, synced) in part.assignments.iter().zip(synced) {
+            let seen = match synced.fate {
+                Fate::Written => {
+                    synced.revision.map(|revision| Seen { coin: entry.coin.clone(), revision })
+                }
+                Fate::Unknown(_) => None,
+                Fate::Unchanged
+                | Fate::SwitchedMeanwhile
+                | Fate::Refused(_)
+                | Fate::NotWritten(_) => continue,
+            };
+            self.last_seen.refresh(&entry.puname, seen);
+        }
     }
 }

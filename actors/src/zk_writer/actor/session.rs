@@ -63,6 +63,7 @@ impl ZkWriter {
         let Established { connection, session, version_assumed } = established;
         let away = self.outage.since.take().map_or(Duration::ZERO, |since| since.elapsed());
         self.outage.told.clear();
+        self.observer.session_up();
         info!(self.log, "ZooKeeper session is up"; "session" => session,
             "server_version" => %connection.version(),
             "seconds_without" => format!("{:.3}", away.as_secs_f64()));
@@ -92,6 +93,7 @@ impl ZkWriter {
         if self.connection.take().is_none() {
             return;
         }
+        self.observer.connection_lost();
         warn!(self.log, "ZooKeeper connection lost; reconnecting"; "session_state" => state,
             "transactions_under_way" => self.chunks_under_way,
             "polls_under_way" => self.polls_under_way);
@@ -120,7 +122,10 @@ impl ZkWriter {
         ctx.spawn(ending.into_actor(self).map(move |left, act, ctx| {
             match left {
                 None if !had_one => {}
-                None => info!(act.log, "ZooKeeper session closed"),
+                None => {
+                    act.observer.session_closed();
+                    info!(act.log, "ZooKeeper session closed");
+                }
                 Some(session) => {
                     warn!(act.log, "the ZooKeeper session could not be ended: a switch of \
                     unknown outcome may still be applied until ZooKeeper expires it";

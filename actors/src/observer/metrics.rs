@@ -1,0 +1,463 @@
+//! Every figure: its name, its labels, and what it counts.
+//!
+//! Names follow Prometheus's conventions: base units, `_total` for what only grows. Labels take few values, all
+//! known at the start; no sub-account is ever one. What is counted for each switch was looked up beforehand, so
+//! that a switch costs an addition and no lock.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use prometheus_client::{
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::{Registry, Unit},
+};
+
+use super::Histogram;
+use crate::domain::{Coin, Coins, Source};
+
+/// A series' labels.
+type Labels = [(&'static str, String); 1];
+
+/// What became of a switch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SwitchEnd {
+    /// ZooKeeper committed it.
+    Applied,
+    /// It is known not to have been written.
+    NotApplied,
+    /// Nobody can say.
+    Unknown,
+    /// The poll found it there already.
+    Unchanged,
+    /// The poll found somebody fresher.
+    Skipped,
+}
+
+impl SwitchEnd {
+    /// Those that a caller's switch can have come first.
+    const ALL: [Self; 5] =
+        [Self::Applied, Self::NotApplied, Self::Unknown, Self::Unchanged, Self::Skipped];
+    const OF_CALLERS: usize = 3;
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::NotApplied => "not_applied",
+            Self::Unknown => "unknown",
+            Self::Unchanged => "unchanged",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+/// What was asked of a jobmaker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// What it holds.
+    Get,
+    /// To hold something else.
+    Update,
+}
+
+impl Asked {
+    const ALL: [Self; 2] = [Self::Get, Self::Update];
+
+    /// Its word in the log, too.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Get => "get",
+            Self::Update => "update",
+        }
+    }
+}
+
+/// How an exchange with a jobmaker ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ExchangeEnd {
+    /// The jobmaker did what was asked.
+    Done,
+    /// It refused.
+    Refused,
+    /// Nothing was written.
+    NothingWritten,
+    /// Nobody can say whether it was done.
+    Unknown,
+}
+
+impl ExchangeEnd {
+    const ALL: [Self; 4] = [Self::Done, Self::Refused, Self::NothingWritten, Self::Unknown];
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Refused => "refused",
+            Self::NothingWritten => "nothing_written",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// How a poll ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PollEnd {
+    /// All of the map is settled.
+    Complete,
+    /// ZooKeeper did not take all of it.
+    Incomplete,
+    /// There was no map.
+    Failed,
+    /// Another daemon polls.
+    Standby,
+    /// It was given up, since the daemon ends.
+    GivenUp,
+}
+
+impl PollEnd {
+    const ALL: [Self; 5] =
+        [Self::Complete, Self::Incomplete, Self::Failed, Self::Standby, Self::GivenUp];
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Incomplete => "incomplete",
+            Self::Failed => "failed",
+            Self::Standby => "standby",
+            Self::GivenUp => "given_up",
+        }
+    }
+}
+
+/// What waits and what is under way.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Depths {
+    /// Switches that were accepted and not sent.
+    pub(crate) switches: usize,
+    /// Requests to jobmakers whose exchange has not begun.
+    pub(crate) sub_pool_requests: usize,
+    /// Chunks of callers' switches on their way into ZooKeeper.
+    pub(crate) chunks: usize,
+    /// Beginnings of polls and parts of their maps on their way.
+    pub(crate) polls: usize,
+}
+
+/// All figures of the actors.
+pub(super) struct Metrics {
+    switches: Vec<OfCoin>,
+    chunk_switches: Histogram,
+    switches_waiting: Gauge,
+    sub_pool_requests_waiting: Gauge,
+    chunks_in_flight: Gauge,
+    polls_in_flight: Gauge,
+    session_up: Gauge,
+    sessions: Counter,
+    connections_lost: Counter,
+    exchanges: [[Counter; ExchangeEnd::ALL.len()]; Asked::ALL.len()],
+    ack_seconds: [Histogram; Asked::ALL.len()],
+    polls: [Counter; PollEnd::ALL.len()],
+    poll_seconds: Histogram,
+    poll_last_success: Gauge,
+    poll_invalid_entries: Counter,
+}
+
+/// The switches to one coin, by what became of them.
+struct OfCoin {
+    coin: Coin,
+    api: [Counter; SwitchEnd::OF_CALLERS],
+    poll: [Counter; SwitchEnd::ALL.len()],
+}
+
+impl Metrics {
+    /// All of them at nought, added to `registry`: those of polls only if there are `polls`.
+    pub(super) fn new(coins: &Coins, polls: bool, registry: &mut Registry) -> Self {
+        let mut without_polls = Registry::default();
+        let of_polls = if polls { &mut *registry } else { &mut without_polls };
+        let (ends, poll_seconds) = (Family::default(), Histogram::new(POLL_SECONDS));
+        let (poll_last_success, poll_invalid_entries) = (Gauge::default(), Counter::default());
+        of_polls.register("polls", "Polls of the user-coin map that have ended", ends.clone());
+        of_polls.register_with_unit(
+            "poll_duration",
+            "From the beginning of a poll to its end, where this daemon polled",
+            Unit::Seconds,
+            poll_seconds.clone(),
+        );
+        of_polls.register_with_unit(
+            "poll_last_success_timestamp",
+            "When a poll was complete last, since 1970; 0 before the first",
+            Unit::Seconds,
+            poll_last_success.clone(),
+        );
+        of_polls.register(
+            "poll_invalid_entries",
+            "Entries of the user-coin map that can never be written: bad names, unknown coins",
+            poll_invalid_entries.clone(),
+        );
+        let poll_counters = PollEnd::ALL.map(|end| {
+            let labels: Labels = [("outcome", end.label().to_owned())];
+            ends.get_or_create_owned(&labels)
+        });
+        Self {
+            switches: switches(coins, polls, registry),
+            chunk_switches: histogram(
+                registry,
+                "zookeeper_chunk_switches",
+                "Sub-accounts that were written to ZooKeeper together for callers",
+            ),
+            switches_waiting: gauge(
+                registry,
+                "switches_waiting",
+                "Switches that were accepted and not sent to ZooKeeper yet",
+            ),
+            sub_pool_requests_waiting: gauge(
+                registry,
+                "subpool_requests_waiting",
+                "Requests to jobmakers that wait for their turn",
+            ),
+            chunks_in_flight: gauge(
+                registry,
+                "zookeeper_chunks_in_flight",
+                "Chunks of callers' switches on their way into ZooKeeper",
+            ),
+            polls_in_flight: gauge(
+                registry,
+                "zookeeper_poll_parts_in_flight",
+                "Parts of a user-coin map on their way into ZooKeeper",
+            ),
+            session_up: gauge(
+                registry,
+                "zookeeper_session_up",
+                "Whether there is a session with ZooKeeper",
+            ),
+            sessions: counter(registry, "zookeeper_sessions", "Sessions with ZooKeeper begun"),
+            connections_lost: counter(
+                registry,
+                "zookeeper_connections_lost",
+                "Connections to ZooKeeper that broke",
+            ),
+            exchanges: exchanges(registry),
+            ack_seconds: ack_seconds(registry),
+            polls: poll_counters,
+            poll_seconds,
+            poll_last_success,
+            poll_invalid_entries,
+        }
+    }
+
+    pub(super) fn switch(&self, source: Source, coin: &Coin, end: SwitchEnd) {
+        // A pool has a handful of coins, and a coin knows itself by its address.
+        let Some(of_coin) = self.switches.iter().find(|of_coin| of_coin.coin == *coin) else {
+            return;
+        };
+        let counter = match source {
+            Source::Api(_) => of_coin.api.get(end as usize),
+            Source::Poll => of_coin.poll.get(end as usize),
+        };
+        if let Some(counter) = counter {
+            counter.inc();
+        }
+    }
+
+    pub(super) fn chunk(&self, switches: usize) {
+        self.chunk_switches.observe(switches as f64);
+    }
+
+    pub(super) fn depths(&self, depths: &Depths) {
+        let set = |gauge: &Gauge, depth| gauge.set(i64::try_from(depth).unwrap_or(i64::MAX));
+        set(&self.switches_waiting, depths.switches);
+        set(&self.sub_pool_requests_waiting, depths.sub_pool_requests);
+        set(&self.chunks_in_flight, depths.chunks);
+        set(&self.polls_in_flight, depths.polls);
+    }
+
+    pub(super) fn session_up(&self) {
+        self.sessions.inc();
+        self.session_up.set(1);
+    }
+
+    pub(super) fn connection_lost(&self) {
+        self.connections_lost.inc();
+        self.session_up.set(0);
+    }
+
+    pub(super) fn session_closed(&self) {
+        self.session_up.set(0);
+    }
+
+    pub(super) fn exchange(&self, asked: Asked, end: ExchangeEnd, ack: Option<Duration>) {
+        self.exchanges[asked as usize][end as usize].inc();
+        if let Some(ack) = ack {
+            self.ack_seconds[asked as usize].observe(ack.as_secs_f64());
+        }
+    }
+
+    pub(super) fn gets_not_begun(&self, gets: usize) {
+        self.exchanges[Asked::Get as usize][ExchangeEnd::NothingWritten as usize]
+            .inc_by(gets as u64);
+    }
+
+    pub(super) fn poll(&self, end: PollEnd, took: Duration, invalid: usize) {
+        self.polls[end as usize].inc();
+        self.poll_invalid_entries.inc_by(invalid as u64);
+        if !matches!(end, PollEnd::Standby | PollEnd::GivenUp) {
+            self.poll_seconds.observe(took.as_secs_f64());
+        }
+        if end == PollEnd::Complete {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            self.poll_last_success.set(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
+        }
+    }
+}
+
+/// Switches that go out together: up to a chunk's limit.
+const CHUNK_SWITCHES: &[f64] = &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0];
+
+/// Seconds of a poll: from one that brings nothing to one of a million entries from a slow upstream.
+const POLL_SECONDS: &[f64] =
+    &[0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0];
+
+fn counter(registry: &mut Registry, name: &str, help: &str) -> Counter {
+    let counter = Counter::default();
+    registry.register(name, help, counter.clone());
+    counter
+}
+
+fn gauge(registry: &mut Registry, name: &str, help: &str) -> Gauge {
+    let gauge = Gauge::default();
+    registry.register(name, help, gauge.clone());
+    gauge
+}
+
+fn histogram(registry: &mut Registry, name: &str, help: &str) -> Histogram {
+    let histogram = Histogram::new(CHUNK_SWITCHES);
+    registry.register(name, help, histogram.clone());
+    histogram
+}
+
+fn switches(coins: &Coins, polls: bool, registry: &mut Registry) -> Vec<OfCoin> {
+    type Labels = [(&'static str, String); 3];
+    let family = Family::<Labels, Counter>::default();
+    registry.register(
+        "switches",
+        "Switches that are settled, by who asked, the coin asked for, and what came of it",
+        family.clone(),
+    );
+    let series = |source: &str, coin: &Coin, end: SwitchEnd| {
+        let labels: Labels = [
+            ("source", source.to_owned()),
+            ("coin", coin.as_str().to_owned()),
+            ("result", end.label().to_owned()),
+        ];
+        family.get_or_create_owned(&labels)
+    };
+    let of_coin = |coin: &Coin| OfCoin {
+        coin: coin.clone(),
+        api: std::array::from_fn(|end| series("api", coin, SwitchEnd::ALL[end])),
+        poll: SwitchEnd::ALL
+            .map(|end| if polls { series("poll", coin, end) } else { Counter::default() }),
+    };
+    coins.iter().map(of_coin).collect()
+}
+
+fn exchanges(registry: &mut Registry) -> [[Counter; ExchangeEnd::ALL.len()]; Asked::ALL.len()] {
+    type Labels = [(&'static str, String); 2];
+    let family = Family::<Labels, Counter>::default();
+    registry.register(
+        "subpool_exchanges",
+        "Exchanges with jobmakers, and requests that never became one, by what was asked and what came of it",
+        family.clone(),
+    );
+    Asked::ALL.map(|asked| {
+        ExchangeEnd::ALL.map(|end| {
+            let labels: Labels =
+                [("kind", asked.label().to_owned()), ("result", end.label().to_owned())];
+            family.get_or_create_owned(&labels)
+        })
+    })
+}
+
+fn ack_seconds(registry: &mut Registry) -> [Histogram; Asked::ALL.len()] {
+    let seconds: fn() -> Histogram = || Histogram::new(Histogram::SECONDS);
+    let family = Family::<Labels, Histogram, _>::new_with_constructor(seconds);
+    registry.register_with_unit(
+        "subpool_ack_duration",
+        "From a request's sending to the jobmaker's answer, where it gave one",
+        Unit::Seconds,
+        family.clone(),
+    );
+    Asked::ALL.map(|asked| {
+        let labels: Labels = [("kind", asked.label().to_owned())];
+        family.get_or_create_owned(&labels)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use prometheus_client::encoding::text::encode;
+
+    use super::*;
+
+    fn text(registry: &Registry) -> String {
+        let mut text = String::new();
+        encode(&mut text, registry).unwrap();
+        text
+    }
+
+    #[test]
+    fn a_switch_is_counted_by_source_coin_and_end() {
+        let (coins, mut registry) = (Coins::new(&["btc", "bcc"]).unwrap(), Registry::default());
+        let metrics = Metrics::new(&coins, true, &mut registry);
+        let series = text(&registry).lines().count();
+        let (api, bcc) = (Source::Api(Some(Ipv4Addr::LOCALHOST.into())), coins.get("bcc").unwrap());
+        metrics.switch(api, bcc, SwitchEnd::Unknown);
+        metrics.switch(Source::Poll, bcc, SwitchEnd::Skipped);
+        // A caller's switch has no such end, and the coin is none of these.
+        metrics.switch(api, bcc, SwitchEnd::Skipped);
+        let foreign = Coins::new(&["ltc"]).unwrap();
+        metrics.switch(api, foreign.get("ltc").unwrap(), SwitchEnd::Applied);
+        let text = text(&registry);
+        for line in [
+            r#"switches_total{source="api",coin="bcc",result="unknown"} 1"#,
+            r#"switches_total{source="poll",coin="bcc",result="skipped"} 1"#,
+            r#"switches_total{source="api",coin="btc",result="unknown"} 0"#,
+        ] {
+            assert!(text.lines().any(|it| it == line), "no {line} in {text}");
+        }
+        assert_eq!(text.lines().count(), series, "new series have come");
+    }
+
+    #[test]
+    fn each_end_has_its_own_place() {
+        let is_in_order =
+            |places: &mut dyn Iterator<Item = usize>| places.eq(0..places.size_hint().0);
+        assert!(is_in_order(&mut SwitchEnd::ALL.map(|end| end as usize).into_iter()));
+        assert!(is_in_order(&mut ExchangeEnd::ALL.map(|end| end as usize).into_iter()));
+        assert!(is_in_order(&mut PollEnd::ALL.map(|end| end as usize).into_iter()));
+        assert!(is_in_order(&mut Asked::ALL.map(|asked| asked as usize).into_iter()));
+    }
+
+    #[test]
+    fn a_daemon_that_does_not_poll_shows_nothing_of_polls() {
+        let (coins, mut registry) = (Coins::new(&["btc"]).unwrap(), Registry::default());
+        Metrics::new(&coins, false, &mut registry);
+        let text = text(&registry);
+        assert!(!text.contains("poll_duration") && !text.contains(r#"source="poll""#), "{text}");
+    }
+
+    #[test]
+    fn only_a_complete_poll_moves_the_time_of_success() {
+        let (coins, mut registry) = (Coins::new(&["btc"]).unwrap(), Registry::default());
+        let metrics = Metrics::new(&coins, true, &mut registry);
+        for end in [PollEnd::Failed, PollEnd::Incomplete, PollEnd::Standby] {
+            metrics.poll(end, Duration::from_secs(1), 1);
+            assert_eq!(metrics.poll_last_success.get(), 0, "{end:?}");
+        }
+        metrics.poll(PollEnd::Complete, Duration::from_secs(1), 0);
+        assert!(metrics.poll_last_success.get() > 1_600_000_000);
+        let text = text(&registry);
+        assert!(text.contains("poll_invalid_entries_total 3"), "{text}");
+        assert!(
+            text.contains("poll_duration_seconds_count 3"),
+            "standing by takes no time: {text}"
+        );
+    }
+}

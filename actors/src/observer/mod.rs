@@ -1,0 +1,134 @@
+//! What can be watched from outside: figures, readiness, and the last changes.
+//!
+//! ```text
+//! ZkWriter, AckWaiter, Poller ── journal ─┬─▶ log line
+//!                                         └─▶ Observer ─┬─▶ Metrics    what has happened, in figures
+//!                                                       ├─▶ Readiness  what is missing to serve
+//!                                                       └─▶ Recent     the last changes
+//! ```
+//!
+//! Actors are given an [`Observer`] and call it where they write the log line of the same effect, ahead of the
+//! line: who has read that something happened finds it counted. It is no actor:
+//! what it holds are counters, flags and one ring, nothing is decided by them, and nobody waits for them.
+//!
+//! * `metrics`: every figure, its name and its labels; with `histogram` the only files that name the metrics crate;
+//! * `histogram`: a distribution that takes no lock;
+//! * `readiness`: what is missing to serve;
+//! * `recent`: the last changes.
+
+mod histogram;
+mod metrics;
+mod readiness;
+mod recent;
+
+use std::{sync::Arc, time::Duration};
+
+use prometheus_client::registry::Registry;
+
+pub use histogram::Histogram;
+pub(crate) use metrics::{Asked, Depths, ExchangeEnd, PollEnd, SwitchEnd};
+pub use readiness::Missing;
+pub use recent::{Change, Recent, Since, What};
+
+use crate::domain::{Coin, Coins, Source};
+use metrics::Metrics;
+use readiness::Readiness;
+
+/// What the actors tell, for whoever watches. Clones share all of it.
+#[derive(Clone)]
+pub struct Observer(Arc<Parts>);
+
+struct Parts {
+    metrics: Metrics,
+    readiness: Readiness,
+    recent: Recent,
+}
+
+impl Observer {
+    /// Nothing has happened yet. The figures, a series for each of `coins`, are added to `registry`; `polls` says
+    /// whether the user-coin map is pulled.
+    pub fn new(coins: &Coins, polls: bool, registry: &mut Registry) -> Self {
+        Self(Arc::new(Parts {
+            metrics: Metrics::new(coins, polls, registry),
+            readiness: Readiness::new(polls),
+            recent: Recent::new(),
+        }))
+    }
+
+    /// The last changes.
+    pub fn recent(&self) -> &Recent {
+        &self.0.recent
+    }
+
+    /// What is missing for this daemon to serve; empty if nothing is.
+    pub fn missing(&self) -> Vec<Missing> {
+        self.0.readiness.missing()
+    }
+
+    /// The daemon has begun to end: from now on it is not ready.
+    pub fn draining(&self) {
+        self.0.readiness.draining();
+    }
+
+    /// A switch is settled.
+    pub(crate) fn switch(&self, source: Source, coin: &Coin, end: SwitchEnd) {
+        self.0.metrics.switch(source, coin, end);
+    }
+
+    /// So many switches came back from ZooKeeper together.
+    pub(crate) fn chunk(&self, switches: usize) {
+        self.0.metrics.chunk(switches);
+    }
+
+    /// What waits and what is under way now.
+    pub(crate) fn depths(&self, depths: &Depths) {
+        self.0.metrics.depths(depths);
+    }
+
+    /// A session with ZooKeeper is up.
+    pub(crate) fn session_up(&self) {
+        self.0.metrics.session_up();
+        self.0.readiness.session(true);
+    }
+
+    /// The connection to ZooKeeper is lost.
+    pub(crate) fn connection_lost(&self) {
+        self.0.metrics.connection_lost();
+        self.0.readiness.session(false);
+    }
+
+    /// The session was closed, since the daemon ends.
+    pub(crate) fn session_closed(&self) {
+        self.0.metrics.session_closed();
+        self.0.readiness.session(false);
+    }
+
+    /// An exchange with a jobmaker is over, or was never begun. `ack` is what its answer took, if it gave one.
+    pub(crate) fn exchange(&self, asked: Asked, end: ExchangeEnd, ack: Option<Duration>) {
+        self.0.metrics.exchange(asked, end, ack);
+    }
+
+    /// So many requests to read a sub-pool never became an exchange.
+    pub(crate) fn gets_not_begun(&self, gets: usize) {
+        self.0.metrics.gets_not_begun(gets);
+    }
+
+    /// A poll has ended, which took so long; so many entries of its map can never be written.
+    pub(crate) fn poll(&self, end: PollEnd, took: Duration, invalid: usize) {
+        self.0.metrics.poll(end, took, invalid);
+    }
+
+    /// ZooKeeper holds all of a map that it will ever take, or another daemon is known to poll.
+    pub(crate) fn first_poll_done(&self) {
+        self.0.readiness.polled();
+    }
+}
+
+#[cfg(test)]
+impl Observer {
+    /// One that nobody looks at.
+    pub(crate) fn unwatched() -> Self {
+        let coins = Coins::new(&["btc", "bcc"]).unwrap();
+        Self::new(&coins, true, &mut Registry::default())
+    }
+}

@@ -1,0 +1,40 @@
+//! Gathers all figures: the actors', the API's, the log's, and those of the process.
+
+use prometheus_client::{
+    metrics::{counter::Counter, info::Info},
+    registry::Registry,
+};
+use switcher_actors::Observer;
+
+use super::process::Process;
+use crate::{config::Settings, http::Requests};
+
+/// All figures, and those who count.
+pub struct Figures {
+    /// For who looks at them.
+    pub registry: Registry,
+    /// For the actors.
+    pub observer: Observer,
+    /// For the API.
+    pub requests: Requests,
+}
+
+impl Figures {
+    /// Those of a daemon with these settings, before anything has happened. `lines_dropped` counts the log's.
+    pub fn new(settings: &Settings, lines_dropped: Counter) -> Self {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Process::started()));
+        let ours = registry.sub_registry_with_prefix("switcher");
+        let build = [("version", env!("CARGO_PKG_VERSION")), ("commit", env!("SWITCHER_COMMIT"))];
+        ours.register("build", "The daemon's version", Info::new(build));
+        ours.register(
+            "log_lines_dropped",
+            "Lines of log that were dropped, since the output did not keep up",
+            lines_dropped,
+        );
+        let observer = Observer::new(&settings.coins, settings.poller.is_some(), ours);
+        let mut without_api = Registry::default();
+        let requests = Requests::new(if settings.api.is_some() { ours } else { &mut without_api });
+        Self { registry, observer, requests }
+    }
+}

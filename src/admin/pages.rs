@@ -1,0 +1,125 @@
+//! The table of the admin paths; figures and health.
+
+use std::fmt::Write;
+
+use actix_web::{
+    HttpResponse, ResponseError,
+    guard::{Any, Get, Head},
+    http::{StatusCode, header::CACHE_CONTROL},
+    web::{self, Data, ServiceConfig},
+};
+use prometheus_client::encoding::text::encode;
+use serde_json::json;
+use thiserror::Error;
+
+use super::{Admin, recent::recent, stream::stream};
+
+/// What Prometheus knows the text by.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Adds every path, and an answer for all others.
+pub fn add(config: &mut ServiceConfig) {
+    let unknown_method = || web::route().to(method_not_allowed);
+    let looked_at = || web::route().guard(Any(Get()).or(Head()));
+    for path in ["/healthz", "/readyz"] {
+        let resource = web::resource(path).default_service(unknown_method());
+        config.service(match path {
+            "/healthz" => resource.route(looked_at().to(healthz)),
+            _ => resource.route(looked_at().to(readyz)),
+        });
+    }
+    config
+        .service(
+            web::resource("/metrics")
+                .route(web::get().to(metrics))
+                .default_service(unknown_method()),
+        )
+        .service(
+            web::resource("/recent").route(web::get().to(recent)).default_service(unknown_method()),
+        )
+        .service(
+            web::resource("/recent/stream")
+                .route(web::get().to(stream))
+                .default_service(unknown_method()),
+        )
+        .default_service(web::route().to(path_unknown));
+}
+
+/// Why a page is not shown.
+#[derive(Debug, Error)]
+pub enum PageError {
+    /// 400
+    #[error("limit is {0:?}, expected a whole number from 1 to {max}", max = switcher_actors::Recent::KEPT)]
+    Limit(String),
+    /// 404
+    #[error("no such path; there are /healthz, /readyz, /metrics, /recent and /recent/stream")]
+    PathUnknown,
+    /// 405
+    #[error("method not allowed for this path")]
+    MethodNotAllowed,
+    /// 503
+    #[error(
+        "{} streams are open already; close one, or ask for /recent now and then",
+        super::STREAMS
+    )]
+    TooManyStreams,
+    /// 500: what writes texts into memory has failed
+    #[error("the figures cannot be written")]
+    Unwritable,
+}
+
+impl ResponseError for PageError {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::Limit(_) => StatusCode::BAD_REQUEST,
+            Self::PathUnknown => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TooManyStreams => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unwritable => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        HttpResponse::build(self.status_code()).json(json!({ "error": self.to_string() }))
+    }
+}
+
+async fn method_not_allowed() -> Result<HttpResponse, PageError> {
+    Err(PageError::MethodNotAllowed)
+}
+
+async fn path_unknown() -> Result<HttpResponse, PageError> {
+    Err(PageError::PathUnknown)
+}
+
+/// The process is alive: it answers.
+async fn healthz() -> HttpResponse {
+    plain(StatusCode::OK, "ok\n".to_owned())
+}
+
+/// 200 where requests can be served, 503 with a line for each thing that is missing.
+async fn readyz(admin: Data<Admin>) -> HttpResponse {
+    let missing = admin.observer.missing();
+    if missing.is_empty() {
+        return plain(StatusCode::OK, "ready\n".to_owned());
+    }
+    let mut body = "not ready\n".to_owned();
+    for what in missing {
+        // A text takes all that is written to it.
+        let _ = writeln!(body, "{what}");
+    }
+    plain(StatusCode::SERVICE_UNAVAILABLE, body)
+}
+
+fn plain(status: StatusCode, body: String) -> HttpResponse {
+    HttpResponse::build(status)
+        .content_type("text/plain; charset=utf-8")
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .body(body)
+}
+
+async fn metrics(admin: Data<Admin>) -> Result<HttpResponse, PageError> {
+    let mut text = String::new();
+    encode(&mut text, &admin.registry).map_err(|_| PageError::Unwritable)?;
+    Ok(HttpResponse::Ok().content_type(OPEN_METRICS).body(text))
+}

@@ -1,0 +1,145 @@
+//! The last changes as JSON.
+
+use std::{net::IpAddr, time::SystemTime};
+
+use actix_web::{HttpRequest, HttpResponse, http::header::CACHE_CONTROL, web::Data};
+use serde::Serialize;
+use switcher_actors::{Change, Coinbase, Old, Recent, Source, What};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use super::{Admin, pages::PageError};
+use crate::http::Parameters;
+
+/// Changes that are shown where no number is asked for.
+const SHOWN: usize = 100;
+
+/// A change, as clients read it.
+#[derive(Serialize)]
+pub struct Entry<'a> {
+    number: u64,
+    /// RFC 3339, in UTC.
+    time: String,
+    source: &'static str,
+    /// Of the API's client.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<IpAddr>,
+    #[serde(flatten)]
+    what: Shown<'a>,
+    outcome: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum Shown<'a> {
+    Switch {
+        sub_account: &'a str,
+        /// Left out where nobody knows it, and `null` where there was no znode.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        old: Option<Option<String>>,
+        new: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        superseded_by: Option<&'a str>,
+    },
+    Update {
+        coin: &'a str,
+        sub_pool: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        old: Option<&'a Coinbase>,
+        new: &'a Coinbase,
+    },
+}
+
+impl<'a> From<&'a Change> for Entry<'a> {
+    fn from(change: &'a Change) -> Self {
+        let (source, client) = match change.source {
+            Source::Api(client) => ("api", client),
+            Source::Poll => ("poll", None),
+        };
+        Self {
+            number: change.number,
+            time: rfc_3339(change.at),
+            source,
+            client,
+            what: Shown::from(&change.what),
+            outcome: change.outcome,
+            cause: change.cause.as_deref(),
+        }
+    }
+}
+
+impl<'a> From<&'a What> for Shown<'a> {
+    fn from(what: &'a What) -> Self {
+        match what {
+            What::Switch { puname, old, new, superseded_by } => Self::Switch {
+                sub_account: puname.as_str(),
+                old: (*old != Old::NotKnown).then(|| old.text()),
+                new: new.as_str(),
+                superseded_by: superseded_by.as_ref().map(|coin| coin.as_str()),
+            },
+            What::Update { sub_pool, old, new } => Self::Update {
+                coin: sub_pool.coin(),
+                sub_pool: sub_pool.name(),
+                old: old.as_deref(),
+                new,
+            },
+        }
+    }
+}
+
+/// To the millisecond.
+fn rfc_3339(time: SystemTime) -> String {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let nanos = i128::try_from(since.as_millis()).unwrap_or_default() * 1_000_000;
+    let time = OffsetDateTime::from_unix_timestamp_nanos(nanos);
+    time.ok().and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_default()
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    changes: Vec<Entry<'a>>,
+}
+
+/// `GET /recent?limit=N`: the last changes, at most so many, the oldest first.
+pub async fn recent(request: HttpRequest, admin: Data<Admin>) -> Result<HttpResponse, PageError> {
+    let changes = admin.observer.recent().last(limit(request.query_string())?);
+    let body = Body { changes: changes.iter().map(Entry::from).collect() };
+    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(body))
+}
+
+fn limit(query: &str) -> Result<usize, PageError> {
+    let mut parameters = Parameters::new(["limit"]);
+    parameters.add_urlencoded(query.as_bytes());
+    let [limit] = parameters.first();
+    if limit.is_empty() {
+        return Ok(SHOWN);
+    }
+    let parsed = limit.parse().ok().filter(|limit| (1..=Recent::KEPT).contains(limit));
+    parsed.ok_or_else(|| PageError::Limit(limit.chars().take(40).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn times_are_utc_to_the_millisecond() {
+        let time = |nanos| rfc_3339(SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos));
+        assert_eq!(time(0), "1970-01-01T00:00:00Z");
+        assert_eq!(time(1_709_210_096_789_999_999), "2024-02-29T12:34:56.789Z");
+    }
+
+    #[test]
+    fn a_limit_is_a_number_of_changes_that_can_be_there() {
+        assert_eq!(limit("").ok(), Some(100));
+        assert_eq!(limit("x=1&limit=7").ok(), Some(7));
+        assert_eq!(limit("limit=1000").ok(), Some(1000));
+        for query in ["limit=0", "limit=1001", "limit=-1", "limit=x", "limit=99999999999999999999"]
+        {
+            assert!(matches!(limit(query), Err(PageError::Limit(_))), "{query}");
+        }
+    }
+}

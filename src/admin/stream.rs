@@ -1,0 +1,119 @@
+//! Changes as they come, as server-sent events.
+//!
+//! | event | data |
+//! | --- | --- |
+//! | `change` | a change, as in `/recent`; the event's id is its number |
+//! | `missed` | `{"missed":N}`: so many changes before the next came faster than they were read |
+//!
+//! A stream has no queue: it reads from the ring of recent changes, whenever its client takes more. It looks a
+//! few times a second at most, so that what it costs does not grow with the switches; and who takes nothing for
+//! a while is hung up on.
+
+use std::{convert::Infallible, fmt::Write, time::Duration};
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::header::CACHE_CONTROL,
+    web::{Bytes, Data},
+};
+use futures_util::stream::unfold;
+use switcher_actors::{Observer, Since};
+use tokio::{
+    sync::{OwnedSemaphorePermit, watch},
+    time::{Instant, sleep_until},
+};
+
+use super::{Admin, pages::PageError, recent::Entry};
+use crate::http::Tracked;
+
+/// From one look at what has come to the next.
+const PACE: Duration = Duration::from_millis(250);
+
+/// After so long without a change a comment is sent, which shows both sides whether the other is there.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+
+/// `GET /recent/stream`: changes from now on, or from the one after `Last-Event-ID`, if it is still there.
+pub async fn stream(request: HttpRequest, admin: Data<Admin>) -> Result<HttpResponse, PageError> {
+    let permit = admin.streams.clone().try_acquire_owned();
+    let permit = permit.map_err(|_| PageError::TooManyStreams)?;
+    let coming = admin.observer.recent().follow();
+    let last = *coming.borrow();
+    let resumed =
+        request.headers().get("Last-Event-ID").and_then(|id| id.to_str().ok()?.parse().ok());
+    let follower = Follower {
+        observer: admin.observer.clone(),
+        coming,
+        // A number that has not been given yet is another daemon's, or of the one before.
+        seen: resumed.filter(|seen| *seen <= last).unwrap_or(last),
+        next_look: Instant::now(),
+        begun: false,
+        tracked: request.conn_data::<Tracked>().cloned(),
+        _permit: permit,
+    };
+    let events = unfold(follower, |mut follower| async {
+        let part = follower.part().await;
+        Some((Ok::<_, Infallible>(Bytes::from(part)), follower))
+    });
+    Ok(HttpResponse::Ok()
+        .content_type("text/event-stream")
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .streaming(events))
+}
+
+/// One client, and where it is.
+struct Follower {
+    observer: Observer,
+    coming: watch::Receiver<u64>,
+    /// The number of the last change that it has got, or was told to have missed.
+    seen: u64,
+    next_look: Instant,
+    begun: bool,
+    tracked: Option<Tracked>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Follower {
+    /// The next part of the stream. It is asked for when the client has taken the one before.
+    async fn part(&mut self) -> String {
+        if let Some(tracked) = &self.tracked {
+            tracked.part_begins();
+        }
+        if !self.begun {
+            self.begun = true;
+            // So that the client knows at once that it is heard.
+            return ": changes follow\n\n".to_owned();
+        }
+        let heartbeat = Instant::now() + HEARTBEAT;
+        sleep_until(self.next_look).await;
+        loop {
+            // Noted before the look, so that nothing can come unnoticed in between.
+            self.coming.mark_unchanged();
+            let since = self.observer.recent().since(self.seen);
+            if since.missed > 0 || !since.changes.is_empty() {
+                self.next_look = Instant::now() + PACE;
+                self.seen += since.missed + since.changes.len() as u64;
+                return events(&since);
+            }
+            tokio::select! {
+                changed = self.coming.changed() => {
+                    // Its sender is in the observer that we hold.
+                    debug_assert!(changed.is_ok());
+                }
+                () = sleep_until(heartbeat) => return ": heartbeat\n\n".to_owned(),
+            }
+        }
+    }
+}
+
+fn events(since: &Since) -> String {
+    let mut text = String::new();
+    // A text takes all that is written to it.
+    if since.missed > 0 {
+        let _ = write!(text, "event: missed\ndata: {{\"missed\":{}}}\n\n", since.missed);
+    }
+    for change in &since.changes {
+        let json = serde_json::to_string(&Entry::from(change)).unwrap_or_default();
+        let _ = write!(text, "event: change\nid: {}\ndata: {json}\n\n", change.number);
+    }
+    text
+}

@@ -1,0 +1,82 @@
+//! The API: puts together what its listener needs.
+
+use std::io;
+
+use actix::Recipient;
+use actix_web::web::Data;
+use slog::Logger;
+use switcher_actors::{AskJobmaker, WriteBatch};
+
+use super::{
+    actor::{Allowance, Bound, HttpServer},
+    auth::Gate,
+    body::BodyLimits,
+    connections::most_at_once,
+    guard::Guard,
+    requests::Requests,
+    routes,
+    sub_pool::SubPoolApi,
+    switch::{Rules, SwitchApi},
+};
+use crate::config::ApiSettings;
+
+/// Connections of a worker, where descriptors allow more: the HTTP library's own choice.
+const MOST_OF_A_WORKER: usize = 25_600;
+
+/// Threads per worker for parsing large bodies; on more, they would only compete.
+const PARSING_THREADS: usize = 2;
+
+/// Where requests go.
+pub struct Downstream {
+    /// Switches.
+    pub writer: Recipient<WriteBatch>,
+    /// Requests to jobmakers; `None` if the sub-pool API is off.
+    pub jobmakers: Option<Recipient<AskJobmaker>>,
+}
+
+/// The actor that serves the API. Other listeners take up to `others` descriptors; requests are counted in
+/// `requests`.
+pub fn api(
+    bound: Bound,
+    settings: ApiSettings,
+    downstream: Downstream,
+    others: usize,
+    requests: Requests,
+    log: &Logger,
+) -> io::Result<HttpServer> {
+    let Downstream { writer, jobmakers } = downstream;
+    let body = BodyLimits { size: settings.body_limit, time: settings.body_timeout };
+    let switches = Data::new(SwitchApi {
+        writer,
+        rules: Rules { coins: settings.coins, lower_case: settings.lower_case },
+        body,
+        log: log.clone(),
+    });
+    let sub_pools = Data::new(SubPoolApi {
+        jobmakers,
+        coinbase_max: settings.coinbase_max,
+        body,
+        log: log.clone(),
+    });
+    let guard = Guard::counting(Gate::new(&settings.credentials), requests);
+    let workers = workers();
+    let allowance = Allowance {
+        workers,
+        connections: (most_at_once(workers, others) / workers).clamp(1, MOST_OF_A_WORKER),
+        blocking_threads: PARSING_THREADS,
+        head_timeout: settings.head_timeout,
+        keep_alive: settings.head_timeout,
+        patience: settings.head_timeout * 2,
+    };
+    let configure = move |config: &mut actix_web::web::ServiceConfig| {
+        config.app_data(switches.clone()).app_data(sub_pools.clone());
+        routes::add(config);
+    };
+    HttpServer::new("api", bound, allowance, guard, configure, log)
+}
+
+/// Half of the cores: the other half writes to ZooKeeper, and often is ZooKeeper's. With a worker on
+/// every core they spend much of their time waking each other.
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2))
+}

@@ -1,0 +1,127 @@
+//! A client of the stream of changes, which reads when it likes.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::timeout;
+
+use super::Admin;
+use crate::support::client::Request;
+use crate::support::daemon::{PASSWORD, USER};
+use crate::support::seconds;
+
+/// An event of the stream.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    Change(Value),
+    Missed(u64),
+    Comment(String),
+}
+
+/// An open stream.
+pub struct Events {
+    stream: BufReader<TcpStream>,
+    /// What has come and is no whole event yet.
+    text: String,
+    pub status: u16,
+}
+
+impl Events {
+    /// Opens one and reads the answer's head.
+    pub async fn open(admin: &Admin) -> Self {
+        Self::resume(admin, None).await
+    }
+
+    /// The same, for a client that has seen changes up to that number.
+    pub async fn resume(admin: &Admin, last: Option<u64>) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        // Little lies in between, for the tests of those that do not read.
+        socket.set_recv_buffer_size(4096).unwrap();
+        let mut stream = socket.connect(admin.address.parse().unwrap()).await.unwrap();
+        let mut request = Request::get("/recent/stream").credentials(USER, PASSWORD);
+        if let Some(last) = last {
+            request = request.header("Last-Event-ID", last.to_string());
+        }
+        stream.write_all(&request.head_bytes()).await.unwrap();
+        let mut events = Self { stream: BufReader::new(stream), text: String::new(), status: 0 };
+        let status = events.line().await;
+        events.status = status.split(' ').nth(1).and_then(|it| it.parse().ok()).expect("a status");
+        while !events.line().await.is_empty() {}
+        events
+    }
+
+    async fn line(&mut self) -> String {
+        let mut line = String::new();
+        let read = timeout(seconds(20), self.stream.read_line(&mut line)).await;
+        read.expect("a line in time").unwrap();
+        assert!(line.ends_with("\r\n"), "the stream has ended: {line:?}");
+        line.trim_end().to_owned()
+    }
+
+    /// The next event that is no comment.
+    pub async fn next(&mut self) -> Event {
+        let event = async {
+            loop {
+                match self.next_of_all(seconds(20)).await.expect("an event in time") {
+                    Event::Comment(_) => {}
+                    event => return event,
+                }
+            }
+        };
+        // Heartbeats are no sign that it will ever come.
+        timeout(seconds(20), event).await.expect("an event in time")
+    }
+
+    /// The next change; there must be nothing else before it.
+    pub async fn change(&mut self) -> Value {
+        match self.next().await {
+            Event::Change(change) => change,
+            event => panic!("{event:?} instead of a change"),
+        }
+    }
+
+    /// The next event, if one comes in time.
+    pub async fn next_of_all(&mut self, patience: Duration) -> Option<Event> {
+        loop {
+            if let Some((event, rest)) = self.text.split_once("\n\n") {
+                let event = understand(event);
+                self.text = rest.to_owned();
+                return Some(event);
+            }
+            // A part that has begun comes whole, so only its length may be waited for in vain.
+            let mut length = String::new();
+            timeout(patience, self.stream.read_line(&mut length)).await.ok()?.unwrap();
+            let length = usize::from_str_radix(length.trim(), 16).expect("a length");
+            let mut part = vec![0; length + 2];
+            self.stream.read_exact(&mut part).await.unwrap();
+            part.truncate(length);
+            self.text += &String::from_utf8(part).unwrap();
+        }
+    }
+
+    /// Whether the daemon has hung up, read to the end.
+    pub async fn ends(&mut self) -> bool {
+        let mut rest = Vec::new();
+        timeout(seconds(20), self.stream.read_to_end(&mut rest)).await.is_ok()
+    }
+}
+
+fn understand(event: &str) -> Event {
+    if let Some(comment) = event.strip_prefix(": ") {
+        return Event::Comment(comment.to_owned());
+    }
+    let field = |name: &str| {
+        event.lines().find_map(|line| line.strip_prefix(&format!("{name}: "))).map(str::to_owned)
+    };
+    let data: Value = serde_json::from_str(&field("data").expect(event)).expect(event);
+    match field("event").as_deref() {
+        Some("change") => {
+            assert_eq!(field("id"), Some(data["number"].to_string()), "{event}");
+            Event::Change(data)
+        }
+        Some("missed") => Event::Missed(data["missed"].as_u64().expect(event)),
+        _ => panic!("{event}"),
+    }
+}
