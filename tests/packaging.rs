@@ -141,6 +141,7 @@ fn logrotate_rotates_the_daemons_log() {
 fn debian_packages_files_are_there() {
     let assets = assets();
     for (source, _, _) in assets.iter().filter(|(source, ..)| !source.starts_with("target/")) {
+        // Of the one pattern, that file stands for all.
         let source = source.replace("*.md", "migration.md");
         assert!(Path::new(ROOT).join(&source).is_file(), "{source} is not there");
     }
