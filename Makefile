@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test test-old-zookeeper faults faults-long races hostile fuzz lint bench bench-report clean
+.PHONY: help run test test-old-zookeeper faults faults-long races hostile fuzz lint dist deb bench bench-report clean
 
 # Linking several test binaries at once takes more memory than a small machine has.
 export CARGO_BUILD_JOBS ?= 2
@@ -12,7 +12,7 @@ ifdef JAVA_HOME
 export PATH := $(JAVA_HOME)/bin:$(PATH)
 endif
 
-SCRIPTS := .ci/dev .ci/fuzz .ci/run .ci/test-tools .ci/zookeeper
+SCRIPTS := .ci/dev .ci/fuzz .ci/package .ci/run .ci/test-tools .ci/zookeeper $(wildcard config/debian/post*)
 
 CARGO_TEST := cargo test --workspace --locked
 
@@ -70,6 +70,15 @@ lint: ## check formatting, clippy, the fuzz targets, documentation and the scrip
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 	@for script in $(SCRIPTS); do bash -n "$$script"; done
 	@if command -v shellcheck >/dev/null; then shellcheck --severity=warning $(SCRIPTS); fi
+	@if command -v hadolint >/dev/null; then hadolint Dockerfile; fi
+	@if command -v check-jsonschema >/dev/null; then \
+		check-jsonschema --quiet --builtin-schema vendor.compose-spec config/compose.yaml; fi
+
+dist: ## pack the static release binary, the documents and samples of configuration into target/packages
+	@bash .ci/package dist
+
+deb: ## the same binary as a Debian package (fetches cargo-deb once)
+	@bash .ci/package deb
 
 bench: ## measure the release build against a real ZooKeeper, about ten minutes; SECTIONS="batch cost" chooses
 	cargo build --release --locked
