@@ -56,7 +56,7 @@ pub enum Failure {
 fn hint(key: &str) -> &'static str {
     match key {
         ADMIN_LISTEN_ADDR => " Each daemon on a machine needs one of its own; empty does without",
-        _ => "",
+        _ => " The admin pages of another daemon may be there, too",
     }
 }
 
@@ -86,7 +86,15 @@ pub fn run(settings: Settings, lines_dropped: Counter, log: &Logger) -> Result<(
         let Settings { api, admin, writer, sub_pools, poller, .. } = settings;
         // The addresses first: a daemon that cannot serve must not open a session.
         let api = bind(LISTEN_ADDR, api, |api| &api.listen)?;
-        let admin = bind(ADMIN_LISTEN_ADDR, admin, |admin| &admin.listen)?;
+        let is_given = admin.as_ref().is_some_and(|admin| admin.is_given);
+        let admin = match bind(ADMIN_LISTEN_ADDR, admin, |admin| &admin.listen) {
+            // A pool that changes the binary alone has asked for no pages, and must not lose its switches to them.
+            Err(failure) if !is_given => {
+                warn!(log, "there are no admin pages: {}", failure);
+                None
+            }
+            bound => bound?,
+        };
         let descriptors = if admin.is_some() { admin::DESCRIPTORS } else { 0 };
         // Before the session, which they tell of.
         let admin = match admin {

@@ -118,9 +118,20 @@ impl Reader {
             return None;
         }
         self.expect_address(KEY, &listen, "127.0.0.1:8083");
-        let is_fixed = split_host_port(&listen).is_some_and(|(_, port)| port != 0);
-        if api_enabled && is_fixed && listen == self.peek("ListenAddr") {
-            self.problem(KEY, format!("is {listen:?}, as ListenAddr is; choose another port"));
+        let is_given = self.found(KEY).is_some();
+        let api = self.peek("ListenAddr");
+        if api_enabled && overlap(&listen, &api) {
+            if !is_given {
+                self.warnings.push(format!(
+                    "there are no admin pages: {listen}, where they are by default, is within ListenAddr \
+                     ({api}); give them an address by {KEY}"
+                ));
+                return None;
+            }
+            self.problem(
+                KEY,
+                format!("is {listen:?}, and ListenAddr {api:?}; choose another port"),
+            );
         }
         let (user, password) = (self.peek("APIUser"), self.peek("APIPassword"));
         let is_usable = !user.is_empty() && !user.contains(':') && !password.is_empty();
@@ -132,7 +143,7 @@ impl Reader {
             ));
         }
         let credentials = is_usable.then_some(Credentials { user, password });
-        Some(AdminSettings { listen, credentials })
+        Some(AdminSettings { listen, is_given, credentials })
     }
 
     fn expect_address(&mut self, key: &'static str, address: &str, like: &str) {
@@ -448,6 +459,19 @@ fn without_secrets(url: &str) -> String {
 
 fn origin(value: &Value) -> String {
     value.origin().map(|origin| format!(" ({origin})")).unwrap_or_default()
+}
+
+/// Whether two addresses to listen on cannot both be had, as far as their texts tell.
+fn overlap(one: &str, other: &str) -> bool {
+    let is_every = |host: &str| ["", "0.0.0.0", "::", "[::]"].contains(&host);
+    match (split_host_port(one), split_host_port(other)) {
+        (Some((host, port)), Some((other_host, other_port))) => {
+            port != 0
+                && port == other_port
+                && (host == other_host || is_every(host) || is_every(other_host))
+        }
+        _ => false,
+    }
 }
 
 /// Splits at the last colon; an IPv6 address keeps its brackets. `None` without a port.

@@ -76,6 +76,8 @@ pub struct ApiSettings {
 pub struct AdminSettings {
     /// Where to listen, as for the API.
     pub listen: String,
+    /// Whether the operator has asked for that address. Otherwise the daemon does without rather than not start.
+    pub is_given: bool,
     /// Who may look; `None` if there is no one, since the API is off and has no credentials.
     pub credentials: Option<Credentials>,
 }

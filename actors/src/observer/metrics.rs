@@ -26,6 +26,8 @@ pub(crate) enum SwitchEnd {
     NotApplied,
     /// Nobody can say.
     Unknown,
+    /// A newer one to the same sub-account was committed in its place.
+    Superseded,
     /// The poll found it there already.
     Unchanged,
     /// The poll found somebody fresher.
@@ -34,15 +36,22 @@ pub(crate) enum SwitchEnd {
 
 impl SwitchEnd {
     /// Those that a caller's switch can have come first.
-    const ALL: [Self; 5] =
-        [Self::Applied, Self::NotApplied, Self::Unknown, Self::Unchanged, Self::Skipped];
-    const OF_CALLERS: usize = 3;
+    const ALL: [Self; 6] = [
+        Self::Applied,
+        Self::NotApplied,
+        Self::Unknown,
+        Self::Superseded,
+        Self::Unchanged,
+        Self::Skipped,
+    ];
+    const OF_CALLERS: usize = 4;
 
     fn label(self) -> &'static str {
         match self {
             Self::Applied => "applied",
             Self::NotApplied => "not_applied",
             Self::Unknown => "unknown",
+            Self::Superseded => "superseded",
             Self::Unchanged => "unchanged",
             Self::Skipped => "skipped",
         }
@@ -199,7 +208,7 @@ impl Metrics {
             chunk_switches: histogram(
                 registry,
                 "zookeeper_chunk_switches",
-                "Sub-accounts that were written to ZooKeeper together for callers",
+                "Sub-accounts that were sent to ZooKeeper together for callers",
             ),
             switches_waiting: gauge(
                 registry,

@@ -119,7 +119,7 @@ pub(crate) struct Session {
     /// The brokers to try first: those that have just told their versions, hence serve, or else those that have
     /// answered anything; empty if nobody has.
     awake: Vec<String>,
-    /// The last attempt failed, so that the next tries all brokers, whatever they tell.
+    /// The last attempt failed at those, so that the next goes to all brokers, whatever they tell.
     is_wary: bool,
     runtime: Option<Runtime>,
 }
@@ -134,6 +134,11 @@ impl Session {
     /// One attempt to connect with a new session; ends the connection and the session before. Takes at
     /// most a few session timeouts.
     pub(crate) async fn connect(&mut self) -> Result<Established, ConnectError> {
+        let attempt = self.try_to_connect().await;
+        self.learn(attempt)
+    }
+
+    async fn try_to_connect(&mut self) -> Result<Established, ConnectError> {
         let (handle, told) = self.prepare().await?;
         let version = told.unwrap_or(ServerVersion::OLDEST);
         self.end_session(&handle, version).await?;
@@ -164,7 +169,11 @@ impl Session {
             self.held = None;
         }
         let ended = async {
-            while self.try_to_end().await.is_err() {
+            loop {
+                let attempt = self.try_to_end().await;
+                if self.learn(attempt).is_ok() {
+                    break;
+                }
                 sleep(RECONNECT_PAUSE).await;
             }
         };
@@ -233,20 +242,18 @@ impl Session {
     }
 
     /// Opens a session, or comes back into the one that is held.
-    async fn open(
-        &mut self,
-        handle: &Handle,
-        version: ServerVersion,
-    ) -> Result<Client, ClientError> {
+    async fn open(&self, handle: &Handle, version: ServerVersion) -> Result<Client, ClientError> {
         let is_narrow = !self.awake.is_empty() && !self.is_wary;
         let brokers = if is_narrow { &self.awake } else { &self.settings.brokers }.join(",");
         let connector = self.connector(version);
         let opened = handle.spawn(async move { connector.connect(&brokers).await }).await;
-        let opened =
-            opened.unwrap_or_else(|error| Err(ClientError::UnexpectedError(error.to_string())));
-        let has_failed = matches!(&opened, Err(error) if *error != ClientError::SessionExpired);
-        self.is_wary = has_failed && is_narrow;
-        opened
+        opened.unwrap_or_else(|error| Err(ClientError::UnexpectedError(error.to_string())))
+    }
+
+    /// Takes in how an attempt ended, for the next.
+    fn learn<T>(&mut self, attempt: Result<T, ConnectError>) -> Result<T, ConnectError> {
+        self.is_wary = attempt.is_err() && !self.is_wary;
+        attempt
     }
 
     /// Ends the current connection and drops whatever it had not sent. The session lives on at the

@@ -48,6 +48,10 @@ impl Journal {
         for (entry, (_, outcome)) in entries.clone() {
             let end = end_of(outcome);
             for switch in entry.switches() {
+                let end = match (end, switch.superseded_by) {
+                    (SwitchEnd::Applied, Some(_)) => SwitchEnd::Superseded,
+                    (end, _) => end,
+                };
                 self.observer.switch(switch.source, switch.coin, end);
                 count += 1;
             }

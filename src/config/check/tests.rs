@@ -249,7 +249,20 @@ fn an_admin_address_that_cannot_work_is_told() {
             "{problems:?}"
         );
     }
-    assert!(told("127.0.0.1:8082")[0].contains("as ListenAddr is"));
+    for value in ["127.0.0.1:8082", ":8082", "0.0.0.0:8082"] {
+        assert!(told(value)[0].contains("and ListenAddr"), "{value}");
+    }
+}
+
+#[test]
+fn an_api_where_the_admin_pages_would_be_by_default_does_without_them() {
+    for listen in ["127.0.0.1:8083", "0.0.0.0:8083", ":8083", "[::]:8083"] {
+        let checked = load(GOOD, &[("ListenAddr", listen)]).unwrap();
+        assert!(checked.settings.admin.is_none(), "{listen}");
+        assert!(checked.warnings[0].contains("there are no admin pages"), "{:?}", checked.warnings);
+    }
+    let elsewhere = load(GOOD, &[("ListenAddr", "10.0.0.1:8083")]).unwrap();
+    assert!(elsewhere.settings.admin.is_some_and(|admin| !admin.is_given));
 }
 
 #[test]

@@ -3,10 +3,11 @@
 use std::ffi::OsString;
 use std::time::Instant;
 
+use serde_json::Value;
 use upstream_sim::{Reply, Upstream};
 
 use super::Admin;
-use crate::support::client::{Connection, Request, Response};
+use crate::support::client::{Answer, Connection, Request, Response};
 use crate::support::daemon::{Builder, Daemon, PASSWORD, USER};
 use crate::support::zookeeper::ZooKeeper;
 use crate::support::{Guarded, eventually, free_port, seconds};
@@ -74,6 +75,18 @@ async fn an_address_that_is_taken_is_told_with_its_key_before_anything_is_done()
     assert_eq!(finished.code, Some(69), "{finished:?}");
     finished.assert_stderr_names(&[&address, "AdminListenAddr", "Each daemon on a machine"]);
     assert!(!finished.stderr.contains("session is up"), "{finished:?}");
+}
+
+/// Whoever changes the binary alone has a configuration without the key, and must not lose its switches to pages
+/// that it has not asked for.
+#[tokio::test]
+async fn an_address_that_nobody_asked_for_and_that_is_taken_is_done_without() {
+    let zookeeper = ZooKeeper::shared().await;
+    // If this fails, somebody else has it, which is as good.
+    let _holder = std::net::TcpListener::bind("127.0.0.1:8083");
+    let daemon = Daemon::builder(zookeeper).set("AdminListenAddr", Value::Null).start().await;
+    daemon.wait_for_log(&["WARN there are no admin pages", "127.0.0.1:8083"]).await;
+    assert_eq!(daemon.switch("alice", "btc").await, Answer::success());
 }
 
 #[tokio::test]
