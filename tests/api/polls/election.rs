@@ -105,8 +105,10 @@ async fn a_map_of_a_poller_that_has_lost_the_lock_is_not_written() {
 async fn there_is_one_poller_again_after_zookeeper_was_away() {
     let mut zookeeper = ZooKeeper::private().await;
     let (upstream, [first, second], lock) = two(&zookeeper).await;
-    let (first, second) = (first.start().await, second.start().await);
+    let first = first.start().await;
     polls(&first, 1).await;
+    let second = second.start().await;
+    second.wait_for_log(&["standing by"]).await;
     zookeeper.kill9();
     first.wait_for_log(&["connection lost"]).await;
     second.wait_for_log(&["connection lost"]).await;
