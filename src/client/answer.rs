@@ -53,10 +53,10 @@ impl Answer {
 
     /// What the answer lets us claim (README, "The API"). What is not known to be harmless is unknown.
     pub fn fate(&self) -> Fate {
-        if self.success {
-            return Fate::Done;
-        }
         match self.err_no {
+            0 if self.success => Fate::Done,
+            // Of two words that contradict each other none is believed.
+            _ if self.success => Fate::Unknown,
             101..=104 | 108 | 400..=499 => Fate::Refused,
             105 | 503 => Fate::NotNow,
             // A jobmaker that refuses says what it holds.
@@ -177,6 +177,8 @@ mod tests {
         let answer = Answer::read(body).unwrap();
         assert_eq!(answer.fate(), Fate::Refused);
         assert!(answer.into_failure("x").unwrap().text.contains("the jobmaker says 500"));
+        let torn = br#"{"success":true,"err_no":107,"err_msg":""}"#;
+        assert_eq!(Answer::read(torn).unwrap().fate(), Fate::Unknown);
         assert_eq!(Answer::read(b"<html>"), None);
         assert_eq!(Answer::read(b"{}"), None);
     }

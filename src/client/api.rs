@@ -139,7 +139,9 @@ impl Api {
             return Ok(Err(CallError::Unauthorized { server, user: self.user.clone() }));
         }
         let body = Limited::new(response.into_body(), ANSWER_LIMIT).collect().await?.to_bytes();
-        Ok(Answer::read(&body).ok_or_else(|| {
+        // The daemon tells of a success with status 200 only.
+        let answer = Answer::read(&body).filter(|it| !it.success || status == StatusCode::OK);
+        Ok(answer.ok_or_else(|| {
             let head: String = String::from_utf8_lossy(&body).chars().take(SHOWN_CHARS).collect();
             let description = format!("status {}, and begins {}", status.as_u16(), Shown(&head));
             CallError::NotTheDaemon { server, description }

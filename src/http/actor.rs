@@ -195,7 +195,7 @@ impl Actor for HttpServer {
         ctx.run_interval(SWEEP, |act, _| {
             let cut = act.connections.take_cut();
             if cut > 0 {
-                debug!(act.log, "connections without a request were cut"; "connections" => cut);
+                debug!(act.log, "connections that sent no request, or took no answer, were cut"; "connections" => cut);
             }
             if let Some((refused, last)) = act.guard.take_refusals() {
                 warn!(act.log, "missing or wrong credentials"; "requests_refused" => refused,

@@ -251,7 +251,7 @@ impl Metrics {
     }
 
     pub(super) fn switch(&self, source: Source, coin: &Coin, end: SwitchEnd) {
-        // A pool has a handful of coins, and a coin knows itself by its address.
+        // A pool has a handful of coins.
         let Some(of_coin) = self.switches.iter().find(|of_coin| of_coin.coin == *coin) else {
             return;
         };

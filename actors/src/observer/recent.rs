@@ -105,9 +105,8 @@ impl Recent {
             }
             ring.changes.push_back(Change { number, at, ..make() });
         }
-        let last = ring.last;
-        drop(ring);
-        self.last.send_replace(last);
+        // With the ring still held: two who note at once must not tell their numbers in the other order.
+        self.last.send_replace(ring.last);
     }
 
     /// The last ones, at most `limit`, the oldest first.

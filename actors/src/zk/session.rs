@@ -117,7 +117,7 @@ pub(crate) struct Session {
     held: Option<SessionInfo>,
     known_versions: Vec<Option<ServerVersion>>,
     /// The brokers to try first: those that have just told their versions, hence serve, or else those that have
-    /// answered anything; empty if nobody has.
+    /// answered anything; empty if nobody has, or nobody was asked since the version is configured.
     awake: Vec<String>,
     /// The last attempt failed at those, so that the next goes to all brokers, whatever they tell.
     is_wary: bool,
