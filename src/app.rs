@@ -100,8 +100,11 @@ impl Signals {
 
 fn serve(bound: Bound, system: &System, log: &Logger) -> Result<Addr<HttpApi>, Failure> {
     let address = bound.address();
-    let downstream =
-        Downstream { writer: system.writer.clone(), jobmakers: system.jobmakers.clone() };
+    let downstream = Downstream {
+        writer: system.writer.clone(),
+        looks: system.looks.clone(),
+        jobmakers: system.jobmakers.clone(),
+    };
     let api = HttpApi::new(bound, downstream, log)
         .map_err(|source| Failure::Listen { address: address.to_string(), source })?;
     let api = api.start();

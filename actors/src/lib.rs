@@ -29,7 +29,7 @@
 //! 7. An actor that dies ends the process with a log line, and the operator's supervisor starts it
 //!    again. A lost session is a state of `ZkWriter`, not a death.
 //! 8. Every queue is bounded: the mailboxes, the switches that wait, the chunks and the parts of a map
-//!    under way, the sub-pool requests that wait, the log's buffer. When one that callers fill is full,
+//!    under way, the dry runs that wait, the sub-pool requests that wait, the log's buffer. When one that callers fill is full,
 //!    they get a clear error at once.
 
 // A test that unwraps fails where it should.
@@ -54,6 +54,6 @@ pub use poller::{PollerSettings, UpstreamUrl, UpstreamUrlError};
 pub use system::System;
 pub use zk::{DigestCredentials, ServerVersion, ZkSettings};
 pub use zk_writer::{
-    Ask, AskJobmaker, PollerLock, SubPoolSettings, WriteBatch, WriteFailure, WriteReply,
-    WriterSettings,
+    Ask, AskJobmaker, EntryOutcome, EntryResult, Held, LookAtBatch, PollerLock, SubPoolSettings,
+    WriteBatch, WriteFailure, WriteReply, WriterSettings,
 };

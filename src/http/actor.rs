@@ -23,7 +23,7 @@ use actix_web::{
 use futures_util::future::ready;
 use rustix::io::Errno;
 use slog::{Logger, debug, warn};
-use switcher_actors::{AskJobmaker, WriteBatch};
+use switcher_actors::{AskJobmaker, LookAtBatch, WriteBatch};
 
 use super::{
     auth::Gate,
@@ -62,6 +62,8 @@ pub struct Bound {
 pub struct Downstream {
     /// Switches.
     pub writer: Recipient<WriteBatch>,
+    /// Dry runs.
+    pub looks: Recipient<LookAtBatch>,
     /// Requests to jobmakers; `None` if the sub-pool API is off.
     pub jobmakers: Option<Recipient<AskJobmaker>>,
 }
@@ -124,10 +126,11 @@ impl HttpApi {
         let Bound { settings, listener, .. } = bound;
         let connections = Connections::new(settings.head_timeout * 2);
         let guard_data = Data::new(Guard::new(Gate::new(&settings.credentials)));
-        let Downstream { writer, jobmakers } = downstream;
+        let Downstream { writer, looks, jobmakers } = downstream;
         let body = BodyLimits { size: settings.body_limit, time: settings.body_timeout };
         let switches = Data::new(SwitchApi {
             writer,
+            looks,
             rules: Rules { coins: settings.coins, lower_case: settings.lower_case },
             body,
             log: log.clone(),

@@ -8,6 +8,7 @@
 //! * `switch`: the switch endpoints;
 //! * `sub_pool`: the sub-pool endpoints;
 //! * `answer`: every answer and every error, with its number, in one place;
+//! * `results`: the answer that tells of each entry of a batch;
 //! * `properties`: what holds for any request, for tests and fuzz targets.
 
 mod actor;
@@ -20,6 +21,7 @@ mod guard;
 mod json;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
+mod results;
 mod routes;
 mod sub_pool;
 mod switch;

@@ -8,7 +8,7 @@ use super::queue::{Entry, Outcome, Settled};
 use crate::domain::{Assignment, Coin, Shown, Source};
 
 /// As much of a znode's old data is shown; the stratum side reads no more of a coin's name.
-const SHOWN_BYTES: usize = 64;
+pub(super) const SHOWN_BYTES: usize = 64;
 
 /// What a znode held before a write.
 #[derive(Clone, Debug, PartialEq, Eq)]
