@@ -276,7 +276,6 @@ async fn a_batch_of_100_000_is_told_whole_and_in_order() {
             assert_eq!(result["outcome"], json!(expected), "{query} {index}");
         }
     }
-    println!("the daemon held {} MB at the most", daemon.peak_megabytes());
 }
 
 #[tokio::test]
@@ -294,4 +293,24 @@ async fn a_client_of_http_1_0_gets_a_long_answer_without_chunks() {
     assert_eq!(response.header("transfer-encoding"), None);
     assert_eq!(split(&response).1.len(), 2_000);
     assert_eq!(connection.drip_until_closed(b"", seconds(1), seconds(4)).await, b"");
+}
+
+/// Prints what the largest batches take; the figures of decision 15 come from here.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[allow(clippy::print_stdout)]
+#[ignore = "prints figures: --ignored --nocapture results::what_a_batch_of_500_000"]
+async fn what_a_batch_of_500_000_takes() {
+    let zookeeper = ZooKeeper::private().await;
+    let names: Vec<String> = (0..500_000).map(|number| format!("user{number}")).collect();
+    let json = json!({"usercoins": [{"coin": "btc", "punames": names}]});
+    for query in ["results=false", RESULTS, DRY_RUN] {
+        let daemon = Daemon::start(&zookeeper).await;
+        let response = daemon.send(request(query, &json)).await;
+        assert!(response.text().starts_with(r#"{"err_no":0,"#), "{query}");
+        println!(
+            "{query}: an answer of {} bytes, the daemon held {} MB at the most",
+            response.body.len(),
+            daemon.peak_megabytes()
+        );
+    }
 }
