@@ -1,6 +1,9 @@
 //! Batches that tell of each entry (`results=true`), and dry runs (`dry_run=true`): each outcome, in the request's
 //! order, and nothing written that is not to be.
 
+use std::time::Duration;
+
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::support::client::{Answer, Request, Response};
@@ -254,6 +257,31 @@ async fn a_lost_connection_leaves_unknown_what_was_under_way() {
         assert!(results.iter().all(|result| result["cause"].is_string()), "{results:?}");
     }
     zookeeper.cont();
+}
+
+#[tokio::test]
+async fn a_shutdown_answers_who_waits_for_results() {
+    let zookeeper = ZooKeeper::absent().await;
+    let builder = Daemon::builder(&zookeeper).set("ZKRequestTimeoutSeconds", 60);
+    let mut daemon = builder.set("ShutdownGraceSeconds", 4).start().await;
+    let json = json!({"usercoins": [group("btc", &["a"])]});
+    let mut waiting = Vec::new();
+    for query in [RESULTS, DRY_RUN] {
+        let request = request(query, &json).credentials(USER, PASSWORD);
+        let mut connection = daemon.connect().await;
+        connection.write(&[&request.head_bytes(), request.body_bytes()].concat()).await.unwrap();
+        waiting.push(connection);
+    }
+    daemon.wait_for_log(&["dry run", "switches: 1"]).await;
+    // The other was sent before, over another connection.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    daemon.signal(Signal::TERM);
+    for (connection, told_of_it) in waiting.iter_mut().zip(["a: not_applied", "a: unknown"]) {
+        let (answer, results) = split(&connection.read_response().await.unwrap());
+        assert_eq!(answer, Answer::error(105, "read record failed"));
+        assert_eq!(told(&results), [told_of_it]);
+    }
+    assert!(daemon.wait_exit(seconds(10)).await.success());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
