@@ -1,5 +1,7 @@
 //! What became of each entry of a batch, for the callers who ask for that, and what would become of it.
 
+use std::sync::Arc;
+
 use super::{
     journal::{Old, SHOWN_BYTES},
     queue::Outcome,
@@ -15,7 +17,7 @@ pub struct EntryResult {
     pub outcome: EntryOutcome,
 }
 
-/// What became of one entry of a batch.
+/// What became of one entry of a batch. Entries that failed together share the text that says why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EntryOutcome {
     /// ZooKeeper has committed it, or the newer value that another request asked for and that took its place
@@ -25,10 +27,10 @@ pub enum EntryOutcome {
         replaced_by: Option<Coin>,
     },
     /// It is known not to have been written; the text says why.
-    NotApplied(Box<str>),
+    NotApplied(Arc<str>),
     /// Nobody can say whether it was written, or, of a [`LookAtBatch`](super::LookAtBatch), what its znode
     /// holds; the text says why.
-    Unknown(Box<str>),
+    Unknown(Arc<str>),
     /// A later entry of the same batch is for the same sub-account: what became of that one counts.
     Superseded,
     /// Would be written to a new znode.
@@ -124,8 +126,9 @@ impl Results {
 
     /// All of them; those that are not known by now end as unknown, for this reason.
     pub(super) fn end(self, cause: &str) -> Vec<EntryResult> {
+        let unknown = EntryResult::unknown(cause);
         let known = self.0.into_iter();
-        known.map(|result| result.unwrap_or_else(|| EntryResult::unknown(cause))).collect()
+        known.map(|result| result.unwrap_or_else(|| unknown.clone())).collect()
     }
 }
 
