@@ -163,8 +163,11 @@ fn serve_api(
     log: &Logger,
 ) -> Result<Addr<HttpServer>, Failure> {
     let address = bound.address();
-    let downstream =
-        Downstream { writer: system.writer.clone(), jobmakers: system.jobmakers.clone() };
+    let downstream = Downstream {
+        writer: system.writer.clone(),
+        looks: system.looks.clone(),
+        jobmakers: system.jobmakers.clone(),
+    };
     let api = http::api(bound, settings, downstream, others, requests, log)
         .map_err(|source| Failure::listen(LISTEN_ADDR, address, source))?
         .start();

@@ -35,7 +35,7 @@
 //! 8. What happens is told in one place each, a `journal`: the log line, the figure, the last changes. Nothing is
 //!    decided by what an [`Observer`] holds, and nobody waits for it. Only `observer` names the metrics crate.
 //! 9. Every queue is bounded: the mailboxes, the switches that wait, the chunks and the parts of a map
-//!    under way, the sub-pool requests that wait, the log's buffer. When one that callers fill is full,
+//!    under way, the dry runs that wait, the sub-pool requests that wait, the log's buffer. When one that callers fill is full,
 //!    they get a clear error at once.
 
 // A test that unwraps fails where it should.
@@ -67,6 +67,6 @@ pub use zk::{
     ZkSettings, probe_brokers,
 };
 pub use zk_writer::{
-    Ask, AskJobmaker, PollerLock, SubPoolSettings, WriteBatch, WriteFailure, WriteReply,
-    WriterSettings,
+    Ask, AskJobmaker, EntryOutcome, EntryResult, LookAtBatch, PollerLock, SubPoolSettings,
+    WriteBatch, WriteFailure, WriteReply, WriterSettings,
 };

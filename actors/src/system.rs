@@ -11,7 +11,8 @@ use crate::{
     observer::Observer,
     poller::{Poller, PollerSettings, StopPolling, ToZkWriter},
     zk_writer::{
-        AskJobmaker, Drain, SubPoolSettings, ToAckWaiter, WriteBatch, WriterSettings, ZkWriter,
+        AskJobmaker, Drain, LookAtBatch, SubPoolSettings, ToAckWaiter, WriteBatch, WriterSettings,
+        ZkWriter,
     },
 };
 
@@ -19,6 +20,8 @@ use crate::{
 pub struct System {
     /// Takes switches, from the HTTP actor and any other source alike.
     pub writer: Recipient<WriteBatch>,
+    /// Takes dry runs of the same.
+    pub looks: Recipient<LookAtBatch>,
     /// Takes requests to sub-pools' jobmakers; `None` if the sub-pool API is off.
     pub jobmakers: Option<Recipient<AskJobmaker>>,
     stop_polling: Option<Recipient<StopPolling>>,
@@ -70,6 +73,7 @@ impl System {
             jobmakers: settle_acks.as_ref().map(|_| writer.clone().recipient()),
             stop_polling,
             drain_writer: writer.clone().recipient(),
+            looks: writer.clone().recipient(),
             writer: writer.recipient(),
             settle_acks,
             arbiters,

@@ -1,6 +1,6 @@
 //! The last changes as JSON.
 
-use std::{net::IpAddr, time::SystemTime};
+use std::{borrow::Cow, net::IpAddr, time::SystemTime};
 
 use actix_web::{HttpRequest, HttpResponse, http::header::CACHE_CONTROL, web::Data};
 use serde::Serialize;
@@ -37,7 +37,7 @@ enum Shown<'a> {
         sub_account: &'a str,
         /// Left out where nobody knows it, and `null` where there was no znode.
         #[serde(skip_serializing_if = "Option::is_none")]
-        old: Option<Option<String>>,
+        old: Option<Option<Cow<'a, str>>>,
         new: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
         superseded_by: Option<&'a str>,

@@ -40,6 +40,9 @@ pub enum ApiError {
     /// 400: the connection broke within the body, or its coding is wrong
     #[error("request body cannot be read: {0}")]
     BodyBroken(String),
+    /// 400: whoever asks for a dry run must not get a real one for a slip
+    #[error("{0} must be true, false, 1 or 0; nothing was written")]
+    FlagUnclear(&'static str),
     /// 400
     #[error("coin cannot be empty")]
     SubPoolCoinEmpty,
@@ -104,6 +107,7 @@ impl ApiError {
             Self::UserCoinsEmpty => 108,
             Self::WrongJson(_)
             | Self::BodyBroken(_)
+            | Self::FlagUnclear(_)
             | Self::SubPoolCoinEmpty
             | Self::SubPoolNameEmpty
             | Self::PayoutAddressEmpty
@@ -177,7 +181,7 @@ impl From<WriteFailure> for ApiError {
     /// The client is told what the contract has words for; the log has the rest.
     fn from(failure: WriteFailure) -> Self {
         match failure {
-            WriteFailure::NotSent => Self::ReadFailed,
+            WriteFailure::NotSent | WriteFailure::NotRead(_) => Self::ReadFailed,
             WriteFailure::QueueFull { .. }
             | WriteFailure::Overloaded
             | WriteFailure::ShuttingDown
@@ -224,10 +228,21 @@ struct Body<'a> {
 
 /// The answer to a switch that ZooKeeper has committed.
 pub fn switched() -> HttpResponse {
-    HttpResponse::Ok()
-        .content_type(ContentType::json())
-        .body(r#"{"err_no":0,"err_msg":"","success":true}"#)
+    HttpResponse::Ok().content_type(ContentType::json()).body(SWITCHED)
 }
+
+/// The three fields of an answer, as an object to which more may be added.
+pub fn three_fields(outcome: &Result<(), ApiError>) -> Vec<u8> {
+    match outcome {
+        Ok(()) => SWITCHED.into(),
+        Err(error) => {
+            let message = serde_json::Value::from(error.to_string());
+            format!(r#"{{"err_no":{},"err_msg":{message},"success":false}}"#, error.number()).into()
+        }
+    }
+}
+
+const SWITCHED: &str = r#"{"err_no":0,"err_msg":"","success":true}"#;
 
 /// What a jobmaker answered. The fields' order is the contract's.
 #[derive(Serialize)]
@@ -290,6 +305,7 @@ mod tests {
     #[test]
     fn only_what_was_never_sent_is_a_failed_read() {
         assert_eq!(ApiError::from(WriteFailure::NotSent), ApiError::ReadFailed);
+        assert_eq!(ApiError::from(WriteFailure::NotRead(String::new())), ApiError::ReadFailed);
         for failure in [
             WriteFailure::QueueFull { waiting: 1, limit: 1 },
             WriteFailure::Overloaded,

@@ -5,7 +5,7 @@ use std::io;
 use actix::Recipient;
 use actix_web::web::Data;
 use slog::Logger;
-use switcher_actors::{AskJobmaker, WriteBatch};
+use switcher_actors::{AskJobmaker, LookAtBatch, WriteBatch};
 
 use super::{
     actor::{Allowance, Bound, HttpServer},
@@ -30,6 +30,8 @@ const PARSING_THREADS: usize = 2;
 pub struct Downstream {
     /// Switches.
     pub writer: Recipient<WriteBatch>,
+    /// Dry runs.
+    pub looks: Recipient<LookAtBatch>,
     /// Requests to jobmakers; `None` if the sub-pool API is off.
     pub jobmakers: Option<Recipient<AskJobmaker>>,
 }
@@ -44,10 +46,11 @@ pub fn api(
     requests: Requests,
     log: &Logger,
 ) -> io::Result<HttpServer> {
-    let Downstream { writer, jobmakers } = downstream;
+    let Downstream { writer, looks, jobmakers } = downstream;
     let body = BodyLimits { size: settings.body_limit, time: settings.body_timeout };
     let switches = Data::new(SwitchApi {
         writer,
+        looks,
         rules: Rules { coins: settings.coins, lower_case: settings.lower_case },
         body,
         log: log.clone(),

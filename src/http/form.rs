@@ -3,6 +3,9 @@
 //!
 //! A form's values come before the query's, a multipart form's after them, and the first value of a
 //! name counts, be it empty. A pair that is not well-formed is passed over, not an error.
+//!
+//! The flags of a batch (`dry_run`, `results`) are read more strictly: whoever wants a dry run must not get a real
+//! one for a slip.
 
 use std::borrow::Cow;
 
@@ -85,6 +88,33 @@ async fn multipart_values<const N: usize>(
     Some(values)
 }
 
+/// Which of `names` a query sets; a name that is not there is not set.
+///
+/// Names match whatever their case. A value is `true`, `1`, `false` or `0`: any other, none, and two that contradict
+/// each other are an error, which tells the name. Go's server passes over what is around a semicolon; here it
+/// parts flags as `&` does.
+pub fn flags<const N: usize>(
+    query: &str,
+    names: [&'static str; N],
+) -> Result<[bool; N], &'static str> {
+    let mut flags = [None; N];
+    for pair in query.as_bytes().split(|byte| b"&;".contains(byte)) {
+        let mut halves = pair.splitn(2, |&byte| byte == b'=');
+        let Some(name) = unescape(halves.next().unwrap_or_default()) else { continue };
+        let index = names.iter().position(|wanted| wanted.eq_ignore_ascii_case(&name));
+        let Some(index) = index else { continue };
+        let is_set = match halves.next().and_then(unescape).as_deref() {
+            Some("true" | "1") => true,
+            Some("false" | "0") => false,
+            _ => return Err(names[index]),
+        };
+        if flags[index].replace(is_set).is_some_and(|before| before != is_set) {
+            return Err(names[index]);
+        }
+    }
+    Ok(flags.map(Option::unwrap_or_default))
+}
+
 /// The media type of a `Content-Type` header: lower case, without parameters.
 pub fn media_type(content_type: &str) -> String {
     content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
@@ -144,6 +174,23 @@ mod tests {
         assert_eq!(first("a=%4&a=2", "a"), "2");
         assert_eq!(first("a=1;b=2&a=3", "a"), "3");
         assert_eq!(first("&&a=2&", "a"), "2");
+    }
+
+    #[test]
+    fn a_flag_is_set_clearly_or_refused() {
+        let read = |query| flags(query, ["dry_run", "results"]);
+        for query in ["", "x=1&dryrun=true&%zz=1", "dry_run=false&results=0", "dry_run=0;x"] {
+            assert_eq!(read(query), Ok([false, false]), "{query}");
+        }
+        for query in ["dry_run=true", "a&dry%5Frun=%31", "x;DRY_RUN=1", "dry_run=1&dry_run=true"] {
+            assert_eq!(read(query), Ok([true, false]), "{query}");
+        }
+        assert_eq!(read("dry_run=true;results=true"), Ok([true, true]));
+        for value in ["", "=", "=yes", "=True", "=+true", "=tru", "=%zz", "=true=", "=1&dry_run=0"]
+        {
+            let query = format!("results=true&dry_run{value}");
+            assert_eq!(flags(&query, ["dry_run", "results"]), Err("dry_run"), "{value}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //! * `switch`: the switch endpoints;
 //! * `sub_pool`: the sub-pool endpoints;
 //! * `answer`: every answer and every error, with its number, in one place;
+//! * `results`: the answer that tells of each entry of a batch;
 //! * `properties`: what holds for any request, for tests and fuzz targets.
 
 mod actor;
@@ -24,6 +25,7 @@ mod json;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
 mod requests;
+mod results;
 mod routes;
 mod sub_pool;
 mod switch;

@@ -1,6 +1,6 @@
 //! The switch endpoints: validate, hand over to `ZkWriter`, answer what became of it.
 
-use actix::prelude::SendError;
+use actix::{Message, Recipient, prelude::SendError};
 use actix_web::{
     HttpRequest, HttpResponse,
     http::header::CONTENT_TYPE,
@@ -8,21 +8,25 @@ use actix_web::{
 };
 use slog::{Logger, info, warn};
 use switcher_actors::{
-    Assignment, Coins, Puname, PunameError, Shown, Source, WriteBatch, WriteFailure,
+    Assignment, Coins, LookAtBatch, Puname, PunameError, Shown, Source, WriteBatch, WriteFailure,
+    WriteReply,
 };
 use tokio::sync::oneshot;
 
 use super::{
     answer::{ApiError, switched},
     body::{self, BodyLimits},
-    form::{Parameters, media_type},
+    form::{Parameters, flags, media_type},
     json::{Group, parse_batch},
+    results,
 };
 
 /// What the endpoints need. One is shared by all workers.
 pub struct SwitchApi {
     /// Where switches go.
-    pub writer: actix::Recipient<WriteBatch>,
+    pub writer: Recipient<WriteBatch>,
+    /// Where dry runs go.
+    pub looks: Recipient<LookAtBatch>,
     /// What may be switched to, and how names are written.
     pub rules: Rules,
     /// How much a client may send.
@@ -98,7 +102,30 @@ pub async fn switch_one(
         Ok(vec![rules.assignment(puname, coin)?])
     })
     .await;
-    api.write(&request, assignments).await
+    api.answer(&request, assignments.map(|assignments| (Wanted::Answer, assignments))).await
+}
+
+/// What a client wants of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    /// To have it written, and an answer.
+    Answer,
+    /// To have it written, and an answer that tells of each entry.
+    Results,
+    /// To have nothing written, and be told of each entry what would become of it.
+    DryRun,
+}
+
+impl Wanted {
+    fn in_query(query: &str) -> Result<Self, ApiError> {
+        let [dry_run, results] =
+            flags(query, ["dry_run", "results"]).map_err(ApiError::FlagUnclear)?;
+        Ok(match (dry_run, results) {
+            (true, _) => Self::DryRun,
+            (false, true) => Self::Results,
+            (false, false) => Self::Answer,
+        })
+    }
 }
 
 /// `POST /switch/multi-user`: a batch, as JSON whatever the content type says.
@@ -109,49 +136,81 @@ pub async fn switch_many(
 ) -> Result<HttpResponse, ApiError> {
     let body = body::read(&request, payload, api.body).await?;
     let rules = api.rules.clone();
-    let assignments = body::parse(body, move |body| rules.assignments(&parse_batch(body)?)).await;
-    api.write(&request, assignments).await
+    let valid = match Wanted::in_query(request.query_string()) {
+        Ok(wanted) => {
+            let parse = move |body: &Bytes| rules.assignments(&parse_batch(body)?);
+            body::parse(body, parse).await.map(|assignments| (wanted, assignments))
+        }
+        Err(error) => Err(error),
+    };
+    api.answer(&request, valid).await
 }
 
 impl SwitchApi {
-    /// Has valid switches written and waits for what becomes of them.
-    async fn write(
+    /// Has valid switches written, or looked at, and waits for what becomes of them.
+    async fn answer(
         &self,
         request: &HttpRequest,
-        assignments: Result<Vec<Assignment>, ApiError>,
+        valid: Result<(Wanted, Vec<Assignment>), ApiError>,
     ) -> Result<HttpResponse, ApiError> {
         let source = Source::Api(request.peer_addr().map(|peer| peer.ip().to_canonical()));
-        let assignments = assignments.inspect_err(|error| {
+        let (wanted, assignments) = valid.inspect_err(|error| {
             info!(self.log, "request refused"; "source" => %source, "path" => request.path(),
                 "err_no" => error.number(), "err_msg" => %Shown(&error.to_string()));
         })?;
         let (first, count) =
             (assignments.first().map(|entry| entry.puname.clone()), assignments.len());
-        let Err(failure) = self.write_batch(source, assignments).await else {
-            return Ok(switched());
+        let entries = (wanted != Wanted::Answer).then(|| assignments.clone());
+        let WriteReply { outcome, results } = match wanted {
+            Wanted::Answer => self.write(source, assignments, false).await,
+            Wanted::Results => self.write(source, assignments, true).await,
+            Wanted::DryRun => {
+                info!(self.log, "dry run"; "source" => %source, "switches" => count);
+                self.look(assignments).await
+            }
         };
-        let first = first.as_ref().map(|first| first.shown().to_string()).unwrap_or_default();
-        warn!(self.log, "request failed: {}", failure; "source" => %source, "path" => request.path(),
-            "first_sub_account" => first, "switches" => count);
-        Err(failure.into())
+        let outcome = outcome.map_err(|failure| {
+            let first = first.as_ref().map(|first| first.shown().to_string()).unwrap_or_default();
+            warn!(self.log, "request failed: {}", failure; "source" => %source,
+                "path" => request.path(), "first_sub_account" => first, "switches" => count);
+            failure.into()
+        });
+        match entries {
+            None => outcome.map(|()| switched()),
+            Some(entries) => Ok(results::answered(request, &outcome, entries, results)),
+        }
     }
 
-    async fn write_batch(
+    async fn write(
         &self,
         source: Source,
         assignments: Vec<Assignment>,
-    ) -> Result<(), WriteFailure> {
-        let (reply, answer) = oneshot::channel();
-        self.writer.try_send(WriteBatch { source, assignments, reply }).map_err(
-            |error| match error {
-                SendError::Full(_) => WriteFailure::Overloaded,
-                SendError::Closed(_) => WriteFailure::ShuttingDown,
-            },
-        )?;
-        answer
-            .await
-            .unwrap_or_else(|_| Err(WriteFailure::Unknown("the writer ended meanwhile".to_owned())))
+        wants_results: bool,
+    ) -> WriteReply {
+        let count = if wants_results { assignments.len() } else { 0 };
+        let batch = |reply| WriteBatch { source, assignments, wants_results, reply };
+        let reply = ask(&self.writer, batch).await;
+        reply.unwrap_or_else(|failure| WriteReply::unwritten(failure, count))
     }
+
+    async fn look(&self, assignments: Vec<Assignment>) -> WriteReply {
+        let count = assignments.len();
+        let reply = ask(&self.looks, |reply| LookAtBatch { assignments, reply }).await;
+        reply.unwrap_or_else(|failure| WriteReply::unread(failure, count))
+    }
+}
+
+/// Sends `ZkWriter` a message and waits for the answer; the failure is that there is none.
+async fn ask<M: Message<Result = ()> + Send>(
+    writer: &Recipient<M>,
+    message: impl FnOnce(oneshot::Sender<WriteReply>) -> M,
+) -> Result<WriteReply, WriteFailure> {
+    let (reply, answer) = oneshot::channel();
+    writer.try_send(message(reply)).map_err(|error| match error {
+        SendError::Full(_) => WriteFailure::Overloaded,
+        SendError::Closed(_) => WriteFailure::ShuttingDown,
+    })?;
+    answer.await.map_err(|_| WriteFailure::Unknown("the writer ended meanwhile".to_owned()))
 }
 
 #[cfg(test)]

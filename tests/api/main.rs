@@ -24,6 +24,7 @@ mod limits;
 mod pipelining;
 mod polls;
 mod races;
+mod results;
 mod sub_pools;
 mod supervisor;
 // `tests/faults` and `benches/load` use the rest of it.

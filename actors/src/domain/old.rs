@@ -1,6 +1,6 @@
 //! What a znode held before a write.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use super::{Coin, Shown};
 
@@ -21,28 +21,30 @@ pub enum Old {
 }
 
 impl Old {
-    /// The same, to be kept: as much of it as is shown, and one byte more where there is more.
+    /// A znode's data, to be kept: as much of it as is shown, and one byte more where there is more.
+    pub(crate) fn kept(data: &[u8]) -> Self {
+        Self::Data(data[..data.len().min(SHOWN_BYTES + 1)].to_vec())
+    }
+
+    /// The same, to be kept.
     pub(crate) fn to_kept(&self) -> Self {
         match self {
-            Self::Data(data) => Self::Data(data[..data.len().min(SHOWN_BYTES + 1)].to_vec()),
+            Self::Data(data) => Self::kept(data),
             old => old.clone(),
         }
     }
 
     /// What it held as a text of at most 64 bytes and an ellipsis, with whatever anybody may have written;
     /// `None` if there was nothing, or nobody looked.
-    pub fn text(&self) -> Option<String> {
+    pub fn text(&self) -> Option<Cow<'_, str>> {
         let data = match self {
             Self::NotKnown | Self::Absent => return None,
-            Self::Coin(coin) => return Some(coin.as_str().to_owned()),
+            Self::Coin(coin) => return Some(coin.as_str().into()),
             Self::Data(data) => data,
         };
         let shown = &data[..data.len().min(SHOWN_BYTES)];
-        let mut text = String::from_utf8_lossy(shown).into_owned();
-        if shown.len() < data.len() {
-            text.push('…');
-        }
-        Some(text)
+        let text = String::from_utf8_lossy(shown);
+        Some(if shown.len() < data.len() { format!("{text}…").into() } else { text })
     }
 }
 
@@ -77,7 +79,7 @@ mod tests {
     #[test]
     fn as_a_text_it_is_cut_and_nothing_is_no_text() {
         assert_eq!(Old::Data(b"a\nb".to_vec()).text().as_deref(), Some("a\nb"));
-        assert_eq!(Old::Data(vec![b'x'; 65]).text(), Some(format!("{}…", "x".repeat(64))));
+        assert_eq!(Old::Data(vec![b'x'; 65]).text(), Some(format!("{}…", "x".repeat(64)).into()));
         assert_eq!((Old::Absent.text(), Old::NotKnown.text()), (None, None));
     }
 

@@ -8,9 +8,11 @@
 //!
 //! * `session`: how these states follow each other;
 //! * `chunks`: how switches go out;
+//! * `looks`: how dry runs are read;
 //! * `polls`: how polls begin, and how what they fetched goes out.
 
 mod chunks;
+mod looks;
 mod polls;
 mod session;
 
@@ -24,8 +26,11 @@ use self::session::{Outage, live};
 use super::{
     journal::Journal,
     last_seen::LastSeen,
-    messages::{AskJobmaker, BeginPoll, Drain, SyncBatch, WriteBatch, WriteFailure},
-    queue::Queue,
+    looks::Looks,
+    messages::{
+        AskJobmaker, BeginPoll, Drain, LookAtBatch, SyncBatch, WriteBatch, WriteFailure, WriteReply,
+    },
+    queue::{NOT_SENT, Queue},
     sub_pools::{Begun, SubPoolSettings, SubPools, ToAckWaiter},
 };
 use crate::{
@@ -69,6 +74,7 @@ pub(crate) struct ZkWriter {
     journal: Journal,
     observer: Observer,
     queue: Queue,
+    looks: Looks,
     last_seen: LastSeen,
     /// `None` if the sub-pool API is off.
     sub_pools: Option<SubPools>,
@@ -110,6 +116,7 @@ impl ZkWriter {
             sub_pools: sub_pools
                 .map(|(settings, acks)| SubPools::new(settings, acks, observer, log)),
             queue: Queue::new(settings.queue_limit),
+            looks: Looks::new(settings.queue_limit),
             last_seen: LastSeen::new(LAST_SEEN),
             session: Some(session),
             settings,
@@ -163,14 +170,16 @@ impl ZkWriter {
             if let Some(sub_pools) = &mut self.sub_pools {
                 sub_pools.expire_all();
             }
+            self.looks.expire_all();
             self.queue.expire_all()
         } else {
             if let Some(sub_pools) = &mut self.sub_pools {
                 sub_pools.expire(is_connected);
             }
+            self.looks.expire(now);
             self.queue.expire(now)
         };
-        self.journal.withdrawn(&withdrawn, "not sent within the time allowed");
+        self.journal.withdrawn(&withdrawn, NOT_SENT);
         self.observe_depths();
         self.close_if_drained(ctx);
     }
@@ -185,8 +194,9 @@ impl ZkWriter {
         });
     }
 
-    fn deadline(&self, entries: usize) -> Instant {
-        let before = u32::try_from(self.queue.waiting() + entries).unwrap_or(u32::MAX);
+    /// When a request is answered at the latest, after which so many entries wait, its own included.
+    fn deadline(&self, waiting: usize) -> Instant {
+        let before = u32::try_from(waiting).unwrap_or(u32::MAX);
         Instant::now()
             + self.settings.request_timeout
             + Duration::from_secs(1) * before / SLOWEST_PACE
@@ -208,13 +218,30 @@ impl Handler<WriteBatch> for ZkWriter {
 
     fn handle(&mut self, batch: WriteBatch, ctx: &mut Self::Context) {
         if self.draining.is_some() {
-            let _ = batch.reply.send(Err(WriteFailure::ShuttingDown));
+            let results = if batch.wants_results { batch.assignments.len() } else { 0 };
+            let _ = batch.reply.send(WriteReply::unwritten(WriteFailure::ShuttingDown, results));
             return;
         }
         self.called = Some(Instant::now());
-        let deadline = self.deadline(batch.assignments.len());
+        let deadline = self.deadline(self.queue.waiting() + batch.assignments.len());
         self.queue.accept(batch, deadline);
         self.pump_soon(ctx);
+    }
+}
+
+impl Handler<LookAtBatch> for ZkWriter {
+    type Result = ();
+
+    fn handle(&mut self, look: LookAtBatch, ctx: &mut Self::Context) {
+        if self.draining.is_some() {
+            let results = look.assignments.len();
+            let _ = look.reply.send(WriteReply::unread(WriteFailure::ShuttingDown, results));
+            return;
+        }
+        self.called = Some(Instant::now());
+        let deadline = self.deadline(self.looks.waiting() + look.assignments.len());
+        self.looks.accept(look, deadline);
+        self.pump_looks(ctx);
     }
 }
 

@@ -6,6 +6,7 @@ use actix::Message;
 use thiserror::Error;
 use tokio::sync::oneshot;
 
+use super::results::EntryResult;
 use crate::{
     ack_waiter::Caller,
     domain::{Assignment, Coin, CoinbaseUpdate, Puname, Source, SubPool, ZnodeDir},
@@ -24,14 +25,53 @@ pub struct WriteBatch {
     pub source: Source,
     /// What to write. Of several entries for one sub-account the last one wins.
     pub assignments: Vec<Assignment>,
+    /// Whether the answer shall tell of each entry.
+    pub wants_results: bool,
     /// Where the answer goes.
     pub reply: oneshot::Sender<WriteReply>,
 }
 
-/// The answer to a [`WriteBatch`]: `Ok` only once ZooKeeper has committed every entry.
-pub type WriteReply = Result<(), WriteFailure>;
+/// Look what the sub-accounts' znodes hold, and say what these switches would change: a dry run.
+///
+/// Sent by the HTTP actor. Nothing is written. Exactly one answer is sent, unless the process ends; a caller
+/// that drops its receiver calls back what was not read yet.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct LookAtBatch {
+    /// What would be written. Of several entries for one sub-account the last one would win.
+    pub assignments: Vec<Assignment>,
+    /// Where the answer goes, with the result of each entry.
+    pub reply: oneshot::Sender<WriteReply>,
+}
 
-/// Why a [`WriteBatch`] was not, or perhaps not, written. The worst of its entries counts.
+/// The answer to a [`WriteBatch`] or a [`LookAtBatch`].
+#[derive(Debug, PartialEq, Eq)]
+pub struct WriteReply {
+    /// `Ok` only once ZooKeeper has committed every entry; of a dry run, only if every znode was read.
+    pub outcome: Result<(), WriteFailure>,
+    /// How each entry ended, in the request's order, if that was asked for; else empty.
+    pub results: Vec<EntryResult>,
+}
+
+impl WriteReply {
+    /// The answer to a batch that failed as a whole, with so many results.
+    pub fn unwritten(failure: WriteFailure, results: usize) -> Self {
+        let result = match &failure {
+            WriteFailure::Unknown(cause) => EntryResult::unknown(cause),
+            failure => EntryResult::not_applied(&failure.to_string()),
+        };
+        Self { outcome: Err(failure), results: vec![result; results] }
+    }
+
+    /// The answer to a dry run that failed as a whole, with so many results.
+    pub fn unread(failure: WriteFailure, results: usize) -> Self {
+        let result = EntryResult::unknown(&failure.to_string());
+        Self { outcome: Err(failure), results: vec![result; results] }
+    }
+}
+
+/// Why a [`WriteBatch`] was not, or perhaps not, written, or a [`LookAtBatch`] not answered. The worst of its
+/// entries counts.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum WriteFailure {
     /// Nothing was written: too much is waiting already.
@@ -52,6 +92,9 @@ pub enum WriteFailure {
     /// behind writes that ZooKeeper did not answer.
     #[error("not sent to ZooKeeper within the time allowed")]
     NotSent,
+    /// Of a [`LookAtBatch`]: one znode or more could not be read; the text tells of the last.
+    #[error("not read: {0}")]
+    NotRead(String),
     /// Part of the batch was not written in the time allowed; what was under way has been settled.
     #[error("ZooKeeper did not take all of it within the time allowed")]
     Incomplete,

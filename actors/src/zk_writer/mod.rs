@@ -11,7 +11,14 @@
 //! * `queue`: who waits for what, which znode is under way; no clock, no network;
 //! * `commit`: brings one chunk into ZooKeeper, whatever exists there already;
 //! * `last_seen`: what we last saw in each znode: spares most looks;
+//! * `results`: how each entry of a batch ended, for callers who ask for that;
 //! * `journal`: what is told of each switch: log line, figures, last changes.
+//!
+//! ```text
+//! LookAtBatch ─▶ Looks ── take ──▶ Part ─▶ ZooKeeper ── finish ─▶ Looks ─▶ replies
+//! ```
+//!
+//! * `looks`: who waits for a dry run, and what is being read; no clock, no network.
 //!
 //! ```text
 //! AskJobmaker ─▶ Lanes ── begin ──▶ exchange() ─▶ ZooKeeper ─▶ jobmaker
@@ -37,17 +44,22 @@ mod exchange;
 mod journal;
 mod lanes;
 mod last_seen;
+mod looks;
 mod messages;
 mod poll_turn;
 mod queue;
+mod results;
 mod sub_pools;
 mod sync;
 
 pub use actor::WriterSettings;
 pub(crate) use actor::ZkWriter;
-pub use messages::{Ask, AskJobmaker, PollerLock, WriteBatch, WriteFailure, WriteReply};
+pub use messages::{
+    Ask, AskJobmaker, LookAtBatch, PollerLock, WriteBatch, WriteFailure, WriteReply,
+};
 pub(crate) use messages::{
     BeginPoll, Drain, Left, PollStart, PollTurn, SyncBatch, SyncReply, SyncReport,
 };
+pub use results::{EntryOutcome, EntryResult};
 pub use sub_pools::SubPoolSettings;
 pub(crate) use sub_pools::ToAckWaiter;

@@ -17,8 +17,11 @@ use foldhash::{HashMap, HashMapExt};
 use smallvec::{SmallVec, smallvec};
 use tokio::sync::oneshot;
 
-use super::messages::{WriteBatch, WriteFailure, WriteReply};
-use crate::domain::{Assignment, Coin, Puname, Source};
+use super::{
+    messages::{WriteBatch, WriteFailure, WriteReply},
+    results::{EntryResult, Results},
+};
+use crate::domain::{Assignment, Coin, Old, Puname, Source};
 
 /// Entries of one chunk at the most. Larger transactions were measured to bring little, and they
 /// make everybody behind them wait.
@@ -27,6 +30,12 @@ pub(super) const CHUNK_ENTRIES: usize = 500;
 /// Bytes of one chunk's names and coins at the most. With the directory's path and the protocol's own
 /// bytes for each entry that stays below the megabyte at which the server drops the connection.
 pub(super) const CHUNK_BYTES: usize = 128 * 1024;
+
+/// Why what was withdrawn is not applied.
+pub(super) const NOT_SENT: &str = "not sent within the time allowed";
+
+/// What is said of what was under way when the time was over.
+const NO_ANSWER: &str = "no answer from ZooKeeper within the time allowed";
 
 /// What is to be written in one go.
 #[derive(Debug)]
@@ -96,6 +105,8 @@ type Askers = SmallVec<[Asker; 1]>;
 #[derive(Debug)]
 struct Asker {
     request: RequestId,
+    /// Its place among the request's entries.
+    index: u32,
     source: Source,
     coin: Coin,
 }
@@ -111,7 +122,7 @@ struct RequestId(u64);
 #[derive(Debug)]
 struct Request {
     /// Taken when the caller is answered, which may be before all entries are settled.
-    reply: Option<oneshot::Sender<WriteReply>>,
+    reply: Option<Reply>,
     deadline: Instant,
     /// Entries waiting or under way.
     unsettled: usize,
@@ -121,14 +132,32 @@ struct Request {
     failure: Option<WriteFailure>,
 }
 
+impl Request {
+    /// Has something noted in its results, if it is to tell them and has not been answered.
+    fn note(&mut self, note: impl FnOnce(&mut Results)) {
+        if let Some(results) = self.reply.as_mut().and_then(|reply| reply.results.as_mut()) {
+            note(results);
+        }
+    }
+}
+
+/// Where an answer goes, and what it will tell.
+#[derive(Debug)]
+struct Reply {
+    sender: oneshot::Sender<WriteReply>,
+    /// `None` if they are not asked for.
+    results: Option<Results>,
+}
+
 /// An answer that is due.
-type Due = (oneshot::Sender<WriteReply>, WriteReply);
+type Due = (Reply, Result<(), WriteFailure>);
 
 /// Answers callers, one right after the other: their threads wake up once for all of them.
 fn answer_all(due: Vec<Due>) {
-    for (sender, reply) in due {
+    for (Reply { sender, results }, outcome) in due {
+        let results = results.map(|results| results.end(NO_ANSWER)).unwrap_or_default();
         // The caller may have gone away; its switches stand all the same.
-        let _ = sender.send(reply);
+        let _ = sender.send(WriteReply { outcome, results });
     }
 }
 
@@ -188,12 +217,13 @@ impl Queue {
     /// Takes a request in, or answers it at once: an empty one has nothing to wait for, and one that
     /// would pass the limit is refused.
     pub(super) fn accept(&mut self, batch: WriteBatch, deadline: Instant) {
-        let WriteBatch { source, assignments, reply } = batch;
+        let WriteBatch { source, assignments, wants_results, reply } = batch;
         let count = assignments.len();
         let at_once = if count == 0 {
-            Some(Ok(()))
+            Some(WriteReply { outcome: Ok(()), results: Vec::new() })
         } else if self.waiting + count > self.limit {
-            Some(Err(WriteFailure::QueueFull { waiting: self.waiting, limit: self.limit }))
+            let failure = WriteFailure::QueueFull { waiting: self.waiting, limit: self.limit };
+            Some(WriteReply::unwritten(failure, if wants_results { count } else { 0 }))
         } else {
             None
         };
@@ -204,7 +234,10 @@ impl Queue {
         let id = RequestId(self.next_request);
         self.next_request += 1;
         let request = Request {
-            reply: Some(reply),
+            reply: Some(Reply {
+                sender: reply,
+                results: wants_results.then(|| Results::new(count)),
+            }),
             deadline,
             unsettled: count,
             under_way: 0,
@@ -214,14 +247,21 @@ impl Queue {
         self.requests.insert(id, request);
         self.waiting += count;
         let prompt = count <= CHUNK_ENTRIES;
-        for Assignment { puname, coin } in assignments {
-            self.wait_for(puname, Asker { request: id, source, coin }, prompt);
+        for (index, Assignment { puname, coin }) in (0..).zip(assignments) {
+            self.wait_for(puname, Asker { request: id, index, source, coin }, prompt);
         }
     }
 
     fn wait_for(&mut self, puname: Puname, asker: Asker, prompt: bool) {
         let slot = self.slots.entry(puname.clone()).or_default();
         let first = slot.waiting.is_empty();
+        // A request comes in whole, so its entries for one sub-account wait side by side.
+        if let Some(before) = slot.waiting.last()
+            && before.request == asker.request
+            && let Some(request) = self.requests.get_mut(&asker.request)
+        {
+            request.note(|results| results.supersede(before.index as usize));
+        }
         slot.waiting.push(asker);
         let sooner = prompt && !slot.prompt;
         slot.prompt |= prompt;
@@ -270,19 +310,26 @@ impl Queue {
         }
     }
 
-    /// Settles a chunk: `outcomes` holds one for each of its entries, in order. Answers every request
-    /// that waits for nothing more.
+    /// Settles a chunk: `ends` holds for each of its entries, in order, what became of it and what its znode
+    /// held before. Answers every request that waits for nothing more.
     pub(super) fn finish<'a>(
         &mut self,
         chunk: &Chunk,
-        outcomes: impl IntoIterator<Item = &'a Outcome>,
+        ends: impl IntoIterator<Item = (&'a Outcome, &'a Old)>,
     ) {
         let mut due = Vec::new();
-        for (entry, outcome) in chunk.entries.iter().zip(outcomes) {
+        for (entry, (outcome, old)) in chunk.entries.iter().zip(ends) {
             self.release(&entry.puname);
-            for asker in &entry.askers {
+            let last = entry.askers.len() - 1;
+            for (place, asker) in entry.askers.iter().enumerate() {
                 if let Some(request) = self.requests.get_mut(&asker.request) {
                     request.under_way -= 1;
+                    let newer = (place < last).then(|| entry.coin());
+                    request.note(|results| {
+                        results.note(asker.index as usize, || {
+                            EntryResult::of_write(outcome, old, newer)
+                        });
+                    });
                 }
                 due.extend(self.settle(asker, outcome.failure()));
             }
@@ -331,18 +378,33 @@ impl Queue {
 
     fn give_up(&mut self, is_due: impl Fn(Instant) -> bool) -> Vec<Entry> {
         let mut due = Vec::new();
-        for request in self.requests.values_mut().filter(|request| is_due(request.deadline)) {
-            let Some(sender) = request.reply.take() else { continue };
+        let mut with_results = HashMap::new();
+        for (&id, request) in &mut self.requests {
+            if !is_due(request.deadline) {
+                continue;
+            }
+            let Some(reply) = request.reply.take() else { continue };
+            if reply.results.is_some() {
+                with_results.insert(id, due.len());
+            }
             let failure = if request.under_way > 0 {
-                WriteFailure::Unknown("no answer from ZooKeeper within the time allowed".to_owned())
+                WriteFailure::Unknown(NO_ANSWER.to_owned())
             } else if request.sent {
                 request.failure.take().unwrap_or(WriteFailure::Incomplete)
             } else {
                 WriteFailure::NotSent
             };
-            due.push((sender, Err(failure)));
+            due.push((reply, Err(failure)));
         }
         let withdrawn = if due.is_empty() { Vec::new() } else { self.withdraw() };
+        // What was withdrawn is not applied; all else that is not settled is under way, so unknown.
+        for asker in withdrawn.iter().flat_map(|entry| &entry.askers) {
+            if let Some(&place) = with_results.get(&asker.request)
+                && let Some(results) = &mut due[place].0.results
+            {
+                results.note(asker.index as usize, || EntryResult::not_applied(NOT_SENT));
+            }
+        }
         answer_all(due);
         withdrawn
     }

@@ -52,7 +52,8 @@ impl ZkWriter {
                     committed.unwrap_or_else(|_| vec![Committed::unknown(); chunk.entries.len()]);
                 act.chunks_under_way -= 1;
                 // Nobody waits for a log line: callers are answered and ZooKeeper is kept busy first.
-                act.queue.finish(&chunk, committed.iter().map(|committed| &committed.outcome));
+                let ends = committed.iter().map(|committed| (&committed.outcome, &committed.old));
+                act.queue.finish(&chunk, ends);
                 act.remember(&chunk, &committed);
                 act.pump(ctx);
                 act.journal.committed(&chunk, &committed);

@@ -76,6 +76,7 @@ impl ZkWriter {
         ctx.spawn(connection.lost().into_actor(self).map(|state, act, ctx| act.lost(&state, ctx)));
         self.connection = Some(connection);
         self.pump(ctx);
+        self.pump_looks(ctx);
         for sub_pool in self.sub_pools.as_ref().map(SubPools::idle).unwrap_or_default() {
             self.begin_exchange(&sub_pool, ctx);
         }
@@ -110,7 +111,8 @@ impl ZkWriter {
         // An attempt to connect that has the session brings it back here.
         let exchanges = self.sub_pools.as_ref().is_some_and(|sub_pools| !sub_pools.is_empty());
         let under_way = self.chunks_under_way + self.polls_under_way;
-        if !self.queue.is_empty() || under_way > 0 || exchanges || self.session.is_none() {
+        let switches = !self.queue.is_empty() || !self.looks.is_empty();
+        if switches || under_way > 0 || exchanges || self.session.is_none() {
             return;
         }
         let Some(draining) = &mut self.draining else { return };

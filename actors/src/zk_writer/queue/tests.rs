@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::domain::Coins;
+use crate::{domain::Coins, zk_writer::results::EntryOutcome};
 
 /// A queue with a clock that stands, and what its journal said.
 struct Fixture {
@@ -12,7 +12,20 @@ struct Fixture {
     journal: Vec<String>,
 }
 
-type Answer = oneshot::Receiver<WriteReply>;
+/// Where an answer comes; its entries' results are asked for by `ask_for_results`.
+struct Answer(oneshot::Receiver<WriteReply>);
+
+impl Answer {
+    fn try_recv(&mut self) -> Result<Result<(), WriteFailure>, oneshot::error::TryRecvError> {
+        self.0.try_recv().map(|reply| reply.outcome)
+    }
+
+    /// The same, and how each entry ended.
+    fn results(&mut self) -> (Result<(), WriteFailure>, Vec<EntryOutcome>) {
+        let reply = self.0.try_recv().expect("an answer");
+        (reply.outcome, reply.results.into_iter().map(|result| result.outcome).collect())
+    }
+}
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -26,16 +39,24 @@ impl Fixture {
     }
 
     fn ask_within(&mut self, pairs: &[(&str, &str)], patience: Duration) -> Answer {
+        self.send(pairs, patience, false)
+    }
+
+    fn ask_for_results(&mut self, pairs: &[(&str, &str)]) -> Answer {
+        self.send(pairs, PATIENCE, true)
+    }
+
+    fn send(&mut self, pairs: &[(&str, &str)], patience: Duration, wants_results: bool) -> Answer {
         let coins = Coins::new(&["btc", "bcc", "ltc"]).unwrap();
         let assignments = pairs.iter().map(|(puname, coin)| Assignment {
             puname: Puname::parse(puname).unwrap(),
             coin: coins.get(coin).unwrap().clone(),
         });
         let (reply, answer) = oneshot::channel();
-        let batch =
-            WriteBatch { source: Source::Api(None), assignments: assignments.collect(), reply };
+        let (source, assignments) = (Source::Api(None), assignments.collect());
+        let batch = WriteBatch { source, assignments, wants_results, reply };
         self.queue.accept(batch, self.now + patience);
-        answer
+        Answer(answer)
     }
 
     fn ask_many(&mut self, prefix: &str, count: usize) -> Answer {
@@ -54,7 +75,7 @@ impl Fixture {
     }
 
     fn finish_each(&mut self, chunk: &Chunk, outcomes: &[Outcome]) {
-        self.queue.finish(chunk, outcomes);
+        self.queue.finish(chunk, outcomes.iter().map(|outcome| (outcome, &Old::NotKnown)));
         self.journal.extend(chunk.entries.iter().flat_map(Entry::switches).map(line));
     }
 
@@ -300,4 +321,60 @@ fn a_chunk_is_bounded_in_bytes_as_well() {
         let bytes: usize = chunk.entries.iter().map(|entry| entry.puname.as_str().len() + 3).sum();
         assert!(bytes < CHUNK_BYTES + 264, "{bytes}");
     }
+}
+
+fn applied() -> EntryOutcome {
+    EntryOutcome::Applied { replaced_by: None }
+}
+
+#[test]
+fn results_come_in_the_requests_order_and_tell_what_the_answer_tells() {
+    let mut fixture = Fixture::new(10);
+    let mut plain = fixture.ask(&[("carol", "btc")]);
+    let pairs = [("bob", "btc"), ("alice", "btc"), ("bob", "bcc"), ("carol", "ltc")];
+    let mut answer = fixture.ask_for_results(&pairs);
+    let mut later = fixture.ask_for_results(&[("alice", "ltc")]);
+    let chunk = fixture.take();
+    assert_eq!(contents(&chunk), ["carol=ltc", "bob=bcc", "alice=ltc"]);
+    fixture.finish_each(&chunk, &[Outcome::Applied, refused(), Outcome::Applied]);
+    let (outcome, results) = answer.results();
+    assert_eq!(outcome, Err(WriteFailure::Refused("no rights".to_owned())));
+    let replaced_by = Some(Coins::new(&["ltc"]).unwrap().get("ltc").unwrap().clone());
+    assert_eq!(
+        results,
+        [
+            EntryOutcome::Superseded,
+            EntryOutcome::Applied { replaced_by },
+            EntryOutcome::NotApplied("no rights".into()),
+            applied(),
+        ]
+    );
+    assert_eq!(later.results(), (Ok(()), vec![applied()]));
+    assert_eq!(plain.results(), (Ok(()), vec![]), "who does not ask gets none");
+}
+
+#[test]
+fn results_at_the_deadline_tell_what_was_not_sent_from_what_is_unknown() {
+    let mut fixture = Fixture::new(10_000);
+    let names: Vec<String> = (0..2 * CHUNK_ENTRIES + 1).map(|n| format!("u{n}")).collect();
+    let pairs: Vec<(&str, &str)> = names.iter().map(|name| (&**name, "btc")).collect();
+    let mut answer = fixture.ask_for_results(&pairs);
+    let (first, _second) = (fixture.take(), fixture.take());
+    fixture.finish(&first, &Outcome::Applied);
+    fixture.expire_after(PATIENCE);
+    let (outcome, results) = answer.results();
+    assert!(matches!(outcome, Err(WriteFailure::Unknown(_))), "{outcome:?}");
+    let (settled, rest) = results.split_at(CHUNK_ENTRIES);
+    assert!(settled.iter().all(|result| *result == applied()));
+    assert!(rest[..CHUNK_ENTRIES].iter().all(|result| matches!(result, EntryOutcome::Unknown(_))));
+    assert_eq!(rest[CHUNK_ENTRIES..], [EntryOutcome::NotApplied(NOT_SENT.into())]);
+}
+
+#[test]
+fn a_refused_request_has_a_result_for_each_entry() {
+    let mut fixture = Fixture::new(1);
+    let (outcome, results) = fixture.ask_for_results(&[("a", "btc"), ("b", "btc")]).results();
+    assert!(matches!(outcome, Err(WriteFailure::QueueFull { .. })));
+    assert!(results.iter().all(|result| matches!(result, EntryOutcome::NotApplied(_))));
+    assert_eq!(results.len(), 2);
 }

@@ -1,0 +1,231 @@
+//! Who waits for a look at a batch (a dry run), and what is being read: without clock or network.
+//!
+//! * A batch is read in parts of up to [`PART_ENTRIES`], and batches take turns: a large one holds up a small
+//!   one by a part or two. So many parts are under way at a time that a switch never waits behind more.
+//! * What was accepted and is not answered is bounded by a limit; what would pass it is refused at once.
+//! * Of several entries for one sub-account the last is looked at; the others are superseded.
+//! * A part that could not be read ends its batch: a caller who was told half of it would ask again anyway.
+
+use std::{collections::VecDeque, time::Instant};
+
+use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
+use tokio::sync::oneshot;
+
+use super::{
+    messages::{LookAtBatch, WriteFailure, WriteReply},
+    results::{EntryOutcome, EntryResult, Results},
+};
+use crate::{
+    domain::{Assignment, Old, Puname},
+    zk::Look,
+};
+
+/// Sub-accounts that are looked at in one go.
+pub(super) const PART_ENTRIES: usize = 500;
+
+/// Parts on their way at a time.
+pub(super) const PARTS_UNDER_WAY: usize = 2;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct BatchId(u64);
+
+/// What is to be read in one go.
+#[derive(Debug)]
+pub(super) struct Part {
+    batch: BatchId,
+    indices: Vec<usize>,
+    pub(super) punames: Vec<Puname>,
+}
+
+/// A batch that is looked at.
+#[derive(Debug)]
+struct Batch {
+    assignments: Vec<Assignment>,
+    results: Results,
+    reply: oneshot::Sender<WriteReply>,
+    deadline: Instant,
+    /// The first entry that was not given out yet.
+    next: usize,
+    parts_under_way: usize,
+    /// Why the last of the znodes that could not be read was not.
+    failure: Option<WriteFailure>,
+}
+
+impl Batch {
+    fn is_given_out(&self) -> bool {
+        self.next >= self.assignments.len()
+    }
+
+    fn end(self, failure: Option<WriteFailure>) {
+        let cause = failure.as_ref().map(ToString::to_string).unwrap_or_default();
+        let results = self.results.end(&cause);
+        // The caller may have gone away.
+        let _ = self.reply.send(WriteReply { outcome: failure.map_or(Ok(()), Err), results });
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Looks {
+    batches: HashMap<BatchId, Batch>,
+    next_batch: u64,
+    /// Whose turn it is; some may be answered already.
+    turns: VecDeque<BatchId>,
+    parts_under_way: usize,
+    /// Entries of all batches.
+    waiting: usize,
+    limit: usize,
+}
+
+impl Looks {
+    /// `limit` counts entries that were accepted and not answered yet.
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            batches: HashMap::new(),
+            next_batch: 0,
+            turns: VecDeque::new(),
+            parts_under_way: 0,
+            waiting: 0,
+            limit,
+        }
+    }
+
+    /// Entries that were accepted and are not answered yet.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// Whether nobody waits for anything and nothing is under way.
+    pub(super) fn is_empty(&self) -> bool {
+        self.batches.is_empty() && self.parts_under_way == 0
+    }
+
+    /// Takes a batch in, or answers it at once.
+    pub(super) fn accept(&mut self, look: LookAtBatch, deadline: Instant) {
+        let LookAtBatch { assignments, reply } = look;
+        let entries = assignments.len();
+        if entries == 0 {
+            let _ = reply.send(WriteReply { outcome: Ok(()), results: Vec::new() });
+            return;
+        }
+        if self.waiting + entries > self.limit {
+            let failure = WriteFailure::QueueFull { waiting: self.waiting, limit: self.limit };
+            let _ = reply.send(WriteReply::unread(failure, entries));
+            return;
+        }
+        let mut results = Results::new(entries);
+        supersede(&assignments, &mut results);
+        let id = BatchId(self.next_batch);
+        self.next_batch += 1;
+        self.waiting += entries;
+        self.turns.push_back(id);
+        let (next, parts_under_way, failure) = (0, 0, None);
+        let batch = Batch { assignments, results, reply, deadline, next, parts_under_way, failure };
+        self.batches.insert(id, batch);
+    }
+
+    /// The next part to read, `None` if nothing waits or enough is under way.
+    pub(super) fn take(&mut self) -> Option<Part> {
+        while self.parts_under_way < PARTS_UNDER_WAY {
+            let id = self.turns.pop_front()?;
+            let Some(batch) = self.batches.get_mut(&id) else { continue };
+            if batch.reply.is_closed() {
+                // Nobody is left to be told.
+                self.remove(id);
+                continue;
+            }
+            let (mut indices, mut punames) = (Vec::new(), Vec::new());
+            while punames.len() < PART_ENTRIES && !batch.is_given_out() {
+                if !batch.results.is_known(batch.next) {
+                    indices.push(batch.next);
+                    punames.push(batch.assignments[batch.next].puname.clone());
+                }
+                batch.next += 1;
+            }
+            if !batch.is_given_out() {
+                self.turns.push_back(id);
+            }
+            batch.parts_under_way += 1;
+            self.parts_under_way += 1;
+            return Some(Part { batch: id, indices, punames });
+        }
+        None
+    }
+
+    /// Takes in what was read of a part: what each znode holds, or why nothing was read.
+    pub(super) fn finish(&mut self, part: &Part, read: Result<Vec<Look>, String>) {
+        self.parts_under_way -= 1;
+        let Some(batch) = self.batches.get_mut(&part.batch) else { return };
+        batch.parts_under_way -= 1;
+        let looks = match read {
+            Ok(looks) => looks,
+            Err(cause) => return self.end(part.batch, Some(WriteFailure::NotRead(cause))),
+        };
+        for (&index, look) in part.indices.iter().zip(looks) {
+            if let Err(cause) = &look {
+                batch.failure = Some(WriteFailure::NotRead(cause.clone()));
+            }
+            let entry = &batch.assignments[index];
+            batch.results.note(index, || compare(entry, look));
+        }
+        if batch.is_given_out() && batch.parts_under_way == 0 {
+            let failure = batch.failure.take();
+            self.end(part.batch, failure);
+        }
+    }
+
+    /// Answers the batches whose deadline is not after `now`.
+    pub(super) fn expire(&mut self, now: Instant) {
+        self.give_up(|batch| batch.deadline <= now);
+    }
+
+    /// The same for all, whatever their deadlines.
+    pub(super) fn expire_all(&mut self) {
+        self.give_up(|_| true);
+    }
+
+    fn give_up(&mut self, is_due: impl Fn(&Batch) -> bool) {
+        let due = self.batches.iter().filter(|(_, batch)| is_due(batch)).map(|(&id, _)| id);
+        for id in due.collect::<Vec<_>>() {
+            self.end(id, Some(WriteFailure::NotSent));
+        }
+    }
+
+    fn end(&mut self, id: BatchId, failure: Option<WriteFailure>) {
+        if let Some(batch) = self.remove(id) {
+            batch.end(failure);
+        }
+    }
+
+    fn remove(&mut self, id: BatchId) -> Option<Batch> {
+        let batch = self.batches.remove(&id)?;
+        self.waiting -= batch.assignments.len();
+        Some(batch)
+    }
+}
+
+/// Marks each entry that a later one for the same sub-account supersedes.
+fn supersede(assignments: &[Assignment], results: &mut Results) {
+    let mut later = HashSet::with_capacity(assignments.len());
+    for (index, entry) in assignments.iter().enumerate().rev() {
+        if !later.insert(&entry.puname) {
+            results.supersede(index);
+        }
+    }
+}
+
+/// What an entry would do to what its znode holds.
+fn compare(entry: &Assignment, look: Look) -> EntryResult {
+    match look {
+        Ok(None) => EntryResult { old: Old::Absent, outcome: EntryOutcome::WouldCreate },
+        Ok(Some(content)) if content.data == entry.coin.as_str().as_bytes() => {
+            EntryResult { old: Old::Coin(entry.coin.clone()), outcome: EntryOutcome::Unchanged }
+        }
+        Ok(Some(content)) => {
+            EntryResult { old: Old::kept(&content.data), outcome: EntryOutcome::WouldChange }
+        }
+        Err(cause) => EntryResult::unknown(&cause),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,127 @@
+//! The rules of dry runs, one by one.
+
+use std::time::Duration;
+
+use super::*;
+use crate::{
+    domain::Coins,
+    zk::{Content, Mark, Revision, Zxid},
+};
+
+type Answer = oneshot::Receiver<WriteReply>;
+
+fn ask(looks: &mut Looks, pairs: &[(&str, &str)]) -> Answer {
+    let coins = Coins::new(&["btc", "bcc"]).unwrap();
+    let assignments = pairs.iter().map(|(puname, coin)| Assignment {
+        puname: Puname::parse(puname).unwrap(),
+        coin: coins.get(coin).unwrap().clone(),
+    });
+    let (reply, answer) = oneshot::channel();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    looks.accept(LookAtBatch { assignments: assignments.collect(), reply }, deadline);
+    answer
+}
+
+fn ask_many(looks: &mut Looks, prefix: &str, count: usize) -> Answer {
+    let names: Vec<String> = (0..count).map(|n| format!("{prefix}{n}")).collect();
+    let pairs: Vec<(&str, &str)> = names.iter().map(|name| (&**name, "btc")).collect();
+    ask(looks, &pairs)
+}
+
+fn holds(data: &str) -> Look {
+    let mark = Mark { revision: Revision::test(1, 0), zxid: Zxid::test(1) };
+    Ok(Some(Content { data: data.into(), mark }))
+}
+
+fn names(part: &Part) -> Vec<&str> {
+    part.punames.iter().map(Puname::as_str).collect()
+}
+
+fn outcomes(answer: &mut Answer) -> (Result<(), WriteFailure>, Vec<EntryOutcome>) {
+    let reply = answer.try_recv().expect("an answer");
+    (reply.outcome, reply.results.into_iter().map(|result| result.outcome).collect())
+}
+
+#[test]
+fn what_would_change_is_told_in_the_requests_order() {
+    let mut looks = Looks::new(10);
+    let pairs = [("b", "btc"), ("a", "btc"), ("b", "bcc"), ("c", "bcc")];
+    let mut answer = ask(&mut looks, &pairs);
+    let part = looks.take().unwrap();
+    assert_eq!(names(&part), ["a", "b", "c"]);
+    looks.finish(&part, Ok(vec![holds("btc"), Ok(None), holds("bccc")]));
+    let expected = vec![
+        EntryOutcome::Superseded,
+        EntryOutcome::Unchanged,
+        EntryOutcome::WouldCreate,
+        EntryOutcome::WouldChange,
+    ];
+    assert_eq!(outcomes(&mut answer), (Ok(()), expected));
+    assert!(looks.is_empty() && looks.waiting() == 0);
+}
+
+#[test]
+fn batches_take_turns_and_so_many_parts_are_under_way() {
+    let mut looks = Looks::new(10_000);
+    let mut large = ask_many(&mut looks, "l", PART_ENTRIES + 1);
+    let mut small = ask(&mut looks, &[("s", "btc")]);
+    let (first, second) = (looks.take().unwrap(), looks.take().unwrap());
+    assert_eq!((first.punames.len(), names(&second)), (PART_ENTRIES, vec!["s"]));
+    assert!(looks.take().is_none(), "enough is under way");
+    looks.finish(&second, Ok(vec![Ok(None)]));
+    assert_eq!(outcomes(&mut small).0, Ok(()));
+    let third = looks.take().unwrap();
+    looks.finish(&third, Ok(vec![Ok(None)]));
+    assert!(large.try_recv().is_err(), "its first part is still under way");
+    looks.finish(&first, Ok(vec![Ok(None); PART_ENTRIES]));
+    assert_eq!(outcomes(&mut large).1, vec![EntryOutcome::WouldCreate; PART_ENTRIES + 1]);
+}
+
+#[test]
+fn a_znode_that_may_not_be_read_is_no_success() {
+    let mut looks = Looks::new(10);
+    let mut answer = ask(&mut looks, &[("a", "btc"), ("b", "btc")]);
+    let part = looks.take().unwrap();
+    looks.finish(&part, Ok(vec![Err("no rights".to_owned()), holds("btc")]));
+    let expected = vec![EntryOutcome::Unknown("no rights".into()), EntryOutcome::Unchanged];
+    let failure = WriteFailure::NotRead("no rights".to_owned());
+    assert_eq!(outcomes(&mut answer), (Err(failure), expected));
+}
+
+#[test]
+fn a_part_that_could_not_be_read_ends_its_batch() {
+    let mut looks = Looks::new(10_000);
+    let mut answer = ask_many(&mut looks, "l", 3 * PART_ENTRIES);
+    let (first, second) = (looks.take().unwrap(), looks.take().unwrap());
+    looks.finish(&first, Ok(vec![holds("btc"); PART_ENTRIES]));
+    looks.finish(&second, Err("lost".to_owned()));
+    let (outcome, results) = outcomes(&mut answer);
+    assert_eq!(outcome, Err(WriteFailure::NotRead("lost".to_owned())));
+    assert_eq!(results[PART_ENTRIES - 1], EntryOutcome::Unchanged);
+    assert!(results[PART_ENTRIES..].iter().all(|it| matches!(it, EntryOutcome::Unknown(_))));
+    assert!(looks.take().is_none() && looks.is_empty());
+}
+
+#[test]
+fn who_waits_too_long_or_is_too_many_is_told_so() {
+    let mut looks = Looks::new(2);
+    let mut waiting = ask(&mut looks, &[("a", "btc"), ("b", "btc")]);
+    let (outcome, results) = outcomes(&mut ask(&mut looks, &[("c", "btc")]));
+    assert_eq!(outcome, Err(WriteFailure::QueueFull { waiting: 2, limit: 2 }));
+    assert!(matches!(results[..], [EntryOutcome::Unknown(_)]));
+    looks.expire(Instant::now());
+    assert!(waiting.try_recv().is_err());
+    let part = looks.take().unwrap();
+    looks.expire(Instant::now() + Duration::from_secs(61));
+    assert_eq!(outcomes(&mut waiting).0, Err(WriteFailure::NotSent));
+    assert!(!looks.is_empty(), "its part is still under way");
+    looks.finish(&part, Ok(vec![Ok(None), Ok(None)]));
+    assert!(looks.is_empty() && looks.waiting() == 0);
+}
+
+#[test]
+fn nothing_is_read_for_who_has_gone() {
+    let mut looks = Looks::new(10);
+    drop(ask(&mut looks, &[("a", "btc")]));
+    assert!(looks.take().is_none() && looks.is_empty() && looks.waiting() == 0);
+}
