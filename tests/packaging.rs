@@ -185,8 +185,9 @@ fn debian_packages_configuration_lacks_nothing_but_a_password() {
 #[test]
 fn archives_samples_are_there() {
     let script = read(".ci/package");
-    let samples = script.lines().find_map(|line| line.strip_prefix("readonly SAMPLES=(")).unwrap();
-    for sample in samples.trim_end_matches(')').split_whitespace() {
+    let (_, samples) = script.split_once("\nreadonly SAMPLES=(").unwrap();
+    let (samples, _) = samples.split_once(')').unwrap();
+    for sample in samples.split_whitespace() {
         let sample = sample.trim_matches('"').replace("$NAME", "switcher-api-server");
         assert!(Path::new(ROOT).join(&sample).is_file(), "{sample} is not there");
     }

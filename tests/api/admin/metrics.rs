@@ -192,18 +192,6 @@ async fn the_readme_names_every_figure_and_no_other() {
     assert_eq!(others.collect::<Vec<_>>(), Vec::<&String>::new());
 }
 
-#[tokio::test]
-async fn every_figure_of_the_alert_rules_exists() {
-    let names = names().await;
-    let rules = file("config/prometheus-alerts.yaml");
-    let figures: Vec<String> = words(&rules)
-        .filter(|word| word.starts_with("switcher_") || word.starts_with("process_"))
-        .collect();
-    assert!(figures.len() > 8, "{figures:?}");
-    let unknown: Vec<_> = figures.iter().filter(|figure| !names.contains(*figure)).collect();
-    assert!(unknown.is_empty(), "{unknown:?}");
-}
-
 /// A histogram's name, or the very name.
 fn family(name: &str) -> String {
     let parts = ["_bucket", "_sum", "_count"];
