@@ -153,6 +153,47 @@ fn debian_packages_files_are_there() {
     }
 }
 
+/// Each page that the packages take is made, and each that is made is taken, to where Debian looks for it.
+#[test]
+fn manual_pages_and_completions_are_packed() {
+    let folder = tempfile::tempdir().unwrap();
+    let pages = folder.path().join("pages");
+    let script = format!("{ROOT}/.ci/package");
+    let making = Command::new("bash").args([&*script, "pages", PROGRAM]).arg(&pages).output();
+    let made = making.unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let made = |kind: &str| -> Vec<String> {
+        let files = std::fs::read_dir(pages.join(kind)).unwrap();
+        let mut names: Vec<String> =
+            files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    let manual = made("man");
+    assert!(manual.contains(&"switcher-api-server.1.gz".to_owned()), "{manual:?}");
+    assert!(manual.contains(&"switcher-api-server-doctor.1.gz".to_owned()), "{manual:?}");
+    assert!(manual.iter().all(|name| name.ends_with(".1.gz")), "{manual:?}");
+    let all = assets().into_iter().map(|(source, destination, _)| (source, destination));
+    let all: BTreeMap<String, String> = all.collect();
+    assert_eq!(all["target/release/pages/man/*.1.gz"], "usr/share/man/man1/");
+    let completions: Vec<(&str, &str)> = all
+        .iter()
+        .filter_map(|(source, to)| {
+            Some((source.strip_prefix("target/release/pages/completions/")?, &**to))
+        })
+        .collect();
+    let names: Vec<&str> = completions.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, made("completions"));
+    assert_eq!(
+        completions,
+        [
+            ("_switcher-api-server", "usr/share/zsh/vendor-completions/"),
+            ("switcher-api-server", "usr/share/bash-completion/completions/"),
+            ("switcher-api-server.fish", "usr/share/fish/vendor_completions.d/"),
+        ]
+    );
+}
+
 #[test]
 fn debian_packages_configuration_lacks_nothing_but_a_password() {
     let source = "config/debian/config.json";
