@@ -234,6 +234,48 @@ fn archives_samples_are_there() {
     }
 }
 
+#[test]
+fn handbook_names_lines_that_the_daemon_writes_and_keys_that_it_takes() {
+    let handbook = read("docs/operations.md");
+    let rows = |heading: &str| -> Vec<Vec<String>> {
+        let (_, section) = handbook.split_once(&format!("\n## {heading}\n")).unwrap();
+        let section = section.split("\n## ").next().unwrap();
+        lines_of(section, "| ").map(|row| row.split(" | ").map(str::to_owned).collect()).collect()
+    };
+    let mut source = String::new();
+    for folder in ["src", "actors/src"] {
+        gather(&Path::new(ROOT).join(folder), &mut source);
+    }
+    // A text that goes on in the next line.
+    let source: String = source.split("\\\n").map(str::trim_start).collect();
+    let lines = rows("Log lines worth watching");
+    let lines: Vec<&str> = lines.iter().filter_map(|row| row[0].split('`').nth(1)).collect();
+    assert!(lines.len() >= 8, "{lines:?}");
+    for line in lines {
+        let text = line.trim_end_matches('…').trim().trim_start_matches("outcome: ");
+        assert!(source.contains(text), "the daemon never says {text}");
+    }
+    let known = read("config/default.json");
+    let keys: Vec<String> = rows("Tuning").iter().map(|row| row[1].clone()).collect();
+    let keys: Vec<&str> = keys.iter().filter_map(|cell| cell.split('`').nth(1)).collect();
+    assert!(keys.len() >= 10, "{keys:?}");
+    for key in keys {
+        assert!(known.contains(&format!("\"{key}\"")), "no key {key}");
+    }
+}
+
+/// The text of all files below that folder.
+fn gather(folder: &Path, text: &mut String) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            gather(&path, text);
+        } else {
+            *text += &std::fs::read_to_string(&path).unwrap();
+        }
+    }
+}
+
 fn read(file: &str) -> String {
     std::fs::read_to_string(Path::new(ROOT).join(file))
         .unwrap_or_else(|error| panic!("{file}: {error}"))
