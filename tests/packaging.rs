@@ -153,6 +153,47 @@ fn debian_packages_files_are_there() {
     }
 }
 
+/// Each page that the packages take is made, and each that is made is taken, to where Debian looks for it.
+#[test]
+fn manual_pages_and_completions_are_packed() {
+    let folder = tempfile::tempdir().unwrap();
+    let pages = folder.path().join("pages");
+    let script = format!("{ROOT}/.ci/package");
+    let making = Command::new("bash").args([&*script, "pages", PROGRAM]).arg(&pages).output();
+    let made = making.unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let made = |kind: &str| -> Vec<String> {
+        let files = std::fs::read_dir(pages.join(kind)).unwrap();
+        let mut names: Vec<String> =
+            files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    let manual = made("man");
+    assert!(manual.contains(&"switcher-api-server.1.gz".to_owned()), "{manual:?}");
+    assert!(manual.contains(&"switcher-api-server-doctor.1.gz".to_owned()), "{manual:?}");
+    assert!(manual.iter().all(|name| name.ends_with(".1.gz")), "{manual:?}");
+    let all = assets().into_iter().map(|(source, destination, _)| (source, destination));
+    let all: BTreeMap<String, String> = all.collect();
+    assert_eq!(all["target/release/pages/man/*.1.gz"], "usr/share/man/man1/");
+    let completions: Vec<(&str, &str)> = all
+        .iter()
+        .filter_map(|(source, to)| {
+            Some((source.strip_prefix("target/release/pages/completions/")?, &**to))
+        })
+        .collect();
+    let names: Vec<&str> = completions.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, made("completions"));
+    assert_eq!(
+        completions,
+        [
+            ("_switcher-api-server", "usr/share/zsh/vendor-completions/"),
+            ("switcher-api-server", "usr/share/bash-completion/completions/"),
+            ("switcher-api-server.fish", "usr/share/fish/vendor_completions.d/"),
+        ]
+    );
+}
+
 #[test]
 fn debian_packages_configuration_lacks_nothing_but_a_password() {
     let source = "config/debian/config.json";
@@ -185,10 +226,53 @@ fn debian_packages_configuration_lacks_nothing_but_a_password() {
 #[test]
 fn archives_samples_are_there() {
     let script = read(".ci/package");
-    let samples = script.lines().find_map(|line| line.strip_prefix("readonly SAMPLES=(")).unwrap();
-    for sample in samples.trim_end_matches(')').split_whitespace() {
+    let (_, samples) = script.split_once("\nreadonly SAMPLES=(").unwrap();
+    let (samples, _) = samples.split_once(')').unwrap();
+    for sample in samples.split_whitespace() {
         let sample = sample.trim_matches('"').replace("$NAME", "switcher-api-server");
         assert!(Path::new(ROOT).join(&sample).is_file(), "{sample} is not there");
+    }
+}
+
+#[test]
+fn handbook_names_lines_that_the_daemon_writes_and_keys_that_it_takes() {
+    let handbook = read("docs/operations.md");
+    let rows = |heading: &str| -> Vec<Vec<String>> {
+        let (_, section) = handbook.split_once(&format!("\n## {heading}\n")).unwrap();
+        let section = section.split("\n## ").next().unwrap();
+        lines_of(section, "| ").map(|row| row.split(" | ").map(str::to_owned).collect()).collect()
+    };
+    let mut source = String::new();
+    for folder in ["src", "actors/src"] {
+        gather(&Path::new(ROOT).join(folder), &mut source);
+    }
+    // A text that goes on in the next line.
+    let source: String = source.split("\\\n").map(str::trim_start).collect();
+    let lines = rows("Log lines worth watching");
+    let lines: Vec<&str> = lines.iter().filter_map(|row| row[0].split('`').nth(1)).collect();
+    assert!(lines.len() >= 8, "{lines:?}");
+    for line in lines {
+        let text = line.trim_end_matches('…').trim().trim_start_matches("outcome: ");
+        assert!(source.contains(text), "the daemon never says {text}");
+    }
+    let known = read("config/default.json");
+    let keys: Vec<String> = rows("Tuning").iter().map(|row| row[1].clone()).collect();
+    let keys: Vec<&str> = keys.iter().filter_map(|cell| cell.split('`').nth(1)).collect();
+    assert!(keys.len() >= 10, "{keys:?}");
+    for key in keys {
+        assert!(known.contains(&format!("\"{key}\"")), "no key {key}");
+    }
+}
+
+/// The text of all files below that folder.
+fn gather(folder: &Path, text: &mut String) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            gather(&path, text);
+        } else {
+            *text += &std::fs::read_to_string(&path).unwrap();
+        }
     }
 }
 

@@ -19,6 +19,18 @@ pub struct Figures {
     pub requests: Requests,
 }
 
+/// Counts the logins that the admin pages refuse, among the other figures. Those that the API refuses are among its
+/// answers, by their `err_no`.
+pub fn refusals(registry: &mut Registry) -> Counter {
+    let refused = Counter::default();
+    registry.sub_registry_with_prefix("switcher").register(
+        "admin_logins_refused",
+        "Requests to the admin pages with missing or wrong credentials",
+        refused.clone(),
+    );
+    refused
+}
+
 impl Figures {
     /// Those of a daemon with these settings, before anything has happened. `lines_dropped` counts the log's.
     pub fn new(settings: &Settings, lines_dropped: Counter) -> Self {
@@ -32,7 +44,8 @@ impl Figures {
             "Lines of log that were dropped, since the output did not keep up",
             lines_dropped,
         );
-        let observer = Observer::new(&settings.coins, settings.poller.is_some(), ours);
+        let interval = settings.poller.as_ref().map(|poller| poller.interval);
+        let observer = Observer::new(&settings.coins, interval, ours);
         let mut without_api = Registry::default();
         let requests = Requests::new(if settings.api.is_some() { ours } else { &mut without_api });
         Self { registry, observer, requests }

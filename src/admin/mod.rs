@@ -5,7 +5,7 @@
 //! | --- | --- | --- |
 //! | `/healthz` | whether the process is alive | |
 //! | `/readyz` | whether the daemon can serve, and what is missing | |
-//! | `/metrics` | figures for Prometheus | those of the API |
+//! | `/metrics` | figures for Prometheus | those of the API, or `MetricsUser` and `MetricsPassword` |
 //! | `/recent` | the last changes | those of the API |
 //! | `/recent/stream` | each change as it is settled | those of the API |
 //!
@@ -37,6 +37,8 @@ use crate::{
     http::{Allowance, Bound, Gate, Guard, HttpServer, OF_A_WORKER},
 };
 
+use figures::refusals;
+
 pub use figures::Figures;
 
 /// Connections at a time; more wait until others have ended. A few scrapers, health checks and consoles.
@@ -58,6 +60,9 @@ pub const DESCRIPTORS: usize = CONNECTIONS + OF_A_WORKER + 2;
 /// Paths for which nobody needs credentials: health checks have none.
 const OPEN: &[&str] = &["/healthz", "/readyz"];
 
+/// Paths that the scraper's credentials open, and which need not be those that move miners.
+const SCRAPED: &[&str] = &["/metrics"];
+
 /// What the pages show. One is shared by all connections.
 struct Admin {
     observer: Observer,
@@ -71,10 +76,14 @@ pub fn admin(
     bound: Bound,
     settings: &AdminSettings,
     observer: Observer,
-    registry: Registry,
+    mut registry: Registry,
     log: &Logger,
 ) -> io::Result<HttpServer> {
     let gate = settings.credentials.as_ref().map_or_else(Gate::closed, Gate::new);
+    let mut guard = Guard::with_open_paths(gate, OPEN).counting_refusals(refusals(&mut registry));
+    if let Some(scraper) = &settings.scraper {
+        guard = guard.admitting(Gate::new(scraper), SCRAPED);
+    }
     let admin = Data::new(Admin { observer, registry, streams: Arc::new(Semaphore::new(STREAMS)) });
     let allowance = Allowance {
         workers: 1,
@@ -89,5 +98,5 @@ pub fn admin(
         pages::add(config);
     };
     let log = log.new(o!("listener" => "admin"));
-    HttpServer::new("admin", bound, allowance, Guard::with_open_paths(gate, OPEN), configure, &log)
+    HttpServer::new("admin", bound, allowance, guard, configure, &log)
 }

@@ -2,8 +2,11 @@
 //!
 //! | event | data |
 //! | --- | --- |
-//! | `change` | a change, as in `/recent`; the event's id is its number |
+//! | `change` | a change, as in `/recent`; the event's id is `RUN-NUMBER` |
 //! | `missed` | `{"missed":N}`: so many changes before the next came faster than they were read |
+//!
+//! `RUN` tells the numbers of this process from those of one before it. Who comes back with the id of another
+//! process is given all changes that are kept: which of them it has seen nobody can say, and none shall be skipped.
 //!
 //! A stream has no queue: it reads from the ring of recent changes, whenever its client takes more. It looks a
 //! few times a second at most, so that what it costs does not grow with the switches; and who takes nothing for
@@ -32,19 +35,20 @@ const PACE: Duration = Duration::from_millis(250);
 /// After so long without a change a comment is sent, which shows both sides whether the other is there.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
-/// `GET /recent/stream`: changes from now on, or from the one after `Last-Event-ID`, if it is still there.
+/// `GET /recent/stream`: changes from now on, or from the one after `Last-Event-ID`.
 pub async fn stream(request: HttpRequest, admin: Data<Admin>) -> Result<HttpResponse, PageError> {
     let permit = admin.streams.clone().try_acquire_owned();
     let permit = permit.map_err(|_| PageError::TooManyStreams)?;
     let coming = admin.observer.recent().follow();
     let last = *coming.borrow();
-    let resumed =
-        request.headers().get("Last-Event-ID").and_then(|id| id.to_str().ok()?.parse().ok());
+    let run = admin.observer.recent().run();
+    // An empty one is a client's way to say that it has none.
+    let id = request.headers().get("Last-Event-ID").filter(|id| !id.is_empty());
+    let resumed = id.map(|id| id.to_str().ok().and_then(|id| number(id, run)).unwrap_or(0));
     let follower = Follower {
         observer: admin.observer.clone(),
         coming,
-        // A number that has not been given yet is another daemon's, or of the one before.
-        seen: resumed.filter(|seen| *seen <= last).unwrap_or(last),
+        seen: resumed.unwrap_or(last).min(last),
         next_look: Instant::now(),
         begun: false,
         tracked: request.conn_data::<Tracked>().cloned(),
@@ -92,7 +96,7 @@ impl Follower {
             if since.missed > 0 || !since.changes.is_empty() {
                 self.next_look = Instant::now() + PACE;
                 self.seen += since.missed + since.changes.len() as u64;
-                return events(&since);
+                return events(&since, self.observer.recent().run());
             }
             tokio::select! {
                 changed = self.coming.changed() => {
@@ -105,7 +109,13 @@ impl Follower {
     }
 }
 
-fn events(since: &Since) -> String {
+/// The number in an event's id, if that run gave it.
+fn number(id: &str, run: u64) -> Option<u64> {
+    let (prefix, number) = id.split_once('-')?;
+    (prefix == format!("{run:x}")).then(|| number.parse().ok())?
+}
+
+fn events(since: &Since, run: u64) -> String {
     let mut text = String::new();
     // A text takes all that is written to it.
     if since.missed > 0 {
@@ -113,7 +123,21 @@ fn events(since: &Since) -> String {
     }
     for change in &since.changes {
         let json = serde_json::to_string(&Entry::from(change)).unwrap_or_default();
-        let _ = write!(text, "event: change\nid: {}\ndata: {json}\n\n", change.number);
+        let _ = write!(text, "event: change\nid: {run:x}-{}\ndata: {json}\n\n", change.number);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_id_of_this_run_tells_a_number() {
+        let run = 0x5f_3a9c;
+        assert_eq!(number("5f3a9c-17", run), Some(17));
+        for id in ["17", "5f3a9d-17", "5F3A9C-17", "-17", "5f3a9c-", "5f3a9c--1", "5f3a9c-x", ""] {
+            assert_eq!(number(id, run), None, "{id}");
+        }
+    }
 }

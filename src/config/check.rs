@@ -114,6 +114,7 @@ impl Reader {
     fn admin(&mut self, api_enabled: bool) -> Option<AdminSettings> {
         const KEY: &str = "AdminListenAddr";
         let listen = self.text(KEY);
+        let scraper = self.scraper();
         if listen.is_empty() {
             return None;
         }
@@ -137,13 +138,41 @@ impl Reader {
         let is_usable = !user.is_empty() && !user.contains(':') && !password.is_empty();
         // With the API on, that is a problem already.
         if !is_usable && !api_enabled {
+            let open = match scraper {
+                None => "/healthz and /readyz",
+                Some(_) => "/healthz, /readyz and /metrics",
+            };
             self.warnings.push(format!(
-                "{KEY} is {listen:?}, but APIUser and APIPassword are not set: of it only /healthz and \
-                 /readyz will answer"
+                "{KEY} is {listen:?}, but APIUser and APIPassword are not set: of it only {open} will answer"
             ));
         }
         let credentials = is_usable.then_some(Credentials { user, password });
-        Some(AdminSettings { listen, is_given, credentials })
+        Some(AdminSettings { listen, is_given, credentials, scraper })
+    }
+
+    /// Who may see the figures and nothing else; `None` if nobody, or after a problem was noted.
+    fn scraper(&mut self) -> Option<Credentials> {
+        const USER: &str = "MetricsUser";
+        const PASSWORD: &str = "MetricsPassword";
+        let (user, password) = (self.text(USER), self.text(PASSWORD));
+        if user.is_empty() && password.is_empty() {
+            return None;
+        }
+        for (key, value, other) in [(USER, &user, PASSWORD), (PASSWORD, &password, USER)] {
+            if value.is_empty() {
+                self.problem(key, format!("is empty, and {other} is not; set both or neither"));
+            }
+        }
+        if user.contains(':') {
+            self.problem(USER, "contains a colon, which HTTP Basic authentication cannot carry");
+        }
+        if !password.is_empty() && password == self.peek("APIPassword") {
+            self.problem(
+                PASSWORD,
+                "is APIPassword's value; choose another, so that who scrapes cannot switch miners",
+            );
+        }
+        Some(Credentials { user, password })
     }
 
     fn expect_address(&mut self, key: &'static str, address: &str, like: &str) {

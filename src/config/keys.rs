@@ -69,6 +69,13 @@ pub const KEYS: &[Key] = &[
         Some("127.0.0.1:8083"),
         "host:port of metrics, health and recent changes; empty = off",
     ),
+    key(
+        "MetricsUser",
+        Kind::Text,
+        Some(""),
+        "user name that opens /metrics of the admin pages and nothing else; empty = none but the API's",
+    ),
+    key("MetricsPassword", Kind::Secret, Some(""), "its password; not the API's"),
     key("AvailableCoins", Kind::List, None, "coins that may be switched to; required"),
     key("ZKBroker", Kind::List, None, "ZooKeeper servers, host:port each; required"),
     key("ZKSwitcherWatchDir", Kind::Text, None, "znode directory of the sub-accounts; required"),

@@ -80,14 +80,16 @@ pub struct AdminSettings {
     pub is_given: bool,
     /// Who may look; `None` if there is no one, since the API is off and has no credentials.
     pub credentials: Option<Credentials>,
+    /// Who may look at the figures alone (`MetricsUser`, `MetricsPassword`), if somebody may.
+    pub scraper: Option<Credentials>,
 }
 
-/// User name and password of the API. Never printed.
+/// User name and password. Never printed.
 #[derive(Clone)]
 pub struct Credentials {
-    /// `APIUser`.
+    /// The name.
     pub user: String,
-    /// `APIPassword`.
+    /// The password.
     pub password: String,
 }
 

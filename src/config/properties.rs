@@ -24,11 +24,17 @@ pub fn configuration(text: &str) {
     };
     let told = judge(&json!(file).to_string(), |_| None);
     let is_secret = |name: &str| {
-        ["APIPassword", "ZKDigestCredentials"].iter().any(|key| key.eq_ignore_ascii_case(name))
+        let secrets = ["APIPassword", "MetricsPassword", "ZKDigestCredentials"];
+        secrets.iter().any(|key| key.eq_ignore_ascii_case(name))
+    };
+    // Different secrets stay different, and equal ones equal: that is told.
+    let other = |c| match c {
+        ':' | ';' => c,
+        _ => char::from_u32(u32::from(c) ^ 1).unwrap_or(c),
     };
     for value in file.iter_mut().filter(|(name, _)| is_secret(name)).map(|(_, value)| value) {
         if let Some(secret) = value.as_str() {
-            *value = json!(secret.replace(|c| c != ':', "x"));
+            *value = json!(secret.chars().map(other).collect::<String>());
         }
     }
     assert_eq!(judge(&json!(file).to_string(), |_| None), told, "a secret is told");
@@ -48,6 +54,7 @@ const SECRET: &str = "t0p-s3cr3t";
 fn check_overridden(choices: &mut Unstructured<'_>) -> Result<()> {
     let mut file = json!({
         "EnableAPIServer": true, "APIUser": "admin", "APIPassword": SECRET,
+        "MetricsUser": "prometheus", "MetricsPassword": format!("looks-only-{SECRET}"),
         "ListenAddr": "127.0.0.1:8082", "AvailableCoins": ["btc"], "ZKBroker": ["127.0.0.1:2181"],
         "ZKSwitcherWatchDir": "/switcher", "EnableCronJob": true,
         "UserCoinMapURL": format!("http://pool:a@{SECRET}@127.0.0.1/map?token={SECRET}"),

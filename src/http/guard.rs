@@ -16,7 +16,7 @@ use actix_web::{
     middleware::Next,
     web::Data,
 };
-
+use prometheus_client::metrics::counter::Counter;
 use switcher_actors::Source;
 
 use super::{
@@ -39,6 +39,9 @@ pub struct Guard {
     refusals: Mutex<(u64, Option<IpAddr>)>,
     /// Paths for which nobody needs credentials.
     open: &'static [&'static str],
+    /// Who else is let in, and to which paths alone.
+    also: Option<(Gate, &'static [&'static str])>,
+    refused: Counter,
     /// Where requests are counted, if they are.
     requests: Option<Requests>,
 }
@@ -46,12 +49,23 @@ pub struct Guard {
 impl Guard {
     /// Lets in whom `gate` admits, and counts `requests`.
     pub fn counting(gate: Gate, requests: Requests) -> Self {
-        Self { gate, refusals: Mutex::default(), open: &[], requests: Some(requests) }
+        Self { requests: Some(requests), ..Self::with_open_paths(gate, &[]) }
     }
 
     /// Lets in whom `gate` admits, and everybody to the paths in `open`.
     pub fn with_open_paths(gate: Gate, open: &'static [&'static str]) -> Self {
-        Self { gate, refusals: Mutex::default(), open, requests: None }
+        let (refusals, refused) = Default::default();
+        Self { gate, refusals, open, also: None, refused, requests: None }
+    }
+
+    /// Lets in whom `gate` admits, too, but to these `paths` alone.
+    pub fn admitting(self, gate: Gate, paths: &'static [&'static str]) -> Self {
+        Self { also: Some((gate, paths)), ..self }
+    }
+
+    /// Adds up in `refused` whom it refuses.
+    pub fn counting_refusals(self, refused: Counter) -> Self {
+        Self { refused, ..self }
     }
 
     /// How many logins were refused since the last call, and whose was the last. They are counted, not
@@ -62,6 +76,7 @@ impl Guard {
     }
 
     fn note_refusal(&self, request: &ServiceRequest) {
+        self.refused.inc();
         let mut refusals = self.refusals();
         refusals.0 += 1;
         refusals.1 = request.peer_addr().map(|peer| peer.ip().to_canonical());
@@ -82,7 +97,11 @@ impl Guard {
         if size > HEADERS_LIMIT {
             return Err(ApiError::HeadersTooLarge(HEADERS_LIMIT));
         }
-        Ok(if self.gate.admits(headers.get(AUTHORIZATION).map(|value| value.as_bytes())) {
+        let credentials = headers.get(AUTHORIZATION).map(|value| value.as_bytes());
+        let is_also_admitted = |(gate, paths): &(Gate, &[&str])| {
+            paths.contains(&request.path()) && gate.admits(credentials)
+        };
+        Ok(if self.gate.admits(credentials) || self.also.as_ref().is_some_and(is_also_admitted) {
             Verdict::Admitted
         } else if self.open.contains(&request.path()) {
             Verdict::Stranger

@@ -62,6 +62,7 @@ fn only_journals_and_the_session_tell_the_observer_of_effects() {
         (".recent().note(", "/journal.rs"),
         ("observer.session_up(", "/actor/session.rs"),
         ("observer.connection_lost(", "/actor/session.rs"),
+        ("observer.depths(", "/zk_writer/actor.rs"),
     ] {
         assert_eq!(name(call, "actors/src", allowed), Vec::<PathBuf>::new(), "{call}");
         assert!(!name(call, "actors/src", "").is_empty(), "the search for {call} finds nothing");

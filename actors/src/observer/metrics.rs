@@ -142,6 +142,8 @@ pub(crate) struct Depths {
     pub(crate) switches: usize,
     /// Requests to jobmakers whose exchange has not begun.
     pub(crate) sub_pool_requests: usize,
+    /// Entries of dry runs that are not answered.
+    pub(crate) dry_run_entries: usize,
     /// Chunks of callers' switches on their way into ZooKeeper.
     pub(crate) chunks: usize,
     /// Beginnings of polls and parts of their maps on their way.
@@ -154,6 +156,7 @@ pub(super) struct Metrics {
     chunk_switches: Histogram,
     switches_waiting: Gauge,
     sub_pool_requests_waiting: Gauge,
+    dry_run_entries_waiting: Gauge,
     chunks_in_flight: Gauge,
     polls_in_flight: Gauge,
     session_up: Gauge,
@@ -164,6 +167,7 @@ pub(super) struct Metrics {
     polls: [Counter; PollEnd::ALL.len()],
     poll_seconds: Histogram,
     poll_last_success: Gauge,
+    poll_standby: Gauge,
     poll_invalid_entries: Counter,
 }
 
@@ -175,9 +179,10 @@ struct OfCoin {
 }
 
 impl Metrics {
-    /// All of them at nought, added to `registry`: those of polls only if there are `polls`.
-    pub(super) fn new(coins: &Coins, polls: bool, registry: &mut Registry) -> Self {
+    /// All of them at nought, added to `registry`: those of polls only if there is an `interval` between them.
+    pub(super) fn new(coins: &Coins, interval: Option<Duration>, registry: &mut Registry) -> Self {
         let mut without_polls = Registry::default();
+        let polls = interval.is_some();
         let of_polls = if polls { &mut *registry } else { &mut without_polls };
         let (ends, poll_seconds) = (Family::default(), Histogram::new(POLL_SECONDS));
         let (poll_last_success, poll_invalid_entries) = (Gauge::default(), Counter::default());
@@ -194,6 +199,16 @@ impl Metrics {
             Unit::Seconds,
             poll_last_success.clone(),
         );
+        let poll_interval = Gauge::<i64>::default();
+        poll_interval.set(whole_seconds(interval.unwrap_or_default()));
+        of_polls.register_with_unit(
+            "poll_interval",
+            "From the beginning of a poll to that of the next, as configured",
+            Unit::Seconds,
+            poll_interval,
+        );
+        let poll_standby =
+            gauge(of_polls, "poll_standby", "Whether another daemon polls, and this one stands by");
         of_polls.register(
             "poll_invalid_entries",
             "Entries of the user-coin map that can never be written: bad names, unknown coins",
@@ -219,6 +234,11 @@ impl Metrics {
                 registry,
                 "subpool_requests_waiting",
                 "Requests to jobmakers that wait for their turn",
+            ),
+            dry_run_entries_waiting: gauge(
+                registry,
+                "dry_run_entries_waiting",
+                "Entries of dry runs that were accepted and are not answered yet",
             ),
             chunks_in_flight: gauge(
                 registry,
@@ -246,6 +266,7 @@ impl Metrics {
             polls: poll_counters,
             poll_seconds,
             poll_last_success,
+            poll_standby,
             poll_invalid_entries,
         }
     }
@@ -272,6 +293,7 @@ impl Metrics {
         let set = |gauge: &Gauge, depth| gauge.set(i64::try_from(depth).unwrap_or(i64::MAX));
         set(&self.switches_waiting, depths.switches);
         set(&self.sub_pool_requests_waiting, depths.sub_pool_requests);
+        set(&self.dry_run_entries_waiting, depths.dry_run_entries);
         set(&self.chunks_in_flight, depths.chunks);
         set(&self.polls_in_flight, depths.polls);
     }
@@ -286,7 +308,7 @@ impl Metrics {
         self.session_up.set(0);
     }
 
-    pub(super) fn session_closed(&self) {
+    pub(super) fn session_given_up(&self) {
         self.session_up.set(0);
     }
 
@@ -305,14 +327,21 @@ impl Metrics {
     pub(super) fn poll(&self, end: PollEnd, took: Duration, invalid: usize) {
         self.polls[end as usize].inc();
         self.poll_invalid_entries.inc_by(invalid as u64);
+        if end != PollEnd::GivenUp {
+            self.poll_standby.set(i64::from(end == PollEnd::Standby));
+        }
         if !matches!(end, PollEnd::Standby | PollEnd::GivenUp) {
             self.poll_seconds.observe(took.as_secs_f64());
         }
         if end == PollEnd::Complete {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            self.poll_last_success.set(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
+            self.poll_last_success.set(whole_seconds(now));
         }
     }
+}
+
+fn whole_seconds(time: Duration) -> i64 {
+    i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// Switches that go out together: up to a chunk's limit.
@@ -405,6 +434,8 @@ mod tests {
 
     use super::*;
 
+    const EVERY_MINUTE: Option<Duration> = Some(Duration::from_secs(60));
+
     fn text(registry: &Registry) -> String {
         let mut text = String::new();
         encode(&mut text, registry).unwrap();
@@ -414,7 +445,7 @@ mod tests {
     #[test]
     fn a_switch_is_counted_by_source_coin_and_end() {
         let (coins, mut registry) = (Coins::new(&["btc", "bcc"]).unwrap(), Registry::default());
-        let metrics = Metrics::new(&coins, true, &mut registry);
+        let metrics = Metrics::new(&coins, EVERY_MINUTE, &mut registry);
         let series = text(&registry).lines().count();
         let (api, bcc) = (Source::Api(Some(Ipv4Addr::LOCALHOST.into())), coins.get("bcc").unwrap());
         metrics.switch(api, bcc, SwitchEnd::Unknown);
@@ -447,15 +478,32 @@ mod tests {
     #[test]
     fn a_daemon_that_does_not_poll_shows_nothing_of_polls() {
         let (coins, mut registry) = (Coins::new(&["btc"]).unwrap(), Registry::default());
-        Metrics::new(&coins, false, &mut registry);
+        Metrics::new(&coins, None, &mut registry);
         let text = text(&registry);
         assert!(!text.contains("poll_duration") && !text.contains(r#"source="poll""#), "{text}");
     }
 
     #[test]
+    fn who_stands_by_is_told_by_the_last_poll() {
+        let (coins, mut registry) = (Coins::new(&["btc"]).unwrap(), Registry::default());
+        let metrics = Metrics::new(&coins, EVERY_MINUTE, &mut registry);
+        // One that is given up says nothing of whose turn it is.
+        for (end, expected) in [
+            (PollEnd::Standby, 1),
+            (PollEnd::GivenUp, 1),
+            (PollEnd::Failed, 0),
+            (PollEnd::Standby, 1),
+            (PollEnd::Complete, 0),
+        ] {
+            metrics.poll(end, Duration::ZERO, 0);
+            assert_eq!(metrics.poll_standby.get(), expected, "{end:?}");
+        }
+    }
+
+    #[test]
     fn only_a_complete_poll_moves_the_time_of_success() {
         let (coins, mut registry) = (Coins::new(&["btc"]).unwrap(), Registry::default());
-        let metrics = Metrics::new(&coins, true, &mut registry);
+        let metrics = Metrics::new(&coins, EVERY_MINUTE, &mut registry);
         for end in [PollEnd::Failed, PollEnd::Incomplete, PollEnd::Standby] {
             metrics.poll(end, Duration::from_secs(1), 1);
             assert_eq!(metrics.poll_last_success.get(), 0, "{end:?}");
@@ -463,6 +511,7 @@ mod tests {
         metrics.poll(PollEnd::Complete, Duration::from_secs(1), 0);
         assert!(metrics.poll_last_success.get() > 1_600_000_000);
         let text = text(&registry);
+        assert!(text.contains("poll_interval_seconds 60"), "{text}");
         assert!(text.contains("poll_invalid_entries_total 3"), "{text}");
         assert!(
             text.contains("poll_duration_seconds_count 3"),

@@ -45,12 +45,12 @@ struct Parts {
 }
 
 impl Observer {
-    /// Nothing has happened yet. The figures, a series for each of `coins`, are added to `registry`; `polls` says
-    /// whether the user-coin map is pulled.
-    pub fn new(coins: &Coins, polls: bool, registry: &mut Registry) -> Self {
+    /// Nothing has happened yet. The figures, a series for each of `coins`, are added to `registry`. `interval` is
+    /// that of the polls; `None` if the user-coin map is not pulled.
+    pub fn new(coins: &Coins, interval: Option<Duration>, registry: &mut Registry) -> Self {
         Self(Arc::new(Parts {
-            metrics: Metrics::new(coins, polls, registry),
-            readiness: Readiness::new(polls),
+            metrics: Metrics::new(coins, interval, registry),
+            readiness: Readiness::new(interval.is_some()),
             recent: Recent::new(),
         }))
     }
@@ -97,9 +97,9 @@ impl Observer {
         self.0.readiness.session(false);
     }
 
-    /// The session was closed, since the daemon ends.
-    pub(crate) fn session_closed(&self) {
-        self.0.metrics.session_closed();
+    /// The session is used no more and about to be ended, since the daemon ends.
+    pub(crate) fn session_given_up(&self) {
+        self.0.metrics.session_given_up();
         self.0.readiness.session(false);
     }
 
@@ -129,6 +129,6 @@ impl Observer {
     /// One that nobody looks at.
     pub(crate) fn unwatched() -> Self {
         let coins = Coins::new(&["btc", "bcc"]).unwrap();
-        Self::new(&coins, true, &mut Registry::default())
+        Self::new(&coins, Some(Duration::from_secs(60)), &mut Registry::default())
     }
 }

@@ -61,6 +61,7 @@ pub struct Recent {
     ring: Mutex<Ring>,
     /// The number of the last change, for those who wait for the next.
     last: watch::Sender<u64>,
+    run: u64,
 }
 
 #[derive(Default)]
@@ -83,7 +84,15 @@ impl Recent {
     pub const KEPT: usize = 1_000;
 
     pub(super) fn new() -> Self {
-        Self { ring: Mutex::default(), last: watch::Sender::new(0) }
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let run = u64::try_from(since.as_micros()).unwrap_or(u64::MAX);
+        Self { ring: Mutex::default(), last: watch::Sender::new(0), run }
+    }
+
+    /// Tells these numbers from those that another process gave, before a restart or elsewhere: when they began, in
+    /// microseconds since 1970.
+    pub fn run(&self) -> u64 {
+        self.run
     }
 
     /// Takes in `count` changes that were settled at the same time; `changes` makes them, but for those that would

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     domain::Source,
-    observer::{Observer, PollEnd},
+    observer::{Observer, PollEnd, SwitchEnd},
     zk_writer::{Left, SyncReport},
 };
 
@@ -105,13 +105,16 @@ impl Journal {
 
     /// The end of a poll that had one.
     pub(super) fn brought(&self, brought: &Brought, took: Duration, next_last_date: i64) {
-        let Brought { map, report, .. } = brought;
+        let Brought { map, handed_over, report, .. } = brought;
         let (entries, bad) = (map.entries(), map.bad());
         let refused =
             (report.refused > 0).then(|| "ZooKeeper refused entries, see above".to_owned());
         let cause = report.cause.clone().or(refused);
         let end = if cause.is_none() { PollEnd::Complete } else { PollEnd::Incomplete };
         self.observer.poll(end, took, bad.count);
+        for coin in map.coins(*handed_over) {
+            self.observer.switch(Source::Poll, coin, SwitchEnd::NotApplied);
+        }
         // What ZooKeeper refuses it will refuse next time, too: that is nothing to wait for.
         if report.not_written == 0 {
             self.observer.first_poll_done();

@@ -57,6 +57,8 @@ pub(super) enum Ended {
 #[derive(Debug)]
 pub(super) struct Brought {
     pub(super) map: Settled,
+    /// How many of the map's entries were handed over to `ZkWriter`; the others were not tried.
+    pub(super) handed_over: usize,
     pub(super) report: SyncReport,
     pub(super) now_date: Option<i64>,
     pub(super) remark: Option<Remark>,
@@ -92,7 +94,7 @@ impl Poll {
                 && report.not_written == 0
             {
                 under_way.push(self.sync(map.part(handed_over, size), start));
-                handed_over += size;
+                handed_over = map.len().min(handed_over + size);
             }
             let Some(part) = under_way.next().await else { break };
             size = if part.beside_callers { PART_BESIDE_CALLERS } else { PART };
@@ -100,7 +102,7 @@ impl Poll {
         }
         drop(under_way);
         report.not_written += map.len() - report.entries();
-        Ended::Brought(Box::new(Brought { map, report, now_date, remark }))
+        Ended::Brought(Box::new(Brought { map, handed_over, report, now_date, remark }))
     }
 
     async fn sync(&self, assignments: Vec<Assignment>, start: PollStart) -> SyncReply {

@@ -170,6 +170,14 @@ impl Settled {
         part.filter_map(|&index| self.assignment(index as usize)).collect()
     }
 
+    /// The coins of the entries from the one at `from` on.
+    pub(super) fn coins(&self, from: usize) -> impl Iterator<Item = &Coin> {
+        let rest = self.order.iter().skip(from);
+        rest.filter_map(|&index| {
+            self.map.coins.get(usize::from(self.map.entries[index as usize].coin))
+        })
+    }
+
     fn assignment(&self, index: usize) -> Option<Assignment> {
         let coin = self.map.coins.get(usize::from(self.map.entries[index].coin))?.clone();
         Puname::parse(self.map.name(index)).ok().map(|puname| Assignment { puname, coin })

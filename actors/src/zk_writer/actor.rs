@@ -164,6 +164,7 @@ impl ZkWriter {
         let withdrawn = if self.draining.as_ref().is_some_and(|draining| draining.give_up <= now) {
             // What is under way comes back as unknown when its connection is gone.
             self.connection = None;
+            self.observer.session_given_up();
             if let Some(session) = &mut self.session {
                 session.disconnect();
             }
@@ -189,6 +190,7 @@ impl ZkWriter {
         self.observer.depths(&Depths {
             switches: self.queue.waiting(),
             sub_pool_requests: self.sub_pools.as_ref().map_or(0, SubPools::waiting),
+            dry_run_entries: self.looks.waiting(),
             chunks: self.chunks_under_way,
             polls: self.polls_under_way,
         });

@@ -102,6 +102,13 @@ impl Journal {
         entries.for_each(|(entry, synced)| self.log_synced(entry, synced));
     }
 
+    /// A part of a poll's map that was not begun. The Poller's line tells how many entries that are.
+    pub(super) fn not_synced(&self, assignments: &[Assignment]) {
+        for entry in assignments {
+            self.observer.switch(Source::Poll, &entry.coin, SwitchEnd::NotApplied);
+        }
+    }
+
     fn log_synced(&self, entry: &Assignment, Synced { fate, old, .. }: &Synced) {
         match fate {
             Fate::Written => info!(self.log, "switch"; "source" => %Source::Poll,

@@ -240,6 +240,32 @@ fn the_admin_listener_is_on_unless_its_address_is_empty() {
 }
 
 #[test]
+fn a_scraper_has_credentials_of_its_own_or_none() {
+    let scraper = |user, password| {
+        let loaded = load(GOOD, &[("MetricsUser", user), ("MetricsPassword", password)]);
+        loaded.map(|checked| checked.settings.admin.unwrap().scraper)
+    };
+    assert!(load(GOOD, &[]).unwrap().settings.admin.unwrap().scraper.is_none());
+    assert!(scraper("", "").unwrap().is_none());
+    let credentials = scraper("prometheus", "looks-only").unwrap().unwrap();
+    assert_eq!((&*credentials.user, &*credentials.password), ("prometheus", "looks-only"));
+    // Two passwords for one name are two passwords.
+    assert!(scraper("admin", "looks-only").unwrap().is_some());
+    for (user, password, problem) in [
+        ("prometheus", "", "MetricsPassword: is empty, and MetricsUser is not"),
+        ("", "looks-only", "MetricsUser: is empty, and MetricsPassword is not"),
+        ("a:b", "looks-only", "MetricsUser: contains a colon"),
+        ("prometheus", "s3cret", "MetricsPassword: is APIPassword's value"),
+    ] {
+        let problems = scraper(user, password).unwrap_err();
+        assert!(problems[0].starts_with(problem) && problems.len() == 1, "{problems:?}");
+    }
+    let checked = load(GOOD, &[("MetricsUser", "prometheus"), ("MetricsPassword", "looks-only")]);
+    let listing = checked.unwrap().listing.join("\n");
+    assert!(listing.contains("MetricsPassword") && !listing.contains("looks-only"), "{listing}");
+}
+
+#[test]
 fn an_admin_address_that_cannot_work_is_told() {
     let told = |value| load(GOOD, &[("AdminListenAddr", value)]).unwrap_err();
     for value in ["8083", "127.0.0.1", "127.0.0.1:99999", "a b:1"] {
@@ -274,6 +300,9 @@ fn without_the_api_its_credentials_may_be_missing_but_that_is_told() {
     let checked = load(polls, &[]).unwrap();
     assert!(checked.settings.admin.unwrap().credentials.is_none());
     assert!(checked.warnings[0].contains("only /healthz and /readyz will answer"));
+    let scraper = [("MetricsUser", "prometheus"), ("MetricsPassword", "looks-only")];
+    let scraped = load(polls, &scraper).unwrap();
+    assert!(scraped.warnings[0].contains("only /healthz, /readyz and /metrics will answer"));
     let known = load(polls, &[("APIUser", "admin"), ("APIPassword", "s3cret")]).unwrap();
     assert!(known.settings.admin.unwrap().credentials.is_some());
     assert!(known.warnings.is_empty());

@@ -26,6 +26,8 @@ pub struct Events {
     /// What has come and is no whole event yet.
     text: String,
     pub status: u16,
+    /// The id of the last change.
+    pub last_id: Option<String>,
 }
 
 impl Events {
@@ -34,18 +36,19 @@ impl Events {
         Self::resume(admin, None).await
     }
 
-    /// The same, for a client that has seen changes up to that number.
-    pub async fn resume(admin: &Admin, last: Option<u64>) -> Self {
+    /// The same, for a client that has seen changes up to that id.
+    pub async fn resume(admin: &Admin, last: Option<&str>) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         // Little lies in between, for the tests of those that do not read.
         socket.set_recv_buffer_size(4096).unwrap();
         let mut stream = socket.connect(admin.address.parse().unwrap()).await.unwrap();
         let mut request = Request::get("/recent/stream").credentials(USER, PASSWORD);
         if let Some(last) = last {
-            request = request.header("Last-Event-ID", last.to_string());
+            request = request.header("Last-Event-ID", last);
         }
         stream.write_all(&request.head_bytes()).await.unwrap();
-        let mut events = Self { stream: BufReader::new(stream), text: String::new(), status: 0 };
+        let (stream, text) = (BufReader::new(stream), String::new());
+        let mut events = Self { stream, text, status: 0, last_id: None };
         let status = events.line().await;
         events.status = status.split(' ').nth(1).and_then(|it| it.parse().ok()).expect("a status");
         while !events.line().await.is_empty() {}
@@ -86,7 +89,8 @@ impl Events {
     pub async fn next_of_all(&mut self, patience: Duration) -> Option<Event> {
         loop {
             if let Some((event, rest)) = self.text.split_once("\n\n") {
-                let event = understand(event);
+                let (event, id) = understand(event);
+                self.last_id = id.or(self.last_id.take());
                 self.text = rest.to_owned();
                 return Some(event);
             }
@@ -108,9 +112,10 @@ impl Events {
     }
 }
 
-fn understand(event: &str) -> Event {
+/// An event, and its id if it has one.
+fn understand(event: &str) -> (Event, Option<String>) {
     if let Some(comment) = event.strip_prefix(": ") {
-        return Event::Comment(comment.to_owned());
+        return (Event::Comment(comment.to_owned()), None);
     }
     let field = |name: &str| {
         event.lines().find_map(|line| line.strip_prefix(&format!("{name}: "))).map(str::to_owned)
@@ -118,10 +123,11 @@ fn understand(event: &str) -> Event {
     let data: Value = serde_json::from_str(&field("data").expect(event)).expect(event);
     match field("event").as_deref() {
         Some("change") => {
-            assert_eq!(field("id"), Some(data["number"].to_string()), "{event}");
-            Event::Change(data)
+            let id = field("id").expect(event);
+            assert_eq!(id.split_once('-').unwrap().1, data["number"].to_string(), "{event}");
+            (Event::Change(data), Some(id))
         }
-        Some("missed") => Event::Missed(data["missed"].as_u64().expect(event)),
+        Some("missed") => (Event::Missed(data["missed"].as_u64().expect(event)), None),
         _ => panic!("{event}"),
     }
 }

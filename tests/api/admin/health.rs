@@ -42,6 +42,28 @@ async fn readiness_follows_zookeeper_and_the_daemons_end() {
 }
 
 #[tokio::test]
+async fn a_session_that_cannot_be_ended_is_shown_as_gone() {
+    let zookeeper = ZooKeeper::private().await;
+    // Long enough that the connection is not given up for silence.
+    let builder = Daemon::builder(&zookeeper).admin().set("ZKSessionTimeoutSeconds", 60);
+    let mut daemon = builder.start().await;
+    let admin = Admin::of(&daemon).await;
+    assert_eq!(daemon.switch("alice", "btc").await, Answer::success());
+    admin.wait_for("switcher_zookeeper_session_up", 1.0).await;
+    zookeeper.stop();
+    let request = Request::switch("alice", "bcc").credentials(USER, PASSWORD);
+    let mut connection = daemon.connect().await;
+    connection.write(&request.head_bytes()).await.unwrap();
+    admin.wait_for("switcher_zookeeper_chunks_in_flight", 1.0).await;
+    daemon.signal(Signal::TERM);
+    admin.wait_for("switcher_zookeeper_session_up", 0.0).await;
+    assert_eq!(daemon.wait_exit(seconds(12)).await.code(), Some(0), "{:#?}", daemon.log());
+    daemon.wait_for_log(&["session could not be ended"]).await;
+    assert!(daemon.log_with(&["connection lost"]).is_empty(), "{:#?}", daemon.log());
+    zookeeper.cont();
+}
+
+#[tokio::test]
 async fn a_process_that_answers_is_alive_whatever_is_missing() {
     let zookeeper = ZooKeeper::absent().await;
     let daemon = Daemon::builder(&zookeeper).admin().start().await;

@@ -45,6 +45,32 @@ async fn all_but_health_asks_for_credentials() {
 }
 
 #[tokio::test]
+async fn a_scrapers_credentials_open_the_figures_and_nothing_else() {
+    let zookeeper = ZooKeeper::shared().await;
+    let builder = Daemon::builder(zookeeper)
+        .admin()
+        .set("MetricsUser", "prometheus")
+        .set("MetricsPassword", "looks-only");
+    let daemon = builder.start().await;
+    let admin = Admin::of(&daemon).await;
+    let scraped = async |path: &str| {
+        let request = Request::get(path).credentials("prometheus", "looks-only");
+        admin.send(&request).await.status
+    };
+    assert_eq!(scraped("/metrics").await, 200);
+    for path in ["/recent", "/recent/stream", "/nonsense", "/metrics/", "/metrics/x"] {
+        assert_eq!(scraped(path).await, 401, "{path}");
+    }
+    let mixed = Request::get("/metrics").credentials(USER, "looks-only");
+    assert_eq!(admin.send(&mixed).await.status, 401);
+    assert_eq!(admin.get("/metrics").await.status, 200);
+    let switch = Request::switch("alice", "btc").credentials("prometheus", "looks-only");
+    assert_eq!(daemon.send_as_is(&switch).await.status, 401);
+    let refused = "switcher_admin_logins_refused_total";
+    assert_eq!(admin.samples().await.value(refused), 6.0);
+}
+
+#[tokio::test]
 async fn the_api_and_the_admin_pages_have_nothing_in_common() {
     let zookeeper = ZooKeeper::shared().await;
     let daemon = Daemon::builder(zookeeper).admin().start().await;

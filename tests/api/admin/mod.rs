@@ -1,9 +1,11 @@
 //! The admin pages, as an operator and a monitoring system meet them: beside the real daemon and a real ZooKeeper.
 
+mod dashboard;
 mod events;
 mod health;
 mod listener;
 mod metrics;
+mod promql;
 mod recent;
 mod samples;
 mod stream;

@@ -49,6 +49,25 @@ impl Samples {
         self.0.keys().map(String::as_str).collect()
     }
 
+    /// Each metric's labels with all values that they have.
+    pub fn labels(&self) -> BTreeMap<String, BTreeMap<String, BTreeSet<String>>> {
+        let mut all = BTreeMap::<_, BTreeMap<_, BTreeSet<_>>>::new();
+        for series in self.0.keys() {
+            let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
+            let known = all.entry(name.to_owned()).or_default();
+            // None of our values holds a quote.
+            for label in labels
+                .trim_end_matches('}')
+                .split_terminator("\",")
+                .flat_map(|it| it.split_once("=\""))
+            {
+                let value = label.1.trim_end_matches('"').to_owned();
+                known.entry(label.0.to_owned()).or_default().insert(value);
+            }
+        }
+        all
+    }
+
     /// The values of all series that begin so.
     pub fn sum(&self, start: &str) -> f64 {
         self.0.iter().filter(|(name, _)| name.starts_with(start)).map(|(_, value)| value).sum()

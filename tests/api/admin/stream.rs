@@ -49,17 +49,43 @@ async fn a_client_that_comes_back_goes_on_where_it_was() {
     let zookeeper = ZooKeeper::shared().await;
     let daemon = Daemon::builder(zookeeper).admin().start().await;
     let admin = Admin::of(&daemon).await;
-    for user in ["a", "b", "c"] {
+    let mut events = Events::open(&admin).await;
+    assert_eq!(daemon.switch("a", "btc").await, Answer::success());
+    assert_eq!(events.change().await["sub_account"], "a");
+    let id = events.last_id.take().expect("an id");
+    drop(events);
+    for user in ["b", "c"] {
         assert_eq!(daemon.switch(user, "btc").await, Answer::success());
     }
     admin.recent(3).await;
-    let mut events = Events::resume(&admin, Some(1)).await;
+    let mut events = Events::resume(&admin, Some(&id)).await;
     assert_eq!(events.change().await["sub_account"], "b");
     assert_eq!(events.change().await["sub_account"], "c");
-    // A number from before a restart says nothing.
-    let mut events = Events::resume(&admin, Some(1_000_000)).await;
-    assert_eq!(daemon.switch("d", "btc").await, Answer::success());
-    assert_eq!(events.change().await["sub_account"], "d");
+}
+
+/// Numbers begin anew with each process: what one of them gave says nothing of what another one's client has seen.
+#[tokio::test]
+async fn a_client_of_the_daemon_before_a_restart_is_given_all_that_is_kept() {
+    let zookeeper = ZooKeeper::shared().await;
+    let before = Daemon::builder(zookeeper).admin().start().await;
+    let admin = Admin::of(&before).await;
+    let mut events = Events::open(&admin).await;
+    assert_eq!(before.switch("a", "btc").await, Answer::success());
+    assert_eq!(events.change().await["sub_account"], "a");
+    let id = events.last_id.take().expect("an id");
+    drop((events, before));
+
+    let daemon = Daemon::builder(zookeeper).admin().start().await;
+    let admin = Admin::of(&daemon).await;
+    for user in ["b", "c"] {
+        assert_eq!(daemon.switch(user, "btc").await, Answer::success());
+    }
+    admin.recent(2).await;
+    for id in [&*id, "1", "nonsense"] {
+        let mut events = Events::resume(&admin, Some(id)).await;
+        assert_eq!(events.change().await["sub_account"], "b", "{id}");
+        assert_eq!(events.change().await["sub_account"], "c", "{id}");
+    }
 }
 
 #[tokio::test]

@@ -71,6 +71,7 @@ impl ZkWriter {
             (None, Some(_)) => "the ZooKeeper session in which the poll began has ended",
             (None, None) => "there is no session with ZooKeeper",
         };
+        self.journal.not_synced(&assignments);
         let _ = reply.send(SyncReply::not_written(assignments.len(), refusal));
     }
 

@@ -120,14 +120,12 @@ impl ZkWriter {
             return;
         };
         let had_one = session.held().is_some();
+        self.observer.session_given_up();
         let ending = session.end(self.connection.take(), draining.until);
         ctx.spawn(ending.into_actor(self).map(move |left, act, ctx| {
             match left {
                 None if !had_one => {}
-                None => {
-                    act.observer.session_closed();
-                    info!(act.log, "ZooKeeper session closed");
-                }
+                None => info!(act.log, "ZooKeeper session closed"),
                 Some(session) => {
                     warn!(act.log, "the ZooKeeper session could not be ended: a switch of \
                     unknown outcome may still be applied until ZooKeeper expires it";
