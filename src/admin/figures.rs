@@ -7,7 +7,7 @@ use prometheus_client::{
 use switcher_actors::Observer;
 
 use super::process::Process;
-use crate::{config::Settings, http::Requests};
+use crate::{config::Settings, http::Requests, reload::Reloads};
 
 /// All figures, and those who count.
 pub struct Figures {
@@ -17,6 +17,8 @@ pub struct Figures {
     pub observer: Observer,
     /// For the API.
     pub requests: Requests,
+    /// For who reads the configuration again.
+    pub reloads: Reloads,
 }
 
 impl Figures {
@@ -32,9 +34,10 @@ impl Figures {
             "Lines of log that were dropped, since the output did not keep up",
             lines_dropped,
         );
-        let observer = Observer::new(&settings.coins, settings.poller.is_some(), ours);
+        let observer = Observer::new(&settings.callers.coins, settings.poller.is_some(), ours);
         let mut without_api = Registry::default();
         let requests = Requests::new(if settings.api.is_some() { ours } else { &mut without_api });
-        Self { registry, observer, requests }
+        let reloads = Reloads::new(ours);
+        Self { registry, observer, requests, reloads }
     }
 }

@@ -7,7 +7,7 @@
 //!
 //! A stream has no queue: it reads from the ring of recent changes, whenever its client takes more. It looks a
 //! few times a second at most, so that what it costs does not grow with the switches; and who takes nothing for
-//! a while is hung up on.
+//! a while is hung up on. A stream ends when its client's credentials are replaced, before it tells of another change.
 
 use std::{convert::Infallible, fmt::Write, time::Duration};
 
@@ -24,7 +24,7 @@ use tokio::{
 };
 
 use super::{Admin, pages::PageError, recent::Entry};
-use crate::http::Tracked;
+use crate::http::{Gate, InForce, OfRequest, Tracked};
 
 /// From one look at what has come to the next.
 const PACE: Duration = Duration::from_millis(250);
@@ -33,7 +33,11 @@ const PACE: Duration = Duration::from_millis(250);
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
 /// `GET /recent/stream`: changes from now on, or from the one after `Last-Event-ID`, if it is still there.
-pub async fn stream(request: HttpRequest, admin: Data<Admin>) -> Result<HttpResponse, PageError> {
+pub async fn stream(
+    request: HttpRequest,
+    terms: OfRequest,
+    admin: Data<Admin>,
+) -> Result<HttpResponse, PageError> {
     let permit = admin.streams.clone().try_acquire_owned();
     let permit = permit.map_err(|_| PageError::TooManyStreams)?;
     let coming = admin.observer.recent().follow();
@@ -42,6 +46,8 @@ pub async fn stream(request: HttpRequest, admin: Data<Admin>) -> Result<HttpResp
         request.headers().get("Last-Event-ID").and_then(|id| id.to_str().ok()?.parse().ok());
     let follower = Follower {
         observer: admin.observer.clone(),
+        in_force: admin.in_force.clone(),
+        gate: terms.gate.clone(),
         coming,
         // A number that has not been given yet is another daemon's, or of the one before.
         seen: resumed.filter(|seen| *seen <= last).unwrap_or(last),
@@ -52,7 +58,7 @@ pub async fn stream(request: HttpRequest, admin: Data<Admin>) -> Result<HttpResp
     };
     let events = unfold(follower, |mut follower| async {
         let part = follower.part().await;
-        Some((Ok::<_, Infallible>(Bytes::from(part)), follower))
+        follower.is_admitted().then(|| (Ok::<_, Infallible>(Bytes::from(part)), follower))
     });
     Ok(HttpResponse::Ok()
         .content_type("text/event-stream")
@@ -63,6 +69,9 @@ pub async fn stream(request: HttpRequest, admin: Data<Admin>) -> Result<HttpResp
 /// One client, and where it is.
 struct Follower {
     observer: Observer,
+    in_force: InForce,
+    /// What let the client in.
+    gate: Gate,
     coming: watch::Receiver<u64>,
     /// The number of the last change that it has got, or was told to have missed.
     seen: u64,
@@ -73,6 +82,11 @@ struct Follower {
 }
 
 impl Follower {
+    /// Whether the client's credentials are still those that count.
+    fn is_admitted(&self) -> bool {
+        self.in_force.load().gate == self.gate
+    }
+
     /// The next part of the stream. It is asked for when the client has taken the one before.
     async fn part(&mut self) -> String {
         if let Some(tracked) = &self.tracked {

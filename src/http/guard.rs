@@ -9,7 +9,7 @@ use std::{
 };
 
 use actix_web::{
-    Error,
+    Error, HttpMessage,
     body::MessageBody,
     dev::{ServiceRequest, ServiceResponse},
     http::{ConnectionType, header::AUTHORIZATION},
@@ -21,9 +21,9 @@ use switcher_actors::Source;
 
 use super::{
     answer::{ApiError, unauthorized},
-    auth::Gate,
     connections::Tracked,
     requests::{Endpoint, ErrNo, Requests},
+    terms::{InForce, Terms},
 };
 
 /// A name of 200 bytes, all escaped, takes 600.
@@ -34,7 +34,7 @@ const HEADERS_LIMIT: usize = 64 * 1024;
 
 /// What the guard needs. One is shared by all workers.
 pub struct Guard {
-    gate: Gate,
+    in_force: InForce,
     /// Refused logins since they were last asked for, and the address of the last one.
     refusals: Mutex<(u64, Option<IpAddr>)>,
     /// Paths for which nobody needs credentials.
@@ -44,14 +44,14 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// Lets in whom `gate` admits, and counts `requests`.
-    pub fn counting(gate: Gate, requests: Requests) -> Self {
-        Self { gate, refusals: Mutex::default(), open: &[], requests: Some(requests) }
+    /// Lets in whom the terms admit, and counts `requests`.
+    pub fn counting(in_force: InForce, requests: Requests) -> Self {
+        Self { in_force, refusals: Mutex::default(), open: &[], requests: Some(requests) }
     }
 
-    /// Lets in whom `gate` admits, and everybody to the paths in `open`.
-    pub fn with_open_paths(gate: Gate, open: &'static [&'static str]) -> Self {
-        Self { gate, refusals: Mutex::default(), open, requests: None }
+    /// Lets in whom the terms admit, and everybody to the paths in `open`.
+    pub fn with_open_paths(in_force: InForce, open: &'static [&'static str]) -> Self {
+        Self { in_force, refusals: Mutex::default(), open, requests: None }
     }
 
     /// How many logins were refused since the last call, and whose was the last. They are counted, not
@@ -72,7 +72,7 @@ impl Guard {
         self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn judge(&self, request: &ServiceRequest) -> Result<Verdict, ApiError> {
+    fn judge(&self, request: &ServiceRequest, terms: &Terms) -> Result<Verdict, ApiError> {
         if request.path().len() + request.query_string().len() > TARGET_LIMIT {
             return Err(ApiError::TargetTooLong(TARGET_LIMIT));
         }
@@ -82,7 +82,7 @@ impl Guard {
         if size > HEADERS_LIMIT {
             return Err(ApiError::HeadersTooLarge(HEADERS_LIMIT));
         }
-        Ok(if self.gate.admits(headers.get(AUTHORIZATION).map(|value| value.as_bytes())) {
+        Ok(if terms.gate.admits(headers.get(AUTHORIZATION).map(|value| value.as_bytes())) {
             Verdict::Admitted
         } else if self.open.contains(&request.path()) {
             Verdict::Stranger
@@ -132,7 +132,12 @@ pub async fn guard(
         tracked.request_began();
     }
     let guard = request.app_data::<Data<Guard>>().cloned();
-    let verdict = guard.as_ref().map_or(Ok(Verdict::Refused), |guard| guard.judge(&request));
+    let verdict = guard.as_ref().map_or(Ok(Verdict::Refused), |guard| {
+        let terms = guard.in_force.load();
+        let verdict = guard.judge(&request, &terms);
+        request.extensions_mut().insert(terms);
+        verdict
+    });
     let is_stranger = matches!(verdict, Ok(Verdict::Stranger));
     let mut response = match verdict {
         Ok(Verdict::Admitted | Verdict::Stranger) => {
