@@ -58,10 +58,16 @@ pub async fn stream(
     };
     let events = unfold(follower, |mut follower| async {
         let part = follower.part().await;
-        follower.is_admitted().then(|| (Ok::<_, Infallible>(Bytes::from(part)), follower))
+        if !follower.is_admitted() {
+            follower.end();
+            return None;
+        }
+        Some((Ok::<_, Infallible>(Bytes::from(part)), follower))
     });
     Ok(HttpResponse::Ok()
         .content_type("text/event-stream")
+        // It ends only where its client shall go.
+        .force_close()
         .insert_header((CACHE_CONTROL, "no-store"))
         .streaming(events))
 }
@@ -85,6 +91,12 @@ impl Follower {
     /// Whether the client's credentials are still those that count.
     fn is_admitted(&self) -> bool {
         self.in_force.load().gate == self.gate
+    }
+
+    fn end(&self) {
+        if let Some(tracked) = &self.tracked {
+            tracked.request_ended(true);
+        }
     }
 
     /// The next part of the stream. It is asked for when the client has taken the one before.
