@@ -1,12 +1,15 @@
-//! The application: starts the actors and the API, waits for a signal, and drains in order.
+//! The application: starts the actors and the API, waits for a signal, and drains in order. On SIGHUP it has the
+//! configuration read again.
 
 use std::{
-    io,
+    env, io,
     net::SocketAddr,
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
 use actix::{Actor, Addr};
+use actix_rt::SystemRunner;
 use prometheus_client::{metrics::counter::Counter, registry::Registry};
 use slog::{Logger, info, warn};
 use switcher_actors::{Observer, System};
@@ -18,8 +21,10 @@ use tokio::{
 
 use crate::{
     admin::{self, Figures},
-    config::{AdminSettings, ApiSettings, Settings},
-    http::{self, Bound, Downstream, HttpServer, Requests, Stop},
+    config::{ApiSettings, Checked, Settings},
+    http::{self, Bound, Downstream, HttpServer, InForce, Requests, Stop},
+    reload::Reload,
+    service_manager::ServiceManager,
 };
 
 /// The keys of the listeners' addresses.
@@ -74,57 +79,138 @@ impl Failure {
     }
 }
 
-/// Runs the daemon until SIGTERM or SIGINT; a second signal ends it at once.
-///
-/// `lines_dropped` counts the lines that the log has dropped.
-pub fn run(settings: Settings, lines_dropped: Counter, log: &Logger) -> Result<(), Failure> {
-    raise_descriptor_limit(log);
-    actix_rt::System::new().block_on(async {
-        let mut signals = Signals::new().map_err(Failure::Signals)?;
-        let grace = settings.shutdown_grace;
-        let Figures { registry, observer, requests } = Figures::new(&settings, lines_dropped);
-        let Settings { api, admin, writer, sub_pools, poller, .. } = settings;
-        // The addresses first: a daemon that cannot serve must not open a session.
-        let api = bind(LISTEN_ADDR, api, |api| &api.listen)?;
-        let is_given = admin.as_ref().is_some_and(|admin| admin.is_given);
-        let admin = match bind(ADMIN_LISTEN_ADDR, admin, |admin| &admin.listen) {
-            // A pool that changes the binary alone has asked for no pages, and must not lose its switches to them.
-            Err(failure) if !is_given => {
-                warn!(log, "there are no admin pages: {}", failure);
-                None
-            }
-            bound => bound?,
-        };
-        let descriptors = if admin.is_some() { admin::DESCRIPTORS } else { 0 };
-        // Before the session, which they tell of.
-        let admin = match admin {
-            Some(admin) => Some(serve_admin(admin, &observer, registry, log)?),
-            None => None,
-        };
-        let system = System::start(writer, sub_pools, poller, &observer, log);
-        let api = match api {
-            Some(api) => Some(serve_api(api, &system, descriptors, requests, log)?),
-            None => None,
-        };
-
-        let signal = signals.next().await;
-        observer.draining();
-        info!(log, "stopping: finishing what was accepted"; "signal" => signal);
-        tokio::select! {
-            ended = timeout(grace, drain(api, system, admin, grace, log)) => {
-                if ended.is_err() {
-                    warn!(log, "not everything was finished within the grace period";
-                        "seconds" => grace.as_secs());
-                }
-                Ok(())
-            }
-            signal = signals.next() => Err(Failure::Interrupted { signal }),
-        }
-    })
+/// A daemon that has nothing yet but its signals: they are kept for it from here on.
+pub struct Prepared {
+    actors: SystemRunner,
+    signals: Signals,
 }
 
-/// The signals that end the daemon.
+impl Prepared {
+    /// To be called as soon as it is known that the daemon is wanted.
+    pub fn new() -> Result<Self, Failure> {
+        let actors = actix_rt::System::new();
+        let signals = actors.block_on(async { Signals::new() }).map_err(Failure::Signals)?;
+        Ok(Self { actors, signals })
+    }
+
+    /// Runs the daemon until SIGTERM or SIGINT; a second signal ends it at once.
+    ///
+    /// `file` is where the configuration was read from, beside the environment; `lines_dropped` counts the lines
+    /// that the log has dropped.
+    pub fn run(
+        self,
+        file: Option<PathBuf>,
+        checked: Checked,
+        lines_dropped: Counter,
+        log: &Logger,
+    ) -> Result<(), Failure> {
+        raise_descriptor_limit(log);
+        let Self { actors, signals } = self;
+        actors.block_on(run(signals, file, checked, lines_dropped, log))
+    }
+}
+
+async fn run(
+    mut signals: Signals,
+    file: Option<PathBuf>,
+    Checked { settings, values, .. }: Checked,
+    lines_dropped: Counter,
+    log: &Logger,
+) -> Result<(), Failure> {
+    let manager = ServiceManager::of(|name| env::var_os(name), log);
+    let Figures { registry, observer, requests, reloads } = Figures::new(&settings, lines_dropped);
+    let Settings { api, admin, callers, writer, sub_pools, poller, shutdown_grace } = settings;
+    let in_force = InForce::new(callers);
+    let mut reload =
+        Reload::new(file, values, shutdown_grace, in_force.clone(), &observer, reloads, log);
+    // The addresses first: a daemon that cannot serve must not open a session.
+    let api = bind(LISTEN_ADDR, api, |api| &api.listen)?;
+    let is_given = admin.as_ref().is_some_and(|admin| admin.is_given);
+    let admin = match bind(ADMIN_LISTEN_ADDR, admin, |admin| &admin.listen) {
+        // A pool that changes the binary alone has asked for no pages, and must not lose its switches to them.
+        Err(failure) if !is_given => {
+            warn!(log, "there are no admin pages: {}", failure);
+            None
+        }
+        bound => bound?,
+    };
+    let descriptors = if admin.is_some() { admin::DESCRIPTORS } else { 0 };
+    // Before the session, which they tell of.
+    let admin = match admin {
+        Some((bound, _)) => Some(serve_admin(bound, in_force.clone(), &observer, registry, log)?),
+        None => None,
+    };
+    let system = System::start(writer, sub_pools, poller, &observer, log);
+    let api = match api {
+        Some(api) => Some(serve_api(api, in_force, &system, descriptors, requests, log)?),
+        None => None,
+    };
+
+    manager.ready();
+    let signal = tokio::select! {
+        signal = reloading(&mut signals, &mut reload, &manager, &system) => signal,
+        never = manager.supervise(&observer, &system) => match never {},
+    };
+    manager.stopping();
+    observer.draining();
+    let grace = reload.shutdown_grace();
+    info!(log, "stopping: finishing what was accepted"; "signal" => signal);
+    tokio::select! {
+        ended = timeout(grace, drain(api, system, admin, grace, log)) => {
+            if ended.is_err() {
+                warn!(log, "not everything was finished within the grace period";
+                    "seconds" => grace.as_secs());
+            }
+            Ok(())
+        }
+        signal = not_reloading(&mut signals, log) => Err(Failure::Interrupted { signal }),
+    }
+}
+
+/// Reads the configuration again at each SIGHUP, until a signal that ends the daemon comes. Those that come
+/// meanwhile are one, which is heeded afterwards: so the last state of the file counts.
+async fn reloading(
+    signals: &mut Signals,
+    reload: &mut Reload,
+    manager: &ServiceManager,
+    system: &System,
+) -> &'static str {
+    loop {
+        match signals.next().await {
+            Asked::End(signal) => return signal,
+            Asked::Reload => {
+                manager.reloading();
+                // A file system that hangs must not keep the daemon from ending.
+                tokio::select! {
+                    () = reload.reload(system) => manager.ready(),
+                    signal = signals.end() => return signal,
+                }
+            }
+        }
+    }
+}
+
+/// Waits for another signal that ends the daemon, which ends already.
+async fn not_reloading(signals: &mut Signals, log: &Logger) -> &'static str {
+    loop {
+        match signals.next().await {
+            Asked::End(signal) => return signal,
+            Asked::Reload => warn!(log, "SIGHUP is ignored: the daemon is shutting down"),
+        }
+    }
+}
+
+/// What a signal asks for.
+enum Asked {
+    /// To end; the signal's name.
+    End(&'static str),
+    /// To read the configuration again.
+    Reload,
+}
+
+/// The signals that the daemon heeds.
 struct Signals {
+    hang_up: Signal,
     terminate: Signal,
     interrupt: Signal,
 }
@@ -132,10 +218,23 @@ struct Signals {
 impl Signals {
     fn new() -> io::Result<Self> {
         let (terminate, interrupt) = (SignalKind::terminate(), SignalKind::interrupt());
-        Ok(Self { terminate: signal(terminate)?, interrupt: signal(interrupt)? })
+        Ok(Self {
+            hang_up: signal(SignalKind::hangup())?,
+            terminate: signal(terminate)?,
+            interrupt: signal(interrupt)?,
+        })
     }
 
-    async fn next(&mut self) -> &'static str {
+    async fn next(&mut self) -> Asked {
+        tokio::select! {
+            _ = self.terminate.recv() => Asked::End("SIGTERM"),
+            _ = self.interrupt.recv() => Asked::End("SIGINT"),
+            _ = self.hang_up.recv() => Asked::Reload,
+        }
+    }
+
+    /// Leaves others for later.
+    async fn end(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
@@ -157,6 +256,7 @@ fn bind<T>(
 /// Starts the API. Other listeners take up to `others` descriptors.
 fn serve_api(
     (bound, settings): (Bound, ApiSettings),
+    in_force: InForce,
     system: &System,
     others: usize,
     requests: Requests,
@@ -168,7 +268,7 @@ fn serve_api(
         looks: system.looks.clone(),
         jobmakers: system.jobmakers.clone(),
     };
-    let api = http::api(bound, settings, downstream, others, requests, log)
+    let api = http::api(bound, &settings, in_force, downstream, others, requests, log)
         .map_err(|source| Failure::listen(LISTEN_ADDR, address, source))?
         .start();
     info!(log, "listening"; "address" => %address);
@@ -177,13 +277,14 @@ fn serve_api(
 
 /// Starts the admin pages, which show what `observer` and `registry` hold.
 fn serve_admin(
-    (bound, settings): (Bound, AdminSettings),
+    bound: Bound,
+    in_force: InForce,
     observer: &Observer,
     registry: Registry,
     log: &Logger,
 ) -> Result<Addr<HttpServer>, Failure> {
     let address = bound.address();
-    let admin = admin::admin(bound, &settings, observer.clone(), registry, log)
+    let admin = admin::admin(bound, in_force, observer.clone(), registry, log)
         .map_err(|source| Failure::listen(ADMIN_LISTEN_ADDR, address, source))?
         .start();
     info!(log, "admin pages are up"; "address" => %address);

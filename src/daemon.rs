@@ -11,7 +11,7 @@ use std::{
 use slog::{error, info, warn};
 
 use crate::{
-    app,
+    app::Prepared,
     cli::{Arguments, Command},
     client,
     config::{self, Checked, Rejected},
@@ -30,9 +30,19 @@ pub fn run() -> ExitCode {
     let file = arguments.config.clone().or_else(default_file);
     match &arguments.command {
         None | Some(Command::Serve) => {
-            with_configuration(file, |checked| serve(&arguments, checked))
+            // First of all: a SIGHUP must not end a process that only has not come to it yet.
+            let prepared = match Prepared::new() {
+                Ok(prepared) => prepared,
+                Err(failure) => {
+                    say(io::stderr(), std::iter::once(failure.to_string()));
+                    return failure.exit_status().into();
+                }
+            };
+            with_configuration(file.as_deref(), |checked| {
+                serve(prepared, &arguments, file.clone(), checked)
+            })
         }
-        Some(Command::Check) => with_configuration(file, check),
+        Some(Command::Check) => with_configuration(file.as_deref(), check),
         Some(Command::Client(command)) => client::run(command, file.as_deref()),
         Some(Command::Completions { shell }) => pages::completions(*shell),
         Some(Command::Man { out_dir }) => pages::manual(out_dir.as_deref()),
@@ -40,11 +50,11 @@ pub fn run() -> ExitCode {
 }
 
 /// Does something with the configuration, if it is good, and else tells all that is wrong with it.
-fn with_configuration(file: Option<PathBuf>, act: impl FnOnce(Checked) -> ExitCode) -> ExitCode {
-    match config::load(file.as_deref(), |name| env::var_os(name)) {
+fn with_configuration(file: Option<&Path>, act: impl FnOnce(Checked) -> ExitCode) -> ExitCode {
+    match config::load(file, |name| env::var_os(name)) {
         Ok(checked) => act(checked),
-        Err(Rejected { problems, warnings }) => {
-            let file = file.as_deref().map_or("no file".into(), Path::to_string_lossy);
+        Err(Rejected { problems, warnings, .. }) => {
+            let file = file.map_or("no file".into(), Path::to_string_lossy);
             let head = format!("bad configuration ({file} and environment):");
             let problems = problems.iter().map(ToString::to_string);
             let lines = std::iter::once(head).chain(problems).chain(warnings_of(warnings));
@@ -70,7 +80,12 @@ fn default_file() -> Option<PathBuf> {
     file.exists().then_some(file)
 }
 
-fn serve(arguments: &Arguments, checked: Checked) -> ExitCode {
+fn serve(
+    prepared: Prepared,
+    arguments: &Arguments,
+    file: Option<PathBuf>,
+    checked: Checked,
+) -> ExitCode {
     let directory = arguments.log_dir.as_deref().filter(|_| !arguments.logtostderr);
     let telemetry = match Telemetry::start(directory, arguments.verbosity) {
         Ok(telemetry) => telemetry,
@@ -97,7 +112,7 @@ fn serve(arguments: &Arguments, checked: Checked) -> ExitCode {
             "flags -alsologtostderr, -stderrthreshold, -vmodule and -log_backtrace_at have no effect"
         );
     }
-    match app::run(checked.settings, telemetry.dropped(), log) {
+    match prepared.run(file, checked, telemetry.dropped(), log) {
         Ok(()) => {
             info!(log, "stopped");
             ExitCode::SUCCESS

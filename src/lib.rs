@@ -6,6 +6,8 @@
 //! * `config`: keys, file and environment, settings;
 //! * `telemetry`: the log;
 //! * `app`: starts the actors and the API, waits for a signal, drains in order;
+//! * `reload`: reads the configuration again and puts it in force, or leaves all as it was;
+//! * `service_manager`: what systemd is told;
 //! * `http`: everything that knows requests and answers;
 //! * `admin`: metrics, health and recent changes, on a listener of their own;
 //!
@@ -24,6 +26,8 @@ mod daemon;
 pub mod fuzzing;
 mod http;
 mod pages;
+mod reload;
+mod service_manager;
 mod telemetry;
 
 pub use daemon::run;

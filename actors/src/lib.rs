@@ -68,5 +68,5 @@ pub use zk::{
 };
 pub use zk_writer::{
     Ask, AskJobmaker, EntryOutcome, EntryResult, LookAtBatch, PollerLock, SubPoolSettings,
-    WriteBatch, WriteFailure, WriteReply, WriterSettings,
+    WriteBatch, WriteFailure, WriteReply, WriterLimits, WriterSettings,
 };

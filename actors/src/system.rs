@@ -1,6 +1,6 @@
 //! Starts the actors, downstream first, and hands out their addresses: the one place that wires them.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix::{Actor, Recipient};
 use actix_rt::Arbiter;
@@ -9,10 +9,10 @@ use slog::{Logger, error};
 use crate::{
     ack_waiter::{AckWaiter, Settle},
     observer::Observer,
-    poller::{Poller, PollerSettings, StopPolling, ToZkWriter},
+    poller::{NewSettings, Poller, PollerSettings, StopPolling, ToZkWriter},
     zk_writer::{
-        AskJobmaker, Drain, LookAtBatch, SubPoolSettings, ToAckWaiter, WriteBatch, WriterSettings,
-        ZkWriter,
+        AreYouThere, AskJobmaker, Drain, LookAtBatch, NewLimits, SubPoolSettings, ToAckWaiter,
+        WriteBatch, WriterLimits, WriterSettings, ZkWriter,
     },
 };
 
@@ -24,10 +24,18 @@ pub struct System {
     pub looks: Recipient<LookAtBatch>,
     /// Takes requests to sub-pools' jobmakers; `None` if the sub-pool API is off.
     pub jobmakers: Option<Recipient<AskJobmaker>>,
-    stop_polling: Option<Recipient<StopPolling>>,
+    poller: Option<ToPoller>,
+    limit_writer: Recipient<NewLimits>,
+    call_writer: Recipient<AreYouThere>,
     drain_writer: Recipient<Drain>,
     settle_acks: Option<Recipient<Settle>>,
     arbiters: Vec<Arbiter>,
+}
+
+/// What the Poller is told.
+struct ToPoller {
+    stop: Recipient<StopPolling>,
+    settings: Recipient<NewSettings>,
 }
 
 impl System {
@@ -42,10 +50,10 @@ impl System {
     ) -> Self {
         let mut arbiters = Vec::new();
         let sub_pools = sub_pools.map(|settings| {
-            let (arbiter, acks_log, timeout) = (Arbiter::new(), log.clone(), settings.ack_timeout);
+            let (arbiter, acks_log) = (Arbiter::new(), log.clone());
             let (handle, observer) = (arbiter.handle(), observer.clone());
             arbiters.push(arbiter);
-            let start = move |_: &mut _| AckWaiter::new(timeout, &observer, &acks_log);
+            let start = move |_: &mut _| AckWaiter::new(&observer, &acks_log);
             (settings, AckWaiter::start_in_arbiter(&handle, start))
         });
         let settle_acks = sub_pools.as_ref().map(|(_, acks)| acks.clone().recipient());
@@ -60,18 +68,21 @@ impl System {
         });
         arbiters.push(arbiter);
 
-        let stop_polling = poller.map(|settings| {
+        let poller = poller.map(|settings| {
             let (arbiter, poller_log, observer) = (Arbiter::new(), log.clone(), observer.clone());
             let handle = arbiter.handle();
             arbiters.push(arbiter);
             let zk_writer =
                 ToZkWriter { begin: writer.clone().recipient(), sync: writer.clone().recipient() };
             let start = move |_: &mut _| Poller::new(settings, zk_writer, &observer, &poller_log);
-            Poller::start_in_arbiter(&handle, start).recipient()
+            let poller = Poller::start_in_arbiter(&handle, start);
+            ToPoller { stop: poller.clone().recipient(), settings: poller.recipient() }
         });
         Self {
             jobmakers: settle_acks.as_ref().map(|_| writer.clone().recipient()),
-            stop_polling,
+            poller,
+            limit_writer: writer.clone().recipient(),
+            call_writer: writer.clone().recipient(),
             drain_writer: writer.clone().recipient(),
             looks: writer.clone().recipient(),
             writer: writer.recipient(),
@@ -80,10 +91,35 @@ impl System {
         }
     }
 
+    /// Has the actors work by these settings from now on: what callers wait for and a poll that is under way end by
+    /// those they began with. An `ack_timeout` without sub-pools and a `poller` where none was started change nothing.
+    pub async fn adopt(
+        &self,
+        limits: WriterLimits,
+        ack_timeout: Option<Duration>,
+        poller: Option<PollerSettings>,
+        log: &Logger,
+    ) {
+        if let Err(cause) = self.limit_writer.send(NewLimits { limits, ack_timeout }).await {
+            error!(log, "ZkWriter was gone before its limits could be changed"; "cause" => %cause);
+        }
+        if let (Some(to_poller), Some(settings)) = (&self.poller, poller)
+            && let Err(cause) = to_poller.settings.send(NewSettings(settings)).await
+        {
+            error!(log, "the Poller was gone before its settings could be changed"; "cause" => %cause);
+        }
+    }
+
+    /// Waits until `ZkWriter` has handled what was sent to it before. One that hangs never has.
+    pub async fn answers(&self) {
+        // One that is gone ends the process by itself.
+        let _ = self.call_writer.send(AreYouThere).await;
+    }
+
     /// Begins no more polls, and gives up the one under way. What it has handed over is still written.
     pub async fn stop_polling(&self, log: &Logger) {
-        if let Some(poller) = &self.stop_polling
-            && let Err(cause) = poller.send(StopPolling).await
+        if let Some(poller) = &self.poller
+            && let Err(cause) = poller.stop.send(StopPolling).await
         {
             error!(log, "the Poller was gone before it could be stopped"; "cause" => %cause);
         }

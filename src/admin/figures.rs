@@ -7,7 +7,7 @@ use prometheus_client::{
 use switcher_actors::Observer;
 
 use super::process::Process;
-use crate::{config::Settings, http::Requests};
+use crate::{config::Settings, http::Requests, reload::Reloads};
 
 /// All figures, and those who count.
 pub struct Figures {
@@ -17,6 +17,8 @@ pub struct Figures {
     pub observer: Observer,
     /// For the API.
     pub requests: Requests,
+    /// For who reads the configuration again.
+    pub reloads: Reloads,
 }
 
 /// Counts the logins that the admin pages refuse, among the other figures. Those that the API refuses are among its
@@ -45,9 +47,10 @@ impl Figures {
             lines_dropped,
         );
         let interval = settings.poller.as_ref().map(|poller| poller.interval);
-        let observer = Observer::new(&settings.coins, interval, ours);
+        let observer = Observer::new(&settings.callers.coins, interval, ours);
         let mut without_api = Registry::default();
         let requests = Requests::new(if settings.api.is_some() { ours } else { &mut without_api });
-        Self { registry, observer, requests }
+        let reloads = Reloads::new(ours);
+        Self { registry, observer, requests, reloads }
     }
 }

@@ -32,10 +32,7 @@ use slog::{Logger, o};
 use switcher_actors::Observer;
 use tokio::sync::Semaphore;
 
-use crate::{
-    config::AdminSettings,
-    http::{Allowance, Bound, Gate, Guard, HttpServer, OF_A_WORKER},
-};
+use crate::http::{Allowance, Bound, Guard, HttpServer, InForce, OF_A_WORKER};
 
 use figures::refusals;
 
@@ -67,24 +64,25 @@ const SCRAPED: &[&str] = &["/metrics"];
 struct Admin {
     observer: Observer,
     registry: Registry,
+    /// Who may look.
+    in_force: InForce,
     /// A permit for each stream that may still be opened.
     streams: Arc<Semaphore>,
 }
 
-/// The actor that serves the admin pages.
+/// The actor that serves the admin pages to whom the terms `in_force` admit.
 pub fn admin(
     bound: Bound,
-    settings: &AdminSettings,
+    in_force: InForce,
     observer: Observer,
     mut registry: Registry,
     log: &Logger,
 ) -> io::Result<HttpServer> {
-    let gate = settings.credentials.as_ref().map_or_else(Gate::closed, Gate::new);
-    let mut guard = Guard::with_open_paths(gate, OPEN).counting_refusals(refusals(&mut registry));
-    if let Some(scraper) = &settings.scraper {
-        guard = guard.admitting(Gate::new(scraper), SCRAPED);
-    }
-    let admin = Data::new(Admin { observer, registry, streams: Arc::new(Semaphore::new(STREAMS)) });
+    let guard = Guard::with_open_paths(in_force.clone(), OPEN)
+        .with_scraped_paths(SCRAPED)
+        .counting_refusals(refusals(&mut registry));
+    let streams = Arc::new(Semaphore::new(STREAMS));
+    let admin = Data::new(Admin { observer, registry, in_force, streams });
     let allowance = Allowance {
         workers: 1,
         connections: CONNECTIONS,

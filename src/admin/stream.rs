@@ -10,7 +10,7 @@
 //!
 //! A stream has no queue: it reads from the ring of recent changes, whenever its client takes more. It looks a
 //! few times a second at most, so that what it costs does not grow with the switches; and who takes nothing for
-//! a while is hung up on.
+//! a while is hung up on. A stream ends when its client's credentials are replaced, before it tells of another change.
 
 use std::{convert::Infallible, fmt::Write, time::Duration};
 
@@ -27,7 +27,7 @@ use tokio::{
 };
 
 use super::{Admin, pages::PageError, recent::Entry};
-use crate::http::Tracked;
+use crate::http::{Gate, InForce, OfRequest, Tracked};
 
 /// From one look at what has come to the next.
 const PACE: Duration = Duration::from_millis(250);
@@ -36,7 +36,11 @@ const PACE: Duration = Duration::from_millis(250);
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
 /// `GET /recent/stream`: changes from now on, or from the one after `Last-Event-ID`.
-pub async fn stream(request: HttpRequest, admin: Data<Admin>) -> Result<HttpResponse, PageError> {
+pub async fn stream(
+    request: HttpRequest,
+    terms: OfRequest,
+    admin: Data<Admin>,
+) -> Result<HttpResponse, PageError> {
     let permit = admin.streams.clone().try_acquire_owned();
     let permit = permit.map_err(|_| PageError::TooManyStreams)?;
     let coming = admin.observer.recent().follow();
@@ -47,6 +51,8 @@ pub async fn stream(request: HttpRequest, admin: Data<Admin>) -> Result<HttpResp
     let resumed = id.map(|id| id.to_str().ok().and_then(|id| number(id, run)).unwrap_or(0));
     let follower = Follower {
         observer: admin.observer.clone(),
+        in_force: admin.in_force.clone(),
+        gate: terms.gate.clone(),
         coming,
         seen: resumed.unwrap_or(last).min(last),
         next_look: Instant::now(),
@@ -56,10 +62,16 @@ pub async fn stream(request: HttpRequest, admin: Data<Admin>) -> Result<HttpResp
     };
     let events = unfold(follower, |mut follower| async {
         let part = follower.part().await;
+        if !follower.is_admitted() {
+            follower.end();
+            return None;
+        }
         Some((Ok::<_, Infallible>(Bytes::from(part)), follower))
     });
     Ok(HttpResponse::Ok()
         .content_type("text/event-stream")
+        // It ends only where its client shall go.
+        .force_close()
         .insert_header((CACHE_CONTROL, "no-store"))
         .streaming(events))
 }
@@ -67,6 +79,9 @@ pub async fn stream(request: HttpRequest, admin: Data<Admin>) -> Result<HttpResp
 /// One client, and where it is.
 struct Follower {
     observer: Observer,
+    in_force: InForce,
+    /// What let the client in.
+    gate: Gate,
     coming: watch::Receiver<u64>,
     /// The number of the last change that it has got, or was told to have missed.
     seen: u64,
@@ -77,6 +92,17 @@ struct Follower {
 }
 
 impl Follower {
+    /// Whether the client's credentials are still those that count.
+    fn is_admitted(&self) -> bool {
+        self.in_force.load().gate == self.gate
+    }
+
+    fn end(&self) {
+        if let Some(tracked) = &self.tracked {
+            tracked.request_ended(true);
+        }
+    }
+
     /// The next part of the stream. It is asked for when the client has taken the one before.
     async fn part(&mut self) -> String {
         if let Some(tracked) = &self.tracked {

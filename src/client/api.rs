@@ -8,8 +8,8 @@ use std::time::Duration;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
-    Request, Response, StatusCode,
-    body::{Bytes, Incoming},
+    Request, StatusCode,
+    body::Bytes,
     client::conn::http1::handshake,
     header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, USER_AGENT},
 };
@@ -18,7 +18,10 @@ use switcher_actors::Shown;
 use thiserror::Error;
 use tokio::{net::TcpStream, task::JoinSet, time::timeout};
 
-use super::{answer::Answer, caller::Caller};
+use super::{answer::Answer, arguments::ServerAddress, caller::Caller};
+
+/// Whose requests these are.
+const AGENT: &str = concat!("switcher-api-server/", env!("CARGO_PKG_VERSION"));
 
 /// The daemon's own answers are far smaller.
 const ANSWER_LIMIT: usize = 1 << 20;
@@ -95,58 +98,93 @@ impl Api {
     /// Sends JSON to one of the API's paths and reads the answer.
     pub async fn post(&self, path: &str, json: Vec<u8>) -> Result<Answer, CallError> {
         let not_sent = |cause: String| CallError::NotSent { server: self.server.clone(), cause };
-        let no_answer = |cause: String| CallError::NoAnswer { server: self.server.clone(), cause };
         let request = Request::post(path)
             .header(HOST, &self.server)
-            .header(USER_AGENT, concat!("switcher-api-server/", env!("CARGO_PKG_VERSION")))
+            .header(USER_AGENT, AGENT)
             .header(AUTHORIZATION, &self.authorization)
             .header(CONTENT_TYPE, "application/json")
             .header(CONNECTION, "close")
             .body(Full::new(Bytes::from(json)))
             .map_err(|error| not_sent(error.to_string()))?;
-        let patience = CONNECT_PATIENCE.min(self.patience);
-        let stream = match timeout(patience, TcpStream::connect(&self.server)).await {
-            Ok(stream) => stream.map_err(|error| not_sent(error.to_string()))?,
-            Err(_) => return Err(not_sent(format!("not within {} s", patience.as_secs()))),
-        };
-        let (mut sender, connection) =
-            handshake(TokioIo::new(stream)).await.map_err(|error| not_sent(told(&error)))?;
-        let mut driving = JoinSet::new();
-        // How it ends is seen by whoever waits for the answer.
-        driving.spawn(async { drop(connection.await) });
-        let exchange = async {
-            let response = sender.send_request(request).await?;
-            self.read(response).await
-        };
-        match timeout(self.patience, exchange).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => Err(no_answer(told(&*error))),
-            Err(_) => {
-                let seconds = self.patience.as_secs();
-                Err(no_answer(format!("not within {seconds} s (--timeout)")))
-            }
-        }
+        let (status, body) = call(&self.server, request, self.patience).await?;
+        self.read(status, &body)
     }
 
-    /// The outer error: no answer. The inner one: none of the daemon's.
-    async fn read(
-        &self,
-        response: Response<Incoming>,
-    ) -> Result<Result<Answer, CallError>, Box<dyn std::error::Error + Send + Sync>> {
+    fn read(&self, status: StatusCode, body: &Bytes) -> Result<Answer, CallError> {
         let server = self.server.clone();
-        let status = response.status();
         if status == StatusCode::UNAUTHORIZED {
-            return Ok(Err(CallError::Unauthorized { server, user: self.user.clone() }));
+            return Err(CallError::Unauthorized { server, user: self.user.clone() });
         }
-        let body = Limited::new(response.into_body(), ANSWER_LIMIT).collect().await?.to_bytes();
         // The daemon tells of a success with status 200 only.
-        let answer = Answer::read(&body).filter(|it| !it.success || status == StatusCode::OK);
-        Ok(answer.ok_or_else(|| {
-            let head: String = String::from_utf8_lossy(&body).chars().take(SHOWN_CHARS).collect();
+        let answer = Answer::read(body).filter(|it| !it.success || status == StatusCode::OK);
+        answer.ok_or_else(|| {
+            let head: String = String::from_utf8_lossy(body).chars().take(SHOWN_CHARS).collect();
             let description = format!("status {}, and begins {}", status.as_u16(), Shown(&head));
             CallError::NotTheDaemon { server, description }
-        }))
+        })
     }
+}
+
+/// Asks for one of the admin pages that need no credentials, and reads its status and text. All of it may take so
+/// long.
+pub async fn look(
+    server: &ServerAddress,
+    path: &str,
+    patience: Duration,
+) -> Result<(u16, String), CallError> {
+    let server = server.as_str();
+    let not_sent = |cause: String| CallError::NotSent { server: server.to_owned(), cause };
+    let request = Request::get(path)
+        .header(HOST, server)
+        .header(USER_AGENT, AGENT)
+        .header(CONNECTION, "close")
+        .body(Full::default())
+        .map_err(|error| not_sent(error.to_string()))?;
+    let no_answer =
+        |_| Err(CallError::NoAnswer { server: server.to_owned(), cause: late(patience) });
+    let answered = timeout(patience, call(server, request, patience)).await;
+    let (status, body) = answered.unwrap_or_else(no_answer)?;
+    Ok((status.as_u16(), String::from_utf8_lossy(&body).into_owned()))
+}
+
+/// Sends a request over a connection of its own, and reads the answer whole.
+async fn call(
+    server: &str,
+    request: Request<Full<Bytes>>,
+    patience: Duration,
+) -> Result<(StatusCode, Bytes), CallError> {
+    let not_sent = |cause: String| CallError::NotSent { server: server.to_owned(), cause };
+    let no_answer = |cause: String| CallError::NoAnswer { server: server.to_owned(), cause };
+    let connect_patience = CONNECT_PATIENCE.min(patience);
+    let stream = match timeout(connect_patience, TcpStream::connect(server)).await {
+        Ok(stream) => stream.map_err(|error| not_sent(error.to_string()))?,
+        Err(_) => {
+            return Err(not_sent(format!("not within {} s", connect_patience.as_secs())));
+        }
+    };
+    let (mut sender, connection) =
+        handshake(TokioIo::new(stream)).await.map_err(|error| not_sent(told(&error)))?;
+    let mut driving = JoinSet::new();
+    // How it ends is seen by whoever waits for the answer.
+    driving.spawn(async { drop(connection.await) });
+    let exchange = async {
+        let response = sender.send_request(request).await?;
+        let status = response.status();
+        let body = match status {
+            // Says all by itself.
+            StatusCode::UNAUTHORIZED => Bytes::new(),
+            _ => Limited::new(response.into_body(), ANSWER_LIMIT).collect().await?.to_bytes(),
+        };
+        Ok::<_, Box<dyn std::error::Error + Send + Sync>>((status, body))
+    };
+    match timeout(patience, exchange).await {
+        Ok(answered) => answered.map_err(|error| no_answer(told(&*error))),
+        Err(_) => Err(no_answer(late(patience))),
+    }
+}
+
+fn late(patience: Duration) -> String {
+    format!("not within {} s (--timeout)", patience.as_secs())
 }
 
 /// An error's text with those of its causes, which the client's own leaves out.

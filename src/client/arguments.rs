@@ -33,6 +33,11 @@ pub enum ClientCommand {
     /// Needs the daemon's configuration, but no EnableCronJob. Exit status 1 if something differs. What ZooKeeper
     /// holds for sub-accounts that are not in the map is not looked at. Writes nothing.
     Verify(OutputArguments),
+    /// Ask the daemon on this machine whether it is alive; for containers and scripts
+    ///
+    /// Asks /healthz, or with --ready /readyz, at AdminListenAddr of the environment or the configuration. Needs no
+    /// credentials. Exit status 0 if it is, 1 if it is not or does not answer, 78 if AdminListenAddr is off.
+    Health(HealthArguments),
     /// Check the configuration and all that the daemon depends on; each finding comes with its remedy
     ///
     /// Exit status 1 if there is a problem; warnings do not count. Writes nothing.
@@ -49,6 +54,7 @@ impl ClientCommand {
             Self::UpdateCoinbase(_) => "update-coinbase",
             Self::Status(_) => "status",
             Self::Verify(_) => "verify",
+            Self::Health(_) => "health",
             Self::Doctor(_) => "doctor",
         }
     }
@@ -62,6 +68,7 @@ impl ClientCommand {
             Self::UpdateCoinbase(arguments) => &arguments.api.output,
             Self::Status(arguments) => &arguments.output,
             Self::Verify(output) => output,
+            Self::Health(arguments) => &arguments.output,
             Self::Doctor(arguments) => &arguments.output,
         };
         output.json
@@ -177,6 +184,20 @@ pub struct StatusArguments {
     /// The sub-accounts
     #[arg(value_name = "USER", required = true)]
     pub sub_accounts: Vec<String>,
+    #[command(flatten)]
+    pub output: OutputArguments,
+}
+
+/// `health`.
+#[derive(Args, Debug, PartialEq, Eq)]
+pub struct HealthArguments {
+    /// Ask whether it is ready to serve, and print what is missing
+    #[arg(long)]
+    pub ready: bool,
+    /// Seconds to wait for the answer
+    #[arg(long, value_name = "SECONDS", default_value_t = 2,
+          value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub timeout: u64,
     #[command(flatten)]
     pub output: OutputArguments,
 }

@@ -75,7 +75,8 @@ impl Caller {
     }
 }
 
-fn configured(file: Option<&Path>) -> Result<Access, Failure> {
+/// What a client needs of the configuration.
+pub fn configured(file: Option<&Path>) -> Result<Access, Failure> {
     config::access(file, |name| env::var_os(name)).map_err(|problems| {
         let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
         Failure::new(Kind::Configuration, problems.join("; "))

@@ -121,7 +121,7 @@ fn configuration(findings: &mut Findings, file: Option<&Path>) -> Option<Setting
     const MEND: &str = "mend the key in the file or in the environment; --help lists all keys";
     let (settings, warnings) = match config::load(file, |name| env::var_os(name)) {
         Ok(Checked { settings, warnings, .. }) => (Some(settings), warnings),
-        Err(Rejected { problems, warnings }) => {
+        Err(Rejected { problems, warnings, .. }) => {
             for problem in problems {
                 findings.problem(CHECK, problem.to_string(), MEND);
             }

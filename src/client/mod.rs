@@ -5,6 +5,7 @@
 //! * `switch`, `batch` with `batch_file` and `progress`: switches;
 //! * `sub_pool`: what a sub-pool's jobmaker holds, and a change of it;
 //! * `znodes`, `status`, `verify`: what ZooKeeper holds, past the daemon;
+//! * `health`: whether the daemon on this machine is alive, or ready;
 //! * `doctor`: all that the daemon depends on, with remedies;
 //! * `terminal`: what is said and asked meanwhile;
 //! * `report`: what is said at the end, as text or JSON, and the exit statuses.
@@ -19,6 +20,7 @@ mod batch;
 mod batch_file;
 mod caller;
 mod doctor;
+mod health;
 mod progress;
 mod report;
 mod status;
@@ -80,6 +82,7 @@ async fn act(command: &ClientCommand, file: Option<&Path>) -> Result<Report, Fai
             let no_url = || Failure::new(Kind::Configuration, "UserCoinMapURL is missing");
             verify::verify(&poller.ok_or_else(no_url)?, &writer).await
         }
+        ClientCommand::Health(arguments) => health::health(arguments, file).await,
         ClientCommand::Doctor(arguments) => Ok(doctor::doctor(arguments, file).await),
     }
 }

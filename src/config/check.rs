@@ -5,14 +5,15 @@ use std::{str::FromStr, time::Duration};
 use config::{Value, ValueKind};
 use switcher_actors::{
     Coins, DigestCredentials, PollerLock, PollerSettings, ServerVersion, SubPoolSettings,
-    UpstreamUrl, WriterSettings, ZkSettings, ZnodeDir,
+    UpstreamUrl, WriterLimits, WriterSettings, ZkSettings, ZnodeDir,
 };
 
 use super::{
-    AdminSettings, ApiSettings, Checked, Credentials, Rejected, Settings,
+    AdminSettings, ApiSettings, CallerSettings, Checked, Credentials, Rejected, Settings,
     keys::{self, KEYS, Key, Kind},
     load::{Raw, parse},
     problem::Problem,
+    values::Values,
 };
 
 pub(super) fn check(mut raw: Raw) -> Result<Checked, Rejected> {
@@ -20,15 +21,21 @@ pub(super) fn check(mut raw: Raw) -> Result<Checked, Rejected> {
         let near = keys::nearest(name)?;
         Some(format!("unknown key {name:?} is ignored: did you mean {near}?"))
     });
-    let warnings = misspelt.collect();
+    let warnings: Vec<_> = misspelt.collect();
     let problems = std::mem::take(&mut raw.problems);
+    if problems.iter().any(Problem::is_of_all) {
+        // What the file would have said is not missing.
+        return Err(Rejected { problems, warnings, values: None });
+    }
     let mut reader = Reader { raw, problems, warnings };
     let settings = reader.settings();
-    let listing = reader.listing();
-    let warnings = reader.warnings;
+    let (listing, values) = (reader.listing(), reader.values());
+    let Reader { problems, warnings, .. } = reader;
     match settings {
-        Some(settings) if reader.problems.is_empty() => Ok(Checked { settings, warnings, listing }),
-        _ => Err(Rejected { problems: reader.problems, warnings }),
+        Some(settings) if problems.is_empty() => {
+            Ok(Checked { settings, warnings, listing, values })
+        }
+        _ => Err(Rejected { problems, warnings, values: Some(values) }),
     }
 }
 
@@ -48,11 +55,14 @@ impl Reader {
         let lower_case = self.flag("StratumServerCaseInsensitive");
         let zookeeper = self.zookeeper();
         let watch_dir = self.dir("ZKSwitcherWatchDir");
-        let request_timeout = self.seconds("ZKRequestTimeoutSeconds");
-        let queue_limit = self.size("ZKQueueLimit");
+        let limits = WriterLimits {
+            request_timeout: self.seconds("ZKRequestTimeoutSeconds"),
+            queue_limit: self.size("ZKQueueLimit"),
+        };
         let shutdown_grace = self.seconds("ShutdownGraceSeconds");
-        let api = self.api(api_enabled, coins.clone(), lower_case);
-        let admin = self.admin(api_enabled);
+        let callers = self.callers(coins.clone(), lower_case);
+        let api = self.api(api_enabled);
+        let admin = self.admin(api_enabled, callers.as_ref());
         let poller = self.poller(wants_cron_job, coins.clone(), lower_case, watch_dir.as_ref());
         let sub_pools = self.sub_pools();
         if !api_enabled && !wants_cron_job {
@@ -61,26 +71,33 @@ impl Reader {
                 "is false and so is EnableCronJob: there is nothing to do; set one of them to true",
             );
         }
-        let writer = WriterSettings {
-            zookeeper: zookeeper?,
-            watch_dir: watch_dir?,
-            request_timeout,
-            queue_limit,
-        };
-        Some(Settings { api, admin, coins: coins?, writer, sub_pools, poller, shutdown_grace })
+        let writer = WriterSettings { zookeeper: zookeeper?, watch_dir: watch_dir?, limits };
+        Some(Settings { api, admin, callers: callers?, writer, sub_pools, poller, shutdown_grace })
+    }
+
+    /// `None` only after a problem was noted. Credentials that the API needs are checked there.
+    fn callers(&mut self, coins: Option<Coins>, lower_case: bool) -> Option<CallerSettings> {
+        let coinbase_max = self.size("JobmakerCoinbaseMaxBytes");
+        let body_limit = self.size("APIBodyLimitBytes");
+        let body_timeout = self.seconds("APIBodyTimeoutSeconds");
+        let (user, password) = (self.peek("APIUser"), self.peek("APIPassword"));
+        let is_usable = !user.is_empty() && !user.contains(':') && !password.is_empty();
+        let credentials = is_usable.then_some(Credentials { user, password });
+        let scraper = self.scraper();
+        Some(CallerSettings {
+            credentials,
+            scraper,
+            coins: coins?,
+            lower_case,
+            coinbase_max,
+            body_limit,
+            body_timeout,
+        })
     }
 
     /// `None` if the API is off, or after a problem was noted.
-    fn api(
-        &mut self,
-        enabled: bool,
-        coins: Option<Coins>,
-        lower_case: bool,
-    ) -> Option<ApiSettings> {
-        let coinbase_max = self.size("JobmakerCoinbaseMaxBytes");
-        let body_limit = self.size("APIBodyLimitBytes");
+    fn api(&mut self, enabled: bool) -> Option<ApiSettings> {
         let head_timeout = self.seconds("APIHeadTimeoutSeconds");
-        let body_timeout = self.seconds("APIBodyTimeoutSeconds");
         if !enabled {
             return None;
         }
@@ -92,29 +109,22 @@ impl Reader {
                 "contains a colon, which HTTP Basic authentication cannot carry",
             );
         }
-        let password =
-            self.required("APIPassword", "a password: with an empty one everybody would be let in");
+        self.required("APIPassword", "a password: with an empty one everybody would be let in");
         let listen = self.required("ListenAddr", "host:port to listen on, like 127.0.0.1:8082");
         if let Some(listen) = &listen {
             self.expect_address("ListenAddr", listen, "127.0.0.1:8082");
         }
-        Some(ApiSettings {
-            listen: listen?,
-            credentials: Credentials { user: user?, password: password? },
-            coins: coins?,
-            lower_case,
-            coinbase_max,
-            body_limit,
-            head_timeout,
-            body_timeout,
-        })
+        Some(ApiSettings { listen: listen?, head_timeout })
     }
 
     /// `None` if the admin listener is off.
-    fn admin(&mut self, api_enabled: bool) -> Option<AdminSettings> {
+    fn admin(
+        &mut self,
+        api_enabled: bool,
+        callers: Option<&CallerSettings>,
+    ) -> Option<AdminSettings> {
         const KEY: &str = "AdminListenAddr";
         let listen = self.text(KEY);
-        let scraper = self.scraper();
         if listen.is_empty() {
             return None;
         }
@@ -134,11 +144,9 @@ impl Reader {
                 format!("is {listen:?}, and ListenAddr {api:?}; choose another port"),
             );
         }
-        let (user, password) = (self.peek("APIUser"), self.peek("APIPassword"));
-        let is_usable = !user.is_empty() && !user.contains(':') && !password.is_empty();
         // With the API on, that is a problem already.
-        if !is_usable && !api_enabled {
-            let open = match scraper {
+        if callers.is_some_and(|callers| callers.credentials.is_none()) && !api_enabled {
+            let open = match callers.and_then(|callers| callers.scraper.as_ref()) {
                 None => "/healthz and /readyz",
                 Some(_) => "/healthz, /readyz and /metrics",
             };
@@ -146,8 +154,7 @@ impl Reader {
                 "{KEY} is {listen:?}, but APIUser and APIPassword are not set: of it only {open} will answer"
             ));
         }
-        let credentials = is_usable.then_some(Credentials { user, password });
-        Some(AdminSettings { listen, is_given, credentials, scraper })
+        Some(AdminSettings { listen, is_given })
     }
 
     /// Who may see the figures and nothing else; `None` if nobody, or after a problem was noted.
@@ -429,6 +436,17 @@ impl Reader {
     /// The value as found. In Go's decoder null leaves a field as it was, as if it were absent.
     fn found(&self, name: &str) -> Option<&Value> {
         self.raw.values.get(name).filter(|value| value.kind != ValueKind::Nil)
+    }
+
+    fn values(&self) -> Values {
+        Values::of(|key| match self.found(key.name) {
+            Some(value) => Some((value.kind.clone(), shown(key, value))),
+            None => {
+                let kind = parse(key.kind, key.default?);
+                let shown = shown(key, &Value::new(None, kind.clone()));
+                Some((kind, shown))
+            }
+        })
     }
 
     fn problem(&mut self, key: &'static str, text: impl Into<String>) {

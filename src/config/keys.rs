@@ -34,6 +34,17 @@ pub struct Key {
     pub default: Option<&'static str>,
     /// What it decides, with its unit.
     pub meaning: &'static str,
+    /// Whether a running daemon takes another value over when it reads its configuration again. Otherwise it
+    /// refuses that, and needs a restart.
+    pub is_reloadable: bool,
+}
+
+impl Key {
+    /// The same key, of which a running daemon takes another value over.
+    const fn reloadable(mut self) -> Self {
+        self.is_reloadable = true;
+        self
+    }
 }
 
 const fn key(
@@ -42,7 +53,7 @@ const fn key(
     default: Option<&'static str>,
     meaning: &'static str,
 ) -> Key {
-    Key { name, kind, default, meaning }
+    Key { name, kind, default, meaning, is_reloadable: false }
 }
 
 const SECONDS: Kind = Kind::Number { min: 1, max: 3600 };
@@ -55,13 +66,15 @@ pub const KEYS: &[Key] = &[
         Kind::Text,
         None,
         "user name for HTTP Basic authentication; required with the API",
-    ),
+    )
+    .reloadable(),
     key(
         "APIPassword",
         Kind::Secret,
         None,
         "password for HTTP Basic authentication; required with the API",
-    ),
+    )
+    .reloadable(),
     key("ListenAddr", Kind::Text, None, "host:port of the API; required with the API"),
     key(
         "AdminListenAddr",
@@ -74,9 +87,10 @@ pub const KEYS: &[Key] = &[
         Kind::Text,
         Some(""),
         "user name that opens /metrics of the admin pages and nothing else; empty = none but the API's",
-    ),
-    key("MetricsPassword", Kind::Secret, Some(""), "its password; not the API's"),
-    key("AvailableCoins", Kind::List, None, "coins that may be switched to; required"),
+    )
+    .reloadable(),
+    key("MetricsPassword", Kind::Secret, Some(""), "its password; not the API's").reloadable(),
+    key("AvailableCoins", Kind::List, None, "coins that may be switched to; required").reloadable(),
     key("ZKBroker", Kind::List, None, "ZooKeeper servers, host:port each; required"),
     key("ZKSwitcherWatchDir", Kind::Text, None, "znode directory of the sub-accounts; required"),
     key("EnableCronJob", Kind::Flag, Some("false"), "pull the user-coin map"),
@@ -85,13 +99,15 @@ pub const KEYS: &[Key] = &[
         Kind::Number { min: 1, max: 86_400 },
         Some("60"),
         "seconds from the beginning of a pull to that of the next; one that takes longer delays it",
-    ),
+    )
+    .reloadable(),
     key(
         "UserCoinMapURL",
         Kind::Url,
         None,
         "where the user-coin map is pulled from; required with the cron job",
-    ),
+    )
+    .reloadable(),
     key(
         "StratumServerCaseInsensitive",
         Kind::Flag,
@@ -109,37 +125,43 @@ pub const KEYS: &[Key] = &[
         SECONDS,
         Some("5"),
         "seconds to wait for a jobmaker's ack, and before that as many for the request's turn",
-    ),
+    )
+    .reloadable(),
     key(
         "JobmakerCoinbaseMaxBytes",
         Kind::Number { min: 1, max: 8192 },
         Some("30"),
         "bytes after which jobmakers cut coinbase_info (their own setting)",
-    ),
+    )
+    .reloadable(),
     key(
         "CronFetchTimeoutSeconds",
         SECONDS,
         Some("30"),
         "seconds that a pull may take: connection, header and whole answer",
-    ),
+    )
+    .reloadable(),
     key(
         "CronBodyLimitBytes",
         Kind::Number { min: 1024, max: 1 << 30 },
         Some("268435456"),
         "bytes of the largest user-coin map that is taken, unpacked",
-    ),
+    )
+    .reloadable(),
     key(
         "CronOverlapSeconds",
         Kind::Number { min: 0, max: 86_400 },
         Some("0"),
         "seconds that are subtracted from last_date, for an upstream that does not send what changed in that very second",
-    ),
+    )
+    .reloadable(),
     key(
         "CronRewriteUnchanged",
         Kind::Flag,
         Some("false"),
         "write what ZooKeeper holds already, too, so that its watches fire",
-    ),
+    )
+    .reloadable(),
     key(
         "ZKPollerLockPath",
         Kind::Text,
@@ -157,13 +179,15 @@ pub const KEYS: &[Key] = &[
         SECONDS,
         Some("5"),
         "seconds after which a switch is answered, whatever ZooKeeper does; a second more for every 20,000 switches that wait",
-    ),
+    )
+    .reloadable(),
     key(
         "ZKQueueLimit",
         Kind::Number { min: 1, max: 10_000_000 },
         Some("1000000"),
         "switches that may wait for ZooKeeper; more are refused at once",
-    ),
+    )
+    .reloadable(),
     key(
         "ZKDigestCredentials",
         Kind::Secret,
@@ -181,7 +205,8 @@ pub const KEYS: &[Key] = &[
         Kind::Number { min: 1024, max: 1 << 30 },
         Some("16777216"),
         "bytes of the largest request body that is taken",
-    ),
+    )
+    .reloadable(),
     key(
         "APIHeadTimeoutSeconds",
         SECONDS,
@@ -193,13 +218,15 @@ pub const KEYS: &[Key] = &[
         SECONDS,
         Some("30"),
         "seconds that a client may take to send a request's body",
-    ),
+    )
+    .reloadable(),
     key(
         "ShutdownGraceSeconds",
         Kind::Number { min: 1, max: 300 },
         Some("8"),
         "seconds from SIGTERM to the end; keep it below your supervisor's patience",
-    ),
+    )
+    .reloadable(),
 ];
 
 /// The key of that name, whatever its case: the daemon that this one replaces reads names so.

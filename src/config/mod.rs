@@ -4,6 +4,7 @@
 //! * `problem`: what is wrong with a value;
 //! * `load`: file and environment into raw values;
 //! * `check`: raw values into [`Settings`], or all that is wrong with them at once;
+//! * `values`: what has changed since it was read last;
 //! * `access`: the few of them that a client of the API needs;
 //! * `properties`: what holds for any file and environment, for tests and fuzz targets.
 
@@ -14,13 +15,15 @@ mod load;
 mod problem;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
+mod values;
 
 use std::{ffi::OsString, fmt, path::Path, time::Duration};
 
-use switcher_actors::{Coins, PollerSettings, SubPoolSettings, WriterSettings};
+use switcher_actors::{Coins, PollerSettings, SubPoolSettings, WriterLimits, WriterSettings};
 
 pub use access::{Access, access};
 pub use problem::Problem;
+pub use values::{Change, Values};
 
 /// The whole configuration, checked.
 #[derive(Debug)]
@@ -29,8 +32,8 @@ pub struct Settings {
     pub api: Option<ApiSettings>,
     /// The admin listener, if it is on.
     pub admin: Option<AdminSettings>,
-    /// What may be switched to.
-    pub coins: Coins,
+    /// Who may ask for what, of the API and of the admin listener.
+    pub callers: CallerSettings,
     /// How switches reach ZooKeeper.
     pub writer: WriterSettings,
     /// The sub-pools; `None` if their API is off.
@@ -44,10 +47,32 @@ pub struct Settings {
 impl Settings {
     /// Whether names are written in lower case (`StratumServerCaseInsensitive`).
     pub fn lower_case(&self) -> bool {
-        // One of the two is on.
-        let poller = || self.poller.as_ref().is_some_and(|poller| poller.lower_case);
-        self.api.as_ref().map_or_else(poller, |api| api.lower_case)
+        self.callers.lower_case
     }
+
+    /// The part that can change while the daemon runs. What is left out here needs a restart.
+    pub fn reloadable(self) -> Reloadable {
+        let Self { api: _, admin: _, callers, writer, sub_pools, poller, shutdown_grace } = self;
+        let WriterSettings { zookeeper: _, watch_dir: _, limits } = writer;
+        let ack_timeout = sub_pools.map(|SubPoolSettings { base_dir: _, ack_timeout }| ack_timeout);
+        Reloadable { callers, limits, ack_timeout, poller, shutdown_grace }
+    }
+}
+
+/// The part of the configuration that can change while the daemon runs. It holds keys that cannot, too, which are
+/// then as they were ([`Change::is_reloadable`]).
+#[derive(Debug)]
+pub struct Reloadable {
+    /// Who may ask for what.
+    pub callers: CallerSettings,
+    /// How long and how many callers may wait.
+    pub limits: WriterLimits,
+    /// For a jobmaker's ack; `None` if the sub-pool API is off.
+    pub ack_timeout: Option<Duration>,
+    /// How the user-coin map is pulled, if it is.
+    pub poller: Option<PollerSettings>,
+    /// From the first signal to the end of the process.
+    pub shutdown_grace: Duration,
 }
 
 /// What the HTTP actor needs.
@@ -55,8 +80,17 @@ impl Settings {
 pub struct ApiSettings {
     /// Where to listen: `host:port`, or `:port` for every address.
     pub listen: String,
-    /// Who may call.
-    pub credentials: Credentials,
+    /// For a request's head.
+    pub head_timeout: Duration,
+}
+
+/// Who may ask for what. The same holds for the API and for the admin listener.
+#[derive(Clone, Debug)]
+pub struct CallerSettings {
+    /// Who may call; `None` if there is no one, since the API is off and has no credentials.
+    pub credentials: Option<Credentials>,
+    /// Who may look at the figures and do nothing else (`MetricsUser`, `MetricsPassword`), if somebody may.
+    pub scraper: Option<Credentials>,
     /// What may be switched to.
     pub coins: Coins,
     /// Whether names are written in lower case.
@@ -65,8 +99,6 @@ pub struct ApiSettings {
     pub coinbase_max: usize,
     /// Bytes of the largest body.
     pub body_limit: usize,
-    /// For a request's head.
-    pub head_timeout: Duration,
     /// For a request's body.
     pub body_timeout: Duration,
 }
@@ -78,10 +110,6 @@ pub struct AdminSettings {
     pub listen: String,
     /// Whether the operator has asked for that address. Otherwise the daemon does without rather than not start.
     pub is_given: bool,
-    /// Who may look; `None` if there is no one, since the API is off and has no credentials.
-    pub credentials: Option<Credentials>,
-    /// Who may look at the figures alone (`MetricsUser`, `MetricsPassword`), if somebody may.
-    pub scraper: Option<Credentials>,
 }
 
 /// User name and password. Never printed.
@@ -108,6 +136,8 @@ pub struct Checked {
     pub warnings: Vec<String>,
     /// Every key with its value (secrets masked) and where it comes from.
     pub listing: Vec<String>,
+    /// Every key's value, to be compared with those of another time.
+    pub values: Values,
 }
 
 /// The list of keys, for the help text.
@@ -118,10 +148,14 @@ pub fn describe_keys() -> String {
             Some("") => " [default: empty]".to_owned(),
             Some(default) => format!(" [default: {default}]"),
         };
-        format!("  {}: {}{default}\n", key.name, key.meaning)
+        let reload = if key.is_reloadable { " [reload]" } else { "" };
+        format!("  {}: {}{default}{reload}\n", key.name, key.meaning)
     };
     let lines: String = keys::KEYS.iter().map(line).collect();
-    format!("Configuration keys (JSON file, or environment variables of the same names):\n{lines}")
+    format!(
+        "Configuration keys (JSON file, or environment variables of the same names); SIGHUP has another value of \
+         those with [reload] taken over, others need a restart:\n{lines}"
+    )
 }
 
 /// A configuration that the daemon does not start with.
@@ -131,6 +165,8 @@ pub struct Rejected {
     pub problems: Vec<Problem>,
     /// What may explain it, like a misspelt key.
     pub warnings: Vec<String>,
+    /// Every key's value as found; `None` if the file could not be read.
+    pub values: Option<Values>,
 }
 
 /// Reads and checks the configuration.

@@ -15,6 +15,11 @@ impl Problem {
         Self { key: None, text: text.into() }
     }
 
+    /// Whether it is about the whole of it.
+    pub(super) fn is_of_all(&self) -> bool {
+        self.key.is_none()
+    }
+
     /// Something about one key's value: "APIUser: …".
     pub(super) fn of(key: &'static str, text: impl Into<String>) -> Self {
         Self { key: Some(key), text: text.into() }

@@ -7,7 +7,7 @@ use arbitrary::{Result, Unstructured};
 use serde_json::{Value, json};
 
 use super::{
-    Checked, Rejected,
+    Checked, Rejected, Values,
     check::check,
     keys::{KEYS, Kind},
     load::load_text,
@@ -143,23 +143,34 @@ fn judge(
     environment: impl Fn(&str) -> Option<OsString>,
 ) -> std::result::Result<Vec<String>, Vec<String>> {
     let told = match check(load_text(text, environment)) {
-        Ok(Checked { settings, warnings, mut listing }) => {
+        Ok(Checked { settings, warnings, mut listing, values }) => {
             assert_eq!(listing.len(), KEYS.len());
             assert!(settings.api.is_some() || settings.poller.is_some(), "there is nothing to do");
             listing.extend(warnings);
+            listing.extend(changes_to(&values));
             // Whoever prints the settings prints no secret either.
             listing.push(format!("{settings:?}"));
             Ok(listing)
         }
-        Err(Rejected { problems, warnings }) => {
+        Err(Rejected { problems, warnings, values }) => {
             assert!(!problems.is_empty(), "refused without a word");
-            Err(problems.iter().map(ToString::to_string).chain(warnings).collect())
+            let changes = values.as_ref().map(changes_to).unwrap_or_default();
+            let problems = problems.iter().map(ToString::to_string);
+            Err(problems.chain(warnings).chain(changes).collect())
         }
     };
     for line in told.as_ref().unwrap_or_else(|lines| lines) {
         assert!(!line.contains(char::is_control), "{line:?}");
     }
     told
+}
+
+/// What a daemon with nothing but defaults would tell of these values if it read them.
+fn changes_to(values: &Values) -> Vec<String> {
+    let Err(Rejected { values: Some(before), .. }) = check(load_text("{}", |_| None)) else {
+        panic!("it can be read, and is not enough");
+    };
+    before.changes_to(values).iter().map(ToString::to_string).collect()
 }
 
 #[cfg(test)]

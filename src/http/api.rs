@@ -9,14 +9,13 @@ use switcher_actors::{AskJobmaker, LookAtBatch, WriteBatch};
 
 use super::{
     actor::{Allowance, Bound, HttpServer},
-    auth::Gate,
-    body::BodyLimits,
     connections::most_at_once,
     guard::Guard,
     requests::Requests,
     routes,
     sub_pool::SubPoolApi,
-    switch::{Rules, SwitchApi},
+    switch::SwitchApi,
+    terms::InForce,
 };
 use crate::config::ApiSettings;
 
@@ -36,32 +35,21 @@ pub struct Downstream {
     pub jobmakers: Option<Recipient<AskJobmaker>>,
 }
 
-/// The actor that serves the API. Other listeners take up to `others` descriptors; requests are counted in
-/// `requests`.
+/// The actor that serves the API by the terms `in_force`. Other listeners take up to `others` descriptors;
+/// requests are counted in `requests`.
 pub fn api(
     bound: Bound,
-    settings: ApiSettings,
+    settings: &ApiSettings,
+    in_force: InForce,
     downstream: Downstream,
     others: usize,
     requests: Requests,
     log: &Logger,
 ) -> io::Result<HttpServer> {
     let Downstream { writer, looks, jobmakers } = downstream;
-    let body = BodyLimits { size: settings.body_limit, time: settings.body_timeout };
-    let switches = Data::new(SwitchApi {
-        writer,
-        looks,
-        rules: Rules { coins: settings.coins, lower_case: settings.lower_case },
-        body,
-        log: log.clone(),
-    });
-    let sub_pools = Data::new(SubPoolApi {
-        jobmakers,
-        coinbase_max: settings.coinbase_max,
-        body,
-        log: log.clone(),
-    });
-    let guard = Guard::counting(Gate::new(&settings.credentials), requests);
+    let switches = Data::new(SwitchApi { writer, looks, log: log.clone() });
+    let sub_pools = Data::new(SubPoolApi { jobmakers, log: log.clone() });
+    let guard = Guard::counting(in_force, requests);
     let workers = workers();
     let allowance = Allowance {
         workers,

@@ -23,7 +23,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 );
 
 /// The operator's credentials, as digests.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Gate {
     user: [u8; 32],
     password: [u8; 32],

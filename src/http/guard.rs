@@ -9,7 +9,7 @@ use std::{
 };
 
 use actix_web::{
-    Error,
+    Error, HttpMessage,
     body::MessageBody,
     dev::{ServiceRequest, ServiceResponse},
     http::{ConnectionType, header::AUTHORIZATION},
@@ -21,9 +21,9 @@ use switcher_actors::Source;
 
 use super::{
     answer::{ApiError, unauthorized},
-    auth::Gate,
     connections::Tracked,
     requests::{Endpoint, ErrNo, Requests},
+    terms::{InForce, Terms},
 };
 
 /// A name of 200 bytes, all escaped, takes 600.
@@ -34,33 +34,33 @@ const HEADERS_LIMIT: usize = 64 * 1024;
 
 /// What the guard needs. One is shared by all workers.
 pub struct Guard {
-    gate: Gate,
+    in_force: InForce,
     /// Refused logins since they were last asked for, and the address of the last one.
     refusals: Mutex<(u64, Option<IpAddr>)>,
     /// Paths for which nobody needs credentials.
     open: &'static [&'static str],
-    /// Who else is let in, and to which paths alone.
-    also: Option<(Gate, &'static [&'static str])>,
+    /// Paths of the figures.
+    scraped: &'static [&'static str],
     refused: Counter,
     /// Where requests are counted, if they are.
     requests: Option<Requests>,
 }
 
 impl Guard {
-    /// Lets in whom `gate` admits, and counts `requests`.
-    pub fn counting(gate: Gate, requests: Requests) -> Self {
-        Self { requests: Some(requests), ..Self::with_open_paths(gate, &[]) }
+    /// Lets in whom the terms admit, and counts `requests`.
+    pub fn counting(in_force: InForce, requests: Requests) -> Self {
+        Self { requests: Some(requests), ..Self::with_open_paths(in_force, &[]) }
     }
 
-    /// Lets in whom `gate` admits, and everybody to the paths in `open`.
-    pub fn with_open_paths(gate: Gate, open: &'static [&'static str]) -> Self {
+    /// Lets in whom the terms admit, and everybody to the paths in `open`.
+    pub fn with_open_paths(in_force: InForce, open: &'static [&'static str]) -> Self {
         let (refusals, refused) = Default::default();
-        Self { gate, refusals, open, also: None, refused, requests: None }
+        Self { in_force, refusals, open, scraped: &[], refused, requests: None }
     }
 
-    /// Lets in whom `gate` admits, too, but to these `paths` alone.
-    pub fn admitting(self, gate: Gate, paths: &'static [&'static str]) -> Self {
-        Self { also: Some((gate, paths)), ..self }
+    /// Lets in who may look at the figures alone, too, but to the paths in `scraped` alone.
+    pub fn with_scraped_paths(self, scraped: &'static [&'static str]) -> Self {
+        Self { scraped, ..self }
     }
 
     /// Adds up in `refused` whom it refuses.
@@ -87,7 +87,7 @@ impl Guard {
         self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn judge(&self, request: &ServiceRequest) -> Result<Verdict, ApiError> {
+    fn judge(&self, request: &ServiceRequest, terms: &Terms) -> Result<Verdict, ApiError> {
         if request.path().len() + request.query_string().len() > TARGET_LIMIT {
             return Err(ApiError::TargetTooLong(TARGET_LIMIT));
         }
@@ -98,10 +98,9 @@ impl Guard {
             return Err(ApiError::HeadersTooLarge(HEADERS_LIMIT));
         }
         let credentials = headers.get(AUTHORIZATION).map(|value| value.as_bytes());
-        let is_also_admitted = |(gate, paths): &(Gate, &[&str])| {
-            paths.contains(&request.path()) && gate.admits(credentials)
-        };
-        Ok(if self.gate.admits(credentials) || self.also.as_ref().is_some_and(is_also_admitted) {
+        let is_scraper =
+            || self.scraped.contains(&request.path()) && terms.scraper.admits(credentials);
+        Ok(if terms.gate.admits(credentials) || is_scraper() {
             Verdict::Admitted
         } else if self.open.contains(&request.path()) {
             Verdict::Stranger
@@ -151,7 +150,12 @@ pub async fn guard(
         tracked.request_began();
     }
     let guard = request.app_data::<Data<Guard>>().cloned();
-    let verdict = guard.as_ref().map_or(Ok(Verdict::Refused), |guard| guard.judge(&request));
+    let verdict = guard.as_ref().map_or(Ok(Verdict::Refused), |guard| {
+        let terms = guard.in_force.load();
+        let verdict = guard.judge(&request, &terms);
+        request.extensions_mut().insert(terms);
+        verdict
+    });
     let is_stranger = matches!(verdict, Ok(Verdict::Stranger));
     let mut response = match verdict {
         Ok(Verdict::Admitted | Verdict::Stranger) => {

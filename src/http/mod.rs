@@ -3,6 +3,7 @@
 //! * `api`: what the API's listener needs, put together;
 //! * `actor`: owns a listener: binds, serves, stops; the API's, and that of the admin pages;
 //! * `routes`: the table of the API's paths;
+//! * `terms`: who is let in and what may be asked for, as long as no other configuration is in force;
 //! * `guard`: what every request passes first: size limits, then authentication;
 //! * `requests`: the figures of the API's requests;
 //! * `connections`: cuts connections whose next request never comes;
@@ -29,6 +30,7 @@ mod results;
 mod routes;
 mod sub_pool;
 mod switch;
+mod terms;
 
 pub use actor::{Allowance, Bound, HttpServer, Stop};
 #[cfg(test)]
@@ -40,3 +42,4 @@ pub use form::Parameters;
 pub use guard::Guard;
 pub use json::{Group, parse_batch};
 pub use requests::Requests;
+pub use terms::{InForce, OfRequest};

@@ -15,16 +15,13 @@ use super::{
     answer::{ApiError, jobmaker_answered},
     body::{self, BodyLimits},
     json::parse_texts,
+    terms::OfRequest,
 };
 
 /// What the endpoints need. One is shared by all workers.
 pub struct SubPoolApi {
     /// Where requests go; `None` if the API is off.
     pub jobmakers: Option<Recipient<AskJobmaker>>,
-    /// Bytes of a coinbase text that jobmakers keep.
-    pub coinbase_max: usize,
-    /// How much a client may send.
-    pub body: BodyLimits,
     /// For refused requests; exchanges are logged where they are made.
     pub log: Logger,
 }
@@ -33,9 +30,10 @@ pub struct SubPoolApi {
 pub async fn get_coinbase(
     request: HttpRequest,
     payload: Payload,
+    terms: OfRequest,
     api: Data<SubPoolApi>,
 ) -> Result<HttpResponse, ApiError> {
-    api.answer(&request, payload, |body| {
+    api.answer(&request, payload, terms.body, |body| {
         let [coin, name] = parse_texts(body, ["coin", "subpool_name"])?;
         not_empty(&coin, ApiError::SubPoolCoinEmpty)?;
         not_empty(&name, ApiError::SubPoolNameEmpty)?;
@@ -48,10 +46,11 @@ pub async fn get_coinbase(
 pub async fn update_coinbase(
     request: HttpRequest,
     payload: Payload,
+    terms: OfRequest,
     api: Data<SubPoolApi>,
 ) -> Result<HttpResponse, ApiError> {
-    let coinbase_max = api.coinbase_max;
-    api.answer(&request, payload, move |body| {
+    let coinbase_max = terms.coinbase_max;
+    api.answer(&request, payload, terms.body, move |body| {
         let fields = ["coin", "subpool_name", "payout_addr", "coinbase_info"];
         let [coin, name, payout_addr, coinbase_info] = parse_texts(body, fields)?;
         not_empty(&coin, ApiError::SubPoolCoinEmpty)?;
@@ -84,6 +83,7 @@ impl SubPoolApi {
         &self,
         request: &HttpRequest,
         payload: Payload,
+        limits: BodyLimits,
         parse: impl FnOnce(&Bytes) -> Result<(SubPool, Ask), ApiError> + Send + 'static,
     ) -> Result<HttpResponse, ApiError> {
         let source = Source::Api(request.peer_addr().map(|peer| peer.ip().to_canonical()));
@@ -93,7 +93,7 @@ impl SubPoolApi {
         };
         let jobmakers =
             self.jobmakers.as_ref().ok_or(ApiError::SubPoolsDisabled).inspect_err(refused)?;
-        let body = body::read(request, payload, self.body).await?;
+        let body = body::read(request, payload, limits).await?;
         let (sub_pool, ask) = body::parse(body, parse).await.inspect_err(refused)?;
         let is_update = matches!(ask, Ask::Update(_));
         let (reply, answer) = oneshot::channel();

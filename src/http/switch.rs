@@ -15,10 +15,11 @@ use tokio::sync::oneshot;
 
 use super::{
     answer::{ApiError, switched},
-    body::{self, BodyLimits},
+    body,
     form::{Parameters, flags, media_type},
     json::{Group, parse_batch},
     results,
+    terms::OfRequest,
 };
 
 /// What the endpoints need. One is shared by all workers.
@@ -27,16 +28,11 @@ pub struct SwitchApi {
     pub writer: Recipient<WriteBatch>,
     /// Where dry runs go.
     pub looks: Recipient<LookAtBatch>,
-    /// What may be switched to, and how names are written.
-    pub rules: Rules,
-    /// How much a client may send.
-    pub body: BodyLimits,
     /// For refused and failed requests; what is written, `ZkWriter` logs.
     pub log: Logger,
 }
 
 /// What makes a pair of texts a valid switch.
-#[derive(Clone)]
 pub struct Rules {
     /// `AvailableCoins`.
     pub coins: Coins,
@@ -75,6 +71,7 @@ impl Rules {
 pub async fn switch_one(
     request: HttpRequest,
     payload: Payload,
+    terms: OfRequest,
     api: Data<SwitchApi>,
 ) -> Result<HttpResponse, ApiError> {
     let content_type = request.headers().get(CONTENT_TYPE);
@@ -84,11 +81,11 @@ pub async fn switch_one(
     let is_form = media_type == "application/x-www-form-urlencoded" && request.method() == "POST";
     let is_multipart = media_type == "multipart/form-data";
     let body = if is_form || is_multipart {
-        body::read(&request, payload, api.body).await?
+        body::read(&request, payload, terms.body).await?
     } else {
         Bytes::new()
     };
-    let (rules, query) = (api.rules.clone(), request.query_string().to_owned());
+    let (terms, query) = (terms.into_inner(), request.query_string().to_owned());
     let assignments = body::parse(body, move |body| {
         let mut parameters = Parameters::new(["puname", "coin"]);
         if is_form {
@@ -99,7 +96,7 @@ pub async fn switch_one(
             parameters.add_multipart(&content_type, body.clone());
         }
         let [puname, coin] = parameters.first();
-        Ok(vec![rules.assignment(puname, coin)?])
+        Ok(vec![terms.rules.assignment(puname, coin)?])
     })
     .await;
     api.answer(&request, assignments.map(|assignments| (Wanted::Answer, assignments))).await
@@ -132,13 +129,14 @@ impl Wanted {
 pub async fn switch_many(
     request: HttpRequest,
     payload: Payload,
+    terms: OfRequest,
     api: Data<SwitchApi>,
 ) -> Result<HttpResponse, ApiError> {
-    let body = body::read(&request, payload, api.body).await?;
-    let rules = api.rules.clone();
+    let body = body::read(&request, payload, terms.body).await?;
+    let terms = terms.into_inner();
     let valid = match Wanted::in_query(request.query_string()) {
         Ok(wanted) => {
-            let parse = move |body: &Bytes| rules.assignments(&parse_batch(body)?);
+            let parse = move |body: &Bytes| terms.rules.assignments(&parse_batch(body)?);
             body::parse(body, parse).await.map(|assignments| (wanted, assignments))
         }
         Err(error) => Err(error),

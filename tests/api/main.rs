@@ -24,7 +24,9 @@ mod limits;
 mod pipelining;
 mod polls;
 mod races;
+mod reload;
 mod results;
+mod service_manager;
 mod sub_pools;
 mod supervisor;
 // `tests/faults` and `benches/load` use the rest of it.

@@ -19,15 +19,14 @@ const MAILBOX: usize = 16 * 1024;
 
 /// Owns the pending acknowledgements and their deadlines.
 pub(crate) struct AckWaiter {
-    /// For the jobmaker, from the moment a request is sent (`ZKSubPoolUpdateAckTimeout`); and for
-    /// ZooKeeper before that, which hardly ever needs it.
-    ack_timeout: Duration,
     pending: HashMap<ExchangeId, Waiting>,
     journal: Journal,
 }
 
 struct Waiting {
     exchange: Pending,
+    /// As the exchange was told at its beginning.
+    ack_timeout: Duration,
     clock: Clock,
 }
 
@@ -40,13 +39,8 @@ struct Clock {
 
 impl AckWaiter {
     /// An actor that waits for exchanges.
-    pub(crate) fn new(ack_timeout: Duration, observer: &Observer, log: &Logger) -> Self {
-        Self { ack_timeout, pending: HashMap::new(), journal: Journal::new(log, observer) }
-    }
-
-    fn start_clock(&self, id: ExchangeId, ctx: &mut Context<Self>) -> Clock {
-        let timer = ctx.run_later(self.ack_timeout, move |act, _| act.look_at_clock(id));
-        Clock { deadline: Instant::now() + self.ack_timeout, timer }
+    pub(crate) fn new(observer: &Observer, log: &Logger) -> Self {
+        Self { pending: HashMap::new(), journal: Journal::new(log, observer) }
     }
 
     fn look_at_clock(&mut self, id: ExchangeId) {
@@ -60,6 +54,11 @@ impl AckWaiter {
     }
 }
 
+fn start_clock(id: ExchangeId, time: Duration, ctx: &mut Context<AckWaiter>) -> Clock {
+    let timer = ctx.run_later(time, move |act, _| act.look_at_clock(id));
+    Clock { deadline: Instant::now() + time, timer }
+}
+
 impl Actor for AckWaiter {
     type Context = Context<Self>;
 
@@ -71,9 +70,10 @@ impl Actor for AckWaiter {
 impl Handler<Expect> for AckWaiter {
     type Result = ();
 
-    fn handle(&mut self, Expect { id, turn, over }: Expect, ctx: &mut Self::Context) {
-        let clock = self.start_clock(id, ctx);
-        self.pending.insert(id, Waiting { exchange: Pending::new(turn, over), clock });
+    fn handle(&mut self, expect: Expect, ctx: &mut Self::Context) {
+        let Expect { id, turn, ack_timeout, over } = expect;
+        let clock = start_clock(id, ack_timeout, ctx);
+        self.pending.insert(id, Waiting { exchange: Pending::new(turn, over), ack_timeout, clock });
     }
 }
 
@@ -87,7 +87,7 @@ impl Handler<Report> for AckWaiter {
         // Only the first time: what is written to make sure, or once more, has no time of its own.
         if matches!(event, Event::Sending) && !waiting.exchange.is_sent() {
             ctx.cancel_future(waiting.clock.timer);
-            waiting.clock = self.start_clock(id, ctx);
+            waiting.clock = start_clock(id, waiting.ack_timeout, ctx);
         }
         let next = waiting.exchange.on(event, &self.journal);
         if next == Next::Over {

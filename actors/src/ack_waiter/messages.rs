@@ -1,5 +1,7 @@
 //! What `AckWaiter` understands, and what those who wait for an exchange are told.
 
+use std::time::Duration;
+
 use actix::Message;
 use thiserror::Error;
 use tokio::sync::oneshot;
@@ -110,6 +112,9 @@ pub(crate) struct Expect {
     pub(crate) id: ExchangeId,
     /// Who waits, and for what.
     pub(crate) turn: Turn,
+    /// For the jobmaker, from the moment the request is sent; and for ZooKeeper before that, which hardly ever
+    /// needs it.
+    pub(crate) ack_timeout: Duration,
     /// `AckWaiter` drops it when the exchange is over, which ends the exchange's task.
     pub(crate) over: oneshot::Sender<()>,
 }

@@ -1,7 +1,8 @@
 //! Coins, and the set of them that an operator allows.
 
-use std::{fmt, sync::Arc};
+use std::{borrow::Borrow, fmt, sync::Arc};
 
+use foldhash::{HashSet, HashSetExt};
 use thiserror::Error;
 
 /// The stratum side reads no more of a znode (contract, section 1).
@@ -10,12 +11,18 @@ const MAX_COIN_BYTES: usize = 64;
 /// A coin out of the operator's list: the exact bytes that a znode gets.
 ///
 /// Only [`Coins`] makes one. Cloning is cheap; clones share the text.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Coin(Arc<str>);
 
 impl Coin {
     /// The coin's name.
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for Coin {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }
@@ -27,8 +34,28 @@ impl fmt::Display for Coin {
 }
 
 /// The coins that may be switched to (`AvailableCoins`), in the operator's order.
-#[derive(Clone, Debug)]
-pub struct Coins(Vec<Coin>);
+///
+/// Cloning is cheap; clones share the set.
+#[derive(Clone)]
+pub struct Coins(Arc<Parts>);
+
+struct Parts {
+    listed: Vec<Coin>,
+    by_name: HashSet<Coin>,
+}
+
+impl fmt::Debug for Coins {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter().map(Coin::as_str)).finish()
+    }
+}
+
+impl PartialEq for Coins {
+    /// Whether both allow the same coins, in whatever order.
+    fn eq(&self, other: &Self) -> bool {
+        self.0.by_name == other.0.by_name
+    }
+}
 
 /// Why a list is not a set of coins.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -66,19 +93,20 @@ impl Coins {
             };
             Err(CoinsError::Coin { coin: name.to_owned(), fault })
         });
-        coins.collect::<Result<_, _>>().map(Self)
+        let listed = coins.collect::<Result<Vec<_>, _>>()?;
+        let mut by_name = HashSet::with_capacity(listed.len());
+        by_name.extend(listed.iter().cloned());
+        Ok(Self(Arc::new(Parts { listed, by_name })))
     }
 
     /// The coin of that name; the match is exact and case-sensitive (contract, error 104).
-    ///
-    /// A pool has a handful of coins: a walk over the list beats a hash.
     pub fn get(&self, name: &str) -> Option<&Coin> {
-        self.0.iter().find(|coin| coin.as_str() == name)
+        self.0.by_name.get(name)
     }
 
     /// All coins in the operator's order.
     pub fn iter(&self) -> impl Iterator<Item = &Coin> {
-        self.0.iter()
+        self.0.listed.iter()
     }
 }
 

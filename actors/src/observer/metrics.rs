@@ -1,11 +1,16 @@
 //! Every figure: its name, its labels, and what it counts.
 //!
 //! Names follow Prometheus's conventions: base units, `_total` for what only grows. Labels take few values, all
-//! known at the start; no sub-account is ever one. What is counted for each switch was looked up beforehand, so
-//! that a switch costs an addition and no lock.
+//! known from the configuration; no sub-account is ever one. What is counted for each switch lies ready in a map
+//! from coins, so that a switch costs a look into it, an addition, and no lock.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
+use arc_swap::ArcSwap;
+use foldhash::{HashMap, HashMapExt};
 use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::{Registry, Unit},
@@ -152,7 +157,7 @@ pub(crate) struct Depths {
 
 /// All figures of the actors.
 pub(super) struct Metrics {
-    switches: Vec<OfCoin>,
+    switches: Switches,
     chunk_switches: Histogram,
     switches_waiting: Gauge,
     sub_pool_requests_waiting: Gauge,
@@ -168,12 +173,22 @@ pub(super) struct Metrics {
     poll_seconds: Histogram,
     poll_last_success: Gauge,
     poll_standby: Gauge,
+    poll_interval: Gauge,
     poll_invalid_entries: Counter,
 }
 
+/// The switches of each coin that may be switched to, or might be since the start: what has been counted stays,
+/// and what was accepted while a coin was allowed is still to be counted.
+struct Switches {
+    family: Family<SwitchLabels, Counter>,
+    polls: bool,
+    of_coins: ArcSwap<HashMap<Coin, Arc<OfCoin>>>,
+}
+
+type SwitchLabels = [(&'static str, String); 3];
+
 /// The switches to one coin, by what became of them.
 struct OfCoin {
-    coin: Coin,
     api: [Counter; SwitchEnd::OF_CALLERS],
     poll: [Counter; SwitchEnd::ALL.len()],
 }
@@ -199,13 +214,13 @@ impl Metrics {
             Unit::Seconds,
             poll_last_success.clone(),
         );
-        let poll_interval = Gauge::<i64>::default();
+        let poll_interval = Gauge::default();
         poll_interval.set(whole_seconds(interval.unwrap_or_default()));
         of_polls.register_with_unit(
             "poll_interval",
             "From the beginning of a poll to that of the next, as configured",
             Unit::Seconds,
-            poll_interval,
+            poll_interval.clone(),
         );
         let poll_standby =
             gauge(of_polls, "poll_standby", "Whether another daemon polls, and this one stands by");
@@ -219,7 +234,7 @@ impl Metrics {
             ends.get_or_create_owned(&labels)
         });
         Self {
-            switches: switches(coins, polls, registry),
+            switches: Switches::new(coins, polls, registry),
             chunk_switches: histogram(
                 registry,
                 "zookeeper_chunk_switches",
@@ -267,15 +282,14 @@ impl Metrics {
             poll_seconds,
             poll_last_success,
             poll_standby,
+            poll_interval,
             poll_invalid_entries,
         }
     }
 
     pub(super) fn switch(&self, source: Source, coin: &Coin, end: SwitchEnd) {
-        // A pool has a handful of coins.
-        let Some(of_coin) = self.switches.iter().find(|of_coin| of_coin.coin == *coin) else {
-            return;
-        };
+        let of_coins = self.switches.of_coins.load();
+        let Some(of_coin) = of_coins.get(coin) else { return };
         let counter = match source {
             Source::Api(_) => of_coin.api.get(end as usize),
             Source::Poll => of_coin.poll.get(end as usize),
@@ -283,6 +297,14 @@ impl Metrics {
         if let Some(counter) = counter {
             counter.inc();
         }
+    }
+
+    pub(super) fn allow(&self, coins: &Coins) {
+        self.switches.allow(coins);
+    }
+
+    pub(super) fn polls_every(&self, interval: Duration) {
+        self.poll_interval.set(whole_seconds(interval));
     }
 
     pub(super) fn chunk(&self, switches: usize) {
@@ -369,29 +391,43 @@ fn histogram(registry: &mut Registry, name: &str, help: &str) -> Histogram {
     histogram
 }
 
-fn switches(coins: &Coins, polls: bool, registry: &mut Registry) -> Vec<OfCoin> {
-    type Labels = [(&'static str, String); 3];
-    let family = Family::<Labels, Counter>::default();
-    registry.register(
-        "switches",
-        "Switches that are settled, by who asked, the coin asked for, and what came of it",
-        family.clone(),
-    );
-    let series = |source: &str, coin: &Coin, end: SwitchEnd| {
-        let labels: Labels = [
-            ("source", source.to_owned()),
-            ("coin", coin.as_str().to_owned()),
-            ("result", end.label().to_owned()),
-        ];
-        family.get_or_create_owned(&labels)
-    };
-    let of_coin = |coin: &Coin| OfCoin {
-        coin: coin.clone(),
-        api: std::array::from_fn(|end| series("api", coin, SwitchEnd::ALL[end])),
-        poll: SwitchEnd::ALL
-            .map(|end| if polls { series("poll", coin, end) } else { Counter::default() }),
-    };
-    coins.iter().map(of_coin).collect()
+impl Switches {
+    fn new(coins: &Coins, polls: bool, registry: &mut Registry) -> Self {
+        let family = Family::<SwitchLabels, Counter>::default();
+        registry.register(
+            "switches",
+            "Switches that are settled, by who asked, the coin asked for, and what came of it",
+            family.clone(),
+        );
+        let switches = Self { family, polls, of_coins: ArcSwap::from_pointee(HashMap::new()) };
+        switches.allow(coins);
+        switches
+    }
+
+    /// Has these coins counted from now on, too.
+    fn allow(&self, coins: &Coins) {
+        let mut of_coins = HashMap::clone(&self.of_coins.load());
+        for coin in coins.iter() {
+            of_coins.entry(coin.clone()).or_insert_with(|| Arc::new(self.of_coin(coin)));
+        }
+        self.of_coins.store(Arc::new(of_coins));
+    }
+
+    fn of_coin(&self, coin: &Coin) -> OfCoin {
+        let series = |source: &str, end: SwitchEnd| {
+            let labels: SwitchLabels = [
+                ("source", source.to_owned()),
+                ("coin", coin.as_str().to_owned()),
+                ("result", end.label().to_owned()),
+            ];
+            self.family.get_or_create_owned(&labels)
+        };
+        OfCoin {
+            api: std::array::from_fn(|end| series("api", SwitchEnd::ALL[end])),
+            poll: SwitchEnd::ALL
+                .map(|end| if self.polls { series("poll", end) } else { Counter::default() }),
+        }
+    }
 }
 
 fn exchanges(registry: &mut Registry) -> [[Counter; ExchangeEnd::ALL.len()]; Asked::ALL.len()] {
@@ -463,6 +499,27 @@ mod tests {
             assert!(text.lines().any(|it| it == line), "no {line} in {text}");
         }
         assert_eq!(text.lines().count(), series, "new series have come");
+    }
+
+    #[test]
+    fn a_coin_that_comes_later_is_counted_and_one_that_goes_keeps_its_count() {
+        let (coins, mut registry) = (Coins::new(&["btc", "bcc"]).unwrap(), Registry::default());
+        let metrics = Metrics::new(&coins, false, &mut registry);
+        let api = Source::Api(None);
+        metrics.switch(api, coins.get("bcc").unwrap(), SwitchEnd::Applied);
+        let later = Coins::new(&["ltc", "btc"]).unwrap();
+        metrics.allow(&later);
+        metrics.switch(api, later.get("ltc").unwrap(), SwitchEnd::Applied);
+        // It was accepted before.
+        metrics.switch(api, coins.get("bcc").unwrap(), SwitchEnd::Applied);
+        let text = text(&registry);
+        for line in [
+            r#"switches_total{source="api",coin="bcc",result="applied"} 2"#,
+            r#"switches_total{source="api",coin="ltc",result="applied"} 1"#,
+            r#"switches_total{source="api",coin="btc",result="applied"} 0"#,
+        ] {
+            assert!(text.lines().any(|it| it == line), "no {line} in {text}");
+        }
     }
 
     #[test]

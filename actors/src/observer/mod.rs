@@ -70,6 +70,16 @@ impl Observer {
         self.0.readiness.draining();
     }
 
+    /// Switches to these coins come, too, from now on. Call it before anybody is let switch to them.
+    pub fn allow(&self, coins: &Coins) {
+        self.0.metrics.allow(coins);
+    }
+
+    /// Polls begin at this distance, if the user-coin map is pulled.
+    pub fn polls_every(&self, interval: Duration) {
+        self.0.metrics.polls_every(interval);
+    }
+
     /// A switch is settled.
     pub(crate) fn switch(&self, source: Source, coin: &Coin, end: SwitchEnd) {
         self.0.metrics.switch(source, coin, end);

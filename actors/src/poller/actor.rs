@@ -7,7 +7,7 @@ use std::{
 };
 
 use actix::{
-    Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Recipient,
+    Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Recipient, SpawnHandle,
     fut::wrap_future,
 };
 use slog::{Logger, info, o, warn};
@@ -18,7 +18,7 @@ use super::{
     answer::Remark,
     cursor::{Cursor, Settlement},
     journal::Journal,
-    messages::StopPolling,
+    messages::{NewSettings, StopPolling},
     poll::{Brought, Ended, Poll},
     upstream::Upstream,
     user_coin_map::Rules,
@@ -66,17 +66,33 @@ pub(crate) struct ToZkWriter {
 }
 
 /// Owns the cursor (`last_date`), and fetches.
+///
+/// A poll is made by one set of settings from its beginning to its end. New ones wait for the end of the poll under
+/// way. If they name another upstream or other coins, the map is asked for whole again, and at once: the time up
+/// to which the other upstream has told is not this one's, and what a coin's entries were skipped for holds no
+/// longer.
 pub(crate) struct Poller {
-    interval: Duration,
-    overlap: i64,
+    settings: PollerSettings,
     poll: Poll,
     cursor: Cursor,
-    is_polling: bool,
+    stage: Stage,
+    /// What the next poll is to be made by, if that is not what this one is.
+    new_settings: Option<PollerSettings>,
     /// What was said of the lock last.
     standby: Option<String>,
     remarked: HashSet<Remark>,
     journal: Journal,
     log: Logger,
+}
+
+/// What the Poller does.
+enum Stage {
+    /// It asks `ZkWriter`, fetches, or brings in.
+    Polling,
+    /// It waits for a session.
+    NoSession,
+    /// It waits for the end of the interval since that moment.
+    Idle { began: Instant, timer: SpawnHandle },
 }
 
 impl Poller {
@@ -87,21 +103,12 @@ impl Poller {
         observer: &Observer,
         log: &Logger,
     ) -> Self {
-        let PollerSettings { url, fetch_timeout, body_limit, coins, lower_case, .. } = settings;
-        let upstream = Upstream::new(url, fetch_timeout, body_limit, log);
-        let poll = Poll {
-            upstream: Rc::new(upstream),
-            zk_writer,
-            rules: Rules { coins, lower_case },
-            rewrite_unchanged: settings.rewrite_unchanged,
-            lock: settings.lock,
-        };
         Self {
-            interval: settings.interval,
-            overlap: settings.overlap,
-            poll,
+            poll: poll_by(&settings, zk_writer, log),
+            settings,
             cursor: Cursor::default(),
-            is_polling: false,
+            stage: Stage::NoSession,
+            new_settings: None,
             standby: None,
             remarked: HashSet::new(),
             journal: Journal::new(log, observer),
@@ -111,23 +118,47 @@ impl Poller {
 
     fn poll(&mut self, ctx: &mut Context<Self>) {
         let began = Instant::now();
-        self.is_polling = true;
+        self.stage = Stage::Polling;
         let poll = self.poll.clone().run(self.asked_from());
         ctx.spawn(wrap_future::<_, Self>(poll).map(move |ended, act, ctx| {
-            act.is_polling = false;
-            let pause = match ended {
-                Ended::NoSession => NO_SESSION_PAUSE,
-                // One that took longer than the interval delays the next, and is not made up for.
-                _ => act.interval.saturating_sub(began.elapsed()),
-            };
+            let had_session = !matches!(ended, Ended::NoSession);
             act.ended(ended, began.elapsed());
-            ctx.run_later(pause, Self::poll);
+            let begins_anew = act.new_settings.take().is_some_and(|settings| act.adopt(settings));
+            if !had_session {
+                act.stage = Stage::NoSession;
+                ctx.run_later(NO_SESSION_PAUSE, Self::poll);
+            } else if begins_anew {
+                act.poll(ctx);
+            } else {
+                act.wait(began, ctx);
+            }
         }));
+    }
+
+    /// Polls when the interval since then is over. A poll that took longer delays the next, and is not made up for.
+    fn wait(&mut self, began: Instant, ctx: &mut Context<Self>) {
+        let pause = self.settings.interval.saturating_sub(began.elapsed());
+        self.stage = Stage::Idle { began, timer: ctx.run_later(pause, Self::poll) };
+    }
+
+    /// Takes new settings over between two polls, and tells whether the next has to ask for all and begin at once.
+    fn adopt(&mut self, settings: PollerSettings) -> bool {
+        let has_other_url = settings.url != self.settings.url;
+        let begins_anew = has_other_url || settings.coins != self.settings.coins;
+        if begins_anew {
+            self.cursor = Cursor::default();
+        }
+        if has_other_url {
+            self.remarked.clear();
+        }
+        self.poll = poll_by(&settings, self.poll.zk_writer.clone(), &self.log);
+        self.settings = settings;
+        begins_anew
     }
 
     /// What the next poll asks from.
     fn asked_from(&self) -> i64 {
-        self.cursor.last_date().saturating_sub(self.overlap).max(0)
+        self.cursor.last_date().saturating_sub(self.settings.overlap).max(0)
     }
 
     fn ended(&mut self, ended: Ended, took: Duration) {
@@ -189,6 +220,18 @@ impl Poller {
     }
 }
 
+/// What a poll by these settings needs.
+fn poll_by(settings: &PollerSettings, zk_writer: ToZkWriter, log: &Logger) -> Poll {
+    let PollerSettings { url, fetch_timeout, body_limit, coins, lower_case, .. } = settings.clone();
+    Poll {
+        upstream: Rc::new(Upstream::new(url, fetch_timeout, body_limit, log)),
+        zk_writer,
+        rules: Rules { coins, lower_case },
+        rewrite_unchanged: settings.rewrite_unchanged,
+        lock: settings.lock.clone(),
+    }
+}
+
 /// This machine's clock, in seconds since 1970.
 fn clock() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -207,10 +250,31 @@ impl Handler<StopPolling> for Poller {
     type Result = ();
 
     fn handle(&mut self, _: StopPolling, ctx: &mut Self::Context) {
-        if self.is_polling {
+        if matches!(self.stage, Stage::Polling) {
             self.journal.given_up();
         }
         ctx.stop();
+    }
+}
+
+impl Handler<NewSettings> for Poller {
+    type Result = ();
+
+    fn handle(&mut self, NewSettings(settings): NewSettings, ctx: &mut Self::Context) {
+        match self.stage {
+            Stage::Polling => self.new_settings = Some(settings),
+            Stage::NoSession => {
+                self.adopt(settings);
+            }
+            Stage::Idle { began, timer } => {
+                ctx.cancel_future(timer);
+                if self.adopt(settings) {
+                    self.poll(ctx);
+                } else {
+                    self.wait(began, ctx);
+                }
+            }
+        }
     }
 }
 

@@ -37,6 +37,6 @@ mod user_coin_map;
 
 pub use actor::PollerSettings;
 pub(crate) use actor::{Poller, ToZkWriter};
-pub(crate) use messages::StopPolling;
+pub(crate) use messages::{NewSettings, StopPolling};
 pub use preview::{MapPreview, PreviewError, preview_map};
 pub use url::{UpstreamUrl, UpstreamUrlError};

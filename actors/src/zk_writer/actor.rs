@@ -28,7 +28,8 @@ use super::{
     last_seen::LastSeen,
     looks::Looks,
     messages::{
-        AskJobmaker, BeginPoll, Drain, LookAtBatch, SyncBatch, WriteBatch, WriteFailure, WriteReply,
+        AreYouThere, AskJobmaker, BeginPoll, Drain, LookAtBatch, NewLimits, SyncBatch, WriteBatch,
+        WriteFailure, WriteReply,
     },
     queue::{NOT_SENT, Queue},
     sub_pools::{Begun, SubPoolSettings, SubPools, ToAckWaiter},
@@ -60,6 +61,13 @@ pub struct WriterSettings {
     pub zookeeper: ZkSettings,
     /// Where the sub-accounts' znodes are (`ZKSwitcherWatchDir`).
     pub watch_dir: ZnodeDir,
+    /// How long and how many callers may wait.
+    pub limits: WriterLimits,
+}
+
+/// How long and how many callers may wait; can be changed while the daemon runs ([`NewLimits`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WriterLimits {
     /// After so long a request is answered, whatever ZooKeeper does; larger batches get more, a second
     /// for every 20,000 switches that wait.
     pub request_timeout: Duration,
@@ -115,8 +123,8 @@ impl ZkWriter {
         Self {
             sub_pools: sub_pools
                 .map(|(settings, acks)| SubPools::new(settings, acks, observer, log)),
-            queue: Queue::new(settings.queue_limit),
-            looks: Looks::new(settings.queue_limit),
+            queue: Queue::new(settings.limits.queue_limit),
+            looks: Looks::new(settings.limits.queue_limit),
             last_seen: LastSeen::new(LAST_SEEN),
             session: Some(session),
             settings,
@@ -200,7 +208,7 @@ impl ZkWriter {
     fn deadline(&self, waiting: usize) -> Instant {
         let before = u32::try_from(waiting).unwrap_or(u32::MAX);
         Instant::now()
-            + self.settings.request_timeout
+            + self.settings.limits.request_timeout
             + Duration::from_secs(1) * before / SLOWEST_PACE
     }
 }
@@ -277,6 +285,26 @@ impl Handler<AskJobmaker> for ZkWriter {
         sub_pools.accept(ask);
         self.begin_exchange(&sub_pool, ctx);
     }
+}
+
+impl Handler<NewLimits> for ZkWriter {
+    type Result = ();
+
+    fn handle(&mut self, new: NewLimits, _: &mut Self::Context) {
+        let NewLimits { limits, ack_timeout } = new;
+        self.settings.limits = limits;
+        self.queue.set_limit(limits.queue_limit);
+        self.looks.set_limit(limits.queue_limit);
+        if let (Some(sub_pools), Some(ack_timeout)) = (&mut self.sub_pools, ack_timeout) {
+            sub_pools.set_ack_timeout(ack_timeout);
+        }
+    }
+}
+
+impl Handler<AreYouThere> for ZkWriter {
+    type Result = ();
+
+    fn handle(&mut self, AreYouThere: AreYouThere, _: &mut Self::Context) {}
 }
 
 impl Handler<Drain> for ZkWriter {

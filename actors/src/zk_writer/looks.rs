@@ -89,6 +89,11 @@ impl Looks {
         }
     }
 
+    /// From now on so many may wait. What waits already stays, be it more.
+    pub(super) fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
+    }
+
     /// Entries that were accepted and are not answered yet.
     pub(super) fn waiting(&self) -> usize {
         self.waiting

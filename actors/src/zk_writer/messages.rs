@@ -1,12 +1,15 @@
 //! What `ZkWriter` understands.
 
-use std::{ops::AddAssign, time::Instant};
+use std::{
+    ops::AddAssign,
+    time::{Duration, Instant},
+};
 
 use actix::Message;
 use thiserror::Error;
 use tokio::sync::oneshot;
 
-use super::results::EntryResult;
+use super::{actor::WriterLimits, results::EntryResult};
 use crate::{
     ack_waiter::Caller,
     domain::{Assignment, Coin, CoinbaseUpdate, Puname, Source, SubPool, ZnodeDir},
@@ -277,6 +280,26 @@ impl AddAssign for SyncReport {
         self.cause = self.cause.take().or(other.cause);
     }
 }
+
+/// These limits hold for requests from now on. What was accepted keeps its deadline and its place, be the queue
+/// shorter now.
+///
+/// Sent by the application when its configuration is read again; answered when they hold.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct NewLimits {
+    /// Of switches.
+    pub(crate) limits: WriterLimits,
+    /// Of requests to jobmakers (`ZKSubPoolUpdateAckTimeout`); `None` if their API is off.
+    pub(crate) ack_timeout: Option<Duration>,
+}
+
+/// Say that messages are handled. The answer is all of it.
+///
+/// Sent by the application on behalf of a supervisor who wants to know whether the daemon hangs.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct AreYouThere;
 
 /// Take no more requests, finish what is accepted, close the session; answered when that is done.
 ///

@@ -52,13 +52,14 @@ mod results;
 mod sub_pools;
 mod sync;
 
-pub use actor::WriterSettings;
 pub(crate) use actor::ZkWriter;
+pub use actor::{WriterLimits, WriterSettings};
+pub(crate) use messages::{
+    AreYouThere, BeginPoll, Drain, Left, NewLimits, PollStart, PollTurn, SyncBatch, SyncReply,
+    SyncReport,
+};
 pub use messages::{
     Ask, AskJobmaker, LookAtBatch, PollerLock, WriteBatch, WriteFailure, WriteReply,
-};
-pub(crate) use messages::{
-    BeginPoll, Drain, Left, PollStart, PollTurn, SyncBatch, SyncReply, SyncReport,
 };
 pub use results::{EntryOutcome, EntryResult};
 pub use sub_pools::SubPoolSettings;

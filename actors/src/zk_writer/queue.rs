@@ -198,6 +198,11 @@ impl Queue {
         }
     }
 
+    /// From now on so many may wait. What waits already stays, be it more.
+    pub(super) fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
+    }
+
     /// Switches accepted and not sent yet.
     pub(super) fn waiting(&self) -> usize {
         self.waiting

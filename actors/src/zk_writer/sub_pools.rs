@@ -66,6 +66,11 @@ impl SubPools {
         Self { settings, lanes: Lanes::new(WAITING), acks, exchanges: 0, journal }
     }
 
+    /// Those who ask from now on, and exchanges that begin from now on, have so long.
+    pub(super) fn set_ack_timeout(&mut self, ack_timeout: Duration) {
+        self.settings.ack_timeout = ack_timeout;
+    }
+
     /// Requests that wait for an exchange.
     pub(super) fn waiting(&self) -> usize {
         self.lanes.waiting()
@@ -107,7 +112,8 @@ impl SubPools {
             let id = ExchangeId(self.exchanges);
             let update = turn.update.as_ref().map(|(_, update)| update.request());
             let (over, is_over) = oneshot::channel();
-            match self.acks.expect.try_send(Expect { id, turn, over }) {
+            let ack_timeout = self.settings.ack_timeout;
+            match self.acks.expect.try_send(Expect { id, turn, ack_timeout, over }) {
                 Ok(()) => {
                     let reporter = Reporter { id, to: self.acks.report.clone(), is_over };
                     let (place, connection_used) = (self.place(sub_pool), connection.clone());

@@ -32,8 +32,8 @@ fn a_file_in_use_today_passes() {
     let api = checked.settings.api.unwrap();
     assert_eq!(api.listen, "127.0.0.1:8082");
     assert_eq!(checked.settings.writer.watch_dir.as_str(), "/stratumSwitcher/btcbcc/");
-    assert_eq!(checked.settings.writer.request_timeout, Duration::from_secs(5));
-    assert_eq!(checked.settings.writer.queue_limit, 1_000_000);
+    assert_eq!(checked.settings.writer.limits.request_timeout, Duration::from_secs(5));
+    assert_eq!(checked.settings.writer.limits.queue_limit, 1_000_000);
     assert!(checked.warnings.is_empty());
 }
 
@@ -47,12 +47,12 @@ fn the_environment_overrides_and_guesses_no_types() {
         ("ZKRequestTimeoutSeconds", "9"),
     ];
     let settings = load(GOOD, &environment).unwrap().settings;
-    let api = settings.api.unwrap();
-    assert_eq!(api.credentials.password, "007");
-    assert!(api.lower_case);
-    assert_eq!(api.coins.iter().map(|coin| coin.as_str()).collect::<Vec<_>>(), ["ltc", "auto"]);
+    let callers = settings.callers;
+    assert_eq!(callers.credentials.unwrap().password, "007");
+    assert!(callers.lower_case);
+    assert_eq!(callers.coins.iter().map(|coin| coin.as_str()).collect::<Vec<_>>(), ["ltc", "auto"]);
     assert_eq!(settings.writer.zookeeper.brokers, ["a:2181", "b:2182"]);
-    assert_eq!(settings.writer.request_timeout, Duration::from_secs(9));
+    assert_eq!(settings.writer.limits.request_timeout, Duration::from_secs(9));
 }
 
 #[test]
@@ -111,8 +111,8 @@ fn all_problems_are_told_at_once() {
 fn names_match_whatever_their_case_and_null_is_absent() {
     let json = GOOD.replace("APIUser", "apiuser").replacen('{', "{\"ZKQueueLimit\": null,", 1);
     let settings = load(&json, &[("APIUser", "root")]).unwrap().settings;
-    assert_eq!(settings.api.unwrap().credentials.user, "root");
-    assert_eq!(settings.writer.queue_limit, 1_000_000);
+    assert_eq!(settings.callers.credentials.unwrap().user, "root");
+    assert_eq!(settings.writer.limits.queue_limit, 1_000_000);
 }
 
 #[test]
@@ -235,7 +235,7 @@ fn the_admin_listener_is_on_unless_its_address_is_empty() {
     let settings = load(GOOD, &[]).unwrap().settings;
     let admin = settings.admin.unwrap();
     assert_eq!(admin.listen, "127.0.0.1:8083");
-    assert_eq!(admin.credentials.unwrap().password, "s3cret");
+    assert_eq!(settings.callers.credentials.unwrap().password, "s3cret");
     assert!(load(GOOD, &[("AdminListenAddr", "")]).unwrap().settings.admin.is_none());
 }
 
@@ -243,9 +243,9 @@ fn the_admin_listener_is_on_unless_its_address_is_empty() {
 fn a_scraper_has_credentials_of_its_own_or_none() {
     let scraper = |user, password| {
         let loaded = load(GOOD, &[("MetricsUser", user), ("MetricsPassword", password)]);
-        loaded.map(|checked| checked.settings.admin.unwrap().scraper)
+        loaded.map(|checked| checked.settings.callers.scraper)
     };
-    assert!(load(GOOD, &[]).unwrap().settings.admin.unwrap().scraper.is_none());
+    assert!(load(GOOD, &[]).unwrap().settings.callers.scraper.is_none());
     assert!(scraper("", "").unwrap().is_none());
     let credentials = scraper("prometheus", "looks-only").unwrap().unwrap();
     assert_eq!((&*credentials.user, &*credentials.password), ("prometheus", "looks-only"));
@@ -298,13 +298,91 @@ fn without_the_api_its_credentials_may_be_missing_but_that_is_told() {
         "ZKBroker": ["127.0.0.1:2181"], "ZKSwitcherWatchDir": "/stratumSwitcher/btcbcc"
     }"#;
     let checked = load(polls, &[]).unwrap();
-    assert!(checked.settings.admin.unwrap().credentials.is_none());
+    assert!(checked.settings.admin.is_some() && checked.settings.callers.credentials.is_none());
     assert!(checked.warnings[0].contains("only /healthz and /readyz will answer"));
     let scraper = [("MetricsUser", "prometheus"), ("MetricsPassword", "looks-only")];
     let scraped = load(polls, &scraper).unwrap();
     assert!(scraped.warnings[0].contains("only /healthz, /readyz and /metrics will answer"));
     let known = load(polls, &[("APIUser", "admin"), ("APIPassword", "s3cret")]).unwrap();
-    assert!(known.settings.admin.unwrap().credentials.is_some());
+    assert!(known.settings.admin.is_some() && known.settings.callers.credentials.is_some());
     assert!(known.warnings.is_empty());
     assert!(load(polls, &[("AdminListenAddr", "")]).unwrap().warnings.is_empty());
+}
+
+/// Another value than by default and than in `GOOD`, as the environment spells it.
+fn another(key: &Key) -> String {
+    let text = match (key.name, key.kind) {
+        ("EnableAPIServer" | "EnableCronJob", _) => "false",
+        ("APIUser" | "APIPassword", _) => "somebody",
+        ("ListenAddr" | "AdminListenAddr", _) => "127.0.0.1:8099",
+        ("AvailableCoins", _) => "btc,ltc",
+        ("ZKBroker", _) => "elsewhere:2181",
+        ("ZKServerVersion", _) => "3.4.13",
+        ("ZKDigestCredentials", _) => "somebody:secret",
+        ("UserCoinMapURL", _) => "http://elsewhere/map",
+        (_, Kind::Flag) => "true",
+        (_, Kind::Number { min, .. }) => {
+            return (if key.default == Some(&min.to_string()) { min + 1 } else { min }).to_string();
+        }
+        (_, Kind::Text) => "/elsewhere/for/this",
+        (name, kind) => panic!("what else may {name} be, which is {kind:?}?"),
+    };
+    text.to_owned()
+}
+
+#[test]
+fn each_key_that_a_reload_takes_over_changes_what_a_reload_hands_on() {
+    let on = [
+        ("EnableCronJob", "true"),
+        ("UserCoinMapURL", "http://here/map"),
+        ("ZKSubPoolUpdateBaseDir", "/subpools"),
+        ("MetricsUser", "scraper"),
+        ("MetricsPassword", "scraping"),
+    ];
+    let with = |key: &str, value: &str| {
+        let on = on.into_iter().filter(|(name, _)| *name != key);
+        load(GOOD, &on.chain([(key, value)]).collect::<Vec<_>>()).unwrap()
+    };
+    // Credentials are not shown.
+    let handed_on = |checked: Checked| {
+        let new = checked.settings.reloadable();
+        let of = |credentials: &Option<Credentials>| {
+            credentials.clone().map(|it| (it.user, it.password))
+        };
+        (format!("{new:?}"), of(&new.callers.credentials), of(&new.callers.scraper))
+    };
+    for key in KEYS {
+        let (before, after) = (with("", ""), with(key.name, &another(key)));
+        let changes = before.values.changes_to(&after.values);
+        let changed: Vec<_> = changes.iter().map(|it| (it.key, it.is_reloadable)).collect();
+        assert_eq!(changed, [(key.name, key.is_reloadable)]);
+        if key.is_reloadable {
+            assert_ne!(handed_on(before), handed_on(after), "{} reaches nobody", key.name);
+        }
+    }
+}
+
+#[test]
+fn a_change_is_told_without_secrets_and_whatever_its_place() {
+    let told = |json: &str, environment: &[(&str, &str)]| {
+        let (before, after) = (load(GOOD, &[]).unwrap(), load(json, environment).unwrap());
+        let changes = before.values.changes_to(&after.values);
+        changes.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert!(told(GOOD, &[("AvailableCoins", "btc, bcc"), ("ZKQueueLimit", "1000000")]).is_empty());
+    assert_eq!(
+        told(
+            &GOOD.replace("\"bcc\"", "\"ltc\""),
+            &[("APIPassword", "hidden"), ("ZKQueueLimit", "7")]
+        ),
+        [
+            "APIPassword (not shown)",
+            "AvailableCoins from [\"btc\", \"bcc\"] to [\"btc\", \"ltc\"]",
+            "ZKQueueLimit from 1000000 to 7",
+        ]
+    );
+    let url = |url: &str| load(GOOD, &[("UserCoinMapURL", url)]).unwrap().values;
+    let changes =
+        url("http://u:s3cr3t@here/?token=a").changes_to(&url("http://u:other@here/?token=b"));
+    assert_eq!(changes[0].to_string(), "UserCoinMapURL (not shown)");
 }

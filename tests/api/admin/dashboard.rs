@@ -51,8 +51,10 @@ fn text<'a>(value: &'a Value, name: &str) -> &'a str {
     value[name].as_str().filter(|it| !it.is_empty()).unwrap_or_else(|| panic!("no {name}: {value}"))
 }
 
-/// Name, expression and annotations of each alert.
-fn alerts() -> Vec<(String, String, Vec<(String, String)>)> {
+/// Name, expression and annotations.
+type Alert = (String, String, Vec<(String, String)>);
+
+fn alerts() -> Vec<Alert> {
     let rules = file("config/prometheus-alerts.yaml");
     let rules = &Yaml::load_from_str(&rules).unwrap()[0];
     let groups = rules["groups"].as_vec().unwrap();

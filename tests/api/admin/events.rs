@@ -107,8 +107,14 @@ impl Events {
 
     /// Whether the daemon has hung up, read to the end.
     pub async fn ends(&mut self) -> bool {
+        self.rest().await.is_some()
+    }
+
+    /// All that still comes, if the daemon hangs up then.
+    pub async fn rest(&mut self) -> Option<String> {
         let mut rest = Vec::new();
-        timeout(seconds(20), self.stream.read_to_end(&mut rest)).await.is_ok()
+        timeout(seconds(20), self.stream.read_to_end(&mut rest)).await.ok()?.ok()?;
+        Some(String::from_utf8(rest).unwrap())
     }
 }
 

@@ -1,7 +1,7 @@
 //! The admin pages, as an operator and a monitoring system meet them: beside the real daemon and a real ZooKeeper.
 
 mod dashboard;
-mod events;
+pub mod events;
 mod health;
 mod listener;
 mod metrics;
@@ -18,33 +18,33 @@ use crate::support::daemon::{Daemon, PASSWORD, USER};
 use crate::support::{eventually, seconds};
 
 /// A daemon's admin pages.
-struct Admin {
+pub struct Admin {
     address: String,
 }
 
 impl Admin {
-    async fn of(daemon: &Daemon) -> Self {
+    pub async fn of(daemon: &Daemon) -> Self {
         Self { address: daemon.admin().await }
     }
 
     /// A page, asked for with the right credentials.
-    async fn get(&self, path: &str) -> Response {
+    pub async fn get(&self, path: &str) -> Response {
         self.send(&Request::get(path).credentials(USER, PASSWORD)).await
     }
 
-    async fn send(&self, request: &Request) -> Response {
+    pub async fn send(&self, request: &Request) -> Response {
         let response = client::send(&self.address, request).await;
         response.unwrap_or_else(|error| panic!("{error} instead of an answer to {request:?}"))
     }
 
-    async fn samples(&self) -> Samples {
+    pub async fn samples(&self) -> Samples {
         let response = self.get("/metrics").await;
         assert_eq!(response.status, 200, "{response:?}");
         Samples::parse(&response.text())
     }
 
     /// Waits until a series has this value. Switches are counted after their callers were answered.
-    async fn wait_for(&self, series: &str, value: f64) {
+    pub async fn wait_for(&self, series: &str, value: f64) {
         let what = format!("{series} is {value}");
         eventually(&what, seconds(20), || async {
             (self.samples().await.get(series) == Some(value)).then_some(())
@@ -71,7 +71,7 @@ impl Admin {
     }
 
     /// Waits until it says this.
-    async fn wait_until(&self, status: u16, text: &str) {
+    pub async fn wait_until(&self, status: u16, text: &str) {
         eventually(&format!("{status} and {text:?} of /readyz"), seconds(30), || async {
             let told = self.readiness().await;
             (told.0 == status && told.1.contains(text)).then_some(())

@@ -3,6 +3,7 @@
 
 mod batch;
 mod doctor;
+mod health;
 mod pages;
 mod puppet;
 mod secrets;

@@ -14,6 +14,7 @@ const COMMANDS: &[&str] = &[
     "status",
     "verify",
     "doctor",
+    "health",
     "completions",
     "man",
 ];

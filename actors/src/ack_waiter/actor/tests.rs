@@ -34,9 +34,7 @@ struct Fixture {
 impl Fixture {
     async fn new() -> Self {
         time::pause();
-        let waiter =
-            AckWaiter::new(ACK_TIMEOUT, &Observer::unwatched(), &Logger::root(Discard, o!()))
-                .start();
+        let waiter = AckWaiter::new(&Observer::unwatched(), &Logger::root(Discard, o!())).start();
         let sub_pool = SubPool::parse("btc", "pool3").unwrap();
         let coinbase = Coinbase { coinbase_info: "new".into(), payout_addr: "addr".into() };
         let asked = CoinbaseUpdate::new(&sub_pool, coinbase, 30).unwrap();
@@ -44,7 +42,8 @@ impl Fixture {
         let (reader, get) = self::caller();
         let turn = Turn { sub_pool, update: Some((caller, asked)), gets: vec![reader] };
         let (over_sender, over) = oneshot::channel();
-        waiter.send(Expect { id: ID, turn, over: over_sender }).await.unwrap();
+        let expect = Expect { id: ID, turn, ack_timeout: ACK_TIMEOUT, over: over_sender };
+        waiter.send(expect).await.unwrap();
         Self { waiter, update, get, over, began: Instant::now() }
     }
 

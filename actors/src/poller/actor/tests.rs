@@ -1,5 +1,6 @@
 //! When polls begin, in virtual time.
 
+use actix::Addr;
 use slog::Discard;
 use tokio::{sync::mpsc, time};
 
@@ -35,13 +36,8 @@ impl Handler<SyncBatch> for Turns {
     }
 }
 
-/// Seconds after the start at which the first polls begin, if their turns are these.
-async fn begun(turns: Vec<PollTurn>, count: usize) -> Vec<f64> {
-    time::pause();
-    let (asked, mut begun) = mpsc::unbounded_channel();
-    let turns = Turns { turns, asked }.start();
-    let zk_writer = ToZkWriter { begin: turns.clone().recipient(), sync: turns.recipient() };
-    let settings = PollerSettings {
+fn settings() -> PollerSettings {
+    PollerSettings {
         url: UpstreamUrl::parse("http://127.0.0.1:1/").unwrap(),
         interval: Duration::from_secs(60),
         fetch_timeout: Duration::from_secs(30),
@@ -51,17 +47,81 @@ async fn begun(turns: Vec<PollTurn>, count: usize) -> Vec<f64> {
         lock: None,
         coins: Coins::new(&["btc"]).unwrap(),
         lower_case: false,
-    };
-    let start = Instant::now();
-    let _poller =
-        Poller::new(settings, zk_writer, &Observer::unwatched(), &Logger::root(Discard, o!()))
-            .start();
-    let mut times = Vec::new();
-    while times.len() < count {
-        let at = begun.recv().await.unwrap();
-        times.push((at - start).as_secs_f64());
     }
-    times
+}
+
+/// A Poller whose turns are these, and the moments at which its polls begin.
+struct Fixture {
+    poller: Addr<Poller>,
+    start: Instant,
+    begun: mpsc::UnboundedReceiver<Instant>,
+}
+
+impl Fixture {
+    fn new(turns: Vec<PollTurn>) -> Self {
+        time::pause();
+        let (asked, begun) = mpsc::unbounded_channel();
+        let turns = Turns { turns, asked }.start();
+        let zk_writer = ToZkWriter { begin: turns.clone().recipient(), sync: turns.recipient() };
+        let (observer, log) = (Observer::unwatched(), Logger::root(Discard, o!()));
+        let start = Instant::now();
+        let poller = Poller::new(settings(), zk_writer, &observer, &log).start();
+        Self { poller, start, begun }
+    }
+
+    /// Seconds after the start at which the next polls begin.
+    async fn begun(&mut self, count: usize) -> Vec<f64> {
+        let mut times = Vec::new();
+        while times.len() < count {
+            let at = self.begun.recv().await.unwrap();
+            times.push((at - self.start).as_secs_f64());
+        }
+        times
+    }
+
+    /// Changes the settings so many seconds after the start.
+    async fn adopt_at(&self, seconds: u64, change: impl FnOnce(&mut PollerSettings)) {
+        time::sleep_until(self.start + Duration::from_secs(seconds)).await;
+        let mut settings = settings();
+        change(&mut settings);
+        self.poller.send(NewSettings(settings)).await.unwrap();
+    }
+}
+
+async fn begun(turns: Vec<PollTurn>, count: usize) -> Vec<f64> {
+    Fixture::new(turns).begun(count).await
+}
+
+#[actix_rt::test]
+async fn another_interval_holds_for_the_wait_under_way() {
+    let mut fixture = Fixture::new(Vec::new());
+    about(&fixture.begun(1).await, &[0.0]);
+    fixture.adopt_at(10, |settings| settings.interval = Duration::from_secs(15)).await;
+    about(&fixture.begun(2).await, &[15.0, 30.0]);
+    fixture.adopt_at(40, |settings| settings.interval = Duration::from_secs(5)).await;
+    about(&fixture.begun(2).await, &[40.0, 45.0]);
+}
+
+#[actix_rt::test]
+async fn another_url_or_other_coins_are_polled_at_once() {
+    let mut fixture = Fixture::new(Vec::new());
+    about(&fixture.begun(1).await, &[0.0]);
+    let url = || UpstreamUrl::parse("http://127.0.0.1:1/other").unwrap();
+    fixture.adopt_at(10, |settings| settings.url = url()).await;
+    about(&fixture.begun(1).await, &[10.0]);
+    let coins = Coins::new(&["btc", "ltc"]).unwrap();
+    fixture.adopt_at(20, |settings| (settings.url, settings.coins) = (url(), coins.clone())).await;
+    about(&fixture.begun(1).await, &[20.0]);
+    fixture.adopt_at(30, |settings| (settings.url, settings.coins) = (url(), coins)).await;
+    about(&fixture.begun(1).await, &[80.0]);
+}
+
+#[actix_rt::test]
+async fn without_a_session_new_settings_change_nothing_of_when_it_asks_again() {
+    let mut fixture = Fixture::new(vec![PollTurn::NoSession]);
+    about(&fixture.begun(1).await, &[0.0]);
+    fixture.adopt_at(0, |settings| settings.interval = Duration::from_secs(7)).await;
+    about(&fixture.begun(2).await, &[0.25, 7.25]);
 }
 
 fn about(times: &[f64], expected: &[f64]) {

@@ -1,0 +1,161 @@
+//! Each key: a running daemon takes another value over, or refuses it by the key's name.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+use upstream_sim::{Reply, Upstream};
+
+use super::{REFUSED, applied, reload};
+use crate::support::client::{Answer, Request};
+use crate::support::daemon::{Builder, Daemon, PASSWORD, USER};
+use crate::support::unique;
+use crate::support::zookeeper::ZooKeeper;
+
+/// The keys as `--help` lists them, and whether it says that a reload takes them over.
+async fn keys(builder: &Builder) -> BTreeMap<String, bool> {
+    let help = builder.run(&["--help".into()]).await.stdout;
+    let (_, list) = help.split_once("Configuration keys").expect("the list of keys");
+    let lines = list.lines().skip(1).filter_map(|line| line.trim().split_once(": "));
+    lines.map(|(name, text)| (name.to_owned(), text.trim_end().ends_with("[reload]"))).collect()
+}
+
+/// Every key with a value, so that each can have another.
+fn every_key() -> Map<String, Value> {
+    let text = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/config/default.json")).unwrap();
+    serde_json::from_slice(&text).unwrap()
+}
+
+fn another(key: &str, value: &Value, upstream: &Upstream) -> Value {
+    match (key, value) {
+        (_, Value::Bool(flag)) => json!(!flag),
+        (_, Value::Number(number)) => json!(number.as_u64().unwrap() + 1),
+        ("AvailableCoins", _) => json!(["btc", "ltc"]),
+        ("ZKBroker", _) => json!(["127.0.0.1:1"]),
+        ("ListenAddr", _) => json!("127.0.0.1:1"),
+        ("AdminListenAddr", _) => json!("127.0.0.1:2"),
+        ("UserCoinMapURL", _) => json!(format!("http://{}/another", upstream.address())),
+        ("ZKServerVersion", _) => json!("3.4.13"),
+        ("ZKDigestCredentials", _) => json!("somebody:secret"),
+        (key, _) if key.starts_with("ZK") => json!("/t/another/place"),
+        _ => json!("another"),
+    }
+}
+
+#[tokio::test]
+async fn each_key_is_taken_over_or_refused_by_its_name() {
+    let zookeeper = ZooKeeper::shared().await;
+    let upstream = Upstream::start(|_| Reply::map(&[], 1_513_239_055)).await.unwrap();
+    let here = unique("reloaded");
+    let mut config = every_key();
+    for (key, value) in [
+        ("EnableAPIServer", json!(true)),
+        ("APIUser", json!(USER)),
+        ("APIPassword", json!(PASSWORD)),
+        ("ListenAddr", json!("127.0.0.1:0")),
+        ("AdminListenAddr", json!("127.0.0.1:0")),
+        ("MetricsUser", json!("scraper")),
+        ("MetricsPassword", json!("scraping")),
+        ("AvailableCoins", json!(["btc", "bcc"])),
+        ("ZKBroker", json!([zookeeper.address()])),
+        ("ZKSwitcherWatchDir", json!(format!("/t/{here}/watch/"))),
+        ("ZKSubPoolUpdateBaseDir", json!(format!("/t/{here}/subpool/"))),
+        ("EnableCronJob", json!(true)),
+        ("UserCoinMapURL", json!(format!("http://{}/map", upstream.address()))),
+    ] {
+        config.insert(key.to_owned(), value);
+    }
+    let builder = Daemon::builder(zookeeper).replace(config.clone());
+    let daemon = builder.start().await;
+    let keys = keys(&builder).await;
+    let names: Vec<_> = config.keys().collect();
+    assert_eq!(keys.keys().collect::<Vec<_>>(), names, "the sample and --help differ");
+    for (key, is_reloadable) in &keys {
+        let other = another(key, &config[key], &upstream);
+        let with = builder.clone().set(key, other);
+        let lines = reload(&daemon, &with).await;
+        let last = lines.last().unwrap();
+        if *is_reloadable {
+            let changed = last.split_once("changed: ").unwrap_or_else(|| panic!("{lines:#?}")).1;
+            assert!(changed.starts_with(&format!("{key} ")) && !changed.contains(';'), "{changed}");
+            assert!(applied(&daemon, &builder).await.starts_with(key));
+        } else {
+            assert!(last.contains(REFUSED) && last.contains("problems: 1"), "{lines:#?}");
+            let told = |line: &String| line.contains(key) && line.contains("needs a restart");
+            assert!(lines.iter().any(told), "{key}: {lines:#?}");
+        }
+    }
+    assert_eq!(applied(&daemon, &builder).await, "nothing");
+    assert_eq!(daemon.switch("alice", "btc").await, Answer::success());
+    // No secret is told.
+    let log = daemon.log().join("\n");
+    assert!(!log.contains("somebody:secret") && !log.contains("APIPassword from"), "{log}");
+}
+
+#[tokio::test]
+async fn a_coin_that_comes_is_taken_and_one_that_goes_is_refused() {
+    let zookeeper = ZooKeeper::shared().await;
+    let builder = Daemon::builder(zookeeper).admin();
+    let daemon = builder.start().await;
+    assert_eq!(daemon.switch("alice", "ltc").await.err_no, 104);
+    let with = builder.clone().set("AvailableCoins", json!(["btc", "ltc"]));
+    let changed = applied(&daemon, &with).await;
+    assert_eq!(changed, r#"AvailableCoins from ["btc", "bcc"] to ["btc", "ltc"]"#);
+    assert_eq!(daemon.switch("alice", "ltc").await, Answer::success());
+    assert_eq!(daemon.switch("alice", "bcc").await.err_no, 104);
+    let admin = crate::admin::Admin::of(&daemon).await;
+    let series = r#"switcher_switches_total{source="api",coin="ltc",result="applied"}"#;
+    admin.wait_for(series, 1.0).await;
+}
+
+#[tokio::test]
+async fn credentials_are_replaced_between_two_requests_of_a_connection_and_for_the_admin_pages() {
+    let zookeeper = ZooKeeper::shared().await;
+    let builder = Daemon::builder(zookeeper).admin();
+    let daemon = builder.start().await;
+    let admin = crate::admin::Admin::of(&daemon).await;
+    let mut events = crate::admin::events::Events::open(&admin).await;
+    let old = Request::switch("alice", "btc").credentials(USER, PASSWORD);
+    let new = Request::switch("alice", "bcc").credentials("operator", "another");
+    let (mut one, mut other) = (daemon.connect().await, daemon.connect().await);
+    assert_eq!(one.send(&old).await.unwrap().status, 200);
+    assert_eq!(other.send(&old).await.unwrap().status, 200);
+    assert_eq!(events.change().await["new"], "btc");
+    let with = builder.clone().set("APIUser", "operator").set("APIPassword", "another");
+    applied(&daemon, &with).await;
+    assert_eq!(one.send(&new).await.unwrap().answer(), Answer::success());
+    assert_eq!(other.send(&old).await.unwrap().status, 401);
+    assert_eq!(admin.get("/metrics").await.status, 401);
+    let page = Request::get("/metrics").credentials("operator", "another");
+    assert_eq!(admin.send(&page).await.status, 200);
+    // Those of who looks at figures alone are replaced by the same means.
+    let page = Request::get("/metrics").credentials("scraper", "scraping");
+    assert_eq!(admin.send(&page).await.status, 401);
+    let with = with.set("MetricsUser", "scraper").set("MetricsPassword", "scraping");
+    applied(&daemon, &with).await;
+    assert_eq!(admin.send(&page).await.status, 200);
+    // Who follows changes with the old ones is told of no more.
+    let rest = events.rest().await.expect("the end of the stream");
+    assert!(!rest.contains("bcc"), "{rest}");
+}
+
+#[tokio::test]
+async fn limits_hold_for_what_comes_after() {
+    let zookeeper = ZooKeeper::shared().await;
+    let builder = Daemon::builder(zookeeper);
+    let daemon = builder.start().await;
+    let names: Vec<_> = (0..200).map(|n| format!("user{n:04}")).collect();
+    let batch = json!({"usercoins": [{"coin": "btc", "punames": names}]}).to_string();
+    let send = || daemon.send(Request::batch(batch.clone()));
+    assert_eq!(send().await.answer(), Answer::success());
+    applied(&daemon, &builder.clone().set("APIBodyLimitBytes", 1024)).await;
+    assert_eq!(send().await.status, 413);
+    applied(&daemon, &builder.clone().set("ZKQueueLimit", 100)).await;
+    assert_eq!(send().await.answer().err_no, 107);
+    applied(&daemon, &builder.clone().set("APIBodyTimeoutSeconds", 1)).await;
+    let mut slow = daemon.connect().await;
+    let request = Request::batch("{}").credentials(USER, PASSWORD);
+    let response = slow.exchange(&request.head_bytes(), false).await.unwrap();
+    assert_eq!(response.status, 408);
+    applied(&daemon, &builder).await;
+    assert_eq!(send().await.answer(), Answer::success());
+}

@@ -1,0 +1,59 @@
+//! SIGHUP: the configuration is read again, and put in force whole or not at all.
+
+mod keys;
+mod moments;
+mod polls;
+mod refused;
+mod traffic;
+
+use rustix::process::Signal;
+
+use crate::support::daemon::{Builder, Daemon};
+use crate::support::{eventually, seconds};
+
+/// What a reload ends with in the log.
+const APPLIED: &str = "configuration reloaded";
+const REFUSED: &str = "the configuration of before stays in force";
+
+/// Writes the configuration again, sends SIGHUP and waits for what comes of it. Returns the lines of the log that
+/// tell of it.
+async fn reload(daemon: &Daemon, builder: &Builder) -> Vec<String> {
+    builder.write_config();
+    hang_up(daemon).await
+}
+
+/// As [`reload`], of what lies there.
+async fn hang_up(daemon: &Daemon) -> Vec<String> {
+    let before = daemon.log().len();
+    daemon.signal(Signal::HUP);
+    eventually("the end of a reload", seconds(30), || async {
+        let lines = daemon.log_from(before);
+        let end = lines.iter().position(|line| line.contains(APPLIED) || line.contains(REFUSED))?;
+        let about = lines[..=end].iter().filter(|line| line.contains("configuration"));
+        Some(about.cloned().collect())
+    })
+    .await
+}
+
+/// Panics unless it was applied. Returns what changed, as the log tells it.
+async fn applied(daemon: &Daemon, builder: &Builder) -> String {
+    let lines = reload(daemon, builder).await;
+    let last = lines.last().expect("a line");
+    let (_, changed) =
+        last.split_once("changed: ").unwrap_or_else(|| panic!("refused: {lines:#?}"));
+    changed.to_owned()
+}
+
+/// Panics unless it was refused, for every one of `causes`.
+async fn refused(daemon: &Daemon, builder: &Builder, causes: &[&str]) {
+    let lines = reload(daemon, builder).await;
+    assert_refused(&lines, causes);
+}
+
+fn assert_refused(lines: &[String], causes: &[&str]) {
+    assert!(lines.last().expect("a line").contains(REFUSED), "{lines:#?}");
+    for cause in causes {
+        let is_told = |line: &String| line.contains("not reloaded: ") && line.contains(cause);
+        assert!(lines.iter().any(is_told), "no {cause} in {lines:#?}");
+    }
+}

@@ -1,0 +1,156 @@
+//! What is refused leaves the configuration of before in force, whole.
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use super::{APPLIED, applied, assert_refused, hang_up, refused};
+use crate::admin::Admin;
+use crate::support::client::Answer;
+use crate::support::daemon::Daemon;
+use crate::support::zookeeper::ZooKeeper;
+use crate::support::{eventually, seconds};
+
+const SUCCESSFUL: &str = "switcher_config_last_reload_successful";
+
+#[tokio::test]
+async fn all_is_as_it_was_if_anything_is_wrong_and_everything_wrong_is_told() {
+    let zookeeper = ZooKeeper::shared().await;
+    let builder = Daemon::builder(zookeeper).admin();
+    let daemon = builder.start().await;
+    let admin = Admin::of(&daemon).await;
+    admin.wait_for(SUCCESSFUL, 1.0).await;
+    let bad = builder
+        .clone()
+        .set("AvailableCoins", json!(["btc", "ltc"]))
+        .set("ZKBroker", json!(["elsewhere:2181"]))
+        .set("ZKQueueLimit", 0)
+        .set("APIPassword", "");
+    let causes = [
+        "APIPassword: is empty",
+        "ZKQueueLimit: is 0",
+        "ZKBroker from [",
+        "to [\"elsewhere:2181\"] needs a restart",
+    ];
+    refused(&daemon, &bad, &causes).await;
+    assert_eq!(daemon.switch("alice", "ltc").await.err_no, 104);
+    assert_eq!(daemon.switch("alice", "bcc").await, Answer::success());
+    let samples = admin.samples().await;
+    let refusals = r#"switcher_config_reloads_total{result="refused"}"#;
+    assert_eq!((samples.value(refusals), samples.value(SUCCESSFUL)), (1.0, 0.0));
+
+    // One change that could be taken over does not come along with one that cannot.
+    let half = builder.clone().set("AvailableCoins", json!(["ltc"])).set("EnableCronJob", true);
+    refused(&daemon, &half, &["EnableCronJob from false to true needs a restart"]).await;
+    assert_eq!(daemon.switch("alice", "ltc").await.err_no, 104);
+
+    applied(&daemon, &builder).await;
+    let samples = admin.samples().await;
+    let applied = r#"switcher_config_reloads_total{result="applied"}"#;
+    assert_eq!((samples.value(applied), samples.value(SUCCESSFUL)), (1.0, 1.0));
+    let at = samples.value("switcher_config_last_reload_success_timestamp_seconds");
+    assert!((at - crate::polls::now() as f64).abs() < 60.0, "{at}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_cut_or_gone_is_refused_and_the_environment_is_not_taken_for_all() {
+    let zookeeper = ZooKeeper::shared().await;
+    let watch_dir = "/t/reloaded-without-file/";
+    // Alone it would be enough.
+    let builder = Daemon::builder(zookeeper)
+        .environment("EnableAPIServer", "true")
+        .environment("APIUser", "admin")
+        .environment("APIPassword", "admin")
+        .environment("ListenAddr", "127.0.0.1:0")
+        .environment("AdminListenAddr", "")
+        .environment("AvailableCoins", "btc")
+        .environment("ZKBroker", &zookeeper.address())
+        .environment("ZKSwitcherWatchDir", watch_dir)
+        .set("ZKSwitcherWatchDir", watch_dir);
+    let daemon = builder.start().await;
+    let file = builder.write_config();
+    let whole = std::fs::read(&file).unwrap();
+    for length in [0, 1, whole.len() / 2, whole.len() - 1] {
+        std::fs::write(&file, &whole[..length]).unwrap();
+        let lines = hang_up(&daemon).await;
+        assert_refused(&lines, &["config.json is no JSON"]);
+        assert_eq!(lines.len(), 2, "{lines:#?}");
+    }
+    std::fs::remove_file(&file).unwrap();
+    assert_refused(&hang_up(&daemon).await, &["config.json cannot be read: No such file"]);
+    assert_eq!(daemon.switch("alice", "btc").await, Answer::success());
+    assert_eq!(applied(&daemon, &builder).await, "nothing");
+}
+
+#[tokio::test]
+async fn a_daemon_that_is_configured_by_its_environment_alone_reads_the_same_again() {
+    let zookeeper = ZooKeeper::shared().await;
+    let builder = Daemon::builder(zookeeper)
+        .environment("EnableAPIServer", "true")
+        .environment("APIUser", "admin")
+        .environment("APIPassword", "admin")
+        .environment("ListenAddr", "127.0.0.1:0")
+        .environment("AdminListenAddr", "")
+        .environment("AvailableCoins", "btc,bcc")
+        .environment("ZKBroker", &zookeeper.address())
+        .environment("ZKSwitcherWatchDir", "/t/reloaded-environment/");
+    let daemon = builder.start_with(&[]).await;
+    let lines = hang_up(&daemon).await;
+    assert!(lines[0].contains("changed: nothing"), "{lines:?}");
+    assert_eq!(daemon.switch("alice", "bcc").await, Answer::success());
+}
+
+#[tokio::test]
+async fn what_the_environment_says_wins_over_the_file_as_at_the_start() {
+    let zookeeper = ZooKeeper::shared().await;
+    let builder = Daemon::builder(zookeeper).environment("ZKQueueLimit", "1000");
+    let daemon = builder.start().await;
+    assert_eq!(applied(&daemon, &builder.clone().set("ZKQueueLimit", 7)).await, "nothing");
+}
+
+#[tokio::test]
+async fn of_many_signals_the_last_state_of_the_file_counts() {
+    let zookeeper = ZooKeeper::shared().await;
+    let builder = Daemon::builder(zookeeper);
+    let daemon = builder.start().await;
+    let limit = |limit: u64| builder.clone().set("ZKQueueLimit", limit);
+    for number in 1..=100 {
+        limit(number).write_config();
+        daemon.signal(Signal::HUP);
+    }
+    // A signal may find the file half-written, which is refused; one more comes after each.
+    eventually("the last limit", seconds(30), || async {
+        let changed = daemon.log_with(&[APPLIED, "to 100"]);
+        changed.last().map(|_| ())
+    })
+    .await;
+    assert_eq!(applied(&daemon, &limit(100)).await, "nothing");
+    assert_eq!(daemon.switch("alice", "bcc").await, Answer::success());
+}
+
+#[tokio::test]
+async fn many_reloads_leave_no_descriptors_and_no_memory_behind() {
+    let zookeeper = ZooKeeper::shared().await;
+    let builder = Daemon::builder(zookeeper).admin();
+    let daemon = builder.start().await;
+    let admin = Admin::of(&daemon).await;
+    let coins = [json!(["btc", "bcc"]), json!(["btc", "bcc", "ltc"])];
+    let turn = async |number: usize| {
+        let with = builder.clone().set("AvailableCoins", coins[number % 2].clone());
+        applied(&daemon, &with).await;
+    };
+    for number in 0..20 {
+        turn(number).await;
+    }
+    let resident = async || admin.samples().await.value("process_resident_memory_bytes");
+    let before = (daemon.descriptors(), resident().await);
+    for number in 0..200 {
+        turn(number).await;
+    }
+    // The connection of the last look may not be closed yet.
+    eventually("the descriptors of before", seconds(20), || async {
+        (daemon.descriptors() <= before.0).then_some(())
+    })
+    .await;
+    let grown = resident().await - before.1;
+    assert!(grown < 4e6, "{grown} bytes more");
+}

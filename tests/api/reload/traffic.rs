@@ -1,0 +1,142 @@
+//! Reloads under traffic: nobody is refused or lost for what does not concern him, and what was accepted stands.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use serde_json::json;
+
+use super::applied;
+use crate::support::client::{Answer, Request};
+use crate::support::daemon::{Daemon, PASSWORD, USER};
+use crate::support::eventually;
+use crate::support::seconds;
+use crate::support::zookeeper::ZooKeeper;
+
+#[tokio::test]
+async fn clients_notice_nothing_of_reloads_that_do_not_concern_them() {
+    const CLIENTS: usize = 4;
+    let zookeeper = ZooKeeper::shared().await;
+    let builder = Daemon::builder(zookeeper)
+        .set("ZKSubPoolUpdateBaseDir", "/t/reloaded/subpool/")
+        .set("EnableCronJob", true)
+        .set("UserCoinMapURL", "http://127.0.0.1:1/");
+    let daemon = builder.start().await;
+    let (over, switched) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let client = async |number: usize| {
+        let mut connection = daemon.connect().await;
+        let mut turn = 0;
+        while !over.load(Ordering::Relaxed) {
+            let coin = ["btc", "bcc"][turn % 2];
+            let request = Request::switch(format!("user{number}"), coin);
+            let response = connection.send(&request.credentials(USER, PASSWORD)).await;
+            assert_eq!(response.unwrap().answer(), Answer::success());
+            turn += 1;
+            switched.fetch_add(1, Ordering::Relaxed);
+        }
+        turn
+    };
+    let operator = async {
+        let changes = [
+            ("AvailableCoins", json!(["btc", "ltc", "bcc"])),
+            ("ZKQueueLimit", json!(1000)),
+            ("ZKRequestTimeoutSeconds", json!(30)),
+            ("APIBodyLimitBytes", json!(4096)),
+            ("APIBodyTimeoutSeconds", json!(10)),
+            ("JobmakerCoinbaseMaxBytes", json!(40)),
+            ("ZKSubPoolUpdateAckTimeout", json!(7)),
+            ("UserCoinMapURL", json!("http://127.0.0.1:1/other")),
+            ("CronIntervalSeconds", json!(30)),
+            ("ShutdownGraceSeconds", json!(9)),
+        ];
+        for (key, value) in changes.iter().cycle().take(3 * changes.len()) {
+            let before = switched.load(Ordering::Relaxed);
+            applied(&daemon, &builder.clone().set(key, value.clone())).await;
+            // Traffic in between, and the next reload takes this change back.
+            eventually("switches between two reloads", seconds(30), || async {
+                (switched.load(Ordering::Relaxed) >= before + CLIENTS).then_some(())
+            })
+            .await;
+        }
+        over.store(true, Ordering::Relaxed);
+    };
+    let clients = async { tokio::join!(client(0), client(1), client(2), client(3)) };
+    let (turns, ()) = tokio::join!(clients, operator);
+    let znodes = zookeeper.znodes().await;
+    for (number, turns) in [turns.0, turns.1, turns.2, turns.3].into_iter().enumerate() {
+        let coin = ["bcc", "btc"][turns % 2];
+        let held = znodes.get(&daemon.path(&format!("user{number}"))).await;
+        assert_eq!(held.as_deref(), Some(coin));
+    }
+}
+
+#[tokio::test]
+async fn a_request_ends_by_the_terms_that_it_began_under() {
+    let zookeeper = ZooKeeper::shared().await;
+    let builder = Daemon::builder(zookeeper);
+    let daemon = builder.start().await;
+    let batch = json!({"usercoins": [{"coin": "bcc", "punames": ["alice", "bob"]}]}).to_string();
+    let request = Request::batch(batch.clone()).credentials(USER, PASSWORD);
+    let mut early = daemon.connect().await;
+    early.write(&request.head_bytes()).await.unwrap();
+    early.write(&batch.as_bytes()[..10]).await.unwrap();
+    // The head has been judged when the daemon answers another one that was sent later.
+    assert_eq!(daemon.switch("carol", "bcc").await, Answer::success());
+    let other = builder
+        .set("AvailableCoins", json!(["ltc"]))
+        .set("APIPassword", "another")
+        .set("APIBodyLimitBytes", 1024);
+    applied(&daemon, &other).await;
+    let mut late = daemon.connect().await;
+    assert_eq!(late.send(&request).await.unwrap().status, 401);
+    early.write(&batch.as_bytes()[10..]).await.unwrap();
+    assert_eq!(early.read_response().await.unwrap().answer(), Answer::success());
+    // The next one of the same connection is judged anew.
+    let response = early.send(&request).await.unwrap();
+    assert_eq!(response.status, 401);
+}
+
+#[tokio::test]
+async fn what_was_accepted_is_written_though_its_coin_has_gone_and_the_queue_is_shorter() {
+    let zookeeper = ZooKeeper::private().await;
+    let builder = Daemon::builder(&zookeeper)
+        .admin()
+        .set("ZKSessionTimeoutSeconds", 60)
+        .set("ZKRequestTimeoutSeconds", 60);
+    let daemon = builder.start().await;
+    let admin = crate::admin::Admin::of(&daemon).await;
+    admin.wait_until(200, "ready").await;
+    assert_eq!(daemon.switch("first", "btc").await, Answer::success());
+    zookeeper.stop();
+    let names: Vec<_> = (0..10).map(|n| format!("user{n}")).collect();
+    let batch = json!({"usercoins": [{"coin": "bcc", "punames": names}]}).to_string();
+    let under_way = daemon.switch("first", "bcc");
+    let waiting = async {
+        admin.wait_for("switcher_zookeeper_chunks_in_flight", 1.0).await;
+        daemon.batch(batch).await
+    };
+    let meanwhile = async {
+        admin.wait_for("switcher_switches_waiting", 10.0).await;
+        let other = builder
+            .clone()
+            .set("AvailableCoins", json!(["btc"]))
+            .set("ZKQueueLimit", 5)
+            .set("ZKRequestTimeoutSeconds", 1);
+        let changed = applied(&daemon, &other).await;
+        assert!(changed.contains("ZKQueueLimit from 1000000 to 5"), "{changed}");
+        // Those who come now are under the new limits.
+        assert_eq!(daemon.switch("later", "bcc").await.err_no, 104);
+        assert_eq!(daemon.switch("later", "btc").await.err_no, 107);
+        applied(&daemon, &other.clone().set("ZKQueueLimit", 100)).await;
+        let began = std::time::Instant::now();
+        assert_eq!(daemon.switch("later", "btc").await.err_no, 105);
+        assert!(began.elapsed() < seconds(30), "{:?}", began.elapsed());
+        zookeeper.cont();
+    };
+    let (first, batch, ()) = tokio::join!(under_way, waiting, meanwhile);
+    assert_eq!((first, batch), (Answer::success(), Answer::success()));
+    let znodes = zookeeper.znodes().await;
+    for name in names.iter().map(String::as_str).chain(["first"]) {
+        assert_eq!(znodes.get(&daemon.path(name)).await.as_deref(), Some("bcc"), "{name}");
+    }
+    let series = r#"switcher_switches_total{source="api",coin="bcc",result="applied"}"#;
+    admin.wait_for(series, 11.0).await;
+}
