@@ -6,7 +6,8 @@
 #       --env APIUser=admin --env APIPassword --env AvailableCoins=btc,bcc --env ZKBroker=zk1:2181,zk2:2181 \
 #       --env ZKSwitcherWatchDir=/stratumSwitcher/btcbcc/ switcher-api-server
 #
-# No variable is set here, since it would win over a file that somebody mounts as /config.json.
+# No variable is set here, since it would win over a file that somebody mounts as /config.json. The environment of a
+# process does not change: SIGHUP has another state of such a file taken over, other variables take a new container.
 
 FROM rust:1.95-bookworm AS source
 WORKDIR /src
@@ -40,4 +41,6 @@ USER 65532:65532
 EXPOSE 8082
 # It finishes what it has accepted within ShutdownGraceSeconds (8), before Docker's 10 s are over.
 STOPSIGNAL SIGTERM
+# Alive, at AdminListenAddr. Whether it is ready (`health --ready`) depends on ZooKeeper, which a restart does not mend.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=5s --retries=3 CMD ["/switcher-api-server", "health"]
 ENTRYPOINT ["/switcher-api-server"]

@@ -19,10 +19,10 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("SWITCHER_CO
 /// carry and whom they pay, by asking its jobmaker through ZooKeeper.
 ///
 /// Without a command it is the daemon. The client commands call a daemon (switch, batch, get-coinbase,
-/// update-coinbase) or look at what it depends on (status, verify, doctor).
+/// update-coinbase), ask whether it is well (health), or look at what it depends on (status, verify, doctor).
 ///
 /// Every configuration key can also be given as an environment variable of the same name, which wins
-/// over the file. Exit status of the daemon: 0 after an orderly stop, 2 for a bad argument, 69 if an address
+/// over the file. SIGHUP has both read again, and taken over whole or not at all. Exit status of the daemon: 0 after an orderly stop, 2 for a bad argument, 69 if an address
 /// cannot be listened on, 70 after an internal failure or a second signal, 73 if there is no place for the
 /// log, 78 for a bad configuration.
 #[derive(Debug, Parser)]

@@ -7,7 +7,7 @@
 
 use std::{
     convert::Infallible,
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fmt::Display,
     io,
     os::{
@@ -34,31 +34,32 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// The service manager.
 pub struct ServiceManager {
-    /// `None` if there is none.
-    socket: Option<UnixDatagram>,
+    /// From where and to where messages go; `None` if there is none.
+    socket: Option<(UnixDatagram, SocketAddr)>,
     /// How often it expects to hear that we are alive, if it does.
     watchdog: Option<Duration>,
     log: Logger,
 }
 
 impl ServiceManager {
-    /// The one that `environment` tells of. One that cannot be reached is told of in the log, and is none.
+    /// The one that `environment` tells of. An address that cannot be one is told of in the log, and is none.
     pub fn of(environment: impl Fn(&str) -> Option<OsString>, log: &Logger) -> Self {
         let log = log.new(o!());
-        let socket = environment("NOTIFY_SOCKET").filter(|name| !name.is_empty());
-        let socket = socket.and_then(|name| {
+        let name = environment("NOTIFY_SOCKET").filter(|name| !name.is_empty());
+        let manager = name.and_then(|name| {
             let failed = |error: io::Error| {
-                warn!(log, "the service manager cannot be reached, and may take the daemon for one \
-                    that does not start"; "NOTIFY_SOCKET" => %name.display(), "cause" => %error);
+                warn!(log, "the service manager cannot be told anything";
+                    "NOTIFY_SOCKET" => %name.display(), "cause" => %error);
             };
-            connect(name.as_bytes()).map_err(failed).ok()
+            let found = address(name.as_bytes()).and_then(|address| Ok((socket()?, address)));
+            found.map_err(failed).ok()
         });
         let text = |name| environment(name)?.into_string().ok();
         // Meant for another process, if it names one.
         let is_ours = text("WATCHDOG_PID").is_none_or(|pid| pid == process::id().to_string());
         let watchdog = text("WATCHDOG_USEC").and_then(|micros| micros.parse().ok());
         let watchdog = watchdog.filter(|micros| is_ours && *micros > 0).map(Duration::from_micros);
-        Self { socket, watchdog, log }
+        Self { socket: manager, watchdog, log }
     }
 
     /// The daemon listens, or has done with reading its configuration.
@@ -102,23 +103,25 @@ impl ServiceManager {
     }
 
     fn tell(&self, words: impl Display) {
-        let Some(socket) = &self.socket else { return };
+        let Some((socket, address)) = &self.socket else { return };
         let words = words.to_string();
-        if let Err(error) = socket.send(words.as_bytes()) {
-            warn!(self.log, "the service manager was not told"; "words" => words.replace('\n', " "),
+        if let Err(error) = socket.send_to_addr(words.as_bytes(), address) {
+            warn!(self.log, "the service manager was not told, and may act as if the daemon hung"; "words" => words.replace('\n', " "),
                 "cause" => %error);
         }
     }
 }
 
 /// A socket in the file system, or, with `@` before it, a name outside of it.
-fn connect(name: &[u8]) -> io::Result<UnixDatagram> {
-    let address = match name {
-        [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
-        path => SocketAddr::from_pathname(std::ffi::OsStr::from_bytes(path))?,
-    };
+fn address(name: &[u8]) -> io::Result<SocketAddr> {
+    match name {
+        [b'@', name @ ..] => SocketAddr::from_abstract_name(name),
+        path => SocketAddr::from_pathname(OsStr::from_bytes(path)),
+    }
+}
+
+fn socket() -> io::Result<UnixDatagram> {
     let socket = UnixDatagram::unbound()?;
-    socket.connect_addr(&address)?;
     socket.set_write_timeout(Some(PATIENCE))?;
     Ok(socket)
 }

@@ -96,15 +96,13 @@ fn dockerfiles_example_is_a_good_configuration() {
 fn systemd_unit_agrees_with_the_daemon_and_the_debian_package() {
     let unit = read(UNIT);
     let start = value(&unit, "ExecStart");
-    let program = assert_command_is_taken(
-        &start
-            .replace("${CREDENTIALS_DIRECTORY}/config.json", CONFIG)
-            .replace("${LOGS_DIRECTORY}", LOG_DIR),
-    );
+    let program = assert_command_is_taken(&start.replace("${LOGS_DIRECTORY}", LOG_DIR));
     // systemd looks for a bare name in /usr/local/bin and /usr/bin, among others.
     let installed = asset("target/release/switcher-api-server");
     assert_eq!(installed, format!("usr/bin/{program}"), "{start}");
-    assert_eq!(value(&unit, "LoadCredential"), format!("config.json:{CONFIG}"));
+    // What `tests/api/service_manager.rs` sees the daemon do.
+    assert_eq!(value(&unit, "Type"), "notify");
+    assert_eq!(value(&unit, "ExecReload"), "/bin/kill -HUP $MAINPID");
     assert_eq!(format!("/var/log/{}", value(&unit, "LogsDirectory")), LOG_DIR);
     assert_patient(&value(&unit, "TimeoutStopSec"));
     let help = String::from_utf8(run(&["--help"], &BTreeMap::new()).stdout).unwrap();
@@ -112,7 +110,47 @@ fn systemd_unit_agrees_with_the_daemon_and_the_debian_package() {
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(help.contains(&format!("{status} for a bad configuration")), "{help}");
     let user = value(&unit, "User");
-    assert!(read("config/debian/postinst").contains(&format!(" {user}\n")), "{user} is not made");
+    let postinst = read("config/debian/postinst");
+    assert!(postinst.contains(&format!(" {user}\n")), "{user} is not made");
+    // A daemon that reads its configuration again reads the file itself.
+    assert!(postinst.contains(&format!("config={CONFIG}\n")), "{CONFIG} is not let be read");
+    assert!(postinst.contains(&format!("chgrp {user} ")), "{CONFIG} is not let be read");
+}
+
+#[test]
+fn containers_ask_for_health_as_the_program_understands_it() {
+    let dockerfile = read("Dockerfile");
+    let (_, last) = dockerfile.split_once("\nFROM scratch AS daemon\n").unwrap();
+    let check = lines_of(last, "HEALTHCHECK ").next().expect("a health check");
+    let (options, command) = check.split_once(" CMD ").unwrap();
+    let timeout = options.split("--timeout=").nth(1).and_then(|it| it.split('s').next()).unwrap();
+    let command: Vec<String> = serde_json::from_str(command).expect("no shell is there");
+    assert_asks_for_health(&command, timeout);
+
+    let text = read("config/compose.yaml");
+    let compose = &Yaml::load_from_str(&text).unwrap()[0];
+    let check = &compose["services"]["daemon"]["healthcheck"];
+    let words = check["test"].as_sequence().unwrap().iter();
+    let words: Vec<String> = words.map(|word| word.as_str().unwrap().to_owned()).collect();
+    assert_eq!(words[0], "CMD", "no shell is there");
+    let timeout = check["timeout"].as_str().and_then(|text| text.strip_suffix('s')).unwrap();
+    assert_asks_for_health(&words[1..], timeout);
+}
+
+/// The program takes that command, and gives up before it is given up on.
+fn assert_asks_for_health(command: &[String], timeout: &str) {
+    assert!(read("Dockerfile").contains(&format!("ENTRYPOINT [\"{}\"]", command[0])));
+    let arguments: Vec<&str> = command[1..].iter().map(String::as_str).collect();
+    // Nobody listens on port 1.
+    let environment = [("AdminListenAddr".to_owned(), "127.0.0.1:1".to_owned())].into();
+    let output = run(&arguments, &environment);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let help = run(&["health", "--help"], &BTreeMap::new()).stdout;
+    let help = String::from_utf8(help).unwrap();
+    let (_, default) = help.split_once("Seconds to wait for the answer").unwrap();
+    let (_, default) = default.split_once("[default: ").unwrap();
+    let default: u64 = default.split(']').next().unwrap().parse().unwrap();
+    assert!(default < timeout.parse().unwrap(), "{default} s, but only {timeout} s are given");
 }
 
 #[test]

@@ -9,7 +9,8 @@ use thiserror::Error;
 pub const EXIT_STATUSES: &str = "\
 Exit status of the client commands:
   0   done
-  1   looked, and something is amiss: a sub-account without znode, drift, a problem; or not confirmed
+  1   looked, and something is amiss: a sub-account without znode, drift, a problem, a daemon that is not
+      healthy; or not confirmed
   2   bad argument, or a question could not be asked
   65  the file, a name, or the request cannot be used, or was refused; nothing of it was written
   66  a file cannot be read

@@ -272,6 +272,16 @@ mod tests {
     }
 
     #[test]
+    fn the_readme_lists_the_keys_that_a_reload_takes_over() {
+        let readme = include_str!("../../README.md");
+        let (_, list) = readme.split_once("takes other values over of ").expect("the list");
+        let (list, _) = list.split_once(".\n").expect("its end");
+        let listed: Vec<_> = list.split('`').skip(1).step_by(2).collect();
+        let reloadable = KEYS.iter().filter(|key| key.is_reloadable);
+        assert_eq!(listed, reloadable.map(|key| key.name).collect::<Vec<_>>());
+    }
+
+    #[test]
     fn a_misspelling_is_recognised_and_a_foreign_key_is_not() {
         assert_eq!(nearest("APIUsr"), Some("APIUser"));
         assert_eq!(nearest("ZKBrokers"), Some("ZKBroker"));

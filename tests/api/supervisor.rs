@@ -1,5 +1,5 @@
 //! The daemon under a real supervisord, with the entry that we ship: started, started again when
-//! it is killed, and stopped without force.
+//! it is killed, told to reload, and stopped without force.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,7 +14,7 @@ use crate::support::{Guarded, Output, eventually, find_program, free_port, secon
 const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config/supervisor.conf");
 
 #[tokio::test]
-async fn supervisord_starts_restarts_and_stops_the_daemon() {
+async fn supervisord_starts_restarts_reloads_and_stops_the_daemon() {
     let zookeeper = ZooKeeper::shared().await;
     let address = format!("127.0.0.1:{}", free_port());
     let builder = Daemon::builder(zookeeper).set("ListenAddr", address.clone());
@@ -30,6 +30,16 @@ async fn supervisord_starts_restarts_and_stops_the_daemon() {
     })
     .await;
     assert_switches(&address, "bcc").await;
+
+    builder.clone().set("AvailableCoins", serde_json::json!(["ltc"])).write_config();
+    supervisor.control(&["signal", "HUP", "all"]).await;
+    let log = supervisor.folder.join("log/switcher-api-server.log");
+    eventually("the configuration is reloaded", seconds(20), || async {
+        let log = std::fs::read_to_string(&log).unwrap();
+        log.contains("configuration reloaded, changed: AvailableCoins").then_some(())
+    })
+    .await;
+    assert_switches(&address, "ltc").await;
 
     supervisor.control(&["stop", "all"]).await;
     assert!(supervisor.control(&["status"]).await.contains("STOPPED"));

@@ -314,6 +314,7 @@ fn another(key: &Key) -> String {
     let text = match (key.name, key.kind) {
         ("EnableAPIServer" | "EnableCronJob", _) => "false",
         ("APIUser" | "APIPassword", _) => "somebody",
+        ("MetricsUser" | "MetricsPassword", _) => "scraper2",
         ("ListenAddr" | "AdminListenAddr", _) => "127.0.0.1:8099",
         ("AvailableCoins", _) => "btc,ltc",
         ("ZKBroker", _) => "elsewhere:2181",
