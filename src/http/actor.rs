@@ -199,7 +199,7 @@ impl Actor for HttpServer {
             }
             if let Some((refused, last)) = act.guard.take_refusals() {
                 warn!(act.log, "missing or wrong credentials"; "requests_refused" => refused,
-                    "last_source" => %last);
+                    last);
             }
         });
     }

@@ -1,9 +1,8 @@
-//! What every request passes before its endpoint: size limits, then authentication. The body is not
+//! What every request passes before its endpoint: it gets its id, then come size limits and authentication. The body is not
 //! touched before, so that nobody without credentials can make us hold one.
 
 use std::{
     mem,
-    net::IpAddr,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
@@ -23,6 +22,7 @@ use super::{
     answer::{ApiError, unauthorized},
     auth::Gate,
     connections::Tracked,
+    request_id::{self, RequestIds},
     requests::{Endpoint, ErrNo, Requests},
 };
 
@@ -35,8 +35,9 @@ const HEADERS_LIMIT: usize = 64 * 1024;
 /// What the guard needs. One is shared by all workers.
 pub struct Guard {
     gate: Gate,
-    /// Refused logins since they were last asked for, and the address of the last one.
-    refusals: Mutex<(u64, Option<IpAddr>)>,
+    ids: RequestIds,
+    /// Refused logins since they were last asked for, and whose the last one was.
+    refusals: Mutex<(u64, Option<Source>)>,
     /// Paths for which nobody needs credentials.
     open: &'static [&'static str],
     /// Where requests are counted, if they are.
@@ -46,29 +47,29 @@ pub struct Guard {
 impl Guard {
     /// Lets in whom `gate` admits, and counts `requests`.
     pub fn counting(gate: Gate, requests: Requests) -> Self {
-        Self { gate, refusals: Mutex::default(), open: &[], requests: Some(requests) }
+        Self { requests: Some(requests), ..Self::with_open_paths(gate, &[]) }
     }
 
     /// Lets in whom `gate` admits, and everybody to the paths in `open`.
     pub fn with_open_paths(gate: Gate, open: &'static [&'static str]) -> Self {
-        Self { gate, refusals: Mutex::default(), open, requests: None }
+        Self { gate, ids: RequestIds::new(), refusals: Mutex::default(), open, requests: None }
     }
 
     /// How many logins were refused since the last call, and whose was the last. They are counted, not
     /// logged one by one: anybody can send them.
     pub fn take_refusals(&self) -> Option<(u64, Source)> {
         let (count, last) = mem::take(&mut *self.refusals());
-        (count > 0).then_some((count, Source::Api(last)))
+        last.map(|last| (count, last))
     }
 
-    fn note_refusal(&self, request: &ServiceRequest) {
+    fn note_refusal(&self, source: Source) {
         let mut refusals = self.refusals();
         refusals.0 += 1;
-        refusals.1 = request.peer_addr().map(|peer| peer.ip().to_canonical());
+        refusals.1 = Some(source);
     }
 
     /// A count is whole whatever happened while it was locked.
-    fn refusals(&self) -> MutexGuard<'_, (u64, Option<IpAddr>)> {
+    fn refusals(&self) -> MutexGuard<'_, (u64, Option<Source>)> {
         self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -132,6 +133,7 @@ pub async fn guard(
         tracked.request_began();
     }
     let guard = request.app_data::<Data<Guard>>().cloned();
+    let source = guard.as_ref().map(|guard| guard.ids.name(&request));
     let verdict = guard.as_ref().map_or(Ok(Verdict::Refused), |guard| guard.judge(&request));
     let is_stranger = matches!(verdict, Ok(Verdict::Stranger));
     let mut response = match verdict {
@@ -139,8 +141,8 @@ pub async fn guard(
             next.call(request).await.map(ServiceResponse::map_into_left_body)?
         }
         Ok(Verdict::Refused) => {
-            if let Some(guard) = &guard {
-                guard.note_refusal(&request);
+            if let (Some(guard), Some(source)) = (&guard, source) {
+                guard.note_refusal(source);
             }
             request.into_response(unauthorized()).map_into_right_body()
         }
@@ -148,6 +150,9 @@ pub async fn guard(
     };
     if let Some(guard) = &guard {
         guard.count(&response, began);
+    }
+    if let Some(source) = source {
+        request_id::mark(response.headers_mut(), source);
     }
     // Its body may not have been read: nobody shall keep us reading what we have refused. And no stranger shall
     // keep a connection.

@@ -4,6 +4,7 @@
 //! * `actor`: owns a listener: binds, serves, stops; the API's, and that of the admin pages;
 //! * `routes`: the table of the API's paths;
 //! * `guard`: what every request passes first: size limits, then authentication;
+//! * `request_id`: the id that its answer and its log lines carry;
 //! * `requests`: the figures of the API's requests;
 //! * `connections`: cuts connections whose next request never comes;
 //! * `body`, `form`, `json`: reading requests the way the daemon that this one replaces does;
@@ -24,6 +25,7 @@ mod guard;
 mod json;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
+mod request_id;
 mod requests;
 mod results;
 mod routes;

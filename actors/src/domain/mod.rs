@@ -17,7 +17,7 @@ pub(crate) use path::component_fault;
 pub use path::{ZnodeDir, ZnodeDirError};
 pub use puname::{Puname, PunameError};
 pub use shown::Shown;
-pub use source::Source;
+pub use source::{RequestId, Source};
 pub use sub_pool::{Coinbase, CoinbaseUpdate, CoinbaseUpdateError, SubPool};
 
 /// One switch: this sub-account mines that coin from now on.

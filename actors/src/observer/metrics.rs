@@ -256,7 +256,7 @@ impl Metrics {
             return;
         };
         let counter = match source {
-            Source::Api(_) => of_coin.api.get(end as usize),
+            Source::Api { .. } => of_coin.api.get(end as usize),
             Source::Poll => of_coin.poll.get(end as usize),
         };
         if let Some(counter) = counter {
@@ -404,6 +404,7 @@ mod tests {
     use prometheus_client::encoding::text::encode;
 
     use super::*;
+    use crate::domain::RequestId;
 
     fn text(registry: &Registry) -> String {
         let mut text = String::new();
@@ -416,7 +417,10 @@ mod tests {
         let (coins, mut registry) = (Coins::new(&["btc", "bcc"]).unwrap(), Registry::default());
         let metrics = Metrics::new(&coins, true, &mut registry);
         let series = text(&registry).lines().count();
-        let (api, bcc) = (Source::Api(Some(Ipv4Addr::LOCALHOST.into())), coins.get("bcc").unwrap());
+        let (api, bcc) = (
+            Source::Api { client: Some(Ipv4Addr::LOCALHOST.into()), request: RequestId(1) },
+            coins.get("bcc").unwrap(),
+        );
         metrics.switch(api, bcc, SwitchEnd::Unknown);
         metrics.switch(Source::Poll, bcc, SwitchEnd::Skipped);
         // A caller's switch has no such end, and the coin is none of these.

@@ -62,11 +62,11 @@ impl Journal {
         for Left { puname, old, coin, refusal } in &report.left {
             match refusal {
                 None => {
-                    info!(self.log, "switch"; "source" => %Source::Poll, "sub_account" => %puname.shown(),
+                    info!(self.log, "switch"; Source::Poll, "sub_account" => %puname.shown(),
                     "old" => old, "new" => %coin, "outcome" => "skipped",
                     "cause" => "switched since the poll began")
                 }
-                Some(cause) => warn!(self.log, "switch"; "source" => %Source::Poll,
+                Some(cause) => warn!(self.log, "switch"; Source::Poll,
                     "sub_account" => %puname.shown(), "old" => old, "new" => %coin, "outcome" => "not applied",
                     "cause" => cause),
             }
@@ -131,6 +131,7 @@ impl Journal {
     }
 }
 
-fn seconds(took: Duration) -> String {
-    format!("{:.3}", took.as_secs_f64())
+/// To the millisecond.
+fn seconds(took: Duration) -> f64 {
+    (took.as_secs_f64() * 1e3).round() / 1e3
 }

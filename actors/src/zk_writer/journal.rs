@@ -73,14 +73,14 @@ impl Journal {
         let text = words(outcome);
         match (cause(outcome), superseded_by) {
             (None, None) => {
-                info!(self.log, "switch"; "source" => %source, "sub_account" => %puname.shown(),
+                info!(self.log, "switch"; source, "sub_account" => %puname.shown(),
                 "old" => %old, "new" => %coin, "outcome" => text)
             }
-            (None, Some(newer)) => info!(self.log, "switch"; "source" => %source,
+            (None, Some(newer)) => info!(self.log, "switch"; source,
                 "sub_account" => %puname.shown(), "old" => %old, "new" => %coin, "outcome" => text,
                 "superseded_by" => %newer),
             (Some(cause), _) => {
-                warn!(self.log, "switch"; "source" => %source, "sub_account" => %puname.shown(),
+                warn!(self.log, "switch"; source, "sub_account" => %puname.shown(),
                 "old" => %old, "new" => %coin, "outcome" => text, "cause" => cause)
             }
         }
@@ -104,10 +104,10 @@ impl Journal {
 
     fn log_synced(&self, entry: &Assignment, Synced { fate, old, .. }: &Synced) {
         match fate {
-            Fate::Written => info!(self.log, "switch"; "source" => %Source::Poll,
+            Fate::Written => info!(self.log, "switch"; Source::Poll,
                 "sub_account" => %entry.puname.shown(), "old" => %old, "new" => %entry.coin,
                 "outcome" => "applied"),
-            Fate::Unknown(cause) => warn!(self.log, "switch"; "source" => %Source::Poll,
+            Fate::Unknown(cause) => warn!(self.log, "switch"; Source::Poll,
                 "sub_account" => %entry.puname.shown(), "old" => %old, "new" => %entry.coin,
                 "outcome" => "outcome unknown", "cause" => cause),
             Fate::Unchanged | Fate::SwitchedMeanwhile | Fate::Refused(_) | Fate::NotWritten(_) => {}
