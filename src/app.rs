@@ -7,7 +7,7 @@ use std::{
 };
 
 use actix::{Actor, Addr};
-use prometheus_client::{metrics::counter::Counter, registry::Registry};
+use prometheus_client::registry::Registry;
 use slog::{Logger, info, warn};
 use switcher_actors::{Observer, System};
 use thiserror::Error;
@@ -20,6 +20,7 @@ use crate::{
     admin::{self, Figures},
     config::{AdminSettings, ApiSettings, Settings},
     http::{self, Bound, Downstream, HttpServer, Requests, Stop},
+    telemetry::Telemetry,
 };
 
 /// The keys of the listeners' addresses.
@@ -75,14 +76,13 @@ impl Failure {
 }
 
 /// Runs the daemon until SIGTERM or SIGINT; a second signal ends it at once.
-///
-/// `lines_dropped` counts the lines that the log has dropped.
-pub fn run(settings: Settings, lines_dropped: Counter, log: &Logger) -> Result<(), Failure> {
+pub fn run(settings: Settings, telemetry: &Telemetry) -> Result<(), Failure> {
+    let log = &telemetry.log;
     raise_descriptor_limit(log);
     actix_rt::System::new().block_on(async {
         let mut signals = Signals::new().map_err(Failure::Signals)?;
         let grace = settings.shutdown_grace;
-        let Figures { registry, observer, requests } = Figures::new(&settings, lines_dropped);
+        let Figures { registry, observer, requests } = Figures::new(&settings, telemetry);
         let Settings { api, admin, writer, sub_pools, poller, .. } = settings;
         // The addresses first: a daemon that cannot serve must not open a session.
         let api = bind(LISTEN_ADDR, api, |api| &api.listen)?;

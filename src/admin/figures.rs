@@ -1,13 +1,10 @@
 //! Gathers all figures: the actors', the API's, the log's, and those of the process.
 
-use prometheus_client::{
-    metrics::{counter::Counter, info::Info},
-    registry::Registry,
-};
+use prometheus_client::{metrics::info::Info, registry::Registry};
 use switcher_actors::Observer;
 
 use super::process::Process;
-use crate::{config::Settings, http::Requests};
+use crate::{config::Settings, http::Requests, telemetry::Telemetry};
 
 /// All figures, and those who count.
 pub struct Figures {
@@ -20,8 +17,8 @@ pub struct Figures {
 }
 
 impl Figures {
-    /// Those of a daemon with these settings, before anything has happened. `lines_dropped` counts the log's.
-    pub fn new(settings: &Settings, lines_dropped: Counter) -> Self {
+    /// Those of a daemon with these settings, before anything has happened, and the log's.
+    pub fn new(settings: &Settings, telemetry: &Telemetry) -> Self {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Process::started()));
         let ours = registry.sub_registry_with_prefix("switcher");
@@ -30,7 +27,12 @@ impl Figures {
         ours.register(
             "log_lines_dropped",
             "Lines of log that were dropped, since the output did not keep up",
-            lines_dropped,
+            telemetry.dropped(),
+        );
+        ours.register(
+            "log_rotation_failures",
+            "Times that the log file could not be renamed or opened; it grows on meanwhile",
+            telemetry.rotation_failures(),
         );
         let observer = Observer::new(&settings.coins, settings.poller.is_some(), ours);
         let mut without_api = Registry::default();

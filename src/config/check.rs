@@ -14,6 +14,7 @@ use super::{
     load::{Raw, parse},
     problem::Problem,
 };
+use crate::telemetry::{LogFormat, LogLevel, LogSettings, Rotation};
 
 pub(super) fn check(mut raw: Raw) -> Result<Checked, Rejected> {
     let misspelt = raw.unknown.iter().filter_map(|name| {
@@ -51,6 +52,7 @@ impl Reader {
         let request_timeout = self.seconds("ZKRequestTimeoutSeconds");
         let queue_limit = self.size("ZKQueueLimit");
         let shutdown_grace = self.seconds("ShutdownGraceSeconds");
+        let log = self.log();
         let api = self.api(api_enabled, coins.clone(), lower_case);
         let admin = self.admin(api_enabled);
         let poller = self.poller(wants_cron_job, coins.clone(), lower_case, watch_dir.as_ref());
@@ -67,7 +69,19 @@ impl Reader {
             request_timeout,
             queue_limit,
         };
-        Some(Settings { api, admin, coins: coins?, writer, sub_pools, poller, shutdown_grace })
+        let (coins, log) = (coins?, log?);
+        Some(Settings { api, admin, coins, writer, sub_pools, poller, shutdown_grace, log })
+    }
+
+    /// `None` only after a problem was noted.
+    fn log(&mut self) -> Option<LogSettings> {
+        let rotation =
+            Rotation { size: self.number("LogFileSize"), count: self.size("LogFileCount") };
+        let format = LogFormat::from_str(&self.text("LogFormat"));
+        let format = format.map_err(|error| self.problem("LogFormat", error.to_string())).ok();
+        let level = LogLevel::from_str(&self.text("LogLevel"));
+        let level = level.map_err(|error| self.problem("LogLevel", error.to_string())).ok();
+        Some(LogSettings { format: format?, level: level?, rotation })
     }
 
     /// `None` if the API is off, or after a problem was noted.

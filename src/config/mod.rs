@@ -19,6 +19,8 @@ use std::{ffi::OsString, fmt, path::Path, time::Duration};
 
 use switcher_actors::{Coins, PollerSettings, SubPoolSettings, WriterSettings};
 
+use crate::telemetry::LogSettings;
+
 pub use access::{Access, access};
 pub use problem::Problem;
 
@@ -39,6 +41,8 @@ pub struct Settings {
     pub poller: Option<PollerSettings>,
     /// From the first signal to the end of the process.
     pub shutdown_grace: Duration,
+    /// What is logged, and how.
+    pub log: LogSettings,
 }
 
 impl Settings {
