@@ -16,7 +16,8 @@ use actix_web::{
     web::Data,
 };
 
-use switcher_actors::Source;
+use slog::{Discard, Logger, debug, o};
+use switcher_actors::{Shown, Source};
 
 use super::{
     answer::{ApiError, unauthorized},
@@ -32,6 +33,9 @@ const TARGET_LIMIT: usize = 8 * 1024;
 /// Room for the longest credentials that anybody has, not for a flood.
 const HEADERS_LIMIT: usize = 64 * 1024;
 
+/// As much of a path is logged.
+const PATH_SHOWN: usize = 200;
+
 /// What the guard needs. One is shared by all workers.
 pub struct Guard {
     gate: Gate,
@@ -42,6 +46,8 @@ pub struct Guard {
     open: &'static [&'static str],
     /// Where requests are counted, if they are.
     requests: Option<Requests>,
+    /// For who is debugging: each request.
+    log: Logger,
 }
 
 impl Guard {
@@ -52,7 +58,13 @@ impl Guard {
 
     /// Lets in whom `gate` admits, and everybody to the paths in `open`.
     pub fn with_open_paths(gate: Gate, open: &'static [&'static str]) -> Self {
-        Self { gate, ids: RequestIds::new(), refusals: Mutex::default(), open, requests: None }
+        let (ids, log) = (RequestIds::new(), Logger::root(Discard, o!()));
+        Self { gate, ids, refusals: Mutex::default(), open, requests: None, log }
+    }
+
+    /// The same, with a place to log to.
+    pub fn logging(self, log: &Logger) -> Self {
+        Self { log: log.clone(), ..self }
     }
 
     /// How many logins were refused since the last call, and whose was the last. They are counted, not
@@ -92,12 +104,16 @@ impl Guard {
         })
     }
 
-    fn count<B>(&self, response: &ServiceResponse<B>, began: Instant) {
+    fn note_answer<B>(&self, response: &ServiceResponse<B>, source: Source, began: Instant) {
+        let (request, took) = (response.request(), began.elapsed());
         if let Some(requests) = &self.requests {
-            let endpoint = response.request().app_data::<Endpoint>().copied();
-            let endpoint = endpoint.unwrap_or(Endpoint::None);
-            requests.answered(endpoint, err_no(response), began.elapsed());
+            let endpoint = request.app_data::<Endpoint>().copied();
+            requests.answered(endpoint.unwrap_or(Endpoint::None), err_no(response), took);
         }
+        let path = request.path().get(..PATH_SHOWN).unwrap_or(request.path());
+        debug!(self.log, "request"; source, "method" => request.method().as_str(),
+            "path" => %Shown(path), "status" => response.status().as_u16(),
+            "seconds" => took.as_secs_f64());
     }
 }
 
@@ -148,10 +164,8 @@ pub async fn guard(
         }
         Err(error) => request.error_response(error).map_into_right_body(),
     };
-    if let Some(guard) = &guard {
-        guard.count(&response, began);
-    }
-    if let Some(source) = source {
+    if let (Some(guard), Some(source)) = (&guard, source) {
+        guard.note_answer(&response, source, began);
         request_id::mark(response.headers_mut(), source);
     }
     // Its body may not have been read: nobody shall keep us reading what we have refused. And no stranger shall

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use slog::{Logger, info, warn};
+use slog::{Logger, debug, info, warn};
 
 use super::{
     commit::Committed,
@@ -30,6 +30,7 @@ impl Journal {
     /// Callers' switches that came back from ZooKeeper.
     pub(super) fn committed(&self, chunk: &Chunk, committed: &[Committed]) {
         self.observer.chunk(chunk.entries.len());
+        debug!(self.log, "chunk"; "sub_accounts" => chunk.entries.len());
         let ends = committed.iter().map(|committed| (&committed.old, &committed.outcome));
         self.settled(chunk.entries.iter().zip(ends));
     }
