@@ -17,7 +17,7 @@ use actix_web::{
 };
 
 use slog::{Discard, Logger, debug, o};
-use switcher_actors::{Shown, Source};
+use switcher_actors::{Shown, Source, seconds};
 
 use super::{
     answer::{ApiError, unauthorized},
@@ -113,7 +113,7 @@ impl Guard {
         let path = request.path().get(..PATH_SHOWN).unwrap_or(request.path());
         debug!(self.log, "request"; source, "method" => request.method().as_str(),
             "path" => %Shown(path), "status" => response.status().as_u16(),
-            "seconds" => took.as_secs_f64());
+            "seconds" => seconds(took));
     }
 }
 

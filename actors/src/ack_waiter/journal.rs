@@ -13,7 +13,7 @@ use slog::{Logger, info, o, warn};
 
 use super::messages::{Caller, ExchangeFailure};
 use crate::{
-    domain::{Coinbase, CoinbaseUpdate, Source, SubPool},
+    domain::{Coinbase, CoinbaseUpdate, Source, SubPool, seconds},
     observer::{Asked, Change, ExchangeEnd, Observer, What},
 };
 
@@ -199,7 +199,7 @@ fn log_line(log: &Logger, line: &Line, asked: Asked, outcome: &Outcome<'_>) {
         "old" => Values(line.old.as_ref()).to_string(),
         "new" => if line.is_update { new.to_string() } else { "-".to_owned() },
         "jobmaker" => Quoted(&line.host).to_string(),
-        "took_seconds" => (line.began.elapsed().as_secs_f64() * 1e4).round() / 1e4,
+        "took_seconds" => seconds(line.began.elapsed()),
     ));
     match outcome {
         Outcome::Read | Outcome::Applied => {

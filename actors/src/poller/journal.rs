@@ -10,7 +10,7 @@ use super::{
     user_coin_map::{BAD_TOLD, Bad},
 };
 use crate::{
-    domain::Source,
+    domain::{Source, seconds},
     observer::{Observer, PollEnd},
     zk_writer::{Left, SyncReport},
 };
@@ -129,9 +129,4 @@ impl Journal {
                 "seconds" => seconds(took), "next_last_date" => next_last_date),
         }
     }
-}
-
-/// To the millisecond.
-fn seconds(took: Duration) -> f64 {
-    (took.as_secs_f64() * 1e3).round() / 1e3
 }
