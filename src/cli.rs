@@ -25,7 +25,7 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("SWITCHER_CO
 /// Every configuration key can also be given as an environment variable of the same name, which wins
 /// over the file. Exit status of the daemon: 0 after an orderly stop, 2 for a bad argument, 69 if an address
 /// cannot be listened on, 70 after an internal failure or a second signal, 73 if there is no place for the
-/// log, 78 for a bad configuration.
+/// log, 78 for a bad configuration. SIGTERM and SIGINT end it in order, SIGUSR1 has its log file opened again.
 #[derive(Debug, Parser)]
 #[command(name = "switcher-api-server", version = VERSION)]
 pub struct Arguments {

@@ -276,14 +276,14 @@ mod tests {
     fn libraries_are_named_by_their_crate_and_silent_otherwise_but_for_errors() {
         let passes = |rules: &Rules, target| rules.admits_library(Level::Debug, target);
         let quiet = rules(2, "http=3", "debug_info=debug");
-        for target in ["hyper::http", "actix_http::h1", "zookeeper_client::session"] {
+        for target in ["h2::http", "actix_http::h1", "rustls::conn"] {
             assert!(!passes(&quiet, target), "{target}");
         }
-        assert!(quiet.admits_library(Level::Error, "hyper::proto"));
-        assert!(!quiet.admits_library(Level::Warning, "hyper::proto"));
+        assert!(quiet.admits_library(Level::Error, "h2::proto"));
+        assert!(!quiet.admits_library(Level::Warning, "h2::proto"));
         assert!(!quiet.admits_library(Level::Error, "actix_http::h1"));
-        let loud = rules(2, "zookeeper_client=3", "actix_http=warn");
-        assert!(passes(&loud, "zookeeper_client::session") && !passes(&loud, "hyper::proto"));
+        let loud = rules(2, "rustls=3", "actix_http=warn");
+        assert!(passes(&loud, "rustls::conn") && !passes(&loud, "h2::proto"));
         assert!(loud.admits_library(Level::Warning, "actix_http::h1"));
         assert!(passes(&rules(3, "", ""), "actix_http::h1"));
     }

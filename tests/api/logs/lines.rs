@@ -1,6 +1,8 @@
 //! What a line looks like, and which lines there are.
 
 use super::parse;
+use crate::client::Cli;
+use crate::client::terminal::on_terminal;
 use crate::support::client::{Answer, Request};
 use crate::support::daemon::{Builder, Daemon};
 use crate::support::zookeeper::ZooKeeper;
@@ -57,6 +59,20 @@ async fn a_program_reads_lines_as_json_and_a_person_the_same_as_text() {
     let names: Vec<&str> = fields.map(|field| field.split(": ").next().unwrap()).collect();
     assert_eq!(names, expected_fields());
     daemon.wait_for_log(&["INFO switch, source: api", &format!("sub_account: {shown}, ")]).await;
+}
+
+#[tokio::test]
+async fn on_a_terminal_lines_are_for_people() {
+    let zookeeper = ZooKeeper::shared().await;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let builder = Daemon::builder(zookeeper).set("ListenAddr", address);
+    let cli = Cli::new("serve").config(builder.write_config());
+    // It cannot listen, says so, and ends.
+    let (code, shown) = on_terminal(&cli, "", "").await;
+    assert_eq!(code, Some(69), "{shown}");
+    assert!(shown.contains(" INFO starting, version: "), "{shown}");
+    assert!(shown.contains(" ERRO cannot listen on 127.0.0.1:"), "{shown}");
 }
 
 /// A switch's, in their order.
