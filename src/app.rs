@@ -10,7 +10,7 @@ use std::{
 
 use actix::{Actor, Addr};
 use actix_rt::SystemRunner;
-use prometheus_client::{metrics::counter::Counter, registry::Registry};
+use prometheus_client::registry::Registry;
 use slog::{Logger, info, warn};
 use switcher_actors::{Observer, System};
 use thiserror::Error;
@@ -25,6 +25,7 @@ use crate::{
     http::{self, Bound, Downstream, HttpServer, InForce, Requests, Stop},
     reload::Reload,
     service_manager::ServiceManager,
+    telemetry::Telemetry,
 };
 
 /// The keys of the listeners' addresses.
@@ -95,18 +96,16 @@ impl Prepared {
 
     /// Runs the daemon until SIGTERM or SIGINT; a second signal ends it at once.
     ///
-    /// `file` is where the configuration was read from, beside the environment; `lines_dropped` counts the lines
-    /// that the log has dropped.
+    /// `file` is where the configuration was read from, beside the environment.
     pub fn run(
         self,
         file: Option<PathBuf>,
         checked: Checked,
-        lines_dropped: Counter,
-        log: &Logger,
+        telemetry: &Telemetry,
     ) -> Result<(), Failure> {
-        raise_descriptor_limit(log);
+        raise_descriptor_limit(&telemetry.log);
         let Self { actors, signals } = self;
-        actors.block_on(run(signals, file, checked, lines_dropped, log))
+        actors.block_on(run(signals, file, checked, telemetry))
     }
 }
 
@@ -114,15 +113,15 @@ async fn run(
     mut signals: Signals,
     file: Option<PathBuf>,
     Checked { settings, values, .. }: Checked,
-    lines_dropped: Counter,
-    log: &Logger,
+    telemetry: &Telemetry,
 ) -> Result<(), Failure> {
+    let log = &telemetry.log;
     let manager = ServiceManager::of(|name| env::var_os(name), log);
-    let Figures { registry, observer, requests, reloads } = Figures::new(&settings, lines_dropped);
-    let Settings { api, admin, callers, writer, sub_pools, poller, shutdown_grace } = settings;
+    let Figures { registry, observer, requests, reloads } = Figures::new(&settings, telemetry);
+    let Settings { api, admin, callers, writer, sub_pools, poller, shutdown_grace, .. } = settings;
     let in_force = InForce::new(callers);
     let mut reload =
-        Reload::new(file, values, shutdown_grace, in_force.clone(), &observer, reloads, log);
+        Reload::new(file, values, shutdown_grace, in_force.clone(), &observer, reloads, telemetry);
     // The addresses first: a daemon that cannot serve must not open a session.
     let api = bind(LISTEN_ADDR, api, |api| &api.listen)?;
     let is_given = admin.as_ref().is_some_and(|admin| admin.is_given);
@@ -218,6 +217,8 @@ struct Signals {
 impl Signals {
     fn new() -> io::Result<Self> {
         let (terminate, interrupt) = (SignalKind::terminate(), SignalKind::interrupt());
+        // The log's, which comes later: until then it must not end the process. What is installed once stays.
+        let _ = signal(SignalKind::user_defined1())?;
         Ok(Self {
             hang_up: signal(SignalKind::hangup())?,
             terminate: signal(terminate)?,

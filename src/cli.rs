@@ -9,6 +9,7 @@ use clap_complete::Shell;
 use crate::{
     client::{ClientCommand, EXIT_STATUSES},
     config,
+    telemetry::{ModuleVerbosity, Verbosity},
 };
 
 /// The version with the commit it was built from.
@@ -24,7 +25,7 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("SWITCHER_CO
 /// Every configuration key can also be given as an environment variable of the same name, which wins
 /// over the file. SIGHUP has both read again, and taken over whole or not at all. Exit status of the daemon: 0 after an orderly stop, 2 for a bad argument, 69 if an address
 /// cannot be listened on, 70 after an internal failure or a second signal, 73 if there is no place for the
-/// log, 78 for a bad configuration.
+/// log, 78 for a bad configuration. SIGTERM and SIGINT end it in order, SIGUSR1 has its log file opened again.
 #[derive(Debug, Parser)]
 #[command(name = "switcher-api-server", version = VERSION)]
 pub struct Arguments {
@@ -52,6 +53,11 @@ pub struct Arguments {
     )]
     pub verbosity: i64,
 
+    /// How much to log of modules, as -v has it: zk_writer=3,http=3. A module is named by any part of its path,
+    /// with * and ?, a library by its crate; the first that matches counts
+    #[arg(long, global = true, value_name = "PATTERN=LEVEL,…")]
+    pub vmodule: Option<ModuleVerbosity>,
+
     /// Log to standard error even if a log directory is given
     #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true,
           default_missing_value = "true", default_value_t = false, action = ArgAction::Set)]
@@ -64,9 +70,6 @@ pub struct Arguments {
 
     #[arg(long, global = true, hide = true)]
     pub stderrthreshold: Option<String>,
-
-    #[arg(long, global = true, hide = true)]
-    pub vmodule: Option<String>,
 
     #[arg(long, global = true, hide = true, alias = "log_backtrace_at")]
     pub log_backtrace_at: Option<String>,
@@ -95,6 +98,11 @@ pub enum Command {
 }
 
 impl Arguments {
+    /// How much to log, as far as the arguments say.
+    pub fn levels(&self) -> Verbosity {
+        Verbosity { all: self.verbosity, modules: self.vmodule.clone().unwrap_or_default() }
+    }
+
     /// Reads the process's arguments; on `--help`, `--version` or a mistake it answers and ends.
     pub fn read(arguments: impl Iterator<Item = OsString>) -> Self {
         let matches = definition().get_matches_from(modernise(arguments));
@@ -176,6 +184,10 @@ mod tests {
             assert_eq!(arguments.verbosity, 2, "{line}");
             assert!(!arguments.logtostderr, "{line}");
         }
+        for line in ["-vmodule=zk_writer=3,http=3", "--vmodule zk_writer=3,http=3 -v 2"] {
+            assert_eq!(parse(line).vmodule, "zk_writer=3,http=3".parse().ok(), "{line}");
+        }
+        assert_eq!(parse("-vmodule=").levels().modules, ModuleVerbosity::default());
         assert_eq!(parse("-v 300").verbosity, 300);
         assert_eq!(parse("-v -1").verbosity, -1);
         for line in ["-logtostderr", "--logtostderr", "-logtostderr=true", "-logtostderr -v 3"] {

@@ -87,7 +87,7 @@ fn serve(
     checked: Checked,
 ) -> ExitCode {
     let directory = arguments.log_dir.as_deref().filter(|_| !arguments.logtostderr);
-    let telemetry = match Telemetry::start(directory, arguments.verbosity) {
+    let telemetry = match Telemetry::start(directory, &checked.settings.log, arguments.levels()) {
         Ok(telemetry) => telemetry,
         Err(error) => {
             let place = directory.map_or("standard error".into(), Path::to_string_lossy);
@@ -104,15 +104,11 @@ fn serve(
     }
     if arguments.alsologtostderr.is_some()
         || arguments.stderrthreshold.is_some()
-        || arguments.vmodule.is_some()
         || arguments.log_backtrace_at.is_some()
     {
-        warn!(
-            log,
-            "flags -alsologtostderr, -stderrthreshold, -vmodule and -log_backtrace_at have no effect"
-        );
+        warn!(log, "flags -alsologtostderr, -stderrthreshold and -log_backtrace_at have no effect");
     }
-    match prepared.run(file, checked, telemetry.dropped(), log) {
+    match prepared.run(file, checked, &telemetry) {
         Ok(()) => {
             info!(log, "stopped");
             ExitCode::SUCCESS

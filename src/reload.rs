@@ -1,7 +1,7 @@
 //! Reads the configuration again (SIGHUP), and puts it in force whole or leaves all as it was.
 //!
 //! ```text
-//! SIGHUP ─▶ file and environment ─▶ checks ─┬─▶ apply: terms of requests, limits, Poller
+//! SIGHUP ─▶ file and environment ─▶ checks ─┬─▶ apply: terms of requests, limits, Poller, levels
 //!           (on a thread of its own)        └─▶ refused: every problem in the log
 //! ```
 //!
@@ -27,6 +27,7 @@ use tokio::sync::oneshot;
 use crate::{
     config::{self, Change, Checked, Rejected, Reloadable, Values},
     http::InForce,
+    telemetry::{Levels, Telemetry},
 };
 
 /// Owns what is in force of the configuration.
@@ -38,6 +39,7 @@ pub struct Reload {
     in_force: InForce,
     observer: Observer,
     reloads: Reloads,
+    levels: Levels,
     log: Logger,
 }
 
@@ -50,10 +52,11 @@ impl Reload {
         in_force: InForce,
         observer: &Observer,
         reloads: Reloads,
-        log: &Logger,
+        telemetry: &Telemetry,
     ) -> Self {
-        let (observer, log) = (observer.clone(), log.new(o!()));
-        Self { file, values, shutdown_grace, in_force, observer, reloads, log }
+        let (observer, levels) = (observer.clone(), telemetry.levels().clone());
+        let log = telemetry.log.new(o!());
+        Self { file, values, shutdown_grace, in_force, observer, reloads, levels, log }
     }
 
     /// From the first signal to the end of the process, as it is in force.
@@ -95,7 +98,7 @@ impl Reload {
     /// The one place from which a reloaded configuration reaches those who work by it. A request that has begun, a
     /// poll under way and what waits for ZooKeeper end by what they began with.
     async fn apply(&mut self, new: Reloadable, system: &System) {
-        let Reloadable { callers, limits, ack_timeout, poller, shutdown_grace } = new;
+        let Reloadable { callers, limits, ack_timeout, poller, shutdown_grace, log_level } = new;
         // Before anybody can switch to a coin that comes.
         self.observer.allow(&callers.coins);
         if let Some(poller) = &poller {
@@ -103,6 +106,7 @@ impl Reload {
         }
         system.adopt(limits, ack_timeout, poller, &self.log).await;
         self.shutdown_grace = shutdown_grace;
+        self.levels.set(&log_level);
         self.in_force.replace(callers);
     }
 

@@ -170,9 +170,14 @@ fn supervisor_entry_agrees_with_the_daemon_and_the_readme() {
 }
 
 #[test]
-fn logrotate_rotates_the_daemons_log() {
+fn logrotate_rotates_the_daemons_log_and_has_it_opened_again() {
     let text = read("config/logrotate.conf");
     assert!(text.contains(&format!("\n{LOG_DIR}/switcher-api-server.log {{\n")), "{text}");
+    assert!(!text.contains("copytruncate") && text.contains("\n    delaycompress\n"), "{text}");
+    let program = value(&read(UNIT), "ExecStart").split(' ').next().unwrap().to_owned();
+    assert!(text.contains(&format!("kill --signal=USR1 {program}.service")), "{text}");
+    assert!(read(SUPERVISOR).contains(&format!("[program:{program}]")));
+    assert!(text.contains(&format!("supervisorctl signal USR1 {program}\n")), "{text}");
 }
 
 #[test]
@@ -290,7 +295,7 @@ fn handbook_names_lines_that_the_daemon_writes_and_keys_that_it_takes() {
     let lines: Vec<&str> = lines.iter().filter_map(|row| row[0].split('`').nth(1)).collect();
     assert!(lines.len() >= 8, "{lines:?}");
     for line in lines {
-        let text = line.trim_end_matches('…').trim().trim_start_matches("outcome: ");
+        let text = line.trim_end_matches('…').trim();
         assert!(source.contains(text), "the daemon never says {text}");
     }
     let known = read("config/default.json");

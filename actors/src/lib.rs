@@ -55,7 +55,7 @@ mod zk_writer;
 pub use ack_waiter::{Caller, ExchangeFailure, ExchangeReply, JobmakerAnswer};
 pub use domain::{
     Assignment, Coin, Coinbase, CoinbaseUpdate, CoinbaseUpdateError, Coins, CoinsError, Old,
-    Puname, PunameError, Shown, Source, SubPool, ZnodeDir, ZnodeDirError,
+    Puname, PunameError, RequestId, Shown, Source, SubPool, ZnodeDir, ZnodeDirError, seconds,
 };
 pub use observer::{Change, Histogram, Missing, Observer, Recent, Since, What};
 pub use poller::{

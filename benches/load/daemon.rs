@@ -36,8 +36,18 @@ impl Daemon {
 
     /// As [`start`](Self::start), with a configuration of one's own.
     pub async fn start_with(builder: Builder) -> Self {
+        Self::start_as_it_is(builder.without_environment("LogFormat")).await
+    }
+
+    /// The same, with log lines for people.
+    pub async fn start_for_people(zookeeper: &ZooKeeper) -> Self {
+        Self::start_as_it_is(Tested::builder(zookeeper)).await
+    }
+
+    async fn start_as_it_is(builder: Builder) -> Self {
         let address = format!("127.0.0.1:{}", free_port());
-        let builder = builder.set("ListenAddr", address.clone());
+        // What is measured finds its place in the log by its length.
+        let builder = builder.set("ListenAddr", address.clone()).set("LogFileSize", 0);
         let config = builder.write_config();
         let directory = watch_directory(&config);
         let log = builder.folder().join("log");

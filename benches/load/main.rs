@@ -12,6 +12,7 @@ mod cost;
 mod daemon;
 mod http;
 mod load;
+mod log;
 mod memory;
 mod plot;
 mod polls;
@@ -94,6 +95,9 @@ async fn measure(chosen: &[String]) -> (Report, Plot) {
     }
     if is_chosen("cost") {
         cost::measure(&zookeeper, &stage, &mut report).await;
+    }
+    if is_chosen("log") {
+        log::measure(&zookeeper, &stage, &mut report).await;
     }
     if is_chosen("growth") || is_chosen("sizes") {
         let mut scale = Scale::new().await;

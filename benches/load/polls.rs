@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::time::sleep;
 use upstream_sim::{Reply, Upstream};
 use zookeeper_client::Client;
@@ -47,13 +48,14 @@ async fn start(zookeeper: &ZooKeeper, upstream: &Upstream) -> Daemon {
 async fn pull(daemon: &Daemon, upstream: &Upstream, entries: usize, coin: &str) -> f64 {
     let begin = daemon.log_length();
     upstream.next(Reply::many(entries, coin, NOW));
-    let sign = format!("entries: {entries}, ");
     loop {
         let log = daemon.log_end(begin);
-        if let Some(line) = log.lines().find(|line| line.contains(&sign)) {
-            assert!(line.contains("outcome: complete"), "{line}");
-            let seconds = line.split("seconds: ").nth(1).and_then(|rest| rest.split(',').next());
-            return entries as f64 / seconds.unwrap().parse::<f64>().unwrap();
+        // The first of them may be the end of a line only.
+        let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let end_of_poll = |line: &Value| line["msg"] == "poll" && line["entries"] == entries;
+        if let Some(line) = lines.into_iter().find(end_of_poll) {
+            assert_eq!(line["outcome"], "complete", "{line}");
+            return entries as f64 / line["seconds"].as_f64().unwrap();
         }
         sleep(Duration::from_millis(100)).await;
     }
@@ -91,11 +93,11 @@ async fn million(daemon: &Daemon, upstream: &Upstream, report: &mut Report) {
         let pulling = pull(daemon, upstream, MILLION, coin);
         let calling = async {
             let begin = daemon.log_length();
-            while !daemon.log_end(begin).contains("source: poll") {
+            while !daemon.log_end(begin).contains("\"source\":\"poll\"") {
                 sleep(Duration::from_millis(50)).await;
             }
             let median = http::median_ms(daemon, &callers).await;
-            assert!(!daemon.log_end(begin).contains("entries: "), "the poll was over too soon");
+            assert!(!daemon.log_end(begin).contains("\"entries\":"), "the poll was over too soon");
             median
         };
         let (rate, during) = tokio::join!(pulling, calling);

@@ -7,7 +7,7 @@ use prometheus_client::{
 use switcher_actors::Observer;
 
 use super::process::Process;
-use crate::{config::Settings, http::Requests, reload::Reloads};
+use crate::{config::Settings, http::Requests, reload::Reloads, telemetry::Telemetry};
 
 /// All figures, and those who count.
 pub struct Figures {
@@ -34,8 +34,8 @@ pub fn refusals(registry: &mut Registry) -> Counter {
 }
 
 impl Figures {
-    /// Those of a daemon with these settings, before anything has happened. `lines_dropped` counts the log's.
-    pub fn new(settings: &Settings, lines_dropped: Counter) -> Self {
+    /// Those of a daemon with these settings, before anything has happened, and the log's.
+    pub fn new(settings: &Settings, telemetry: &Telemetry) -> Self {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Process::started()));
         let ours = registry.sub_registry_with_prefix("switcher");
@@ -44,7 +44,12 @@ impl Figures {
         ours.register(
             "log_lines_dropped",
             "Lines of log that were dropped, since the output did not keep up",
-            lines_dropped,
+            telemetry.dropped(),
+        );
+        ours.register(
+            "log_rotation_failures",
+            "Times that the log file could not be renamed or opened; it grows on meanwhile",
+            telemetry.rotation_failures(),
         );
         let interval = settings.poller.as_ref().map(|poller| poller.interval);
         let observer = Observer::new(&settings.callers.coins, interval, ours);

@@ -23,6 +23,9 @@ pub struct Entry<'a> {
     /// Of the API's client.
     #[serde(skip_serializing_if = "Option::is_none")]
     client: Option<IpAddr>,
+    /// As in the log, and in the header of the API's answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request: Option<String>,
     #[serde(flatten)]
     what: Shown<'a>,
     outcome: &'a str,
@@ -53,15 +56,16 @@ enum Shown<'a> {
 
 impl<'a> From<&'a Change> for Entry<'a> {
     fn from(change: &'a Change) -> Self {
-        let (source, client) = match change.source {
-            Source::Api(client) => ("api", client),
-            Source::Poll => ("poll", None),
+        let (client, request) = match change.source {
+            Source::Api { client, request } => (client, Some(request.to_string())),
+            Source::Poll => (None, None),
         };
         Self {
             number: change.number,
             time: rfc_3339(change.at),
-            source,
+            source: change.source.label(),
             client,
+            request,
             what: Shown::from(&change.what),
             outcome: change.outcome,
             cause: change.cause.as_deref(),

@@ -15,6 +15,7 @@ use super::{
     problem::Problem,
     values::Values,
 };
+use crate::telemetry::{LogFormat, LogLevel, LogSettings, Rotation};
 
 pub(super) fn check(mut raw: Raw) -> Result<Checked, Rejected> {
     let misspelt = raw.unknown.iter().filter_map(|name| {
@@ -60,6 +61,7 @@ impl Reader {
             queue_limit: self.size("ZKQueueLimit"),
         };
         let shutdown_grace = self.seconds("ShutdownGraceSeconds");
+        let log = self.log();
         let callers = self.callers(coins.clone(), lower_case);
         let api = self.api(api_enabled);
         let admin = self.admin(api_enabled, callers.as_ref());
@@ -72,7 +74,8 @@ impl Reader {
             );
         }
         let writer = WriterSettings { zookeeper: zookeeper?, watch_dir: watch_dir?, limits };
-        Some(Settings { api, admin, callers: callers?, writer, sub_pools, poller, shutdown_grace })
+        let (callers, log) = (callers?, log?);
+        Some(Settings { api, admin, callers, writer, sub_pools, poller, shutdown_grace, log })
     }
 
     /// `None` only after a problem was noted. Credentials that the API needs are checked there.
@@ -93,6 +96,17 @@ impl Reader {
             body_limit,
             body_timeout,
         })
+    }
+
+    /// `None` only after a problem was noted.
+    fn log(&mut self) -> Option<LogSettings> {
+        let rotation =
+            Rotation { size: self.number("LogFileSize"), count: self.size("LogFileCount") };
+        let format = LogFormat::from_str(&self.text("LogFormat"));
+        let format = format.map_err(|error| self.problem("LogFormat", error.to_string())).ok();
+        let level = LogLevel::from_str(&self.text("LogLevel"));
+        let level = level.map_err(|error| self.problem("LogLevel", error.to_string())).ok();
+        Some(LogSettings { format: format?, level: level?, rotation })
     }
 
     /// `None` if the API is off, or after a problem was noted.

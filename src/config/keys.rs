@@ -227,6 +227,31 @@ pub const KEYS: &[Key] = &[
         "seconds from SIGTERM to the end; keep it below your supervisor's patience",
     )
     .reloadable(),
+    key(
+        "LogFormat",
+        Kind::Text,
+        Some("auto"),
+        "what log lines look like: human, json, or auto: human on a terminal, else json",
+    ),
+    key(
+        "LogLevel",
+        Kind::Text,
+        Some("info"),
+        "what is logged: error, warn, info or debug, and of single modules, as in info,zk_writer=debug; -v 3 and -vmodule win",
+    )
+    .reloadable(),
+    key(
+        "LogFileSize",
+        Kind::Number { min: 0, max: 1 << 40 },
+        Some("104857600"),
+        "bytes after which the log file of -log_dir is renamed and a new one begun; 0 = never",
+    ),
+    key(
+        "LogFileCount",
+        Kind::Number { min: 1, max: 1000 },
+        Some("10"),
+        "old log files that are kept beside the one that grows",
+    ),
 ];
 
 /// The key of that name, whatever its case: the daemon that this one replaces reads names so.
@@ -287,7 +312,7 @@ mod tests {
         assert_eq!(nearest("ZKBrokers"), Some("ZKBroker"));
         assert_eq!(nearest("AvailableCoin"), Some("AvailableCoins"));
         assert_eq!(nearest("CronIntervalSecond"), Some("CronIntervalSeconds"));
-        for foreign in ["MySQLHost", "StratumPort", "LogLevel", "Comment", "_comment"] {
+        for foreign in ["MySQLHost", "StratumPort", "LogPath", "Comment", "_comment"] {
             assert_eq!(nearest(foreign), None, "{foreign}");
         }
     }

@@ -21,6 +21,8 @@ use std::{ffi::OsString, fmt, path::Path, time::Duration};
 
 use switcher_actors::{Coins, PollerSettings, SubPoolSettings, WriterLimits, WriterSettings};
 
+use crate::telemetry::{LogLevel, LogSettings};
+
 pub use access::{Access, access};
 pub use problem::Problem;
 pub use values::{Change, Values};
@@ -42,6 +44,8 @@ pub struct Settings {
     pub poller: Option<PollerSettings>,
     /// From the first signal to the end of the process.
     pub shutdown_grace: Duration,
+    /// What is logged, and how.
+    pub log: LogSettings,
 }
 
 impl Settings {
@@ -52,10 +56,12 @@ impl Settings {
 
     /// The part that can change while the daemon runs. What is left out here needs a restart.
     pub fn reloadable(self) -> Reloadable {
-        let Self { api: _, admin: _, callers, writer, sub_pools, poller, shutdown_grace } = self;
+        let Self { api: _, admin: _, callers, writer, sub_pools, poller, shutdown_grace, log } =
+            self;
+        let LogSettings { format: _, level: log_level, rotation: _ } = log;
         let WriterSettings { zookeeper: _, watch_dir: _, limits } = writer;
         let ack_timeout = sub_pools.map(|SubPoolSettings { base_dir: _, ack_timeout }| ack_timeout);
-        Reloadable { callers, limits, ack_timeout, poller, shutdown_grace }
+        Reloadable { callers, limits, ack_timeout, poller, shutdown_grace, log_level }
     }
 }
 
@@ -73,6 +79,8 @@ pub struct Reloadable {
     pub poller: Option<PollerSettings>,
     /// From the first signal to the end of the process.
     pub shutdown_grace: Duration,
+    /// What is logged.
+    pub log_level: LogLevel,
 }
 
 /// What the HTTP actor needs.

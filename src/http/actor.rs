@@ -128,7 +128,7 @@ impl HttpServer {
     ) -> io::Result<Self> {
         let connections = Connections::new(allowance.patience);
         let opened = connections.clone();
-        let guard_data = Data::new(guard);
+        let guard_data = Data::new(guard.logging(log));
         let guard_state = guard_data.clone().into_inner();
         let builder = Server::build();
         let stopping = builder.graceful_shutdown_signal();
@@ -199,7 +199,7 @@ impl Actor for HttpServer {
             }
             if let Some((refused, last)) = act.guard.take_refusals() {
                 warn!(act.log, "missing or wrong credentials"; "requests_refused" => refused,
-                    "last_source" => %last);
+                    last);
             }
         });
     }

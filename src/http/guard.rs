@@ -1,9 +1,8 @@
-//! What every request passes before its endpoint: size limits, then authentication. The body is not
+//! What every request passes before its endpoint: it gets its id, then come size limits and authentication. The body is not
 //! touched before, so that nobody without credentials can make us hold one.
 
 use std::{
     mem,
-    net::IpAddr,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
@@ -17,11 +16,13 @@ use actix_web::{
     web::Data,
 };
 use prometheus_client::metrics::counter::Counter;
-use switcher_actors::Source;
+use slog::{Discard, Logger, debug, o};
+use switcher_actors::{Shown, Source, seconds};
 
 use super::{
     answer::{ApiError, unauthorized},
     connections::Tracked,
+    request_id::{self, RequestIds},
     requests::{Endpoint, ErrNo, Requests},
     terms::{InForce, Terms},
 };
@@ -32,11 +33,15 @@ const TARGET_LIMIT: usize = 8 * 1024;
 /// Room for the longest credentials that anybody has, not for a flood.
 const HEADERS_LIMIT: usize = 64 * 1024;
 
+/// As much of a path is logged.
+const PATH_SHOWN: usize = 200;
+
 /// What the guard needs. One is shared by all workers.
 pub struct Guard {
     in_force: InForce,
-    /// Refused logins since they were last asked for, and the address of the last one.
-    refusals: Mutex<(u64, Option<IpAddr>)>,
+    ids: RequestIds,
+    /// Refused logins since they were last asked for, and whose the last one was.
+    refusals: Mutex<(u64, Option<Source>)>,
     /// Paths for which nobody needs credentials.
     open: &'static [&'static str],
     /// Paths of the figures.
@@ -44,6 +49,8 @@ pub struct Guard {
     refused: Counter,
     /// Where requests are counted, if they are.
     requests: Option<Requests>,
+    /// For who is debugging: each request.
+    log: Logger,
 }
 
 impl Guard {
@@ -54,8 +61,16 @@ impl Guard {
 
     /// Lets in whom the terms admit, and everybody to the paths in `open`.
     pub fn with_open_paths(in_force: InForce, open: &'static [&'static str]) -> Self {
-        let (refusals, refused) = Default::default();
-        Self { in_force, refusals, open, scraped: &[], refused, requests: None }
+        Self {
+            in_force,
+            ids: RequestIds::new(),
+            refusals: Mutex::default(),
+            open,
+            scraped: &[],
+            refused: Counter::default(),
+            requests: None,
+            log: Logger::root(Discard, o!()),
+        }
     }
 
     /// Lets in who may look at the figures alone, too, but to the paths in `scraped` alone.
@@ -68,22 +83,27 @@ impl Guard {
         Self { refused, ..self }
     }
 
+    /// The same, with a place to log to.
+    pub fn logging(self, log: &Logger) -> Self {
+        Self { log: log.clone(), ..self }
+    }
+
     /// How many logins were refused since the last call, and whose was the last. They are counted, not
     /// logged one by one: anybody can send them.
     pub fn take_refusals(&self) -> Option<(u64, Source)> {
         let (count, last) = mem::take(&mut *self.refusals());
-        (count > 0).then_some((count, Source::Api(last)))
+        last.map(|last| (count, last))
     }
 
-    fn note_refusal(&self, request: &ServiceRequest) {
+    fn note_refusal(&self, source: Source) {
         self.refused.inc();
         let mut refusals = self.refusals();
         refusals.0 += 1;
-        refusals.1 = request.peer_addr().map(|peer| peer.ip().to_canonical());
+        refusals.1 = Some(source);
     }
 
     /// A count is whole whatever happened while it was locked.
-    fn refusals(&self) -> MutexGuard<'_, (u64, Option<IpAddr>)> {
+    fn refusals(&self) -> MutexGuard<'_, (u64, Option<Source>)> {
         self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -109,12 +129,16 @@ impl Guard {
         })
     }
 
-    fn count<B>(&self, response: &ServiceResponse<B>, began: Instant) {
+    fn note_answer<B>(&self, response: &ServiceResponse<B>, source: Source, began: Instant) {
+        let (request, took) = (response.request(), began.elapsed());
         if let Some(requests) = &self.requests {
-            let endpoint = response.request().app_data::<Endpoint>().copied();
-            let endpoint = endpoint.unwrap_or(Endpoint::None);
-            requests.answered(endpoint, err_no(response), began.elapsed());
+            let endpoint = request.app_data::<Endpoint>().copied();
+            requests.answered(endpoint.unwrap_or(Endpoint::None), err_no(response), took);
         }
+        let path = request.path().get(..PATH_SHOWN).unwrap_or(request.path());
+        debug!(self.log, "request"; source, "method" => request.method().as_str(),
+            "path" => %Shown(path), "status" => response.status().as_u16(),
+            "seconds" => seconds(took));
     }
 }
 
@@ -150,6 +174,7 @@ pub async fn guard(
         tracked.request_began();
     }
     let guard = request.app_data::<Data<Guard>>().cloned();
+    let source = guard.as_ref().map(|guard| guard.ids.name(&request));
     let verdict = guard.as_ref().map_or(Ok(Verdict::Refused), |guard| {
         let terms = guard.in_force.load();
         let verdict = guard.judge(&request, &terms);
@@ -162,15 +187,16 @@ pub async fn guard(
             next.call(request).await.map(ServiceResponse::map_into_left_body)?
         }
         Ok(Verdict::Refused) => {
-            if let Some(guard) = &guard {
-                guard.note_refusal(&request);
+            if let (Some(guard), Some(source)) = (&guard, source) {
+                guard.note_refusal(source);
             }
             request.into_response(unauthorized()).map_into_right_body()
         }
         Err(error) => request.error_response(error).map_into_right_body(),
     };
-    if let Some(guard) = &guard {
-        guard.count(&response, began);
+    if let (Some(guard), Some(source)) = (&guard, source) {
+        guard.note_answer(&response, source, began);
+        request_id::mark(response.headers_mut(), source);
     }
     // Its body may not have been read: nobody shall keep us reading what we have refused. And no stranger shall
     // keep a connection.

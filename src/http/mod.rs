@@ -5,6 +5,7 @@
 //! * `routes`: the table of the API's paths;
 //! * `terms`: who is let in and what may be asked for, as long as no other configuration is in force;
 //! * `guard`: what every request passes first: size limits, then authentication;
+//! * `request_id`: the id that its answer and its log lines carry;
 //! * `requests`: the figures of the API's requests;
 //! * `connections`: cuts connections whose next request never comes;
 //! * `body`, `form`, `json`: reading requests the way the daemon that this one replaces does;
@@ -25,6 +26,7 @@ mod guard;
 mod json;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
+mod request_id;
 mod requests;
 mod results;
 mod routes;

@@ -7,7 +7,7 @@ use actix_web::{
 };
 use slog::{Logger, info, warn};
 use switcher_actors::{
-    Ask, AskJobmaker, Caller, Coinbase, CoinbaseUpdate, ExchangeFailure, Shown, Source, SubPool,
+    Ask, AskJobmaker, Caller, Coinbase, CoinbaseUpdate, ExchangeFailure, Shown, SubPool,
 };
 use tokio::sync::oneshot;
 
@@ -15,6 +15,7 @@ use super::{
     answer::{ApiError, jobmaker_answered},
     body::{self, BodyLimits},
     json::parse_texts,
+    request_id::source,
     terms::OfRequest,
 };
 
@@ -86,9 +87,9 @@ impl SubPoolApi {
         limits: BodyLimits,
         parse: impl FnOnce(&Bytes) -> Result<(SubPool, Ask), ApiError> + Send + 'static,
     ) -> Result<HttpResponse, ApiError> {
-        let source = Source::Api(request.peer_addr().map(|peer| peer.ip().to_canonical()));
+        let source = source(request);
         let refused = |error: &ApiError| {
-            info!(self.log, "request refused"; "source" => %source, "path" => request.path(),
+            info!(self.log, "request refused"; source, "path" => request.path(),
                 "err_no" => error.number(), "err_msg" => %Shown(&error.to_string()));
         };
         let jobmakers =
@@ -103,7 +104,7 @@ impl SubPoolApi {
                 SendError::Full(_) => ExchangeFailure::QueueFull,
                 SendError::Closed(_) => ExchangeFailure::ShuttingDown,
             };
-            warn!(self.log, "request failed: {}", failure; "source" => %source,
+            warn!(self.log, "request failed: {}", failure; source,
                 "path" => request.path());
             return Err(ApiError::Exchange(failure));
         }

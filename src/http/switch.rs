@@ -18,6 +18,7 @@ use super::{
     body,
     form::{Parameters, flags, media_type},
     json::{Group, parse_batch},
+    request_id::source,
     results,
     terms::OfRequest,
 };
@@ -151,9 +152,9 @@ impl SwitchApi {
         request: &HttpRequest,
         valid: Result<(Wanted, Vec<Assignment>), ApiError>,
     ) -> Result<HttpResponse, ApiError> {
-        let source = Source::Api(request.peer_addr().map(|peer| peer.ip().to_canonical()));
+        let source = source(request);
         let (wanted, assignments) = valid.inspect_err(|error| {
-            info!(self.log, "request refused"; "source" => %source, "path" => request.path(),
+            info!(self.log, "request refused"; source, "path" => request.path(),
                 "err_no" => error.number(), "err_msg" => %Shown(&error.to_string()));
         })?;
         let (first, count) =
@@ -163,13 +164,13 @@ impl SwitchApi {
             Wanted::Answer => self.write(source, assignments, false).await,
             Wanted::Results => self.write(source, assignments, true).await,
             Wanted::DryRun => {
-                info!(self.log, "dry run"; "source" => %source, "switches" => count);
+                info!(self.log, "dry run"; source, "switches" => count);
                 self.look(assignments).await
             }
         };
         let outcome = outcome.map_err(|failure| {
             let first = first.as_ref().map(|first| first.shown().to_string()).unwrap_or_default();
-            warn!(self.log, "request failed: {}", failure; "source" => %source,
+            warn!(self.log, "request failed: {}", failure; source,
                 "path" => request.path(), "first_sub_account" => first, "switches" => count);
             failure.into()
         });

@@ -1,19 +1,24 @@
-//! A record as a line: `Nov 25 03:50:11.917 INFO switch, source: api 127.0.0.1, sub_account: alice`.
+//! A record as a line, in one of its [faces](super::face).
 //!
 //! Each switch is a line, so this is the larger part of what a switch costs the daemon. Nothing is
 //! allocated for one: the texts it is made of are kept by each thread for its next one.
 
-use std::{cell::Cell, fmt, fmt::Write, io, str, time::SystemTime};
+use std::{cell::Cell, fmt, io};
 
-use slog::{Drain, KV, Key, Never, OwnedKVList, Record, Serializer};
+use slog::{BorrowedKV, Drain, KV, Key, Level, Never, OwnedKVList, Record, Serializer, o};
+
+use super::face::{Clock, Face};
 
 /// Makes lines of records and hands them to an output that takes a line at a time.
-pub struct Lines<W>(W);
+pub struct Lines<W> {
+    output: W,
+    face: Face,
+}
 
 impl<W: Clone + io::Write> Lines<W> {
     /// Clones of `output` are written to by many threads at a time.
-    pub fn new(output: W) -> Self {
-        Self(output)
+    pub fn new(output: W, face: Face) -> Self {
+        Self { output, face }
     }
 }
 
@@ -24,12 +29,27 @@ impl<W: Clone + io::Write> Drain for Lines<W> {
     fn log(&self, record: &Record<'_>, values: &OwnedKVList) -> Result<(), Never> {
         // Taken for the time being: what is logged while a value is formatted finds another one.
         let mut draft = DRAFT.try_with(Cell::take).unwrap_or_default();
-        draft.fill(record, values);
+        draft.fill(self.face, record, values);
         // Where the log itself cannot be written there is nobody to tell.
-        let _ = self.0.clone().write_all(draft.line.as_bytes());
+        let _ = self.output.clone().write_all(draft.line.as_bytes());
         let _ = DRAFT.try_with(|kept| kept.set(draft));
         Ok(())
     }
+}
+
+/// A line of the log's own: what it has to say of itself.
+pub(super) fn note(face: Face, level: Level, message: &str, values: BorrowedKV<'_>) -> Vec<u8> {
+    let location = slog::RecordLocation {
+        file: file!(),
+        line: line!(),
+        column: column!(),
+        function: "",
+        module: module_path!(),
+    };
+    let place = slog::RecordStatic { location: &location, level, tag: "" };
+    let mut draft = Draft::default();
+    draft.fill(face, &Record::new(&place, &format_args!("{message}"), values), &o!().into());
+    draft.line.into_bytes()
 }
 
 thread_local! {
@@ -41,83 +61,97 @@ thread_local! {
 struct Draft {
     line: String,
     clock: Clock,
-    /// The pairs in slog's order, the last one first, and where each begins.
-    pairs: String,
+    /// The fields in slog's order, the last one first, and where each begins.
+    fields: String,
     begins: Vec<usize>,
 }
 
 impl Draft {
-    fn fill(&mut self, record: &Record<'_>, values: &OwnedKVList) {
-        let Self { line, clock, pairs, begins } = self;
+    fn fill(&mut self, face: Face, record: &Record<'_>, values: &OwnedKVList) {
+        let Self { line, clock, fields, begins } = self;
         line.clear();
-        pairs.clear();
+        fields.clear();
         begins.clear();
-        line.push_str(clock.text());
-        line.push(' ');
-        line.push_str(record.level().as_short_str());
-        line.push(' ');
-        let message = line.len();
-        // A text takes all that is written to it.
-        let _ = line.write_fmt(*record.msg());
-        let mut taken = Pairs { pairs, begins };
+        // What came through `log` names the library's place as its tag.
+        let module = if record.tag().is_empty() { record.module() } else { record.tag() };
+        let time = clock.text(face);
+        let head = face.begin(line, time, record.level(), module, *record.msg());
+        let mut taken = Fields { face, fields, begins };
         let _ = record.kv().serialize(record, &mut taken);
         let _ = values.serialize(record, &mut taken);
-        let mut end = pairs.len();
+        let mut end = fields.len();
         for &begin in begins.iter().rev() {
-            if line.len() > message {
-                line.push_str(", ");
+            if line.len() > head {
+                line.push_str(face.separator());
             }
-            line.push_str(&pairs[begin..end]);
+            line.push_str(&fields[begin..end]);
             end = begin;
         }
-        line.push('\n');
+        line.push_str(face.end());
     }
 }
 
-struct Pairs<'a> {
-    pairs: &'a mut String,
+struct Fields<'a> {
+    face: Face,
+    fields: &'a mut String,
     begins: &'a mut Vec<usize>,
 }
 
-impl Pairs<'_> {
-    fn begin(&mut self, key: &str) {
-        self.begins.push(self.pairs.len());
-        self.pairs.push_str(key);
-        self.pairs.push_str(": ");
+impl Fields<'_> {
+    fn begin(&mut self) -> (Face, &mut String) {
+        self.begins.push(self.fields.len());
+        (self.face, self.fields)
     }
 }
 
-impl Serializer for Pairs<'_> {
+/// Numbers, which JSON has words for, too.
+macro_rules! bare {
+    ($($name:ident: $kind:ty),*) => {
+        $(fn $name(&mut self, key: Key, value: $kind) -> slog::Result {
+            let (face, fields) = self.begin();
+            face.bare_field(fields, key, value);
+            Ok(())
+        })*
+    };
+}
+
+impl Serializer for Fields<'_> {
     fn emit_arguments(&mut self, key: Key, value: &fmt::Arguments<'_>) -> slog::Result {
-        self.begin(key);
-        // What a value says before it fails stays.
-        let _ = self.pairs.write_fmt(*value);
+        let (face, fields) = self.begin();
+        face.field(fields, key, *value);
         Ok(())
     }
 
     fn emit_str(&mut self, key: Key, value: &str) -> slog::Result {
-        self.begin(key);
-        self.pairs.push_str(value);
+        let (face, fields) = self.begin();
+        face.text_field(fields, key, value);
         Ok(())
     }
-}
 
-/// The local time, as text that is made once a millisecond.
-#[derive(Default)]
-struct Clock {
-    millis: u128,
-    text: Vec<u8>,
-}
+    bare!(emit_bool: bool, emit_u8: u8, emit_u16: u16, emit_u32: u32, emit_u64: u64,
+        emit_usize: usize, emit_i8: i8, emit_i16: i16, emit_i32: i32, emit_i64: i64,
+        emit_isize: isize);
 
-impl Clock {
-    fn text(&mut self) -> &str {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        if self.text.is_empty() || self.millis != now.as_millis() {
-            self.millis = now.as_millis();
-            self.text.clear();
-            let _ = slog_term::timestamp_local(&mut self.text);
+    fn emit_f64(&mut self, key: Key, value: f64) -> slog::Result {
+        let (face, fields) = self.begin();
+        if value.is_finite() {
+            face.bare_field(fields, key, value);
+        } else {
+            face.field(fields, key, format_args!("{value}"));
         }
-        str::from_utf8(&self.text).unwrap_or_default()
+        Ok(())
+    }
+
+    fn emit_unit(&mut self, key: Key) -> slog::Result {
+        let (face, fields) = self.begin();
+        face.null_field(fields, key, "()");
+        Ok(())
+    }
+
+    fn emit_none(&mut self, key: Key) -> slog::Result {
+        let (face, fields) = self.begin();
+        face.null_field(fields, key, "");
+        Ok(())
     }
 }
 
@@ -128,7 +162,9 @@ mod tests {
         sync::{Arc, Mutex},
     };
 
-    use slog::{Logger, info, o};
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+    use slog::{Logger, info, warn};
 
     use super::*;
 
@@ -145,12 +181,19 @@ mod tests {
         }
     }
 
-    /// What was logged, each line without its time.
-    fn logged(log: impl FnOnce(&Logger)) -> Vec<String> {
+    /// What was logged, line by line.
+    fn written(face: Face, log: impl FnOnce(&Logger)) -> Vec<String> {
         let output = Output::default();
-        log(&Logger::root(Lines::new(output.clone()).fuse(), o!("a" => 1, "b" => "x")));
+        log(&Logger::root(Lines::new(output.clone(), face).fuse(), o!("a" => 1, "b" => "x")));
         let text = String::from_utf8(output.0.lock().expect("whole").clone()).expect("text");
-        text.lines().map(|line| line["Nov 25 03:50:11.917 ".len()..].to_owned()).collect()
+        assert!(text.ends_with('\n'), "{text}");
+        text.trim_end_matches('\n').split('\n').map(str::to_owned).collect()
+    }
+
+    /// What was logged for people, each line without its time.
+    fn logged(log: impl FnOnce(&Logger)) -> Vec<String> {
+        let lines = written(Face::Human, log);
+        lines.iter().map(|line| line["Nov 25 03:50:11.917 ".len()..].to_owned()).collect()
     }
 
     #[test]
@@ -169,6 +212,37 @@ mod tests {
     }
 
     #[test]
+    fn programs_read_numbers_as_numbers_and_nothing_as_null() {
+        let lines = written(Face::Json, |log| {
+            warn!(log.new(o!("c" => ())), "one {}", 1; "d" => %2, "e" => -3.5, "f" => true,
+                "g" => u64::MAX, "h" => f64::NAN, "i" => None::<u8>, "j" => Some("y"));
+        });
+        let [line] = &lines[..] else { panic!("{lines:?}") };
+        let (head, fields) = line.split_at(r#"{"ts":"2026-11-25T03:50:11.917Z","#.len());
+        assert!(head.starts_with(r#"{"ts":"2"#) && head.ends_with(r#"Z","#), "{line}");
+        assert_eq!(
+            fields,
+            concat!(
+                r#""level":"warn","module":"switcher_api_server::telemetry::line::tests","#,
+                r#""msg":"one 1","a":1,"b":"x","c":null,"d":"2","e":-3.5,"f":true,"#,
+                r#""g":18446744073709551615,"h":"NaN","i":null,"j":"y"}"#
+            )
+        );
+    }
+
+    #[test]
+    fn what_the_log_says_of_itself_is_a_line_like_others() {
+        let line = note(Face::Json, Level::Warning, "lost", slog::b!("lines" => 7));
+        let line: Value = serde_json::from_slice(&line).expect("JSON");
+        assert_eq!(
+            (&line["msg"], &line["lines"], &line["level"]),
+            (&json!("lost"), &json!(7), &json!("warn"))
+        );
+        let line = String::from_utf8(note(Face::Human, Level::Info, "back", slog::b!())).unwrap();
+        assert_eq!(&line["Nov 25 03:50:11.917 ".len()..], "INFO back\n");
+    }
+
+    #[test]
     fn a_value_that_logs_makes_a_line_of_its_own() {
         struct Talkative<'a>(&'a Logger);
         impl fmt::Display for Talkative<'_> {
@@ -182,11 +256,38 @@ mod tests {
     }
 
     #[test]
-    fn the_time_goes_on() {
-        let mut clock = Clock::default();
-        let before = clock.text().to_owned();
-        std::thread::sleep(std::time::Duration::from_millis(2));
-        assert_ne!(clock.text(), before);
-        assert_eq!(clock.text().len(), "Nov 25 03:50:11.917".len());
+    fn people_see_what_a_text_has_of_line_ends_and_cursors() {
+        let lines = logged(|log| info!(log, "a\nb"; "c" => "\u{1b}[2J\u{202e}", "d" => "\"é\\"));
+        assert_eq!(lines, [r#"INFO a\nb, a: 1, b: x, c: \u{1b}[2J\u{202e}, d: "é\"#]);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Whatever a text holds: it is one line, for programs the very text, and both faces have the same fields.
+        #[test]
+        fn no_text_is_more_than_a_text(
+            message in "(?s).{0,20}",
+            text in "(?s)[\\x00-\\x1f\"\\\\,:{}\u{7f}-\u{a0}\u{2020}-\u{2070}\u{1f600}a-z]{0,20}",
+            number: i64,
+        ) {
+            let log = |log: &Logger| {
+                info!(log, "{}", message; "text" => &text, "shown" => %text, "number" => number);
+            };
+            let (json, human) = (written(Face::Json, log), logged(log));
+            prop_assert_eq!((json.len(), human.len()), (1, 1));
+            let line: serde_json::Map<String, Value> = serde_json::from_str(&json[0]).expect(&json[0]);
+            let keys: Vec<_> = line.keys().map(String::as_str).collect();
+            prop_assert_eq!(line.len(), 9, "{:?}", keys);
+            prop_assert_eq!(&line["msg"], &json!(message));
+            prop_assert_eq!((&line["text"], &line["shown"]), (&json!(text), &json!(text)));
+            prop_assert_eq!(&line["number"], &json!(number));
+            for key in ["a", "b", "text", "shown", "number"] {
+                let field = format!(", {key}: ");
+                prop_assert!(human[0].contains(&field) || message.is_empty(), "{}", human[0]);
+            }
+            let is_odd = |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}');
+            prop_assert!(!json[0].contains(is_odd) && !human[0].contains(is_odd));
+        }
     }
 }

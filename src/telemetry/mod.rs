@@ -3,58 +3,147 @@
 //! Lines are formatted where they are logged, gathered in a [`spool`], and written in one go by a thread
 //! of its own; what happens when the disk or the pipe does not keep up is told there. The libraries' own
 //! records (`log`, `tracing`) come through the same drain.
+//!
+//! * `levels`: what is logged;
+//! * `line`: a record as a line; `face`: for people, or as JSON;
+//! * `spool`: gathers lines; its thread writes them;
+//! * `output`: standard error, or anything that takes lines; `file`: a file that is rotated.
 
+mod face;
+mod file;
+mod levels;
 mod line;
+mod output;
 mod spool;
 
 use std::{
-    fs::{self, OpenOptions},
-    io,
+    io::{self, IsTerminal},
     path::Path,
+    str::FromStr,
 };
 
 use prometheus_client::metrics::counter::Counter;
-use slog::{Drain, Level, Logger, o};
+use signal_hook::consts::SIGUSR1;
+use slog::{Drain, Logger, o};
+use thiserror::Error;
 
+use face::Face;
+use file::LogFile;
 use line::Lines;
+use output::Stream;
 use spool::Spool;
+
+pub use file::Rotation;
+pub use levels::{Levels, LogLevel, ModuleVerbosity, Verbosity};
 
 /// The log file's name under the log directory.
 pub const LOG_FILE: &str = "switcher-api-server.log";
 
-/// From this `-v` on, debugging lines are logged, those of the libraries too.
-const DEBUGGING: i64 = 3;
+/// What the configuration says of the log.
+#[derive(Clone, Debug)]
+pub struct LogSettings {
+    /// `LogFormat`
+    pub format: LogFormat,
+    /// `LogLevel`
+    pub level: LogLevel,
+    /// `LogFileSize` and `LogFileCount`
+    pub rotation: Rotation,
+}
+
+/// What lines look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people on a terminal, else for programs.
+    Auto,
+    /// For people.
+    Human,
+    /// For programs: a JSON object a line.
+    Json,
+}
+
+/// Why a text is no [`LogFormat`].
+#[derive(Debug, Error)]
+#[error("is {0:?}, expected auto, human or json")]
+pub struct LogFormatError(String);
+
+impl FromStr for LogFormat {
+    type Err = LogFormatError;
+
+    fn from_str(text: &str) -> Result<Self, LogFormatError> {
+        match text {
+            "" | "auto" => Ok(Self::Auto),
+            "human" => Ok(Self::Human),
+            "json" => Ok(Self::Json),
+            _ => Err(LogFormatError(text.to_owned())),
+        }
+    }
+}
+
+impl LogFormat {
+    fn face(self, is_terminal: bool) -> Face {
+        match self {
+            Self::Auto if is_terminal => Face::Human,
+            Self::Human => Face::Human,
+            Self::Auto | Self::Json => Face::Json,
+        }
+    }
+}
 
 /// Keeps the log going; when it is dropped, everything that was logged has been written, as far as the
 /// output takes it within two seconds.
 pub struct Telemetry {
     /// The root of all loggers.
     pub log: Logger,
+    levels: Levels,
+    rotation_failures: Counter,
     spool: Spool,
     _libraries: slog_scope::GlobalLoggerGuard,
 }
 
 impl Telemetry {
     /// Starts logging: into `directory` (appending; made if it is missing), or to standard error.
-    /// `verbosity` is the command line's `-v`.
-    pub fn start(directory: Option<&Path>, verbosity: i64) -> io::Result<Self> {
-        let level = if verbosity >= DEBUGGING { Level::Debug } else { Level::Info };
+    /// `flags` is what the command line says. From now on SIGUSR1 has the file opened again, and on standard error
+    /// does nothing.
+    pub fn start(
+        directory: Option<&Path>,
+        settings: &LogSettings,
+        flags: Verbosity,
+    ) -> io::Result<Self> {
+        let rotation_failures = Counter::default();
+        let face = settings.format.face(directory.is_none() && io::stderr().is_terminal());
         let spool = match directory {
             Some(directory) => {
-                fs::create_dir_all(directory)?;
-                let path = directory.join(LOG_FILE);
-                Spool::start(OpenOptions::new().create(true).append(true).open(path)?)?
+                let (path, failures) = (directory.join(LOG_FILE), rotation_failures.clone());
+                Spool::start(LogFile::open(path, settings.rotation, face, failures)?, face)?
             }
-            None => Spool::start(io::stderr())?,
+            None => Spool::start(Stream::new(io::stderr()), face)?,
         };
-        let drain = Lines::new(spool.clone()).filter_level(level);
-        let log = Logger::root(drain.fuse(), o!());
-        Ok(Self { _libraries: bridge_libraries(&log, verbosity), log, spool })
+        signal_hook::flag::register(SIGUSR1, spool.reopen())?;
+        let levels = Levels::new(flags);
+        let log = {
+            let levels = levels.clone();
+            let drain = Lines::new(spool.clone(), face).filter(move |record| levels.admits(record));
+            Logger::root(drain.fuse(), o!())
+        };
+        let _libraries = bridge_libraries(Lines::new(spool.clone(), face), levels.clone());
+        let telemetry = Self { log, levels, rotation_failures, spool, _libraries };
+        telemetry.levels().set(&settings.level);
+        Ok(telemetry)
+    }
+
+    /// What is logged, which may be changed.
+    pub fn levels(&self) -> &Levels {
+        &self.levels
     }
 
     /// How many lines were dropped, since the output did not keep up.
     pub fn dropped(&self) -> Counter {
         self.spool.dropped()
+    }
+
+    /// How often the log file could not be renamed or opened.
+    pub fn rotation_failures(&self) -> Counter {
+        self.rotation_failures.clone()
     }
 
     /// Has a panic anywhere logged before it ends the process.
@@ -75,16 +164,11 @@ impl Drop for Telemetry {
     }
 }
 
-/// The libraries tell of every attempt to reconnect and of every malformed request, which anybody can send.
-/// The operator wants each outage once, which the actors log themselves. So only other errors pass, unless
-/// somebody is debugging.
-fn bridge_libraries(log: &Logger, verbosity: i64) -> slog_scope::GlobalLoggerGuard {
-    let debugging = verbosity >= DEBUGGING;
-    let drain =
-        log.clone().filter(move |record| debugging || !record.tag().starts_with("actix_http"));
+/// Brings what the libraries log into ours.
+fn bridge_libraries(lines: Lines<Spool>, levels: Levels) -> slog_scope::GlobalLoggerGuard {
+    let drain = lines.filter(move |record| levels.admits_library(record));
     let guard = slog_scope::set_global_logger(Logger::root(drain.fuse(), o!()));
-    let level = if debugging { log::Level::Debug } else { log::Level::Error };
-    // Fails only if somebody else has taken the libraries' log, which nobody does.
-    let _ = slog_stdlog::init_with_level(level);
+    // Fails only if somebody else has taken the libraries' log, which nobody does. The level is set by `Levels`.
+    let _ = slog_stdlog::init_with_level(log::Level::Error);
     guard
 }

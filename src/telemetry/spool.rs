@@ -7,16 +7,29 @@
 //! When the output cannot keep up, logging waits for it, but not for long: a reader that has stopped must
 //! not stop the miners' switches. Lines that found no room in time are dropped and counted, and the count
 //! is written behind those that did.
+//!
+//! The thread owns the output, so it is the one that opens a log file again: when a flag says so, which a signal's
+//! handler may set at any time. It looks at the flag before each write, and twice a second while there is none.
 
 use std::{
     io::{self, Write},
     mem,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::Duration,
 };
 
 use prometheus_client::metrics::counter::Counter;
+use slog::{Level, b};
+
+use super::{
+    face::Face,
+    line::note,
+    output::{Output, Unwritten},
+};
 
 /// Bytes that may wait before logging itself has to.
 const LIMIT: usize = 8 * 1024 * 1024;
@@ -30,6 +43,9 @@ const GATHER: Duration = Duration::from_millis(5);
 /// How long [`Spool::flush`] waits for an output that takes nothing.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(2);
 
+/// How often an idle log looks whether its file is to be opened again.
+const GLANCE: Duration = Duration::from_millis(500);
+
 /// A place to write lines to. Clones share it.
 #[derive(Clone)]
 pub struct Spool(Arc<Shared>);
@@ -40,6 +56,8 @@ struct Shared {
     lines_went: Condvar,
     /// Lines that found no room, ever.
     dropped: Counter,
+    /// The output is to be opened again.
+    reopen: Arc<AtomicBool>,
 }
 
 #[derive(Default)]
@@ -53,22 +71,31 @@ struct State {
 }
 
 impl Spool {
-    /// Starts the thread that writes to `output` for as long as the process lives.
-    pub fn start(output: impl Write + Send + 'static) -> io::Result<Self> {
+    /// Starts the thread that writes to `output` for as long as the process lives. What it has to say itself has
+    /// this `face`.
+    pub fn start(output: impl Output, face: Face) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             lines_came: Condvar::new(),
             lines_went: Condvar::new(),
             dropped: Counter::default(),
+            reopen: Arc::default(),
         });
         let writer = Arc::clone(&shared);
-        thread::Builder::new().name("log".to_owned()).spawn(move || writer.write_to(output))?;
+        thread::Builder::new()
+            .name("log".to_owned())
+            .spawn(move || writer.write_to(output, face))?;
         Ok(Self(shared))
     }
 
     /// How many lines found no room, for who watches.
     pub fn dropped(&self) -> Counter {
         self.0.dropped.clone()
+    }
+
+    /// Set, it has the output opened again before the next write.
+    pub fn reopen(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.0.reopen)
     }
 
     /// Waits until everything is written, at most two seconds.
@@ -111,15 +138,22 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write_to(&self, mut output: impl Write) {
+    /// Waits until there are lines, or the output is to be opened again.
+    fn wait_for_work(&self) {
+        let is_idle =
+            |state: &mut State| state.waiting.is_empty() && !self.reopen.load(Ordering::Relaxed);
+        let mut state = self.lock();
+        while is_idle(&mut state) {
+            let waited = self.lines_came.wait_timeout(state, GLANCE);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn write_to(&self, mut output: impl Output, face: Face) {
         let mut lines = Vec::new();
         let (mut dropped, mut lost, mut cause) = (0, 0, String::new());
         loop {
-            let mut state = self.lock();
-            while state.waiting.is_empty() {
-                state = self.lines_came.wait(state).unwrap_or_else(PoisonError::into_inner);
-            }
-            drop(state);
+            self.wait_for_work();
             thread::sleep(GATHER);
             let mut state = self.lock();
             mem::swap(&mut state.waiting, &mut lines);
@@ -130,19 +164,33 @@ impl Shared {
             // There is room again; what is written meanwhile may take long.
             self.lines_went.notify_all();
 
+            if self.reopen.swap(false, Ordering::Relaxed) {
+                output.reopen();
+            }
             let bytes = lines.len();
-            if lost > 0 {
-                let note = format!("{lost} bytes of log could not be written: {cause}\n");
-                lines.splice(0..0, note.into_bytes());
-            }
-            if dropped > 0 {
-                let note =
-                    format!("{dropped} lines of log were dropped: the output did not keep up\n");
-                lines.extend_from_slice(note.as_bytes());
-            }
-            match output.write_all(&lines).and_then(|()| output.flush()) {
-                Ok(()) => (dropped, lost) = (0, 0),
-                Err(error) => (lost, cause) = (lost + bytes, error.to_string()),
+            let told = if lost > 0 {
+                let values = b!("bytes" => lost, "cause" => &cause);
+                output.write_lines(&note(face, Level::Error, "log could not be written", values))
+            } else {
+                Ok(())
+            };
+            let written = told.map_err(|told| Unwritten { bytes, ..told }).and_then(|()| {
+                lost = 0;
+                if dropped > 0 {
+                    let message = "lines of log were dropped: the output did not keep up";
+                    lines.extend(note(face, Level::Warning, message, b!("lines" => dropped)));
+                }
+                output.write_lines(&lines).map_err(|unwritten| {
+                    // The note is no loss: it comes again.
+                    let bytes = unwritten.bytes.saturating_sub(lines.len() - bytes);
+                    Unwritten { bytes, ..unwritten }
+                })
+            });
+            match written {
+                Ok(()) => dropped = 0,
+                Err(unwritten) => {
+                    (lost, cause) = (lost + unwritten.bytes, unwritten.cause.to_string());
+                }
             }
             lines.clear();
             lines.shrink_to(256 * 1024);
@@ -157,6 +205,7 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
+    use crate::telemetry::output::Stream;
 
     /// Takes nothing until it is told to.
     struct Stuck(mpsc::Receiver<()>, mpsc::Sender<String>);
@@ -176,7 +225,8 @@ mod tests {
     #[test]
     fn an_output_that_is_stuck_holds_nobody_up_and_the_loss_is_told() {
         let ((release, stuck), (writes, written)) = (mpsc::channel(), mpsc::channel());
-        let mut spool = Spool::start(Stuck(stuck, writes)).expect("a thread");
+        let output = Stream::new(Stuck(stuck, writes));
+        let mut spool = Spool::start(output, Face::Human).expect("a thread");
         let line = vec![b'x'; 1024 * 1024];
         // Eight may be with the writer, eight more wait; the rest is dropped.
         for _ in 0..40 {
@@ -185,18 +235,18 @@ mod tests {
         drop(release);
         Spool::flush(&spool);
         let all = written.try_iter().collect::<String>();
-        let told = format!("{} lines of log were dropped", spool.dropped().get());
-        assert!(all.contains(&told) && spool.dropped().get() > 0, "the loss is not told");
-        assert!(all.len() < 17 * 1024 * 1024 + 100, "{}", all.len());
+        let told = format!("did not keep up, lines: {}\n", spool.dropped().get());
+        assert!(all.ends_with(&told) && spool.dropped().get() > 0, "the loss is not told");
+        assert!(all.len() < 17 * 1024 * 1024 + 200, "{}", all.len());
     }
 
     /// Sends each write somewhere else, after failing as often as asked.
-    struct Output {
+    struct Flaky {
         failures: usize,
         writes: mpsc::Sender<String>,
     }
 
-    impl Write for Output {
+    impl Write for Flaky {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             if self.failures > 0 {
                 self.failures -= 1;
@@ -213,7 +263,8 @@ mod tests {
 
     fn spool(failures: usize) -> (Spool, mpsc::Receiver<String>) {
         let (writes, written) = mpsc::channel();
-        (Spool::start(Output { failures, writes }).expect("a thread"), written)
+        let output = Stream::new(Flaky { failures, writes });
+        (Spool::start(output, Face::Human).expect("a thread"), written)
     }
 
     #[test]
@@ -236,9 +287,75 @@ mod tests {
         }
         spool.write_all(b"kept\n").expect("taken");
         Spool::flush(&spool);
-        assert_eq!(
-            written.try_iter().collect::<String>(),
-            "6 bytes of log could not be written: disk full\nkept\n"
-        );
+        let text = written.try_iter().collect::<String>();
+        let told = "ERRO log could not be written, bytes: 6, cause: disk full\nkept\n";
+        assert_eq!(&text["Nov 25 03:50:11.917 ".len()..], told);
+    }
+
+    /// Takes a few bytes, then fails once.
+    struct Small(Option<usize>, mpsc::Sender<String>);
+
+    impl Write for Small {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let taken = match self.0.as_mut() {
+                Some(0) => {
+                    self.0 = None;
+                    return Err(io::Error::other("disk full"));
+                }
+                Some(left) => {
+                    let taken = bytes.len().min(*left);
+                    *left -= taken;
+                    taken
+                }
+                None => bytes.len(),
+            };
+            let _ = self.1.send(String::from_utf8_lossy(&bytes[..taken]).into_owned());
+            Ok(taken)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn after_a_line_that_was_torn_the_next_is_whole() {
+        let (writes, written) = mpsc::channel();
+        let output = Stream::new(Small(Some(9), writes));
+        let mut spool = Spool::start(output, Face::Human).expect("a thread");
+        for line in [b"first\nsecond\n".as_slice(), b"third\n"] {
+            spool.write_all(line).expect("taken");
+            Spool::flush(&spool);
+        }
+        let text = written.try_iter().collect::<String>();
+        assert!(text.starts_with("first\nsec\n") && text.ends_with("\nthird\n"), "{text}");
+        assert!(text.contains("bytes: 4, cause: disk full\n"), "{text}");
+        assert_eq!(text.lines().count(), 4);
+    }
+
+    /// Notes that it was opened again.
+    struct Reopened(mpsc::Sender<String>);
+
+    impl Output for Reopened {
+        fn write_lines(&mut self, lines: &[u8]) -> Result<(), Unwritten> {
+            let _ = self.0.send(String::from_utf8_lossy(lines).into_owned());
+            Ok(())
+        }
+
+        fn reopen(&mut self) {
+            let _ = self.0.send("reopened\n".to_owned());
+        }
+    }
+
+    #[test]
+    fn the_output_is_opened_again_while_nothing_is_logged_and_once_for_each_time() {
+        let (writes, written) = mpsc::channel();
+        let mut spool = Spool::start(Reopened(writes), Face::Human).expect("a thread");
+        spool.reopen().store(true, Ordering::Relaxed);
+        let first = written.recv_timeout(Duration::from_secs(20)).expect("it is opened again");
+        spool.write_all(b"line\n").expect("taken");
+        Spool::flush(&spool);
+        let rest = written.try_iter().filter(|write| !write.is_empty()).collect::<String>();
+        assert_eq!((&*first, &*rest), ("reopened\n", "line\n"));
     }
 }

@@ -76,6 +76,18 @@ fn the_actors_serve_no_http_and_know_neither_files_nor_the_environment() {
     }
 }
 
+/// A line as JSON has these already (`telemetry::face`).
+#[test]
+fn no_record_has_a_key_of_the_lines_own() {
+    for key in ["ts", "level", "module", "msg"] {
+        for folder in ["actors/src", "src"] {
+            let word = format!("\"{key}\" =>");
+            assert_eq!(name(&word, folder, ""), Vec::<PathBuf>::new(), "{word}");
+        }
+    }
+    assert!(!name("\"cause\" =>", "src", "").is_empty(), "the search finds nothing");
+}
+
 #[test]
 fn nothing_waits_inside_an_actor_and_nothing_is_sent_without_a_bound() {
     for word in ["AtomicResponse", "ctx.wait(", "do_send("] {

@@ -913,14 +913,16 @@ async fn a_request_znode_that_may_not_be_written_or_read_is_told_as_that() {
 
 // The log.
 
-const FIELDS: [&str; 10] = [
+const FIELDS: [&str; 12] = [
     "asked",
+    "client",
     "coin",
     "gets",
     "jobmaker",
     "new",
     "old",
     "outcome",
+    "request",
     "source",
     "sub_pool",
     "took_seconds",
@@ -932,7 +934,8 @@ fn assert_fields(line: &BTreeMap<String, String>, more: &[&str]) {
     expected.sort_unstable();
     assert_eq!(line.keys().collect::<Vec<_>>(), expected);
     line["took_seconds"].parse::<f64>().unwrap();
-    assert_eq!((&*line["source"], &*line["coin"]), ("api 127.0.0.1", "\"btc\""));
+    assert_eq!((&*line["source"], &*line["client"]), ("api", "127.0.0.1"));
+    assert_eq!((line["request"].len(), &*line["coin"]), (16, "\"btc\""));
 }
 
 #[tokio::test]
@@ -1064,7 +1067,7 @@ async fn values_from_outside_forge_neither_lines_nor_fields_nor_flood_the_log() 
         }
     }
     let line = fields(&scene.daemon.wait_for_log(&["sub-pool update not begun"]).await);
-    let expected = ["cause", "coin", "new", "outcome", "source", "sub_pool"];
+    let expected = ["cause", "client", "coin", "new", "outcome", "request", "source", "sub_pool"];
     assert_eq!(line.keys().collect::<Vec<_>>(), expected);
     assert!(line["new"].starts_with(QUOTED), "{line:?}");
     for line in scene.daemon.log() {

@@ -36,7 +36,7 @@ async fn supervisord_starts_restarts_reloads_and_stops_the_daemon() {
     let log = supervisor.folder.join("log/switcher-api-server.log");
     eventually("the configuration is reloaded", seconds(20), || async {
         let log = std::fs::read_to_string(&log).unwrap();
-        log.contains("configuration reloaded, changed: AvailableCoins").then_some(())
+        log.contains(r#""msg":"configuration reloaded","changed":"AvailableCoins"#).then_some(())
     })
     .await;
     assert_switches(&address, "ltc").await;

@@ -329,7 +329,8 @@ async fn each_switch_is_logged_once_with_what_became_of_it() {
     assert_eq!(daemon.switch("alice", "bcc").await, Answer::success());
     assert_eq!(daemon.switch("alice", "nope").await.err_no, 104);
 
-    let applied = ["sub_account: alice", "new: bcc", "outcome: applied", "source: api 127.0.0.1"];
+    let applied =
+        ["sub_account: alice", "new: bcc", "outcome: applied", "source: api, client: 127.0.0.1"];
     daemon.wait_for_log(&applied).await;
     let lines = daemon.log_with(&["switch,", "sub_account: alice", "outcome: applied"]);
     assert_eq!(lines.len(), 2, "{lines:#?}");

@@ -11,9 +11,9 @@ use std::{
 
 use slog::{Logger, info, o, warn};
 
-use super::messages::ExchangeFailure;
+use super::messages::{Caller, ExchangeFailure};
 use crate::{
-    domain::{Coinbase, CoinbaseUpdate, Source, SubPool},
+    domain::{Coinbase, CoinbaseUpdate, Source, SubPool, seconds},
     observer::{Asked, Change, ExchangeEnd, Observer, What},
 };
 
@@ -114,16 +114,17 @@ impl Journal {
         let new = update.coinbase();
         self.observer.exchange(Asked::Update, ExchangeEnd::NothingWritten, None);
         self.changed(source, sub_pool, None, new, NOTHING_WRITTEN, Some(cause));
-        warn!(self.log, "sub-pool update not begun"; "source" => %source,
+        warn!(self.log, "sub-pool update not begun"; source,
             "coin" => %Quoted(sub_pool.coin()), "sub_pool" => %Quoted(sub_pool.name()),
             "new" => %Values(Some(new)), "outcome" => NOTHING_WRITTEN, "cause" => cause);
     }
 
-    /// So many gets never became an exchange.
-    pub(crate) fn gets_not_begun(&self, gets: usize, cause: &ExchangeFailure) {
-        self.observer.gets_not_begun(gets);
-        warn!(self.log, "sub-pool gets not begun"; "gets" => gets, "outcome" => NOTHING_WRITTEN,
-            "cause" => %cause);
+    /// These gets never became an exchange. The line names the first of them.
+    pub(crate) fn gets_not_begun(&self, gets: &[Caller], cause: &ExchangeFailure) {
+        let Some(first) = gets.first() else { return };
+        self.observer.gets_not_begun(gets.len());
+        warn!(self.log, "sub-pool gets not begun"; first.source, "gets" => gets.len(),
+            "outcome" => NOTHING_WRITTEN, "cause" => %cause);
     }
 
     /// A get was refused at once; that leaves no line, since it may be one of very many.
@@ -190,7 +191,7 @@ fn words(outcome: &Outcome<'_>) -> (&'static str, Option<String>) {
 fn log_line(log: &Logger, line: &Line, asked: Asked, outcome: &Outcome<'_>) {
     let new = Values(line.new.as_ref());
     let log = log.new(o!(
-        "source" => line.source.to_string(),
+        line.source,
         "coin" => Quoted(line.sub_pool.coin()).to_string(),
         "sub_pool" => Quoted(line.sub_pool.name()).to_string(),
         "asked" => asked.label(),
@@ -198,7 +199,7 @@ fn log_line(log: &Logger, line: &Line, asked: Asked, outcome: &Outcome<'_>) {
         "old" => Values(line.old.as_ref()).to_string(),
         "new" => if line.is_update { new.to_string() } else { "-".to_owned() },
         "jobmaker" => Quoted(&line.host).to_string(),
-        "took_seconds" => format!("{:.4}", line.began.elapsed().as_secs_f64()),
+        "took_seconds" => seconds(line.began.elapsed()),
     ));
     match outcome {
         Outcome::Read | Outcome::Applied => {

@@ -10,7 +10,10 @@ use super::{
     journal::{Journal, Line, Outcome},
     messages::{Caller, Event, ExchangeFailure, ExchangeReply, JobmakerAnswer, Turn},
 };
-use crate::{domain::Source, zk::WriteError};
+use crate::{
+    domain::{RequestId, Source},
+    zk::WriteError,
+};
 
 /// An exchange that is not over.
 pub(super) struct Pending {
@@ -30,10 +33,12 @@ impl Pending {
             None => (None, None),
         };
         let first = update.as_ref().or(gets.first());
+        let nobody = Source::Api { client: None, request: RequestId::default() };
         Self {
             line: Line {
                 sub_pool,
-                source: first.map_or(Source::Api(None), |caller| caller.source),
+                // There is one, or nobody would have asked.
+                source: first.map_or(nobody, |caller| caller.source),
                 is_update: update.is_some(),
                 gets: gets.len(),
                 old: None,

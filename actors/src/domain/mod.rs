@@ -7,6 +7,7 @@ mod path;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod properties;
 mod puname;
+mod seconds;
 mod shown;
 mod source;
 mod sub_pool;
@@ -16,8 +17,9 @@ pub use old::Old;
 pub(crate) use path::component_fault;
 pub use path::{ZnodeDir, ZnodeDirError};
 pub use puname::{Puname, PunameError};
+pub use seconds::seconds;
 pub use shown::Shown;
-pub use source::Source;
+pub use source::{RequestId, Source};
 pub use sub_pool::{Coinbase, CoinbaseUpdate, CoinbaseUpdateError, SubPool};
 
 /// One switch: this sub-account mines that coin from now on.

@@ -291,7 +291,7 @@ impl Metrics {
         let of_coins = self.switches.of_coins.load();
         let Some(of_coin) = of_coins.get(coin) else { return };
         let counter = match source {
-            Source::Api(_) => of_coin.api.get(end as usize),
+            Source::Api { .. } => of_coin.api.get(end as usize),
             Source::Poll => of_coin.poll.get(end as usize),
         };
         if let Some(counter) = counter {
@@ -469,6 +469,7 @@ mod tests {
     use prometheus_client::encoding::text::encode;
 
     use super::*;
+    use crate::domain::RequestId;
 
     const EVERY_MINUTE: Option<Duration> = Some(Duration::from_secs(60));
 
@@ -483,7 +484,10 @@ mod tests {
         let (coins, mut registry) = (Coins::new(&["btc", "bcc"]).unwrap(), Registry::default());
         let metrics = Metrics::new(&coins, EVERY_MINUTE, &mut registry);
         let series = text(&registry).lines().count();
-        let (api, bcc) = (Source::Api(Some(Ipv4Addr::LOCALHOST.into())), coins.get("bcc").unwrap());
+        let (api, bcc) = (
+            Source::Api { client: Some(Ipv4Addr::LOCALHOST.into()), request: RequestId(1) },
+            coins.get("bcc").unwrap(),
+        );
         metrics.switch(api, bcc, SwitchEnd::Unknown);
         metrics.switch(Source::Poll, bcc, SwitchEnd::Skipped);
         // A caller's switch has no such end, and the coin is none of these.

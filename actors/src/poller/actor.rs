@@ -10,7 +10,7 @@ use actix::{
     Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Recipient, SpawnHandle,
     fut::wrap_future,
 };
-use slog::{Logger, info, o, warn};
+use slog::{Logger, debug, info, o, warn};
 use tokio::time::Instant;
 
 use super::{
@@ -119,6 +119,7 @@ impl Poller {
     fn poll(&mut self, ctx: &mut Context<Self>) {
         let began = Instant::now();
         self.stage = Stage::Polling;
+        debug!(self.log, "poll begins"; "last_date" => self.asked_from());
         let poll = self.poll.clone().run(self.asked_from());
         ctx.spawn(wrap_future::<_, Self>(poll).map(move |ended, act, ctx| {
             let had_session = !matches!(ended, Ended::NoSession);

@@ -10,7 +10,7 @@ use super::{
     user_coin_map::{BAD_TOLD, Bad},
 };
 use crate::{
-    domain::Source,
+    domain::{Source, seconds},
     observer::{Observer, PollEnd, SwitchEnd},
     zk_writer::{Left, SyncReport},
 };
@@ -62,11 +62,11 @@ impl Journal {
         for Left { puname, old, coin, refusal } in &report.left {
             match refusal {
                 None => {
-                    info!(self.log, "switch"; "source" => %Source::Poll, "sub_account" => %puname.shown(),
+                    info!(self.log, "switch"; Source::Poll, "sub_account" => %puname.shown(),
                     "old" => old, "new" => %coin, "outcome" => "skipped",
                     "cause" => "switched since the poll began")
                 }
-                Some(cause) => warn!(self.log, "switch"; "source" => %Source::Poll,
+                Some(cause) => warn!(self.log, "switch"; Source::Poll,
                     "sub_account" => %puname.shown(), "old" => old, "new" => %coin, "outcome" => "not applied",
                     "cause" => cause),
             }
@@ -132,8 +132,4 @@ impl Journal {
                 "seconds" => seconds(took), "next_last_date" => next_last_date),
         }
     }
-}
-
-fn seconds(took: Duration) -> String {
-    format!("{:.3}", took.as_secs_f64())
 }

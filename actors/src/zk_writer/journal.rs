@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use slog::{Logger, info, warn};
+use slog::{Logger, debug, info, warn};
 
 use super::{
     commit::Committed,
@@ -30,6 +30,7 @@ impl Journal {
     /// Callers' switches that came back from ZooKeeper.
     pub(super) fn committed(&self, chunk: &Chunk, committed: &[Committed]) {
         self.observer.chunk(chunk.entries.len());
+        debug!(self.log, "chunk"; "sub_accounts" => chunk.entries.len());
         let ends = committed.iter().map(|committed| (&committed.old, &committed.outcome));
         self.settled(chunk.entries.iter().zip(ends));
     }
@@ -73,14 +74,14 @@ impl Journal {
         let text = words(outcome);
         match (cause(outcome), superseded_by) {
             (None, None) => {
-                info!(self.log, "switch"; "source" => %source, "sub_account" => %puname.shown(),
+                info!(self.log, "switch"; source, "sub_account" => %puname.shown(),
                 "old" => %old, "new" => %coin, "outcome" => text)
             }
-            (None, Some(newer)) => info!(self.log, "switch"; "source" => %source,
+            (None, Some(newer)) => info!(self.log, "switch"; source,
                 "sub_account" => %puname.shown(), "old" => %old, "new" => %coin, "outcome" => text,
                 "superseded_by" => %newer),
             (Some(cause), _) => {
-                warn!(self.log, "switch"; "source" => %source, "sub_account" => %puname.shown(),
+                warn!(self.log, "switch"; source, "sub_account" => %puname.shown(),
                 "old" => %old, "new" => %coin, "outcome" => text, "cause" => cause)
             }
         }
@@ -111,10 +112,10 @@ impl Journal {
 
     fn log_synced(&self, entry: &Assignment, Synced { fate, old, .. }: &Synced) {
         match fate {
-            Fate::Written => info!(self.log, "switch"; "source" => %Source::Poll,
+            Fate::Written => info!(self.log, "switch"; Source::Poll,
                 "sub_account" => %entry.puname.shown(), "old" => %old, "new" => %entry.coin,
                 "outcome" => "applied"),
-            Fate::Unknown(cause) => warn!(self.log, "switch"; "source" => %Source::Poll,
+            Fate::Unknown(cause) => warn!(self.log, "switch"; Source::Poll,
                 "sub_account" => %entry.puname.shown(), "old" => %old, "new" => %entry.coin,
                 "outcome" => "outcome unknown", "cause" => cause),
             Fate::Unchanged | Fate::SwitchedMeanwhile | Fate::Refused(_) | Fate::NotWritten(_) => {}

@@ -104,7 +104,7 @@ type Askers = SmallVec<[Asker; 1]>;
 
 #[derive(Debug)]
 struct Asker {
-    request: RequestId,
+    request: BatchId,
     /// Its place among the request's entries.
     index: u32,
     source: Source,
@@ -117,7 +117,7 @@ fn newest(askers: &Askers) -> &Coin {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct RequestId(u64);
+struct BatchId(u64);
 
 #[derive(Debug)]
 struct Request {
@@ -174,7 +174,7 @@ struct Slot {
 #[derive(Debug)]
 pub(super) struct Queue {
     slots: HashMap<Puname, Slot>,
-    requests: HashMap<RequestId, Request>,
+    requests: HashMap<BatchId, Request>,
     next_request: u64,
     /// Names to write next, from requests that fit into a chunk, and from larger ones. A name may lie
     /// here twice or be settled already: `take` looks at its slot.
@@ -236,7 +236,7 @@ impl Queue {
             let _ = reply.send(answer);
             return;
         }
-        let id = RequestId(self.next_request);
+        let id = BatchId(self.next_request);
         self.next_request += 1;
         let request = Request {
             reply: Some(Reply {

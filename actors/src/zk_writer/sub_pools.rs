@@ -175,9 +175,7 @@ impl SubPools {
     }
 
     fn answer(&self, expired: Expired, failure: &ExchangeFailure) {
-        if !expired.gets.is_empty() {
-            self.journal.gets_not_begun(expired.gets.len(), failure);
-        }
+        self.journal.gets_not_begun(&expired.gets, failure);
         for caller in expired.gets {
             caller.answer(Err(failure.clone()));
         }

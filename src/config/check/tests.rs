@@ -317,6 +317,8 @@ fn another(key: &Key) -> String {
         ("MetricsUser" | "MetricsPassword", _) => "scraper2",
         ("ListenAddr" | "AdminListenAddr", _) => "127.0.0.1:8099",
         ("AvailableCoins", _) => "btc,ltc",
+        ("LogFormat", _) => "json",
+        ("LogLevel", _) => "info,zk_writer=debug",
         ("ZKBroker", _) => "elsewhere:2181",
         ("ZKServerVersion", _) => "3.4.13",
         ("ZKDigestCredentials", _) => "somebody:secret",

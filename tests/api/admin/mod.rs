@@ -88,5 +88,7 @@ fn without_time(change: &Value) -> Value {
     let digits = |text: &str| text.replace(|c: char| c.is_ascii_digit(), "0");
     assert!(digits(time).starts_with(form) && time.ends_with('Z'), "{time}");
     change.as_object_mut().unwrap().remove("time");
+    let request = change.as_object_mut().unwrap().remove("request");
+    assert_eq!(request.is_some(), change["source"] == "api", "{change}");
     change
 }

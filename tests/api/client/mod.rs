@@ -10,7 +10,7 @@ mod secrets;
 mod status;
 mod sub_pools;
 mod switch;
-mod terminal;
+pub mod terminal;
 mod verify;
 
 use std::ffi::OsString;
@@ -26,7 +26,7 @@ use crate::support::seconds;
 
 /// A command line to be.
 #[derive(Clone, Default)]
-struct Cli {
+pub struct Cli {
     arguments: Vec<OsString>,
     environment: Vec<(&'static str, String)>,
     stdin: Vec<u8>,
@@ -34,7 +34,7 @@ struct Cli {
 
 impl Cli {
     /// `words` are separated by blanks.
-    fn new(words: &str) -> Self {
+    pub fn new(words: &str) -> Self {
         Self::default().words(words)
     }
 
@@ -48,7 +48,7 @@ impl Cli {
         self
     }
 
-    fn config(self, file: impl Into<OsString>) -> Self {
+    pub fn config(self, file: impl Into<OsString>) -> Self {
         self.arg("--config").arg(file)
     }
 

@@ -30,6 +30,8 @@ fn another(key: &str, value: &Value, upstream: &Upstream) -> Value {
         (_, Value::Bool(flag)) => json!(!flag),
         (_, Value::Number(number)) => json!(number.as_u64().unwrap() + 1),
         ("AvailableCoins", _) => json!(["btc", "ltc"]),
+        ("LogFormat", _) => json!("json"),
+        ("LogLevel", _) => json!("info,zk_writer=debug"),
         ("ZKBroker", _) => json!(["127.0.0.1:1"]),
         ("ListenAddr", _) => json!("127.0.0.1:1"),
         ("AdminListenAddr", _) => json!("127.0.0.1:2"),
@@ -61,10 +63,12 @@ async fn each_key_is_taken_over_or_refused_by_its_name() {
         ("ZKSubPoolUpdateBaseDir", json!(format!("/t/{here}/subpool/"))),
         ("EnableCronJob", json!(true)),
         ("UserCoinMapURL", json!(format!("http://{}/map", upstream.address()))),
+        ("LogFormat", json!("human")),
     ] {
         config.insert(key.to_owned(), value);
     }
-    let builder = Daemon::builder(zookeeper).replace(config.clone());
+    let builder =
+        Daemon::builder(zookeeper).replace(config.clone()).without_environment("LogFormat");
     let daemon = builder.start().await;
     let keys = keys(&builder).await;
     let names: Vec<_> = config.keys().collect();

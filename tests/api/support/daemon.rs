@@ -187,7 +187,8 @@ impl Builder {
         Self {
             config,
             arguments: Vec::new(),
-            environment: BTreeMap::new(),
+            // What the tests look for in the log are lines for people; tests of the log itself say otherwise.
+            environment: BTreeMap::from([("LogFormat".into(), "human".into())]),
             descriptors: None,
             folder: Arc::new(folder),
         }
@@ -221,6 +222,12 @@ impl Builder {
 
     pub fn environment(mut self, name: &str, value: &str) -> Self {
         self.environment.insert(name.into(), value.into());
+        self
+    }
+
+    /// Takes a variable back that is set for every daemon of the tests.
+    pub fn without_environment(mut self, name: &str) -> Self {
+        self.environment.remove(OsStr::new(name));
         self
     }
 

@@ -15,7 +15,7 @@ use crate::{
         attribution::Sighting,
         messages::{Caller, ExchangeFailure, ExchangeReply, Turn},
     },
-    domain::{Coinbase, CoinbaseUpdate, Source, SubPool},
+    domain::{Coinbase, CoinbaseUpdate, RequestId, Source, SubPool},
     zk::{Mark, Revision, WriteError, Zxid},
 };
 
@@ -71,7 +71,7 @@ impl Fixture {
 
 fn caller() -> (Caller, oneshot::Receiver<ExchangeReply>) {
     let (reply, answer) = oneshot::channel();
-    (Caller { source: Source::Api(None), reply }, answer)
+    (Caller { source: Source::Api { client: None, request: RequestId(1) }, reply }, answer)
 }
 
 fn seen(zxid: i64, json: &str) -> Event {

@@ -13,6 +13,7 @@ use slog::{info, warn};
 
 use super::ZkWriter;
 use crate::{
+    domain::seconds,
     zk::{ConnectError, Connection, Established, RECONNECT_PAUSE},
     zk_writer::sub_pools::SubPools,
 };
@@ -66,7 +67,7 @@ impl ZkWriter {
         self.observer.session_up();
         info!(self.log, "ZooKeeper session is up"; "session" => session,
             "server_version" => %connection.version(),
-            "seconds_without" => format!("{:.3}", away.as_secs_f64()));
+            "seconds_without" => seconds(away));
         if version_assumed {
             warn!(self.log, "a broker does not tell its version (four-letter word srvr), so only what \
                 the oldest supported one knows is used until the next connection, which is slower: \

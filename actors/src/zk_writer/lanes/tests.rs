@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use super::*;
 use crate::{
     ack_waiter::ExchangeReply,
-    domain::{Coinbase, Source},
+    domain::{Coinbase, RequestId, Source},
 };
 
 type Answer = oneshot::Receiver<ExchangeReply>;
@@ -34,7 +34,7 @@ impl Fixture {
     /// Asks, with a deadline so many seconds from now.
     fn ask(&mut self, name: &str, ask: Ask, seconds: u64) -> Option<Answer> {
         let (reply, answer) = oneshot::channel();
-        let caller = Caller { source: Source::Api(None), reply };
+        let caller = Caller { source: Source::Api { client: None, request: RequestId(1) }, reply };
         let ask = AskJobmaker { sub_pool: pool(name), ask, caller };
         let is_taken = !self.lanes.is_full();
         if is_taken {

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use super::*;
-use crate::{domain::Coins, zk_writer::results::EntryOutcome};
+use crate::{
+    domain::{Coins, RequestId},
+    zk_writer::results::EntryOutcome,
+};
 
 /// A queue with a clock that stands, and what its journal said.
 struct Fixture {
@@ -53,7 +56,8 @@ impl Fixture {
             coin: coins.get(coin).unwrap().clone(),
         });
         let (reply, answer) = oneshot::channel();
-        let (source, assignments) = (Source::Api(None), assignments.collect());
+        let (source, assignments) =
+            (Source::Api { client: None, request: RequestId(1) }, assignments.collect());
         let batch = WriteBatch { source, assignments, wants_results, reply };
         self.queue.accept(batch, self.now + patience);
         Answer(answer)

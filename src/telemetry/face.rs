@@ -1,0 +1,262 @@
+//! The two faces of a line: for people, and as a JSON object. Both have the same fields in the same order, and in
+//! both no text can end a line, begin another, or move a terminal's cursor.
+//!
+//! ```text
+//! Nov 25 03:50:11.917 INFO switch, source: poll, sub_account: alice
+//! {"ts":"2026-11-25T03:50:11.917Z","level":"info","module":"switcher_actors::zk_writer::journal","msg":"switch","source":"poll","sub_account":"alice"}
+//! ```
+
+use std::{
+    fmt::{self, Write},
+    str,
+    time::SystemTime,
+};
+
+use slog::Level;
+use time::OffsetDateTime;
+
+/// What a line looks like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Face {
+    /// For people.
+    #[default]
+    Human,
+    /// For programs: a JSON object. No record has a key `ts`, `level`, `module` or `msg` of its own.
+    Json,
+}
+
+impl Face {
+    /// Begins a line. Returns where the fields that follow need no separator.
+    pub(super) fn begin(
+        self,
+        line: &mut String,
+        time: &str,
+        level: Level,
+        module: &str,
+        message: fmt::Arguments<'_>,
+    ) -> usize {
+        // A text takes all that is written to it, here and below.
+        match self {
+            Self::Human => {
+                let _ = write!(line, "{time} {} ", level.as_short_str());
+                let begin = line.len();
+                let _ = Escaped { face: self, text: line }.write_fmt(message);
+                begin
+            }
+            Self::Json => {
+                line.push_str(r#"{"ts":""#);
+                line.push_str(time);
+                line.push_str(r#"","level":""#);
+                line.push_str(word(level));
+                line.push_str(r#"","module":""#);
+                self.push(line, module);
+                line.push_str(r#"","msg":""#);
+                let _ = Escaped { face: self, text: line }.write_fmt(message);
+                line.push('"');
+                0
+            }
+        }
+    }
+
+    /// What stands between two fields.
+    pub(super) fn separator(self) -> &'static str {
+        match self {
+            Self::Human => ", ",
+            Self::Json => ",",
+        }
+    }
+
+    /// What ends a line.
+    pub(super) fn end(self) -> &'static str {
+        match self {
+            Self::Human => "\n",
+            Self::Json => "}\n",
+        }
+    }
+
+    /// Adds a field that is a text.
+    pub(super) fn field(self, text: &mut String, key: &str, value: fmt::Arguments<'_>) {
+        self.key(text, key);
+        self.quote(text);
+        // What a value says before it fails stays.
+        let _ = match value.as_str() {
+            Some(value) => Escaped { face: self, text }.write_str(value),
+            None => Escaped { face: self, text }.write_fmt(value),
+        };
+        self.quote(text);
+    }
+
+    /// Adds a field that is a text at hand.
+    pub(super) fn text_field(self, text: &mut String, key: &str, value: &str) {
+        self.key(text, key);
+        self.quote(text);
+        self.push(text, value);
+        self.quote(text);
+    }
+
+    /// Adds a field that is a number, `true` or `false`.
+    pub(super) fn bare_field(self, text: &mut String, key: &str, value: impl fmt::Display) {
+        self.key(text, key);
+        let _ = write!(text, "{value}");
+    }
+
+    /// Adds a field of which JSON has a word, `null`, and people another one.
+    pub(super) fn null_field(self, text: &mut String, key: &str, human: &str) {
+        let word = if self == Self::Json { "null" } else { human };
+        self.bare_field(text, key, word);
+    }
+
+    fn key(self, text: &mut String, key: &str) {
+        self.quote(text);
+        self.push(text, key);
+        self.quote(text);
+        text.push_str(if self == Self::Json { ":" } else { ": " });
+    }
+
+    fn quote(self, text: &mut String) {
+        if self == Self::Json {
+            text.push('"');
+        }
+    }
+
+    /// Adds a text with whatever could be taken for more than a text escaped.
+    fn push(self, text: &mut String, more: &str) {
+        if more.bytes().all(is_plain) {
+            return text.push_str(more);
+        }
+        let mut from = 0;
+        for (at, c) in more.char_indices().filter(|(_, c)| self.escapes(*c)) {
+            text.push_str(&more[from..at]);
+            let _ = match self {
+                Self::Human => write!(text, "{}", c.escape_default()),
+                Self::Json => write_json(text, c),
+            };
+            from = at + c.len_utf8();
+        }
+        text.push_str(&more[from..]);
+    }
+
+    /// Control characters, what some readers take for the end of a line, and what turns a text around.
+    fn escapes(self, c: char) -> bool {
+        c.is_control()
+            || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+            || (self == Self::Json && matches!(c, '"' | '\\'))
+    }
+
+    /// The time, for this face: local for people, UTC for programs.
+    fn write_time(self, time: SystemTime, text: &mut Vec<u8>) {
+        match self {
+            Self::Human => {
+                // It reads the clock itself.
+                let _ = slog_term::timestamp_local(text);
+            }
+            Self::Json => {
+                let time = OffsetDateTime::from(time);
+                let _ = io_write(text, time);
+            }
+        }
+    }
+}
+
+/// No face escapes it.
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\'
+}
+
+fn write_json(text: &mut String, c: char) -> fmt::Result {
+    match c {
+        '"' => text.write_str("\\\""),
+        '\\' => text.write_str("\\\\"),
+        '\n' => text.write_str("\\n"),
+        '\r' => text.write_str("\\r"),
+        '\t' => text.write_str("\\t"),
+        // All that is escaped has four digits at the most.
+        c => write!(text, "\\u{:04x}", u32::from(c)),
+    }
+}
+
+fn io_write(text: &mut Vec<u8>, time: OffsetDateTime) -> std::io::Result<()> {
+    use std::io::Write;
+    let (year, month, day) = time.to_calendar_date();
+    let (hour, minute, second, milli) = time.to_hms_milli();
+    let month = u8::from(month);
+    write!(text, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
+}
+
+/// The words of `LogLevel`.
+fn word(level: Level) -> &'static str {
+    match level {
+        Level::Critical => "critical",
+        Level::Error => "error",
+        Level::Warning => "warn",
+        Level::Info => "info",
+        Level::Debug => "debug",
+        Level::Trace => "trace",
+    }
+}
+
+/// Escapes what is written through it.
+struct Escaped<'a> {
+    face: Face,
+    text: &'a mut String,
+}
+
+impl Write for Escaped<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.face.push(self.text, text);
+        Ok(())
+    }
+}
+
+/// The time as a text that is made once a millisecond.
+#[derive(Default)]
+pub(super) struct Clock {
+    face: Face,
+    millis: u128,
+    text: Vec<u8>,
+}
+
+impl Clock {
+    /// As it is now.
+    pub(super) fn text(&mut self, face: Face) -> &str {
+        let now = SystemTime::now();
+        let millis = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
+        if self.text.is_empty() || (self.millis, self.face) != (millis, face) {
+            (self.millis, self.face) = (millis, face);
+            self.text.clear();
+            face.write_time(now, &mut self.text);
+        }
+        str::from_utf8(&self.text).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn the_time_goes_on() {
+        for (face, like) in
+            [(Face::Human, "Nov 25 03:50:11.917"), (Face::Json, "2026-11-25T03:50:11.917Z")]
+        {
+            let mut clock = Clock::default();
+            let before = clock.text(face).to_owned();
+            std::thread::sleep(Duration::from_millis(2));
+            assert_ne!(clock.text(face), before);
+            assert_eq!(clock.text(face).len(), like.len());
+        }
+    }
+
+    #[test]
+    fn programs_get_utc_to_the_millisecond() {
+        let time = |nanos| {
+            let mut text = Vec::new();
+            Face::Json.write_time(SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos), &mut text);
+            String::from_utf8(text).unwrap()
+        };
+        assert_eq!(time(0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(time(1_709_210_096_780_999_999), "2024-02-29T12:34:56.780Z");
+    }
+}
