@@ -25,9 +25,11 @@ use crate::{
     },
 };
 
-/// Blocks of four loads.
-const BLOCKS: usize = 16;
-const TIME: Duration = Duration::from_millis(1_500);
+/// Blocks of four loads. Of so many figures the true median lies between the 7th and the 18th, 19 times of 20.
+const BLOCKS: usize = 24;
+const BOUNDS: [usize; 2] = [6, 17];
+/// For each load: short, since what disturbs a machine comes and goes in seconds.
+const TIME: Duration = Duration::from_secs(1);
 /// As Prometheus seldom does.
 const SCRAPED_EVERY: Duration = Duration::from_secs(1);
 /// As a console does.
@@ -60,12 +62,15 @@ pub async fn measure(zookeeper: &ZooKeeper, stage: &Stage, report: &mut Report) 
         ratios.push(sums[1] / sums[0]);
     }
     ratios.sort_by(f64::total_cmp);
-    let quartile = |quarter: usize| ratios[quarter * (ratios.len() - 1) / 4];
+    let ratio = median(ratios.clone());
     report.note(format!(
-        "single switches/s, watched by not watched, of {BLOCKS} blocks: quartiles {:.3} and {:.3}, extremes {:.3} and {:.3}",
-        quartile(1), quartile(3), quartile(0), quartile(4)
+        "single switches/s, watched by not watched: {BLOCKS} blocks from {:.3} to {:.3}",
+        ratios[0],
+        ratios[BLOCKS - 1]
     ));
-    report.goal("    median of the ratios", quartile(2), Goal::AtLeast(0.98));
+    let [low, high] = BOUNDS.map(|bound| ratios[bound]);
+    report.note(format!("    their median lies between {low:.3} and {high:.3}, 19 times of 20"));
+    report.goal("    median of the ratios", ratio, Goal::AtLeast(0.98));
     let mut table = Table::new(
         "Single switches over 256 connections, watched and not",
         &[
@@ -87,8 +92,9 @@ pub async fn measure(zookeeper: &ZooKeeper, stage: &Stage, report: &mut Report) 
         table.row(cells);
         medians.push(columns);
     }
-    let mut cells = vec![format!("ratio; of the rates, median of {BLOCKS} blocks")];
-    cells.push(format!("{:.3}", quartile(2)));
+    let mut cells =
+        vec![format!("ratio; of the rates, median of {BLOCKS} blocks and where it lies")];
+    cells.push(format!("{ratio:.3}, {low:.3} to {high:.3}"));
     cells.extend([1, 2].map(|column| format!("{:.3}", medians[1][column] / medians[0][column])));
     table.row(cells);
     report.table(table);
