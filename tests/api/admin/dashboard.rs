@@ -23,7 +23,6 @@ async fn shown() -> Shown {
         .admin()
         .set("EnableCronJob", true)
         .set("ZKSubPoolUpdateBaseDir", "/subpool/")
-        .set("ZKRequestTimeoutSeconds", 1)
         .set("UserCoinMapURL", format!("http://{}/map", upstream.address()));
     let daemon = builder.start().await;
     let admin = Admin::of(&daemon).await;
