@@ -23,6 +23,7 @@ mod sub_pools;
 #[allow(dead_code)]
 #[path = "../../tests/api/support/mod.rs"]
 mod support;
+mod watching;
 
 use std::{env, path::Path, process::ExitCode, time::Duration};
 
@@ -98,6 +99,9 @@ async fn measure(chosen: &[String]) -> (Report, Plot) {
     }
     if is_chosen("log") {
         log::measure(&zookeeper, &stage, &mut report).await;
+    }
+    if is_chosen("watching") {
+        watching::measure(&zookeeper, &stage, &mut report).await;
     }
     if is_chosen("growth") || is_chosen("sizes") {
         let mut scale = Scale::new().await;

@@ -298,6 +298,8 @@ async fn every_shipped_configuration_passes_the_check() {
     let mut files: Vec<PathBuf> =
         std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
+    // That one configures a Grafana.
+    files.retain(|file| !file.ends_with("grafana-dashboard.json"));
     assert!(!files.is_empty(), "no configuration in {}", folder.display());
     for file in files {
         let arguments = ["check".into(), "--config".into(), file.clone().into()];

@@ -23,7 +23,6 @@ async fn shown() -> Shown {
         .admin()
         .set("EnableCronJob", true)
         .set("ZKSubPoolUpdateBaseDir", "/subpool/")
-        .set("ZKRequestTimeoutSeconds", 1)
         .set("UserCoinMapURL", format!("http://{}/map", upstream.address()));
     let daemon = builder.start().await;
     let admin = Admin::of(&daemon).await;
@@ -51,8 +50,12 @@ fn text<'a>(value: &'a Value, name: &str) -> &'a str {
     value[name].as_str().filter(|it| !it.is_empty()).unwrap_or_else(|| panic!("no {name}: {value}"))
 }
 
-/// Name, expression and annotations.
-type Alert = (String, String, Vec<(String, String)>);
+struct Alert {
+    name: String,
+    expression: String,
+    /// Names and texts.
+    annotations: Vec<(String, String)>,
+}
 
 fn alerts() -> Vec<Alert> {
     let rules = file("config/prometheus-alerts.yaml");
@@ -63,8 +66,9 @@ fn alerts() -> Vec<Alert> {
     let rule = |rule: &Yaml<'_>| {
         let annotations = rule["annotations"].as_mapping().unwrap();
         let annotations = annotations.iter().map(|(name, value)| (text(name), text(value)));
+        let annotations = annotations.collect();
         assert!(["critical", "warning"].contains(&rule["labels"]["severity"].as_str().unwrap()));
-        (text(&rule["alert"]), text(&rule["expr"]), annotations.collect())
+        Alert { name: text(&rule["alert"]), expression: text(&rule["expr"]), annotations }
     };
     rules.map(rule).collect()
 }
@@ -89,10 +93,10 @@ async fn panels_and_alerts_ask_for_what_the_daemon_shows() {
     }
     let alerts = alerts();
     assert!(alerts.len() >= 10);
-    for (alert, expression, annotations) in alerts {
+    for Alert { name, expression, annotations } in alerts {
         let metrics = shown.judge(&expression);
         let missing: Vec<_> = metrics.difference(&on_panels).collect();
-        assert!(missing.is_empty(), "{alert}: no panel shows {missing:?}");
+        assert!(missing.is_empty(), "{name}: no panel shows {missing:?}");
         for (_, text) in annotations {
             for label in text.split("$labels.").skip(1) {
                 let end = label.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
@@ -151,7 +155,7 @@ fn anchors(markdown: &str) -> BTreeSet<String> {
 #[test]
 fn each_alert_points_at_its_part_of_the_handbook() {
     let anchors = anchors(&file(HANDBOOK));
-    for (alert, _, annotations) in alerts() {
+    for Alert { name: alert, annotations, .. } in alerts() {
         let names: Vec<_> = annotations.iter().map(|(name, _)| &**name).collect();
         assert_eq!(names, ["summary", "description", "runbook"], "{alert}");
         let (at, anchor) = annotations[2].1.split_once('#').unwrap();
@@ -160,7 +164,7 @@ fn each_alert_points_at_its_part_of_the_handbook() {
     }
     let told = file(HANDBOOK);
     let headings = told.lines().filter_map(|line| line.strip_prefix("### Switcher"));
-    let known: BTreeSet<_> = alerts().into_iter().map(|(alert, ..)| alert).collect();
+    let known: BTreeSet<_> = alerts().into_iter().map(|alert| alert.name).collect();
     for heading in headings {
         assert!(known.contains(&format!("Switcher{heading}")), "no alert Switcher{heading}");
     }
