@@ -65,7 +65,7 @@ pub struct WriterSettings {
     pub limits: WriterLimits,
 }
 
-/// How long and how many callers may wait; can be changed while the daemon runs ([`NewLimits`]).
+/// How long and how many callers may wait; can be changed while the daemon runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WriterLimits {
     /// After so long a request is answered, whatever ZooKeeper does; larger batches get more, a second

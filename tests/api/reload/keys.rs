@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 use upstream_sim::{Reply, Upstream};
 
-use super::{REFUSED, applied, reload};
+use super::{REFUSED, applied, patient, reload};
 use crate::support::client::{Answer, Request};
-use crate::support::daemon::{Builder, Daemon, PASSWORD, USER};
+use crate::support::daemon::{Builder, PASSWORD, USER};
 use crate::support::unique;
 use crate::support::zookeeper::ZooKeeper;
 
@@ -62,13 +62,14 @@ async fn each_key_is_taken_over_or_refused_by_its_name() {
         ("ZKSwitcherWatchDir", json!(format!("/t/{here}/watch/"))),
         ("ZKSubPoolUpdateBaseDir", json!(format!("/t/{here}/subpool/"))),
         ("EnableCronJob", json!(true)),
+        ("ZKRequestTimeoutSeconds", json!(60)),
+        ("ZKSessionTimeoutSeconds", json!(30)),
         ("UserCoinMapURL", json!(format!("http://{}/map", upstream.address()))),
         ("LogFormat", json!("human")),
     ] {
         config.insert(key.to_owned(), value);
     }
-    let builder =
-        Daemon::builder(zookeeper).replace(config.clone()).without_environment("LogFormat");
+    let builder = patient(zookeeper).replace(config.clone()).without_environment("LogFormat");
     let daemon = builder.start().await;
     let keys = keys(&builder).await;
     let names: Vec<_> = config.keys().collect();
@@ -98,7 +99,7 @@ async fn each_key_is_taken_over_or_refused_by_its_name() {
 #[tokio::test]
 async fn a_coin_that_comes_is_taken_and_one_that_goes_is_refused() {
     let zookeeper = ZooKeeper::shared().await;
-    let builder = Daemon::builder(zookeeper).admin();
+    let builder = patient(zookeeper).admin();
     let daemon = builder.start().await;
     assert_eq!(daemon.switch("alice", "ltc").await.err_no, 104);
     let with = builder.clone().set("AvailableCoins", json!(["btc", "ltc"]));
@@ -114,7 +115,7 @@ async fn a_coin_that_comes_is_taken_and_one_that_goes_is_refused() {
 #[tokio::test]
 async fn credentials_are_replaced_between_two_requests_of_a_connection_and_for_the_admin_pages() {
     let zookeeper = ZooKeeper::shared().await;
-    let builder = Daemon::builder(zookeeper).admin();
+    let builder = patient(zookeeper).admin();
     let daemon = builder.start().await;
     let admin = crate::admin::Admin::of(&daemon).await;
     let mut events = crate::admin::events::Events::open(&admin).await;
@@ -145,7 +146,7 @@ async fn credentials_are_replaced_between_two_requests_of_a_connection_and_for_t
 #[tokio::test]
 async fn limits_hold_for_what_comes_after() {
     let zookeeper = ZooKeeper::shared().await;
-    let builder = Daemon::builder(zookeeper);
+    let builder = patient(zookeeper);
     let daemon = builder.start().await;
     let names: Vec<_> = (0..200).map(|n| format!("user{n:04}")).collect();
     let batch = json!({"usercoins": [{"coin": "btc", "punames": names}]}).to_string();

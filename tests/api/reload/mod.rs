@@ -9,11 +9,20 @@ mod traffic;
 use rustix::process::Signal;
 
 use crate::support::daemon::{Builder, Daemon};
+use crate::support::zookeeper::ZooKeeper;
 use crate::support::{eventually, seconds};
 
 /// What a reload ends with in the log.
 const APPLIED: &str = "configuration reloaded";
 const REFUSED: &str = "the configuration of before stays in force";
+
+/// A daemon that lets nobody down because the machine is busy: what is told here is not about its patience.
+fn patient(zookeeper: &ZooKeeper) -> Builder {
+    Daemon::builder(zookeeper)
+        .set("ZKSessionTimeoutSeconds", 30)
+        .set("ZKRequestTimeoutSeconds", 60)
+        .set("APIHeadTimeoutSeconds", 60)
+}
 
 /// Writes the configuration again, sends SIGHUP and waits for what comes of it. Returns the lines of the log that
 /// tell of it.
@@ -26,7 +35,7 @@ async fn reload(daemon: &Daemon, builder: &Builder) -> Vec<String> {
 async fn hang_up(daemon: &Daemon) -> Vec<String> {
     let before = daemon.log().len();
     daemon.signal(Signal::HUP);
-    eventually("the end of a reload", seconds(30), || async {
+    eventually("the end of a reload", seconds(60), || async {
         let lines = daemon.log_from(before);
         let end = lines.iter().position(|line| line.contains(APPLIED) || line.contains(REFUSED))?;
         let about = lines[..=end].iter().filter(|line| line.contains("configuration"));

@@ -6,10 +6,10 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::Signal;
 use serde_json::json;
 
-use super::{APPLIED, applied};
+use super::{APPLIED, applied, patient};
 use crate::admin::Admin;
 use crate::support::client::{Answer, Request};
-use crate::support::daemon::{Daemon, PASSWORD, USER};
+use crate::support::daemon::{PASSWORD, USER};
 use crate::support::zookeeper::ZooKeeper;
 use crate::support::{eventually, seconds};
 
@@ -24,7 +24,7 @@ fn heeds_hang_up(pid: u32) -> bool {
 #[tokio::test]
 async fn before_the_configuration_is_read_it_is_kept_for_later_and_no_reading_delays_the_end() {
     let zookeeper = ZooKeeper::shared().await;
-    let builder = Daemon::builder(zookeeper);
+    let builder = patient(zookeeper);
     let file = builder.write_config();
     let text = std::fs::read(&file).unwrap();
     std::fs::remove_file(&file).unwrap();
@@ -54,14 +54,14 @@ async fn before_the_configuration_is_read_it_is_kept_for_later_and_no_reading_de
 #[tokio::test]
 async fn while_zookeeper_is_away_it_is_heeded() {
     let mut zookeeper = ZooKeeper::absent().await;
-    let builder = Daemon::builder(&zookeeper).set("ZKRequestTimeoutSeconds", 1);
+    let builder = patient(&zookeeper).set("ZKRequestTimeoutSeconds", 1);
     let daemon = builder.start().await;
     assert_eq!(daemon.switch("alice", "ltc").await.err_no, 104);
     let with = builder.clone().set("AvailableCoins", json!(["ltc"]));
     applied(&daemon, &with).await;
     assert_eq!(daemon.switch("alice", "ltc").await.err_no, 105);
     zookeeper.restart().await;
-    eventually("a switch", seconds(30), || async {
+    eventually("a switch", seconds(60), || async {
         (daemon.switch("alice", "ltc").await == Answer::success()).then_some(())
     })
     .await;
@@ -70,7 +70,7 @@ async fn while_zookeeper_is_away_it_is_heeded() {
 #[tokio::test]
 async fn while_the_daemon_ends_it_is_ignored_and_told() {
     let zookeeper = ZooKeeper::shared().await;
-    let builder = Daemon::builder(zookeeper).admin();
+    let builder = patient(zookeeper).admin();
     let mut daemon = builder.start().await;
     let admin = Admin::of(&daemon).await;
     admin.wait_until(200, "ready").await;
@@ -91,7 +91,7 @@ async fn while_the_daemon_ends_it_is_ignored_and_told() {
 #[tokio::test]
 async fn the_grace_period_is_that_of_the_last_reload() {
     let zookeeper = ZooKeeper::private().await;
-    let builder = Daemon::builder(&zookeeper)
+    let builder = patient(&zookeeper)
         .set("ZKSessionTimeoutSeconds", 60)
         .set("ZKRequestTimeoutSeconds", 300)
         .set("ShutdownGraceSeconds", 300);

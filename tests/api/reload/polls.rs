@@ -3,7 +3,7 @@
 use serde_json::json;
 use upstream_sim::{Gate, Reply, Upstream};
 
-use super::applied;
+use super::{applied, patient};
 use crate::polls::{now, url};
 use crate::support::daemon::{Builder, Daemon};
 use crate::support::zookeeper::ZooKeeper;
@@ -15,14 +15,14 @@ async fn upstream(entries: &'static [(&'static str, &'static str)]) -> Upstream 
 
 /// A daemon that polls once, and not again by itself while the test runs.
 fn polling(zookeeper: &ZooKeeper, upstream: &Upstream) -> Builder {
-    Daemon::builder(zookeeper)
+    patient(zookeeper)
         .set("EnableCronJob", true)
         .set("CronIntervalSeconds", 3600)
         .set("UserCoinMapURL", url(upstream))
 }
 
 async fn polls(daemon: &Daemon, count: usize) -> String {
-    eventually(&format!("poll {count}"), seconds(30), || async {
+    eventually(&format!("poll {count}"), seconds(60), || async {
         daemon.log_with(&[" poll, ", "next_last_date: "]).into_iter().nth(count - 1)
     })
     .await
@@ -55,10 +55,10 @@ async fn other_coins_have_the_map_asked_for_whole_since_their_entries_were_skipp
     let builder = polling(zookeeper, &upstream);
     let daemon = builder.start().await;
     let first = polls(&daemon, 1).await;
-    assert!(first.contains("written: 1") && first.contains("invalid: 1"), "{first}");
+    assert!(first.contains(", written: 1,") && first.contains("invalid: 1"), "{first}");
     applied(&daemon, &builder.clone().set("AvailableCoins", json!(["btc", "bcc", "ltc"]))).await;
     let second = polls(&daemon, 2).await;
-    assert!(second.contains("written: 1") && second.contains("invalid: 0"), "{second}");
+    assert!(second.contains(", written: 1,") && second.contains("invalid: 0"), "{second}");
     let held = zookeeper.znodes().await.get(&daemon.path("bob")).await;
     assert_eq!(held.as_deref(), Some("ltc"));
     // One that goes is skipped from then on, and what it holds stays.
@@ -76,14 +76,14 @@ async fn a_poll_under_way_ends_as_it_began_and_the_next_follows_at_once() {
     old.next(Reply::map(&[("alice", "bcc")], now()).behind(&gate));
     let builder = polling(zookeeper, &old);
     let daemon = builder.start().await;
-    eventually("the fetch", seconds(30), || async { (!old.requests().is_empty()).then_some(()) })
+    eventually("the fetch", seconds(60), || async { (!old.requests().is_empty()).then_some(()) })
         .await;
     let other = builder.set("UserCoinMapURL", url(&new)).set("AvailableCoins", json!(["btc"]));
     applied(&daemon, &other).await;
     assert!(new.requests().is_empty());
     gate.open();
     let first = polls(&daemon, 1).await;
-    assert!(first.contains("written: 1") && first.contains("invalid: 0"), "{first}");
+    assert!(first.contains(", written: 1,") && first.contains("invalid: 0"), "{first}");
     polls(&daemon, 2).await;
     assert_eq!(asked(&new), ["0"]);
     let held = zookeeper.znodes().await.get(&daemon.path("alice")).await;

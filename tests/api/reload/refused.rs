@@ -3,10 +3,9 @@
 use rustix::process::Signal;
 use serde_json::json;
 
-use super::{APPLIED, applied, assert_refused, hang_up, refused};
+use super::{APPLIED, applied, assert_refused, hang_up, patient, refused};
 use crate::admin::Admin;
 use crate::support::client::Answer;
-use crate::support::daemon::Daemon;
 use crate::support::zookeeper::ZooKeeper;
 use crate::support::{eventually, seconds};
 
@@ -15,7 +14,7 @@ const SUCCESSFUL: &str = "switcher_config_last_reload_successful";
 #[tokio::test]
 async fn all_is_as_it_was_if_anything_is_wrong_and_everything_wrong_is_told() {
     let zookeeper = ZooKeeper::shared().await;
-    let builder = Daemon::builder(zookeeper).admin();
+    let builder = patient(zookeeper).admin();
     let daemon = builder.start().await;
     let admin = Admin::of(&daemon).await;
     admin.wait_for(SUCCESSFUL, 1.0).await;
@@ -56,7 +55,7 @@ async fn a_file_that_is_cut_or_gone_is_refused_and_the_environment_is_not_taken_
     let zookeeper = ZooKeeper::shared().await;
     let watch_dir = "/t/reloaded-without-file/";
     // Alone it would be enough.
-    let builder = Daemon::builder(zookeeper)
+    let builder = patient(zookeeper)
         .environment("EnableAPIServer", "true")
         .environment("APIUser", "admin")
         .environment("APIPassword", "admin")
@@ -84,7 +83,7 @@ async fn a_file_that_is_cut_or_gone_is_refused_and_the_environment_is_not_taken_
 #[tokio::test]
 async fn a_daemon_that_is_configured_by_its_environment_alone_reads_the_same_again() {
     let zookeeper = ZooKeeper::shared().await;
-    let builder = Daemon::builder(zookeeper)
+    let builder = patient(zookeeper)
         .environment("EnableAPIServer", "true")
         .environment("APIUser", "admin")
         .environment("APIPassword", "admin")
@@ -92,6 +91,8 @@ async fn a_daemon_that_is_configured_by_its_environment_alone_reads_the_same_aga
         .environment("AdminListenAddr", "")
         .environment("AvailableCoins", "btc,bcc")
         .environment("ZKBroker", &zookeeper.address())
+        .environment("ZKRequestTimeoutSeconds", "60")
+        .environment("ZKSessionTimeoutSeconds", "30")
         .environment("ZKSwitcherWatchDir", "/t/reloaded-environment/");
     let daemon = builder.start_with(&[]).await;
     let lines = hang_up(&daemon).await;
@@ -102,7 +103,7 @@ async fn a_daemon_that_is_configured_by_its_environment_alone_reads_the_same_aga
 #[tokio::test]
 async fn what_the_environment_says_wins_over_the_file_as_at_the_start() {
     let zookeeper = ZooKeeper::shared().await;
-    let builder = Daemon::builder(zookeeper).environment("ZKQueueLimit", "1000");
+    let builder = patient(zookeeper).environment("ZKQueueLimit", "1000");
     let daemon = builder.start().await;
     assert_eq!(applied(&daemon, &builder.clone().set("ZKQueueLimit", 7)).await, "nothing");
 }
@@ -110,7 +111,7 @@ async fn what_the_environment_says_wins_over_the_file_as_at_the_start() {
 #[tokio::test]
 async fn of_many_signals_the_last_state_of_the_file_counts() {
     let zookeeper = ZooKeeper::shared().await;
-    let builder = Daemon::builder(zookeeper);
+    let builder = patient(zookeeper);
     let daemon = builder.start().await;
     let limit = |limit: u64| builder.clone().set("ZKQueueLimit", limit);
     for number in 1..=100 {
@@ -130,7 +131,7 @@ async fn of_many_signals_the_last_state_of_the_file_counts() {
 #[tokio::test]
 async fn many_reloads_leave_no_descriptors_and_no_memory_behind() {
     let zookeeper = ZooKeeper::shared().await;
-    let builder = Daemon::builder(zookeeper).admin();
+    let builder = patient(zookeeper).admin();
     let daemon = builder.start().await;
     let admin = Admin::of(&daemon).await;
     let coins = [json!(["btc", "bcc"]), json!(["btc", "bcc", "ltc"])];

@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::json;
 
-use super::applied;
+use super::{applied, patient};
 use crate::support::client::{Answer, Request};
-use crate::support::daemon::{Daemon, PASSWORD, USER};
+use crate::support::daemon::{PASSWORD, USER};
 use crate::support::eventually;
 use crate::support::seconds;
 use crate::support::zookeeper::ZooKeeper;
@@ -15,7 +15,7 @@ use crate::support::zookeeper::ZooKeeper;
 async fn clients_notice_nothing_of_reloads_that_do_not_concern_them() {
     const CLIENTS: usize = 4;
     let zookeeper = ZooKeeper::shared().await;
-    let builder = Daemon::builder(zookeeper)
+    let builder = patient(zookeeper)
         .set("ZKSubPoolUpdateBaseDir", "/t/reloaded/subpool/")
         .set("EnableCronJob", true)
         .set("UserCoinMapURL", "http://127.0.0.1:1/");
@@ -38,9 +38,9 @@ async fn clients_notice_nothing_of_reloads_that_do_not_concern_them() {
         let changes = [
             ("AvailableCoins", json!(["btc", "ltc", "bcc"])),
             ("ZKQueueLimit", json!(1000)),
-            ("ZKRequestTimeoutSeconds", json!(30)),
+            ("ZKRequestTimeoutSeconds", json!(70)),
             ("APIBodyLimitBytes", json!(4096)),
-            ("APIBodyTimeoutSeconds", json!(10)),
+            ("APIBodyTimeoutSeconds", json!(40)),
             ("JobmakerCoinbaseMaxBytes", json!(40)),
             ("ZKSubPoolUpdateAckTimeout", json!(7)),
             ("UserCoinMapURL", json!("http://127.0.0.1:1/other")),
@@ -71,7 +71,7 @@ async fn clients_notice_nothing_of_reloads_that_do_not_concern_them() {
 #[tokio::test]
 async fn a_request_ends_by_the_terms_that_it_began_under() {
     let zookeeper = ZooKeeper::shared().await;
-    let builder = Daemon::builder(zookeeper);
+    let builder = patient(zookeeper);
     let daemon = builder.start().await;
     let batch = json!({"usercoins": [{"coin": "bcc", "punames": ["alice", "bob"]}]}).to_string();
     let request = Request::batch(batch.clone()).credentials(USER, PASSWORD);
@@ -97,7 +97,7 @@ async fn a_request_ends_by_the_terms_that_it_began_under() {
 #[tokio::test]
 async fn what_was_accepted_is_written_though_its_coin_has_gone_and_the_queue_is_shorter() {
     let zookeeper = ZooKeeper::private().await;
-    let builder = Daemon::builder(&zookeeper)
+    let builder = patient(&zookeeper)
         .admin()
         .set("ZKSessionTimeoutSeconds", 60)
         .set("ZKRequestTimeoutSeconds", 60);
