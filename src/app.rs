@@ -17,9 +17,9 @@ use tokio::{
 };
 
 use crate::{
-    admin::{self, Figures},
+    admin::{self, Console, Facts, Figures},
     config::{AdminSettings, ApiSettings, Settings},
-    http::{self, Bound, Downstream, HttpServer, Requests, Stop},
+    http::{self, Bound, Downstream, Endpoints, HttpServer, Requests, Stop},
 };
 
 /// The keys of the listeners' addresses.
@@ -82,6 +82,7 @@ pub fn run(settings: Settings, lines_dropped: Counter, log: &Logger) -> Result<(
     actix_rt::System::new().block_on(async {
         let mut signals = Signals::new().map_err(Failure::Signals)?;
         let grace = settings.shutdown_grace;
+        let facts = Facts::of(&settings);
         let Figures { registry, observer, requests } = Figures::new(&settings, lines_dropped);
         let Settings { api, admin, writer, sub_pools, poller, .. } = settings;
         // The addresses first: a daemon that cannot serve must not open a session.
@@ -96,14 +97,23 @@ pub fn run(settings: Settings, lines_dropped: Counter, log: &Logger) -> Result<(
             bound => bound?,
         };
         let descriptors = if admin.is_some() { admin::DESCRIPTORS } else { 0 };
-        // Before the session, which they tell of.
+        let system = System::start(writer, sub_pools, poller, &observer, log);
+        let endpoints = api.as_ref().map(|(_, api)| endpoints(api, &system, log));
+        // The session is made meanwhile: they tell of it.
         let admin = match admin {
-            Some(admin) => Some(serve_admin(admin, &observer, registry, log)?),
+            Some(admin) => {
+                let console = Console {
+                    facts,
+                    looks: system.looks.clone(),
+                    endpoints: endpoints.clone(),
+                    requests: requests.clone(),
+                };
+                Some(serve_admin(admin, &observer, registry, console, log)?)
+            }
             None => None,
         };
-        let system = System::start(writer, sub_pools, poller, &observer, log);
-        let api = match api {
-            Some(api) => Some(serve_api(api, &system, descriptors, requests, log)?),
+        let api = match api.zip(endpoints) {
+            Some((api, endpoints)) => Some(serve_api(api, endpoints, descriptors, requests, log)?),
             None => None,
         };
 
@@ -154,36 +164,42 @@ fn bind<T>(
     Ok(Some((bound, settings)))
 }
 
-/// Starts the API. Other listeners take up to `others` descriptors.
-fn serve_api(
-    (bound, settings): (Bound, ApiSettings),
-    system: &System,
-    others: usize,
-    requests: Requests,
-    log: &Logger,
-) -> Result<Addr<HttpServer>, Failure> {
-    let address = bound.address();
+/// What any listener serves the API with.
+fn endpoints(settings: &ApiSettings, system: &System, log: &Logger) -> Endpoints {
     let downstream = Downstream {
         writer: system.writer.clone(),
         looks: system.looks.clone(),
         jobmakers: system.jobmakers.clone(),
     };
-    let api = http::api(bound, settings, downstream, others, requests, log)
+    Endpoints::new(settings, downstream, log)
+}
+
+/// Starts the API. Other listeners take up to `others` descriptors.
+fn serve_api(
+    (bound, settings): (Bound, ApiSettings),
+    endpoints: Endpoints,
+    others: usize,
+    requests: Requests,
+    log: &Logger,
+) -> Result<Addr<HttpServer>, Failure> {
+    let address = bound.address();
+    let api = http::api(bound, &settings, endpoints, others, requests, log)
         .map_err(|source| Failure::listen(LISTEN_ADDR, address, source))?
         .start();
     info!(log, "listening"; "address" => %address);
     Ok(api)
 }
 
-/// Starts the admin pages, which show what `observer` and `registry` hold.
+/// Starts the admin pages, which show what `observer` and `registry` hold; `console` is for the console.
 fn serve_admin(
     (bound, settings): (Bound, AdminSettings),
     observer: &Observer,
     registry: Registry,
+    console: Console,
     log: &Logger,
 ) -> Result<Addr<HttpServer>, Failure> {
     let address = bound.address();
-    let admin = admin::admin(bound, &settings, observer.clone(), registry, log)
+    let admin = admin::admin(bound, &settings, observer.clone(), registry, console, log)
         .map_err(|source| Failure::listen(ADMIN_LISTEN_ADDR, address, source))?
         .start();
     info!(log, "admin pages are up"; "address" => %address);

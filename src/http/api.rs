@@ -3,7 +3,7 @@
 use std::io;
 
 use actix::Recipient;
-use actix_web::web::Data;
+use actix_web::web::{Data, ServiceConfig};
 use slog::Logger;
 use switcher_actors::{AskJobmaker, LookAtBatch, WriteBatch};
 
@@ -36,31 +36,52 @@ pub struct Downstream {
     pub jobmakers: Option<Recipient<AskJobmaker>>,
 }
 
+/// The endpoints with all that they need, for any listener. Clones share it.
+#[derive(Clone)]
+pub struct Endpoints {
+    switches: Data<SwitchApi>,
+    sub_pools: Data<SubPoolApi>,
+}
+
+impl Endpoints {
+    /// Those that follow `settings` and hand over to `downstream`.
+    pub fn new(settings: &ApiSettings, downstream: Downstream, log: &Logger) -> Self {
+        let Downstream { writer, looks, jobmakers } = downstream;
+        let body = BodyLimits { size: settings.body_limit, time: settings.body_timeout };
+        let rules = Rules { coins: settings.coins.clone(), lower_case: settings.lower_case };
+        let switches = SwitchApi { writer, looks, rules, body, log: log.clone() };
+        let coinbase_max = settings.coinbase_max;
+        let sub_pools = SubPoolApi { jobmakers, coinbase_max, body, log: log.clone() };
+        Self { switches: Data::new(switches), sub_pools: Data::new(sub_pools) }
+    }
+
+    /// Adds all paths of the API, and an answer for all others.
+    fn add(&self, config: &mut ServiceConfig) {
+        self.add_data(config);
+        routes::add(config);
+    }
+
+    /// Adds the paths that change nothing by GET, for a listener that browsers call.
+    pub fn add_posts(&self, config: &mut ServiceConfig) {
+        self.add_data(config);
+        routes::add_posts(config);
+    }
+
+    fn add_data(&self, config: &mut ServiceConfig) {
+        config.app_data(self.switches.clone()).app_data(self.sub_pools.clone());
+    }
+}
+
 /// The actor that serves the API. Other listeners take up to `others` descriptors; requests are counted in
 /// `requests`.
 pub fn api(
     bound: Bound,
-    settings: ApiSettings,
-    downstream: Downstream,
+    settings: &ApiSettings,
+    endpoints: Endpoints,
     others: usize,
     requests: Requests,
     log: &Logger,
 ) -> io::Result<HttpServer> {
-    let Downstream { writer, looks, jobmakers } = downstream;
-    let body = BodyLimits { size: settings.body_limit, time: settings.body_timeout };
-    let switches = Data::new(SwitchApi {
-        writer,
-        looks,
-        rules: Rules { coins: settings.coins, lower_case: settings.lower_case },
-        body,
-        log: log.clone(),
-    });
-    let sub_pools = Data::new(SubPoolApi {
-        jobmakers,
-        coinbase_max: settings.coinbase_max,
-        body,
-        log: log.clone(),
-    });
     let guard = Guard::counting(Gate::new(&settings.credentials), requests);
     let workers = workers();
     let allowance = Allowance {
@@ -71,10 +92,7 @@ pub fn api(
         keep_alive: settings.head_timeout,
         patience: settings.head_timeout * 2,
     };
-    let configure = move |config: &mut actix_web::web::ServiceConfig| {
-        config.app_data(switches.clone()).app_data(sub_pools.clone());
-        routes::add(config);
-    };
+    let configure = move |config: &mut ServiceConfig| endpoints.add(config);
     HttpServer::new("api", bound, allowance, guard, configure, log)
 }
 

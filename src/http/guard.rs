@@ -23,6 +23,7 @@ use super::{
     answer::{ApiError, unauthorized},
     auth::Gate,
     connections::Tracked,
+    origin::is_foreign,
     requests::{Endpoint, ErrNo, Requests},
 };
 
@@ -41,17 +42,22 @@ pub struct Guard {
     open: &'static [&'static str],
     /// Where requests are counted, if they are.
     requests: Option<Requests>,
+    /// Whether browsers call, so that pages of other sites could have them call.
+    browsers: bool,
 }
 
 impl Guard {
     /// Lets in whom `gate` admits, and counts `requests`.
     pub fn counting(gate: Gate, requests: Requests) -> Self {
-        Self { gate, refusals: Mutex::default(), open: &[], requests: Some(requests) }
+        let requests = Some(requests);
+        Self { gate, refusals: Mutex::default(), open: &[], requests, browsers: false }
     }
 
-    /// Lets in whom `gate` admits, and everybody to the paths in `open`.
-    pub fn with_open_paths(gate: Gate, open: &'static [&'static str]) -> Self {
-        Self { gate, refusals: Mutex::default(), open, requests: None }
+    /// Lets in whom `gate` admits, and everybody to the paths in `open`; but no request of a page of another site
+    /// that could change something. Those to the API's endpoints are counted in `requests`.
+    pub fn for_browsers(gate: Gate, open: &'static [&'static str], requests: Requests) -> Self {
+        let requests = Some(requests);
+        Self { gate, refusals: Mutex::default(), open, requests, browsers: true }
     }
 
     /// How many logins were refused since the last call, and whose was the last. They are counted, not
@@ -83,6 +89,9 @@ impl Guard {
             return Err(ApiError::HeadersTooLarge(HEADERS_LIMIT));
         }
         Ok(if self.gate.admits(headers.get(AUTHORIZATION).map(|value| value.as_bytes())) {
+            if self.browsers && is_foreign(request.method(), headers) {
+                return Err(ApiError::OtherOrigin);
+            }
             Verdict::Admitted
         } else if self.open.contains(&request.path()) {
             Verdict::Stranger
@@ -94,6 +103,10 @@ impl Guard {
     fn count<B>(&self, response: &ServiceResponse<B>, began: Instant) {
         if let Some(requests) = &self.requests {
             let endpoint = response.request().app_data::<Endpoint>().copied();
+            if endpoint.is_none() && self.browsers {
+                // Pages are not the API's.
+                return;
+            }
             let endpoint = endpoint.unwrap_or(Endpoint::None);
             requests.answered(endpoint, err_no(response), began.elapsed());
         }

@@ -4,6 +4,7 @@
 //! * `actor`: owns a listener: binds, serves, stops; the API's, and that of the admin pages;
 //! * `routes`: the table of the API's paths;
 //! * `guard`: what every request passes first: size limits, then authentication;
+//! * `origin`: tells requests that a page of another site has sent;
 //! * `requests`: the figures of the API's requests;
 //! * `connections`: cuts connections whose next request never comes;
 //! * `body`, `form`, `json`: reading requests the way the daemon that this one replaces does;
@@ -22,6 +23,7 @@ mod connections;
 mod form;
 mod guard;
 mod json;
+mod origin;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
 mod requests;
@@ -33,10 +35,11 @@ mod switch;
 pub use actor::{Allowance, Bound, HttpServer, Stop};
 #[cfg(test)]
 pub use answer::ApiError;
-pub use api::{Downstream, api};
+pub use api::{Downstream, Endpoints, api};
 pub use auth::Gate;
 pub use connections::{OF_A_WORKER, Tracked};
 pub use form::Parameters;
 pub use guard::Guard;
 pub use json::{Group, parse_batch};
 pub use requests::Requests;
+pub use switch::look;

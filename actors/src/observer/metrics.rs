@@ -167,6 +167,19 @@ pub(super) struct Metrics {
     poll_invalid_entries: Counter,
 }
 
+/// How many switches of a source to a coin have ended in one way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SwitchCount<'a> {
+    /// `api` or `poll`.
+    pub source: &'static str,
+    /// The coin that was asked for.
+    pub coin: &'a str,
+    /// The label of the figure.
+    pub result: &'static str,
+    /// Since the start.
+    pub count: u64,
+}
+
 /// The switches to one coin, by what became of them.
 struct OfCoin {
     coin: Coin,
@@ -262,6 +275,28 @@ impl Metrics {
         if let Some(counter) = counter {
             counter.inc();
         }
+    }
+
+    /// All of them, nought too.
+    pub(super) fn switch_counts(&self) -> Vec<SwitchCount<'_>> {
+        let mut counts = Vec::new();
+        for OfCoin { coin, api, poll } in &self.switches {
+            for (source, counters) in [("api", &api[..]), ("poll", &poll[..])] {
+                counts.extend(SwitchEnd::ALL.iter().zip(counters).map(|(end, counter)| {
+                    let (coin, result, count) = (coin.as_str(), end.label(), counter.get());
+                    SwitchCount { source, coin, result, count }
+                }));
+            }
+        }
+        counts
+    }
+
+    pub(super) fn switches_waiting(&self) -> u64 {
+        u64::try_from(self.switches_waiting.get()).unwrap_or(0)
+    }
+
+    pub(super) fn last_complete_poll(&self) -> Option<u64> {
+        u64::try_from(self.poll_last_success.get()).ok().filter(|&at| at > 0)
     }
 
     pub(super) fn chunk(&self, switches: usize) {
@@ -423,6 +458,11 @@ mod tests {
         metrics.switch(api, bcc, SwitchEnd::Skipped);
         let foreign = Coins::new(&["ltc"]).unwrap();
         metrics.switch(api, foreign.get("ltc").unwrap(), SwitchEnd::Applied);
+        let counts = metrics.switch_counts();
+        let counted = counts.iter().filter(|it| it.count > 0);
+        let counted = counted.map(|it| (it.source, it.coin, it.result, it.count));
+        let expected = [("api", "bcc", "unknown", 1), ("poll", "bcc", "skipped", 1)];
+        assert_eq!(counted.collect::<Vec<_>>(), expected);
         let text = text(&registry);
         for line in [
             r#"switches_total{source="api",coin="bcc",result="unknown"} 1"#,
@@ -458,10 +498,10 @@ mod tests {
         let metrics = Metrics::new(&coins, true, &mut registry);
         for end in [PollEnd::Failed, PollEnd::Incomplete, PollEnd::Standby] {
             metrics.poll(end, Duration::from_secs(1), 1);
-            assert_eq!(metrics.poll_last_success.get(), 0, "{end:?}");
+            assert_eq!(metrics.last_complete_poll(), None, "{end:?}");
         }
         metrics.poll(PollEnd::Complete, Duration::from_secs(1), 0);
-        assert!(metrics.poll_last_success.get() > 1_600_000_000);
+        assert!(metrics.last_complete_poll().unwrap() > 1_600_000_000);
         let text = text(&registry);
         assert!(text.contains("poll_invalid_entries_total 3"), "{text}");
         assert!(

@@ -55,7 +55,7 @@ mod sync;
 pub use actor::WriterSettings;
 pub(crate) use actor::ZkWriter;
 pub use messages::{
-    Ask, AskJobmaker, LookAtBatch, PollerLock, WriteBatch, WriteFailure, WriteReply,
+    Ask, AskJobmaker, LookAt, LookAtBatch, PollerLock, WriteBatch, WriteFailure, WriteReply,
 };
 pub(crate) use messages::{
     BeginPoll, Drain, Left, PollStart, PollTurn, SyncBatch, SyncReply, SyncReport,

@@ -1,0 +1,59 @@
+//! The console, as an operator meets it: in a headless Chromium, beside the real daemon and a real ZooKeeper.
+//! Without Chromium these tests say so and do nothing.
+
+mod batch;
+mod browser;
+mod page;
+mod sub_pool;
+mod switching;
+
+use self::browser::{Browser, programs};
+use crate::support::daemon::{Builder, Daemon, PASSWORD, USER};
+
+/// A daemon, and its console in a browser.
+struct Console {
+    daemon: Daemon,
+    admin: String,
+    browser: Browser,
+}
+
+impl Console {
+    /// Starts both, and waits until the page follows the daemon. `None` without a browser.
+    async fn open(builder: Builder) -> Option<Self> {
+        Self::open_at(builder.admin()).await
+    }
+
+    /// The same, where the admin pages have an address of their own.
+    async fn open_at(builder: Builder) -> Option<Self> {
+        let Some(programs) = programs() else {
+            eprintln!("SKIPPED: no chromium and chromedriver, so the console is not tested");
+            return None;
+        };
+        let daemon = builder.start().await;
+        let admin = daemon.admin().await;
+        let console = Self { daemon, admin, browser: Browser::start(programs).await };
+        console.browser.open(&format!("http://{USER}:{PASSWORD}@{}/", console.admin)).await;
+        console.browser.wait_for_text("#stream-state", "live").await;
+        console.browser.wait_for_text("#states", "ready").await;
+        Some(console)
+    }
+
+    /// What the browser complained of, and panics if anything was asked of anybody else.
+    async fn complaints(&self) -> Vec<String> {
+        let ours = [
+            format!("http://{}/", self.admin),
+            format!("http://{USER}:{PASSWORD}@{}/", self.admin),
+        ];
+        let requests = self.browser.requests().await;
+        assert!(!requests.is_empty());
+        for request in requests {
+            assert!(ours.iter().any(|ours| request.starts_with(ours)), "{request}");
+        }
+        self.browser.complaints().await
+    }
+
+    /// The end of a test in which nothing was to go wrong in the page.
+    async fn has_no_complaints(&self) {
+        assert_eq!(self.complaints().await, Vec::<String>::new());
+    }
+}

@@ -1,0 +1,99 @@
+//! The page as a whole: what it loads, shows and looks like.
+
+use jobmaker_sim::{Jobmaker, Knobs, SubPool};
+use serde_json::json;
+
+use super::{Console, sub_pool::OLD};
+use crate::support::client::{Answer, Request};
+use crate::support::daemon::Daemon;
+use crate::support::unique;
+use crate::support::zookeeper::ZooKeeper;
+
+#[tokio::test]
+async fn the_page_loads_nothing_of_others_and_shows_what_happens_as_it_happens() {
+    let zookeeper = ZooKeeper::shared().await;
+    let Some(console) = Console::open(Daemon::builder(zookeeper)).await else { return };
+    let (daemon, browser) = (&console.daemon, &console.browser);
+    browser.wait_for_text("#changes-none", "Nothing has been changed").await;
+    assert_eq!(daemon.switch("alice", "btc").await, Answer::success());
+    browser.wait_for_text("#changes-rows", "alice").await;
+    assert_eq!(daemon.switch("alice", "bcc").await, Answer::success());
+    browser.wait_until("document.querySelectorAll('#changes-rows tr').length === 2").await;
+    let newest = browser.text("#changes-rows tr").await;
+    for part in ["127.0.0.1", "alice", "btc → bcc", "applied"] {
+        assert!(newest.contains(part), "no {part:?} in {newest:?}");
+    }
+    // A batch of more rows than are kept.
+    let names: Vec<String> = (0..700).map(|n| format!("user{n}")).collect();
+    let batch = json!({"usercoins": [{"coin": "btc", "punames": names}]}).to_string();
+    assert_eq!(daemon.batch(batch).await, Answer::success());
+    browser.wait_until("document.querySelectorAll('#changes-rows tr').length === 200").await;
+    browser.wait_for_text("#coins", "701").await;
+    console.has_no_complaints().await;
+}
+
+/// Pictures of the page under `target/console-screenshots`, and what can be said of them without looking.
+#[tokio::test]
+async fn the_page_fits_a_desk_and_a_phone_in_light_and_in_dark() {
+    let zookeeper = ZooKeeper::shared().await;
+    let base = format!("/t/{}/subpool/", unique("pictures"));
+    let pools = vec![SubPool::new(&format!("{base}btc/pool3"), "hellobtc", OLD)];
+    let _jobmaker = Jobmaker::start(&zookeeper.address(), pools, Knobs::default()).await.unwrap();
+    let builder = Daemon::builder(zookeeper)
+        .set("AvailableCoins", json!(["btc", "bcc", "auto"]))
+        .set("ZKSubPoolUpdateBaseDir", base);
+    let Some(console) = Console::open(builder).await else { return };
+    let (daemon, browser) = (&console.daemon, &console.browser);
+    for (round, coin) in ["btc", "bcc", "btc", "auto"].into_iter().enumerate() {
+        let count = [40, 90, 20, 60][round];
+        let names: Vec<String> = (0..count).map(|n| format!("miner.{n:03}")).collect();
+        let batch = json!({"usercoins": [{"coin": coin, "punames": names}]}).to_string();
+        assert_eq!(daemon.batch(batch).await, Answer::success());
+        let drawn =
+            "document.querySelector('#rate-chart .line').getAttribute('d').split('L').length";
+        let before = browser.run(&format!("return {drawn}")).await;
+        browser.wait_until(&format!("{drawn} > {before}")).await;
+    }
+    let znodes = zookeeper.znodes().await;
+    znodes.put_read_only(&daemon.path("mallory"), "btc").await;
+    assert_eq!(daemon.switch("mallory", "bcc").await.err_no, 107);
+    assert_eq!(daemon.switch(&"long-name-".repeat(20), "bcc").await, Answer::success());
+    browser.fill("#sub-pool-coin", "btc").await;
+    browser.fill("#sub-pool-name", "pool3").await;
+    browser.click("#sub-pool-get").await;
+    browser.wait_for_text("#sub-pool-held", OLD).await;
+    let (info, address) = ("tiger", OLD.replace("DygX", "DybX"));
+    let body = json!({"coin": "btc", "subpool_name": "pool3", "payout_addr": address, "coinbase_info": info});
+    let update = Request::post("/subpool/update-coinbase").body(body.to_string());
+    assert_eq!(daemon.send(update).await.status, 200);
+    browser.wait_for_text("#changes-rows tr", "tiger").await;
+    browser.fill("#batch-text", "miner.001,btc\nminer.002,bcc\nnew.miner,btc\n").await;
+    browser.click("#batch-preview").await;
+    browser.wait_for_text("#batch-counts", "would be created").await;
+    browser.fill("#switch-name", "mallory").await;
+    browser.click("#switch-go").await;
+    browser.wait_until("document.querySelector('#confirm').open").await;
+    browser.click("#confirm-yes").await;
+    browser.wait_for_text("#switch-outcome", "Not switched").await;
+
+    let ground = "return getComputedStyle(document.body).backgroundColor;";
+    let mut grounds = Vec::new();
+    for scheme in ["light", "dark"] {
+        browser.prefer(scheme).await;
+        grounds.push(browser.run(ground).await);
+        for (device, width, height) in [("desk", 1360, 900), ("phone", 360, 740)] {
+            browser.resize(width, height).await;
+            let wide = "return document.documentElement.scrollWidth;";
+            let needed = browser.run(wide).await.as_u64().unwrap();
+            assert!(needed <= width.into(), "{device} has to be scrolled sideways: {needed}");
+            browser.keep_picture(&format!("{device}-{scheme}")).await;
+        }
+        browser.resize(1360, 900).await;
+        browser.click("#sub-pool-change").await;
+        browser.wait_until("document.querySelector('#confirm').open").await;
+        browser.keep_picture(&format!("confirm-{scheme}")).await;
+        browser.click("#confirm-no").await;
+    }
+    assert_ne!(grounds[0], grounds[1]);
+    console.has_no_complaints().await;
+}
