@@ -119,8 +119,9 @@ function switchCells({ sub_account: name, old, new: coin }) {
 
 function updateCells({ coin, sub_pool: name, old, new: now }) {
   const pair = (label, key) => {
-    const values = old?.[key] === now[key] ? [shown(now[key])] : [old ? shown(old[key]) : held(undefined), arrow(), shown(now[key])];
-    return el("div", { class: "pair" }, el("span", { class: "label" }, label), el("span", {}, ...values));
+    const before = old ? shown(old[key], "mono") : held(undefined);
+    const values = old?.[key] === now[key] ? [] : [before, arrow()];
+    return el("div", { class: "pair" }, el("span", { class: "label" }, label), el("span", {}, ...values, shown(now[key], "mono")));
   };
   const what = [el("span", { class: "label" }, "sub-pool "), shown(coin, "coin"), " / ", shown(name, "name")];
   return [what, [pair("text", "coinbase_info"), pair("address", "payout_addr")]];

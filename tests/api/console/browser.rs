@@ -184,9 +184,13 @@ impl Browser {
         self.command("Emulation.setEmulatedMedia", json!({"features": features})).await;
     }
 
-    /// Keeps a picture of all of the page, under `target/console-screenshots`.
+    /// Keeps a picture of the page, the first 2,400 lines of it, under `target/console-screenshots`.
     pub async fn keep_picture(&self, name: &str) {
-        let whole = json!({"captureBeyondViewport": true, "format": "png"});
+        let size = "const page = document.documentElement; \
+            return [innerWidth, Math.min(page.scrollHeight, 2400)];";
+        let size = self.run(size).await;
+        let clip = json!({"x": 0, "y": 0, "width": size[0], "height": size[1], "scale": 1});
+        let whole = json!({"captureBeyondViewport": true, "format": "png", "clip": clip});
         let picture = self.command("Page.captureScreenshot", whole).await;
         let png = STANDARD.decode(picture["data"].as_str().expect("a picture")).unwrap();
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../console-screenshots");

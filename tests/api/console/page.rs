@@ -32,6 +32,34 @@ async fn the_page_loads_nothing_of_others_and_shows_what_happens_as_it_happens()
     console.has_no_complaints().await;
 }
 
+/// The texts whose contrast with their ground is less than WCAG's AA demands (4.5). What is disabled is exempt.
+const FAINT: &str = r#"
+    const parts = (color) => color.match(/[\d.]+/g).map(Number);
+    const luminance = (color) => {
+        const linear = parts(color).slice(0, 3).map((part) => {
+            const share = part / 255;
+            return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+        });
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
+    };
+    const ground = (element) => {
+        for (let it = element; it; it = it.parentElement) {
+            const color = getComputedStyle(it).backgroundColor;
+            if ((parts(color)[3] ?? 1) === 1) return color;
+        }
+        return "rgb(255, 255, 255)";
+    };
+    const faint = [];
+    for (const element of document.querySelectorAll("body *")) {
+        const hasText = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+        if (!hasText || !element.checkVisibility() || element.matches(":disabled")) continue;
+        const [text, under] = [getComputedStyle(element).color, ground(element)];
+        const [a, b] = [luminance(text), luminance(under)];
+        const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+        if (contrast < 4.5) faint.push([element.innerText, text, under, contrast]);
+    }
+    return faint;"#;
+
 /// Pictures of the page under `target/console-screenshots`, and what can be said of them without looking.
 #[tokio::test]
 async fn the_page_fits_a_desk_and_a_phone_in_light_and_in_dark() {
@@ -86,12 +114,19 @@ async fn the_page_fits_a_desk_and_a_phone_in_light_and_in_dark() {
             let wide = "return document.documentElement.scrollWidth;";
             let needed = browser.run(wide).await.as_u64().unwrap();
             assert!(needed <= width.into(), "{device} has to be scrolled sideways: {needed}");
+            assert_eq!(browser.run(FAINT).await, json!([]), "{device} in {scheme}");
             browser.keep_picture(&format!("{device}-{scheme}")).await;
         }
         browser.resize(1360, 900).await;
+        browser.fill("#sub-pool-addr", &OLD.replace("PnNx", "QnMx")).await;
+        browser.fill("#sub-pool-info", "lion").await;
         browser.click("#sub-pool-change").await;
         browser.wait_until("document.querySelector('#confirm').open").await;
+        assert_eq!(browser.run(FAINT).await, json!([]), "the dialog in {scheme}");
         browser.keep_picture(&format!("confirm-{scheme}")).await;
+        browser.resize(360, 740).await;
+        browser.keep_picture(&format!("confirm-phone-{scheme}")).await;
+        browser.resize(1360, 900).await;
         browser.click("#confirm-no").await;
     }
     assert_ne!(grounds[0], grounds[1]);

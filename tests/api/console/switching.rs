@@ -129,6 +129,7 @@ async fn what_was_not_written_and_what_nobody_knows_look_different() {
     browser.click("#confirm-yes").await;
     browser.wait_for_text("#switch-outcome .unknown", "Outcome unknown: alice → btc").await;
     browser.wait_for_text("#changes-rows tr.unknown", "outcome unknown").await;
+    browser.keep_picture("unknown-light").await;
     zookeeper.cont();
     zookeeper.kill9();
     browser.wait_for_text("#notice", "no session with ZooKeeper").await;
