@@ -38,7 +38,7 @@ function forget() {
 function size() {
   const bytes = new TextEncoder().encode(byId("sub-pool-info").value).length;
   const limit = most === undefined ? "" : ` of ${most}`;
-  byId("sub-pool-size").textContent = `${count(bytes)}${limit} bytes`;
+  byId("sub-pool-size").textContent = `(${count(bytes)}${limit} bytes)`;
   byId("sub-pool-size").classList.toggle("over", most !== undefined && bytes > most);
 }
 

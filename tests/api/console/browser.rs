@@ -31,14 +31,17 @@ pub struct Browser {
     _permit: OwnedSemaphorePermit,
 }
 
+/// Chromium and its driver.
+pub type Programs = (PathBuf, PathBuf);
+
 /// Both programs, if they are installed (Debian: chromium, chromium-driver).
-pub fn programs() -> Option<(PathBuf, PathBuf)> {
+pub fn programs() -> Option<Programs> {
     find_program("chromium").zip(find_program("chromedriver"))
 }
 
 impl Browser {
     /// One with an empty page, as large as a desk's.
-    pub async fn start((chromium, chromedriver): (PathBuf, PathBuf)) -> Self {
+    pub async fn start((chromium, chromedriver): Programs) -> Self {
         // A browser is not small.
         static ROOM: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(2)));
         let permit = Arc::clone(&ROOM).acquire_owned().await.unwrap();

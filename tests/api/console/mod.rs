@@ -7,8 +7,25 @@ mod page;
 mod sub_pool;
 mod switching;
 
-use self::browser::{Browser, programs};
+use self::browser::{Browser, Programs, programs};
 use crate::support::daemon::{Builder, Daemon, PASSWORD, USER};
+
+/// Where Chromium is; says so if it is not there.
+fn browser_programs() -> Option<Programs> {
+    let programs = programs();
+    if programs.is_none() {
+        eprintln!("SKIPPED: no chromium and chromedriver on PATH, so the console is not tested");
+    }
+    programs
+}
+
+/// The console of the daemon whose admin pages are there, once it follows the daemon.
+async fn show(admin: &str, programs: Programs) -> Browser {
+    let browser = Browser::start(programs).await;
+    browser.open(&format!("http://{USER}:{PASSWORD}@{admin}/")).await;
+    browser.wait_for_text("#stream-state", "live").await;
+    browser
+}
 
 /// A daemon, and its console in a browser.
 struct Console {
@@ -25,17 +42,12 @@ impl Console {
 
     /// The same, where the admin pages have an address of their own.
     async fn open_at(builder: Builder) -> Option<Self> {
-        let Some(programs) = programs() else {
-            eprintln!("SKIPPED: no chromium and chromedriver, so the console is not tested");
-            return None;
-        };
+        let programs = browser_programs()?;
         let daemon = builder.start().await;
         let admin = daemon.admin().await;
-        let console = Self { daemon, admin, browser: Browser::start(programs).await };
-        console.browser.open(&format!("http://{USER}:{PASSWORD}@{}/", console.admin)).await;
-        console.browser.wait_for_text("#stream-state", "live").await;
-        console.browser.wait_for_text("#states", "ready").await;
-        Some(console)
+        let browser = show(&admin, programs).await;
+        browser.wait_for_text("#states", "ready").await;
+        Some(Self { daemon, admin, browser })
     }
 
     /// What the browser complained of, and panics if anything was asked of anybody else.

@@ -2,12 +2,15 @@
 
 use jobmaker_sim::{Jobmaker, Knobs, SubPool};
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use upstream_sim::{Reply, Upstream};
 
-use super::{Console, sub_pool::OLD};
+use super::{Console, browser_programs, show, sub_pool::OLD};
 use crate::support::client::{Answer, Request};
 use crate::support::daemon::Daemon;
-use crate::support::unique;
 use crate::support::zookeeper::ZooKeeper;
+use crate::support::{eventually, seconds, unique};
 
 #[tokio::test]
 async fn the_page_loads_nothing_of_others_and_shows_what_happens_as_it_happens() {
@@ -30,6 +33,109 @@ async fn the_page_loads_nothing_of_others_and_shows_what_happens_as_it_happens()
     browser.wait_until("document.querySelectorAll('#changes-rows tr').length === 200").await;
     browser.wait_for_text("#coins", "701").await;
     console.has_no_complaints().await;
+}
+
+#[tokio::test]
+async fn the_page_says_what_is_off() {
+    let zookeeper = ZooKeeper::shared().await;
+    let Some(console) = Console::open(Daemon::builder(zookeeper)).await else { return };
+    let browser = &console.browser;
+    browser.wait_for_text("#sub-pool", "ZKSubPoolUpdateBaseDir is not set").await;
+    assert_eq!(browser.run("return document.querySelector('#sub-pool-get').disabled").await, true);
+    let hidden = "return [...document.querySelectorAll('.api-off')].every((hint) => hint.hidden)";
+    assert_eq!(browser.run(hidden).await, true);
+    console.has_no_complaints().await;
+}
+
+#[tokio::test]
+async fn without_the_api_there_is_something_to_see_and_nothing_to_switch() {
+    let zookeeper = ZooKeeper::shared().await;
+    let Some(programs) = browser_programs() else { return };
+    let upstream =
+        Upstream::start(|_| Reply::map(&[("alice", "btc")], 1_513_239_055)).await.unwrap();
+    let builder = Daemon::builder(zookeeper)
+        .admin()
+        .set("EnableAPIServer", false)
+        .set("EnableCronJob", true)
+        .set("UserCoinMapURL", format!("http://{}/map", upstream.address()));
+    let (_process, log) = builder.spawn(&["--config".into(), builder.write_config().into()]);
+    let line = eventually("the admin pages are up", seconds(20), || async {
+        log.lines_with(&["admin pages are up"]).pop()
+    })
+    .await;
+    let browser = show(line.split("address: ").nth(1).expect("an address"), programs).await;
+    browser.wait_for_text("#states", "pulled").await;
+    browser.wait_for_text("#states", "API off").await;
+    for section in ["#switch", "#batch", "#sub-pool"] {
+        browser.wait_for_text(section, "EnableAPIServer is not set").await;
+    }
+    let enabled = "return [...document.querySelectorAll('#work button:not([hidden]):not(:disabled)')]\
+        .map((button) => button.id);";
+    assert_eq!(browser.run(enabled).await, json!(["switch-look"]));
+    browser.wait_for_text("#changes-rows", "pull").await;
+    browser.fill("#switch-name", "alice").await;
+    browser.click("#switch-look").await;
+    browser.wait_for_text("#switch-outcome", "alice mines btc").await;
+    assert_eq!(browser.complaints().await, Vec::<String>::new());
+}
+
+/// The browser keeps the credentials and sends them along with what any page has it send: here a form whose body
+/// is a batch.
+#[tokio::test]
+async fn a_page_of_another_site_cannot_have_the_browser_switch_anything() {
+    let zookeeper = ZooKeeper::shared().await;
+    let Some(console) = Console::open(Daemon::builder(zookeeper)).await else { return };
+    let browser = &console.browser;
+    let batch = r#"{"usercoins":[{"coin":"btc","punames":["victim"]}],"x":""#;
+    let form = format!(
+        "<form method=post enctype=text/plain action=http://{}/switch/multi-user>\
+         <input name='{batch}' value='\"}}'></form>",
+        console.admin
+    );
+    let evil = PageServer::start(form).await;
+    browser.open(&format!("http://{}/", evil.address)).await;
+    browser.run("document.forms[0].submit();").await;
+    browser.wait_for_text("body", "403").await;
+    let told = browser.text("body").await;
+    assert!(told.contains("sent by a page of another site"), "{told}");
+    // A link is no such thing.
+    browser.open(&format!("http://{}/", evil.address)).await;
+    browser.run(&format!("location.href = 'http://{}/';", console.admin)).await;
+    browser.wait_for_text("#stream-state", "live").await;
+    assert_eq!(zookeeper.znodes().await.get(&console.daemon.path("victim")).await, None);
+}
+
+/// Another site: a page, whatever is asked for.
+struct PageServer {
+    address: String,
+    serving: tokio::task::JoinHandle<()>,
+}
+
+impl PageServer {
+    async fn start(body: String) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        // By a name, so that it is another site, not only another port of the same.
+        let address = format!("localhost:{}", listener.local_addr().unwrap().port());
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n";
+        let answer = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
+        let serving = tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let answer = answer.clone();
+                tokio::spawn(async move {
+                    let mut request = [0; 4096];
+                    let _ = stream.read(&mut request).await;
+                    let _ = stream.write_all(answer.as_bytes()).await;
+                });
+            }
+        });
+        Self { address, serving }
+    }
+}
+
+impl Drop for PageServer {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
 }
 
 /// The texts whose contrast with their ground is less than WCAG's AA demands (4.5). What is disabled is exempt.
