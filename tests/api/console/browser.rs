@@ -1,5 +1,5 @@
 //! A headless Chromium, driven by WebDriver: a request for each thing that it is to do. The client is the tests'
-//! own, since the protocol is JSON over HTTP; the crates that speak it bring two dozen others.
+//! own, since the protocol is JSON over HTTP, and the crates that speak it bring many others.
 //!
 //! The browser is our own child, not the driver's: a driver that is killed leaves its browsers behind.
 
