@@ -71,6 +71,8 @@ struct Body<'a> {
 #[derive(Serialize)]
 struct Polls {
     interval_seconds: u64,
+    /// `complete`, `incomplete`, `failed`, `standby` (another daemon pulls) or `given_up`; `null` before the first end.
+    last_outcome: Option<&'static str>,
     /// Since a poll was complete last; `null` before the first.
     last_complete_seconds_ago: Option<u64>,
 }
@@ -90,6 +92,7 @@ pub async fn status(admin: Data<Admin>) -> HttpResponse {
         missing: missing.iter().map(ToString::to_string).collect(),
         polls: facts.poll_seconds.map(|interval_seconds| Polls {
             interval_seconds,
+            last_outcome: observer.last_poll(),
             last_complete_seconds_ago: observer.last_complete_poll().map(seconds_ago),
         }),
         api: facts.api,

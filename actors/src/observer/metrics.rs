@@ -4,7 +4,10 @@
 //! known at the start; no sub-account is ever one. What is counted for each switch was looked up beforehand, so
 //! that a switch costs an addition and no lock.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge},
@@ -165,6 +168,8 @@ pub(super) struct Metrics {
     poll_seconds: Histogram,
     poll_last_success: Gauge,
     poll_invalid_entries: Counter,
+    /// How the last poll has ended, as its place among all ends and one more; 0 before the first.
+    last_poll: AtomicUsize,
 }
 
 /// How many switches of a source to a coin have ended in one way.
@@ -260,6 +265,7 @@ impl Metrics {
             poll_seconds,
             poll_last_success,
             poll_invalid_entries,
+            last_poll: AtomicUsize::new(0),
         }
     }
 
@@ -297,6 +303,12 @@ impl Metrics {
 
     pub(super) fn last_complete_poll(&self) -> Option<u64> {
         u64::try_from(self.poll_last_success.get()).ok().filter(|&at| at > 0)
+    }
+
+    /// The label of how the last poll has ended.
+    pub(super) fn last_poll(&self) -> Option<&'static str> {
+        let place = self.last_poll.load(Relaxed).checked_sub(1)?;
+        PollEnd::ALL.get(place).map(|end| end.label())
     }
 
     pub(super) fn chunk(&self, switches: usize) {
@@ -339,6 +351,7 @@ impl Metrics {
 
     pub(super) fn poll(&self, end: PollEnd, took: Duration, invalid: usize) {
         self.polls[end as usize].inc();
+        self.last_poll.store(end as usize + 1, Relaxed);
         self.poll_invalid_entries.inc_by(invalid as u64);
         if !matches!(end, PollEnd::Standby | PollEnd::GivenUp) {
             self.poll_seconds.observe(took.as_secs_f64());
@@ -499,6 +512,7 @@ mod tests {
         for end in [PollEnd::Failed, PollEnd::Incomplete, PollEnd::Standby] {
             metrics.poll(end, Duration::from_secs(1), 1);
             assert_eq!(metrics.last_complete_poll(), None, "{end:?}");
+            assert_eq!(metrics.last_poll(), Some(end.label()));
         }
         metrics.poll(PollEnd::Complete, Duration::from_secs(1), 0);
         assert!(metrics.last_complete_poll().unwrap() > 1_600_000_000);

@@ -81,6 +81,11 @@ impl Observer {
         self.0.metrics.last_complete_poll()
     }
 
+    /// How the last poll has ended, in the words of the figure; `None` before the first.
+    pub fn last_poll(&self) -> Option<&'static str> {
+        self.0.metrics.last_poll()
+    }
+
     /// The daemon has begun to end: from now on it is not ready.
     pub fn draining(&self) {
         self.0.readiness.draining();

@@ -24,7 +24,8 @@ export async function post(path, body) {
   let status, text;
   try {
     const headers = { "Content-Type": "application/json" };
-    const response = await fetch(at(path), { method: "POST", headers, body: JSON.stringify(body) });
+    const signal = AbortSignal.timeout(300_000);
+    const response = await fetch(at(path), { method: "POST", headers, body: JSON.stringify(body), signal });
     status = response.status;
     text = await response.text();
   } catch (error) {

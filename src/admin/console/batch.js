@@ -19,17 +19,29 @@ let coins = [];
 
 export function setUpBatch() {
   const section = byId("batch");
+  // What is being sent cannot be changed meanwhile, so that what is applied is what was previewed.
+  const locked = (work) =>
+    busy(section, async () => {
+      const focused = document.activeElement;
+      byId("batch-input").disabled = true;
+      try {
+        await work();
+      } finally {
+        byId("batch-input").disabled = false;
+        if (document.activeElement === document.body) focused?.focus();
+      }
+    });
   section.querySelector("form").addEventListener("submit", (event) => {
     event.preventDefault();
-    busy(section, preview);
+    locked(preview);
   });
   byId("batch-text").addEventListener("input", () => {
     file = undefined;
     byId("batch-file").value = "";
     forget();
   });
-  byId("batch-file").addEventListener("change", () => busy(section, readFile));
-  byId("batch-apply").addEventListener("click", () => busy(section, apply));
+  byId("batch-file").addEventListener("change", () => locked(readFile));
+  byId("batch-apply").addEventListener("click", () => locked(apply));
   byId("batch-stop").addEventListener("click", () => {
     stopped = true;
     byId("batch-stop").disabled = true;

@@ -54,7 +54,8 @@ async function readList(mine) {
     const { changes: read } = await get(`recent?limit=${KEPT}`);
     if (stream !== mine) return;
     const last = read.at(-1)?.number ?? 0;
-    changes = read.concat(early.filter(({ number }) => number === undefined || number > last));
+    // What was missed lies before the list.
+    changes = read.concat(early.filter(({ number }) => number > last));
     early = undefined;
     state("live", "live");
     show();

@@ -12,8 +12,11 @@ const PACE_MS = 2000;
 
 let lastAnswer = undefined;
 let timer = undefined;
+let isLooking = false;
 
 async function look() {
+  if (isLooking) return;
+  isLooking = true;
   clearTimeout(timer);
   try {
     const status = await get("status");
@@ -24,6 +27,7 @@ async function look() {
   } catch (error) {
     showSilence(error);
   }
+  isLooking = false;
   if (!document.hidden) timer = setTimeout(look, PACE_MS);
 }
 
@@ -50,11 +54,12 @@ function showStates(status) {
 
 function pull(polls) {
   if (!polls) return ["off", "pull off"];
-  const { last_complete_seconds_ago: ago, interval_seconds: interval } = polls;
-  if (ago === null) return ["bad", `no pull yet, every ${duration(interval)}`];
-  const text = `pulled ${duration(ago)} ago, every ${duration(interval)}`;
-  // One that is late by two was not complete.
-  return [ago > 3 * interval + 5 ? "bad" : "good", text];
+  const { last_outcome: outcome, last_complete_seconds_ago: ago, interval_seconds: interval } = polls;
+  if (outcome === "standby") return ["good", "another daemon pulls"];
+  if (outcome === null) return ["bad", `no pull yet, every ${duration(interval)}`];
+  if (outcome === "complete") return ["good", `pulled ${duration(ago)} ago, every ${duration(interval)}`];
+  const last = ago === null ? "none was complete" : `complete ${duration(ago)} ago`;
+  return ["bad", `last pull ${outcome.replaceAll("_", " ")}, ${last}`];
 }
 
 function notice(text) {

@@ -47,8 +47,17 @@ export function tell(output, kind, title, ...details) {
   output.replaceChildren(box);
 }
 
+// The last question; the next waits for its answer, so that no yes is taken for another's.
+let asked = Promise.resolve();
+
 // Asks, and resolves to whether the answer was yes. `careful` has the focus begin at No.
-export async function confirmed({ title, body, yes, careful = false }) {
+export function confirmed(question) {
+  const answer = asked.then(() => ask(question));
+  asked = answer.catch(() => undefined);
+  return answer;
+}
+
+async function ask({ title, body, yes, careful = false }) {
   const dialog = byId("confirm");
   byId("confirm-title").replaceChildren(...[title].flat());
   byId("confirm-body").replaceChildren(...body);

@@ -62,7 +62,9 @@ async function readIt() {
   show(sub_pool, answer.old);
 }
 
+// Shows it, unless another one has been named meanwhile.
 function show(sub_pool, coinbase) {
+  if (byId("sub-pool-coin").value !== sub_pool.coin || byId("sub-pool-name").value !== sub_pool.name) return;
   current = { ...sub_pool, coinbase };
   const item = (name, value) => el("div", {}, el("dt", {}, name), el("dd", {}, shown(value, "mono")));
   byId("sub-pool-held").replaceChildren(
@@ -77,11 +79,12 @@ function show(sub_pool, coinbase) {
 
 async function change() {
   const { coin, name } = current;
+  const sub_pool = { coin, name };
   const output = byId("sub-pool-outcome");
   const wanted = { coinbase_info: byId("sub-pool-info").value, payout_addr: byId("sub-pool-addr").value };
   output.replaceChildren();
   // Somebody else may have changed it since it was shown.
-  const { text, answer: read } = await ask(current);
+  const { text, answer: read } = await ask(sub_pool);
   if (!read?.old) {
     tell(output, "not_now", "Not changed: what it holds could not be read", shown(text), "Nothing was written.");
     return;
@@ -92,13 +95,13 @@ async function change() {
     comparison("Coinbase text", read.old.coinbase_info, wanted.coinbase_info),
   ];
   if (pays_another) body.unshift(el("p", { class: "warning" }, "Blocks of this sub-pool will pay another address."));
-  const title = ["Change sub-pool ", ...titleOf(current), "?"];
+  const title = ["Change sub-pool ", ...titleOf(sub_pool), "?"];
   if (!(await confirmed({ title, body, yes: "Change it", careful: true }))) {
     tell(output, "info", "Nothing was changed: cancelled");
     return;
   }
   const reply = await post("subpool/update-coinbase", { coin, subpool_name: name, ...wanted });
-  report(output, { coin, name }, wanted, reply);
+  report(output, sub_pool, wanted, reply);
 }
 
 function report(output, sub_pool, wanted, { fate, text, answer }) {

@@ -34,13 +34,13 @@ async function switchOne() {
   const [name, coin, output] = [byId("switch-name").value, byId("switch-coin").value, byId("switch-outcome")];
   output.replaceChildren();
   const body = [];
-  let old = undefined;
+  let [account, old] = [name, undefined];
   try {
-    ({ coin: old } = await holds(name));
+    ({ account, coin: old } = await holds(name));
   } catch (error) {
     body.push(el("p", { class: "warning" }, "What it mines could not be read: ", shown(error.message)));
   }
-  body.unshift(el("p", { class: "change" }, shown(name, "name"), ": ", held(old), " → ", held(coin)));
+  body.unshift(el("p", { class: "change" }, shown(account, "name"), ": ", held(old), " → ", held(coin)));
   if (old === coin) body.push(el("p", {}, "It mines this coin already. It is written again, so that stratum servers look."));
   if (old === null) body.push(el("p", {}, "It has no znode yet: one is created. Is the name right?"));
   if (!(await confirmed({ title: "Switch this sub-account?", body, yes: "Switch" }))) {

@@ -1,5 +1,7 @@
 //! Many sub-accounts: pasted or uploaded, previewed, applied.
 
+use serde_json::json;
+
 use super::Console;
 use crate::support::client::Answer;
 use crate::support::daemon::Daemon;
@@ -18,7 +20,7 @@ async fn a_preview_writes_nothing_and_an_apply_writes_all() {
         assert_eq!(daemon.switch(user, coin).await, Answer::success());
     }
     let text = "user,coin\r\nalice,bcc\r\n\"a,\"\"b\"\"\",btc\r\nbob,bcc\r\nbob,btc\r\n";
-    let set = format!("document.querySelector('#batch-text').value = {}", serde_json::json!(text));
+    let set = format!("document.querySelector('#batch-text').value = {}", json!(text));
     browser.run(&set).await;
     browser.click("#batch-preview").await;
     browser.wait_for_text("#batch-outcome", "Preview of 3 sub-accounts").await;
@@ -95,6 +97,44 @@ async fn a_file_is_sent_in_chunks_and_what_failed_is_listed() {
 }
 
 #[tokio::test]
+async fn a_batch_that_is_stopped_says_what_was_not_sent() {
+    let zookeeper = ZooKeeper::shared().await;
+    let Some(console) = Console::open(Daemon::builder(zookeeper)).await else { return };
+    let (daemon, browser) = (&console.daemon, &console.browser);
+    let lines: String = (0..MANY).map(|n| format!("user{n},bcc\n")).collect();
+    let set = format!("document.querySelector('#batch-text').value = {}", json!(lines));
+    browser.run(&set).await;
+    browser.click("#batch-preview").await;
+    browser.wait_for_text("#batch-outcome", "Preview of 2,500").await;
+    // The first chunk's answer is held back.
+    let hold = "const send = window.fetch; const held = new Promise((free) => { window.free = free; }); \
+        window.fetch = async (...request) => { const answer = await send(...request); \
+        if (String(request[0]).includes('results')) await held; return answer; };";
+    browser.run(hold).await;
+    browser.click("#batch-apply").await;
+    browser.wait_until("document.querySelector('#confirm').open").await;
+    browser.click("#confirm-yes").await;
+    browser.wait_for_text("#batch-progress", "Sent: 0 of 2,500").await;
+    // Meanwhile nothing can be changed.
+    assert_eq!(
+        browser.run("return document.querySelector('#batch-text').matches(':disabled')").await,
+        true
+    );
+    browser.click("#batch-stop").await;
+    browser.run("free();").await;
+    browser
+        .wait_for_text("#batch-outcome .refused", "1,000 of 2,500 switched, 1,500 not sent")
+        .await;
+    let dir = daemon.watch_dir().trim_end_matches('/');
+    assert_eq!(zookeeper.znodes().await.children(dir).await.len(), 1_000);
+    assert_eq!(
+        browser.run("return document.querySelector('#batch-stop').checkVisibility()").await,
+        false
+    );
+    console.has_no_complaints().await;
+}
+
+#[tokio::test]
 async fn what_is_no_batch_is_told_line_by_line_and_nothing_is_sent() {
     let zookeeper = ZooKeeper::shared().await;
     let Some(console) = Console::open(Daemon::builder(zookeeper)).await else { return };
@@ -115,8 +155,7 @@ async fn what_is_no_batch_is_told_line_by_line_and_nothing_is_sent() {
         ("{\"usercoins\":[{\"coin\":\"btc\",\"punames\":[1]}]}", &["a list of texts"]),
         ("", &["there is no entry in it"]),
     ] {
-        let set =
-            format!("document.querySelector('#batch-text').value = {}", serde_json::json!(text));
+        let set = format!("document.querySelector('#batch-text').value = {}", json!(text));
         browser.run(&set).await;
         browser.click("#batch-preview").await;
         for part in told {
@@ -136,7 +175,7 @@ async fn a_batch_that_zookeeper_does_not_take_ends_where_it_fails() {
     let Some(console) = Console::open(builder).await else { return };
     let browser = &console.browser;
     let lines: String = (0..MANY).map(|n| format!("user{n},bcc\n")).collect();
-    let set = format!("document.querySelector('#batch-text').value = {}", serde_json::json!(lines));
+    let set = format!("document.querySelector('#batch-text').value = {}", json!(lines));
     browser.run(&set).await;
     browser.click("#batch-preview").await;
     browser.wait_for_text("#batch-outcome", "Preview of 2,500").await;

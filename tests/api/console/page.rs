@@ -57,6 +57,7 @@ async fn without_the_api_there_is_something_to_see_and_nothing_to_switch() {
         .admin()
         .set("EnableAPIServer", false)
         .set("EnableCronJob", true)
+        .set("CronIntervalSeconds", 1)
         .set("UserCoinMapURL", format!("http://{}/map", upstream.address()));
     let (_process, log) = builder.spawn(&["--config".into(), builder.write_config().into()]);
     let line = eventually("the admin pages are up", seconds(20), || async {
@@ -69,13 +70,15 @@ async fn without_the_api_there_is_something_to_see_and_nothing_to_switch() {
     for section in ["#switch", "#batch", "#sub-pool"] {
         browser.wait_for_text(section, "EnableAPIServer is not set").await;
     }
-    let enabled = "return [...document.querySelectorAll('#work button:not([hidden]):not(:disabled)')]\
-        .map((button) => button.id);";
+    let enabled = "return [...document.querySelectorAll('#work button:not(:disabled)')]\
+        .filter((button) => button.checkVisibility()).map((button) => button.id);";
     assert_eq!(browser.run(enabled).await, json!(["switch-look"]));
     browser.wait_for_text("#changes-rows", "pull").await;
     browser.fill("#switch-name", "alice").await;
     browser.click("#switch-look").await;
     browser.wait_for_text("#switch-outcome", "alice mines btc").await;
+    upstream.otherwise(|_| Reply::json("nonsense"));
+    browser.wait_for_text("#states .bad", "last pull failed, complete").await;
     assert_eq!(browser.complaints().await, Vec::<String>::new());
 }
 

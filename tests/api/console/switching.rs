@@ -77,6 +77,26 @@ async fn the_keyboard_is_enough() {
     console.has_no_complaints().await;
 }
 
+/// Each question has an answer of its own, though one comes up while another is open.
+#[tokio::test]
+async fn a_yes_is_not_taken_for_anothers() {
+    let zookeeper = ZooKeeper::shared().await;
+    let Some(console) = Console::open(Daemon::builder(zookeeper)).await else { return };
+    let browser = &console.browser;
+    let asked = "import('/console/dom.js').then(({ confirmed }) => { \
+        window.answers = []; \
+        for (const title of ['first', 'second']) \
+            confirmed({ title, body: [], yes: 'Yes' }).then((yes) => answers.push([title, yes])); })";
+    browser.resolve(asked).await;
+    browser.wait_for_text("#confirm", "first").await;
+    browser.click("#confirm-yes").await;
+    browser.wait_for_text("#confirm", "second").await;
+    browser.click("#confirm-no").await;
+    browser.wait_until("answers.length === 2").await;
+    assert_eq!(browser.run("return answers").await, json!([["first", true], ["second", false]]));
+    console.has_no_complaints().await;
+}
+
 /// Whatever a sub-account is called and others have written into its znode.
 #[tokio::test]
 async fn odd_texts_are_shown_and_nothing_in_them_runs() {
