@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -115,15 +116,14 @@ impl Browser {
     /// Waits until an expression is true in the page.
     pub async fn wait_until(&self, expression: &str) {
         let script = format!("return Boolean({expression});");
-        let what = format!("in the page: {expression}");
-        let shown = "return document.body.innerText;";
-        for _ in 0..600 {
-            if self.run(&script).await == true {
-                return;
+        let start = Instant::now();
+        while self.run(&script).await != true {
+            if start.elapsed() > seconds(60) {
+                let seen = self.run("return document.body.innerText;").await;
+                panic!("not within a minute, in the page: {expression}, in:\n{seen}");
             }
-            tokio::time::sleep(seconds(1) / 20).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        panic!("not within 30 s and more, {what}, in:\n{}", self.run(shown).await);
     }
 
     /// The text of an element as it is seen.

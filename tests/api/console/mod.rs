@@ -7,14 +7,22 @@ mod page;
 mod sub_pool;
 mod switching;
 
+use std::io::Write;
+use std::sync::Once;
+
 use self::browser::{Browser, Programs, programs};
 use crate::support::daemon::{Builder, Daemon, PASSWORD, USER};
 
-/// Where Chromium is; says so if it is not there.
+/// Where Chromium is; says so once if it is not there, past what captures the output of tests that pass.
 fn browser_programs() -> Option<Programs> {
+    static TOLD: Once = Once::new();
     let programs = programs();
     if programs.is_none() {
-        eprintln!("SKIPPED: no chromium and chromedriver on PATH, so the console is not tested");
+        TOLD.call_once(|| {
+            let told =
+                "SKIPPED: no chromium and chromedriver on PATH, so the console is not tested";
+            let _ = writeln!(std::io::stderr(), "{told}");
+        });
     }
     programs
 }
