@@ -20,9 +20,9 @@ use tokio::{
 };
 
 use crate::{
-    admin::{self, Figures},
+    admin::{self, Console, Facts, Figures},
     config::{ApiSettings, Checked, Settings},
-    http::{self, Bound, Downstream, HttpServer, InForce, Requests, Stop},
+    http::{self, Bound, Downstream, Endpoints, HttpServer, InForce, Requests, Stop},
     reload::Reload,
     service_manager::ServiceManager,
     telemetry::Telemetry,
@@ -117,6 +117,7 @@ async fn run(
 ) -> Result<(), Failure> {
     let log = &telemetry.log;
     let manager = ServiceManager::of(|name| env::var_os(name), log);
+    let facts = Facts::of(&settings);
     let Figures { registry, observer, requests, reloads } = Figures::new(&settings, telemetry);
     let Settings { api, admin, callers, writer, sub_pools, poller, shutdown_grace, .. } = settings;
     let in_force = InForce::new(callers);
@@ -134,14 +135,23 @@ async fn run(
         bound => bound?,
     };
     let descriptors = if admin.is_some() { admin::DESCRIPTORS } else { 0 };
-    // Before the session, which they tell of.
+    let system = System::start(writer, sub_pools, poller, &observer, log);
+    let endpoints = endpoints(&system, log);
+    // The session is made meanwhile: they tell of it.
     let admin = match admin {
-        Some((bound, _)) => Some(serve_admin(bound, in_force.clone(), &observer, registry, log)?),
+        Some((bound, _)) => {
+            let console = Console {
+                facts,
+                looks: system.looks.clone(),
+                endpoints: api.is_some().then(|| endpoints.clone()),
+                requests: requests.clone(),
+            };
+            Some(serve_admin(bound, in_force.clone(), &observer, registry, console, log)?)
+        }
         None => None,
     };
-    let system = System::start(writer, sub_pools, poller, &observer, log);
     let api = match api {
-        Some(api) => Some(serve_api(api, in_force, &system, descriptors, requests, log)?),
+        Some(api) => Some(serve_api(api, in_force, endpoints, descriptors, requests, log)?),
         None => None,
     };
 
@@ -254,38 +264,44 @@ fn bind<T>(
     Ok(Some((bound, settings)))
 }
 
-/// Starts the API. Other listeners take up to `others` descriptors.
-fn serve_api(
-    (bound, settings): (Bound, ApiSettings),
-    in_force: InForce,
-    system: &System,
-    others: usize,
-    requests: Requests,
-    log: &Logger,
-) -> Result<Addr<HttpServer>, Failure> {
-    let address = bound.address();
+/// What any listener serves the API with.
+fn endpoints(system: &System, log: &Logger) -> Endpoints {
     let downstream = Downstream {
         writer: system.writer.clone(),
         looks: system.looks.clone(),
         jobmakers: system.jobmakers.clone(),
     };
-    let api = http::api(bound, &settings, in_force, downstream, others, requests, log)
+    Endpoints::new(downstream, log)
+}
+
+/// Starts the API. Other listeners take up to `others` descriptors.
+fn serve_api(
+    (bound, settings): (Bound, ApiSettings),
+    in_force: InForce,
+    endpoints: Endpoints,
+    others: usize,
+    requests: Requests,
+    log: &Logger,
+) -> Result<Addr<HttpServer>, Failure> {
+    let address = bound.address();
+    let api = http::api(bound, &settings, in_force, endpoints, others, requests, log)
         .map_err(|source| Failure::listen(LISTEN_ADDR, address, source))?
         .start();
     info!(log, "listening"; "address" => %address);
     Ok(api)
 }
 
-/// Starts the admin pages, which show what `observer` and `registry` hold.
+/// Starts the admin pages, which show what `observer` and `registry` hold; `console` is for the console.
 fn serve_admin(
     bound: Bound,
     in_force: InForce,
     observer: &Observer,
     registry: Registry,
+    console: Console,
     log: &Logger,
 ) -> Result<Addr<HttpServer>, Failure> {
     let address = bound.address();
-    let admin = admin::admin(bound, in_force, observer.clone(), registry, log)
+    let admin = admin::admin(bound, in_force, observer.clone(), registry, console, log)
         .map_err(|source| Failure::listen(ADMIN_LISTEN_ADDR, address, source))?
         .start();
     info!(log, "admin pages are up"; "address" => %address);

@@ -57,7 +57,7 @@ pub use domain::{
     Assignment, Coin, Coinbase, CoinbaseUpdate, CoinbaseUpdateError, Coins, CoinsError, Old,
     Puname, PunameError, RequestId, Shown, Source, SubPool, ZnodeDir, ZnodeDirError, seconds,
 };
-pub use observer::{Change, Histogram, Missing, Observer, Recent, Since, What};
+pub use observer::{Change, Histogram, Missing, Observer, Recent, Since, SwitchCount, What};
 pub use poller::{
     MapPreview, PollerSettings, PreviewError, UpstreamUrl, UpstreamUrlError, preview_map,
 };
@@ -67,6 +67,6 @@ pub use zk::{
     ZkSettings, probe_brokers,
 };
 pub use zk_writer::{
-    Ask, AskJobmaker, EntryOutcome, EntryResult, LookAtBatch, PollerLock, SubPoolSettings,
+    Ask, AskJobmaker, EntryOutcome, EntryResult, LookAt, LookAtBatch, PollerLock, SubPoolSettings,
     WriteBatch, WriteFailure, WriteReply, WriterLimits, WriterSettings,
 };

@@ -8,35 +8,50 @@
 //! | `/metrics` | figures for Prometheus | those of the API, or `MetricsUser` and `MetricsPassword` |
 //! | `/recent` | the last changes | those of the API |
 //! | `/recent/stream` | each change as it is settled | those of the API |
+//! | `/` | the console, a page for operators | those of the API |
+//! | `/status` | what the console shows of the daemon | those of the API |
+//! | `/sub-account` | what a sub-account's znode holds | those of the API |
+//! | the API's but `/switch` | the same endpoints, for the console | those of the API |
 //!
 //! * `figures`: gathers all that `/metrics` shows;
 //! * `process`: the figures of the process itself;
 //! * `pages`: the table of paths; figures and health;
 //! * `recent`: the last changes;
-//! * `stream`: changes as they come.
+//! * `stream`: changes as they come;
+//! * `console`: the files of the console, which a browser runs;
+//! * `status`: what it shows of the daemon;
+//! * `sub_account`: what a sub-account's znode holds.
 //!
-//! They ask no actor: what they show lies ready in an [`Observer`]. So they answer while ZooKeeper does not, and
-//! while the daemon ends.
+//! But for the API's endpoints and `sub_account` they ask no actor: what they show lies ready in an [`Observer`].
+//! So they answer while ZooKeeper does not, and while the daemon ends.
+//!
+//! Browsers send credentials along with whatever any page has them send. So nothing here may change anything by GET
+//! or HEAD, and all else is refused to pages of other sites (`http::origin`).
 
+mod console;
 mod figures;
 mod pages;
 mod process;
 mod recent;
+mod status;
 mod stream;
+mod sub_account;
 
 use std::{io, sync::Arc, time::Duration};
 
+use actix::Recipient;
 use actix_web::web::{Data, ServiceConfig};
 use prometheus_client::registry::Registry;
 use slog::{Logger, o};
-use switcher_actors::Observer;
+use switcher_actors::{LookAtBatch, Observer};
 use tokio::sync::Semaphore;
 
-use crate::http::{Allowance, Bound, Guard, HttpServer, InForce, OF_A_WORKER};
+use crate::http::{Allowance, Bound, Endpoints, Guard, HttpServer, InForce, OF_A_WORKER, Requests};
 
 use figures::refusals;
 
 pub use figures::Figures;
+pub use status::Facts;
 
 /// Connections at a time; more wait until others have ended. A few scrapers, health checks and consoles.
 const CONNECTIONS: usize = 32;
@@ -68,6 +83,20 @@ struct Admin {
     in_force: InForce,
     /// A permit for each stream that may still be opened.
     streams: Arc<Semaphore>,
+    facts: Facts,
+    looks: Recipient<LookAtBatch>,
+}
+
+/// What the console works with, beside what is watched.
+pub struct Console {
+    /// Of the configuration.
+    pub facts: Facts,
+    /// Where looks go.
+    pub looks: Recipient<LookAtBatch>,
+    /// The API's; `None` if it is off.
+    pub endpoints: Option<Endpoints>,
+    /// Where requests to them are counted.
+    pub requests: Requests,
 }
 
 /// The actor that serves the admin pages to whom the terms `in_force` admit.
@@ -76,13 +105,16 @@ pub fn admin(
     in_force: InForce,
     observer: Observer,
     mut registry: Registry,
+    console: Console,
     log: &Logger,
 ) -> io::Result<HttpServer> {
+    let Console { facts, looks, endpoints, requests } = console;
     let guard = Guard::with_open_paths(in_force.clone(), OPEN)
         .with_scraped_paths(SCRAPED)
-        .counting_refusals(refusals(&mut registry));
+        .counting_refusals(refusals(&mut registry))
+        .for_browsers(requests);
     let streams = Arc::new(Semaphore::new(STREAMS));
-    let admin = Data::new(Admin { observer, registry, in_force, streams });
+    let admin = Data::new(Admin { observer, registry, in_force, streams, facts, looks });
     let allowance = Allowance {
         workers: 1,
         connections: CONNECTIONS,
@@ -93,6 +125,9 @@ pub fn admin(
     };
     let configure = move |config: &mut ServiceConfig| {
         config.app_data(admin.clone());
+        if let Some(endpoints) = &endpoints {
+            endpoints.add_posts(config);
+        }
         pages::add(config);
     };
     let log = log.new(o!("listener" => "admin"));

@@ -1,6 +1,6 @@
 //! The table of the admin paths; figures and health.
 
-use std::fmt::Write;
+use std::{fmt::Write, future::ready};
 
 use actix_web::{
     HttpResponse, ResponseError,
@@ -10,9 +10,12 @@ use actix_web::{
 };
 use prometheus_client::encoding::text::encode;
 use serde_json::json;
+use switcher_actors::{PunameError, WriteFailure};
 use thiserror::Error;
 
-use super::{Admin, recent::recent, stream::stream};
+use super::{
+    Admin, console, recent::recent, status::status, stream::stream, sub_account::sub_account,
+};
 
 /// What Prometheus knows the text by.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -42,7 +45,19 @@ pub fn add(config: &mut ServiceConfig) {
                 .route(web::get().to(stream))
                 .default_service(unknown_method()),
         )
+        .service(
+            web::resource("/status").route(web::get().to(status)).default_service(unknown_method()),
+        )
+        .service(
+            web::resource("/sub-account")
+                .route(web::get().to(sub_account))
+                .default_service(unknown_method()),
+        )
         .default_service(web::route().to(path_unknown));
+    for file in console::FILES {
+        let shown = looked_at().to(|| ready(file.answer()));
+        config.service(web::resource(file.path).route(shown).default_service(unknown_method()));
+    }
 }
 
 /// Why a page is not shown.
@@ -51,8 +66,14 @@ pub enum PageError {
     /// 400
     #[error("limit is {0:?}, expected a whole number from 1 to {max}", max = switcher_actors::Recent::KEPT)]
     Limit(String),
+    /// 400
+    #[error("puname {0}")]
+    Puname(PunameError),
     /// 404
-    #[error("no such path; there are /healthz, /readyz, /metrics, /recent and /recent/stream")]
+    #[error(
+        "no such path; there are / (the console), /healthz, /readyz, /metrics, /status, /recent, \
+         /recent/stream and /sub-account, and the API's but /switch where the API is on"
+    )]
     PathUnknown,
     /// 405
     #[error("method not allowed for this path")]
@@ -63,6 +84,9 @@ pub enum PageError {
         super::STREAMS
     )]
     TooManyStreams,
+    /// 503: the znode was not read
+    #[error("{0}")]
+    NotRead(WriteFailure),
     /// 500: what writes texts into memory has failed
     #[error("the figures cannot be written")]
     Unwritable,
@@ -71,10 +95,10 @@ pub enum PageError {
 impl ResponseError for PageError {
     fn status_code(&self) -> StatusCode {
         match self {
-            Self::Limit(_) => StatusCode::BAD_REQUEST,
+            Self::Limit(_) | Self::Puname(_) => StatusCode::BAD_REQUEST,
             Self::PathUnknown => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::TooManyStreams => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooManyStreams | Self::NotRead(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Unwritable => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

@@ -55,6 +55,11 @@ pub enum ApiError {
     /// 400: the jobmaker could not answer it
     #[error(transparent)]
     NotForJobmakers(#[from] CoinbaseUpdateError),
+    /// 403: of the admin listener alone
+    #[error(
+        "sent by a page of another site in an operator's browser, so it is refused; nothing was written"
+    )]
+    OtherOrigin,
     /// 403
     #[error("API disabled")]
     SubPoolsDisabled,
@@ -112,7 +117,7 @@ impl ApiError {
             | Self::SubPoolNameEmpty
             | Self::PayoutAddressEmpty
             | Self::NotForJobmakers(_) => 400,
-            Self::SubPoolsDisabled => 403,
+            Self::OtherOrigin | Self::SubPoolsDisabled => 403,
             Self::Exchange(failure) => exchange_number(failure),
             Self::PathUnknown => 404,
             Self::MethodNotAllowed => 405,
@@ -197,7 +202,8 @@ impl ResponseError for ApiError {
     /// which those clients never cause, keep their own status.
     fn status_code(&self) -> StatusCode {
         match self {
-            Self::PathUnknown
+            Self::OtherOrigin
+            | Self::PathUnknown
             | Self::MethodNotAllowed
             | Self::BodyTooSlow(_)
             | Self::BodyTooLarge(_)

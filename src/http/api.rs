@@ -3,7 +3,7 @@
 use std::io;
 
 use actix::Recipient;
-use actix_web::web::Data;
+use actix_web::web::{Data, ServiceConfig};
 use slog::Logger;
 use switcher_actors::{AskJobmaker, LookAtBatch, WriteBatch};
 
@@ -35,20 +35,50 @@ pub struct Downstream {
     pub jobmakers: Option<Recipient<AskJobmaker>>,
 }
 
-/// The actor that serves the API by the terms `in_force`. Other listeners take up to `others` descriptors;
-/// requests are counted in `requests`.
+/// The endpoints with all that they need, for any listener. Clones share it.
+#[derive(Clone)]
+pub struct Endpoints {
+    switches: Data<SwitchApi>,
+    sub_pools: Data<SubPoolApi>,
+}
+
+impl Endpoints {
+    /// Those that hand over to `downstream`.
+    pub fn new(downstream: Downstream, log: &Logger) -> Self {
+        let Downstream { writer, looks, jobmakers } = downstream;
+        let switches = SwitchApi { writer, looks, log: log.clone() };
+        let sub_pools = SubPoolApi { jobmakers, log: log.clone() };
+        Self { switches: Data::new(switches), sub_pools: Data::new(sub_pools) }
+    }
+
+    /// Adds all paths of the API, and an answer for all others.
+    fn add(&self, config: &mut ServiceConfig) {
+        self.add_data(config);
+        routes::add(config);
+    }
+
+    /// Adds the paths that change nothing by GET, for a listener that browsers call.
+    pub fn add_posts(&self, config: &mut ServiceConfig) {
+        self.add_data(config);
+        routes::add_posts(config);
+    }
+
+    fn add_data(&self, config: &mut ServiceConfig) {
+        config.app_data(self.switches.clone()).app_data(self.sub_pools.clone());
+    }
+}
+
+/// The actor that serves the API by the terms `in_force`. Other listeners take up to `others` descriptors; requests are counted in
+/// `requests`.
 pub fn api(
     bound: Bound,
     settings: &ApiSettings,
     in_force: InForce,
-    downstream: Downstream,
+    endpoints: Endpoints,
     others: usize,
     requests: Requests,
     log: &Logger,
 ) -> io::Result<HttpServer> {
-    let Downstream { writer, looks, jobmakers } = downstream;
-    let switches = Data::new(SwitchApi { writer, looks, log: log.clone() });
-    let sub_pools = Data::new(SubPoolApi { jobmakers, log: log.clone() });
     let guard = Guard::counting(in_force, requests);
     let workers = workers();
     let allowance = Allowance {
@@ -59,10 +89,7 @@ pub fn api(
         keep_alive: settings.head_timeout,
         patience: settings.head_timeout * 2,
     };
-    let configure = move |config: &mut actix_web::web::ServiceConfig| {
-        config.app_data(switches.clone()).app_data(sub_pools.clone());
-        routes::add(config);
-    };
+    let configure = move |config: &mut ServiceConfig| endpoints.add(config);
     HttpServer::new("api", bound, allowance, guard, configure, log)
 }
 

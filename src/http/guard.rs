@@ -22,6 +22,7 @@ use switcher_actors::{Shown, Source, seconds};
 use super::{
     answer::{ApiError, unauthorized},
     connections::Tracked,
+    origin::is_foreign,
     request_id::{self, RequestIds},
     requests::{Endpoint, ErrNo, Requests},
     terms::{InForce, Terms},
@@ -51,6 +52,8 @@ pub struct Guard {
     requests: Option<Requests>,
     /// For who is debugging: each request.
     log: Logger,
+    /// Whether browsers call, so that pages of other sites could have them call.
+    browsers: bool,
 }
 
 impl Guard {
@@ -70,6 +73,7 @@ impl Guard {
             refused: Counter::default(),
             requests: None,
             log: Logger::root(Discard, o!()),
+            browsers: false,
         }
     }
 
@@ -81,6 +85,12 @@ impl Guard {
     /// Adds up in `refused` whom it refuses.
     pub fn counting_refusals(self, refused: Counter) -> Self {
         Self { refused, ..self }
+    }
+
+    /// Lets in no request of a page of another site that could change something. Requests to the API's endpoints
+    /// are counted in `requests`.
+    pub fn for_browsers(self, requests: Requests) -> Self {
+        Self { browsers: true, requests: Some(requests), ..self }
     }
 
     /// The same, with a place to log to.
@@ -121,6 +131,9 @@ impl Guard {
         let is_scraper =
             || self.scraped.contains(&request.path()) && terms.scraper.admits(credentials);
         Ok(if terms.gate.admits(credentials) || is_scraper() {
+            if self.browsers && is_foreign(request.method(), headers) {
+                return Err(ApiError::OtherOrigin);
+            }
             Verdict::Admitted
         } else if self.open.contains(&request.path()) {
             Verdict::Stranger
@@ -133,7 +146,11 @@ impl Guard {
         let (request, took) = (response.request(), began.elapsed());
         if let Some(requests) = &self.requests {
             let endpoint = request.app_data::<Endpoint>().copied();
-            requests.answered(endpoint.unwrap_or(Endpoint::None), err_no(response), took);
+            // Pages are not the API's.
+            let counted = endpoint.or_else(|| (!self.browsers).then_some(Endpoint::None));
+            if let Some(endpoint) = counted {
+                requests.answered(endpoint, err_no(response), took);
+            }
         }
         let path = request.path().get(..PATH_SHOWN).unwrap_or(request.path());
         debug!(self.log, "request"; source, "method" => request.method().as_str(),

@@ -5,6 +5,7 @@
 //! * `routes`: the table of the API's paths;
 //! * `terms`: who is let in and what may be asked for, as long as no other configuration is in force;
 //! * `guard`: what every request passes first: size limits, then authentication;
+//! * `origin`: tells requests that a page of another site has sent;
 //! * `request_id`: the id that its answer and its log lines carry;
 //! * `requests`: the figures of the API's requests;
 //! * `connections`: cuts connections whose next request never comes;
@@ -24,6 +25,7 @@ mod connections;
 mod form;
 mod guard;
 mod json;
+mod origin;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
 mod request_id;
@@ -37,11 +39,12 @@ mod terms;
 pub use actor::{Allowance, Bound, HttpServer, Stop};
 #[cfg(test)]
 pub use answer::ApiError;
-pub use api::{Downstream, api};
+pub use api::{Downstream, Endpoints, api};
 pub use auth::Gate;
 pub use connections::{OF_A_WORKER, Tracked};
 pub use form::Parameters;
 pub use guard::Guard;
 pub use json::{Group, parse_batch};
 pub use requests::Requests;
+pub use switch::look;
 pub use terms::{InForce, OfRequest};

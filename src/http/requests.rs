@@ -49,7 +49,8 @@ struct Answer {
     err_no: u32,
 }
 
-/// Counts requests. One is shared by all workers.
+/// Counts requests. Clones share the figures.
+#[derive(Clone)]
 pub struct Requests {
     /// Those that succeeded, which are nearly all: looked up beforehand, so that one costs no lock.
     successes: [Counter; Endpoint::ALL.len()],

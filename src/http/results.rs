@@ -45,6 +45,7 @@ impl<'a> Entry<'a> {
             EntryOutcome::WouldCreate => ("would_create", None, None),
             EntryOutcome::WouldChange => ("would_change", None, None),
             EntryOutcome::Unchanged => ("unchanged", None, None),
+            EntryOutcome::Seen => ("seen", None, None),
         };
         let old = match &result.old {
             Old::NotKnown => None,

@@ -1,7 +1,7 @@
 //! The table of paths (contract, section 2).
 
 use actix_web::{
-    HttpResponse,
+    HttpResponse, Resource,
     web::{self, ServiceConfig},
 };
 
@@ -14,36 +14,26 @@ use super::{
 
 /// Adds every path, with its alias, and an answer for all others.
 pub fn add(config: &mut ServiceConfig) {
-    let get = || web::get().to(switch_one);
-    let post = || web::post().to(switch_one);
-    let unknown_method = || web::route().to(method_not_allowed);
+    let get = web::get().to(switch_one);
+    let post = web::post().to(switch_one);
+    config.service(of(web::resource("/switch"), Endpoint::Switch).route(get).route(post));
+    add_posts(config);
+    config.default_service(web::route().to(path_unknown));
+}
+
+/// Adds those that change nothing by GET.
+pub fn add_posts(config: &mut ServiceConfig) {
+    let many = web::resource(["/switch/multi-user", "/switch-multi-user"]);
+    let get = web::resource(["/subpool/get-coinbase", "/subpool-get-coinbase"]);
+    let update = web::resource(["/subpool/update-coinbase", "/subpool-update-coinbase"]);
     config
-        .service(
-            web::resource("/switch")
-                .app_data(Endpoint::Switch)
-                .route(get())
-                .route(post())
-                .default_service(unknown_method()),
-        )
-        .service(
-            web::resource(["/switch/multi-user", "/switch-multi-user"])
-                .app_data(Endpoint::SwitchMany)
-                .route(web::post().to(switch_many))
-                .default_service(unknown_method()),
-        )
-        .service(
-            web::resource(["/subpool/get-coinbase", "/subpool-get-coinbase"])
-                .app_data(Endpoint::GetCoinbase)
-                .route(web::post().to(get_coinbase))
-                .default_service(unknown_method()),
-        )
-        .service(
-            web::resource(["/subpool/update-coinbase", "/subpool-update-coinbase"])
-                .app_data(Endpoint::UpdateCoinbase)
-                .route(web::post().to(update_coinbase))
-                .default_service(unknown_method()),
-        )
-        .default_service(web::route().to(path_unknown));
+        .service(of(many, Endpoint::SwitchMany).route(web::post().to(switch_many)))
+        .service(of(get, Endpoint::GetCoinbase).route(web::post().to(get_coinbase)))
+        .service(of(update, Endpoint::UpdateCoinbase).route(web::post().to(update_coinbase)));
+}
+
+fn of(resource: Resource, endpoint: Endpoint) -> Resource {
+    resource.app_data(endpoint).default_service(web::route().to(method_not_allowed))
 }
 
 async fn method_not_allowed() -> Result<HttpResponse, ApiError> {

@@ -8,8 +8,8 @@ use actix_web::{
 };
 use slog::{Logger, info, warn};
 use switcher_actors::{
-    Assignment, Coins, LookAtBatch, Puname, PunameError, Shown, Source, WriteBatch, WriteFailure,
-    WriteReply,
+    Assignment, Coins, LookAt, LookAtBatch, Puname, PunameError, Shown, Source, WriteBatch,
+    WriteFailure, WriteReply,
 };
 use tokio::sync::oneshot;
 
@@ -193,10 +193,15 @@ impl SwitchApi {
     }
 
     async fn look(&self, assignments: Vec<Assignment>) -> WriteReply {
-        let count = assignments.len();
-        let reply = ask(&self.looks, |reply| LookAtBatch { assignments, reply }).await;
-        reply.unwrap_or_else(|failure| WriteReply::unread(failure, count))
+        look(&self.looks, assignments.into_iter().map(LookAt::from).collect()).await
     }
+}
+
+/// Has znodes looked at, and waits for what they hold.
+pub async fn look(looks: &Recipient<LookAtBatch>, entries: Vec<LookAt>) -> WriteReply {
+    let count = entries.len();
+    let reply = ask(looks, |reply| LookAtBatch { entries, reply }).await;
+    reply.unwrap_or_else(|failure| WriteReply::unread(failure, count))
 }
 
 /// Sends `ZkWriter` a message and waits for the answer; the failure is that there is none.

@@ -14,6 +14,7 @@ mod auth;
 mod batches;
 mod client;
 mod configuration;
+mod console;
 mod faults;
 mod golden;
 mod hostile;

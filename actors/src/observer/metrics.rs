@@ -5,7 +5,10 @@
 //! from coins, so that a switch costs a look into it, an addition, and no lock.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -175,6 +178,21 @@ pub(super) struct Metrics {
     poll_standby: Gauge,
     poll_interval: Gauge,
     poll_invalid_entries: Counter,
+    /// How the last poll has ended, as its place among all ends and one more; 0 before the first.
+    last_poll: AtomicUsize,
+}
+
+/// How many switches of a source to a coin have ended in one way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SwitchCount {
+    /// `api` or `poll`.
+    pub source: &'static str,
+    /// The coin that was asked for.
+    pub coin: Coin,
+    /// The label of the figure.
+    pub result: &'static str,
+    /// Since the start.
+    pub count: u64,
 }
 
 /// The switches of each coin that may be switched to, or might be since the start: what has been counted stays,
@@ -284,6 +302,7 @@ impl Metrics {
             poll_standby,
             poll_interval,
             poll_invalid_entries,
+            last_poll: AtomicUsize::new(0),
         }
     }
 
@@ -305,6 +324,30 @@ impl Metrics {
 
     pub(super) fn polls_every(&self, interval: Duration) {
         self.poll_interval.set(whole_seconds(interval));
+    }
+
+    /// All of them, nought too.
+    pub(super) fn switch_counts(&self) -> Vec<SwitchCount> {
+        self.switches.counts()
+    }
+
+    pub(super) fn switches_waiting(&self) -> u64 {
+        u64::try_from(self.switches_waiting.get()).unwrap_or(0)
+    }
+
+    /// Seconds; 0 where nothing is polled.
+    pub(super) fn poll_interval(&self) -> u64 {
+        u64::try_from(self.poll_interval.get()).unwrap_or(0)
+    }
+
+    pub(super) fn last_complete_poll(&self) -> Option<u64> {
+        u64::try_from(self.poll_last_success.get()).ok().filter(|&at| at > 0)
+    }
+
+    /// The label of how the last poll has ended.
+    pub(super) fn last_poll(&self) -> Option<&'static str> {
+        let place = self.last_poll.load(Relaxed).checked_sub(1)?;
+        PollEnd::ALL.get(place).map(|end| end.label())
     }
 
     pub(super) fn chunk(&self, switches: usize) {
@@ -348,6 +391,7 @@ impl Metrics {
 
     pub(super) fn poll(&self, end: PollEnd, took: Duration, invalid: usize) {
         self.polls[end as usize].inc();
+        self.last_poll.store(end as usize + 1, Relaxed);
         self.poll_invalid_entries.inc_by(invalid as u64);
         if end != PollEnd::GivenUp {
             self.poll_standby.set(i64::from(end == PollEnd::Standby));
@@ -411,6 +455,19 @@ impl Switches {
             of_coins.entry(coin.clone()).or_insert_with(|| Arc::new(self.of_coin(coin)));
         }
         self.of_coins.store(Arc::new(of_coins));
+    }
+
+    fn counts(&self) -> Vec<SwitchCount> {
+        let mut counts = Vec::new();
+        for (coin, OfCoin { api, poll }) in self.of_coins.load().iter().map(|(c, of)| (c, &**of)) {
+            for (source, counters) in [("api", &api[..]), ("poll", &poll[..])] {
+                counts.extend(SwitchEnd::ALL.iter().zip(counters).map(|(end, counter)| {
+                    let (coin, result, count) = (coin.clone(), end.label(), counter.get());
+                    SwitchCount { source, coin, result, count }
+                }));
+            }
+        }
+        counts
     }
 
     fn of_coin(&self, coin: &Coin) -> OfCoin {
@@ -494,6 +551,11 @@ mod tests {
         metrics.switch(api, bcc, SwitchEnd::Skipped);
         let foreign = Coins::new(&["ltc"]).unwrap();
         metrics.switch(api, foreign.get("ltc").unwrap(), SwitchEnd::Applied);
+        let counts = metrics.switch_counts();
+        let counted = counts.iter().filter(|it| it.count > 0);
+        let counted = counted.map(|it| (it.source, it.coin, it.result, it.count));
+        let expected = [("api", "bcc", "unknown", 1), ("poll", "bcc", "skipped", 1)];
+        assert_eq!(counted.collect::<Vec<_>>(), expected);
         let text = text(&registry);
         for line in [
             r#"switches_total{source="api",coin="bcc",result="unknown"} 1"#,
@@ -567,10 +629,11 @@ mod tests {
         let metrics = Metrics::new(&coins, EVERY_MINUTE, &mut registry);
         for end in [PollEnd::Failed, PollEnd::Incomplete, PollEnd::Standby] {
             metrics.poll(end, Duration::from_secs(1), 1);
-            assert_eq!(metrics.poll_last_success.get(), 0, "{end:?}");
+            assert_eq!(metrics.last_complete_poll(), None, "{end:?}");
+            assert_eq!(metrics.last_poll(), Some(end.label()));
         }
         metrics.poll(PollEnd::Complete, Duration::from_secs(1), 0);
-        assert!(metrics.poll_last_success.get() > 1_600_000_000);
+        assert!(metrics.last_complete_poll().unwrap() > 1_600_000_000);
         let text = text(&registry);
         assert!(text.contains("poll_interval_seconds 60"), "{text}");
         assert!(text.contains("poll_invalid_entries_total 3"), "{text}");

@@ -26,6 +26,7 @@ use std::{sync::Arc, time::Duration};
 use prometheus_client::registry::Registry;
 
 pub use histogram::Histogram;
+pub use metrics::SwitchCount;
 pub(crate) use metrics::{Asked, Depths, ExchangeEnd, PollEnd, SwitchEnd};
 pub use readiness::Missing;
 pub use recent::{Change, Recent, Since, What};
@@ -63,6 +64,31 @@ impl Observer {
     /// What is missing for this daemon to serve; empty if nothing is.
     pub fn missing(&self) -> Vec<Missing> {
         self.0.readiness.missing()
+    }
+
+    /// How many switches have ended, of each source, coin and result, since the start.
+    pub fn switch_counts(&self) -> Vec<SwitchCount> {
+        self.0.metrics.switch_counts()
+    }
+
+    /// Switches that were accepted and not sent to ZooKeeper, a tenth of a second ago at most.
+    pub fn switches_waiting(&self) -> u64 {
+        self.0.metrics.switches_waiting()
+    }
+
+    /// From the beginning of a poll to that of the next, in seconds; 0 where nothing is pulled.
+    pub fn poll_interval(&self) -> u64 {
+        self.0.metrics.poll_interval()
+    }
+
+    /// When a poll was complete last, in seconds since 1970; `None` before the first.
+    pub fn last_complete_poll(&self) -> Option<u64> {
+        self.0.metrics.last_complete_poll()
+    }
+
+    /// How the last poll has ended, in the words of the figure; `None` before the first.
+    pub fn last_poll(&self) -> Option<&'static str> {
+        self.0.metrics.last_poll()
     }
 
     /// The daemon has begun to end: from now on it is not ready.

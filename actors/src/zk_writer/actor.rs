@@ -244,12 +244,12 @@ impl Handler<LookAtBatch> for ZkWriter {
 
     fn handle(&mut self, look: LookAtBatch, ctx: &mut Self::Context) {
         if self.draining.is_some() {
-            let results = look.assignments.len();
+            let results = look.entries.len();
             let _ = look.reply.send(WriteReply::unread(WriteFailure::ShuttingDown, results));
             return;
         }
         self.called = Some(Instant::now());
-        let deadline = self.deadline(self.looks.waiting() + look.assignments.len());
+        let deadline = self.deadline(self.looks.waiting() + look.entries.len());
         self.looks.accept(look, deadline);
         self.pump_looks(ctx);
     }

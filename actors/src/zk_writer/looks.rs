@@ -1,4 +1,4 @@
-//! Who waits for a look at a batch (a dry run), and what is being read: without clock or network.
+//! Who waits for a look at a batch (a dry run) or at a single znode, and what is being read: without clock or network.
 //!
 //! * A batch is read in parts of up to [`PART_ENTRIES`], and batches take turns: a large one holds up a small
 //!   one by a part or two. So many parts are under way at a time that a switch never waits behind more.
@@ -12,11 +12,11 @@ use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use tokio::sync::oneshot;
 
 use super::{
-    messages::{LookAtBatch, WriteFailure, WriteReply},
+    messages::{LookAt, LookAtBatch, WriteFailure, WriteReply},
     results::{EntryOutcome, EntryResult, Results},
 };
 use crate::{
-    domain::{Assignment, Old, Puname},
+    domain::{Old, Puname},
     zk::Look,
 };
 
@@ -40,7 +40,7 @@ pub(super) struct Part {
 /// A batch that is looked at.
 #[derive(Debug)]
 struct Batch {
-    assignments: Vec<Assignment>,
+    entries: Vec<LookAt>,
     results: Results,
     reply: oneshot::Sender<WriteReply>,
     deadline: Instant,
@@ -53,7 +53,7 @@ struct Batch {
 
 impl Batch {
     fn is_given_out(&self) -> bool {
-        self.next >= self.assignments.len()
+        self.next >= self.entries.len()
     }
 
     fn end(self, failure: Option<WriteFailure>) {
@@ -106,25 +106,25 @@ impl Looks {
 
     /// Takes a batch in, or answers it at once.
     pub(super) fn accept(&mut self, look: LookAtBatch, deadline: Instant) {
-        let LookAtBatch { assignments, reply } = look;
-        let entries = assignments.len();
-        if entries == 0 {
+        let LookAtBatch { entries, reply } = look;
+        let count = entries.len();
+        if count == 0 {
             let _ = reply.send(WriteReply { outcome: Ok(()), results: Vec::new() });
             return;
         }
-        if self.waiting + entries > self.limit {
+        if self.waiting + count > self.limit {
             let failure = WriteFailure::QueueFull { waiting: self.waiting, limit: self.limit };
-            let _ = reply.send(WriteReply::unread(failure, entries));
+            let _ = reply.send(WriteReply::unread(failure, count));
             return;
         }
-        let mut results = Results::new(entries);
-        supersede(&assignments, &mut results);
+        let mut results = Results::new(count);
+        supersede(&entries, &mut results);
         let id = BatchId(self.next_batch);
         self.next_batch += 1;
-        self.waiting += entries;
+        self.waiting += count;
         self.turns.push_back(id);
         let (next, parts_under_way, failure) = (0, 0, None);
-        let batch = Batch { assignments, results, reply, deadline, next, parts_under_way, failure };
+        let batch = Batch { entries, results, reply, deadline, next, parts_under_way, failure };
         self.batches.insert(id, batch);
     }
 
@@ -142,7 +142,7 @@ impl Looks {
             while punames.len() < PART_ENTRIES && !batch.is_given_out() {
                 if !batch.results.is_known(batch.next) {
                     indices.push(batch.next);
-                    punames.push(batch.assignments[batch.next].puname.clone());
+                    punames.push(batch.entries[batch.next].puname.clone());
                 }
                 batch.next += 1;
             }
@@ -169,7 +169,7 @@ impl Looks {
             if let Err(cause) = &look {
                 batch.failure = Some(WriteFailure::NotRead(cause.clone()));
             }
-            let entry = &batch.assignments[index];
+            let entry = &batch.entries[index];
             batch.results.note(index, || compare(entry, look));
         }
         if batch.is_given_out() && batch.parts_under_way == 0 {
@@ -203,15 +203,15 @@ impl Looks {
 
     fn remove(&mut self, id: BatchId) -> Option<Batch> {
         let batch = self.batches.remove(&id)?;
-        self.waiting -= batch.assignments.len();
+        self.waiting -= batch.entries.len();
         Some(batch)
     }
 }
 
 /// Marks each entry that a later one for the same sub-account supersedes.
-fn supersede(assignments: &[Assignment], results: &mut Results) {
-    let mut later = HashSet::with_capacity(assignments.len());
-    for (index, entry) in assignments.iter().enumerate().rev() {
+fn supersede(entries: &[LookAt], results: &mut Results) {
+    let mut later = HashSet::with_capacity(entries.len());
+    for (index, entry) in entries.iter().enumerate().rev() {
         if !later.insert(&entry.puname) {
             results.supersede(index);
         }
@@ -219,17 +219,25 @@ fn supersede(assignments: &[Assignment], results: &mut Results) {
 }
 
 /// What an entry would do to what its znode holds.
-fn compare(entry: &Assignment, look: Look) -> EntryResult {
-    match look {
-        Ok(None) => EntryResult { old: Old::Absent, outcome: EntryOutcome::WouldCreate },
-        Ok(Some(content)) if content.data == entry.coin.as_str().as_bytes() => {
-            EntryResult { old: Old::Coin(entry.coin.clone()), outcome: EntryOutcome::Unchanged }
+fn compare(entry: &LookAt, look: Look) -> EntryResult {
+    let content = match look {
+        Ok(content) => content,
+        Err(cause) => return EntryResult::unknown(&cause),
+    };
+    let old = match (&content, &entry.coin) {
+        (None, _) => Old::Absent,
+        (Some(content), Some(coin)) if content.data == coin.as_str().as_bytes() => {
+            Old::Coin(coin.clone())
         }
-        Ok(Some(content)) => {
-            EntryResult { old: Old::kept(&content.data), outcome: EntryOutcome::WouldChange }
-        }
-        Err(cause) => EntryResult::unknown(&cause),
-    }
+        (Some(content), _) => Old::kept(&content.data),
+    };
+    let outcome = match (&old, &entry.coin) {
+        (_, None) => EntryOutcome::Seen,
+        (Old::Absent, _) => EntryOutcome::WouldCreate,
+        (Old::Coin(_), _) => EntryOutcome::Unchanged,
+        _ => EntryOutcome::WouldChange,
+    };
+    EntryResult { old, outcome }
 }
 
 #[cfg(test)]

@@ -34,17 +34,32 @@ pub struct WriteBatch {
     pub reply: oneshot::Sender<WriteReply>,
 }
 
-/// Look what the sub-accounts' znodes hold, and say what these switches would change: a dry run.
+/// Look what the sub-accounts' znodes hold, and say what switches would change: a dry run.
 ///
-/// Sent by the HTTP actor. Nothing is written. Exactly one answer is sent, unless the process ends; a caller
+/// Sent by the HTTP actors. Nothing is written. Exactly one answer is sent, unless the process ends; a caller
 /// that drops its receiver calls back what was not read yet.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct LookAtBatch {
     /// What would be written. Of several entries for one sub-account the last one would win.
-    pub assignments: Vec<Assignment>,
+    pub entries: Vec<LookAt>,
     /// Where the answer goes, with the result of each entry.
     pub reply: oneshot::Sender<WriteReply>,
+}
+
+/// One entry of a [`LookAtBatch`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LookAt {
+    /// Whose znode is read.
+    pub puname: Puname,
+    /// What would be written; `None` asks for no more than what is there.
+    pub coin: Option<Coin>,
+}
+
+impl From<Assignment> for LookAt {
+    fn from(Assignment { puname, coin }: Assignment) -> Self {
+        Self { puname, coin: Some(coin) }
+    }
 }
 
 /// The answer to a [`WriteBatch`] or a [`LookAtBatch`].

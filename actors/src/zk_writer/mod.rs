@@ -59,7 +59,7 @@ pub(crate) use messages::{
     SyncReport,
 };
 pub use messages::{
-    Ask, AskJobmaker, LookAtBatch, PollerLock, WriteBatch, WriteFailure, WriteReply,
+    Ask, AskJobmaker, LookAt, LookAtBatch, PollerLock, WriteBatch, WriteFailure, WriteReply,
 };
 pub use results::{EntryOutcome, EntryResult};
 pub use sub_pools::SubPoolSettings;

@@ -36,6 +36,8 @@ pub enum EntryOutcome {
     WouldChange,
     /// Its znode holds the coin already. It would be written again, so that watches fire.
     Unchanged,
+    /// Its znode was looked at, and no coin was asked about.
+    Seen,
 }
 
 impl EntryResult {

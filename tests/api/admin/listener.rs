@@ -12,7 +12,8 @@ use crate::support::daemon::{Builder, Daemon, PASSWORD, USER};
 use crate::support::zookeeper::ZooKeeper;
 use crate::support::{Guarded, eventually, free_port, seconds};
 
-const CLOSED: [&str; 4] = ["/metrics", "/recent", "/recent/stream", "/nonsense"];
+const CLOSED: [&str; 7] =
+    ["/", "/metrics", "/recent", "/recent/stream", "/status", "/sub-account", "/nonsense"];
 const OPEN: [&str; 2] = ["/healthz", "/readyz"];
 
 #[tokio::test]
@@ -71,7 +72,7 @@ async fn a_scrapers_credentials_open_the_figures_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn the_api_and_the_admin_pages_have_nothing_in_common() {
+async fn the_api_has_no_pages_and_the_pages_switch_nothing_by_get() {
     let zookeeper = ZooKeeper::shared().await;
     let daemon = Daemon::builder(zookeeper).admin().start().await;
     let admin = Admin::of(&daemon).await;
@@ -82,7 +83,8 @@ async fn the_api_and_the_admin_pages_have_nothing_in_common() {
     let nowhere = admin.get("/switch?puname=alice&coin=btc").await;
     assert_eq!(nowhere.status, 404, "{nowhere:?}");
     assert!(nowhere.text().contains("/recent/stream"), "{nowhere:?}");
-    for path in ["/metrics", "/recent", "/recent/stream", "/readyz"] {
+    for path in ["/", "/metrics", "/recent", "/recent/stream", "/readyz", "/status", "/sub-account"]
+    {
         let request = Request::post(path).credentials(USER, PASSWORD);
         assert_eq!(admin.send(&request).await.status, 405, "{path}");
     }

@@ -1,5 +1,6 @@
 //! The admin pages, as an operator and a monitoring system meet them: beside the real daemon and a real ZooKeeper.
 
+mod console;
 mod dashboard;
 pub mod events;
 mod health;

@@ -124,6 +124,12 @@ impl Request {
         self
     }
 
+    /// Whom it is addressed to, instead of `switcher`.
+    pub fn host(mut self, host: &str) -> Self {
+        self.headers.retain(|(name, _)| name != "Host");
+        self.header("Host", host)
+    }
+
     pub fn credentials(self, user: &str, password: &str) -> Self {
         self.header("Authorization", basic(user, password))
     }

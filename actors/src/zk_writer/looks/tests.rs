@@ -12,13 +12,14 @@ type Answer = oneshot::Receiver<WriteReply>;
 
 fn ask(looks: &mut Looks, pairs: &[(&str, &str)]) -> Answer {
     let coins = Coins::new(&["btc", "bcc"]).unwrap();
-    let assignments = pairs.iter().map(|(puname, coin)| Assignment {
+    // No coin: no more is asked than what is there.
+    let entries = pairs.iter().map(|(puname, coin)| LookAt {
         puname: Puname::parse(puname).unwrap(),
-        coin: coins.get(coin).unwrap().clone(),
+        coin: (!coin.is_empty()).then(|| coins.get(coin).unwrap().clone()),
     });
     let (reply, answer) = oneshot::channel();
     let deadline = Instant::now() + Duration::from_secs(60);
-    looks.accept(LookAtBatch { assignments: assignments.collect(), reply }, deadline);
+    looks.accept(LookAtBatch { entries: entries.collect(), reply }, deadline);
     answer
 }
 
@@ -58,6 +59,19 @@ fn what_would_change_is_told_in_the_requests_order() {
     ];
     assert_eq!(outcomes(&mut answer), (Ok(()), expected));
     assert!(looks.is_empty() && looks.waiting() == 0);
+}
+
+#[test]
+fn who_asks_for_no_coin_is_told_what_is_there() {
+    let mut looks = Looks::new(10);
+    let mut answer = ask(&mut looks, &[("a", ""), ("b", ""), ("c", "")]);
+    let part = looks.take().unwrap();
+    looks.finish(&part, Ok(vec![holds("btc"), Ok(None), Err("no rights".to_owned())]));
+    let reply = answer.try_recv().expect("an answer");
+    let seen = |old| EntryResult { old, outcome: EntryOutcome::Seen };
+    let unread = EntryResult::unknown("no rights");
+    assert_eq!(reply.results, [seen(Old::kept(b"btc")), seen(Old::Absent), unread]);
+    assert!(reply.outcome.is_err());
 }
 
 #[test]

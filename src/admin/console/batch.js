@@ -1,0 +1,227 @@
+// Many sub-accounts: read, previewed by a dry run, applied in chunks. Each chunk is written whole or refused whole
+// for a bad entry; its answer tells what became of each entry.
+
+import { batchOf, post } from "./api.js";
+import { asCsv, lastOfEach, readBatch } from "./batch_file.js";
+import { busy, byId, confirmed, count, el, held, shown, tell } from "./dom.js";
+
+const CHUNK = 1000;
+const ROWS = 10;
+const FAILED_ROWS = 200;
+
+// Content of a file; without one the text of the form counts.
+let file = undefined;
+// What a preview has found good, and nothing has been changed since.
+let good = undefined;
+let stopped = false;
+let isApplying = false;
+let coins = [];
+
+export function setUpBatch() {
+  const section = byId("batch");
+  // What is being sent cannot be changed meanwhile, so that what is applied is what was previewed.
+  const locked = (work) =>
+    busy(section, async () => {
+      const focused = document.activeElement;
+      byId("batch-input").disabled = true;
+      try {
+        await work();
+      } finally {
+        byId("batch-input").disabled = false;
+        if (document.activeElement === document.body) focused?.focus();
+      }
+    });
+  section.querySelector("form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    locked(preview);
+  });
+  byId("batch-text").addEventListener("input", () => {
+    file = undefined;
+    byId("batch-file").value = "";
+    forget();
+  });
+  byId("batch-file").addEventListener("change", () => locked(readFile));
+  byId("batch-apply").addEventListener("click", () => locked(apply));
+  byId("batch-stop").addEventListener("click", () => {
+    stopped = true;
+    byId("batch-stop").disabled = true;
+  });
+  addEventListener("beforeunload", (event) => {
+    if (isApplying) event.preventDefault();
+  });
+}
+
+// Which coins there are.
+export const batchCoins = (names) => {
+  coins = names;
+};
+
+function forget() {
+  good = undefined;
+  byId("batch-apply").disabled = true;
+  byId("batch-outcome").replaceChildren();
+  byId("batch-detail").replaceChildren();
+}
+
+async function readFile() {
+  forget();
+  const chosen = byId("batch-file").files[0];
+  if (!chosen) {
+    file = undefined;
+    return;
+  }
+  try {
+    file = await chosen.text();
+  } catch (error) {
+    tell(byId("batch-outcome"), "refused", "The file cannot be read", error.message);
+    return;
+  }
+  byId("batch-text").value = "";
+  await preview();
+}
+
+// Sends entries in chunks, until all are sent, it is stopped, or `each` says no. Resolves to how many were sent.
+async function inChunks(entries, what, query, each) {
+  const [bar, label, stop] = [byId("batch-bar"), byId("batch-bar-label"), byId("batch-stop")];
+  [stopped, stop.disabled, stop.hidden] = [false, false, false];
+  [bar.max, bar.value] = [entries.length, 0];
+  byId("batch-progress").hidden = false;
+  let sent = 0;
+  try {
+    while (sent < entries.length && !stopped) {
+      label.textContent = `${what}: ${count(sent)} of ${count(entries.length)}`;
+      const chunk = entries.slice(sent, sent + CHUNK);
+      const reply = await post(`switch/multi-user?${query}`, batchOf(chunk));
+      sent += chunk.length;
+      bar.value = sent;
+      if (!each(chunk, reply)) break;
+    }
+    label.textContent = `${what}: ${count(sent)} of ${count(entries.length)}`;
+  } finally {
+    stop.hidden = true;
+  }
+  return sent;
+}
+
+async function preview() {
+  forget();
+  byId("batch-progress").hidden = true;
+  const output = byId("batch-outcome");
+  const { entries, faults } = readBatch(file ?? byId("batch-text").value, coins);
+  if (faults.length > 0) {
+    tell(output, "refused", `${count(faults.length)} refused of ${count(entries.length)}: nothing was sent`, "Mend these first:");
+    const items = faults.slice(0, 20).map(({ place, name, fault }) =>
+      el("li", {}, place ? `${place}: ` : "", ...(name ? [shown(name, "name"), " "] : []), shown(fault)));
+    if (faults.length > items.length) items.push(el("li", {}, `and ${count(faults.length - items.length)} more`));
+    byId("batch-detail").replaceChildren(el("ul", { class: "faults" }, ...items));
+    return;
+  }
+  const { kept, named_again } = lastOfEach(entries);
+  const counts = { would_change: 0, would_create: 0, unchanged: 0, superseded: named_again };
+  const rows = [];
+  let trouble = undefined;
+  const sent = await inChunks(kept, "Previewed", "dry_run=true", (chunk, { fate, text, answer }) => {
+    if (fate !== "done") {
+      trouble = { fate, text: answer?.results?.find(({ cause }) => cause)?.cause ?? text };
+      return false;
+    }
+    for (const result of answer.results) {
+      counts[result.outcome] += 1;
+      if (rows.length < ROWS && result.outcome !== "superseded") rows.push(result);
+    }
+    return true;
+  });
+  byId("batch-progress").hidden = true;
+  if (trouble) {
+    const title = trouble.fate === "refused" ? "The daemon refuses the batch" : "What would change could not be read";
+    tell(output, "not_now", title, shown(trouble.text), "A preview writes nothing.");
+    return;
+  }
+  if (sent < kept.length) {
+    tell(output, "info", "The preview was stopped", "A preview writes nothing.");
+    return;
+  }
+  tell(output, "info", `Preview of ${count(kept.length)} sub-accounts; nothing is written yet`);
+  byId("batch-detail").replaceChildren(countsList(counts), table(rows, kept.length, (row) => WOULD[row.outcome]));
+  good = { entries: kept, counts };
+  byId("batch-apply").disabled = false;
+}
+
+const WOULD = { would_change: "would change", would_create: "would be created", unchanged: "unchanged" };
+
+function countsList({ would_change, would_create, unchanged, superseded }) {
+  const item = (name, number) => el("div", {}, el("dt", {}, name), el("dd", {}, count(number)));
+  const items = [item("would change", would_change), item("would be created", would_create), item("unchanged", unchanged)];
+  if (superseded > 0) items.push(item("named again later", superseded));
+  return el("dl", { class: "figures", id: "batch-counts" }, ...items);
+}
+
+function table(rows, all, last) {
+  const cells = (row) => [
+    el("td", { class: "what" }, shown(row.puname, "name")),
+    el("td", { class: "values" }, held(row.old), " → ", held(row.new)),
+    el("td", { class: "result" }, last(row)),
+  ];
+  const lines = rows.map((row) => el("tr", { class: row.outcome }, ...cells(row)));
+  const more = all > rows.length ? [el("p", { class: "hint" }, `and ${count(all - rows.length)} more`)] : [];
+  return el("div", {}, el("table", {}, el("tbody", {}, ...lines)), ...more);
+}
+
+async function apply() {
+  const { entries, counts } = good;
+  const output = byId("batch-outcome");
+  const body = [el("p", {}, `${count(entries.length)} sub-accounts are written, in chunks of ${count(CHUNK)}.`), countsList(counts)];
+  if (!(await confirmed({ title: "Apply this batch?", body, yes: "Apply" }))) return;
+  good = undefined;
+  byId("batch-apply").disabled = true;
+  output.replaceChildren();
+  byId("batch-detail").replaceChildren();
+  const failed = [];
+  let applied = 0;
+  isApplying = true;
+  const sent = await inChunks(entries, "Sent", "results=true", (chunk, { fate, text, answer }) => {
+    const before = applied;
+    chunk.forEach(({ name, coin }, index) => {
+      const outcome = fate === "done" ? "applied" : fate === "unknown" ? "unknown" : "not_applied";
+      const result = answer?.results?.[index] ?? { puname: name, new: coin, outcome, cause: text };
+      // One name may be another's in lower case.
+      if (["applied", "superseded"].includes(result.outcome)) applied += 1;
+      else failed.push({ ...result, name, coin });
+    });
+    // What nothing came of will not go better with the next chunk.
+    return applied > before;
+  }).finally(() => {
+    isApplying = false;
+  });
+  report(entries, sent, applied, failed);
+}
+
+function report(entries, sent, applied, failed) {
+  const unknown = failed.filter(({ outcome }) => outcome === "unknown").length;
+  const rest = entries.slice(sent);
+  const kind = unknown > 0 ? "unknown" : failed.length + rest.length > 0 ? "refused" : "done";
+  const told = [`${count(applied)} of ${count(entries.length)} switched`];
+  if (failed.length > unknown) told.push(`${count(failed.length - unknown)} not switched`);
+  if (unknown > 0) told.push(`${count(unknown)} of unknown outcome`);
+  if (rest.length > 0) told.push(`${count(rest.length)} not sent`);
+  const advice = unknown > 0 ? ["What is unknown may have been written or not; sending it again is harmless."] : [];
+  tell(byId("batch-outcome"), kind, told.join(", "), ...advice);
+  if (kind === "done") return;
+  const again = el("button", { type: "button", id: "batch-again" }, "Put what is left into the form");
+  again.addEventListener("click", () => {
+    forget();
+    byId("batch-progress").hidden = true;
+    byId("batch-file").value = "";
+    file = undefined;
+    byId("batch-text").value = asCsv(failed.concat(rest));
+    byId("batch-text").focus();
+  });
+  const list = [];
+  if (failed.length > 0) list.push(table(failed.slice(0, FAILED_ROWS), failed.length, outcomeOf));
+  byId("batch-detail").replaceChildren(el("p", { class: "buttons" }, again), ...list);
+}
+
+function outcomeOf({ outcome, cause }) {
+  const text = outcome === "unknown" ? "? outcome unknown" : "✕ not switched";
+  return el("span", {}, text, el("span", { class: "cause" }, shown(cause ?? "")));
+}

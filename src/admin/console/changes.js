@@ -1,0 +1,146 @@
+// The last changes, live. The stream tells each change as it is settled. Whenever it opens, the list is read anew,
+// so what came while it was closed is there, and a daemon that was started anew begins a new list.
+
+import { at, get } from "./api.js";
+import { byId, count, el, held, shown } from "./dom.js";
+
+const KEPT = 200;
+const RETRY_MS = 3000;
+
+let changes = [];
+// What the stream has told since it opened, until the list has been read; then undefined.
+let early = undefined;
+let stream = undefined;
+let retry = undefined;
+let isDue = false;
+
+// Follows the changes while the page is seen: a browser has six connections for all its pages of one daemon.
+export function followChanges() {
+  document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
+  if (!document.hidden) open();
+}
+
+function state(text, kind) {
+  byId("stream-state").textContent = text;
+  byId("stream-state").className = `aside ${kind}`;
+}
+
+function close() {
+  clearTimeout(retry);
+  stream?.close();
+  stream = undefined;
+}
+
+function open() {
+  close();
+  state("connecting…", "waiting");
+  const mine = new EventSource(at("recent/stream"));
+  stream = mine;
+  mine.addEventListener("open", () => {
+    early = [];
+    readList(mine);
+  });
+  mine.addEventListener("error", () => {
+    state("not connected: what follows may be old; trying again", "lost");
+    close();
+    retry = setTimeout(open, RETRY_MS);
+  });
+  mine.addEventListener("change", ({ data }) => add(JSON.parse(data)));
+  mine.addEventListener("missed", ({ data }) => add(JSON.parse(data)));
+}
+
+async function readList(mine) {
+  try {
+    const { changes: read } = await get(`recent?limit=${KEPT}`);
+    if (stream !== mine) return;
+    const last = read.at(-1)?.number ?? 0;
+    // What was missed lies before the list.
+    changes = read.concat(early.filter(({ number }) => number > last));
+    early = undefined;
+    state("live", "live");
+    show();
+  } catch (error) {
+    if (stream !== mine) return;
+    state(`the list cannot be read: ${error.message}; trying again`, "lost");
+    close();
+    retry = setTimeout(open, RETRY_MS);
+  }
+}
+
+function add(change) {
+  (early ?? changes).push(change);
+  if (!early) show();
+}
+
+// Many may come at once; they are drawn once, before the browser paints next.
+function show() {
+  if (isDue) return;
+  isDue = true;
+  requestAnimationFrame(() => {
+    isDue = false;
+    changes = changes.slice(-KEPT);
+    const rows = byId("changes-rows");
+    const old = new Map([...rows.children].map((row) => [row.change, row]));
+    rows.replaceChildren(...changes.toReversed().map((change) => old.get(change) ?? rowOf(change)));
+    byId("changes-none").hidden = changes.length > 0;
+  });
+}
+
+function rowOf(change) {
+  const row = change.missed === undefined ? changeRow(change) : missedRow(change);
+  row.change = change;
+  return row;
+}
+
+function missedRow({ missed }) {
+  const text = `${count(missed)} changes came faster than this page could read them; the log has them`;
+  return el("tr", { class: "missed" }, el("td", { colspan: "5" }, text));
+}
+
+function changeRow(change) {
+  const at = new Date(change.time);
+  const time = el("time", { datetime: change.time, title: change.time }, at.toLocaleTimeString("en-GB"));
+  const who = change.source === "poll" ? "pull" : (change.client ?? "?");
+  const isSwitch = change.kind === "switch";
+  const [what, values] = isSwitch ? switchCells(change) : updateCells(change);
+  return el(
+    "tr",
+    { class: kindOf(change.outcome) },
+    el("td", { class: "time" }, time),
+    el("td", { class: "who" }, who),
+    el("td", { class: "what" }, ...what),
+    el("td", { class: "values" }, ...values),
+    outcomeCell(change),
+  );
+}
+
+function switchCells({ sub_account: name, old, new: coin }) {
+  return [[shown(name, "name")], [held(old), arrow(), held(coin)]];
+}
+
+function updateCells({ coin, sub_pool: name, old, new: now }) {
+  const pair = (label, key) => {
+    const before = old ? shown(old[key], "mono") : held(undefined);
+    const values = old?.[key] === now[key] ? [] : [before, arrow()];
+    return el("div", { class: "pair" }, el("span", { class: "label" }, label), el("span", {}, ...values, shown(now[key], "mono")));
+  };
+  const what = [el("span", { class: "label" }, "sub-pool "), shown(coin, "coin"), " / ", shown(name, "name")];
+  return [what, [pair("text", "coinbase_info"), pair("address", "payout_addr")]];
+}
+
+const arrow = () => el("span", { class: "arrow", "aria-label": " to " }, " → ");
+
+function kindOf(outcome) {
+  if (outcome.includes("unknown")) return "unknown";
+  return ["applied", "read"].includes(outcome) ? "done" : "refused";
+}
+
+const MARKS = { done: "✓ ", unknown: "? ", refused: "✕ " };
+
+function outcomeCell({ outcome, cause, superseded_by: newer }) {
+  const mark = el("span", { class: "mark", "aria-hidden": "true" }, MARKS[kindOf(outcome)]);
+  const cell = el("td", { class: "result" }, mark, outcome);
+  if (newer) cell.append(", then ", shown(newer, "coin"));
+  if (cause) cell.append(el("span", { class: "cause" }, shown(cause)));
+  return cell;
+}

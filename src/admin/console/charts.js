@@ -1,0 +1,122 @@
+// Rates as small charts. A daemon counts; what is shown is how much its counters have grown from one look to the
+// next. Each coin has a row of its own, so that none is known by its colour alone.
+
+import { byId, count, el, shown } from "./dom.js";
+
+const SVG = "http://www.w3.org/2000/svg";
+const SHOWN_MS = 5 * 60 * 1000;
+const WIDTH = 600;
+
+// The rate of one counter over time.
+class Rate {
+  points = [];
+  last = undefined;
+
+  add(time, value) {
+    if (this.last && time > this.last.time) {
+      // A daemon that was started anew counts from 0.
+      const grown = value >= this.last.value ? value - this.last.value : value;
+      this.points.push({ time, rate: (grown * 1000) / (time - this.last.time) });
+    }
+    this.last = { time, value };
+    while (this.points.length > 0 && this.points[0].time < time - SHOWN_MS) this.points.shift();
+  }
+
+  get now() {
+    return this.points.at(-1)?.rate;
+  }
+
+  get most() {
+    return this.points.reduce((most, { rate }) => Math.max(most, rate), 0);
+  }
+
+  // The path of the curve below `top`; of the area under it, if that is wanted.
+  path(now, top, height, area = false) {
+    const at = ({ time, rate }) => {
+      const x = WIDTH - ((now - time) / SHOWN_MS) * WIDTH;
+      const y = height - 2 - (Math.min(rate, top) / top) * (height - 6);
+      return `${x.toFixed(1)} ${y.toFixed(1)}`;
+    };
+    if (this.points.length === 0) return "";
+    const line = `M${this.points.map(at).join("L")}`;
+    if (!area) return line;
+    const first = at(this.points[0]).split(" ")[0];
+    return `${line}V${height}H${first}Z`;
+  }
+}
+
+// The next of 1, 2, 5, 10, 20, … that is not below.
+function ceiling(value) {
+  const power = 10 ** Math.floor(Math.log10(Math.max(value, 1)));
+  return [1, 2, 5, 10].map((step) => step * power).find((step) => step >= value);
+}
+
+function perSecond(rate) {
+  if (rate === undefined) return "–";
+  return rate >= 100 || rate === 0 ? count(Math.round(rate)) : rate.toFixed(1);
+}
+
+function path(className) {
+  const element = document.createElementNS(SVG, "path");
+  element.setAttribute("class", className);
+  return element;
+}
+
+const applied = new Rate();
+const failed = new Rate();
+const coins = new Map();
+const drawn = { area: path("area"), line: path("line"), failed: path("line failed") };
+
+export function setUpCharts() {
+  byId("rate-chart").append(drawn.area, drawn.line, drawn.failed);
+}
+
+// Takes in what the daemon has counted, and draws.
+export function drawRates(status) {
+  const now = performance.now();
+  let [all, bad] = [0, 0];
+  for (const coin of status.coins) {
+    const sources = status.switches[coin] ?? {};
+    const sum = (result) => Object.values(sources).reduce((sum, of) => sum + (of[result] ?? 0), 0);
+    const row = coins.get(coin) ?? addCoin(coin);
+    row.total = sum("applied");
+    row.rate.add(now, row.total);
+    all += row.total;
+    bad += sum("not_applied") + sum("unknown");
+  }
+  applied.add(now, all);
+  failed.add(now, bad);
+  const top = ceiling(Math.max(applied.most, failed.most));
+  drawn.area.setAttribute("d", applied.path(now, top, 120, true));
+  drawn.line.setAttribute("d", applied.path(now, top, 120));
+  drawn.failed.setAttribute("d", failed.path(now, top, 120));
+  byId("rate-top").textContent = `${count(top)}/s`;
+  byId("rate-applied").textContent = perSecond(applied.now);
+  byId("rate-failed").textContent = perSecond(failed.now);
+  byId("waiting").textContent = count(status.switches_waiting);
+  const told = `applied ${perSecond(applied.now)}, failed or unknown ${perSecond(failed.now)}`;
+  byId("rate-chart").setAttribute("aria-label", `Switches per second: ${told}`);
+  const most = ceiling(Math.max(...[...coins.values()].map(({ rate }) => rate.most)));
+  for (const row of coins.values()) {
+    row.area.setAttribute("d", row.rate.path(now, most, 24, true));
+    row.line.setAttribute("d", row.rate.path(now, most, 24));
+    row.now.textContent = perSecond(row.rate.now);
+    row.all.textContent = count(row.total);
+  }
+}
+
+function addCoin(coin) {
+  const spark = document.createElementNS(SVG, "svg");
+  for (const [name, value] of Object.entries({ viewBox: `0 0 ${WIDTH} 24`, preserveAspectRatio: "none", class: "spark" })) {
+    spark.setAttribute(name, value);
+  }
+  spark.setAttribute("aria-hidden", "true");
+  const row = { rate: new Rate(), area: path("area"), line: path("line"), total: 0 };
+  spark.append(row.area, row.line);
+  row.now = el("td", { class: "number" });
+  row.all = el("td", { class: "number" });
+  const name = el("th", { scope: "row" }, shown(coin, "coin"));
+  byId("coins").tBodies[0].append(el("tr", {}, name, el("td", {}, spark), row.now, row.all));
+  coins.set(coin, row);
+  return row;
+}

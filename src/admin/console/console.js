@@ -1,0 +1,98 @@
+// Starts the parts of the page, and asks the daemon for its status every two seconds while the page is seen.
+
+import { get } from "./api.js";
+import { batchCoins, setUpBatch } from "./batch.js";
+import { followChanges } from "./changes.js";
+import { drawRates, setUpCharts } from "./charts.js";
+import { byId, duration, el } from "./dom.js";
+import { setUpSubPool, subPoolLimits } from "./sub_pool.js";
+import { setUpSwitch } from "./switch.js";
+
+const PACE_MS = 2000;
+
+let lastAnswer = undefined;
+let timer = undefined;
+let isLooking = false;
+
+async function look() {
+  if (isLooking) return;
+  isLooking = true;
+  clearTimeout(timer);
+  try {
+    const status = await get("status");
+    lastAnswer = new Date();
+    showStates(status);
+    showLimits(status);
+    drawRates(status);
+  } catch (error) {
+    showSilence(error);
+  }
+  isLooking = false;
+  if (!document.hidden) timer = setTimeout(look, PACE_MS);
+}
+
+const MARKS = { good: "●", bad: "▲", off: "○" };
+
+function states(...all) {
+  const items = all.map(([kind, text]) =>
+    el("li", { class: kind }, el("span", { "aria-hidden": "true" }, MARKS[kind]), ` ${text}`));
+  byId("states").replaceChildren(...items);
+}
+
+function showStates(status) {
+  const { session, draining, missing, polls, api, uptime_seconds: uptime } = status;
+  states(
+    session ? ["good", "ZooKeeper session"] : ["bad", "no ZooKeeper session"],
+    missing.length === 0 ? ["good", "ready"] : ["bad", draining ? "draining" : "not ready"],
+    pull(polls),
+    api ? ["good", "API on"] : ["off", "API off"],
+  );
+  byId("version").textContent = `${status.version} (${status.commit}), up ${duration(uptime)}`;
+  const advice = session || draining ? "" : ". Switches wait for it, and fail if it stays away.";
+  notice(missing.length === 0 ? "" : `${missing.join("; ")}${advice}`);
+}
+
+function pull(polls) {
+  if (!polls) return ["off", "pull off"];
+  const { last_outcome: outcome, last_complete_seconds_ago: ago, interval_seconds: interval } = polls;
+  if (outcome === "standby") return ["good", "another daemon pulls"];
+  if (outcome === null) return ["bad", `no pull yet, every ${duration(interval)}`];
+  if (outcome === "complete") return ["good", `pulled ${duration(ago)} ago, every ${duration(interval)}`];
+  const last = ago === null ? "none was complete" : `complete ${duration(ago)} ago`;
+  return ["bad", `last pull ${outcome.replaceAll("_", " ")}, ${last}`];
+}
+
+function notice(text) {
+  // Only what is new is said: a screen reader says it each time.
+  if (byId("notice").textContent !== text) byId("notice").textContent = text;
+  byId("notice").hidden = text === "";
+}
+
+function showSilence(error) {
+  const since = lastAnswer ? `, last heard at ${lastAnswer.toLocaleTimeString("en-GB")}` : "";
+  states(["bad", "daemon does not answer"]);
+  notice(`The daemon does not answer${since}. What is shown may be old. (${error.message})`);
+}
+
+function showLimits(status) {
+  const select = byId("switch-coin");
+  const known = [...select.options].map(({ value }) => value);
+  if (known.join("\n") !== status.coins.join("\n")) {
+    select.replaceChildren(...status.coins.map((coin) => el("option", { value: coin }, coin)));
+    byId("coin-names").replaceChildren(...status.coins.map((coin) => el("option", { value: coin })));
+  }
+  batchCoins(status.coins);
+  subPoolLimits(status);
+  for (const id of ["switch-go", "batch-preview"]) byId(id).disabled = !status.api;
+  for (const hint of document.querySelectorAll(".api-off")) hint.hidden = status.api;
+}
+
+byId("host").textContent = location.host;
+document.title = `${location.host} – switcher`;
+setUpCharts();
+setUpSwitch();
+setUpBatch();
+setUpSubPool();
+document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : look()));
+look();
+followChanges();

@@ -1,0 +1,89 @@
+// How texts are shown that anybody may have written: never as HTML, and so that nothing in them passes unseen.
+// Also the one dialog, which asks before anything is written, and the outcomes after it.
+
+export const byId = (id) => document.getElementById(id);
+
+// An element. `attributes` are set as such; children are nodes or texts.
+export function el(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
+}
+
+// What a reader does not see, or takes for something else: controls, formats (also those that turn the direction
+// of writing), blanks at the ends, several of them, and blanks other than the usual one.
+const ODD = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}]|(?! )\p{Zs}|^ +| +$| {2,}/gu;
+
+// A text of others, on its own: whatever it holds, it does not run into what stands beside it.
+export function shown(text, className = "text") {
+  const element = el("bdi", { class: className });
+  let end = 0;
+  for (const { 0: odd, index } of text.matchAll(ODD)) {
+    const code = `U+${odd.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
+    const mark = odd[0] === " " ? "␣".repeat(odd.length) : `⟨${code}⟩`;
+    element.append(text.slice(end, index), el("span", { class: "odd" }, mark));
+    end = index + odd.length;
+  }
+  element.append(text.slice(end));
+  return element;
+}
+
+// What a znode held: a coin, nothing, or nobody knows.
+export function held(coin) {
+  if (coin === undefined) return el("span", { class: "none" }, "not known");
+  if (coin === null) return el("span", { class: "none" }, "none");
+  return shown(coin, "coin");
+}
+
+const MARKS = { done: "✓", info: "i", refused: "✕", not_now: "✕", unknown: "?" };
+
+// Says what came of something, where a screen reader hears of it. An unknown outcome looks like nothing else.
+export function tell(output, kind, title, ...details) {
+  const mark = el("span", { class: "mark", "aria-hidden": "true" }, MARKS[kind]);
+  const text = el("div", {}, el("strong", {}, ...[title].flat()));
+  for (const detail of details) text.append(el("p", {}, ...[detail].flat()));
+  const box = el("div", { class: `told ${kind}` }, mark, text);
+  output.replaceChildren(box);
+}
+
+// The last question; the next waits for its answer, so that no yes is taken for another's.
+let asked = Promise.resolve();
+
+// Asks, and resolves to whether the answer was yes. `careful` has the focus begin at No.
+export function confirmed(question) {
+  const answer = asked.then(() => ask(question));
+  asked = answer.catch(() => undefined);
+  return answer;
+}
+
+async function ask({ title, body, yes, careful = false }) {
+  const dialog = byId("confirm");
+  byId("confirm-title").replaceChildren(...[title].flat());
+  byId("confirm-body").replaceChildren(...body);
+  byId("confirm-yes").textContent = yes;
+  dialog.returnValue = "";
+  dialog.showModal();
+  byId(careful ? "confirm-no" : "confirm-yes").focus();
+  await new Promise((closed) => dialog.addEventListener("close", closed, { once: true }));
+  return dialog.returnValue === "yes";
+}
+
+// Keeps a form from being sent twice, and tells that it works.
+export async function busy(section, work) {
+  if (section.getAttribute("aria-busy") === "true") return;
+  section.setAttribute("aria-busy", "true");
+  try {
+    await work();
+  } finally {
+    section.removeAttribute("aria-busy");
+  }
+}
+
+export const count = (number) => number.toLocaleString("en");
+
+export function duration(seconds) {
+  if (seconds < 120) return `${seconds} s`;
+  if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
+  return seconds < 172800 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86400)} d`;
+}

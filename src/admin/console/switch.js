@@ -1,0 +1,66 @@
+// One sub-account: what it mines, and a switch of it. A switch goes the way of a batch of one, whose answer tells
+// "not written" from "nobody can say".
+
+import { batchOf, get, post } from "./api.js";
+import { busy, byId, confirmed, el, held, shown, tell } from "./dom.js";
+
+export function setUpSwitch() {
+  const section = byId("switch");
+  section.querySelector("form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    busy(section, switchOne);
+  });
+  byId("switch-look").addEventListener("click", () => busy(section, lookUp));
+}
+
+async function holds(name) {
+  const { sub_account: account, coin } = await get(`sub-account?puname=${encodeURIComponent(name)}`);
+  return { account, coin };
+}
+
+async function lookUp() {
+  const [name, output] = [byId("switch-name").value, byId("switch-outcome")];
+  output.replaceChildren();
+  try {
+    const { account, coin } = await holds(name);
+    const mines = coin === null ? " has no znode: it was never switched" : [" mines ", held(coin)];
+    tell(output, "info", [shown(account, "name"), ...[mines].flat()]);
+  } catch (error) {
+    tell(output, "not_now", ["Could not look up ", shown(name, "name")], shown(error.message));
+  }
+}
+
+async function switchOne() {
+  const [name, coin, output] = [byId("switch-name").value, byId("switch-coin").value, byId("switch-outcome")];
+  output.replaceChildren();
+  const body = [];
+  let [account, old] = [name, undefined];
+  try {
+    ({ account, coin: old } = await holds(name));
+  } catch (error) {
+    body.push(el("p", { class: "warning" }, "What it mines could not be read: ", shown(error.message)));
+  }
+  body.unshift(el("p", { class: "change" }, shown(account, "name"), ": ", held(old), " → ", held(coin)));
+  if (old === coin) body.push(el("p", {}, "It mines this coin already. It is written again, so that stratum servers look."));
+  if (old === null) body.push(el("p", {}, "It has no znode yet: one is created. Is the name right?"));
+  if (!(await confirmed({ title: "Switch this sub-account?", body, yes: "Switch" }))) {
+    tell(output, "info", "Nothing was switched: cancelled");
+    return;
+  }
+  const { fate, text, answer } = await post("switch/multi-user?results=true", batchOf([{ name, coin }]));
+  report(output, answer?.results?.[0] ?? { puname: name, new: coin, outcome: fate, cause: text });
+}
+
+function report(output, { puname, new: coin, outcome, replaced_by: newer, cause }) {
+  const what = [shown(puname, "name"), " → ", held(coin)];
+  const why = cause ? [shown(cause)] : [];
+  if (outcome === "applied" || outcome === "done") {
+    const then = newer ? ["Another request's ", held(newer), " took its place in the same moment."] : [];
+    tell(output, "done", ["Switched: ", ...what], ...(newer ? [then] : []));
+  } else if (outcome === "unknown") {
+    const advice = "It may have been written or not. Look it up, or switch again: that is harmless.";
+    tell(output, "unknown", ["Outcome unknown: ", ...what], ...why, advice);
+  } else {
+    tell(output, "refused", ["Not switched: ", ...what], ...why, "Nothing was written.");
+  }
+}

@@ -1,0 +1,114 @@
+//! What the console shows of the daemon: its states, and counters whose differences are rates.
+
+use std::{
+    collections::BTreeMap,
+    time::{Instant, SystemTime},
+};
+
+use actix_web::{HttpResponse, http::header::CACHE_CONTROL, web::Data};
+use serde::Serialize;
+use switcher_actors::{Missing, Observer};
+
+use super::Admin;
+use crate::{config::Settings, http::OfRequest};
+
+/// What does not change while the daemon runs.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    started: Instant,
+    polls: bool,
+    api: bool,
+    sub_pools: bool,
+}
+
+impl Facts {
+    /// Those of a daemon that starts with these settings.
+    pub fn of(settings: &Settings) -> Self {
+        Self {
+            started: Instant::now(),
+            polls: settings.poller.is_some(),
+            api: settings.api.is_some(),
+            sub_pools: settings.api.is_some() && settings.sub_pools.is_some(),
+        }
+    }
+}
+
+/// The answer.
+#[derive(Serialize)]
+struct Body<'a> {
+    version: &'static str,
+    commit: &'static str,
+    uptime_seconds: u64,
+    /// Whether there is a session with ZooKeeper.
+    session: bool,
+    draining: bool,
+    /// What `/readyz` says is missing.
+    missing: Vec<String>,
+    /// `null` where nothing is pulled.
+    polls: Option<Polls>,
+    /// Whether the API is on.
+    api: bool,
+    /// Whether the sub-pool API is.
+    sub_pools: bool,
+    /// Bytes of a coinbase text that jobmakers keep; `null` without the API.
+    coinbase_max_bytes: Option<usize>,
+    /// `AvailableCoins`.
+    coins: Vec<&'a str>,
+    /// Switches that wait for ZooKeeper.
+    switches_waiting: u64,
+    /// Since the start: by coin, then source (`api`, `poll`), then result.
+    switches: Counts,
+}
+
+#[derive(Serialize)]
+struct Polls {
+    interval_seconds: u64,
+    /// `complete`, `incomplete`, `failed`, `standby` (another daemon pulls) or `given_up`; `null` before the first end.
+    last_outcome: Option<&'static str>,
+    /// Since a poll was complete last; `null` before the first.
+    last_complete_seconds_ago: Option<u64>,
+}
+
+type Counts = BTreeMap<String, BTreeMap<&'static str, BTreeMap<&'static str, u64>>>;
+
+/// `GET /status`.
+pub async fn status(terms: OfRequest, admin: Data<Admin>) -> HttpResponse {
+    let (facts, observer) = (&admin.facts, &admin.observer);
+    let missing = observer.missing();
+    let body = Body {
+        version: env!("CARGO_PKG_VERSION"),
+        commit: env!("SWITCHER_COMMIT"),
+        uptime_seconds: facts.started.elapsed().as_secs(),
+        session: !missing.contains(&Missing::Session),
+        draining: missing.contains(&Missing::Draining),
+        missing: missing.iter().map(ToString::to_string).collect(),
+        polls: facts.polls.then(|| Polls {
+            interval_seconds: observer.poll_interval(),
+            last_outcome: observer.last_poll(),
+            last_complete_seconds_ago: observer.last_complete_poll().map(seconds_ago),
+        }),
+        api: facts.api,
+        sub_pools: facts.sub_pools,
+        coinbase_max_bytes: facts.api.then_some(terms.coinbase_max),
+        coins: terms.rules.coins.iter().map(|coin| coin.as_str()).collect(),
+        switches_waiting: observer.switches_waiting(),
+        switches: counts(observer),
+    };
+    HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(body)
+}
+
+fn counts(observer: &Observer) -> Counts {
+    let mut counts = Counts::new();
+    for it in observer.switch_counts() {
+        let of_source =
+            counts.entry(it.coin.to_string()).or_default().entry(it.source).or_default();
+        of_source.insert(it.result, it.count);
+    }
+    counts
+}
+
+/// A clock that was set back makes it none.
+fn seconds_ago(at: u64) -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    now.as_secs().saturating_sub(at)
+}

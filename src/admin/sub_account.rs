@@ -1,0 +1,35 @@
+//! What a sub-account's znode holds, read from ZooKeeper as it is asked for.
+
+use actix_web::{HttpRequest, HttpResponse, http::header::CACHE_CONTROL, web::Data};
+use serde::Serialize;
+use switcher_actors::{LookAt, Puname};
+
+use super::{Admin, pages::PageError};
+use crate::http::{OfRequest, Parameters, look};
+
+#[derive(Serialize)]
+struct Body<'a> {
+    /// As the znode is called, so in lower case where the operator says so.
+    sub_account: &'a str,
+    /// What it holds, cut after 64 bytes; `null` if there is none.
+    coin: Option<&'a str>,
+}
+
+/// `GET /sub-account?puname=NAME`: the sub-account's coin, as a server has it that has caught up with the leader.
+pub async fn sub_account(
+    request: HttpRequest,
+    terms: OfRequest,
+    admin: Data<Admin>,
+) -> Result<HttpResponse, PageError> {
+    let mut parameters = Parameters::new(["puname"]);
+    parameters.add_urlencoded(request.query_string().as_bytes());
+    let [name] = parameters.first();
+    let parse = if terms.rules.lower_case { Puname::parse_lower_case } else { Puname::parse };
+    let puname = parse(name).map_err(PageError::Puname)?;
+    let entries = vec![LookAt { puname: puname.clone(), coin: None }];
+    let reply = look(&admin.looks, entries).await;
+    reply.outcome.map_err(PageError::NotRead)?;
+    let old = reply.results.first().and_then(|result| result.old.text());
+    let body = Body { sub_account: puname.as_str(), coin: old.as_deref() };
+    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(body))
+}
