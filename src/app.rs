@@ -19,7 +19,7 @@ use tokio::{
 use crate::{
     admin::{self, Figures},
     config::{AdminSettings, ApiSettings, Settings},
-    http::{self, Bound, Downstream, HttpServer, Requests, Stop},
+    http::{self, Bound, Downstream, Facts, HttpServer, Requests, Stop},
 };
 
 /// The keys of the listeners' addresses.
@@ -98,7 +98,12 @@ pub fn run(settings: Settings, lines_dropped: Counter, log: &Logger) -> Result<(
         let descriptors = if admin.is_some() { admin::DESCRIPTORS } else { 0 };
         // Before the session, which they tell of.
         let admin = match admin {
-            Some(admin) => Some(serve_admin(admin, &observer, registry, log)?),
+            Some(admin) => {
+                let facts = api.as_ref().map(|(bound, settings)| {
+                    Facts::new(settings, sub_pools.is_some(), bound.address())
+                });
+                Some(serve_admin(admin, &observer, registry, facts, log)?)
+            }
             None => None,
         };
         let system = System::start(writer, sub_pools, poller, &observer, log);
@@ -175,15 +180,16 @@ fn serve_api(
     Ok(api)
 }
 
-/// Starts the admin pages, which show what `observer` and `registry` hold.
+/// Starts the admin pages, which show what `observer` and `registry` hold, and describe the API, if it is on.
 fn serve_admin(
     (bound, settings): (Bound, AdminSettings),
     observer: &Observer,
     registry: Registry,
+    api: Option<Facts>,
     log: &Logger,
 ) -> Result<Addr<HttpServer>, Failure> {
     let address = bound.address();
-    let admin = admin::admin(bound, &settings, observer.clone(), registry, log)
+    let admin = admin::admin(bound, &settings, observer.clone(), registry, api, log)
         .map_err(|source| Failure::listen(ADMIN_LISTEN_ADDR, address, source))?
         .start();
     info!(log, "admin pages are up"; "address" => %address);

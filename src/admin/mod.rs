@@ -8,16 +8,20 @@
 //! | `/metrics` | figures for Prometheus | those of the API |
 //! | `/recent` | the last changes | those of the API |
 //! | `/recent/stream` | each change as it is settled | those of the API |
+//! | `/openapi.json` | the API's description, for programs | those of the API |
+//! | `/docs` | the same for people | those of the API |
 //!
 //! * `figures`: gathers all that `/metrics` shows;
 //! * `process`: the figures of the process itself;
 //! * `pages`: the table of paths; figures and health;
 //! * `recent`: the last changes;
-//! * `stream`: changes as they come.
+//! * `stream`: changes as they come;
+//! * `docs`: the API's description.
 //!
 //! They ask no actor: what they show lies ready in an [`Observer`]. So they answer while ZooKeeper does not, and
 //! while the daemon ends.
 
+mod docs;
 mod figures;
 mod pages;
 mod process;
@@ -34,7 +38,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     config::AdminSettings,
-    http::{Allowance, Bound, Gate, Guard, HttpServer, OF_A_WORKER},
+    http::{Allowance, Bound, Facts, Gate, Guard, HttpServer, OF_A_WORKER},
 };
 
 pub use figures::Figures;
@@ -62,20 +66,24 @@ const OPEN: &[&str] = &["/healthz", "/readyz"];
 struct Admin {
     observer: Observer,
     registry: Registry,
+    /// What the API's description tells of this daemon; `None` if the API is off.
+    api: Option<Facts>,
     /// A permit for each stream that may still be opened.
     streams: Arc<Semaphore>,
 }
 
-/// The actor that serves the admin pages.
+/// The actor that serves the admin pages. `api` is what they tell of the API, if it is on.
 pub fn admin(
     bound: Bound,
     settings: &AdminSettings,
     observer: Observer,
     registry: Registry,
+    api: Option<Facts>,
     log: &Logger,
 ) -> io::Result<HttpServer> {
     let gate = settings.credentials.as_ref().map_or_else(Gate::closed, Gate::new);
-    let admin = Data::new(Admin { observer, registry, streams: Arc::new(Semaphore::new(STREAMS)) });
+    let admin =
+        Data::new(Admin { observer, registry, api, streams: Arc::new(Semaphore::new(STREAMS)) });
     let allowance = Allowance {
         workers: 1,
         connections: CONNECTIONS,

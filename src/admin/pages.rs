@@ -5,14 +5,17 @@ use std::fmt::Write;
 use actix_web::{
     HttpResponse, ResponseError,
     guard::{Any, Get, Head},
-    http::{StatusCode, header::CACHE_CONTROL},
+    http::{
+        StatusCode,
+        header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS},
+    },
     web::{self, Data, ServiceConfig},
 };
 use prometheus_client::encoding::text::encode;
 use serde_json::json;
 use thiserror::Error;
 
-use super::{Admin, recent::recent, stream::stream};
+use super::{Admin, docs, recent::recent, stream::stream};
 
 /// What Prometheus knows the text by.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -28,6 +31,11 @@ pub fn add(config: &mut ServiceConfig) {
             _ => resource.route(looked_at().to(readyz)),
         });
     }
+    let page = |path| web::resource(path).default_service(unknown_method());
+    config
+        .service(page("/openapi.json").route(web::get().to(docs::openapi)))
+        .service(page("/docs").route(web::get().to(docs::docs)))
+        .service(page("/docs.css").route(web::get().to(docs::style)));
     config
         .service(
             web::resource("/metrics")
@@ -52,7 +60,12 @@ pub enum PageError {
     #[error("limit is {0:?}, expected a whole number from 1 to {max}", max = switcher_actors::Recent::KEPT)]
     Limit(String),
     /// 404
-    #[error("no such path; there are /healthz, /readyz, /metrics, /recent and /recent/stream")]
+    #[error("the API is off (EnableAPIServer), so there is nothing to describe")]
+    NoApi,
+    /// 404
+    #[error(
+        "no such path; there are /healthz, /readyz, /metrics, /recent, /recent/stream, /docs and /openapi.json"
+    )]
     PathUnknown,
     /// 405
     #[error("method not allowed for this path")]
@@ -72,7 +85,7 @@ impl ResponseError for PageError {
     fn status_code(&self) -> StatusCode {
         match self {
             Self::Limit(_) => StatusCode::BAD_REQUEST,
-            Self::PathUnknown => StatusCode::NOT_FOUND,
+            Self::NoApi | Self::PathUnknown => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooManyStreams => StatusCode::SERVICE_UNAVAILABLE,
             Self::Unwritable => StatusCode::INTERNAL_SERVER_ERROR,
@@ -109,6 +122,21 @@ async fn readyz(admin: Data<Admin>) -> HttpResponse {
         let _ = writeln!(body, "{what}");
     }
     plain(StatusCode::SERVICE_UNAVAILABLE, body)
+}
+
+/// A page for browsers, or a part of one, which may do no more than `policy` (a content security policy) says.
+pub fn for_browsers(
+    content_type: &'static str,
+    policy: &'static str,
+    body: String,
+) -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type(content_type)
+        .insert_header((CONTENT_SECURITY_POLICY, policy))
+        .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .insert_header((REFERRER_POLICY, "no-referrer"))
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .body(body)
 }
 
 fn plain(status: StatusCode, body: String) -> HttpResponse {

@@ -11,6 +11,7 @@
 //! * `sub_pool`: the sub-pool endpoints;
 //! * `answer`: every answer and every error, with its number, in one place;
 //! * `results`: the answer that tells of each entry of a batch;
+//! * `openapi`: the API's description, for who writes clients;
 //! * `properties`: what holds for any request, for tests and fuzz targets.
 
 mod actor;
@@ -22,6 +23,7 @@ mod connections;
 mod form;
 mod guard;
 mod json;
+mod openapi;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
 mod requests;
@@ -39,4 +41,5 @@ pub use connections::{OF_A_WORKER, Tracked};
 pub use form::Parameters;
 pub use guard::Guard;
 pub use json::{Group, parse_batch};
+pub use openapi::{ALIAS_OF, Facts, document};
 pub use requests::Requests;
