@@ -21,6 +21,7 @@ mod invariants;
 mod jobmaker;
 mod lifecycle;
 mod limits;
+mod openapi;
 mod pipelining;
 mod polls;
 mod races;

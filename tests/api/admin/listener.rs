@@ -12,7 +12,8 @@ use crate::support::daemon::{Builder, Daemon, PASSWORD, USER};
 use crate::support::zookeeper::ZooKeeper;
 use crate::support::{Guarded, eventually, free_port, seconds};
 
-const CLOSED: [&str; 4] = ["/metrics", "/recent", "/recent/stream", "/nonsense"];
+const CLOSED: [&str; 7] =
+    ["/metrics", "/recent", "/recent/stream", "/openapi.json", "/docs", "/docs.css", "/nonsense"];
 const OPEN: [&str; 2] = ["/healthz", "/readyz"];
 
 #[tokio::test]
@@ -56,7 +57,7 @@ async fn the_api_and_the_admin_pages_have_nothing_in_common() {
     let nowhere = admin.get("/switch?puname=alice&coin=btc").await;
     assert_eq!(nowhere.status, 404, "{nowhere:?}");
     assert!(nowhere.text().contains("/recent/stream"), "{nowhere:?}");
-    for path in ["/metrics", "/recent", "/recent/stream", "/readyz"] {
+    for path in ["/metrics", "/recent", "/recent/stream", "/openapi.json", "/docs", "/readyz"] {
         let request = Request::post(path).credentials(USER, PASSWORD);
         assert_eq!(admin.send(&request).await.status, 405, "{path}");
     }
@@ -130,6 +131,11 @@ async fn a_daemon_that_only_polls_has_the_pages_too() {
     );
     assert!(!samples.series().iter().any(|series| series.contains("http_request")));
     assert_eq!(admin.recent(1).await[0]["source"], "poll");
+    for path in ["/openapi.json", "/docs"] {
+        let nothing = admin.get(path).await;
+        assert_eq!(nothing.status, 404, "there is no API to describe: {nothing:?}");
+        assert!(nothing.text().contains("EnableAPIServer"), "{nothing:?}");
+    }
 }
 
 #[tokio::test]
