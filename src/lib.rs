@@ -7,7 +7,7 @@
 //! * `telemetry`: the log;
 //! * `app`: starts the actors and the API, waits for a signal, drains in order;
 //! * `http`: everything that knows requests and answers;
-//! * `admin`: metrics, health and recent changes, on a listener of their own;
+//! * `admin`: metrics, health, recent changes and the API's description, on a listener of their own;
 //!
 //! Under `cfg(fuzzing)`, which `cargo fuzz` sets, `fuzzing` adds what its targets call.
 

@@ -67,7 +67,7 @@ pub const KEYS: &[Key] = &[
         "AdminListenAddr",
         Kind::Text,
         Some("127.0.0.1:8083"),
-        "host:port of metrics, health and recent changes; empty = off",
+        "host:port of metrics, health, recent changes and the API's description; empty = off",
     ),
     key("AvailableCoins", Kind::List, None, "coins that may be switched to; required"),
     key("ZKBroker", Kind::List, None, "ZooKeeper servers, host:port each; required"),

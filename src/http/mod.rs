@@ -41,5 +41,5 @@ pub use connections::{OF_A_WORKER, Tracked};
 pub use form::Parameters;
 pub use guard::Guard;
 pub use json::{Group, parse_batch};
-pub use openapi::{ALIAS_OF, Facts, document};
+pub use openapi::{ALIAS_OF, Facts, MAX_BYTES, document};
 pub use requests::Requests;

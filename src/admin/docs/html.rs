@@ -56,6 +56,15 @@ impl fmt::Display for Prose<'_> {
     }
 }
 
+/// Begins a table with these columns, up to its rows.
+pub fn table(columns: &[&str]) -> String {
+    let cells = columns.iter().map(|column| format!("<th scope=\"col\">{}</th>", Plain(column)));
+    format!("<table>\n<thead><tr>{}</tr></thead>\n<tbody>\n", cells.collect::<String>())
+}
+
+/// Ends a table after its rows.
+pub const TABLE_END: &str = "</tbody>\n</table>\n";
+
 #[cfg(test)]
 mod tests {
     use super::*;

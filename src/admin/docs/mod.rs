@@ -18,7 +18,8 @@ use super::{
 use crate::http::document;
 
 /// The page has a style sheet and nothing else: no script, no picture, no frame, no form.
-const POLICY: &str = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const POLICY: &str = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; \
+    frame-ancestors 'none'";
 
 /// `GET /openapi.json`
 pub async fn openapi(admin: Data<Admin>) -> Result<HttpResponse, PageError> {

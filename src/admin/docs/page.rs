@@ -13,7 +13,7 @@ use utoipa::openapi::{
 };
 
 use super::{
-    html::{Line, Plain, Prose},
+    html::{Line, Plain, Prose, TABLE_END, table},
     schema::{anchor, in_a_line, in_full},
 };
 use crate::http::ALIAS_OF;
@@ -198,7 +198,8 @@ fn write_parameters(page: &mut String, operation: &Operation) -> fmt::Result {
     if parameters.is_empty() {
         return Ok(());
     }
-    page.push_str("<h3>Parameters</h3>\n<table>\n<thead><tr><th scope=\"col\">Name</th><th scope=\"col\">Value</th></tr></thead>\n<tbody>\n");
+    page.push_str("<h3>Parameters</h3>\n");
+    page.push_str(&table(&["Name", "Value"]));
     for parameter in parameters {
         let place = match parameter.parameter_in {
             ParameterIn::Path => "in the path",
@@ -215,7 +216,7 @@ fn write_parameters(page: &mut String, operation: &Operation) -> fmt::Result {
             Line(parameter.description.as_deref().unwrap_or_default())
         )?;
     }
-    page.push_str("</tbody>\n</table>\n");
+    page.push_str(TABLE_END);
     Ok(())
 }
 
@@ -281,7 +282,7 @@ fn write_errors(page: &mut String, content: &Content) -> fmt::Result {
     if examples.is_empty() {
         return Ok(());
     }
-    page.push_str("<table>\n<thead><tr><th scope=\"col\">err_no</th><th scope=\"col\">err_msg</th><th scope=\"col\">Meaning</th></tr></thead>\n<tbody>\n");
+    page.push_str(&table(&["err_no", "err_msg", "Meaning"]));
     for example in examples {
         let field = |name: &str| example.value.as_ref().and_then(|value| value.get(name));
         let number = field("err_no").map(Value::to_string).unwrap_or_default();
@@ -294,7 +295,7 @@ fn write_errors(page: &mut String, content: &Content) -> fmt::Result {
             Line(&example.summary)
         )?;
     }
-    page.push_str("</tbody>\n</table>\n");
+    page.push_str(TABLE_END);
     Ok(())
 }
 

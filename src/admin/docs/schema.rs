@@ -9,7 +9,8 @@ use utoipa::openapi::{
     schema::{Array, ArrayItems, Object, SchemaType, Type},
 };
 
-use super::html::{Line, Plain};
+use super::html::{Line, Plain, TABLE_END, table};
+use crate::http::MAX_BYTES;
 
 /// What a value may be, in a line of markup.
 pub fn in_a_line(schema: &RefOr<Schema>) -> String {
@@ -59,7 +60,7 @@ fn titled(schema: &RefOr<Schema>) -> String {
 
 fn fields(object: &Object) -> String {
     let mut text = described(object.description.as_deref());
-    text.push_str("<table>\n<thead><tr><th scope=\"col\">Field</th><th scope=\"col\">Value</th></tr></thead>\n<tbody>\n");
+    text.push_str(&table(&["Field", "Value"]));
     for (name, schema) in &object.properties {
         let optional = if object.required.contains(name) { "" } else { " <em>optional</em>" };
         // A text takes all that is written to it.
@@ -70,7 +71,7 @@ fn fields(object: &Object) -> String {
             in_a_line(schema)
         );
     }
-    text + "</tbody>\n</table>\n"
+    text + TABLE_END
 }
 
 fn described(description: Option<&str>) -> String {
@@ -125,7 +126,7 @@ fn of_object(object: &Object) -> String {
         (Some(1), None) => parts.push("not empty".to_owned()),
         _ => {}
     }
-    if let Some(bytes) = extension(object.extensions.as_ref(), "x-max-bytes") {
+    if let Some(bytes) = extension(object.extensions.as_ref(), MAX_BYTES) {
         parts.push(format!("at most {bytes} bytes of UTF-8"));
     }
     if is_nullable(&object.schema_type) {

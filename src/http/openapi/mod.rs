@@ -40,6 +40,7 @@ use super::{
 };
 use crate::config::ApiSettings;
 
+pub use schema::MAX_BYTES;
 pub use sub_pools::{coinbase, get_coinbase, update_coinbase};
 pub use switches::{switch_many, switch_one};
 

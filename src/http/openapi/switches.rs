@@ -110,7 +110,7 @@ pub fn switch_one(facts: &Facts, method: &Method) -> OperationBuilder {
         .description(Some(
             "Both parameters have to be there, each in the query or in the form. Of one that is in both, the value of \
              an urlencoded form counts, but of a multipart form and the query that of the query; in one place, the \
-             first.",
+             first. Bodies of other types are not looked at.",
         ))
         .request_body(Some(
             RequestBodyBuilder::new()
