@@ -117,14 +117,14 @@ async fn run(
 ) -> Result<(), Failure> {
     let log = &telemetry.log;
     let manager = ServiceManager::of(|name| env::var_os(name), log);
-    let facts = Facts::of(&settings);
     let Figures { registry, observer, requests, reloads } = Figures::new(&settings, telemetry);
-    let Settings { api, admin, callers, writer, sub_pools, poller, shutdown_grace, .. } = settings;
+    // The addresses first: a daemon that cannot serve must not open a session.
+    let api = bind(LISTEN_ADDR, settings.api.clone(), |api| &api.listen)?;
+    let facts = Facts::of(&settings, api.as_ref().map(|(bound, _)| bound.address()));
+    let Settings { admin, callers, writer, sub_pools, poller, shutdown_grace, .. } = settings;
     let in_force = InForce::new(callers);
     let mut reload =
         Reload::new(file, values, shutdown_grace, in_force.clone(), &observer, reloads, telemetry);
-    // The addresses first: a daemon that cannot serve must not open a session.
-    let api = bind(LISTEN_ADDR, api, |api| &api.listen)?;
     let is_given = admin.as_ref().is_some_and(|admin| admin.is_given);
     let admin = match bind(ADMIN_LISTEN_ADDR, admin, |admin| &admin.listen) {
         // A pool that changes the binary alone has asked for no pages, and must not lose its switches to them.

@@ -9,7 +9,7 @@
 //! * `reload`: reads the configuration again and puts it in force, or leaves all as it was;
 //! * `service_manager`: what systemd is told;
 //! * `http`: everything that knows requests and answers;
-//! * `admin`: metrics, health, recent changes and the console, on a listener of their own;
+//! * `admin`: metrics, health, recent changes, the console and the API's description, on a listener of their own;
 //!
 //! Under `cfg(fuzzing)`, which `cargo fuzz` sets, `fuzzing` adds what its targets call.
 

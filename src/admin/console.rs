@@ -7,13 +7,9 @@
 //! * `charts.js`: rates as small charts; `changes.js`: the last changes, live;
 //! * `switch.js`, `batch.js`, `batch_file.js`, `sub_pool.js`: the forms.
 
-use actix_web::{
-    HttpResponse,
-    http::header::{
-        CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
-        X_FRAME_OPTIONS,
-    },
-};
+use actix_web::HttpResponse;
+
+use super::pages::for_browsers;
 
 /// Whatever came into the page: it runs, loads and calls nothing but our own, and stands in nobody's frame.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
@@ -62,15 +58,6 @@ pub const FILES: &[File] = &[
 impl File {
     /// The file, as it is sent.
     pub fn answer(&self) -> HttpResponse {
-        HttpResponse::Ok()
-            .content_type(self.content_type)
-            .insert_header((CONTENT_SECURITY_POLICY, POLICY))
-            .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
-            .insert_header((X_FRAME_OPTIONS, "DENY"))
-            .insert_header((REFERRER_POLICY, "same-origin"))
-            .insert_header(("Cross-Origin-Resource-Policy", "same-origin"))
-            // The daemon's next version has other files.
-            .insert_header((CACHE_CONTROL, "no-store"))
-            .body(self.content)
+        for_browsers(self.content_type, POLICY, self.content)
     }
 }

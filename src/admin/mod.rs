@@ -11,6 +11,8 @@
 //! | `/` | the console, a page for operators | those of the API |
 //! | `/status` | what the console shows of the daemon | those of the API |
 //! | `/sub-account` | what a sub-account's znode holds | those of the API |
+//! | `/openapi.json` | the API's description, for programs | those of the API |
+//! | `/docs` | the same for people | those of the API |
 //! | the API's but `/switch` | the same endpoints, for the console | those of the API |
 //!
 //! * `figures`: gathers all that `/metrics` shows;
@@ -18,6 +20,7 @@
 //! * `pages`: the table of paths; figures and health;
 //! * `recent`: the last changes;
 //! * `stream`: changes as they come;
+//! * `docs`: the API's description;
 //! * `console`: the files of the console, which a browser runs;
 //! * `status`: what it shows of the daemon;
 //! * `sub_account`: what a sub-account's znode holds.
@@ -29,6 +32,7 @@
 //! or HEAD, and all else is refused to pages of other sites (`http::origin`).
 
 mod console;
+mod docs;
 mod figures;
 mod pages;
 mod process;

@@ -4,8 +4,15 @@ use std::{fmt::Write, future::ready};
 
 use actix_web::{
     HttpResponse, ResponseError,
+    body::MessageBody,
     guard::{Any, Get, Head},
-    http::{StatusCode, header::CACHE_CONTROL},
+    http::{
+        StatusCode,
+        header::{
+            CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+            X_FRAME_OPTIONS,
+        },
+    },
     web::{self, Data, ServiceConfig},
 };
 use prometheus_client::encoding::text::encode;
@@ -14,7 +21,7 @@ use switcher_actors::{PunameError, WriteFailure};
 use thiserror::Error;
 
 use super::{
-    Admin, console, recent::recent, status::status, stream::stream, sub_account::sub_account,
+    Admin, console, docs, recent::recent, status::status, stream::stream, sub_account::sub_account,
 };
 
 /// What Prometheus knows the text by.
@@ -31,6 +38,11 @@ pub fn add(config: &mut ServiceConfig) {
             _ => resource.route(looked_at().to(readyz)),
         });
     }
+    let page = |path| web::resource(path).default_service(unknown_method());
+    config
+        .service(page("/openapi.json").route(web::get().to(docs::openapi)))
+        .service(page("/docs").route(web::get().to(docs::docs)))
+        .service(page("/docs.css").route(web::get().to(docs::style)));
     config
         .service(
             web::resource("/metrics")
@@ -70,9 +82,12 @@ pub enum PageError {
     #[error("puname {0}")]
     Puname(PunameError),
     /// 404
+    #[error("the API is off (EnableAPIServer), so there is nothing to describe")]
+    NoApi,
+    /// 404
     #[error(
         "no such path; there are / (the console), /healthz, /readyz, /metrics, /status, /recent, \
-         /recent/stream and /sub-account, and the API's but /switch where the API is on"
+         /recent/stream, /sub-account, /docs and /openapi.json, and the API's but /switch where the API is on"
     )]
     PathUnknown,
     /// 405
@@ -96,7 +111,7 @@ impl ResponseError for PageError {
     fn status_code(&self) -> StatusCode {
         match self {
             Self::Limit(_) | Self::Puname(_) => StatusCode::BAD_REQUEST,
-            Self::PathUnknown => StatusCode::NOT_FOUND,
+            Self::NoApi | Self::PathUnknown => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooManyStreams | Self::NotRead(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Unwritable => StatusCode::INTERNAL_SERVER_ERROR,
@@ -133,6 +148,24 @@ async fn readyz(admin: Data<Admin>) -> HttpResponse {
         let _ = writeln!(body, "{what}");
     }
     plain(StatusCode::SERVICE_UNAVAILABLE, body)
+}
+
+/// A page for browsers, or a part of one, which may do no more than `policy` (a content security policy) says.
+pub fn for_browsers(
+    content_type: &'static str,
+    policy: &'static str,
+    body: impl MessageBody + 'static,
+) -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type(content_type)
+        .insert_header((CONTENT_SECURITY_POLICY, policy))
+        .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .insert_header((X_FRAME_OPTIONS, "DENY"))
+        .insert_header((REFERRER_POLICY, "same-origin"))
+        .insert_header(("Cross-Origin-Resource-Policy", "same-origin"))
+        // The daemon's next version has other files.
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .body(body)
 }
 
 fn plain(status: StatusCode, body: String) -> HttpResponse {

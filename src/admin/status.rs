@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     time::{Instant, SystemTime},
 };
 
@@ -17,18 +18,20 @@ use crate::{config::Settings, http::OfRequest};
 pub struct Facts {
     started: Instant,
     polls: bool,
-    api: bool,
-    sub_pools: bool,
+    /// Where the API listens; `None` if it is off.
+    pub api: Option<SocketAddr>,
+    /// Whether the sub-pool API is on.
+    pub sub_pools: bool,
 }
 
 impl Facts {
-    /// Those of a daemon that starts with these settings.
-    pub fn of(settings: &Settings) -> Self {
+    /// Those of a daemon that starts with these settings, and whose API has that address, if it is on.
+    pub fn of(settings: &Settings, api: Option<SocketAddr>) -> Self {
         Self {
             started: Instant::now(),
             polls: settings.poller.is_some(),
-            api: settings.api.is_some(),
-            sub_pools: settings.api.is_some() && settings.sub_pools.is_some(),
+            api,
+            sub_pools: api.is_some() && settings.sub_pools.is_some(),
         }
     }
 }
@@ -87,9 +90,9 @@ pub async fn status(terms: OfRequest, admin: Data<Admin>) -> HttpResponse {
             last_outcome: observer.last_poll(),
             last_complete_seconds_ago: observer.last_complete_poll().map(seconds_ago),
         }),
-        api: facts.api,
+        api: facts.api.is_some(),
         sub_pools: facts.sub_pools,
-        coinbase_max_bytes: facts.api.then_some(terms.coinbase_max),
+        coinbase_max_bytes: facts.api.map(|_| terms.coinbase_max),
         coins: terms.rules.coins.iter().map(|coin| coin.as_str()).collect(),
         switches_waiting: observer.switches_waiting(),
         switches: counts(observer),

@@ -80,7 +80,7 @@ pub const KEYS: &[Key] = &[
         "AdminListenAddr",
         Kind::Text,
         Some("127.0.0.1:8083"),
-        "host:port of the console, metrics, health and recent changes; empty = off",
+        "host:port of the console, metrics, health, recent changes and the API's description; empty = off",
     ),
     key(
         "MetricsUser",

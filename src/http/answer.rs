@@ -1,14 +1,21 @@
 //! Every answer, and every error with its number: the one place that maps what happened to the contract
 //! (section 2).
 
-use actix_web::{HttpResponse, ResponseError, http::StatusCode, http::header::ContentType};
+use actix_web::{
+    HttpResponse, ResponseError,
+    http::{
+        Method, StatusCode,
+        header::{ALLOW, ContentType},
+    },
+};
 use serde::Serialize;
 use switcher_actors::{
     Coinbase, CoinbaseUpdateError, ExchangeFailure, JobmakerAnswer, WriteFailure,
 };
 use thiserror::Error;
+use utoipa::ToSchema;
 
-use super::requests::ErrNo;
+use super::{openapi, requests::ErrNo};
 
 /// Why a request was not done. Its text is what the client reads as `err_msg`.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -72,9 +79,9 @@ pub enum ApiError {
          /subpool/update-coinbase"
     )]
     PathUnknown,
-    /// 405
+    /// 405; these methods are
     #[error("method not allowed for this path")]
-    MethodNotAllowed,
+    MethodNotAllowed(&'static [Method]),
     /// 408
     #[error("request body did not arrive within {0} seconds")]
     BodyTooSlow(u64),
@@ -120,7 +127,7 @@ impl ApiError {
             Self::OtherOrigin | Self::SubPoolsDisabled => 403,
             Self::Exchange(failure) => exchange_number(failure),
             Self::PathUnknown => 404,
-            Self::MethodNotAllowed => 405,
+            Self::MethodNotAllowed(_) => 405,
             Self::BodyTooSlow(_) => 408,
             Self::BodyTooLarge(_) => 413,
             Self::TargetTooLong(_) => 414,
@@ -204,7 +211,7 @@ impl ResponseError for ApiError {
         match self {
             Self::OtherOrigin
             | Self::PathUnknown
-            | Self::MethodNotAllowed
+            | Self::MethodNotAllowed(_)
             | Self::BodyTooSlow(_)
             | Self::BodyTooLarge(_)
             | Self::TargetTooLong(_)
@@ -216,17 +223,20 @@ impl ResponseError for ApiError {
     }
 
     fn error_response(&self) -> HttpResponse {
-        HttpResponse::build(self.status_code()).json(Body {
-            err_no: self.number(),
-            err_msg: &self.to_string(),
-            success: false,
-        })
+        let mut response = HttpResponse::build(self.status_code());
+        if let Self::MethodNotAllowed(methods) = self {
+            let methods: Vec<&str> = methods.iter().map(Method::as_str).collect();
+            response.insert_header((ALLOW, methods.join(", ")));
+        }
+        response.json(Body { err_no: self.number(), err_msg: &self.to_string(), success: false })
     }
 }
 
-/// The three-field answer; clients rely on the order of its fields.
-#[derive(Serialize)]
-struct Body<'a> {
+/// The three fields of every answer; clients rely on their order.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Answer)]
+pub struct Body<'a> {
+    /// 0 if it succeeded.
     err_no: u16,
     err_msg: &'a str,
     success: bool,
@@ -250,15 +260,22 @@ pub fn three_fields(outcome: &Result<(), ApiError>) -> Vec<u8> {
 
 const SWITCHED: &str = r#"{"err_no":0,"err_msg":"","success":true}"#;
 
-/// What a jobmaker answered. The fields' order is the contract's.
-#[derive(Serialize)]
-struct JobmakerBody<'a> {
+/// What a jobmaker answered.
+// The fields' order is the contract's.
+#[derive(Serialize, ToSchema)]
+#[schema(as = JobmakerAnswer)]
+pub struct JobmakerBody<'a> {
     success: bool,
     err_no: u16,
+    /// The jobmaker's own.
     err_msg: &'a str,
     subpool_name: &'a str,
+    /// What the jobmaker holds; of an update: held before.
+    #[schema(schema_with = openapi::coinbase)]
     old: &'a Coinbase,
+    /// Of an update: what it holds from then on, or two empty texts if it refused.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = openapi::coinbase, required = false)]
     new: Option<&'a Coinbase>,
 }
 

@@ -14,6 +14,7 @@
 //! * `sub_pool`: the sub-pool endpoints;
 //! * `answer`: every answer and every error, with its number, in one place;
 //! * `results`: the answer that tells of each entry of a batch;
+//! * `openapi`: the API's description, for who writes clients;
 //! * `properties`: what holds for any request, for tests and fuzz targets.
 
 mod actor;
@@ -25,6 +26,7 @@ mod connections;
 mod form;
 mod guard;
 mod json;
+mod openapi;
 mod origin;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
@@ -45,6 +47,7 @@ pub use connections::{OF_A_WORKER, Tracked};
 pub use form::Parameters;
 pub use guard::Guard;
 pub use json::{Group, parse_batch};
+pub use openapi::{ALIAS_OF, Described, MAX_BYTES, OpenApi, document};
 pub use requests::Requests;
 pub use switch::look;
 pub use terms::{InForce, OfRequest};

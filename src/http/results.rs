@@ -12,6 +12,7 @@ use actix_web::{
 use futures_util::stream;
 use serde::Serialize;
 use switcher_actors::{Assignment, EntryOutcome, EntryResult, Old};
+use utoipa::ToSchema;
 
 use super::answer::{ApiError, three_fields};
 
@@ -19,33 +20,58 @@ use super::answer::{ApiError, three_fields};
 /// has 35 MB and more, and would take the worker from others for as long.
 const AT_ONCE: usize = 500;
 
-/// An entry as clients read it. The order of its fields is kept.
-#[derive(Serialize)]
-struct Entry<'a> {
+/// What became of an entry, or what would become of it.
+// An entry as clients read it. The order of its fields is kept.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Result)]
+pub struct Entry<'a> {
     /// As the znode is called, so in lower case where the operator says so.
     puname: &'a str,
-    /// `null` where there was no znode; left out where nobody knows.
+    /// What the znode held before, cut after 64 bytes: `null` where there was no znode; left out where nobody knows.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, required = false)]
     old: Option<Option<Cow<'a, str>>>,
+    /// The coin that was asked for.
     new: &'a str,
-    outcome: &'static str,
+    #[schema(inline)]
+    outcome: Outcome,
+    /// The newer coin of another request, which took this one's place in the same moment.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
     replaced_by: Option<&'a str>,
+    /// Why it did not go well.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
     cause: Option<&'a str>,
+}
+
+/// `applied`: ZooKeeper has committed it. `not_applied`: not written, and will not be. `unknown`: nobody can say
+/// whether it was written, or, of a dry run, its znode was not read. `superseded`: a later entry of this batch is for
+/// the same sub-account, and counts. Of a dry run: `would_create`: there is no znode. `would_change`: it holds
+/// something else. `unchanged`: it holds the coin already; a batch would write it again.
+#[derive(Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Outcome {
+    Applied,
+    NotApplied,
+    Unknown,
+    Superseded,
+    WouldCreate,
+    WouldChange,
+    Unchanged,
 }
 
 impl<'a> Entry<'a> {
     fn new(entry: &'a Assignment, result: &'a EntryResult) -> Self {
         let (outcome, replaced_by, cause) = match &result.outcome {
-            EntryOutcome::Applied { replaced_by } => ("applied", replaced_by.as_ref(), None),
-            EntryOutcome::NotApplied(cause) => ("not_applied", None, Some(&**cause)),
-            EntryOutcome::Unknown(cause) => ("unknown", None, Some(&**cause)),
-            EntryOutcome::Superseded => ("superseded", None, None),
-            EntryOutcome::WouldCreate => ("would_create", None, None),
-            EntryOutcome::WouldChange => ("would_change", None, None),
-            EntryOutcome::Unchanged => ("unchanged", None, None),
-            EntryOutcome::Seen => ("seen", None, None),
+            EntryOutcome::Applied { replaced_by } => (Outcome::Applied, replaced_by.as_ref(), None),
+            EntryOutcome::NotApplied(cause) => (Outcome::NotApplied, None, Some(&**cause)),
+            EntryOutcome::Unknown(cause) => (Outcome::Unknown, None, Some(&**cause)),
+            EntryOutcome::Superseded => (Outcome::Superseded, None, None),
+            EntryOutcome::WouldCreate => (Outcome::WouldCreate, None, None),
+            EntryOutcome::WouldChange => (Outcome::WouldChange, None, None),
+            // No entry of a batch is looked at without a coin.
+            EntryOutcome::Unchanged | EntryOutcome::Seen => (Outcome::Unchanged, None, None),
         };
         let old = match &result.old {
             Old::NotKnown => None,

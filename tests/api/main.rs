@@ -23,6 +23,7 @@ mod jobmaker;
 mod lifecycle;
 mod limits;
 mod logs;
+mod openapi;
 mod pipelining;
 mod polls;
 mod races;

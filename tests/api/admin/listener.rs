@@ -12,8 +12,18 @@ use crate::support::daemon::{Builder, Daemon, PASSWORD, USER};
 use crate::support::zookeeper::ZooKeeper;
 use crate::support::{Guarded, eventually, free_port, seconds};
 
-const CLOSED: [&str; 7] =
-    ["/", "/metrics", "/recent", "/recent/stream", "/status", "/sub-account", "/nonsense"];
+const CLOSED: [&str; 10] = [
+    "/",
+    "/metrics",
+    "/recent",
+    "/recent/stream",
+    "/status",
+    "/sub-account",
+    "/openapi.json",
+    "/docs",
+    "/docs.css",
+    "/nonsense",
+];
 const OPEN: [&str; 2] = ["/healthz", "/readyz"];
 
 #[tokio::test]
@@ -83,8 +93,17 @@ async fn the_api_has_no_pages_and_the_pages_switch_nothing_by_get() {
     let nowhere = admin.get("/switch?puname=alice&coin=btc").await;
     assert_eq!(nowhere.status, 404, "{nowhere:?}");
     assert!(nowhere.text().contains("/recent/stream"), "{nowhere:?}");
-    for path in ["/", "/metrics", "/recent", "/recent/stream", "/readyz", "/status", "/sub-account"]
-    {
+    for path in [
+        "/",
+        "/metrics",
+        "/recent",
+        "/recent/stream",
+        "/readyz",
+        "/status",
+        "/sub-account",
+        "/openapi.json",
+        "/docs",
+    ] {
         let request = Request::post(path).credentials(USER, PASSWORD);
         assert_eq!(admin.send(&request).await.status, 405, "{path}");
     }
@@ -158,6 +177,11 @@ async fn a_daemon_that_only_polls_has_the_pages_too() {
     );
     assert!(!samples.series().iter().any(|series| series.contains("http_request")));
     assert_eq!(admin.recent(1).await[0]["source"], "poll");
+    for path in ["/openapi.json", "/docs"] {
+        let nothing = admin.get(path).await;
+        assert_eq!(nothing.status, 404, "there is no API to describe: {nothing:?}");
+        assert!(nothing.text().contains("EnableAPIServer"), "{nothing:?}");
+    }
 }
 
 #[tokio::test]

@@ -37,7 +37,9 @@ async fn a_switch_shows_what_it_changes_and_asks_before_it_writes() {
     assert_eq!(znodes.get(&daemon.path("alice")).await.as_deref(), Some("bcc"));
     browser.wait_for_text("#changes-rows tr", "btc → bcc").await;
     // Its source is the browser's address, as that of any client.
-    daemon.wait_for_log(&["switch, source: api, client: 127.0.0.1", "sub_account: alice", "new: bcc"]).await;
+    daemon
+        .wait_for_log(&["switch, source: api, client: 127.0.0.1", "sub_account: alice", "new: bcc"])
+        .await;
     console.has_no_complaints().await;
 }
 
