@@ -70,6 +70,7 @@ lint: ## check formatting, clippy, the fuzz targets, documentation and the scrip
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 	@for script in $(SCRIPTS); do bash -n "$$script"; done
 	@if command -v shellcheck >/dev/null; then shellcheck --severity=warning $(SCRIPTS); fi
+	@if command -v promtool >/dev/null; then promtool check rules config/prometheus-alerts.yaml; fi
 	@if command -v hadolint >/dev/null; then hadolint Dockerfile; fi
 	@if command -v check-jsonschema >/dev/null; then \
 		check-jsonschema --quiet --builtin-schema vendor.compose-spec config/compose.yaml; fi
