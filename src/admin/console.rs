@@ -71,6 +71,8 @@ impl File {
             .insert_header(("Cross-Origin-Resource-Policy", "same-origin"))
             // The daemon's next version has other files.
             .insert_header((CACHE_CONTROL, "no-store"))
+            // A browser opens six connections for them, and would keep what others could have.
+            .force_close()
             .body(self.content)
     }
 }

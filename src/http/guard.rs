@@ -1,5 +1,5 @@
-//! What every request passes before its endpoint: size limits, then authentication. The body is not
-//! touched before, so that nobody without credentials can make us hold one.
+//! What every request passes before its endpoint: size limits, then authentication, and where browsers call
+//! whose page sent it. The body is not touched before, so that nobody without credentials can make us hold one.
 
 use std::{
     mem,
