@@ -165,6 +165,8 @@ pub fn for_browsers(
         .insert_header(("Cross-Origin-Resource-Policy", "same-origin"))
         // The daemon's next version has other files.
         .insert_header((CACHE_CONTROL, "no-store"))
+        // A browser opens six connections for them, and would keep what others could have.
+        .force_close()
         .body(body)
 }
 

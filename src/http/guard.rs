@@ -1,5 +1,6 @@
-//! What every request passes before its endpoint: it gets its id, then come size limits and authentication. The body is not
-//! touched before, so that nobody without credentials can make us hold one.
+//! What every request passes before its endpoint: it gets its id, then come size limits, authentication, and where
+//! browsers call whose page sent it. The body is not touched before, so that nobody without credentials can make us
+//! hold one.
 
 use std::{
     mem,

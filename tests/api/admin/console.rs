@@ -208,6 +208,7 @@ async fn the_files_forbid_all_that_is_not_theirs() {
         }
         assert!(!policy.contains("unsafe"), "{policy}");
         assert_eq!(file.header("X-Content-Type-Options"), Some("nosniff"));
+        assert_eq!(file.header("Connection"), Some("close"), "{}", files[next]);
         for name in file.text().split('"').filter(|word| {
             ["console/", "./"].iter().any(|start| word.starts_with(start)) && !word.contains(' ')
         }) {
