@@ -553,7 +553,7 @@ mod tests {
         metrics.switch(api, foreign.get("ltc").unwrap(), SwitchEnd::Applied);
         let counts = metrics.switch_counts();
         let counted = counts.iter().filter(|it| it.count > 0);
-        let counted = counted.map(|it| (it.source, it.coin, it.result, it.count));
+        let counted = counted.map(|it| (it.source, it.coin.as_str(), it.result, it.count));
         let expected = [("api", "bcc", "unknown", 1), ("poll", "bcc", "skipped", 1)];
         assert_eq!(counted.collect::<Vec<_>>(), expected);
         let text = text(&registry);
@@ -570,8 +570,8 @@ mod tests {
     #[test]
     fn a_coin_that_comes_later_is_counted_and_one_that_goes_keeps_its_count() {
         let (coins, mut registry) = (Coins::new(&["btc", "bcc"]).unwrap(), Registry::default());
-        let metrics = Metrics::new(&coins, false, &mut registry);
-        let api = Source::Api(None);
+        let metrics = Metrics::new(&coins, EVERY_MINUTE, &mut registry);
+        let api = Source::Api { client: None, request: RequestId(1) };
         metrics.switch(api, coins.get("bcc").unwrap(), SwitchEnd::Applied);
         let later = Coins::new(&["ltc", "btc"]).unwrap();
         metrics.allow(&later);
