@@ -43,7 +43,7 @@ impl Figures {
         ours.register("build", "The daemon's version", Info::new(build));
         ours.register(
             "log_lines_dropped",
-            "Lines of log that were dropped, since the output did not keep up",
+            "Lines of log that were dropped, since the output did not keep up or could not be written to",
             telemetry.dropped(),
         );
         ours.register(

@@ -189,6 +189,9 @@ impl Shared {
             match written {
                 Ok(()) => dropped = 0,
                 Err(unwritten) => {
+                    let gone = &lines[bytes - unwritten.bytes.min(bytes)..bytes];
+                    let gone = gone.iter().filter(|byte| **byte == b'\n').count();
+                    self.dropped.inc_by(gone as u64);
                     (lost, cause) = (lost + unwritten.bytes, unwritten.cause.to_string());
                 }
             }
@@ -290,6 +293,8 @@ mod tests {
         let text = written.try_iter().collect::<String>();
         let told = "ERRO log could not be written, bytes: 6, cause: disk full\nkept\n";
         assert_eq!(&text["Nov 25 03:50:11.917 ".len()..], told);
+        // Of the two writes that failed, one had the end of a line.
+        assert_eq!(spool.dropped().get(), 1);
     }
 
     /// Takes a few bytes, then fails once.
