@@ -74,15 +74,21 @@ export function setUpCharts() {
 // Takes in what the daemon has counted, and draws.
 export function drawRates(status) {
   const now = performance.now();
+  // Of all that the daemon counts: the count of a coin that a reload takes away stays in the sum.
   let [all, bad] = [0, 0];
-  for (const coin of status.coins) {
-    const sources = status.switches[coin] ?? {};
+  for (const [coin, sources] of Object.entries(status.switches)) {
     const sum = (result) => Object.values(sources).reduce((sum, of) => sum + (of[result] ?? 0), 0);
+    all += sum("applied");
+    bad += sum("not_applied") + sum("unknown");
+    if (!status.coins.includes(coin)) continue;
     const row = coins.get(coin) ?? addCoin(coin);
     row.total = sum("applied");
     row.rate.add(now, row.total);
-    all += row.total;
-    bad += sum("not_applied") + sum("unknown");
+  }
+  for (const [coin, { element }] of coins) {
+    if (status.coins.includes(coin)) continue;
+    element.remove();
+    coins.delete(coin);
   }
   applied.add(now, all);
   failed.add(now, bad);
@@ -116,7 +122,8 @@ function addCoin(coin) {
   row.now = el("td", { class: "number" });
   row.all = el("td", { class: "number" });
   const name = el("th", { scope: "row" }, shown(coin, "coin"));
-  byId("coins").tBodies[0].append(el("tr", {}, name, el("td", {}, spark), row.now, row.all));
+  row.element = el("tr", {}, name, el("td", {}, spark), row.now, row.all);
+  byId("coins").tBodies[0].append(row.element);
   coins.set(coin, row);
   return row;
 }

@@ -78,7 +78,9 @@ function showLimits(status) {
   const select = byId("switch-coin");
   const known = [...select.options].map(({ value }) => value);
   if (known.join("\n") !== status.coins.join("\n")) {
+    const chosen = select.value;
     select.replaceChildren(...status.coins.map((coin) => el("option", { value: coin }, coin)));
+    if (status.coins.includes(chosen)) select.value = chosen;
     byId("coin-names").replaceChildren(...status.coins.map((coin) => el("option", { value: coin })));
   }
   batchCoins(status.coins);

@@ -7,6 +7,7 @@ use tokio::net::TcpListener;
 use upstream_sim::{Reply, Upstream};
 
 use super::{Console, browser_programs, show, sub_pool::OLD};
+use crate::reload::applied;
 use crate::support::client::{Answer, Request};
 use crate::support::daemon::Daemon;
 use crate::support::zookeeper::ZooKeeper;
@@ -239,5 +240,35 @@ async fn the_page_fits_a_desk_and_a_phone_in_light_and_in_dark() {
         browser.click("#confirm-no").await;
     }
     assert_ne!(grounds[0], grounds[1]);
+    console.has_no_complaints().await;
+}
+
+#[tokio::test]
+async fn a_coin_that_a_reload_takes_away_and_brings_back_makes_no_rate() {
+    let zookeeper = ZooKeeper::shared().await;
+    let builder = Daemon::builder(zookeeper).admin();
+    let Some(console) = Console::open_at(builder.clone()).await else { return };
+    let (daemon, browser) = (&console.daemon, &console.browser);
+    let bcc = |is_shown: bool| {
+        let no = if is_shown { "" } else { "!" };
+        format!("{no}document.querySelector('#coins tbody').textContent.includes('bcc')")
+    };
+    for n in 0..100 {
+        assert_eq!(daemon.switch(&format!("many{n}"), "bcc").await, Answer::success());
+    }
+    let rate = "document.querySelector('#rate-applied').textContent";
+    browser.wait_until(&format!("{rate} !== '0'")).await;
+    browser.wait_until(&format!("{rate} === '0'")).await;
+    browser.wait_until(&bcc(true)).await;
+    browser.click("#switch-coin option[value=btc]").await;
+    applied(daemon, &builder.clone().set("AvailableCoins", json!(["ltc", "btc"]))).await;
+    browser.wait_until(&bcc(false)).await;
+    assert_eq!(browser.run(&format!("return {rate}")).await, "0");
+    // What was chosen stays chosen.
+    let chosen = "return document.querySelector('#switch-coin').value";
+    assert_eq!(browser.run(chosen).await, "btc");
+    applied(daemon, &builder).await;
+    browser.wait_until(&bcc(true)).await;
+    assert_eq!(browser.run(&format!("return {rate}")).await, "0");
     console.has_no_complaints().await;
 }

@@ -45,7 +45,7 @@ async fn hang_up(daemon: &Daemon) -> Vec<String> {
 }
 
 /// Panics unless it was applied. Returns what changed, as the log tells it.
-async fn applied(daemon: &Daemon, builder: &Builder) -> String {
+pub async fn applied(daemon: &Daemon, builder: &Builder) -> String {
     let lines = reload(daemon, builder).await;
     let last = lines.last().expect("a line");
     let (_, changed) =
