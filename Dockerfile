@@ -38,7 +38,7 @@ COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certifica
 COPY --from=build /out/switcher-api-server /switcher-api-server
 WORKDIR /
 USER 65532:65532
-EXPOSE 8082
+EXPOSE 8082 8083
 # It finishes what it has accepted within ShutdownGraceSeconds (8), before Docker's 10 s are over.
 STOPSIGNAL SIGTERM
 # Alive, at AdminListenAddr. Whether it is ready (`health --ready`) depends on ZooKeeper, which a restart does not mend.

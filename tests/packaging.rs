@@ -34,10 +34,16 @@ fn compose_file_configures_the_daemon_by_its_environment_alone() {
         .collect();
     assert_good_environment(&environment);
 
-    let port = environment["ListenAddr"].rsplit(':').next().unwrap().to_owned();
-    let published = daemon["ports"][0].as_str().unwrap();
-    assert!(published.ends_with(&format!(":{port}")), "{published}, but listens on {port}");
-    assert!(read("Dockerfile").contains(&format!("\nEXPOSE {port}\n")), "EXPOSE of {port}");
+    let ports = ["ListenAddr", "AdminListenAddr"].map(|key| {
+        let (_, port) = environment[key].rsplit_once(':').unwrap();
+        port.to_owned()
+    });
+    for (place, port) in ports.iter().enumerate() {
+        let published = daemon["ports"][place].as_str().unwrap();
+        assert!(published.ends_with(&format!(":{port}")), "{published}, but listens on {port}");
+    }
+    let exposed = format!("\nEXPOSE {}\n", ports.join(" "));
+    assert!(read("Dockerfile").contains(&exposed), "EXPOSE of {ports:?}");
 
     let (broker, _) = environment["ZKBroker"].split_once(':').unwrap();
     assert!(compose["services"].as_mapping_get(broker).is_some(), "no service {broker}");
