@@ -137,6 +137,9 @@ async fn turn(daemon: &Daemon, names: &[String]) -> [f64; 3] {
     [load.rate(), each(0), each(1)]
 }
 
+/// What a console asks for again and again.
+const CONSOLE_ASKS: [&str; 2] = ["/recent", "/status"];
+
 /// A scraper, a client of the stream, and a console.
 struct Watchers {
     tasks: Vec<tokio::task::JoinHandle<()>>,
@@ -148,13 +151,8 @@ impl Watchers {
         let mut scraper = Pages::open(address).await;
         assert_eq!(scraper.get("/metrics").await, 200);
         let mut console = Pages::open(address).await;
-        let mut asked = vec!["/recent"];
-        assert_eq!(console.get("/recent").await, 200);
-        if console.get("/status").await == 200 {
-            asked.push("/status");
-        } else {
-            // Who asks for what there is not is hung up on.
-            console = Pages::open(address).await;
+        for page in CONSOLE_ASKS {
+            assert_eq!(console.get(page).await, 200);
         }
         let mut stream = Pages::open(address).await;
         stream.ask("/recent/stream").await;
@@ -162,7 +160,7 @@ impl Watchers {
         Self {
             tasks: vec![
                 tokio::spawn(keep_asking(scraper, vec!["/metrics"], SCRAPED_EVERY)),
-                tokio::spawn(keep_asking(console, asked, ASKED_EVERY)),
+                tokio::spawn(keep_asking(console, CONSOLE_ASKS.to_vec(), ASKED_EVERY)),
                 tokio::spawn(stream.swallow()),
             ],
         }

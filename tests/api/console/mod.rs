@@ -7,22 +7,15 @@ mod page;
 mod sub_pool;
 mod switching;
 
-use std::io::Write;
-use std::sync::Once;
-
 use self::browser::{Browser, Programs, programs};
 use crate::support::daemon::{Builder, Daemon, PASSWORD, USER};
+use crate::support::untested;
 
-/// Where Chromium is; says so once if it is not there, past what captures the output of tests that pass.
+/// Where Chromium is.
 fn browser_programs() -> Option<Programs> {
-    static TOLD: Once = Once::new();
     let programs = programs();
     if programs.is_none() {
-        TOLD.call_once(|| {
-            let told =
-                "SKIPPED: no chromium and chromedriver on PATH, so the console is not tested";
-            let _ = writeln!(std::io::stderr(), "{told}");
-        });
+        untested("the console: no chromium and chromedriver on PATH");
     }
     programs
 }

@@ -9,15 +9,28 @@ pub mod load;
 pub mod register;
 pub mod zookeeper;
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+
+/// Tells what is not tested and why, once for each reason, past what captures the output of tests that pass. `make
+/// test` installs what tests need where it can (.ci/test-tools), and continuous integration shall not take it for a
+/// success.
+pub fn untested(what: &'static str) {
+    static TOLD: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
+    assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "NOT TESTED: {what}");
+    if TOLD.lock().unwrap().insert(what) {
+        let _ = writeln!(io::stderr(), "NOT TESTED: {what}");
+    }
+}
 
 /// A child process that ends when the tests end, even when they are killed with SIGKILL.
 ///
