@@ -5,10 +5,10 @@ use std::{borrow::Cow, net::IpAddr, time::SystemTime};
 use actix_web::{HttpRequest, HttpResponse, http::header::CACHE_CONTROL, web::Data};
 use serde::Serialize;
 use switcher_actors::{Change, Coinbase, Old, Recent, Source, What};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use time::OffsetDateTime;
 
 use super::{Admin, pages::PageError};
-use crate::http::Parameters;
+use crate::{http::Parameters, telemetry::write_rfc_3339};
 
 /// Changes that are shown where no number is asked for.
 const SHOWN: usize = 100;
@@ -96,8 +96,12 @@ impl<'a> From<&'a What> for Shown<'a> {
 fn rfc_3339(time: SystemTime) -> String {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let nanos = i128::try_from(since.as_millis()).unwrap_or_default() * 1_000_000;
-    let time = OffsetDateTime::from_unix_timestamp_nanos(nanos);
-    time.ok().and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_default()
+    let mut text = Vec::new();
+    if let Ok(time) = OffsetDateTime::from_unix_timestamp_nanos(nanos) {
+        // A vector takes all that is written to it.
+        let _ = write_rfc_3339(&mut text, time);
+    }
+    String::from_utf8(text).unwrap_or_default()
 }
 
 #[derive(Serialize)]
@@ -132,7 +136,7 @@ mod tests {
     #[test]
     fn times_are_utc_to_the_millisecond() {
         let time = |nanos| rfc_3339(SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos));
-        assert_eq!(time(0), "1970-01-01T00:00:00Z");
+        assert_eq!(time(0), "1970-01-01T00:00:00.000Z");
         assert_eq!(time(1_709_210_096_789_999_999), "2024-02-29T12:34:56.789Z");
     }
 

@@ -138,7 +138,7 @@ pub const KEYS: &[Key] = &[
         "CronFetchTimeoutSeconds",
         SECONDS,
         Some("30"),
-        "seconds that a pull may take: connection, header and whole answer",
+        "seconds that a pull's fetch may take: connection, header and whole answer",
     )
     .reloadable(),
     key(
@@ -185,7 +185,7 @@ pub const KEYS: &[Key] = &[
         "ZKQueueLimit",
         Kind::Number { min: 1, max: 10_000_000 },
         Some("1000000"),
-        "switches that may wait for ZooKeeper; more are refused at once",
+        "switches that may wait for ZooKeeper, and as many entries of dry runs; more are refused at once",
     )
     .reloadable(),
     key(
@@ -299,7 +299,7 @@ mod tests {
     #[test]
     fn the_readme_lists_the_keys_that_a_reload_takes_over() {
         let readme = include_str!("../../README.md");
-        let (_, list) = readme.split_once("takes other values over of ").expect("the list");
+        let (_, list) = readme.split_once("takes over other values of ").expect("the list");
         let (list, _) = list.split_once(".\n").expect("its end");
         let listed: Vec<_> = list.split('`').skip(1).step_by(2).collect();
         let reloadable = KEYS.iter().filter(|key| key.is_reloadable);

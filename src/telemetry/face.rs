@@ -152,7 +152,7 @@ impl Face {
             }
             Self::Json => {
                 let time = OffsetDateTime::from(time);
-                let _ = io_write(text, time);
+                let _ = write_rfc_3339(text, time);
             }
         }
     }
@@ -175,7 +175,8 @@ fn write_json(text: &mut String, c: char) -> fmt::Result {
     }
 }
 
-fn io_write(text: &mut Vec<u8>, time: OffsetDateTime) -> std::io::Result<()> {
+/// RFC 3339, always to the millisecond, so that such texts sort as the times do.
+pub fn write_rfc_3339(text: &mut Vec<u8>, time: OffsetDateTime) -> std::io::Result<()> {
     use std::io::Write;
     let (year, month, day) = time.to_calendar_date();
     let (hour, minute, second, milli) = time.to_hms_milli();

@@ -33,6 +33,7 @@ use line::Lines;
 use output::Stream;
 use spool::Spool;
 
+pub use face::write_rfc_3339;
 pub use file::Rotation;
 pub use levels::{Levels, LogLevel, ModuleVerbosity, Verbosity};
 
