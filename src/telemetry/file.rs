@@ -7,7 +7,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io, mem,
-    os::unix::fs::MetadataExt,
+    os::unix::fs::{FileExt, MetadataExt},
     path::{Path, PathBuf},
 };
 
@@ -53,8 +53,7 @@ impl LogFile {
         face: Face,
         failures: Counter,
     ) -> io::Result<Self> {
-        let (file, size) = open(&path)?;
-        let stream = Stream::new(file);
+        let (stream, size) = open(&path)?;
         let due = rotation.size;
         Ok(Self { path, rotation, face, stream, size, due, is_overdue: false, failures })
     }
@@ -110,6 +109,11 @@ impl LogFile {
             (self.size, self.due) = (ours.len(), self.rotation.size);
             return Ok(());
         }
+        if fs::symlink_metadata(&self.path)?.is_symlink() {
+            return Err(io::Error::other(
+                "it is a symbolic link, which stays: set LogFileSize to 0, or -log_dir to where it leads",
+            ));
+        }
         self.shift()?;
         fs::rename(&self.path, self.old(1))?;
         self.open_again().inspect_err(|_| {
@@ -133,8 +137,8 @@ impl LogFile {
     }
 
     fn open_again(&mut self) -> io::Result<()> {
-        let (file, size) = open(&self.path)?;
-        (self.stream, self.size, self.due) = (Stream::new(file), size, self.rotation.size);
+        let (stream, size) = open(&self.path)?;
+        (self.stream, self.size, self.due) = (stream, size, self.rotation.size);
         Ok(())
     }
 
@@ -187,13 +191,22 @@ impl Output for LogFile {
     }
 }
 
-fn open(path: &Path) -> io::Result<(File, u64)> {
+fn open(path: &Path) -> io::Result<(Stream<File>, u64)> {
     if let Some(directory) = path.parent() {
         fs::create_dir_all(directory)?;
     }
     let file = OpenOptions::new().create(true).append(true).open(path)?;
-    let size = file.metadata()?.len();
-    Ok((file, size))
+    let metadata = file.metadata()?;
+    let is_torn = metadata.is_file() && metadata.len() > 0 && !ends_a_line(path, metadata.len());
+    Ok((Stream::after(file, is_torn), metadata.len()))
+}
+
+/// Whether what is there ends with a whole line: a full disk or a kill may have cut the last one. Who may not read
+/// it takes it for whole.
+fn ends_a_line(path: &Path, size: u64) -> bool {
+    let mut last = [b'\n'];
+    let read = File::open(path).and_then(|file| file.read_exact_at(&mut last, size - 1));
+    read.is_err() || last == [b'\n']
 }
 
 /// The length of the first line, with its end.
@@ -246,6 +259,33 @@ mod tests {
         let expected = [Some("e\n"), Some("0123456789ab\n"), Some("c23\nd67\n"), None];
         assert_eq!(files, expected.map(|text| text.map(str::to_owned)));
         assert_eq!(it.failures.get(), 0);
+    }
+
+    #[test]
+    fn after_a_line_that_was_cut_the_next_begins_a_line_of_its_own() {
+        let mut it = Fixture::new(0, 1);
+        it.write("whole\n");
+        fs::write(it.path("x.log"), "whole\ncut").unwrap();
+        it.file.open_again().unwrap();
+        it.write("next\n");
+        assert_eq!(it.read("x.log").as_deref(), Some("whole\ncut\nnext\n"));
+        it.file.open_again().unwrap();
+        it.write("last\n");
+        assert_eq!(it.read("x.log").as_deref(), Some("whole\ncut\nnext\nlast\n"));
+    }
+
+    #[test]
+    fn a_link_stays_and_what_it_leads_to_grows() {
+        let mut it = Fixture::new(10, 2);
+        fs::rename(it.path("x.log"), it.path("elsewhere")).unwrap();
+        std::os::unix::fs::symlink(it.path("elsewhere"), it.path("x.log")).unwrap();
+        it.write("1234\n6789\n");
+        it.write("more\n");
+        assert!(fs::symlink_metadata(it.path("x.log")).unwrap().is_symlink());
+        assert_eq!((it.read("x.log.1"), it.failures.get()), (None, 1));
+        let text = it.read("elsewhere").unwrap();
+        assert!(text.starts_with("1234\n6789\n") && text.ends_with("\nmore\n"), "{text}");
+        assert!(text.contains("it is a symbolic link"), "{text}");
     }
 
     #[test]

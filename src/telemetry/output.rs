@@ -33,6 +33,11 @@ impl<W: Write> Stream<W> {
         Self { output, is_torn: false }
     }
 
+    /// At the end of what others have written, which may have broken off within a line.
+    pub fn after(output: W, is_torn: bool) -> Self {
+        Self { output, is_torn }
+    }
+
     /// What is written to.
     pub fn get(&self) -> &W {
         &self.output
