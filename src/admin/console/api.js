@@ -36,7 +36,8 @@ export async function post(path, body) {
   if (typeof answer?.err_no === "number" && typeof answer.err_msg === "string") {
     return { fate: fate(answer), text: `${answer.err_msg} (${answer.err_no})`, answer };
   }
-  if (typeof answer?.error === "string" && status >= 400 && status <= 499) {
+  // A gateway's may look alike, but for the statuses.
+  if (typeof answer?.error === "string" && [403, 404, 405].includes(status)) {
     return { fate: "refused", text: answer.error };
   }
   return { fate: "unknown", text: `the answer is not the daemon's (status ${status})` };
@@ -50,6 +51,14 @@ export async function get(path) {
   const answer = parsed(text);
   if (!response.ok || !answer) throw new Error(answer?.error ?? `status ${response.status}`);
   return answer;
+}
+
+// What an answer tells of each of the entries sent. A success that does not tell of all is none that we know of.
+export function resultsOf(entries, { fate, text, answer }) {
+  const told = answer?.results?.length === entries.length ? answer.results : [];
+  const outcome = { unknown: "unknown", done: "unknown" }[fate] ?? "not_applied";
+  const cause = fate === "done" ? "the answer does not tell of each sub-account" : text;
+  return entries.map(({ name, coin }, index) => told[index] ?? { puname: name, new: coin, outcome, cause });
 }
 
 function parsed(text) {

@@ -1,7 +1,7 @@
 // Many sub-accounts: read, previewed by a dry run, applied in chunks. Each chunk is written whole or refused whole
 // for a bad entry; its answer tells what became of each entry.
 
-import { batchOf, post } from "./api.js";
+import { batchOf, post, resultsOf } from "./api.js";
 import { asCsv, lastOfEach, readBatch } from "./batch_file.js";
 import { busy, byId, confirmed, count, el, held, shown, tell } from "./dom.js";
 
@@ -179,11 +179,11 @@ async function apply() {
   const failed = [];
   let applied = 0;
   isApplying = true;
-  const sent = await inChunks(entries, "Sent", "results=true", (chunk, { fate, text, answer }) => {
+  const sent = await inChunks(entries, "Sent", "results=true", (chunk, reply) => {
     const before = applied;
+    const results = resultsOf(chunk, reply);
     chunk.forEach(({ name, coin }, index) => {
-      const outcome = fate === "done" ? "applied" : fate === "unknown" ? "unknown" : "not_applied";
-      const result = answer?.results?.[index] ?? { puname: name, new: coin, outcome, cause: text };
+      const result = results[index];
       // One name may be another's in lower case.
       if (["applied", "superseded"].includes(result.outcome)) applied += 1;
       else failed.push({ ...result, name, coin });
@@ -197,7 +197,7 @@ async function apply() {
 }
 
 function report(entries, sent, applied, failed) {
-  const unknown = failed.filter(({ outcome }) => outcome === "unknown").length;
+  const unknown = failed.filter(({ outcome }) => outcome !== "not_applied").length;
   const rest = entries.slice(sent);
   const kind = unknown > 0 ? "unknown" : failed.length + rest.length > 0 ? "refused" : "done";
   const told = [`${count(applied)} of ${count(entries.length)} switched`];
@@ -222,6 +222,6 @@ function report(entries, sent, applied, failed) {
 }
 
 function outcomeOf({ outcome, cause }) {
-  const text = outcome === "unknown" ? "? outcome unknown" : "✕ not switched";
+  const text = outcome === "not_applied" ? "✕ not switched" : "? outcome unknown";
   return el("span", {}, text, el("span", { class: "cause" }, shown(cause ?? "")));
 }

@@ -76,11 +76,13 @@ function showSilence(error) {
 
 function showLimits(status) {
   const select = byId("switch-coin");
-  const known = [...select.options].map(({ value }) => value);
+  const known = [...select.options].map(({ value }) => value).filter(Boolean);
   if (known.join("\n") !== status.coins.join("\n")) {
     const chosen = select.value;
     select.replaceChildren(...status.coins.map((coin) => el("option", { value: coin }, coin)));
-    if (status.coins.includes(chosen)) select.value = chosen;
+    // Nobody shall switch to a coin that took the place of the one chosen.
+    if (chosen && !status.coins.includes(chosen)) select.prepend(el("option", { value: "" }, "choose…"));
+    select.value = status.coins.includes(chosen) || !chosen ? chosen || status.coins[0] : "";
     byId("coin-names").replaceChildren(...status.coins.map((coin) => el("option", { value: coin })));
   }
   batchCoins(status.coins);

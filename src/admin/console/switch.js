@@ -1,7 +1,7 @@
 // One sub-account: what it mines, and a switch of it. A switch goes the way of a batch of one, whose answer tells
 // "not written" from "nobody can say".
 
-import { batchOf, get, post } from "./api.js";
+import { batchOf, get, post, resultsOf } from "./api.js";
 import { busy, byId, confirmed, el, held, shown, tell } from "./dom.js";
 
 export function setUpSwitch() {
@@ -47,20 +47,21 @@ async function switchOne() {
     tell(output, "info", "Nothing was switched: cancelled");
     return;
   }
-  const { fate, text, answer } = await post("switch/multi-user?results=true", batchOf([{ name, coin }]));
-  report(output, answer?.results?.[0] ?? { puname: name, new: coin, outcome: fate, cause: text });
+  const entries = [{ name, coin }];
+  const [result] = resultsOf(entries, await post("switch/multi-user?results=true", batchOf(entries)));
+  report(output, result);
 }
 
 function report(output, { puname, new: coin, outcome, replaced_by: newer, cause }) {
   const what = [shown(puname, "name"), " → ", held(coin)];
   const why = cause ? [shown(cause)] : [];
-  if (outcome === "applied" || outcome === "done") {
+  if (outcome === "applied") {
     const then = newer ? ["Another request's ", held(newer), " took its place in the same moment."] : [];
     tell(output, "done", ["Switched: ", ...what], ...(newer ? [then] : []));
-  } else if (outcome === "unknown") {
+  } else if (outcome === "not_applied") {
+    tell(output, "refused", ["Not switched: ", ...what], ...why, "Nothing was written.");
+  } else {
     const advice = "It may have been written or not. Look it up, or switch again: that is harmless.";
     tell(output, "unknown", ["Outcome unknown: ", ...what], ...why, advice);
-  } else {
-    tell(output, "refused", ["Not switched: ", ...what], ...why, "Nothing was written.");
   }
 }
