@@ -27,7 +27,7 @@ use switcher_actors::{Observer, System};
 use tokio::time::{Instant, sleep};
 
 /// For a message, should its receiver be busy.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// How often is looked whether the state is another.
 const LOOK: Duration = Duration::from_secs(1);
