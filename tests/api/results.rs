@@ -1,11 +1,10 @@
 //! Batches that tell of each entry (`results=true`), and dry runs (`dry_run=true`): each outcome, in the request's
 //! order, and nothing written that is not to be.
 
-use std::time::Duration;
-
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
+use crate::admin::Admin;
 use crate::support::client::{Answer, Request, Response};
 use crate::support::daemon::{Daemon, PASSWORD, USER};
 use crate::support::seconds;
@@ -263,7 +262,8 @@ async fn a_lost_connection_leaves_unknown_what_was_under_way() {
 async fn a_shutdown_answers_who_waits_for_results() {
     let zookeeper = ZooKeeper::absent().await;
     let builder = Daemon::builder(&zookeeper).set("ZKRequestTimeoutSeconds", 60);
-    let mut daemon = builder.set("ShutdownGraceSeconds", 4).start().await;
+    let mut daemon = builder.set("ShutdownGraceSeconds", 4).admin().start().await;
+    let admin = Admin::of(&daemon).await;
     let json = json!({"usercoins": [group("btc", &["a"])]});
     let mut waiting = Vec::new();
     for query in [RESULTS, DRY_RUN] {
@@ -272,9 +272,8 @@ async fn a_shutdown_answers_who_waits_for_results() {
         connection.write(&[&request.head_bytes(), request.body_bytes()].concat()).await.unwrap();
         waiting.push(connection);
     }
-    daemon.wait_for_log(&["dry run", "switches: 1"]).await;
-    // The other was sent before, over another connection.
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    admin.wait_for("switcher_switches_waiting", 1.0).await;
+    admin.wait_for("switcher_dry_run_entries_waiting", 1.0).await;
     daemon.signal(Signal::TERM);
     for (connection, told_of_it) in waiting.iter_mut().zip(["a: not_applied", "a: unknown"]) {
         let (answer, results) = split(&connection.read_response().await.unwrap());

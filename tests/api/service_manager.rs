@@ -91,6 +91,8 @@ async fn a_watchdog_is_fed_while_the_daemon_lives_and_only_if_it_is_meant() {
     }
     // What hangs is heard of no more.
     daemon.signal(Signal::STOP);
+    // What was on its way comes in.
+    tokio::time::sleep(seconds(1)).await;
     manager.heard();
     tokio::time::sleep(seconds(1)).await;
     assert_eq!(manager.heard(), [""; 0]);
