@@ -22,7 +22,7 @@ use tokio::{
 use crate::{
     admin::{self, Console, Facts, Figures},
     config::{ApiSettings, Checked, Settings},
-    http::{self, Bound, Downstream, Endpoints, HttpServer, InForce, Requests, Stop},
+    http::{self, Bound, Downstream, Endpoints, HttpServer, InForce, Logins, Requests, Stop},
     reload::Reload,
     service_manager::ServiceManager,
     telemetry::Telemetry,
@@ -117,7 +117,8 @@ async fn run(
 ) -> Result<(), Failure> {
     let log = &telemetry.log;
     let manager = ServiceManager::of(|name| env::var_os(name), log);
-    let Figures { registry, observer, requests, reloads } = Figures::new(&settings, telemetry);
+    let Figures { registry, observer, requests, logins, reloads } =
+        Figures::new(&settings, telemetry);
     // The addresses first: a daemon that cannot serve must not open a session.
     let api = bind(LISTEN_ADDR, settings.api.clone(), |api| &api.listen)?;
     let facts = Facts::of(&settings, api.as_ref().map(|(bound, _)| bound.address()));
@@ -139,19 +140,23 @@ async fn run(
     let endpoints = endpoints(&system, log);
     // The session is made meanwhile: they tell of it.
     let admin = match admin {
-        Some((bound, _)) => {
+        Some((bound, settings)) => {
             let console = Console {
                 facts,
                 looks: system.looks.clone(),
                 endpoints: api.is_some().then(|| endpoints.clone()),
                 requests: requests.clone(),
+                logins: logins.clone(),
             };
+            let bound = (bound, settings.listen);
             Some(serve_admin(bound, in_force.clone(), &observer, registry, console, log)?)
         }
         None => None,
     };
     let api = match api {
-        Some(api) => Some(serve_api(api, in_force, endpoints, descriptors, requests, log)?),
+        Some(api) => {
+            Some(serve_api(api, in_force, endpoints, descriptors, (requests, logins), log)?)
+        }
         None => None,
     };
 
@@ -280,11 +285,11 @@ fn serve_api(
     in_force: InForce,
     endpoints: Endpoints,
     others: usize,
-    requests: Requests,
+    counters: (Requests, Logins),
     log: &Logger,
 ) -> Result<Addr<HttpServer>, Failure> {
     let address = bound.address();
-    let api = http::api(bound, &settings, in_force, endpoints, others, requests, log)
+    let api = http::api(bound, &settings, in_force, endpoints, others, counters, log)
         .map_err(|source| Failure::listen(LISTEN_ADDR, address, source))?
         .start();
     info!(log, "listening"; "address" => %address);
@@ -293,7 +298,7 @@ fn serve_api(
 
 /// Starts the admin pages, which show what `observer` and `registry` hold; `console` is for the console.
 fn serve_admin(
-    bound: Bound,
+    (bound, listen): (Bound, String),
     in_force: InForce,
     observer: &Observer,
     registry: Registry,
@@ -301,7 +306,7 @@ fn serve_admin(
     log: &Logger,
 ) -> Result<Addr<HttpServer>, Failure> {
     let address = bound.address();
-    let admin = admin::admin(bound, in_force, observer.clone(), registry, console, log)
+    let admin = admin::admin((bound, &listen), in_force, observer.clone(), registry, console, log)
         .map_err(|source| Failure::listen(ADMIN_LISTEN_ADDR, address, source))?
         .start();
     info!(log, "admin pages are up"; "address" => %address);

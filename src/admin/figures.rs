@@ -7,7 +7,12 @@ use prometheus_client::{
 use switcher_actors::Observer;
 
 use super::process::Process;
-use crate::{config::Settings, http::Requests, reload::Reloads, telemetry::Telemetry};
+use crate::{
+    config::Settings,
+    http::{Logins, Requests},
+    reload::Reloads,
+    telemetry::Telemetry,
+};
 
 /// All figures, and those who count.
 pub struct Figures {
@@ -17,20 +22,21 @@ pub struct Figures {
     pub observer: Observer,
     /// For the API.
     pub requests: Requests,
+    /// For the listeners.
+    pub logins: Logins,
     /// For who reads the configuration again.
     pub reloads: Reloads,
 }
 
-/// Counts the logins that the admin pages refuse, among the other figures. Those that the API refuses are among its
-/// answers, by their `err_no`.
-pub fn refusals(registry: &mut Registry) -> Counter {
-    let refused = Counter::default();
+/// Counts failed logins at the admin pages, under the name that was there before both listeners' were counted.
+pub fn failed_logins(registry: &mut Registry) -> Counter {
+    let failed = Counter::default();
     registry.sub_registry_with_prefix("switcher").register(
         "admin_logins_refused",
-        "Requests to the admin pages with missing or wrong credentials",
-        refused.clone(),
+        "Requests to the admin pages with wrong credentials, those without any not counted",
+        failed.clone(),
     );
-    refused
+    failed
 }
 
 impl Figures {
@@ -55,7 +61,8 @@ impl Figures {
         let observer = Observer::new(&settings.callers.coins, interval, ours);
         let mut without_api = Registry::default();
         let requests = Requests::new(if settings.api.is_some() { ours } else { &mut without_api });
+        let logins = Logins::new(ours);
         let reloads = Reloads::new(ours);
-        Self { registry, observer, requests, reloads }
+        Self { registry, observer, requests, logins, reloads }
     }
 }

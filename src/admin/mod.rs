@@ -28,8 +28,9 @@
 //! But for the API's endpoints and `sub_account` they ask no actor: what they show lies ready in an [`Observer`].
 //! So they answer while ZooKeeper does not, and while the daemon ends.
 //!
-//! Browsers send credentials along with whatever any page has them send. So nothing here may change anything by GET
-//! or HEAD, and all else is refused to pages of other sites (`http::origin`).
+//! Browsers send credentials along with whatever any page has them send. So requests of other sites' pages are refused
+//! (`http::origin`), except for a link to the console or to `/docs`; and nothing here may change anything by GET or
+//! HEAD. Requests for another host than the listener's own are refused, too (`http::hosts`), except for health.
 
 mod console;
 mod docs;
@@ -50,9 +51,11 @@ use slog::{Logger, o};
 use switcher_actors::{LookAtBatch, Observer};
 use tokio::sync::Semaphore;
 
-use crate::http::{Allowance, Bound, Endpoints, Guard, HttpServer, InForce, OF_A_WORKER, Requests};
+use crate::http::{
+    Allowance, Bound, Endpoints, Guard, HttpServer, InForce, Logins, OF_A_WORKER, Requests,
+};
 
-use figures::refusals;
+use figures::failed_logins;
 
 pub use figures::Figures;
 pub use status::Facts;
@@ -79,6 +82,9 @@ const OPEN: &[&str] = &["/healthz", "/readyz"];
 /// Paths that the scraper's credentials open, and which need not be those that move miners.
 const SCRAPED: &[&str] = &["/metrics"];
 
+/// Pages that a link on another site may lead to.
+const LINKED: &[&str] = &["/", "/docs"];
+
 /// What the pages show. One is shared by all connections.
 struct Admin {
     observer: Observer,
@@ -101,22 +107,26 @@ pub struct Console {
     pub endpoints: Option<Endpoints>,
     /// Where requests to them are counted.
     pub requests: Requests,
+    /// Where failed logins are counted.
+    pub logins: Logins,
 }
 
-/// The actor that serves the admin pages to whom the terms `in_force` admit.
+/// The actor that serves the admin pages, whose configured address is `listen`, to whom the terms `in_force` admit.
 pub fn admin(
-    bound: Bound,
+    (bound, listen): (Bound, &str),
     in_force: InForce,
     observer: Observer,
     mut registry: Registry,
     console: Console,
     log: &Logger,
 ) -> io::Result<HttpServer> {
-    let Console { facts, looks, endpoints, requests } = console;
-    let guard = Guard::with_open_paths(in_force.clone(), OPEN)
+    let Console { facts, looks, endpoints, requests, logins } = console;
+    let guard = Guard::new(in_force.clone(), logins.of_listener("admin", CONNECTIONS))
+        .counting(requests)
+        .with_open_paths(OPEN)
         .with_scraped_paths(SCRAPED)
-        .counting_refusals(refusals(&mut registry))
-        .for_browsers(requests);
+        .counting_failed_logins(failed_logins(&mut registry))
+        .for_browsers(listen, LINKED);
     let streams = Arc::new(Semaphore::new(STREAMS));
     let admin = Data::new(Admin { observer, registry, in_force, streams, facts, looks });
     let allowance = Allowance {

@@ -3,11 +3,11 @@
 use std::{fmt::Write, future::ready};
 
 use actix_web::{
-    HttpResponse, ResponseError,
+    HttpResponse, Resource, ResponseError, Route,
     body::MessageBody,
     guard::{Any, Get, Head},
     http::{
-        StatusCode,
+        Method, StatusCode,
         header::{
             CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
             X_FRAME_OPTIONS,
@@ -21,55 +21,44 @@ use switcher_actors::{PunameError, WriteFailure};
 use thiserror::Error;
 
 use super::{
-    Admin, console, docs, recent::recent, status::status, stream::stream, sub_account::sub_account,
+    Admin, console, docs,
+    recent::recent,
+    status::status,
+    stream::{stream, stream_head},
+    sub_account::sub_account,
 };
+use crate::http::allow;
 
 /// What Prometheus knows the text by.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+/// Methods of every page. HEAD has GET's headers and no body.
+const METHODS: &[Method] = &[Method::GET, Method::HEAD];
+
 /// Adds every path, and an answer for all others.
 pub fn add(config: &mut ServiceConfig) {
-    let unknown_method = || web::route().to(method_not_allowed);
-    let looked_at = || web::route().guard(Any(Get()).or(Head()));
-    for path in ["/healthz", "/readyz"] {
-        let resource = web::resource(path).default_service(unknown_method());
-        config.service(match path {
-            "/healthz" => resource.route(looked_at().to(healthz)),
-            _ => resource.route(looked_at().to(readyz)),
-        });
-    }
-    let page = |path| web::resource(path).default_service(unknown_method());
+    let both = || web::route().guard(Any(Get()).or(Head()));
     config
-        .service(page("/openapi.json").route(web::get().to(docs::openapi)))
-        .service(page("/docs").route(web::get().to(docs::docs)))
-        .service(page("/docs.css").route(web::get().to(docs::style)));
-    config
-        .service(
-            web::resource("/metrics")
-                .route(web::get().to(metrics))
-                .default_service(unknown_method()),
-        )
-        .service(
-            web::resource("/recent").route(web::get().to(recent)).default_service(unknown_method()),
-        )
-        .service(
-            web::resource("/recent/stream")
-                .route(web::get().to(stream))
-                .default_service(unknown_method()),
-        )
-        .service(
-            web::resource("/status").route(web::get().to(status)).default_service(unknown_method()),
-        )
-        .service(
-            web::resource("/sub-account")
-                .route(web::get().to(sub_account))
-                .default_service(unknown_method()),
-        )
-        .default_service(web::route().to(path_unknown));
+        .service(page("/healthz", [both().to(healthz)]))
+        .service(page("/readyz", [both().to(readyz)]))
+        .service(page("/metrics", [both().to(metrics)]))
+        .service(page("/recent", [both().to(recent)]))
+        .service(page("/recent/stream", [web::get().to(stream), web::head().to(stream_head)]))
+        .service(page("/status", [both().to(status)]))
+        .service(page("/sub-account", [both().to(sub_account)]))
+        .service(page("/openapi.json", [both().to(docs::openapi)]))
+        .service(page("/docs", [both().to(docs::docs)]))
+        .service(page("/docs.css", [both().to(docs::style)]));
     for file in console::FILES {
-        let shown = looked_at().to(|| ready(file.answer()));
-        config.service(web::resource(file.path).route(shown).default_service(unknown_method()));
+        config.service(page(file.path, [both().to(|| ready(file.answer()))]));
     }
+    config.default_service(web::route().to(path_unknown));
+}
+
+/// A path with the routes for its methods; other methods are answered 405.
+fn page<const N: usize>(path: &str, routes: [Route; N]) -> Resource {
+    let resource = web::resource(path).default_service(web::route().to(method_not_allowed));
+    routes.into_iter().fold(resource, Resource::route)
 }
 
 /// Why a page is not shown.
@@ -119,7 +108,11 @@ impl ResponseError for PageError {
     }
 
     fn error_response(&self) -> HttpResponse {
-        HttpResponse::build(self.status_code()).json(json!({ "error": self.to_string() }))
+        let mut response = HttpResponse::build(self.status_code());
+        if let Self::MethodNotAllowed = self {
+            response.insert_header(allow(METHODS));
+        }
+        response.json(json!({ "error": self.to_string() }))
     }
 }
 

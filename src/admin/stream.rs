@@ -15,11 +15,11 @@
 use std::{convert::Infallible, fmt::Write, time::Duration};
 
 use actix_web::{
-    HttpRequest, HttpResponse,
+    HttpRequest, HttpResponse, HttpResponseBuilder,
     http::header::CACHE_CONTROL,
     web::{Bytes, Data},
 };
-use futures_util::stream::unfold;
+use futures_util::stream::{empty, unfold};
 use switcher_actors::{Observer, Since};
 use tokio::{
     sync::{OwnedSemaphorePermit, watch},
@@ -68,12 +68,21 @@ pub async fn stream(
         }
         Some((Ok::<_, Infallible>(Bytes::from(part)), follower))
     });
-    Ok(HttpResponse::Ok()
-        .content_type("text/event-stream")
+    Ok(head().streaming(events))
+}
+
+/// `HEAD /recent/stream`: the head alone, which takes no place of a stream.
+pub async fn stream_head() -> HttpResponse {
+    head().streaming(empty::<Result<Bytes, Infallible>>())
+}
+
+fn head() -> HttpResponseBuilder {
+    let mut head = HttpResponse::Ok();
+    head.content_type("text/event-stream")
         // It ends only where its client shall go.
         .force_close()
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .streaming(events))
+        .insert_header((CACHE_CONTROL, "no-store"));
+    head
 }
 
 /// One client, and where it is.

@@ -9,7 +9,7 @@ use switcher_actors::{
 };
 
 use super::{
-    AdminSettings, ApiSettings, CallerSettings, Checked, Credentials, Rejected, Settings,
+    AdminSettings, ApiSettings, CallerSettings, Checked, Credentials, Host, Rejected, Settings,
     keys::{self, KEYS, Key, Kind},
     load::{Raw, parse},
     problem::Problem,
@@ -87,9 +87,11 @@ impl Reader {
         let is_usable = !user.is_empty() && !user.contains(':') && !password.is_empty();
         let credentials = is_usable.then_some(Credentials { user, password });
         let scraper = self.scraper();
+        let admin_hosts = self.admin_hosts();
         Some(CallerSettings {
             credentials,
             scraper,
+            admin_hosts,
             coins: coins?,
             lower_case,
             coinbase_max,
@@ -194,6 +196,24 @@ impl Reader {
             );
         }
         Some(Credentials { user, password })
+    }
+
+    fn admin_hosts(&mut self) -> Vec<Host> {
+        const KEY: &str = "AdminHosts";
+        let mut hosts = Vec::new();
+        for text in self.list(KEY).unwrap_or_default() {
+            match Host::parse(&text) {
+                Some(host) => hosts.push(host),
+                None => self.problem(
+                    KEY,
+                    format!(
+                        "contains {text:?}, expected a host name as browsers send it, with or without a port, like \
+                         console.example.com or console.example.com:8443; no http://, no path, no *, IPv6 in brackets"
+                    ),
+                ),
+            }
+        }
+        hosts
     }
 
     fn expect_address(&mut self, key: &'static str, address: &str, like: &str) {

@@ -83,6 +83,13 @@ pub const KEYS: &[Key] = &[
         "host:port of the console, metrics, health, recent changes and the API's description; empty = off",
     ),
     key(
+        "AdminHosts",
+        Kind::List,
+        Some(""),
+        "host names that browsers and proxies call the admin pages by, apart from their address and localhost; a port is optional",
+    )
+    .reloadable(),
+    key(
         "MetricsUser",
         Kind::Text,
         Some(""),

@@ -1,6 +1,7 @@
 //! What the operator decides: keys, where their values come from, and the settings made of them.
 //!
 //! * `keys`: the list of keys;
+//! * `host`: a host, as a browser names it;
 //! * `problem`: what is wrong with a value;
 //! * `load`: file and environment into raw values;
 //! * `check`: raw values into [`Settings`], or all that is wrong with them at once;
@@ -10,6 +11,7 @@
 
 mod access;
 mod check;
+mod host;
 mod keys;
 mod load;
 mod problem;
@@ -24,6 +26,7 @@ use switcher_actors::{Coins, PollerSettings, SubPoolSettings, WriterLimits, Writ
 use crate::telemetry::{LogLevel, LogSettings};
 
 pub use access::{Access, access};
+pub use host::{Host, HostName};
 pub use problem::Problem;
 pub use values::{Change, Values};
 
@@ -99,6 +102,8 @@ pub struct CallerSettings {
     pub credentials: Option<Credentials>,
     /// Who may look at the figures and do nothing else (`MetricsUser`, `MetricsPassword`), if somebody may.
     pub scraper: Option<Credentials>,
+    /// Hosts under which the admin listener answers, apart from its own.
+    pub admin_hosts: Vec<Host>,
     /// What may be switched to.
     pub coins: Coins,
     /// Whether names are written in lower case.

@@ -28,6 +28,8 @@ use slog::{Logger, debug, warn};
 use super::{
     connections::{Connection, Connections},
     guard::{Guard, guard},
+    hosts::LocalIp,
+    logins::Summary,
 };
 use crate::app::Failure;
 
@@ -161,6 +163,9 @@ impl HttpServer {
                         .h1_allow_half_closed(false)
                         .on_connect_ext(|connection: &Connection, data| {
                             data.insert(connection.tracked());
+                            if let Some(ip) = connection.local_ip() {
+                                data.insert(LocalIp(ip));
+                            }
                         })
                         .graceful_shutdown_signal(move || {
                             let stopping = stopping.clone();
@@ -182,6 +187,24 @@ impl HttpServer {
     }
 }
 
+impl HttpServer {
+    /// Logs what the guard has refused since the last call, in a line for each kind.
+    fn report_refusals(&self) {
+        let Summary { failed, last, slowed, last_slowed } = self.guard.logins().take_summary();
+        if let Some(last) = last {
+            warn!(self.log, "wrong credentials"; "requests_refused" => failed, last);
+        }
+        if let Some(last) = last_slowed {
+            warn!(self.log, "failed logins are slowed down from now on; correct credentials are not";
+                "addresses" => slowed, last);
+        }
+        if let Some((refused, host)) = self.guard.take_refused_hosts() {
+            warn!(self.log, "requests for a host that is not in AdminHosts";
+                "requests_refused" => refused, "host" => host);
+        }
+    }
+}
+
 impl Actor for HttpServer {
     type Context = Context<Self>;
 
@@ -197,10 +220,7 @@ impl Actor for HttpServer {
             if cut > 0 {
                 debug!(act.log, "connections that sent no request, or took no answer, were cut"; "connections" => cut);
             }
-            if let Some((refused, last)) = act.guard.take_refusals() {
-                warn!(act.log, "missing or wrong credentials"; "requests_refused" => refused,
-                    last);
-            }
+            act.report_refusals();
         });
     }
 }
@@ -210,6 +230,7 @@ impl Handler<Stop> for HttpServer {
 
     fn handle(&mut self, Stop { gracefully }: Stop, _: &mut Self::Context) -> Self::Result {
         self.stopping = true;
+        self.guard.logins().stop();
         Box::pin(self.handle.stop(gracefully))
     }
 }

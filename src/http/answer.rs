@@ -5,7 +5,7 @@ use actix_web::{
     HttpResponse, ResponseError,
     http::{
         Method, StatusCode,
-        header::{ALLOW, ContentType},
+        header::{ALLOW, ContentType, HeaderName, RETRY_AFTER},
     },
 };
 use serde::Serialize;
@@ -62,7 +62,7 @@ pub enum ApiError {
     /// 400: the jobmaker could not answer it
     #[error(transparent)]
     NotForJobmakers(#[from] CoinbaseUpdateError),
-    /// 403: of the admin listener alone
+    /// 403
     #[error(
         "sent by a page of another site in an operator's browser, so it is refused; nothing was written"
     )]
@@ -91,6 +91,18 @@ pub enum ApiError {
     /// 414
     #[error("request target is longer than {0} bytes")]
     TargetTooLong(usize),
+    /// 421: of the admin listener alone; the host that the request is addressed to
+    #[error(
+        "these pages are not served under the host {0}; use the address that they listen on, or add the host to \
+         AdminHosts; nothing was written"
+    )]
+    OtherHost(String),
+    /// 429: credentials were wrong, and so were many of that address before; seconds
+    #[error(
+        "wrong credentials, and too many before from the same address; look at them, and try again in {0} seconds; \
+         nothing was written"
+    )]
+    TooManyFailedLogins(u64),
     /// 431
     #[error("request headers are larger than {0} bytes")]
     HeadersTooLarge(usize),
@@ -131,6 +143,8 @@ impl ApiError {
             Self::BodyTooSlow(_) => 408,
             Self::BodyTooLarge(_) => 413,
             Self::TargetTooLong(_) => 414,
+            Self::OtherHost(_) => 421,
+            Self::TooManyFailedLogins(_) => 429,
             Self::HeadersTooLarge(_) => 431,
         }
     }
@@ -215,6 +229,8 @@ impl ResponseError for ApiError {
             | Self::BodyTooSlow(_)
             | Self::BodyTooLarge(_)
             | Self::TargetTooLong(_)
+            | Self::OtherHost(_)
+            | Self::TooManyFailedLogins(_)
             | Self::HeadersTooLarge(_) => {
                 StatusCode::from_u16(self.number()).unwrap_or(StatusCode::BAD_REQUEST)
             }
@@ -224,12 +240,23 @@ impl ResponseError for ApiError {
 
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status_code());
-        if let Self::MethodNotAllowed(methods) = self {
-            let methods: Vec<&str> = methods.iter().map(Method::as_str).collect();
-            response.insert_header((ALLOW, methods.join(", ")));
+        match self {
+            Self::MethodNotAllowed(methods) => {
+                response.insert_header(allow(methods));
+            }
+            Self::TooManyFailedLogins(seconds) => {
+                response.insert_header((RETRY_AFTER, *seconds));
+            }
+            _ => {}
         }
         response.json(Body { err_no: self.number(), err_msg: &self.to_string(), success: false })
     }
+}
+
+/// The header of a 405 that lists the methods of its path.
+pub fn allow(methods: &[Method]) -> (HeaderName, String) {
+    let methods: Vec<&str> = methods.iter().map(Method::as_str).collect();
+    (ALLOW, methods.join(", "))
 }
 
 /// The three fields of every answer; clients rely on their order.

@@ -11,6 +11,7 @@ use super::{
     actor::{Allowance, Bound, HttpServer},
     connections::most_at_once,
     guard::Guard,
+    logins::Logins,
     requests::Requests,
     routes,
     sub_pool::SubPoolApi,
@@ -68,22 +69,24 @@ impl Endpoints {
     }
 }
 
-/// The actor that serves the API by the terms `in_force`. Other listeners take up to `others` descriptors; requests are counted in
-/// `requests`.
+/// The actor that serves the API by the terms `in_force`. Other listeners take up to `others` descriptors; requests are
+/// counted in `requests`, failed logins in `logins`.
 pub fn api(
     bound: Bound,
     settings: &ApiSettings,
     in_force: InForce,
     endpoints: Endpoints,
     others: usize,
-    requests: Requests,
+    (requests, logins): (Requests, Logins),
     log: &Logger,
 ) -> io::Result<HttpServer> {
-    let guard = Guard::counting(in_force, requests);
     let workers = workers();
+    let connections = (most_at_once(workers, others) / workers).clamp(1, MOST_OF_A_WORKER);
+    let logins = logins.of_listener("api", connections * workers);
+    let guard = Guard::new(in_force, logins).counting(requests);
     let allowance = Allowance {
         workers,
-        connections: (most_at_once(workers, others) / workers).clamp(1, MOST_OF_A_WORKER),
+        connections,
         blocking_threads: PARSING_THREADS,
         head_timeout: settings.head_timeout,
         keep_alive: settings.head_timeout,

@@ -57,6 +57,13 @@ impl Gate {
     }
 }
 
+/// Whether an `Authorization` header's value is an attempt to log in. A missing or empty one is none, nor is the
+/// scheme's name alone: a browser's first request, and each client that waits to be asked.
+pub fn is_attempt(header: Option<&[u8]>) -> bool {
+    let value = header.unwrap_or_default().trim_ascii();
+    !value.is_empty() && !value.eq_ignore_ascii_case(b"Basic")
+}
+
 fn digest(text: &[u8]) -> [u8; 32] {
     Sha256::digest(text).into()
 }
@@ -111,6 +118,17 @@ mod tests {
             assert!(!gate.admits(Some(header.as_bytes())), "{header}");
         }
         assert!(!gate.admits(None));
+    }
+
+    #[test]
+    fn a_header_with_anything_but_a_schemes_name_is_an_attempt() {
+        for header in [None, Some(""), Some(" "), Some("Basic"), Some("basic ")] {
+            assert!(!is_attempt(header.map(str::as_bytes)), "{header:?}");
+        }
+        for header in ["Basic Og==", "Basic !!!!", "Bearer x", "Digest", "YWRtaW46YWRtaW4=", "x"] {
+            assert!(is_attempt(Some(header.as_bytes())), "{header}");
+        }
+        assert!(is_attempt(Some(b"\xff")));
     }
 
     #[test]

@@ -12,6 +12,7 @@
 use std::{
     cell::{Cell, RefCell},
     io,
+    net::IpAddr,
     pin::Pin,
     rc::Rc,
     sync::{
@@ -180,6 +181,11 @@ impl Connection {
     /// For its requests.
     pub fn tracked(&self) -> Tracked {
         self.note.clone()
+    }
+
+    /// Our own address in it; `None` if the connection is gone already.
+    pub fn local_ip(&self) -> Option<IpAddr> {
+        self.stream.local_addr().ok().map(|local| local.ip())
     }
 
     /// When it is to be cut, as it looks now.

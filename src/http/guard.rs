@@ -1,10 +1,10 @@
-//! What every request passes before its endpoint: it gets its id, then come size limits, authentication, and where
-//! browsers call whose page sent it. The body is not touched before, so that nobody without credentials can make us
-//! hold one.
+//! What every request passes before its endpoint: it gets its id, then come size limits, the host that it is
+//! addressed to where browsers call, authentication, and whose page sent it. The body is not touched before, so that
+//! nobody without credentials can make us hold one.
 
 use std::{
     mem,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, PoisonError},
     time::Instant,
 };
 
@@ -22,12 +22,16 @@ use switcher_actors::{Shown, Source, seconds};
 
 use super::{
     answer::{ApiError, unauthorized},
+    auth::is_attempt,
     connections::Tracked,
-    origin::is_foreign,
+    hosts::{LocalIp, Ours},
+    logins::FailedLogins,
+    origin::{is_foreign, opens_a_page},
     request_id::{self, RequestIds},
     requests::{Endpoint, ErrNo, Requests},
     terms::{InForce, Terms},
 };
+use crate::config::Host;
 
 /// A name of 200 bytes, all escaped, takes 600.
 const TARGET_LIMIT: usize = 8 * 1024;
@@ -42,40 +46,55 @@ const PATH_SHOWN: usize = 200;
 pub struct Guard {
     in_force: InForce,
     ids: RequestIds,
-    /// Refused logins since they were last asked for, and whose the last one was.
-    refusals: Mutex<(u64, Option<Source>)>,
+    logins: FailedLogins,
     /// Paths for which nobody needs credentials.
     open: &'static [&'static str],
     /// Paths of the figures.
     scraped: &'static [&'static str],
-    refused: Counter,
+    /// Added up in: the failed logins.
+    failed: Counter,
     /// Where requests are counted, if they are.
     requests: Option<Requests>,
     /// For who is debugging: each request.
     log: Logger,
-    /// Whether browsers call, so that pages of other sites could have them call.
-    browsers: bool,
+    /// What holds where browsers call.
+    browsers: Option<Browsers>,
+}
+
+/// The rules of a listener that people open in a browser.
+struct Browsers {
+    /// The host of its configured address.
+    own: Option<Host>,
+    /// Pages that write nothing and cannot be framed, so that a link on another site may lead there.
+    pages: &'static [&'static str],
+    /// Requests that were refused for their host since the last call, and the last host.
+    refused: Mutex<Option<(u64, String)>>,
 }
 
 impl Guard {
-    /// Lets in whom the terms admit, and counts `requests`.
-    pub fn counting(in_force: InForce, requests: Requests) -> Self {
-        Self { requests: Some(requests), ..Self::with_open_paths(in_force, &[]) }
-    }
-
-    /// Lets in whom the terms admit, and everybody to the paths in `open`.
-    pub fn with_open_paths(in_force: InForce, open: &'static [&'static str]) -> Self {
+    /// Lets in whom the terms admit.
+    pub fn new(in_force: InForce, logins: FailedLogins) -> Self {
         Self {
             in_force,
             ids: RequestIds::new(),
-            refusals: Mutex::default(),
-            open,
+            logins,
+            open: &[],
             scraped: &[],
-            refused: Counter::default(),
+            failed: Counter::default(),
             requests: None,
             log: Logger::root(Discard, o!()),
-            browsers: false,
+            browsers: None,
         }
+    }
+
+    /// Counts `requests`: all of a listener for programs, those of the API's endpoints at a listener for browsers.
+    pub fn counting(self, requests: Requests) -> Self {
+        Self { requests: Some(requests), ..self }
+    }
+
+    /// Lets everybody in to the paths in `open`, whatever the request says of itself.
+    pub fn with_open_paths(self, open: &'static [&'static str]) -> Self {
+        Self { open, ..self }
     }
 
     /// Lets in who may look at the figures alone, too, but to the paths in `scraped` alone.
@@ -83,15 +102,16 @@ impl Guard {
         Self { scraped, ..self }
     }
 
-    /// Adds up in `refused` whom it refuses.
-    pub fn counting_refusals(self, refused: Counter) -> Self {
-        Self { refused, ..self }
+    /// Counts failed logins in `failed`, too.
+    pub fn counting_failed_logins(self, failed: Counter) -> Self {
+        Self { failed, ..self }
     }
 
-    /// Lets in no request of a page of another site that could change something. Requests to the API's endpoints
-    /// are counted in `requests`.
-    pub fn for_browsers(self, requests: Requests) -> Self {
-        Self { browsers: true, requests: Some(requests), ..self }
+    /// Answers only under the hosts of this listener, whose configured address is `listen`. Links on other sites may
+    /// lead to `pages`.
+    pub fn for_browsers(self, listen: &str, pages: &'static [&'static str]) -> Self {
+        let browsers = Browsers { own: Host::parse(listen), pages, refused: Mutex::default() };
+        Self { browsers: Some(browsers), ..self }
     }
 
     /// The same, with a place to log to.
@@ -99,23 +119,15 @@ impl Guard {
         Self { log: log.clone(), ..self }
     }
 
-    /// How many logins were refused since the last call, and whose was the last. They are counted, not
-    /// logged one by one: anybody can send them.
-    pub fn take_refusals(&self) -> Option<(u64, Source)> {
-        let (count, last) = mem::take(&mut *self.refusals());
-        last.map(|last| (count, last))
+    /// The failed logins of this listener.
+    pub fn logins(&self) -> &FailedLogins {
+        &self.logins
     }
 
-    fn note_refusal(&self, source: Source) {
-        self.refused.inc();
-        let mut refusals = self.refusals();
-        refusals.0 += 1;
-        refusals.1 = Some(source);
-    }
-
-    /// A count is whole whatever happened while it was locked.
-    fn refusals(&self) -> MutexGuard<'_, (u64, Option<Source>)> {
-        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
+    /// How many requests were refused for their host since the last call, and the last host.
+    pub fn take_refused_hosts(&self) -> Option<(u64, String)> {
+        let refused = &self.browsers.as_ref()?.refused;
+        mem::take(&mut *refused.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn judge(&self, request: &ServiceRequest, terms: &Terms) -> Result<Verdict, ApiError> {
@@ -128,19 +140,33 @@ impl Guard {
         if size > HEADERS_LIMIT {
             return Err(ApiError::HeadersTooLarge(HEADERS_LIMIT));
         }
+        if self.open.contains(&request.path()) {
+            return Ok(Verdict::Open);
+        }
+        // Before the credentials: no browser shall ask a person for them under another name.
+        if let Some(browsers) = &self.browsers {
+            browsers.check_host(request, terms)?;
+        }
         let credentials = headers.get(AUTHORIZATION).map(|value| value.as_bytes());
         let is_scraper =
             || self.scraped.contains(&request.path()) && terms.scraper.admits(credentials);
-        Ok(if terms.gate.admits(credentials) || is_scraper() {
-            if self.browsers && is_foreign(request.method(), headers) {
-                return Err(ApiError::OtherOrigin);
-            }
-            Verdict::Admitted
-        } else if self.open.contains(&request.path()) {
-            Verdict::Stranger
-        } else {
-            Verdict::Refused
-        })
+        if !terms.gate.admits(credentials) && !is_scraper() {
+            let is_failure = is_attempt(credentials);
+            return Ok(if is_failure { Verdict::Failed } else { Verdict::Stranger });
+        }
+        let is_page = |browsers: &Browsers| {
+            browsers.pages.contains(&request.path()) && opens_a_page(request.method(), headers)
+        };
+        if is_foreign(headers) && !self.browsers.as_ref().is_some_and(is_page) {
+            return Err(ApiError::OtherOrigin);
+        }
+        Ok(Verdict::Admitted)
+    }
+
+    /// Waits for as long as the answer to a failed login is held back. The error is the answer instead of 401.
+    async fn failed_login(&self, source: Source) -> Result<(), ApiError> {
+        self.failed.inc();
+        self.logins.answer(source).await
     }
 
     fn note_answer<B>(&self, response: &ServiceResponse<B>, source: Source, began: Instant) {
@@ -148,7 +174,7 @@ impl Guard {
         if let Some(requests) = &self.requests {
             let endpoint = request.app_data::<Endpoint>().copied();
             // Pages are not the API's.
-            let counted = endpoint.or_else(|| (!self.browsers).then_some(Endpoint::None));
+            let counted = endpoint.or_else(|| self.browsers.is_none().then_some(Endpoint::None));
             if let Some(endpoint) = counted {
                 requests.answered(endpoint, err_no(response), took);
             }
@@ -173,12 +199,29 @@ fn err_no<B>(response: &ServiceResponse<B>) -> u16 {
     }
 }
 
+impl Browsers {
+    fn check_host(&self, request: &ServiceRequest, terms: &Terms) -> Result<(), ApiError> {
+        let local = request.conn_data::<LocalIp>().copied();
+        let ours = Ours { own: self.own.as_ref(), listed: &terms.admin_hosts, local };
+        let Some(host) = ours.foreign(request.uri(), request.headers()) else {
+            return Ok(());
+        };
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = refused.take().map_or(0, |(count, _)| count);
+        *refused = Some((count + 1, host.clone()));
+        Err(ApiError::OtherHost(host))
+    }
+}
+
 /// Whether a request goes on to its endpoint.
 enum Verdict {
     Admitted,
-    /// It has no right credentials, and needs none.
+    /// It needs no credentials.
+    Open,
+    /// It has no credentials.
     Stranger,
-    Refused,
+    /// It has wrong ones.
+    Failed,
 }
 
 /// The middleware.
@@ -193,22 +236,27 @@ pub async fn guard(
     }
     let guard = request.app_data::<Data<Guard>>().cloned();
     let source = guard.as_ref().map(|guard| guard.ids.name(&request));
-    let verdict = guard.as_ref().map_or(Ok(Verdict::Refused), |guard| {
+    let verdict = guard.as_ref().map_or(Ok(Verdict::Stranger), |guard| {
         let terms = guard.in_force.load();
         let verdict = guard.judge(&request, &terms);
         request.extensions_mut().insert(terms);
         verdict
     });
-    let is_stranger = matches!(verdict, Ok(Verdict::Stranger));
+    let is_open = matches!(verdict, Ok(Verdict::Open));
     let mut response = match verdict {
-        Ok(Verdict::Admitted | Verdict::Stranger) => {
+        Ok(Verdict::Admitted | Verdict::Open) => {
             next.call(request).await.map(ServiceResponse::map_into_left_body)?
         }
-        Ok(Verdict::Refused) => {
-            if let (Some(guard), Some(source)) = (&guard, source) {
-                guard.note_refusal(source);
+        Ok(Verdict::Stranger) => request.into_response(unauthorized()).map_into_right_body(),
+        Ok(Verdict::Failed) => {
+            let answer = match (&guard, source) {
+                (Some(guard), Some(source)) => guard.failed_login(source).await,
+                _ => Ok(()),
+            };
+            match answer {
+                Ok(()) => request.into_response(unauthorized()).map_into_right_body(),
+                Err(error) => request.error_response(error).map_into_right_body(),
             }
-            request.into_response(unauthorized()).map_into_right_body()
         }
         Err(error) => request.error_response(error).map_into_right_body(),
     };
@@ -218,7 +266,7 @@ pub async fn guard(
     }
     // Its body may not have been read: nobody shall keep us reading what we have refused. And no stranger shall
     // keep a connection.
-    let closes = response.status().is_client_error() || is_stranger;
+    let closes = response.status().is_client_error() || is_open;
     if closes {
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }

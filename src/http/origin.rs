@@ -1,57 +1,71 @@
-//! Tells requests that a page of another site has sent in somebody's browser.
+//! Recognizes requests that a page of another site has sent in a browser.
 //!
-//! A browser keeps the credentials of HTTP Basic authentication and sends them along with whatever any page has it
-//! send. So a listener that people open in a browser must not do what a page of another site asks for. The browser
-//! says where a request comes from, and no page can have it say anything else:
+//! A browser keeps the credentials of HTTP Basic authentication and sends them with each request that any page
+//! causes: by a script, a form, a picture or a link. Nothing that such a page wants may happen, whatever the method:
+//! `/switch` writes by GET, and a stream of changes takes one of few places. The browser says where a request comes
+//! from, in headers that no page can write:
 //!
-//! * by `Sec-Fetch-Site`, over https and to the own machine;
-//! * by `Origin`, with each request but GET and HEAD.
+//! * `Sec-Fetch-Site`: sent over https and to loopback. It decides where it is there;
+//! * `Origin`: sent with each request but plain GET and HEAD;
+//! * `Referer`: a page can leave it out, but cannot forge it. It is all that a picture or link over plain HTTP has.
 //!
-//! What has neither comes from no browser. GET and HEAD are never judged, so they must not change anything.
+//! Programs send none of them, and neither does an address that is typed in.
 
 use actix_web::http::{
     Method,
-    header::{HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN},
+    header::{HOST, HeaderMap, HeaderName, ORIGIN, REFERER},
 };
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
-/// Whether a request was sent by a page of another site, and may change something.
-pub fn is_foreign(method: &Method, headers: &HeaderMap) -> bool {
-    if *method == Method::GET || *method == Method::HEAD {
-        return false;
-    }
+/// Whether a page of another site has sent a request with these headers.
+pub fn is_foreign(headers: &HeaderMap) -> bool {
     let mut sites = headers.get_all(SEC_FETCH_SITE).peekable();
     if sites.peek().is_some() {
         return !sites.all(|site| site == "same-origin" || site == "none");
     }
-    let host = headers.get(HOST);
-    !headers.get_all(ORIGIN).all(|origin| host.is_some_and(|host| is_of(origin, host)))
+    let host = headers.get(HOST).map(|host| host.as_bytes());
+    let is_own = |authority: &[u8]| host.is_some_and(|host| authority.eq_ignore_ascii_case(host));
+    let mut origins = headers.get_all(ORIGIN).peekable();
+    if origins.peek().is_some() {
+        // We speak no TLS. Behind a proxy that does, browsers send the other header.
+        return !origins
+            .all(|origin| origin.as_bytes().strip_prefix(b"http://").is_some_and(is_own));
+    }
+    let mut referers = headers.get_all(REFERER).filter_map(|referer| authority(referer.as_bytes()));
+    !referers.all(is_own)
 }
 
-/// Whether an origin is the one that this request was sent to. We speak no TLS. Behind a proxy that does, browsers
-/// send the other header.
-fn is_of(origin: &HeaderValue, host: &HeaderValue) -> bool {
-    let scheme_cut = origin.as_bytes().strip_prefix(b"http://");
-    scheme_cut.is_some_and(|origin| origin.eq_ignore_ascii_case(host.as_bytes()))
+/// Whether a request is one for a page that a person opens in a tab, as by a link on another site. Browsers that do
+/// not say so are trusted: the pages for which this is asked write nothing and cannot be framed.
+pub fn opens_a_page(method: &Method, headers: &HeaderMap) -> bool {
+    let says = |name, value| headers.get_all(name).all(|it| it == value);
+    (*method == Method::GET || *method == Method::HEAD)
+        && says(SEC_FETCH_MODE, "navigate")
+        && says(SEC_FETCH_DEST, "document")
+}
+
+/// Host and port of a URL as browsers write it; `None` for another text, which no browser sends.
+fn authority(url: &[u8]) -> Option<&[u8]> {
+    let start = url.windows(3).position(|it| it == b"://")? + 3;
+    url[start..].split(|byte| b"/?#".contains(byte)).next()
 }
 
 #[cfg(test)]
 mod tests {
+    use actix_web::http::header::HeaderValue;
+
     use super::*;
 
-    fn is_foreign_post(pairs: &[(&'static str, &'static str)]) -> bool {
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for (name, value) in pairs {
             let name = HeaderName::from_static(name);
             headers.append(name, HeaderValue::from_static(value));
         }
-        assert!(!is_foreign(&Method::GET, &headers) && !is_foreign(&Method::HEAD, &headers));
-        let is_foreign_post = is_foreign(&Method::POST, &headers);
-        for method in [Method::PUT, Method::DELETE, Method::OPTIONS] {
-            assert_eq!(is_foreign(&method, &headers), is_foreign_post, "{method}");
-        }
-        is_foreign_post
+        headers
     }
 
     #[test]
@@ -66,8 +80,17 @@ mod tests {
             &[host, ("sec-fetch-site", "none")],
             // A proxy with TLS before us.
             &[host, ("sec-fetch-site", "same-origin"), ("origin", "https://console.pool")],
+            &[host, ("sec-fetch-site", "same-origin"), ("referer", "https://console.pool/")],
+            &[host, ("referer", "http://pool:8083/")],
+            &[host, ("referer", "https://Pool:8083")],
+            &[host, ("referer", "http://pool:8083?x")],
+            // No browser's.
+            &[host, ("referer", "")],
+            &[host, ("referer", "backend")],
+            // What a program sends that fetches by a browser's rules, but is none (Node).
+            &[host, ("sec-fetch-mode", "cors")],
         ] {
-            assert!(!is_foreign_post(pairs), "{pairs:?}");
+            assert!(!is_foreign(&headers(pairs)), "{pairs:?}");
         }
     }
 
@@ -76,20 +99,47 @@ mod tests {
         let host = ("host", "pool:8083");
         for pairs in [
             &[host, ("sec-fetch-site", "cross-site")][..],
+            &[host, ("sec-fetch-site", "Cross-Site")],
             &[host, ("sec-fetch-site", "same-site")],
             &[host, ("sec-fetch-site", "")],
             &[host, ("sec-fetch-site", "Same-Origin")],
             &[host, ("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site")],
+            &[host, ("sec-fetch-site", "same-origin, cross-site")],
             &[host, ("sec-fetch-site", "cross-site"), ("origin", "http://pool:8083")],
             &[host, ("origin", "null")],
+            &[host, ("origin", "")],
             &[host, ("origin", "http://pool")],
             &[host, ("origin", "http://pool:8084")],
             &[host, ("origin", "https://pool:8083")],
             &[host, ("origin", "http://pool:8083.evil")],
             &[host, ("origin", "http://pool:8083"), ("origin", "http://evil")],
             &[("origin", "http://pool:8083")],
+            &[host, ("referer", "http://evil.example/")],
+            &[host, ("referer", "http://pool:8084/")],
+            &[host, ("referer", "https://evil.example/?http://pool:8083/")],
+            &[host, ("referer", "http://pool:8083@evil.example/")],
+            &[host, ("referer", "http://pool:8083.evil.example/")],
+            &[host, ("referer", "http://pool:8083/"), ("referer", "http://evil/")],
+            &[("referer", "http://evil.example/")],
         ] {
-            assert!(is_foreign_post(pairs), "{pairs:?}");
+            assert!(is_foreign(&headers(pairs)), "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn a_page_is_opened_by_a_link_and_by_no_picture_frame_or_script() {
+        let (mode, dest) = ("sec-fetch-mode", "sec-fetch-dest");
+        for (pairs, opens) in [
+            (&[][..], true),
+            (&[(mode, "navigate"), (dest, "document")], true),
+            (&[(mode, "navigate")], true),
+            (&[(mode, "navigate"), (dest, "iframe")], false),
+            (&[(mode, "no-cors"), (dest, "image")], false),
+            (&[(mode, "cors"), (dest, "empty")], false),
+            (&[(mode, "navigate"), (mode, "cors")], false),
+        ] {
+            assert_eq!(opens_a_page(&Method::GET, &headers(pairs)), opens, "{pairs:?}");
+            assert!(!opens_a_page(&Method::POST, &headers(pairs)), "{pairs:?}");
         }
     }
 }

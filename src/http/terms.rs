@@ -10,7 +10,7 @@ use actix_web::web::ReqData;
 use arc_swap::ArcSwap;
 
 use super::{auth::Gate, body::BodyLimits, switch::Rules};
-use crate::config::{CallerSettings, Credentials};
+use crate::config::{CallerSettings, Credentials, Host};
 
 /// What holds for a request.
 pub struct Terms {
@@ -18,6 +18,8 @@ pub struct Terms {
     pub gate: Gate,
     /// Whom to let in where the figures are, and nowhere else.
     pub scraper: Gate,
+    /// Hosts under which the admin listener answers, apart from its own.
+    pub admin_hosts: Vec<Host>,
     /// What makes a switch a valid one.
     pub rules: Rules,
     /// Bytes of a coinbase text that jobmakers keep.
@@ -34,6 +36,7 @@ impl Terms {
         let CallerSettings {
             credentials,
             scraper,
+            admin_hosts,
             coins,
             lower_case,
             coinbase_max,
@@ -43,6 +46,7 @@ impl Terms {
         Self {
             gate: gate(credentials.as_ref()),
             scraper: gate(scraper.as_ref()),
+            admin_hosts,
             rules: Rules { coins, lower_case },
             coinbase_max,
             body: BodyLimits { size: body_limit, time: body_timeout },
@@ -87,6 +91,7 @@ mod tests {
         CallerSettings {
             credentials: None,
             scraper: None,
+            admin_hosts: Vec::new(),
             coins: Coins::new(&[coin]).unwrap(),
             lower_case: false,
             coinbase_max: 30,

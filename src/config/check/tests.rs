@@ -316,6 +316,7 @@ fn another(key: &Key) -> String {
         ("APIUser" | "APIPassword", _) => "somebody",
         ("MetricsUser" | "MetricsPassword", _) => "scraper2",
         ("ListenAddr" | "AdminListenAddr", _) => "127.0.0.1:8099",
+        ("AdminHosts", _) => "console.example.com,gate:8443",
         ("AvailableCoins", _) => "btc,ltc",
         ("LogFormat", _) => "json",
         ("LogLevel", _) => "info,zk_writer=debug",
@@ -388,4 +389,28 @@ fn a_change_is_told_without_secrets_and_whatever_its_place() {
     let changes =
         url("http://u:s3cr3t@here/?token=a").changes_to(&url("http://u:other@here/?token=b"));
     assert_eq!(changes[0].to_string(), "UserCoinMapURL (not shown)");
+}
+
+#[test]
+fn an_admin_host_is_one_that_browsers_can_send() {
+    let hosts = |value: &str| {
+        let callers = load(GOOD, &[("AdminHosts", value)]).map(|checked| checked.settings.callers);
+        callers.map(|it| it.admin_hosts.iter().map(ToString::to_string).collect::<Vec<_>>())
+    };
+    assert!(hosts("").unwrap().is_empty());
+    assert_eq!(
+        hosts("Console.Example.com., gate:8443,[2001:db8::1]").unwrap(),
+        ["console.example.com", "gate:8443", "[2001:db8::1]"]
+    );
+    for wrong in
+        ["http://gate", "gate/console", "*.example.com", "\"gate\"", "gate:x", "::1", "a b"]
+    {
+        let value = format!("good,{wrong}");
+        let problems = hosts(&value).unwrap_err();
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        let text = &problems[0];
+        for part in ["AdminHosts: contains", &format!("{wrong:?}"), "console.example.com:8443"] {
+            assert!(text.contains(part), "no {part} in {text}");
+        }
+    }
 }

@@ -64,13 +64,21 @@ fn explained(error: &ApiError) -> (&'static [Endpoint], &'static str) {
         ApiError::MethodNotAllowed(_) => {
             (NONE, "The path has other methods, which the header `Allow` lists.")
         }
-        ApiError::OtherOrigin => (
-            NONE,
-            "At the console's address alone: a browser sent it for a page of another site; nothing was written.",
-        ),
+        ApiError::OtherOrigin => {
+            (NONE, "A browser sent it for a page of another site; nothing was written.")
+        }
         ApiError::BodyTooSlow(_) => (ALL, "Nothing was written."),
         ApiError::BodyTooLarge(_) => (ALL, "Nothing was written."),
         ApiError::TargetTooLong(_) => (ALL, "Nothing was written."),
+        ApiError::OtherHost(_) => (
+            NONE,
+            "At the console's address alone: it is not served under that host; nothing was written.",
+        ),
+        ApiError::TooManyFailedLogins(_) => (
+            NONE,
+            "Wrong credentials, and many before from the same address; the header `Retry-After` has the seconds to \
+             wait. Correct credentials are always accepted.",
+        ),
         ApiError::HeadersTooLarge(_) => (ALL, "Nothing was written."),
     }
 }
@@ -139,6 +147,8 @@ fn samples() -> Vec<ApiError> {
         ApiError::BodyTooSlow(30),
         ApiError::BodyTooLarge(16 * 1024 * 1024),
         ApiError::TargetTooLong(8192),
+        ApiError::OtherHost(text()),
+        ApiError::TooManyFailedLogins(5),
         ApiError::HeadersTooLarge(65536),
     ];
     others.into_iter().chain(exchanges.map(ApiError::Exchange)).collect()

@@ -4,8 +4,11 @@ mod console;
 mod dashboard;
 pub mod events;
 mod health;
+mod hosts;
 mod listener;
+mod methods;
 mod metrics;
+mod origins;
 mod promql;
 mod recent;
 mod samples;
@@ -20,7 +23,7 @@ use crate::support::{eventually, seconds};
 
 /// A daemon's admin pages.
 pub struct Admin {
-    address: String,
+    pub address: String,
 }
 
 impl Admin {

@@ -3,6 +3,7 @@
 
 mod batch;
 mod browser;
+mod other_sites;
 mod page;
 mod sub_pool;
 mod switching;

@@ -110,13 +110,13 @@ async fn a_page_of_another_site_cannot_have_the_browser_switch_anything() {
 }
 
 /// Another site: a page, whatever is asked for.
-struct PageServer {
-    address: String,
+pub struct PageServer {
+    pub address: String,
     serving: tokio::task::JoinHandle<()>,
 }
 
 impl PageServer {
-    async fn start(body: String) -> Self {
+    pub async fn start(body: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         // By a name, so that it is another site, not only another port of the same.
         let address = format!("localhost:{}", listener.local_addr().unwrap().port());

@@ -30,6 +30,7 @@ fn another(key: &str, value: &Value, upstream: &Upstream) -> Value {
         (_, Value::Bool(flag)) => json!(!flag),
         (_, Value::Number(number)) => json!(number.as_u64().unwrap() + 1),
         ("AvailableCoins", _) => json!(["btc", "ltc"]),
+        ("AdminHosts", _) => json!(["console.example.com"]),
         ("LogFormat", _) => json!("json"),
         ("LogLevel", _) => json!("info,zk_writer=debug"),
         ("ZKBroker", _) => json!(["127.0.0.1:1"]),

@@ -2,6 +2,7 @@
 //! the tests need odd methods, broken framing and half requests, which a proper client refuses.
 
 use std::io;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use base64::Engine;
@@ -95,7 +96,7 @@ impl Request {
         Self {
             method: method.to_owned(),
             target: target.to_owned(),
-            headers: vec![("Host".to_owned(), b"switcher".to_vec())],
+            headers: vec![("Host".to_owned(), b"localhost".to_vec())],
             body: Vec::new(),
         }
     }
@@ -124,7 +125,7 @@ impl Request {
         self
     }
 
-    /// Whom it is addressed to, instead of `switcher`.
+    /// Whom it is addressed to, instead of `localhost`.
     pub fn host(mut self, host: &str) -> Self {
         self.headers.retain(|(name, _)| name != "Host");
         self.header("Host", host)
@@ -193,6 +194,14 @@ impl Connection {
     pub async fn open_narrow(address: &str, bytes: u32) -> io::Result<Self> {
         let socket = TcpSocket::new_v4()?;
         socket.set_recv_buffer_size(bytes)?;
+        let address = address.parse().map_err(io::Error::other)?;
+        Ok(Self::over(within(PATIENCE, socket.connect(address)).await?))
+    }
+
+    /// One from that address.
+    pub async fn open_from(source: IpAddr, address: &str) -> io::Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind((source, 0).into())?;
         let address = address.parse().map_err(io::Error::other)?;
         Ok(Self::over(within(PATIENCE, socket.connect(address)).await?))
     }
