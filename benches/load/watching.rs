@@ -199,7 +199,7 @@ impl Pages {
     }
 
     async fn ask(&mut self, path: &str) {
-        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n{CREDENTIALS}\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{CREDENTIALS}\r\n");
         self.stream.write_all(request.as_bytes()).await.unwrap();
     }
 

@@ -111,7 +111,7 @@ pub struct Console {
     pub logins: Logins,
 }
 
-/// The actor that serves the admin pages, whose configured address is `listen`, to whom the terms `in_force` admit.
+/// The actor that serves the admin pages, whose configured address is `listen`, by the terms `in_force`.
 pub fn admin(
     (bound, listen): (Bound, &str),
     in_force: InForce,

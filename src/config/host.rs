@@ -15,7 +15,7 @@ pub struct Host {
     pub port: Option<u16>,
 }
 
-/// What comes before the port.
+/// The part before the port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostName {
     /// An address; IPv4 addresses inside IPv6 are IPv4 addresses.

@@ -1,6 +1,6 @@
-//! What every request passes before its endpoint: it gets its id, then come size limits, the host that it is
-//! addressed to where browsers call, authentication, and whose page sent it. The body is not touched before, so that
-//! nobody without credentials can make us hold one.
+//! Checks of every request before its endpoint: an id, size limits, the host (at a listener for browsers),
+//! authentication, and the site of the page that sent it. The body is not touched before, so that no client without
+//! credentials can make us hold one.
 
 use std::{
     mem,
@@ -51,13 +51,13 @@ pub struct Guard {
     open: &'static [&'static str],
     /// Paths of the figures.
     scraped: &'static [&'static str],
-    /// Added up in: the failed logins.
+    /// Failed logins, under a metric of this listener's own.
     failed: Counter,
     /// Where requests are counted, if they are.
     requests: Option<Requests>,
     /// For who is debugging: each request.
     log: Logger,
-    /// What holds where browsers call.
+    /// Rules of a listener for browsers; `None` for programs.
     browsers: Option<Browsers>,
 }
 
@@ -72,7 +72,7 @@ struct Browsers {
 }
 
 impl Guard {
-    /// Lets in whom the terms admit.
+    /// Accepts the credentials of the terms in force.
     pub fn new(in_force: InForce, logins: FailedLogins) -> Self {
         Self {
             in_force,
@@ -92,7 +92,7 @@ impl Guard {
         Self { requests: Some(requests), ..self }
     }
 
-    /// Lets everybody in to the paths in `open`, whatever the request says of itself.
+    /// Accepts each request for the paths in `open`, with any credentials or none.
     pub fn with_open_paths(self, open: &'static [&'static str]) -> Self {
         Self { open, ..self }
     }

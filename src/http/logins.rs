@@ -31,7 +31,7 @@ const SHARE: usize = 4;
 
 type Labels = [(&'static str, &'static str); 2];
 
-/// What the listeners have in common: an address has one slowdown for all of them. Clones share it.
+/// The part that all listeners share: an address has one slowdown for all of them. Clones share it, too.
 #[derive(Clone)]
 pub struct Logins {
     slowdown: Arc<Mutex<Slowdown>>,
@@ -79,7 +79,7 @@ pub struct FailedLogins {
     summary: Mutex<Summary>,
 }
 
-/// What has happened since the last summary. Failed logins are not logged one by one: any client can send them.
+/// Failed logins since the last summary. They are not logged one by one: any client can send them.
 #[derive(Default)]
 pub struct Summary {
     /// Failed logins.
@@ -119,7 +119,7 @@ impl FailedLogins {
         self.stopping.send_replace(true);
     }
 
-    /// What has happened since the last call.
+    /// The summary since the last call.
     pub fn take_summary(&self) -> Summary {
         std::mem::take(&mut lock(&self.summary))
     }
