@@ -1,5 +1,6 @@
 //! JSON as Go's decoder reads it, so that every program that the daemon before this one understood is
-//! understood: names of fields match whatever their case, and bytes that are not UTF-8 become U+FFFD.
+//! understood: names of fields match whatever their case, each byte that is not UTF-8 becomes U+FFFD, and so does
+//! each escaped half of a surrogate pair (`unquoteBytes` in Go's `encoding/json/decode.go`).
 
 use std::{borrow::Cow, fmt, marker::PhantomData};
 
@@ -43,11 +44,46 @@ impl<'de> Visitor<'de> for TextVisitor<'de> {
     }
 
     fn visit_borrowed_bytes<E: Error>(self, bytes: &'de [u8]) -> Result<Self::Value, E> {
-        Ok(Text(String::from_utf8_lossy(bytes)))
+        Ok(Text(unescaped(bytes)))
     }
 
     fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Self::Value, E> {
-        Ok(Text(Cow::Owned(String::from_utf8_lossy(bytes).into_owned())))
+        Ok(Text(Cow::Owned(unescaped(bytes).into_owned())))
+    }
+}
+
+/// A string's bytes as text. The parser writes an escaped half of a surrogate pair as three bytes (WTF-8); together
+/// they are one U+FFFD. Surrogates that were not escaped do not come here: [`utf8`] has replaced their bytes.
+fn unescaped(bytes: &[u8]) -> Cow<'_, str> {
+    let is_half = |bytes: &[u8]| matches!(bytes, [0xed, 0xa0..=0xbf, 0x80..=0xbf, ..]);
+    replace_bad(bytes, |bad| if is_half(bad) { 3 } else { 1 })
+}
+
+/// The text with each byte that is not UTF-8 replaced by U+FFFD.
+pub fn utf8(text: &[u8]) -> Cow<'_, str> {
+    replace_bad(text, |_| 1)
+}
+
+/// Replaces by U+FFFD as many bytes as `width` says, wherever the text is not UTF-8.
+fn replace_bad(bytes: &[u8], width: impl Fn(&[u8]) -> usize) -> Cow<'_, str> {
+    let mut rest = match str::from_utf8(bytes) {
+        Ok(text) => return Cow::Borrowed(text),
+        Err(_) => bytes,
+    };
+    let mut text = String::with_capacity(bytes.len());
+    loop {
+        match str::from_utf8(rest) {
+            Ok(end) => {
+                text.push_str(end);
+                return Cow::Owned(text);
+            }
+            Err(error) => {
+                let (good, bad) = rest.split_at(error.valid_up_to());
+                text.push_str(str::from_utf8(good).unwrap_or_default());
+                text.push(char::REPLACEMENT_CHARACTER);
+                rest = &bad[width(bad).min(bad.len())..];
+            }
+        }
     }
 }
 
@@ -109,6 +145,46 @@ impl Guard {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_escaped_half_of_a_pair_is_one_replacement() {
+        let read = |json: &str| {
+            let Text(text) = serde_json::from_str(json).expect(json);
+            text.replace('\u{fffd}', "?")
+        };
+        for (json, text) in [
+            (r#""\ud83d""#, "?"),
+            (r#""\uDC00""#, "?"),
+            (r#""a\udfffb""#, "a?b"),
+            (r#""\ud83d\ud83d\ude00""#, "?\u{1f600}"),
+            (r#""\ud83d\u0041""#, "?A"),
+            (r#""\ud83d\n""#, "?\n"),
+            (r#""\ud83dx\ude00""#, "?x?"),
+            (r#""\ude00\ud83d""#, "??"),
+            (r#""\ud83d\ud83d\ud83d""#, "???"),
+            (r#""\ud83d\ufffd""#, "??"),
+            (r#""\ud83d\ude00\ude00""#, "\u{1f600}?"),
+            (r#""é\ud800用""#, "é?用"),
+        ] {
+            assert_eq!(read(json), text, "{json}");
+        }
+    }
+
+    #[test]
+    fn each_byte_that_is_not_utf8_is_one_replacement() {
+        for (bytes, text) in [
+            (&b"a\xffb"[..], "a?b"),
+            (b"\xe4\xbd", "??"),
+            (b"\xe4\xbdA", "??A"),
+            (b"\xf0\x9f\x98", "???"),
+            (b"\xed\xa0\xbd", "???"),
+            (b"\xc0\xaf", "??"),
+            (b"\xf5\x80\x80\x80", "????"),
+            ("用户".as_bytes(), "用户"),
+        ] {
+            assert_eq!(utf8(bytes).replace('\u{fffd}', "?"), text, "{bytes:x?}");
+        }
+    }
 
     #[test]
     fn it_does_not_matter_where_a_text_is_cut() {

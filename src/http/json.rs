@@ -1,8 +1,9 @@
 //! Requests in JSON, read as Go's decoder reads them, so that every client of today is understood.
 //!
 //! Field names match whatever their case, unknown fields are ignored, the last of repeated fields wins,
-//! `null` equals an absent field, and bytes that are not UTF-8 become U+FFFD (which no znode's name may
-//! contain, so a switch is refused with its own error, 102, instead of the whole body).
+//! `null` equals an absent field, and each byte that is not UTF-8 becomes U+FFFD, as does each escaped half of a
+//! surrogate pair (no znode's name may contain that, so a switch is refused with its own error, 102, instead of the
+//! whole body).
 
 use std::{borrow::Cow, fmt};
 
@@ -10,7 +11,7 @@ use serde::{
     Deserialize, Deserializer,
     de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
-use switcher_actors::go_json::{Guard, Text, is_field};
+use switcher_actors::go_json::{Guard, Text, is_field, utf8};
 
 use super::answer::ApiError;
 
@@ -26,8 +27,22 @@ pub struct Group<'a> {
 /// Reads `{"usercoins":[{"coin":C,"punames":[U,…]},…]}`.
 pub fn parse_batch(body: &[u8]) -> Result<Vec<Group<'_>>, ApiError> {
     check_strings_and_depth(body)?;
-    let Batch(groups) = serde_json::from_slice(body).map_err(ApiError::wrong_json)?;
+    match utf8(body) {
+        Cow::Borrowed(text) => read_batch(text),
+        Cow::Owned(text) => Ok(read_batch(&text)?.into_iter().map(Group::into_owned).collect()),
+    }
+}
+
+fn read_batch(text: &str) -> Result<Vec<Group<'_>>, ApiError> {
+    let Batch(groups) = serde_json::from_str(text).map_err(ApiError::wrong_json)?;
     Ok(groups)
+}
+
+impl Group<'_> {
+    fn into_owned(self) -> Group<'static> {
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        Group { coin: owned(self.coin), punames: self.punames.into_iter().map(owned).collect() }
+    }
 }
 
 /// Reads an object of texts: the values of `fields`, in that order; empty where the body has none.
@@ -36,7 +51,17 @@ pub fn parse_texts<'a, const N: usize>(
     fields: [&'static str; N],
 ) -> Result<[Cow<'a, str>; N], ApiError> {
     check_strings_and_depth(body)?;
-    let mut json = serde_json::Deserializer::from_slice(body);
+    match utf8(body) {
+        Cow::Borrowed(text) => read_texts(text, fields),
+        Cow::Owned(text) => Ok(read_texts(&text, fields)?.map(|text| text.into_owned().into())),
+    }
+}
+
+fn read_texts<'a, const N: usize>(
+    text: &'a str,
+    fields: [&'static str; N],
+) -> Result<[Cow<'a, str>; N], ApiError> {
+    let mut json = serde_json::Deserializer::from_str(text);
     let texts = Texts { fields, values: [const { Cow::Borrowed("") }; N] };
     let texts = texts.deserialize(&mut json).map_err(ApiError::wrong_json)?;
     json.end().map_err(ApiError::wrong_json)?;
@@ -231,11 +256,22 @@ mod tests {
     #[test]
     fn what_is_not_unicode_becomes_a_character_that_no_name_may_contain() {
         let body = r#"{"usercoins":[{"punames":["\ud800","a\udc00b","\ud83d\ude00"]}]}"#;
-        let read = groups(body);
-        assert!(read[0].1[0].contains('\u{fffd}') && read[0].1[1].contains('\u{fffd}'));
-        assert_eq!(read[0].1[2], "\u{1f600}");
+        assert_eq!(groups(body)[0].1, ["\u{fffd}", "a\u{fffd}b", "\u{1f600}"]);
         let batch = parse_batch(b"{\"usercoins\":[{\"punames\":[\"a\xffb\"]}]}").expect("read");
         assert_eq!(batch[0].punames[0], "a\u{fffd}b");
+        // Half a character that is not escaped is as many bad bytes; in a field's name it makes another name.
+        let body =
+            b"{\"coin\":\"\xed\xa0\xbd\\ud83d\xe4\xbd\",\"coin\xff\":\"b\",\"coin\\udc00\":\"c\"}";
+        let [coin] = parse_texts(body, ["coin"]).expect("read");
+        assert_eq!(coin, "\u{fffd}".repeat(6));
+    }
+
+    #[test]
+    fn half_a_character_has_three_bytes() {
+        // 26 letters and half an emoji are within the 30 bytes that jobmakers keep.
+        let body = format!(r#"{{"coinbase_info":"{}\ud83d"}}"#, "x".repeat(26));
+        let [info] = parse_texts(body.as_bytes(), ["coinbase_info"]).expect("read");
+        assert_eq!(info.len(), 29);
     }
 
     #[test]

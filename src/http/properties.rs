@@ -188,17 +188,36 @@ fn field_name(name: &str, choices: &mut Unstructured<'_>) -> Result<String> {
 fn any_text(choices: &mut Unstructured<'_>) -> Result<String> {
     let mut text = String::new();
     for _ in 0..choices.int_in_range(0..=6)? {
-        let letters =
-            ['a', 'Z', '"', '\\', '/', '\n', '\u{1b}', '\u{0}', '用', '\u{2028}', '\u{1f419}'];
+        let letters = [
+            'a',
+            'Z',
+            '"',
+            '\\',
+            '/',
+            '\n',
+            '\u{1b}',
+            '\u{0}',
+            '用',
+            '\u{2028}',
+            '\u{1f419}',
+            '\u{fffd}',
+        ];
         text.push(*choices.choose(&letters)?);
     }
     Ok(text)
 }
 
-/// The text in quotes, each character as it is where JSON lets it, or escaped.
+/// The text in quotes, each character as it is where JSON lets it, or escaped. U+FFFD may be the escaped half of a
+/// surrogate pair: a high one only where no low one follows.
 fn quoted(text: &str, choices: &mut Unstructured<'_>) -> Result<String> {
     let mut written = String::from("\"");
     for letter in text.chars() {
+        if letter == '\u{fffd}' && choices.ratio(2, 3)? {
+            let is_after_high = written.ends_with("\\ud83d");
+            let halves = if is_after_high { &["\\ud83d"][..] } else { &["\\ud83d", "\\uDE00"] };
+            written.push_str(choices.choose(halves)?);
+            continue;
+        }
         if letter.is_control() || matches!(letter, '"' | '\\') || choices.ratio(1, 3)? {
             for unit in letter.encode_utf16(&mut [0; 2]) {
                 written.push_str(&format!("\\u{unit:04X}"));

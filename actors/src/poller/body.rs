@@ -212,7 +212,7 @@ impl<R: Read> Read for Checked<'_, R> {
     }
 }
 
-/// Appends `bytes` to `text`, what is not UTF-8 as U+FFFD. Returns how many bytes at the end begin a
+/// Appends `bytes` to `text`, each byte that is not UTF-8 as U+FFFD. Returns how many bytes at the end begin a
 /// character that more bytes may finish; none if there are no more.
 fn lossy(bytes: &[u8], is_end: bool, text: &mut Vec<u8>) -> usize {
     let mut rest = bytes;
@@ -226,13 +226,11 @@ fn lossy(bytes: &[u8], is_end: bool, text: &mut Vec<u8>) -> usize {
         };
         text.extend_from_slice(&rest[..error.valid_up_to()]);
         rest = &rest[error.valid_up_to()..];
-        let bad = match error.error_len() {
-            Some(bad) => bad,
-            None if is_end => rest.len(),
-            None => return rest.len(),
-        };
+        if error.error_len().is_none() && !is_end {
+            return rest.len();
+        }
         text.extend_from_slice("\u{fffd}".as_bytes());
-        rest = &rest[bad..];
+        rest = &rest[1..];
     }
 }
 
