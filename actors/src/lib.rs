@@ -54,8 +54,9 @@ mod zk_writer;
 
 pub use ack_waiter::{Caller, ExchangeFailure, ExchangeReply, JobmakerAnswer};
 pub use domain::{
-    Assignment, Coin, Coinbase, CoinbaseUpdate, CoinbaseUpdateError, Coins, CoinsError, Old,
-    Puname, PunameError, RequestId, Shown, Source, SubPool, ZnodeDir, ZnodeDirError, seconds,
+    Assignment, Coin, Coinbase, CoinbaseUpdate, CoinbaseUpdateError, Coins, CoinsError, INVISIBLE,
+    Old, Puname, PunameError, Quoted, RequestId, Shown, Source, SubPool, ZnodeDir, ZnodeDirError,
+    escape_json, is_invisible, push_json_escape, seconds,
 };
 pub use observer::{Change, Histogram, Missing, Observer, Recent, Since, SwitchCount, What};
 pub use poller::{

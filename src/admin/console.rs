@@ -61,3 +61,23 @@ impl File {
         for_browsers(self.content_type, POLICY, self.content)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use switcher_actors::INVISIBLE;
+
+    use super::*;
+
+    #[test]
+    fn the_console_marks_the_characters_that_the_log_escapes() {
+        let dom = FILES.iter().find(|file| file.path == "/console/dom.js").unwrap().content;
+        let (_, list) = dom.split_once("const INVISIBLE = `").unwrap();
+        let (list, _) = list.split_once('`').unwrap();
+        let code = |digits| char::from_u32(u32::from_str_radix(digits, 16).unwrap()).unwrap();
+        let ranges = list.split_whitespace().map(|range| {
+            let (first, last) = range.split_once('-').unwrap();
+            (code(first), code(last))
+        });
+        assert_eq!(ranges.collect::<Vec<_>>(), INVISIBLE);
+    }
+}

@@ -9,15 +9,16 @@ use actix_web::{
     http::{
         Method, StatusCode,
         header::{
-            CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
-            X_FRAME_OPTIONS,
+            CACHE_CONTROL, CONTENT_SECURITY_POLICY, ContentType, REFERRER_POLICY,
+            X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
         },
     },
     web::{self, Data, ServiceConfig},
 };
 use prometheus_client::encoding::text::encode;
+use serde::Serialize;
 use serde_json::json;
-use switcher_actors::{PunameError, WriteFailure};
+use switcher_actors::{PunameError, WriteFailure, escape_json};
 use thiserror::Error;
 
 use super::{
@@ -161,6 +162,16 @@ pub fn for_browsers(
         // A browser opens six connections for them, and would keep what others could have.
         .force_close()
         .body(body)
+}
+
+/// A JSON document whose bytes show nothing unseen: operators read it on a terminal.
+pub fn json_page(body: &impl Serialize) -> HttpResponse {
+    // The bodies are maps with texts as keys, which serialize.
+    let json = serde_json::to_string(body).unwrap_or_default();
+    HttpResponse::Ok()
+        .content_type(ContentType::json())
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .body(escape_json(&json).into_owned())
 }
 
 fn plain(status: StatusCode, body: String) -> HttpResponse {

@@ -2,12 +2,15 @@
 
 use std::{borrow::Cow, net::IpAddr, time::SystemTime};
 
-use actix_web::{HttpRequest, HttpResponse, http::header::CACHE_CONTROL, web::Data};
+use actix_web::{HttpRequest, HttpResponse, web::Data};
 use serde::Serialize;
 use switcher_actors::{Change, Coinbase, Old, Recent, Source, What};
 use time::OffsetDateTime;
 
-use super::{Admin, pages::PageError};
+use super::{
+    Admin,
+    pages::{PageError, json_page},
+};
 use crate::{http::Parameters, telemetry::write_rfc_3339};
 
 /// Changes that are shown where no number is asked for.
@@ -113,7 +116,7 @@ struct Body<'a> {
 pub async fn recent(request: HttpRequest, admin: Data<Admin>) -> Result<HttpResponse, PageError> {
     let changes = admin.observer.recent().last(limit(request.query_string())?);
     let body = Body { changes: changes.iter().map(Entry::from).collect() };
-    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(body))
+    Ok(json_page(&body))
 }
 
 fn limit(query: &str) -> Result<usize, PageError> {

@@ -6,11 +6,11 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-use actix_web::{HttpResponse, http::header::CACHE_CONTROL, web::Data};
+use actix_web::{HttpResponse, web::Data};
 use serde::Serialize;
 use switcher_actors::{Missing, Observer};
 
-use super::Admin;
+use super::{Admin, pages::json_page};
 use crate::{config::Settings, http::OfRequest};
 
 /// What does not change while the daemon runs.
@@ -97,7 +97,7 @@ pub async fn status(terms: OfRequest, admin: Data<Admin>) -> HttpResponse {
         switches_waiting: observer.switches_waiting(),
         switches: counts(observer),
     };
-    HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(body)
+    json_page(&body)
 }
 
 fn counts(observer: &Observer) -> Counts {

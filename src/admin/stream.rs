@@ -20,7 +20,7 @@ use actix_web::{
     web::{Bytes, Data},
 };
 use futures_util::stream::{empty, unfold};
-use switcher_actors::{Observer, Since};
+use switcher_actors::{Observer, Since, escape_json};
 use tokio::{
     sync::{OwnedSemaphorePermit, watch},
     time::{Instant, sleep_until},
@@ -158,6 +158,7 @@ fn events(since: &Since, run: u64) -> String {
     }
     for change in &since.changes {
         let json = serde_json::to_string(&Entry::from(change)).unwrap_or_default();
+        let json = escape_json(&json);
         let _ = write!(text, "event: change\nid: {run:x}-{}\ndata: {json}\n\n", change.number);
     }
     text

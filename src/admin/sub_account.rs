@@ -1,10 +1,13 @@
 //! What a sub-account's znode holds, read from ZooKeeper as it is asked for.
 
-use actix_web::{HttpRequest, HttpResponse, http::header::CACHE_CONTROL, web::Data};
+use actix_web::{HttpRequest, HttpResponse, web::Data};
 use serde::Serialize;
 use switcher_actors::{LookAt, Puname};
 
-use super::{Admin, pages::PageError};
+use super::{
+    Admin,
+    pages::{PageError, json_page},
+};
 use crate::http::{OfRequest, Parameters, look};
 
 #[derive(Serialize)]
@@ -31,5 +34,5 @@ pub async fn sub_account(
     reply.outcome.map_err(PageError::NotRead)?;
     let old = reply.results.first().and_then(|result| result.old.text());
     let body = Body { sub_account: puname.as_str(), coin: old.as_deref() };
-    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(body))
+    Ok(json_page(&body))
 }

@@ -3,6 +3,7 @@
 use std::{fmt, io, process::ExitCode};
 
 use serde_json::{Map, Value, json};
+use switcher_actors::escape_json;
 use thiserror::Error;
 
 /// The client commands' exit statuses, for the help text; those of `sysexits.h` where it has one.
@@ -169,7 +170,7 @@ pub fn show(
 ) -> ExitCode {
     let exit_status = report.exit_status();
     let written = if as_json {
-        writeln!(output, "{}", harmless(&report.document(command).to_string()))
+        writeln!(output, "{}", escape_json(&report.document(command).to_string()))
     } else {
         let text: String = report.lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
         let written = output.write_all(text.as_bytes());
@@ -185,22 +186,6 @@ pub fn show(
         }
         _ => exit_status.into(),
     }
-}
-
-/// The same JSON, with what a terminal could take for a command escaped. Only strings contain such characters.
-fn harmless(json: &str) -> String {
-    let mut harmless = String::with_capacity(json.len());
-    for c in json.chars() {
-        if c == '\u{7f}' || (!c.is_ascii() && !c.escape_debug().eq([c])) {
-            let mut units = [0; 2];
-            for unit in c.encode_utf16(&mut units) {
-                harmless.push_str(&format!("\\u{unit:04x}"));
-            }
-        } else {
-            harmless.push(c);
-        }
-    }
-    harmless
 }
 
 #[cfg(test)]
@@ -229,11 +214,15 @@ mod tests {
 
     #[test]
     fn json_moves_no_cursor_and_says_the_same() {
-        let value = json!({"用户": "\u{9b}2J\u{202e}\u{7f}\n\u{1b}\u{e0001}é"});
-        let shown = harmless(&value.to_string());
-        assert!(!shown.contains(|c: char| c.is_control() || c == '\u{202e}' || c == '\u{e0001}'));
+        let value = json!({"用户": "\u{9b}2J\u{202e}\u{7f}\n\u{1b}\u{e0001}\u{3164}é"});
+        let mut report = Report::default();
+        report.field("value", value.clone());
+        let mut output = Vec::new();
+        show(report, "status", true, &mut output, io::sink());
+        let shown = String::from_utf8(output).unwrap();
+        assert!(!shown.trim_end().contains(switcher_actors::is_invisible), "{shown:?}");
         assert!(shown.contains("用户") && shown.contains('é'), "{shown}");
-        assert_eq!(serde_json::from_str::<Value>(&shown).unwrap(), value);
+        assert_eq!(serde_json::from_str::<Value>(&shown).unwrap()["value"], value);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::{
 };
 
 use slog::Level;
+use switcher_actors::{is_invisible, push_json_escape};
 use time::OffsetDateTime;
 
 /// What a line looks like.
@@ -127,20 +128,19 @@ impl Face {
         let mut from = 0;
         for (at, c) in more.char_indices().filter(|(_, c)| self.escapes(*c)) {
             text.push_str(&more[from..at]);
-            let _ = match self {
-                Self::Human => write!(text, "{}", c.escape_default()),
-                Self::Json => write_json(text, c),
-            };
+            match self {
+                Self::Human => text.extend(c.escape_default()),
+                Self::Json => push_json(text, c),
+            }
             from = at + c.len_utf8();
         }
         text.push_str(&more[from..]);
     }
 
-    /// Control characters, what some readers take for the end of a line, and what turns a text around.
+    /// Control characters, what some readers take for the end of a line, what turns a text around, and what is not
+    /// seen at all.
     fn escapes(self, c: char) -> bool {
-        c.is_control()
-            || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-            || (self == Self::Json && matches!(c, '"' | '\\'))
+        is_invisible(c) || (self == Self::Json && matches!(c, '"' | '\\'))
     }
 
     /// The time, for this face: local for people, UTC for programs.
@@ -163,15 +163,14 @@ fn is_plain(byte: u8) -> bool {
     matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\'
 }
 
-fn write_json(text: &mut String, c: char) -> fmt::Result {
+fn push_json(text: &mut String, c: char) {
     match c {
-        '"' => text.write_str("\\\""),
-        '\\' => text.write_str("\\\\"),
-        '\n' => text.write_str("\\n"),
-        '\r' => text.write_str("\\r"),
-        '\t' => text.write_str("\\t"),
-        // All that is escaped has four digits at the most.
-        c => write!(text, "\\u{:04x}", u32::from(c)),
+        '"' => text.push_str("\\\""),
+        '\\' => text.push_str("\\\\"),
+        '\n' => text.push_str("\\n"),
+        '\r' => text.push_str("\\r"),
+        '\t' => text.push_str("\\t"),
+        c => push_json_escape(text, c),
     }
 }
 

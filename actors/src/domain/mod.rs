@@ -2,6 +2,7 @@
 //! [`Coin`] needs no further check before it becomes a znode.
 
 mod coin;
+mod invisible;
 mod old;
 mod path;
 #[cfg(any(test, fuzzing))]
@@ -13,12 +14,14 @@ mod source;
 mod sub_pool;
 
 pub use coin::{Coin, Coins, CoinsError};
+pub use invisible::{INVISIBLE, escape_json, is_invisible, push_json_escape};
 pub use old::Old;
 pub(crate) use path::component_fault;
 pub use path::{ZnodeDir, ZnodeDirError};
 pub use puname::{Puname, PunameError};
 pub use seconds::seconds;
-pub use shown::Shown;
+pub(crate) use shown::Escaped;
+pub use shown::{Quoted, Shown};
 pub use source::{RequestId, Source};
 pub use sub_pool::{Coinbase, CoinbaseUpdate, CoinbaseUpdateError, SubPool};
 

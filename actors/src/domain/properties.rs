@@ -3,6 +3,7 @@
 
 use super::{
     Coinbase, CoinbaseUpdate, CoinbaseUpdateError, Puname, PunameError, SubPool, ZnodeDir,
+    is_invisible,
 };
 
 /// Any text as a sub-account's name, a sub-pool's, a directory, and as what a sub-pool is to hold.
@@ -45,8 +46,7 @@ fn sub_account(text: &str) {
         let is_quoted = shown.starts_with('"') && shown.ends_with('"') && shown.len() > 1;
         assert!(is_quoted || shown == name.as_str(), "{shown:?}");
         assert!(is_quoted || !shown.contains(|c: char| c == ',' || c.is_whitespace()), "{shown:?}");
-        let moves_the_cursor = |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}');
-        assert!(!shown.contains(moves_the_cursor), "{shown:?}");
+        assert!(!shown.contains(is_invisible), "{shown:?}");
     }
     if text.is_ascii() {
         let lower = Puname::parse(&text.to_ascii_lowercase());
@@ -109,7 +109,7 @@ mod tests {
             3 => prop::sample::select(&[
                 "/", ".", "..", "a", "A b", "\u{0}", "\u{1f}", "\u{7f}", "\u{9f}", "\u{a0}", "\u{d7ff}",
                 "\u{e000}", "\u{f8ff}", "\u{f900}", "\u{ffef}", "\u{fff0}", "\u{ffff}", "\u{10000}", "Σ", "İ",
-                "\u{2028}", "\u{202e}", "\r\n", "\u{1b}[2J", ", ", "\"", "\\", "'", "<", "用户",
+                "\u{2028}", "\u{202e}", "\u{3164}", "\u{fe0f}", "\u{2800}", "\r\n", "\u{1b}[2J", ", ", "\"", "\\", "'", "<", "用户",
                 "0123456789012345678901234567890123456789012345678",
             ][..]).prop_map(str::to_owned),
             1 => any::<char>().prop_map(String::from),

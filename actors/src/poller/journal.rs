@@ -10,7 +10,7 @@ use super::{
     user_coin_map::{BAD_TOLD, Bad},
 };
 use crate::{
-    domain::{Source, seconds},
+    domain::{Escaped, Source, seconds},
     observer::{Observer, PollEnd, SwitchEnd},
     zk_writer::{Left, SyncReport},
 };
@@ -20,8 +20,10 @@ const SHOWN_CHARS: usize = 200;
 
 /// A text of the upstream's, fit for the log: what could forge a line is escaped, what is too long is cut.
 pub(super) fn fit(text: &str) -> String {
-    let fit: String = text.chars().take(SHOWN_CHARS).flat_map(char::escape_debug).collect();
-    if text.chars().nth(SHOWN_CHARS).is_some() { fit + "…" } else { fit }
+    match text.char_indices().nth(SHOWN_CHARS) {
+        Some((end, _)) => format!("{}…", Escaped(&text[..end])),
+        None => Escaped(text).to_string(),
+    }
 }
 
 /// Where it is told.

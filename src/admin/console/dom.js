@@ -11,9 +11,20 @@ export function el(tag, attributes = {}, ...children) {
   return element;
 }
 
-// What a reader does not see, or takes for something else: controls, formats (also those that turn the direction
-// of writing), blanks at the ends, several of them, and blanks other than the usual one.
-const ODD = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}]|(?! )\p{Zs}|^ +| +$| {2,}/gu;
+// Characters that a reader does not see, as ranges of code points: the daemon's own list (`INVISIBLE` in
+// actors/src/domain/invisible.rs), which its log and its client use, too.
+const INVISIBLE = `
+  0-1f 7f-a0 ad-ad 34f-34f 600-605 61c-61c 6dd-6dd 70f-70f 890-891 8e2-8e2 115f-1160 1680-1680 17b4-17b5
+  180b-180f 2000-200f 2028-202f 205f-206f 2800-2800 3000-3000 3164-3164 e000-f8ff fdd0-fdef fe00-fe0f
+  feff-feff ffa0-ffa0 fff0-fffc fffe-ffff 110bd-110bd 110cd-110cd 13430-1343f 1bca0-1bca3 1d159-1d159
+  1d173-1d17a e0000-e0fff f0000-10ffff
+`;
+
+const ranges = INVISIBLE.trim().replace(/[0-9a-f]+/g, "\\u{$&}").replace(/\s+/g, "");
+
+// What a reader does not see, or takes for something else: the characters above, halves of characters, unassigned
+// ones, blanks at the ends, and several of them.
+const ODD = new RegExp(`[${ranges}\\p{Cs}\\p{Cn}]|^ +| +$| {2,}`, "gu");
 
 // A text of others, on its own: whatever it holds, it does not run into what stands beside it.
 export function shown(text, className = "text") {
