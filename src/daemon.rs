@@ -9,6 +9,7 @@ use std::{
 };
 
 use slog::{error, info, warn};
+use switcher_actors::Shown;
 
 use crate::{
     app::Prepared,
@@ -54,8 +55,7 @@ fn with_configuration(file: Option<&Path>, act: impl FnOnce(Checked) -> ExitCode
     match config::load(file, |name| env::var_os(name)) {
         Ok(checked) => act(checked),
         Err(Rejected { problems, warnings, .. }) => {
-            let file = file.map_or("no file".into(), Path::to_string_lossy);
-            let head = format!("bad configuration ({file} and environment):");
+            let head = format!("bad configuration ({} and environment):", shown(file));
             let problems = problems.iter().map(ToString::to_string);
             let lines = std::iter::once(head).chain(problems).chain(warnings_of(warnings));
             say(io::stderr(), lines);
@@ -86,11 +86,11 @@ fn serve(
     file: Option<PathBuf>,
     checked: Checked,
 ) -> ExitCode {
-    let directory = arguments.log_dir.as_deref().filter(|_| !arguments.logtostderr);
+    let directory = arguments.log_dir();
     let telemetry = match Telemetry::start(directory, &checked.settings.log, arguments.levels()) {
         Ok(telemetry) => telemetry,
         Err(error) => {
-            let place = directory.map_or("standard error".into(), Path::to_string_lossy);
+            let place = directory.map_or("standard error".to_owned(), |it| shown(Some(it)));
             let line = format!("cannot log to {place}: {error}; check the directory and its owner");
             say(io::stderr(), std::iter::once(line));
             return NO_LOG.into();
@@ -118,6 +118,10 @@ fn serve(
             failure.exit_status().into()
         }
     }
+}
+
+fn shown(file: Option<&Path>) -> String {
+    file.map_or("no file".to_owned(), |file| Shown(&file.to_string_lossy()).to_string())
 }
 
 /// Nobody listening is no reason to fail.

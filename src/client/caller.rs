@@ -36,7 +36,7 @@ impl Caller {
         let access = if is_complete { Access::default() } else { configured(file)? };
         let missing = |kind, what, flag, key| {
             let file = file.map_or("there is no configuration file".to_owned(), |file| {
-                format!("looked into {}", file.display())
+                format!("looked into {}", Shown(&file.to_string_lossy()))
             });
             let text = format!(
                 "no {what}: give --{flag}, or set {key} in the environment or in a \
@@ -85,9 +85,12 @@ pub fn configured(file: Option<&Path>) -> Result<Access, Failure> {
 
 fn read_password(file: &Path) -> Result<Secret, Failure> {
     let failed = |fault: String| {
-        Failure::new(Kind::NoInput, format!("password file {}: {fault}", file.display()))
+        let file = file.to_string_lossy();
+        Failure::new(Kind::NoInput, format!("password file {}: {fault}", Shown(&file)))
     };
     let text = fs::read_to_string(file).map_err(|error| failed(error.to_string()))?;
+    // Some editors put a byte order mark before a text.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let line = text.lines().next().unwrap_or_default();
     if line.is_empty() {
         return Err(failed("its first line is empty, expected the password".to_owned()));

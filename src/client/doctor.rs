@@ -132,7 +132,8 @@ fn configuration(findings: &mut Findings, file: Option<&Path>) -> Option<Setting
         findings.warn(CHECK, warning, MEND);
     }
     if settings.is_some() {
-        let file = file.map_or("environment alone".into(), Path::to_string_lossy);
+        let shown = |file: &Path| Shown(&file.to_string_lossy()).to_string();
+        let file = file.map_or("environment alone".to_owned(), shown);
         findings.ok(CHECK, format!("valid ({file})"));
     }
     settings

@@ -32,6 +32,7 @@ mod znodes;
 
 use std::{env, ffi::OsString, io, path::Path, process::ExitCode};
 
+use switcher_actors::Shown;
 use tokio::runtime;
 
 pub use arguments::ClientCommand;
@@ -92,7 +93,7 @@ fn settings(
     environment: impl Fn(&str) -> Option<OsString>,
 ) -> Result<Settings, Failure> {
     let checked = config::load(file, environment).map_err(|Rejected { problems, .. }| {
-        let file = file.map_or("no file".into(), Path::to_string_lossy);
+        let file = file.map_or("no file".to_owned(), |it| Shown(&it.to_string_lossy()).to_string());
         let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
         let text = format!("bad configuration ({file} and environment): {}", problems.join("; "));
         Failure::new(Kind::Configuration, text)
