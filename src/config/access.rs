@@ -3,9 +3,7 @@
 
 use std::{ffi::OsString, path::Path};
 
-use config::{Value, ValueKind};
-
-use super::{Problem, keys, load};
+use super::{Problem, found::Value, keys, load};
 
 const ADMIN_LISTEN_ADDR: &str = "AdminListenAddr";
 
@@ -33,17 +31,23 @@ pub fn access(
     if !raw.problems.is_empty() {
         return Err(raw.problems);
     }
-    let text = |name: &str| match &raw.values.get(name)?.kind {
-        ValueKind::String(text) if !text.is_empty() => Some(text.clone()),
+    let value = |name: &str| raw.values.get(name).map(|found| &found.value);
+    let text = |name: &str| match value(name)? {
+        Value::Text(text) if !text.is_empty() => Some(text.clone()),
         _ => None,
     };
-    let is_given = |value: &Value| value.kind != ValueKind::Nil;
-    let admin_listen = match raw.values.get(ADMIN_LISTEN_ADDR) {
-        Some(value) if is_given(value) => text(ADMIN_LISTEN_ADDR),
-        _ => keys::find(ADMIN_LISTEN_ADDR).and_then(|key| key.default).map(str::to_owned),
+    let admin_listen = match value(ADMIN_LISTEN_ADDR) {
+        None | Some(Value::Null) => {
+            keys::find(ADMIN_LISTEN_ADDR).and_then(|key| key.default).map(str::to_owned)
+        }
+        Some(_) => text(ADMIN_LISTEN_ADDR),
     };
-    let coins = match raw.values.get("AvailableCoins").map(|value| &value.kind) {
-        Some(ValueKind::Array(coins)) => coins.iter().map(ToString::to_string).collect(),
+    let coin = |item: &Value| match item {
+        Value::Text(text) => Some(text.clone()),
+        _ => None,
+    };
+    let coins = match value("AvailableCoins") {
+        Some(Value::List(coins)) => coins.iter().filter_map(coin).collect(),
         _ => Vec::new(),
     };
     Ok(Access {

@@ -23,6 +23,13 @@ pub enum Kind {
     List,
 }
 
+impl Kind {
+    /// Whether JSON writes such a value without quotes.
+    pub fn is_bare(self) -> bool {
+        matches!(self, Self::Flag | Self::Number { .. })
+    }
+}
+
 /// One key of the configuration file, which is also the name of its environment variable.
 #[derive(Debug)]
 pub struct Key {

@@ -3,7 +3,7 @@
 //! * `keys`: the list of keys;
 //! * `host`: a host, as a browser names it;
 //! * `problem`: what is wrong with a value;
-//! * `load`: file and environment into raw values;
+//! * `found`: values as found, of any type; `load`: file and environment into such values;
 //! * `check`: raw values into [`Settings`], or all that is wrong with them at once;
 //! * `values`: what has changed since it was read last;
 //! * `access`: the few of them that a client of the API needs;
@@ -11,6 +11,7 @@
 
 mod access;
 mod check;
+mod found;
 mod host;
 mod keys;
 mod load;

@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use config::ValueKind;
-
-use super::keys::{KEYS, Key, Kind};
+use super::{
+    found::{Value, whole},
+    keys::{KEYS, Key, Kind},
+};
 
 /// The value of each key, given or by default, as it is compared and as it may be shown. Never printed whole.
 pub struct Values(Vec<Entry>);
@@ -41,7 +42,7 @@ impl fmt::Display for Change {
 
 impl Values {
     /// Asks for the value of each key and how it may be shown; `None` where there is neither a value nor a default.
-    pub(super) fn of(mut find: impl FnMut(&'static Key) -> Option<(ValueKind, String)>) -> Self {
+    pub(super) fn of(mut find: impl FnMut(&'static Key) -> Option<(Value, String)>) -> Self {
         let entries = KEYS.iter().map(|key| match find(key) {
             Some((value, shown)) => Entry { plain: plain(&value), shown },
             None => Entry { plain: String::new(), shown: "nothing".to_owned() },
@@ -65,13 +66,12 @@ impl Values {
 }
 
 /// A text that only the same value has.
-fn plain(value: &ValueKind) -> String {
+fn plain(value: &Value) -> String {
     match value {
-        ValueKind::String(text) => format!("{text:?}"),
-        ValueKind::Array(items) => {
-            let items: Vec<_> = items.iter().map(|item| plain(&item.kind)).collect();
-            format!("[{}]", items.join(","))
+        // The same number in two spellings is no change.
+        Value::Number(number) => {
+            whole(number).map_or_else(|| number.clone(), |whole| whole.to_string())
         }
-        other => other.to_string(),
+        other => format!("{other:?}"),
     }
 }

@@ -12,6 +12,7 @@ use std::{str::FromStr, sync::Arc};
 
 use arc_swap::ArcSwap;
 use slog::{Level, Record};
+use switcher_actors::Quoted;
 use thiserror::Error;
 use wildmatch::WildMatch;
 
@@ -49,16 +50,19 @@ pub struct Verbosity {
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum LevelError {
     /// A word that is none of the levels.
-    #[error("{0:?} is no level: expected error, warn, info or debug")]
+    #[error("{} is no level: expected error, warn, info or debug", Quoted(.0))]
     Level(String),
     /// Two levels for all modules.
-    #[error("{0:?} is a second level for all modules: give it a module, as in zk_writer={0}")]
+    #[error("{} is a second level for all modules: give it a module, as in zk_writer={}", Quoted(.0), .0)]
     Second(String),
     /// A level without a module's name.
-    #[error("{0:?} names no module: expected one and its level, like {1}")]
+    #[error("{} names no module: expected one and its level, like {}", Quoted(.0), .1)]
     Module(String, &'static str),
     /// No number where there must be one.
-    #[error("{0:?} has no number from 0 on after its equals sign: expected one like zk_writer=3")]
+    #[error(
+        "{} has no number from 0 on after its equals sign: expected one like zk_writer=3",
+        Quoted(.0)
+    )]
     Number(String),
 }
 

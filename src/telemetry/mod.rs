@@ -25,6 +25,7 @@ use std::{
 use prometheus_client::metrics::counter::Counter;
 use signal_hook::consts::SIGUSR1;
 use slog::{Drain, Logger, o};
+use switcher_actors::Quoted;
 use thiserror::Error;
 
 use face::Face;
@@ -64,7 +65,7 @@ pub enum LogFormat {
 
 /// Why a text is no [`LogFormat`].
 #[derive(Debug, Error)]
-#[error("is {0:?}, expected auto, human or json")]
+#[error("is {}, expected auto, human or json", Quoted(.0))]
 pub struct LogFormatError(String);
 
 impl FromStr for LogFormat {

@@ -27,7 +27,7 @@ async fn all_problems_are_told_at_once_each_with_its_key() {
         .set("APIPassword", "")
         .set("ListenAddr", "nowhere")
         .set("AvailableCoins", json!([]))
-        .set("ZKBroker", json!(["127.0.0.1"]))
+        .set("ZKBroker", json!(["127.0.0.1:"]))
         .set("ZKSwitcherWatchDir", "stratumSwitcher/btcbcc/")
         .set("EnableCronJob", true)
         .set("CronIntervalSeconds", 0)
@@ -77,12 +77,20 @@ async fn each_value_that_cannot_work_is_refused_by_itself() {
         ("AvailableCoins", json!([1])),
         ("AvailableCoins", json!({"btc": true})),
         ("ZKBroker", json!([])),
-        ("ZKBroker", json!(["127.0.0.1"])),
         ("ZKBroker", json!(["127.0.0.1:"])),
+        ("ZKBroker", json!(["127.0.0.1,127.0.0.2"])),
+        ("ZKBroker", json!(["::1"])),
         ("ZKBroker", json!([":2181"])),
         ("ZKSwitcherWatchDir", json!("")),
         ("ZKSwitcherWatchDir", json!("relative/")),
         ("ZKSwitcherWatchDir", json!("/a/../b/")),
+        ("ZKSwitcherWatchDir", json!("/")),
+        ("ZKSwitcherWatchDir", json!("/zookeeper/switcher/")),
+        ("AvailableCoins", json!(["btc,bcc"])),
+        ("AvailableCoins", json!(["btc "])),
+        ("APIUser", json!("admin\n")),
+        ("APIPassword", json!("\"secret\"")),
+        ("CronIntervalSeconds", json!(60.5)),
         ("ZKSubPoolUpdateBaseDir", json!("relative/")),
         ("ZKSubPoolUpdateAckTimeout", json!(0)),
         ("ZKSubPoolUpdateAckTimeout", json!(-1)),
@@ -235,7 +243,7 @@ async fn a_wrong_value_in_the_environment_is_told_like_one_in_the_file() {
     let finished = Daemon::builder(zookeeper)
         .environment("EnableCronJob", "perhaps")
         .environment("APIPassword", "")
-        .environment("ZKBroker", "127.0.0.1:2181,nowhere")
+        .environment("ZKBroker", "127.0.0.1:2181,nowhere:")
         .check()
         .await;
     assert_eq!(finished.code, Some(BAD_CONFIGURATION), "{finished:?}");
@@ -284,7 +292,9 @@ async fn addresses_as_go_writes_them_pass() {
         let finished = Daemon::builder(zookeeper).set("ListenAddr", address).check().await;
         assert_eq!(finished.code, Some(0), "{address}: {finished:?}");
     }
-    for broker in ["zk1.example.com:2181", "localhost:2181", "10.0.0.1:2181", "[::1]:2181"] {
+    for broker in
+        ["zk1.example.com:2181", "localhost:2181", "10.0.0.1:2181", "[::1]:2181", "zk1", "[::1]"]
+    {
         let brokers = json!([broker, "zk2:2181"]);
         let finished = Daemon::builder(zookeeper).set("ZKBroker", brokers).check().await;
         assert_eq!(finished.code, Some(0), "{broker}: {finished:?}");
@@ -332,6 +342,12 @@ async fn the_command_lines_of_today_start_the_daemon() {
         also(&["-logtostderr"]),
         also(&["--logtostderr"]),
         also(&["-logtostderr=true"]),
+        also(&["-logtostderr=1"]),
+        also(&["--logtostderr=TRUE"]),
+        also(&["-logtostderr=t", "-alsologtostderr=F"]),
+        also(&["-log_dir="]),
+        also(&["-v=1", "-v", "2", "-logtostderr=0", "-logtostderr"]),
+        [vec![flag("-config", "/nowhere.json")], glued("--config")].concat(),
         also(&["-logtostderr", "-v", "2"]),
     ] {
         let daemon = builder.start_with(&arguments).await;
@@ -371,6 +387,84 @@ async fn a_log_folder_takes_the_log() {
         })
         .await;
         assert!(on_stderr.lines_with(&["sub_account"]).is_empty(), "{:?}", on_stderr.lines());
+    }
+}
+
+#[tokio::test]
+async fn a_line_end_of_a_windows_file_is_seen_in_every_error() {
+    let zookeeper = ZooKeeper::shared().await;
+    let builder = Daemon::builder(zookeeper);
+    let file = builder.write_config();
+    let folder = builder.folder().join("log");
+    for (argument, code) in [
+        (format!("-config={}\r", file.display()), 2),
+        (format!("-log_dir={}\r", folder.display()), 2),
+        ("-v=2\r".to_owned(), 2),
+        ("-logtostderr\r".to_owned(), 2),
+        ("-logtostderr=true\r".to_owned(), 2),
+        ("check\r".to_owned(), 2),
+    ] {
+        let finished = builder.run(&[flag("-config", &file), argument.clone().into()]).await;
+        assert_eq!(finished.code, Some(code), "{argument:?}: {finished:?}");
+        assert!(finished.stderr.contains("\\r") && !finished.stderr.contains('\r'), "{finished:?}");
+    }
+    assert!(!folder.with_file_name("log\r").exists());
+    for (key, value) in [
+        ("ListenAddr", "127.0.0.1:0\r"),
+        ("ZKSwitcherWatchDir", "/switcher/\r"),
+        ("LogLevel", "loud\r"),
+        ("APIPassword", "secret\r"),
+    ] {
+        let finished = builder.clone().environment(key, value).check().await;
+        assert_eq!(finished.code, Some(BAD_CONFIGURATION), "{key}: {finished:?}");
+        assert!(finished.stderr.contains("\\r") && !finished.stderr.contains('\r'), "{finished:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_with_a_byte_order_mark_and_numbers_of_a_template_starts_the_daemon() {
+    let zookeeper = ZooKeeper::shared().await;
+    let builder = Daemon::builder(zookeeper).set("ZKQueueLimit", 0);
+    let text = std::fs::read_to_string(builder.write_config()).unwrap();
+    let text = text.replace("\"ZKQueueLimit\":0", "\"ZKQueueLimit\": 1.048576e+06");
+    let text = text.replace("\"ZKQueueLimit\": 0", "\"ZKQueueLimit\": 1.048576e+06");
+    assert!(text.contains("1.048576e+06"), "{text}");
+    let file = builder.folder().join("marked.json");
+    std::fs::write(&file, format!("\u{feff}{text}")).unwrap();
+    let daemon = builder.start_with(&[flag("-config", &file)]).await;
+    assert_eq!(daemon.switch("alice", "btc").await, Answer::success());
+}
+
+#[tokio::test]
+async fn a_published_password_is_warned_about_at_the_start_and_by_the_check() {
+    let zookeeper = ZooKeeper::shared().await;
+    let builder =
+        Daemon::builder(zookeeper).set("APIPassword", "admin").set("ListenAddr", "[::]:0");
+    let finished = builder.check().await;
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    let expected = "APIPassword is the password of the published samples, and ListenAddr ([::]:0)";
+    assert!(finished.shown().contains(expected), "{finished:?}");
+    let (_process, log) = builder.spawn(&[flag("-config", builder.write_config())]);
+    eventually("the warning is logged", seconds(20), || async {
+        (!log.lines_with(&["WARN", expected]).is_empty()).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn directories_that_overlap_start_no_daemon() {
+    let zookeeper = ZooKeeper::shared().await;
+    let overlapping = Daemon::builder(zookeeper)
+        .set("ZKSwitcherWatchDir", "/t/subpool/btc/")
+        .set("ZKSubPoolUpdateBaseDir", "/t/subpool/");
+    for finished in [overlapping.check().await, overlapping.refuse_to_start().await] {
+        assert_eq!(finished.code, Some(BAD_CONFIGURATION), "{finished:?}");
+        finished.assert_stderr_names(&[
+            "ZKSubPoolUpdateBaseDir",
+            "\"/t/subpool\"",
+            "ZKSwitcherWatchDir",
+            "\"/t/subpool/btc\"",
+        ]);
     }
 }
 

@@ -5,6 +5,8 @@ use std::{borrow::Borrow, fmt, sync::Arc};
 use foldhash::{HashSet, HashSetExt};
 use thiserror::Error;
 
+use super::{Quoted, is_invisible};
+
 /// The stratum side reads no more of a znode (contract, section 1).
 const MAX_COIN_BYTES: usize = 64;
 
@@ -64,7 +66,7 @@ pub enum CoinsError {
     #[error("is empty")]
     NoCoin,
     /// One name cannot be a coin.
-    #[error("its coin '{}' {fault}", coin.escape_debug())]
+    #[error("its coin {} {fault}", Quoted(coin))]
     Coin {
         /// The name at fault.
         coin: String,
@@ -74,8 +76,8 @@ pub enum CoinsError {
 }
 
 impl Coins {
-    /// Takes the operator's list: one coin or more, each 1 to 64 bytes without
-    /// control characters.
+    /// Takes the operator's list: one coin or more, each 1 to 64 bytes without what cannot belong to a coin's name:
+    /// control characters, blanks, quotes, brackets, and separators of lists.
     pub fn new<S: AsRef<str>>(names: &[S]) -> Result<Self, CoinsError> {
         if names.is_empty() {
             return Err(CoinsError::NoCoin);
@@ -86,8 +88,8 @@ impl Coins {
                 "is empty"
             } else if name.len() > MAX_COIN_BYTES {
                 "is longer than the 64 bytes that stratum servers read"
-            } else if name.chars().any(char::is_control) {
-                "contains a control character"
+            } else if let Some(fault) = name.chars().find_map(character_fault) {
+                fault
             } else {
                 return Ok(Coin(name.into()));
             };
@@ -110,6 +112,22 @@ impl Coins {
     }
 }
 
+/// Why a character cannot be part of a coin's name. Letters and digits of any script can, and of ASCII whatever
+/// neither quotes, encloses nor separates.
+fn character_fault(c: char) -> Option<&'static str> {
+    match c {
+        c if c.is_control() => Some("contains a control character"),
+        c if is_invisible(c) || c.is_whitespace() => {
+            Some("contains a blank or a character that is not seen")
+        }
+        '"' | '\'' | '`' => Some("contains a quote"),
+        '(' | ')' | '[' | ']' | '{' | '}' | '<' | '>' => Some("contains a bracket"),
+        ',' | ';' | ':' | '|' | '/' | '\\' | '&' | '=' => Some("contains a separator of lists"),
+        c if c.is_ascii() || c.is_alphanumeric() => None,
+        _ => Some("contains a character that is neither a letter nor a digit"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,6 +146,34 @@ mod tests {
         assert_eq!(Coins::new::<&str>(&[]).err(), Some(CoinsError::NoCoin));
         for name in [String::new(), "x".repeat(65), "b\ntc".to_owned()] {
             assert!(matches!(Coins::new(&[name]), Err(CoinsError::Coin { .. })));
+        }
+        for name in [
+            "btc,bcc",
+            "btc bcc",
+            "btc;bcc",
+            "btc，bcc",
+            "btc、bcc",
+            "btc|bcc",
+            "btc/bcc",
+            "btc\tbcc",
+            "btc ",
+            " btc",
+            "\"btc\"",
+            "'btc'",
+            "“btc”",
+            "[\"btc\"]",
+            "btc\n",
+            "btc\u{3000}bcc",
+            "btc\u{200b}",
+            "btc\u{3164}",
+        ] {
+            let refused = Coins::new(&["ltc", name]);
+            assert!(matches!(refused, Err(CoinsError::Coin { .. })), "{name}");
+        }
+        for name in
+            ["btc", "BTC", "btc_1", "btc-main", "btc.main", "btc+rsk", "比特币", "ÐOGE", "auto"]
+        {
+            assert!(Coins::new(&[name]).is_ok(), "{name}");
         }
         assert!(Coins::new(&["x".repeat(64)]).is_ok());
     }

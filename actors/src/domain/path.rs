@@ -9,6 +9,8 @@ use std::fmt;
 
 use thiserror::Error;
 
+use super::Quoted;
+
 /// Says why `name` cannot be a single component of a znode's path, or `None` if it can be.
 ///
 /// Refused: the empty name, `.` and `..`, a `/`, control characters (U+0000-1F, U+007F-9F), the
@@ -48,7 +50,7 @@ pub enum ZnodeDirError {
     #[error("is longer than 1000 bytes")]
     TooLong,
     /// One of the components cannot be a znode's name.
-    #[error("its component '{}' {fault}", component.escape_debug())]
+    #[error("its component {} {fault}", Quoted(component))]
     Component {
         /// The component at fault.
         component: String,

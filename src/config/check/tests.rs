@@ -1,9 +1,11 @@
 //! Whole configurations through loading and checking.
 
-use std::{ffi::OsString, io::Write};
+mod spelling;
+
+use std::{ffi::OsString, io::Write, time::Duration};
 
 use super::*;
-use crate::config;
+use crate::config::{self, Credentials};
 
 const GOOD: &str = r#"{
     "EnableAPIServer": true, "APIUser": "admin", "APIPassword": "s3cret", "ListenAddr": "127.0.0.1:8082",
@@ -78,7 +80,7 @@ fn the_environment_alone_is_enough() {
 fn all_problems_are_told_at_once() {
     let problems = load(
         r#"{"EnableAPIServer": true, "EnableCronJob": "yes", "CronIntervalSeconds": 0,
-            "AvailableCoins": [], "ZKBroker": ["localhost"], "ZKSwitcherWatchDir": "relative/",
+            "AvailableCoins": [], "ZKBroker": ["localhost:"], "ZKSwitcherWatchDir": "relative/",
             "ZKSubPoolUpdateBaseDir": "subpool", "ZKSubPoolUpdateAckTimeout": "5",
             "ZKServerVersion": "3.3.1", "ZKDigestCredentials": "nocolon", "ListenAddr": "8082"}"#,
         &[("APIUser", "")],
@@ -87,7 +89,7 @@ fn all_problems_are_told_at_once() {
     let expected = [
         "EnableCronJob: is \"yes\"",
         "AvailableCoins: is empty",
-        "ZKBroker: contains \"localhost\", expected host:port",
+        "ZKBroker: contains \"localhost:\", expected host:port",
         "ZKServerVersion: is \"3.3.1\"",
         "ZKDigestCredentials: is not of the form user:password",
         "ZKSwitcherWatchDir: is \"relative/\"",
@@ -219,15 +221,6 @@ fn a_misspelling_is_named_where_the_key_is_missed() {
 fn with_nothing_to_do_it_does_not_start() {
     let problems = load(&GOOD.replace("true", "false"), &[]).unwrap_err();
     assert!(problems[0].contains("nothing to do"));
-}
-
-#[test]
-fn ports_are_told_from_hosts() {
-    assert_eq!(split_host_port("a:1"), Some(("a", 1)));
-    assert_eq!(split_host_port("[::1]:80"), Some(("[::1]", 80)));
-    for text in ["a", "a:", "a:x", "a:+1", "::1:80", "a b:1", "", ":99999"] {
-        assert_eq!(split_host_port(text), None, "{text}");
-    }
 }
 
 #[test]

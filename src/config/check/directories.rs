@@ -1,0 +1,127 @@
+//! Directories of znodes, which must lie apart: a sub-account's znode in the place of a sub-pool's would make a switch
+//! overwrite a payout request.
+
+use switcher_actors::{PollerLock, Quoted, SubPoolSettings, ZnodeDir, is_invisible};
+
+use super::{Reader, quoting::hint};
+
+const WATCH_DIR: &str = "ZKSwitcherWatchDir";
+const SUB_POOLS: &str = "ZKSubPoolUpdateBaseDir";
+const LOCK: &str = "ZKPollerLockPath";
+
+/// ZooKeeper's own znodes.
+const ZOOKEEPER: &str = "/zookeeper/";
+
+/// The directories that are set and valid.
+#[derive(Debug, Default)]
+pub(super) struct Directories {
+    pub(super) watch_dir: Option<ZnodeDir>,
+    pub(super) sub_pools: Option<ZnodeDir>,
+    pub(super) lock: Option<ZnodeDir>,
+}
+
+impl Reader {
+    /// Reads all directories, and notes as problems which of them cannot be where they are.
+    pub(super) fn directories(&mut self) -> Directories {
+        let watch_dir =
+            self.dir(WATCH_DIR, "an absolute znode path, like /stratumSwitcher/btcbcc/");
+        let mut if_set = |key| {
+            let is_set = !self.text(key).is_empty();
+            if is_set { self.dir(key, "an absolute znode path") } else { None }
+        };
+        let (sub_pools, lock) = (if_set(SUB_POOLS), if_set(LOCK));
+        let found = [(WATCH_DIR, &watch_dir), (SUB_POOLS, &sub_pools), (LOCK, &lock)];
+        let found: Vec<_> =
+            found.into_iter().filter_map(|(key, dir)| Some((key, dir.as_ref()?))).collect();
+        for (index, &(key, dir)) in found.iter().enumerate() {
+            self.expect_a_place_of_its_own(key, dir);
+            for &(other_key, other) in &found[..index] {
+                self.expect_apart((key, dir), (other_key, other));
+            }
+        }
+        Directories { watch_dir, sub_pools, lock }
+    }
+
+    fn expect_a_place_of_its_own(&mut self, key: &'static str, dir: &ZnodeDir) {
+        let like = if key == LOCK { "/switcher/poller" } else { "/switcher/btcbcc/" };
+        if dir.parent().is_none() {
+            let text = format!(
+                "is the root, where ZooKeeper's own znodes are; choose a place below, like {like}"
+            );
+            self.problem(key, text);
+        } else if dir.as_str().starts_with(ZOOKEEPER) {
+            let text = format!(
+                "is {}, within /zookeeper, where ZooKeeper's own znodes are; choose another place, like {like}",
+                Quoted(dir.node())
+            );
+            self.problem(key, text);
+        }
+    }
+
+    fn expect_apart(
+        &mut self,
+        (key, dir): (&'static str, &ZnodeDir),
+        (other_key, other): (&str, &ZnodeDir),
+    ) {
+        // That is a problem by itself.
+        if dir.parent().is_none() || other.parent().is_none() {
+            return;
+        }
+        let relation = match (dir.contains(other), other.contains(dir)) {
+            (false, false) => return,
+            (true, true) => "the same as",
+            (true, false) => "above",
+            (false, true) => "within",
+        };
+        let text = format!(
+            "is {}, {relation} {other_key}, which is {}: one would overwrite the other's znodes; choose places of \
+             which none contains the other",
+            Quoted(dir.node()),
+            Quoted(other.node())
+        );
+        self.problem(key, text);
+    }
+
+    fn dir(&mut self, name: &'static str, expected: &str) -> Option<ZnodeDir> {
+        let text = self.required(name, expected)?;
+        match ZnodeDir::parse(&text) {
+            Ok(dir) => {
+                self.doubt_dir(name, &text);
+                Some(dir)
+            }
+            Err(error) => {
+                let text = format!(
+                    "is {}, which {error}; expected an absolute znode path{}",
+                    Quoted(&text),
+                    hint(&text)
+                );
+                self.problem(name, text);
+                None
+            }
+        }
+    }
+
+    /// A path that can be meant, but hardly is: the programs on its other side have to spell it the same way.
+    fn doubt_dir(&mut self, name: &'static str, text: &str) {
+        let is_odd = |c: char| is_invisible(c) || "\"'`,;[]，、；“”".contains(c);
+        if text.contains(is_odd) || text.split('/').any(|name| name.trim() != name) {
+            self.warnings.push(format!(
+                "{name} is {}: it contains a blank at an end of a name, or a quote, a bracket, a separator of lists or \
+                 a character that is not seen, all of which are part of the path",
+                Quoted(text)
+            ));
+        }
+    }
+
+    /// `None` if the sub-pool API is off, or after a problem was noted.
+    pub(super) fn sub_pools(&mut self, base_dir: Option<ZnodeDir>) -> Option<SubPoolSettings> {
+        let ack_timeout = self.seconds("ZKSubPoolUpdateAckTimeout");
+        Some(SubPoolSettings { base_dir: base_dir?, ack_timeout })
+    }
+}
+
+/// The lock by which daemons choose the one that polls.
+pub(super) fn poller_lock(path: ZnodeDir) -> PollerLock {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    PollerLock { path, holder: format!("{host}, process {}", std::process::id()) }
+}
