@@ -352,7 +352,7 @@ mod tests {
         {
             assert_eq!(parse(line).config, Some("/b".into()), "{line}");
         }
-        // An operator who gives two addresses has to say which one is meant.
+        // Of two payout addresses, no rule may choose one.
         let told =
             refused("update-coinbase btc p --coinbase-info x --payout-addr a --payout-addr b");
         assert!(told.contains("cannot be used multiple times"), "{told}");

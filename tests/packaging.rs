@@ -357,7 +357,10 @@ fn assert_good(output: &Output) {
         String::from_utf8_lossy(&output.stderr)
     );
     assert!(output.status.success(), "{told}");
-    assert!(!told.contains("warning"), "{told}");
+    // A sample's password is published, whatever it is.
+    let is_published = |line: &&str| line.contains("is the password of the published samples");
+    let mut warnings = told.lines().filter(|line| line.contains("warning"));
+    assert!(warnings.all(|line| is_published(&line)), "{told}");
 }
 
 /// Each variable is a key, and together they are enough.

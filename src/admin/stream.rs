@@ -166,7 +166,36 @@ fn events(since: &Since, run: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
+    use switcher_actors::{Change, Coins, Old, Puname, Source, What, is_invisible};
+
     use super::*;
+
+    #[test]
+    fn an_event_shows_what_a_reader_does_not_see() {
+        let name = "a\u{202e}\u{3164}\u{9b}\u{2800}b";
+        let btc = Coins::new(&["btc"]).unwrap().get("btc").unwrap().clone();
+        let change = Change {
+            number: 1,
+            at: SystemTime::UNIX_EPOCH,
+            source: Source::Poll,
+            what: What::Switch {
+                // A control character is in no name, but may be in a znode.
+                puname: Puname::parse(&name.replace('\u{9b}', "")).unwrap(),
+                old: Old::Data(name.into()),
+                new: btc,
+                superseded_by: None,
+            },
+            outcome: "applied",
+            cause: None,
+        };
+        let text = events(&Since { missed: 0, changes: vec![change] }, 7);
+        assert!(!text.replace('\n', "").contains(is_invisible), "{text:?}");
+        let (_, json) = text.split_once("data: ").unwrap();
+        let json: serde_json::Value = serde_json::from_str(json).unwrap();
+        assert_eq!((&json["old"], &json["new"]), (&name.into(), &"btc".into()));
+    }
 
     #[test]
     fn only_an_id_of_this_run_tells_a_number() {

@@ -105,7 +105,7 @@ pub const KEYS: &[Key] = &[
     .reloadable(),
     key("MetricsPassword", Kind::Secret, Some(""), "its password; not the API's").reloadable(),
     key("AvailableCoins", Kind::List, None, "coins that may be switched to; required").reloadable(),
-    key("ZKBroker", Kind::List, None, "ZooKeeper servers, host:port each; required"),
+    key("ZKBroker", Kind::List, None, "ZooKeeper servers, host:port each, without a port 2181; required"),
     key("ZKSwitcherWatchDir", Kind::Text, None, "znode directory of the sub-accounts; required"),
     key("EnableCronJob", Kind::Flag, Some("false"), "pull the user-coin map"),
     key(

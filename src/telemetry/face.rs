@@ -137,8 +137,7 @@ impl Face {
         text.push_str(&more[from..]);
     }
 
-    /// Control characters, what some readers take for the end of a line, what turns a text around, and what is not
-    /// seen at all.
+    /// Characters that end a line, move a cursor, turn a text around, or are not seen.
     fn escapes(self, c: char) -> bool {
         is_invisible(c) || (self == Self::Json && matches!(c, '"' | '\\'))
     }

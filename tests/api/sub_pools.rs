@@ -568,6 +568,21 @@ async fn acks_of_two_hosts_within_one_exchange_are_a_race() {
 
 // What gets and updates are told.
 
+/// As in Go's decoder, which the backends' encoders were tried with: half an emoji is one U+FFFD.
+#[tokio::test]
+async fn half_an_emoji_is_a_character_of_three_bytes() {
+    let scene = Scene::start(ENDLESS).await;
+    let jobmaker = scene.jobmaker(&["pool3"], Knobs::default()).await;
+    let letters = "x".repeat(26);
+    let body = format!(
+        r#"{{"coin":"btc","subpool_name":"pool3","payout_addr":"{ADDRESS}","coinbase_info":"{letters}\ud83d"}}"#
+    );
+    let answer = scene.ask(Request::post("/subpool/update-coinbase").body(body)).await;
+    let kept = values(&format!("{letters}\u{fffd}"), ADDRESS);
+    assert_eq!(answer, told("pool3", true, "success", CONFIGURED, Some(kept)));
+    jobmaker.stop().await;
+}
+
 #[tokio::test]
 async fn a_get_tells_what_the_jobmaker_holds_even_if_nothing_was_requested_yet() {
     let scene = Scene::start(ENDLESS).await;

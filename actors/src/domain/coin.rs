@@ -76,8 +76,8 @@ pub enum CoinsError {
 }
 
 impl Coins {
-    /// Takes the operator's list: one coin or more, each 1 to 64 bytes without what cannot belong to a coin's name:
-    /// control characters, blanks, quotes, brackets, and separators of lists.
+    /// Takes the operator's list: one coin or more, each 1 to 64 bytes without control characters, blanks, quotes,
+    /// brackets and separators of lists.
     pub fn new<S: AsRef<str>>(names: &[S]) -> Result<Self, CoinsError> {
         if names.is_empty() {
             return Err(CoinsError::NoCoin);

@@ -42,7 +42,7 @@ impl fmt::Display for Escaped<'_> {
             write!(f, "{}{}", self.0[from..at].escape_debug(), c.escape_unicode())?;
             from = at + c.len_utf8();
         }
-        // This also escapes what the standard library knows to be unassigned.
+        // The standard library also escapes unassigned characters.
         write!(f, "{}", self.0[from..].escape_debug())
     }
 }

@@ -22,8 +22,7 @@ const INVISIBLE = `
 
 const ranges = INVISIBLE.trim().replace(/[0-9a-f]+/g, "\\u{$&}").replace(/\s+/g, "");
 
-// What a reader does not see, or takes for something else: the characters above, halves of characters, unassigned
-// ones, blanks at the ends, and several of them.
+// The characters above, halves of characters, unassigned ones, blanks at the ends, and several blanks.
 const ODD = new RegExp(`[${ranges}\\p{Cs}\\p{Cn}]|^ +| +$| {2,}`, "gu");
 
 // A text of others, on its own: whatever it holds, it does not run into what stands beside it.

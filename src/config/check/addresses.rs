@@ -1,6 +1,6 @@
 //! Addresses: `host:port` to listen on, and ZooKeeper's servers.
 
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 
 /// The port of a ZooKeeper server whose address has none, as in Go's client.
 const ZOOKEEPER_PORT: u16 = 2181;
@@ -11,7 +11,10 @@ pub fn is_everywhere(address: &str) -> bool {
 }
 
 fn is_every(host: &str) -> bool {
-    ["", "0.0.0.0", "[::]"].contains(&host)
+    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    // "0" is how a system's resolver lets 0.0.0.0 be written, too.
+    ["", "0"].contains(&host)
+        || address.parse().is_ok_and(|address: IpAddr| address.to_canonical().is_unspecified())
 }
 
 /// Whether two addresses to listen on cannot both be had, as far as their texts tell.
@@ -37,7 +40,7 @@ pub fn split_host_port(text: &str) -> Option<(&str, u16)> {
     Some((host, port.parse().ok()?))
 }
 
-/// A ZooKeeper server's address with its port. The fault says what is expected instead.
+/// A ZooKeeper server's address with its port. The error is the expected form.
 pub fn broker(text: &str) -> Result<String, &'static str> {
     if is_host(text) {
         return Ok(format!("{text}:{ZOOKEEPER_PORT}"));
@@ -130,7 +133,7 @@ mod tests {
 
     #[test]
     fn addresses_that_mean_every_one_are_known() {
-        for address in [":1", "0.0.0.0:1", "[::]:1"] {
+        for address in [":1", "0.0.0.0:1", "[::]:1", "[0:0::0]:1", "[::ffff:0.0.0.0]:1", "0:1"] {
             assert!(is_everywhere(address), "{address}");
         }
         for address in ["127.0.0.1:1", "[::1]:1", "localhost:1", "nowhere"] {

@@ -1,4 +1,4 @@
-//! The listeners, and who may call them.
+//! The listeners, and the credentials of their callers.
 
 use switcher_actors::{Coins, Quoted};
 
@@ -162,7 +162,7 @@ impl Reader {
         }
     }
 
-    /// A user name or a password that clients can send, if there is one. The text of it is never told.
+    /// Checks a user name or a password, if there is one. The messages do not quote it.
     fn expect_credential(&mut self, key: &'static str) {
         let text = self.peek(key);
         if let Some(fault) = credential_fault(&text) {
@@ -172,7 +172,7 @@ impl Reader {
         }
     }
 
-    /// Warns about passwords that anybody can read in our samples.
+    /// Warns about passwords that are published in our samples.
     pub(super) fn doubt_sample_passwords(
         &mut self,
         callers: &CallerSettings,

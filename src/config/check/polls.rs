@@ -52,16 +52,17 @@ impl Reader {
         })
     }
 
-    /// The URL's text is not told: it may hold a password or a token.
+    /// The messages do not quote the URL: it may hold a password or a token.
     fn upstream(&mut self, text: &str) -> Option<UpstreamUrl> {
         const KEY: &str = "UserCoinMapURL";
+        const QUOTES: &[char] = &['"', '\'', '`', '“', '”'];
         let lower = text.to_ascii_lowercase();
         if lower.matches("http://").count() + lower.matches("https://").count() > 1
             && text.contains([',', ';', ' ', '|'])
         {
             self.problem(KEY, "looks like several URLs; the map comes from one");
-        } else if text.contains(['"', '`', '“', '”']) || text.ends_with('\'') {
-            self.problem(KEY, "contains a quote, which is part of the value: remove it");
+        } else if text.ends_with(QUOTES) || text.starts_with(QUOTES) {
+            self.problem(KEY, "begins or ends with a quote, which is part of the value: remove it");
         } else {
             match UpstreamUrl::parse(text) {
                 Ok(url) => return Some(url),

@@ -24,11 +24,10 @@ fn is_json_list(text: &str) -> bool {
     inner.is_some_and(|inner| inner.trim().is_empty() || inner.contains(['"', '\'', ',']))
 }
 
-/// The likely cause of a text that cannot work, as the end of an error: "; …", or nothing. It quotes nothing of the
-/// text.
+/// The likely cause of a text that cannot work, as the end of an error: "; …", or empty. Quotes nothing of the text.
 pub fn hint(text: &str) -> String {
-    let cause = if let Some(place) = line_end(text) {
-        place
+    let cause = if let Some(fault) = line_end(text) {
+        return format!("; it {fault}");
     } else if is_quoted(text) {
         "the quotes are part of the value: remove them"
     } else if is_json_list(text) {
@@ -52,7 +51,7 @@ pub fn list_hint<'a>(
     [one, two]: [&str; 2],
 ) -> String {
     let has = |test: &dyn Fn(&str) -> bool| items.clone().into_iter().any(test);
-    // What was a JSON list before it was cut at its commas still begins with a bracket and a quote.
+    // A JSON list that was cut at its commas still begins with a bracket and a quote.
     let is_list =
         |item: &str| is_json_list(item) || item.starts_with("[\"") || item.starts_with("['");
     let has_quote = |item: &str| QUOTES.iter().any(|&(open, close)| item.contains([open, close]));
@@ -73,16 +72,16 @@ pub fn list_hint<'a>(
     }
 }
 
-/// Why a user name or a password cannot work: a client sends what was meant, not this. Quotes nothing of it.
+/// Why a user name or a password cannot work: clients send the value that was meant. Quotes nothing of it.
 pub fn credential_fault(text: &str) -> Option<&'static str> {
     if let Some(fault) = line_end(text) {
         Some(fault)
     } else if text.contains(char::is_control) {
-        Some("it contains a control character, which HTTP Basic authentication cannot carry")
+        Some("contains a control character, which HTTP Basic authentication cannot carry")
     } else if is_quoted(text) {
-        Some("it begins and ends with a quote, which is part of the value: remove both")
+        Some("begins and ends with a quote, which is part of the value: remove both")
     } else if text.starts_with("[\"") && text.ends_with("\"]") {
-        Some("it looks like a JSON list inside a text: write the value alone")
+        Some("looks like a JSON list inside a text: write the value alone")
     } else {
         None
     }
@@ -104,9 +103,9 @@ pub fn credential_doubt(text: &str) -> Option<&'static str> {
 /// A line end at the end of a text, and where it is likely to come from.
 fn line_end(text: &str) -> Option<&'static str> {
     match text.as_bytes().last()? {
-        b'\n' => Some("it ends in a line feed (\\n), as a file's content does: remove it"),
+        b'\n' => Some("ends in a line feed (\\n), as a file's content does: remove it"),
         b'\r' => {
-            Some("it ends in a carriage return (\\r), as lines of files from Windows do: remove it")
+            Some("ends in a carriage return (\\r), as lines of files from Windows do: remove it")
         }
         _ => None,
     }

@@ -1,4 +1,4 @@
-//! ZooKeeper's servers, and who we are there.
+//! ZooKeeper's servers, and the daemon's credentials there.
 
 use std::str::FromStr;
 

@@ -118,7 +118,7 @@ async fn hostile_texts_are_no_more_than_texts() {
     let old = "\",\"x\":1}\r\n\ndata: {}\n\n</script>\u{2028}\u{1b}[2J";
     znodes.put(&daemon.path("alice"), old).await;
     znodes.put(&daemon.path("bob"), &"x".repeat(500_000)).await;
-    let name = "a\"}],\\b<script>&\u{202e}";
+    let name = "a\"}],\\b<script>&\u{202e}\u{3164}\u{fe0f}\u{2800}用";
     for user in ["alice", "bob", name] {
         assert_eq!(daemon.switch(user, "btc").await, Answer::success());
     }
@@ -126,6 +126,16 @@ async fn hostile_texts_are_no_more_than_texts() {
     assert_eq!(changes[0]["old"], old);
     assert_eq!(changes[1]["old"], format!("{}…", "x".repeat(64)));
     assert_eq!(changes[2]["sub_account"], name);
+    // The bytes may be read on a terminal.
+    let escaped: String = name.bytes().map(|byte| format!("%{byte:02x}")).collect();
+    let found = format!("/sub-account?puname={escaped}");
+    for path in ["/recent".to_owned(), found] {
+        let text = admin.get(&path).await.text();
+        let is_unseen =
+            |c: char| c.is_control() || "\u{202e}\u{2028}\u{3164}\u{fe0f}\u{2800}".contains(c);
+        assert!(!text.contains(is_unseen), "{text:?}");
+        assert!(text.contains("\\u202e\\u3164\\ufe0f\\u2800用"), "{text}");
+    }
 }
 
 #[tokio::test]

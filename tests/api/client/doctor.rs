@@ -85,6 +85,7 @@ async fn all_is_well_but_for_the_open_znodes() {
     assert_says(
         &told.stdout,
         &[
+            "warning  configuration: APIPassword is the password of the published samples",
             "ok       configuration: valid",
             "ok       broker: 127.0.0.1:",
             "version 3.",
@@ -99,7 +100,7 @@ async fn all_is_well_but_for_the_open_znodes() {
             "ok       clock: the upstream's now_date is ",
             "ok       api: 127.0.0.1:",
             "answers, and takes the credentials",
-            "problems: 0, warnings: 2",
+            "problems: 0, warnings: 3",
         ],
     );
     assert_eq!(scene.daemon.log_with(&[" switch, source: api"]), Vec::<String>::new());
@@ -129,7 +130,7 @@ async fn a_bad_configuration_is_found_key_by_key() {
     let problems = found(&doctor(&builder), "problem", "configuration").await;
     assert_eq!(problems.len(), 2, "{problems:?}");
     assert_says(&problems.join("\n"), &["ZKBroker: ", "AvailableCoins: "]);
-    let builder = Daemon::builder(zookeeper).set("APIUsr", "x");
+    let builder = Daemon::builder(zookeeper).set("APIUsr", "x").set("APIPassword", "another");
     finds(&doctor(&builder), "warning", "configuration", &["APIUsr", "APIUser"]).await;
     let problems = found(&Cli::new("doctor").config("/no/such"), "problem", "configuration").await;
     assert_says(&problems.join("\n"), &["/no/such"]);

@@ -39,6 +39,18 @@ fn the_documented_shape_is_read() {
 }
 
 #[test]
+fn half_a_surrogate_pair_is_one_bad_character_of_one_entry() {
+    let body = r#"{"data":{"user_coin":{"a\ud83d":"btc","b":"\udc00","c":"b\u0074c"},"now_date":5,"x\ud800":"\ud800"}}"#;
+    assert_eq!(taken(body), ("c=btc".to_owned(), Some(5)));
+    let answer = read(body).unwrap();
+    assert_eq!(answer.map.bad().told[0].0, "\"a\u{fffd}\"");
+    assert!(answer.map.bad().told[1].1.contains("the coin \"\u{fffd}\" is none of"));
+    let sample = r#"{"data":{"a\ud83d\ud83d":"btc","b":"btc"},"err_msg":"\udfff"}"#;
+    assert_eq!(taken(sample).0, "b=btc");
+    assert_eq!(read(sample).unwrap().map.bad().told[0].0, "\"a\u{fffd}\u{fffd}\"");
+}
+
+#[test]
 fn no_change_may_be_an_object_a_list_or_null() {
     for (empty, remark) in [
         ("{}", None),

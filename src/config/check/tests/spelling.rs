@@ -1,10 +1,9 @@
-//! Values as operators, editors and other programs write them: what is understood, and what is refused with its likely
-//! cause.
+//! Values as operators, editors and other programs write them: accepted, or refused with the likely cause.
 
 use super::*;
 
 #[test]
-fn whole_numbers_may_be_written_in_any_way_and_are_told_as_written() {
+fn whole_numbers_are_read_in_any_spelling_and_shown_as_written() {
     let json =
         GOOD.replacen('{', r#"{"CronBodyLimitBytes": 1.048576e+08, "ZKQueueLimit": 6e1,"#, 1);
     let json = json.replacen('{', r#"{"ZKRequestTimeoutSeconds": 60.0, "LogFileSize": 0.0,"#, 1);
@@ -29,7 +28,7 @@ fn whole_numbers_may_be_written_in_any_way_and_are_told_as_written() {
 }
 
 #[test]
-fn a_value_in_quotes_that_needs_none_is_told_so() {
+fn an_error_says_that_a_value_needs_no_quotes() {
     let told = |key, value: &str, environment: &[(&str, &str)]| {
         let json = GOOD.replacen('{', &format!("{{\"{key}\": {value},"), 1);
         load(&json, environment).unwrap_err().join("\n")
@@ -103,7 +102,7 @@ fn syntax_of_lists_and_quotes_inside_values_is_refused_with_its_cause() {
 }
 
 #[test]
-fn credentials_that_no_client_can_mean_are_refused_and_never_told() {
+fn credentials_that_no_client_can_mean_are_refused_and_never_shown() {
     for key in ["APIUser", "APIPassword", "MetricsUser", "MetricsPassword", "ZKDigestCredentials"] {
         let colon = if key == "ZKDigestCredentials" { "u:" } else { "" };
         for (value, cause) in [
@@ -146,7 +145,7 @@ fn credentials_that_no_client_can_mean_are_refused_and_never_told() {
 }
 
 #[test]
-fn a_sample_password_is_warned_about_the_more_where_anybody_can_call() {
+fn a_published_password_is_warned_about_the_more_on_every_address() {
     let warnings = |environment: &[(&str, &str)]| load(GOOD, environment).unwrap().warnings;
     assert!(warnings(&[("ListenAddr", "0.0.0.0:8082")]).is_empty());
     for password in callers::SAMPLE_PASSWORDS {
