@@ -51,6 +51,28 @@ async fn all_is_as_it_was_if_anything_is_wrong_and_everything_wrong_is_told() {
 }
 
 #[tokio::test]
+async fn a_value_that_no_start_takes_is_refused_and_another_spelling_is_no_change() {
+    let zookeeper = ZooKeeper::shared().await;
+    let builder = patient(zookeeper);
+    let daemon = builder.start().await;
+    let bad = builder
+        .clone()
+        .set("AvailableCoins", json!(["btc bcc"]))
+        .set("APIPassword", "\"admin\"")
+        .set("ZKQueueLimit", json!(60.5))
+        .set("ZKSubPoolUpdateBaseDir", "/");
+    let causes = [
+        "AvailableCoins: its coin \"btc bcc\" contains a blank",
+        "APIPassword: begins and ends with a quote",
+        "ZKQueueLimit: is 60.5 (file)",
+        "ZKSubPoolUpdateBaseDir: is the root",
+    ];
+    refused(&daemon, &bad, &causes).await;
+    let same = builder.clone().set("CronIntervalSeconds", json!(60.0));
+    assert_eq!(applied(&daemon, &same).await, "nothing");
+}
+
+#[tokio::test]
 async fn a_file_that_is_cut_or_gone_is_refused_and_the_environment_is_not_taken_for_all() {
     let zookeeper = ZooKeeper::shared().await;
     let watch_dir = "/t/reloaded-without-file/";
