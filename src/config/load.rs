@@ -7,6 +7,7 @@ use switcher_actors::{Shown, go_json};
 use super::{
     found::{Found, Origin, Value, read_file},
     keys::{self, KEYS},
+    layers::{Layer, merge},
     problem::Problem,
 };
 
@@ -37,12 +38,19 @@ fn gather(
     environment: impl Fn(&str) -> Option<OsString>,
 ) -> Raw {
     let mut raw = Raw::default();
-    match file {
+    let file = match file {
         Some(Ok(found)) => raw.take_file(found),
-        Some(Err(problem)) => raw.problems.push(problem),
-        None => {}
+        Some(Err(problem)) => {
+            raw.problems.push(problem);
+            Layer::default()
+        }
+        None => Layer::default(),
+    };
+    let environment = raw.take_environment(environment);
+    match merge([file, environment]) {
+        Ok(values) => raw.values = values,
+        Err(error) => raw.problems.push(Problem::of_all(error.to_string())),
     }
-    raw.take_environment(environment);
     raw
 }
 
@@ -74,7 +82,8 @@ fn of_file(path: &Path, fault: &str) -> Problem {
 impl Raw {
     /// Names match whatever their case, as in the daemon that this one replaces. Of a name that is repeated in the
     /// same spelling the last counts, as there.
-    fn take_file(&mut self, found: Vec<(String, Value)>) {
+    fn take_file(&mut self, found: Vec<(String, Value)>) -> Layer {
+        let mut layer = Layer::default();
         let last: BTreeMap<String, Value> = found.into_iter().collect();
         for (name, value) in last {
             let Some(key) = keys::find(&name) else {
@@ -82,26 +91,29 @@ impl Raw {
                 continue;
             };
             let found = Found { value, origin: Origin::File };
-            if self.values.insert(key.name, found).is_some() {
+            if layer.0.insert(key.name, found).is_some() {
                 let text = "is in the file more than once, in different cases; keep one of them";
                 self.problems.push(Problem::of(key.name, text));
             }
         }
+        layer
     }
 
-    fn take_environment(&mut self, environment: impl Fn(&str) -> Option<OsString>) {
+    fn take_environment(&mut self, environment: impl Fn(&str) -> Option<OsString>) -> Layer {
+        let mut layer = Layer::default();
         for key in KEYS {
             let Some(value) = environment(key.name) else { continue };
             let origin = Origin::Environment(key.name);
             match value.into_string() {
                 Ok(text) => {
                     let value = Value::from_text(key.kind, &text);
-                    self.values.insert(key.name, Found { value, origin });
+                    layer.0.insert(key.name, Found { value, origin });
                 }
                 Err(_) => {
                     self.problems.push(Problem::of(key.name, format!("{origin} is not UTF-8")));
                 }
             }
         }
+        layer
     }
 }

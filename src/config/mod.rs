@@ -14,6 +14,7 @@ mod check;
 mod found;
 mod host;
 mod keys;
+mod layers;
 mod load;
 mod problem;
 #[cfg(any(test, fuzzing))]
