@@ -59,6 +59,7 @@ fn only_journals_and_the_session_tell_the_observer_of_effects() {
         ("observer.chunk(", "/journal.rs"),
         ("observer.exchange(", "/journal.rs"),
         ("observer.poll(", "/journal.rs"),
+        ("observer.overwrote(", "/journal.rs"),
         (".recent().note(", "/journal.rs"),
         ("observer.session_up(", "/actor/session.rs"),
         ("observer.connection_lost(", "/actor/session.rs"),

@@ -10,6 +10,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod admin;
+mod answers;
 mod auth;
 mod batches;
 mod client;
@@ -23,10 +24,12 @@ mod jobmaker;
 mod lifecycle;
 mod limits;
 mod logs;
+mod old_values;
 mod openapi;
 mod pipelining;
 mod polls;
 mod races;
+mod recreated;
 mod reload;
 mod results;
 mod service_manager;

@@ -136,13 +136,8 @@ impl Attribution {
         self.first_write.is_some()
     }
 
-    /// Our write went through. What follows is to wait, unless all is over: the update is lost if the
-    /// znode is another one than we wrote to before, under the same path. To gets that is all one.
+    /// Our write went through. What follows is to wait.
     pub(crate) fn written(&mut self, mark: Mark) -> Step {
-        let is_another = self.ours.is_some_and(|ours| !ours.is_same_znode(mark.revision));
-        if is_another && self.asked.is_some() {
-            return self.settle(None, Verdict::Overtaken);
-        }
         self.first_write.get_or_insert(mark.zxid);
         self.ours = Some(mark.revision);
         self.step(None, None, Next::Wait)

@@ -9,12 +9,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use slog::{Logger, info, o, warn};
+use slog::{Logger, error, info, o, warn};
 
 use super::messages::{Caller, ExchangeFailure};
 use crate::{
-    domain::{Coinbase, CoinbaseUpdate, Source, SubPool, seconds},
+    domain::{Coinbase, CoinbaseUpdate, Shown, Source, SubPool, seconds},
     observer::{Asked, Change, ExchangeEnd, Observer, What},
+    zk::Overwrite,
 };
 
 /// As much of a text from outside is shown. Addresses and coinbase texts are shorter.
@@ -101,6 +102,16 @@ impl Journal {
             self.changed(line.source, &line.sub_pool, old, new, words, cause);
         }
         log_line(&self.log, line, asked, outcome);
+    }
+
+    /// An exchange has written this request over another znode than the one that was read.
+    pub(super) fn overwrote(&self, line: &Line, overwrite: &Overwrite, request: &[u8]) {
+        self.observer.overwrote();
+        let request = String::from_utf8_lossy(request);
+        error!(self.log, "sub-pool request overwritten"; line.source,
+            "coin" => %Quoted(line.sub_pool.coin()), "sub_pool" => %Quoted(line.sub_pool.name()),
+            "znode" => %Shown(&overwrite.path), "written" => %Quoted(&request),
+            "cause" => %overwrite);
     }
 
     /// An update never became an exchange.

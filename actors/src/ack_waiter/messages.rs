@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use super::attribution::{Next, Sighting};
 use crate::{
     domain::{Coinbase, CoinbaseUpdate, Source, SubPool},
-    zk::{Mark, WriteError},
+    zk::{Mark, Overwrite, WriteError},
 };
 
 /// What a jobmaker answered, certain to be an answer to the request that gets it.
@@ -144,6 +144,8 @@ pub(crate) enum Event {
     Sending,
     /// The request was written.
     Written(Mark),
+    /// The request, these bytes, was written over another znode than the one that was read.
+    Overwrote(Overwrite, Box<[u8]>),
     /// The request was not written.
     NotWritten(WriteError),
     /// An ack was seen.

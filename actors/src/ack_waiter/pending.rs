@@ -62,6 +62,10 @@ impl Pending {
                 return Next::Wait;
             }
             Event::Written(mark) => self.attribution.written(mark),
+            Event::Overwrote(overwrite, request) => {
+                journal.overwrote(&self.line, &overwrite, &request);
+                return self.fail(ExchangeFailure::Overtaken, journal);
+            }
             Event::NotWritten(WriteError::Overtaken) => self.attribution.overtaken(),
             Event::Seen(sighting) => {
                 if let Some(ack) = &sighting.ack

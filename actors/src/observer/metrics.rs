@@ -170,6 +170,7 @@ pub(super) struct Metrics {
     session_up: Gauge,
     sessions: Counter,
     connections_lost: Counter,
+    newer_znodes_overwritten: Counter,
     exchanges: [[Counter; ExchangeEnd::ALL.len()]; Asked::ALL.len()],
     ack_seconds: [Histogram; Asked::ALL.len()],
     polls: [Counter; PollEnd::ALL.len()],
@@ -294,6 +295,11 @@ impl Metrics {
                 "zookeeper_connections_lost",
                 "Connections to ZooKeeper that broke",
             ),
+            newer_znodes_overwritten: counter(
+                registry,
+                "zookeeper_newer_znodes_overwritten",
+                "Writes of polls and gets that replaced a znode which was deleted and created again after the read",
+            ),
             exchanges: exchanges(registry),
             ack_seconds: ack_seconds(registry),
             polls: poll_counters,
@@ -387,6 +393,10 @@ impl Metrics {
     pub(super) fn gets_not_begun(&self, gets: usize) {
         self.exchanges[Asked::Get as usize][ExchangeEnd::NothingWritten as usize]
             .inc_by(gets as u64);
+    }
+
+    pub(super) fn overwrote(&self) {
+        self.newer_znodes_overwritten.inc();
     }
 
     pub(super) fn poll(&self, end: PollEnd, took: Duration, invalid: usize) {

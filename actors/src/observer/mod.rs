@@ -149,6 +149,11 @@ impl Observer {
         self.0.metrics.gets_not_begun(gets);
     }
 
+    /// A write on condition replaced a znode that was created after the read.
+    pub(crate) fn overwrote(&self) {
+        self.0.metrics.overwrote();
+    }
+
     /// A poll has ended, which took so long; so many entries of its map can never be written.
     pub(crate) fn poll(&self, end: PollEnd, took: Duration, invalid: usize) {
         self.0.metrics.poll(end, took, invalid);

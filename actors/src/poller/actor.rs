@@ -191,7 +191,7 @@ impl Poller {
         self.journal.bad_entries(brought.map.bad());
         self.journal.left(&brought.report);
         let report = &brought.report;
-        let settlement = if report.not_written > 0 || report.refused > 0 {
+        let settlement = if report.not_written > 0 || report.refused > 0 || report.overwrote > 0 {
             Settlement::NotAll
         } else if report.switched_meanwhile > 0 {
             Settlement::AllButFresher

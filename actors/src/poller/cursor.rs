@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | all written, there already, or such as can never be written | this answer's `now_date` |
 //! | so, but for some whose znodes were switched meanwhile | the `now_date` of the answer before, or this one's if that is earlier |
-//! | not all written, or there was no answer | where this one did |
+//! | not all written, or written over a newer znode, or there was no answer | where this one did |
 //!
 //! One answer earlier is enough: what was skipped twice was switched after the second fetch began, so
 //! what the upstream knew at the first is older than that switch.

@@ -111,7 +111,9 @@ impl Journal {
         let (entries, bad) = (map.entries(), map.bad());
         let refused =
             (report.refused > 0).then(|| "ZooKeeper refused entries, see above".to_owned());
-        let cause = report.cause.clone().or(refused);
+        let overwrote = (report.overwrote > 0)
+            .then(|| "znodes that were created again were overwritten, see above".to_owned());
+        let cause = report.cause.clone().or(overwrote).or(refused);
         let end = if cause.is_none() { PollEnd::Complete } else { PollEnd::Incomplete };
         self.observer.poll(end, took, bad.count);
         for coin in map.coins(*handed_over) {

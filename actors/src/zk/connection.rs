@@ -5,21 +5,22 @@
 
 use std::{
     collections::HashMap,
+    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use futures_util::{
-    FutureExt,
+    FutureExt, TryFutureExt,
     future::{Either, join, join_all},
 };
 use tokio::{runtime::Handle, sync::watch, task::JoinHandle, time::timeout};
 use zookeeper_client::{
-    Acl, Acls, Client, CreateMode, CreateOptions, Error as ClientError, MultiReadResult,
-    MultiWriteResult, MultiWriter, OneshotWatcher, Permission, SessionState, Stat, StateWatcher,
+    Acl, Acls, Client, CreateMode, CreateOptions, Error as ClientError, MultiWriter,
+    OneshotWatcher, Permission, SessionState, Stat, StateWatcher,
 };
 
-use super::{ServerVersion, TransactionError, WriteError};
+use super::{ServerVersion, TransactionError, WriteError, answers};
 use crate::domain::ZnodeDir;
 
 /// One write to one znode.
@@ -44,6 +45,15 @@ pub(crate) enum WriteOp<'a> {
     },
 }
 
+impl fmt::Display for WriteOp<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Set { path, .. } => write!(f, "a write of {path:?}"),
+            Self::Create { path, .. } => write!(f, "the creation of {path:?}"),
+        }
+    }
+}
+
 /// Which state of a znode it was: which of the znodes of that path, and how often it had been written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Revision {
@@ -51,9 +61,15 @@ pub(crate) struct Revision {
     version: i32,
 }
 
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "version {} of the znode created by 0x{:x}", self.version, self.created)
+    }
+}
+
 impl Revision {
-    /// `None` if the server told nothing, as some do not of a znode that was created.
-    fn of(stat: &Stat) -> Option<Self> {
+    /// `None` if the server returned no state, as some do for a znode that was created.
+    pub(super) fn of(stat: &Stat) -> Option<Self> {
         (!stat.is_invalid()).then_some(Self { created: stat.czxid, version: stat.version })
     }
 
@@ -62,12 +78,8 @@ impl Revision {
         Self { created, version }
     }
 
-    /// Whether both are states of one znode, not of two that had the same path one after the other.
-    pub(crate) fn is_same_znode(self, other: Self) -> bool {
-        self.created == other.created
-    }
-
-    /// Whether nobody wrote the znode between that state and this one.
+    /// Whether this state is the next one of the same znode: it was neither written nor deleted and created
+    /// again in between.
     pub(crate) fn follows(self, before: Self) -> bool {
         self.created == before.created && self.version == before.version.wrapping_add(1)
     }
@@ -244,14 +256,7 @@ impl Connection {
         for path in paths {
             reader.add_get_data(path)?;
         }
-        let answers = reader.commit().await?.into_iter();
-        answers
-            .map(|answer| match answer {
-                MultiReadResult::Data { data, stat } => look(Ok((data, stat))),
-                MultiReadResult::Error { err } => look(Err(err)),
-                other => Err(WriteError::Unknown(format!("unexpected answer {other:?}"))),
-            })
-            .collect()
+        answers::of_read(paths.len(), reader.commit().await?)
     }
 
     /// As [`read`](Self::read), by a server that has caught up with the leader: it knows of all that was
@@ -323,8 +328,12 @@ impl Connection {
         data: &[u8],
         expected: Option<Revision>,
     ) -> Result<Mark, WriteError> {
+        let op = WriteOp::Set { path, data, expected };
         let version = expected.map(|revision| revision.version);
-        Ok(Mark::of(&self.client.set_data(path, data, version).await?))
+        match self.client.set_data(path, data, version).await {
+            Ok(stat) => answers::of_write(&op, &stat).map(|_| Mark::of(&stat)),
+            Err(error) => Err(answers::of_failed_write(&op, error.into())),
+        }
     }
 
     /// Writes a znode's own data back to it, to learn a moment in ZooKeeper's order of all writes: what
@@ -334,9 +343,10 @@ impl Connection {
             let read = self.get(path).await.map_err(|error| error.when("reading", path))?;
             let (data, mark) = read.ok_or(WriteError::Missing)?;
             match self.set(path, &data, Some(mark.revision)).await {
-                Ok(mark) => return Ok(mark.zxid),
-                // Our server was behind, or somebody was faster. The next read knows of that write.
-                Err(WriteError::Overtaken) => {}
+                Ok(written) if written.revision.follows(mark.revision) => return Ok(written.zxid),
+                // Our server was behind, or somebody was faster, maybe with another znode of the same
+                // path and version. The next read knows of that write.
+                Ok(_) | Err(WriteError::Overtaken) => {}
                 Err(error) => return Err(error.when("writing", path)),
             }
         }
@@ -373,12 +383,10 @@ impl Connection {
     ) -> Result<Vec<Option<Revision>>, TransactionError> {
         let mut writer = self.client.new_multi_writer();
         self.add_all(&mut writer, ops)?;
-        let results = writer.commit().await?.into_iter();
-        let stats = results.map(|result| match result {
-            MultiWriteResult::SetData { stat } => Revision::of(&stat),
-            _ => None,
-        });
-        Ok(stats.collect())
+        match writer.commit().await {
+            Ok(results) => answers::of_transaction(ops, &results),
+            Err(error) => Err(answers::of_failed_transaction(ops, error)),
+        }
     }
 
     fn add_all(
@@ -403,18 +411,24 @@ impl Connection {
         &self,
         ops: &[WriteOp<'_>],
     ) -> Vec<Result<Option<Revision>, WriteError>> {
-        join_all(ops.iter().map(|op| match *op {
+        let answers = join_all(ops.iter().map(|op| match *op {
             WriteOp::Set { path, data, expected } => {
                 let expected = expected.map(|revision| revision.version);
-                let set = self.client.set_data(path, data, expected);
-                Either::Left(async move { Ok(Revision::of(&set.await?)) })
+                Either::Left(self.client.set_data(path, data, expected))
             }
             WriteOp::Create { path, data } => {
                 let create = self.client.create(path, data, &self.persistent());
-                Either::Right(async move { Ok(Revision::of(&create.await?.0)) })
+                Either::Right(create.map_ok(|(stat, _)| stat))
             }
         }))
-        .await
+        .await;
+        let answers = ops.iter().zip(answers);
+        answers
+            .map(|(op, answer)| match answer {
+                Ok(stat) => answers::of_write(op, &stat),
+                Err(error) => Err(answers::of_failed_write(op, error.into())),
+            })
+            .collect()
     }
 
     /// Creates the directory and its parents. Existing ones, also those that somebody else creates at
@@ -448,7 +462,7 @@ pub(super) async fn close(client: Client, patience: Duration) -> bool {
 }
 
 /// That a znode is missing, or not ours to see, is an answer, not an error.
-fn look(answer: Result<(Vec<u8>, Stat), ClientError>) -> Result<Look, WriteError> {
+pub(super) fn look(answer: Result<(Vec<u8>, Stat), ClientError>) -> Result<Look, WriteError> {
     match answer.map_err(WriteError::from) {
         Ok((data, stat)) => Ok(Ok(Some(Content { data, mark: Mark::of(&stat) }))),
         Err(WriteError::Missing) => Ok(Ok(None)),

@@ -1,7 +1,7 @@
 //! The client crate's errors, sorted by what they let us claim.
 
 use thiserror::Error;
-use zookeeper_client::{Error as ClientError, MultiWriteError};
+use zookeeper_client::Error as ClientError;
 
 /// Why one write did not succeed.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -71,21 +71,6 @@ impl From<ClientError> for WriteError {
     }
 }
 
-impl From<MultiWriteError> for TransactionError {
-    fn from(error: MultiWriteError) -> Self {
-        match error {
-            MultiWriteError::OperationFailed { index, source } => match source.into() {
-                // The server answered for this operation, so the transaction is known to be void.
-                WriteError::Unknown(text) => {
-                    Self::Operation { index, error: WriteError::Refused(text) }
-                }
-                error => Self::Operation { index, error },
-            },
-            MultiWriteError::RequestFailed { source } => Self::Whole(source.into()),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,15 +88,5 @@ mod tests {
         ] {
             assert!(matches!(WriteError::from(error), WriteError::Unknown(_)));
         }
-    }
-
-    #[test]
-    fn an_operation_that_the_server_names_is_never_unknown() {
-        let error =
-            MultiWriteError::OperationFailed { index: 3, source: ClientError::SessionMoved };
-        assert!(matches!(
-            TransactionError::from(error),
-            TransactionError::Operation { index: 3, error: WriteError::Refused(_) }
-        ));
     }
 }

@@ -11,9 +11,11 @@
 //! reason, or unknown. Unknown is what every error is that is not a definite refusal, because the
 //! server may have applied the request before the connection broke.
 
+mod answers;
 mod connection;
 mod error;
 mod inspector;
+mod overwrite;
 mod session;
 mod version;
 
@@ -22,6 +24,7 @@ pub(crate) use connection::{
 };
 pub(crate) use error::{TransactionError, WriteError};
 pub use inspector::{AccessRule, BrokerState, Inspector, NoAnswer, Seen, probe_brokers};
+pub(crate) use overwrite::Overwrite;
 pub(crate) use session::{ConnectError, Established, RECONNECT_PAUSE, Session};
 pub use session::{DigestCredentials, ZkSettings};
 pub use version::ServerVersion;

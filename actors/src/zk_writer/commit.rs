@@ -10,7 +10,7 @@
 //! An entry that ZooKeeper refuses for another reason (an ACL that is not ours) is settled alone, and
 //! the rest goes on one by one, each for itself, so that many of its kind cannot hold up the others.
 
-use std::{iter, pin::pin};
+use std::pin::pin;
 
 use futures_util::{FutureExt, future::join};
 
@@ -36,7 +36,8 @@ const ONE_BY_ONE_FROM: usize = 3;
 #[derive(Clone, Debug)]
 pub(super) struct Committed {
     pub(super) outcome: Outcome,
-    /// What its znode held before.
+    /// What its znode held before our write, if the write's answer proves it; or when ZooKeeper refused the
+    /// write, if the znode was in the same state before and after.
     pub(super) old: Old,
     /// The state that its znode is in now, if we wrote it and were told.
     pub(super) revision: Option<Revision>,
@@ -76,6 +77,7 @@ pub(super) async fn commit(
         attempt.one_by_one |= round >= ONE_BY_ONE_FROM;
         attempt.round().await;
     }
+    attempt.look_again_at_refused().await;
     attempt.into_committed()
 }
 
@@ -92,11 +94,15 @@ struct Attempt<'a> {
 struct Step<'a> {
     path: String,
     data: &'a [u8],
-    seen: Option<Seen>,
+    /// The last state that the znode is known to have been in, and what it held in it.
+    known: Option<(Revision, Old)>,
     /// Whether the znode is believed to exist.
     exists: bool,
-    looked: Old,
     outcome: Option<Outcome>,
+    /// Whether our write created the znode.
+    is_created: bool,
+    /// Whether the znode was in the known state both before and after ZooKeeper refused our write.
+    is_unchanged: bool,
     revision: Option<Revision>,
 }
 
@@ -110,7 +116,21 @@ struct Tried {
     singles: Vec<(usize, Result<Option<Revision>, WriteError>)>,
 }
 
-impl Step<'_> {
+impl<'a> Step<'a> {
+    fn new(path: String, data: &'a [u8], seen: Option<Seen>) -> Self {
+        let known = seen.map(|seen| (seen.revision, Old::Coin(seen.coin)));
+        Self {
+            path,
+            data,
+            known,
+            exists: true,
+            outcome: None,
+            is_created: false,
+            is_unchanged: false,
+            revision: None,
+        }
+    }
+
     fn op(&self) -> WriteOp<'_> {
         let (path, data) = (&*self.path, self.data);
         if self.exists {
@@ -120,19 +140,45 @@ impl Step<'_> {
         }
     }
 
+    fn learn(&mut self, look: Look) {
+        let content = match look {
+            Ok(content) => content,
+            // It is there, if it is not ours to see.
+            Err(_) => {
+                self.exists = true;
+                return;
+            }
+        };
+        self.exists = content.is_some();
+        self.known = content.map(|content| (content.mark.revision, Old::Data(content.data)));
+    }
+
+    /// Takes in that [`op`](Self::op) was committed.
     fn applied(&mut self, revision: Option<Revision>) {
         self.outcome = Some(Outcome::Applied);
+        self.is_created = !self.exists;
         self.revision = revision;
     }
 
-    /// What the znode held before we wrote it: what we had seen, if nobody wrote in between, or else
-    /// what we looked at.
+    fn is_refused(&self) -> bool {
+        matches!(self.outcome, Some(Outcome::NotApplied(_)))
+    }
+
+    /// Takes in a look after the write was refused.
+    fn learn_after_refusal(&mut self, look: Look) {
+        if let (Some((before, _)), Ok(Some(after))) = (&self.known, look) {
+            self.is_unchanged = after.mark.revision == *before;
+        }
+    }
+
+    /// What the znode held before our write: nothing, if the write created it; the known content, if the
+    /// write made the next state of the same znode. All else is not proven: the znode was written between.
     fn old(&self) -> Old {
-        match (&self.seen, self.revision) {
-            (Some(seen), Some(revision)) if revision.follows(seen.revision) => {
-                Old::Coin(seen.coin.clone())
-            }
-            _ => self.looked.clone(),
+        match (&self.known, self.revision) {
+            _ if self.is_created => Old::Absent,
+            (Some((_, old)), _) if self.is_unchanged => old.clone(),
+            (Some((before, old)), Some(after)) if after.follows(*before) => old.clone(),
+            _ => Old::NotKnown,
         }
     }
 
@@ -150,20 +196,15 @@ impl<'a> Attempt<'a> {
         chunk: &'a Chunk,
         seen: Vec<Option<Seen>>,
     ) -> Self {
-        let steps = chunk.entries.iter().zip(seen).map(|(entry, seen)| Step {
-            path: dir.child(entry.puname.as_str()),
-            data: entry.coin().as_str().as_bytes(),
-            seen,
-            exists: true,
-            looked: Old::NotKnown,
-            outcome: None,
-            revision: None,
+        let steps = chunk.entries.iter().zip(seen).map(|(entry, seen)| {
+            let path = dir.child(entry.puname.as_str());
+            Step::new(path, entry.coin().as_str().as_bytes(), seen)
         });
         Self { connection, dir, steps: steps.collect(), one_by_one: false }
     }
 
     fn unseen(&self) -> Vec<usize> {
-        (0..self.steps.len()).filter(|&index| self.steps[index].seen.is_none()).collect()
+        (0..self.steps.len()).filter(|&index| self.steps[index].known.is_none()).collect()
     }
 
     fn is_settled(&self) -> bool {
@@ -181,14 +222,7 @@ impl<'a> Attempt<'a> {
     /// Takes a look's answer in. A failed look is no failure: the write finds out for itself.
     fn learn(&mut self, indices: &[usize], looked: Looked) {
         for (&index, look) in indices.iter().zip(looked.unwrap_or_default()) {
-            let (exists, looked) = match look {
-                Ok(Some(content)) => (true, Old::Data(content.data)),
-                Ok(None) => (false, Old::Absent),
-                // It is there, if it is not ours to see.
-                Err(_) => (true, Old::NotKnown),
-            };
-            self.steps[index].exists = exists;
-            self.steps[index].looked = looked;
+            self.steps[index].learn(look);
         }
     }
 
@@ -235,8 +269,6 @@ impl<'a> Attempt<'a> {
         let Tried { together, transaction, singles } = tried;
         match transaction {
             Ok(revisions) => {
-                // Committed is committed, however little the server told of it.
-                let revisions = revisions.into_iter().chain(iter::repeat(None));
                 for (index, revision) in together.into_iter().zip(revisions) {
                     self.steps[index].applied(revision);
                 }
@@ -267,10 +299,7 @@ impl<'a> Attempt<'a> {
     async fn judge(&mut self, index: usize, error: WriteError) {
         let step = &mut self.steps[index];
         match error {
-            WriteError::Missing if step.exists => {
-                step.exists = false;
-                step.looked = Old::Absent;
-            }
+            WriteError::Missing if step.exists => step.exists = false,
             WriteError::Exists => step.exists = true,
             // A create that misses its parent: somebody removed the directory under us.
             WriteError::Missing => {
@@ -286,6 +315,17 @@ impl<'a> Attempt<'a> {
         }
     }
 
+    /// A refusal has no state of the znode, so only a second look proves what the znode held.
+    async fn look_again_at_refused(&mut self) {
+        let is_open = |step: &Step<'_>| step.is_refused() && step.known.is_some();
+        let refused = (0..self.steps.len()).filter(|&index| is_open(&self.steps[index]));
+        let refused: Vec<usize> = refused.collect();
+        let looked = self.look(&refused).await.unwrap_or_default();
+        for (&index, look) in refused.iter().zip(looked) {
+            self.steps[index].learn_after_refusal(look);
+        }
+    }
+
     fn settle_all(&mut self, indices: &[usize], outcome: &Outcome) {
         for &index in indices {
             self.steps[index].outcome = Some(outcome.clone());
@@ -296,3 +336,6 @@ impl<'a> Attempt<'a> {
         self.steps.into_iter().map(Step::into_committed).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

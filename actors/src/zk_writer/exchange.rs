@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     ack_waiter::{Ack, Event, ExchangeId, Next, Report, Sighting},
-    zk::{Connection, Revision, Watch},
+    zk::{Connection, Overwrite, Revision, Watch},
 };
 
 /// Where an exchange takes place.
@@ -127,7 +127,11 @@ impl Exchange {
     async fn write(&self, data: &[u8], expected: &mut Option<Revision>) -> Next {
         match self.connection.set(&self.place.request, data, *expected).await {
             Ok(mark) => {
-                *expected = Some(mark.revision);
+                let read = expected.replace(mark.revision);
+                let detect = |read| Overwrite::detect(&self.place.request, read, mark.revision);
+                if let Some(overwrite) = read.and_then(detect) {
+                    return self.reporter.tell(Event::Overwrote(overwrite, data.into())).await;
+                }
                 self.reporter.note(Event::Written(mark)).await;
                 Next::Wait
             }

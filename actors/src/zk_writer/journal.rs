@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use slog::{Logger, debug, info, warn};
+use slog::{Logger, debug, error, info, warn};
 
 use super::{
     commit::Committed,
@@ -12,7 +12,7 @@ use super::{
     sync::{Fate, Part, Synced},
 };
 use crate::{
-    domain::{Assignment, Old, Source},
+    domain::{Assignment, Old, Shown, Source},
     observer::{Change, Observer, SwitchEnd, What},
 };
 
@@ -115,6 +115,12 @@ impl Journal {
             Fate::Written => info!(self.log, "switch"; Source::Poll,
                 "sub_account" => %entry.puname.shown(), "old" => %old, "new" => %entry.coin,
                 "outcome" => "applied"),
+            Fate::Overwrote(overwrite) => {
+                self.observer.overwrote();
+                error!(self.log, "switch"; Source::Poll,
+                    "sub_account" => %entry.puname.shown(), "old" => %old, "new" => %entry.coin,
+                    "outcome" => "applied", "cause" => %overwrite, "znode" => %Shown(&overwrite.path));
+            }
             Fate::Unknown(cause) => warn!(self.log, "switch"; Source::Poll,
                 "sub_account" => %entry.puname.shown(), "old" => %old, "new" => %entry.coin,
                 "outcome" => "outcome unknown", "cause" => cause),
@@ -148,7 +154,7 @@ fn end_of(outcome: &Outcome) -> SwitchEnd {
 
 fn end_of_fate(fate: &Fate) -> SwitchEnd {
     match fate {
-        Fate::Written => SwitchEnd::Applied,
+        Fate::Written | Fate::Overwrote(_) => SwitchEnd::Applied,
         Fate::Unchanged => SwitchEnd::Unchanged,
         Fate::SwitchedMeanwhile => SwitchEnd::Skipped,
         Fate::Refused(_) | Fate::NotWritten(_) => SwitchEnd::NotApplied,
@@ -167,8 +173,13 @@ fn change(switch: &Settled<'_>, old: &Old, outcome: &Outcome) -> Change {
 }
 
 fn polled(entry: &Assignment, Synced { fate, old, .. }: &Synced) -> Change {
+    let overwrote;
     let (outcome, cause) = match fate {
         Fate::Written => ("applied", None),
+        Fate::Overwrote(overwrite) => {
+            overwrote = overwrite.to_string();
+            ("applied", Some(&*overwrote))
+        }
         Fate::Unchanged => ("unchanged", None),
         Fate::SwitchedMeanwhile => ("skipped", Some("switched since the poll began")),
         Fate::Refused(cause) | Fate::NotWritten(cause) => ("not applied", Some(&**cause)),

@@ -246,6 +246,8 @@ impl SyncReply {
 pub(crate) struct SyncReport {
     /// Committed by ZooKeeper.
     pub(crate) written: usize,
+    /// Those of the written that replaced a znode which was created after ours was read.
+    pub(crate) overwrote: usize,
     /// There already.
     pub(crate) unchanged: usize,
     /// Not written, since their znodes were changed after the mark.
@@ -286,6 +288,7 @@ impl SyncReport {
 impl AddAssign for SyncReport {
     fn add_assign(&mut self, other: Self) {
         self.written += other.written;
+        self.overwrote += other.overwrote;
         self.unchanged += other.unchanged;
         self.switched_meanwhile += other.switched_meanwhile;
         self.refused += other.refused;

@@ -8,18 +8,22 @@
 //! * what was changed after the mark is left alone: somebody was fresher than the map;
 //! * all else is written on condition that it is still as it was read. Who came in between wins.
 //!
+//! ZooKeeper compares the version alone, which starts at 0 again when a znode is deleted and created again. Only
+//! the answer to the write shows that: it has the transaction that created the znode. Such a write may have
+//! replaced a fresher switch, so it is an error, and the map is asked for again. A create replaces nothing: it
+//! succeeds only where no znode is.
+//!
 //! These writes never share a transaction with unconditional ones (`commit`), so a conflict here fails
 //! no caller's switch.
 
-use std::{
-    iter,
-    sync::atomic::{AtomicBool, Ordering},
-};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::messages::{Left, SyncReport};
 use crate::{
     domain::{Assignment, Old, ZnodeDir},
-    zk::{Connection, Content, Look, Revision, TransactionError, WriteError, WriteOp, Zxid},
+    zk::{
+        Connection, Content, Look, Overwrite, Revision, TransactionError, WriteError, WriteOp, Zxid,
+    },
 };
 
 /// Transactions that may be void before what is left goes one by one: each costs a round trip, and whoever
@@ -65,6 +69,10 @@ impl Part {
         for (entry, synced) in self.assignments.iter().zip(synced) {
             let (count, refusal) = match &synced.fate {
                 Fate::Written => (&mut report.written, None),
+                Fate::Overwrote(_) => {
+                    report.overwrote += 1;
+                    (&mut report.written, None)
+                }
                 Fate::Unchanged => (&mut report.unchanged, None),
                 Fate::SwitchedMeanwhile => (&mut report.switched_meanwhile, Some(None)),
                 Fate::Refused(cause) => (&mut report.refused, Some(Some(cause.clone()))),
@@ -93,7 +101,7 @@ impl Part {
 #[derive(Clone, Debug)]
 pub(super) struct Synced {
     pub(super) fate: Fate,
-    /// What its znode held before.
+    /// What its znode held before our write, if the write's answer proves it; without a write, what was read.
     pub(super) old: Old,
     /// The state that its znode is in now, if we wrote it and were told.
     pub(super) revision: Option<Revision>,
@@ -104,6 +112,8 @@ pub(super) struct Synced {
 pub(super) enum Fate {
     /// ZooKeeper committed it.
     Written,
+    /// ZooKeeper committed it, but to another znode than the one that was read.
+    Overwrote(Overwrite),
     /// Its znode held the coin already.
     Unchanged,
     /// Not written: its znode was written, made or deleted since the mark.
@@ -153,7 +163,7 @@ struct Step<'a> {
     found: Option<Content>,
     /// `None` as long as it is to be written.
     fate: Option<Fate>,
-    /// Whether it is not known what the znode holds: it may not be read, or was written since.
+    /// Whether the znode was written, created or deleted after it was read.
     is_unseen: bool,
     revision: Option<Revision>,
 }
@@ -168,8 +178,7 @@ impl<'a> Step<'a> {
             }
             Err(cause) => (None, Some(Fate::Refused(format!("it may not be read: {cause}")))),
         };
-        let is_unseen = matches!(fate, Some(Fate::Refused(_)));
-        Self { path, data, found, fate, is_unseen, revision: None }
+        Self { path, data, found, fate, is_unseen: false, revision: None }
     }
 
     fn op(&self) -> WriteOp<'_> {
@@ -181,18 +190,29 @@ impl<'a> Step<'a> {
     }
 
     fn written(&mut self, revision: Option<Revision>) {
-        self.fate = Some(Fate::Written);
+        let overwrite = match (&self.found, revision) {
+            (Some(read), Some(written)) => {
+                Overwrite::detect(&self.path, read.mark.revision, written)
+            }
+            _ => None,
+        };
+        self.fate = Some(overwrite.map_or(Fate::Written, Fate::Overwrote));
         self.revision = revision;
     }
 
     fn into_synced(self) -> Synced {
         let given_up = || Fate::Refused("the watch directory keeps coming and going".to_owned());
-        let old = match self.found {
-            _ if self.is_unseen => Old::NotKnown,
-            None => Old::Absent,
-            Some(content) => Old::Data(content.data),
+        let fate = self.fate.unwrap_or_else(given_up);
+        let old = match (&fate, self.found) {
+            (Fate::Written, None) => Old::Absent,
+            (Fate::Written | Fate::Unchanged | Fate::SwitchedMeanwhile, Some(content))
+                if !self.is_unseen =>
+            {
+                Old::Data(content.data)
+            }
+            _ => Old::NotKnown,
         };
-        Synced { fate: self.fate.unwrap_or_else(given_up), old, revision: self.revision }
+        Synced { fate, old, revision: self.revision }
     }
 }
 
@@ -249,7 +269,6 @@ impl Attempt<'_> {
     ) {
         let fate = match answer {
             Ok(revisions) => {
-                let revisions = revisions.into_iter().chain(iter::repeat(None));
                 for (&index, revision) in together.iter().zip(revisions) {
                     self.steps[index].written(revision);
                 }
@@ -298,7 +317,10 @@ impl Attempt<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::zk::Mark;
+    use crate::{
+        domain::{Coins, Puname},
+        zk::Mark,
+    };
 
     fn part(mark: i64, rewrite_unchanged: bool) -> Part {
         Part::new(Vec::new(), Zxid::test(mark), rewrite_unchanged)
@@ -327,5 +349,54 @@ mod tests {
         }
         assert_eq!(judge(&content("bcc", 9), b"bcc", &part(10, true)), None);
         assert_eq!(judge(&content("bcc", 11), b"bcc", &part(10, true)), Some(Fate::Unchanged));
+    }
+
+    fn assignment() -> Assignment {
+        let coin = Coins::new(&["bcc"]).unwrap().get("bcc").unwrap().clone();
+        Assignment { puname: Puname::parse("alice").unwrap(), coin }
+    }
+
+    /// How an entry ends that was read in this state of znode 1, and written in that one.
+    fn ended(found: Option<i32>, written: Option<Revision>) -> Synced {
+        let (entry, part) = (assignment(), part(10, false));
+        let look = found.map(|version| {
+            let mark = Mark { revision: Revision::test(1, version), zxid: Zxid::test(9) };
+            Content { data: b"btc".to_vec(), mark }
+        });
+        let mut step = Step::new(&entry, "/dir/alice".to_owned(), Ok(look), &part);
+        step.written(written);
+        step.into_synced()
+    }
+
+    #[test]
+    fn a_write_that_made_the_next_state_replaced_what_was_read() {
+        let Synced { fate, old, .. } = ended(Some(0), Some(Revision::test(1, 1)));
+        assert_eq!((fate, old), (Fate::Written, Old::Data(b"btc".to_vec())));
+        let Synced { fate, old, .. } = ended(None, None);
+        assert_eq!((fate, old), (Fate::Written, Old::Absent), "it was created");
+    }
+
+    #[test]
+    fn a_znode_that_was_created_again_after_the_read_was_overwritten() {
+        let Synced { fate, old, revision } = ended(Some(0), Some(Revision::test(2, 1)));
+        assert!(matches!(fate, Fate::Overwrote(_)), "{fate:?}");
+        assert_eq!((old, revision), (Old::NotKnown, Some(Revision::test(2, 1))));
+        let part = Part::new(vec![assignment()], Zxid::test(10), false);
+        let report = part.report(&[ended(Some(0), Some(Revision::test(2, 1)))]);
+        assert_eq!((report.written, report.overwrote, report.entries()), (1, 1, 1));
+    }
+
+    #[test]
+    fn what_was_not_written_has_no_old_value_unless_the_read_decided() {
+        let (entry, part) = (assignment(), part(10, false));
+        let step = |zxid| {
+            Step::new(&entry, "/dir/alice".to_owned(), Ok(Some(content("btc", zxid))), &part)
+        };
+        assert_eq!(step(11).into_synced().old, Old::Data(b"btc".to_vec()), "fresher");
+        for fate in [Fate::Refused(String::new()), Fate::Unknown(String::new())] {
+            let mut step = step(9);
+            step.fate = Some(fate);
+            assert_eq!(step.into_synced().old, Old::NotKnown);
+        }
     }
 }

@@ -5,6 +5,7 @@ pub mod client;
 pub mod coinbase_history;
 pub mod coinbase_load;
 pub mod daemon;
+pub mod frame_proxy;
 pub mod load;
 pub mod register;
 pub mod zookeeper;

@@ -141,13 +141,6 @@ fn after_another_writer_or_another_host_nobody_can_tell() {
 }
 
 #[test]
-fn a_znode_that_was_made_anew_is_not_ours() {
-    let mut exchange = written(false);
-    exchange.seen(sighting(11, Some(ack("a", "old", None)), 5));
-    assert_eq!(exchange.written(mark(2, 6, 12)).update, Some(Verdict::Overtaken));
-}
-
-#[test]
 fn gets_know_no_race_and_begin_anew_where_another_wrote() {
     let mut exchange = Attribution::new(None, true);
     assert_eq!(exchange.overtaken(), Step { gets: None, update: None, next: Next::ReadAgain });

@@ -78,7 +78,7 @@ impl ZkWriter {
     fn remember_synced(&mut self, part: &Part, synced: &[Synced]) {
         for (entry, synced) in part.assignments.iter().zip(synced) {
             let seen = match synced.fate {
-                Fate::Written => {
+                Fate::Written | Fate::Overwrote(_) => {
                     synced.revision.map(|revision| Seen { coin: entry.coin.clone(), revision })
                 }
                 Fate::Unknown(_) => None,

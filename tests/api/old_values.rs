@@ -1,0 +1,173 @@
+//! `old` while another client writes the same znodes: each value that is reported is the one that our write
+//! replaced, by the znode's version history.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use zookeeper_client::{Acls, Client, CreateMode, Error};
+
+use crate::support::client::Request;
+use crate::support::daemon::Daemon;
+use crate::support::frame_proxy::{FrameProxy, MULTI};
+use crate::support::zookeeper::ZooKeeper;
+
+/// More than are written without a look before it.
+const MANY: usize = 400;
+/// Few enough that the look goes out beside the write.
+const FEW: usize = 40;
+
+/// What a znode held in each of its states, by the transaction that created it and the version.
+type History = BTreeMap<(i64, i32), String>;
+
+async fn create(client: &Client, path: &str, data: &str) -> Option<((i64, i32), String)> {
+    let persistent = CreateMode::Persistent.with_acls(Acls::anyone_all());
+    match client.create(path, data.as_bytes(), &persistent).await {
+        Ok((stat, _)) => Some(((stat.czxid, stat.version), data.to_owned())),
+        Err(Error::NodeExists) => None,
+        Err(error) => panic!("{path}: {error}"),
+    }
+}
+
+async fn set(client: &Client, path: &str, data: &str) -> Option<((i64, i32), String)> {
+    match client.set_data(path, data.as_bytes(), None).await {
+        Ok(stat) => Some(((stat.czxid, stat.version), data.to_owned())),
+        Err(Error::NoNode) => None,
+        Err(error) => panic!("{path}: {error}"),
+    }
+}
+
+/// Writes all users with `results=true`.
+async fn results(daemon: &Daemon, users: &[String]) -> Vec<Value> {
+    let json = json!({"usercoins": [{"coin": "bcc", "punames": users}]}).to_string();
+    let response = daemon.send(Request::post("/switch/multi-user?results=true").body(json)).await;
+    let answer: Value = serde_json::from_slice(&response.body).unwrap();
+    assert_eq!(answer["success"], true, "{answer}");
+    answer["results"].as_array().unwrap().clone()
+}
+
+/// Panics if `old` of this result is not what the daemon's only write of the znode replaced. Returns whether it is
+/// reported.
+async fn check(client: &Client, path: &str, history: &History, result: &Value) -> bool {
+    let (_, stat) = client.get_data(path).await.unwrap();
+    let is_ours = |version: &i32| !history.contains_key(&(stat.czxid, *version));
+    let ours: Vec<i32> = (0..=stat.version).filter(is_ours).collect();
+    assert_eq!(ours.len(), 1, "{path}: one of the writes is the daemon's");
+    let before = (ours[0] > 0).then(|| history[&(stat.czxid, ours[0] - 1)].clone());
+    match result.get("old") {
+        None => false,
+        Some(old) => {
+            assert_eq!(*old, json!(before), "{path}: {history:?}");
+            true
+        }
+    }
+}
+
+fn users(round: usize, count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("r{round}-{number}")).collect()
+}
+
+/// The look is done, the write is held back, and another client writes some of the znodes in between.
+#[tokio::test]
+async fn what_another_client_wrote_between_look_and_write_is_not_reported_as_old() {
+    let zookeeper = ZooKeeper::shared().await;
+    let proxy = FrameProxy::start(zookeeper.address()).await;
+    let daemon = Daemon::builder(zookeeper).set("ZKBroker", json!([proxy.address()])).start().await;
+    let client = zookeeper.client().await;
+    // It has a session, and has created the directory.
+    assert!(daemon.switch("other", "btc").await.success);
+    for (round, (count, exist)) in
+        [(MANY, true), (MANY, false), (FEW, true), (FEW, false)].into_iter().enumerate()
+    {
+        let users = users(round, count);
+        let paths: Vec<String> = users.iter().map(|user| daemon.path(user)).collect();
+        let mut histories = vec![History::new(); count];
+        if exist {
+            for (path, history) in paths.iter().zip(&mut histories) {
+                history.extend(create(&client, path, "first").await);
+            }
+        }
+        let mut held = proxy.hold(MULTI);
+        let meddling = async {
+            held.arrived().await;
+            for (path, history) in paths.iter().zip(&mut histories).step_by(4) {
+                history.extend(create(&client, path, "made").await);
+                history.extend(set(&client, path, "changed").await);
+            }
+            held.release();
+        };
+        let (results, ()) = tokio::join!(results(&daemon, &users), meddling);
+        let mut reported = 0;
+        for ((path, history), result) in paths.iter().zip(&histories).zip(&results) {
+            reported += usize::from(check(&client, path, history, result).await);
+        }
+        // All that were left alone are proven, where they were looked at, or created by the daemon.
+        assert!(reported >= count * 3 / 4 - 5, "round {round}: {reported} of {count} are reported");
+        // The log says the same.
+        let changed = format!("sub_account: {}, old: ?", users[0]);
+        daemon.wait_for_log(&[&changed, "outcome: applied"]).await;
+    }
+}
+
+/// A znode that was looked at is deleted and created again before the write.
+#[tokio::test]
+async fn a_znode_that_was_created_again_between_look_and_write_has_no_old_value() {
+    let zookeeper = ZooKeeper::shared().await;
+    let proxy = FrameProxy::start(zookeeper.address()).await;
+    let daemon = Daemon::builder(zookeeper).set("ZKBroker", json!([proxy.address()])).start().await;
+    let client = zookeeper.client().await;
+    let users = users(0, MANY);
+    assert!(daemon.switch("other", "btc").await.success);
+    for user in &users {
+        create(&client, &daemon.path(user), "first").await;
+    }
+    let mut held = proxy.hold(MULTI);
+    let path = daemon.path(&users[7]);
+    let meddling = async {
+        held.arrived().await;
+        client.delete(&path, None).await.unwrap();
+        create(&client, &path, "again").await;
+        held.release();
+    };
+    let (results, ()) = tokio::join!(results(&daemon, &users), meddling);
+    for (index, result) in results.iter().enumerate() {
+        let old = (index != 7).then_some("first");
+        assert_eq!(result.get("old").and_then(Value::as_str), old, "{index}");
+    }
+}
+
+/// Another client creates and writes the same znodes all the time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn under_load_each_old_value_is_the_one_that_was_replaced() {
+    let zookeeper = ZooKeeper::shared().await;
+    let daemon = Daemon::start(zookeeper).await;
+    let client = zookeeper.client().await;
+    let mut reported = 0;
+    for round in 0..8 {
+        let users = users(round, MANY);
+        let paths: Vec<String> = users.iter().map(|user| daemon.path(user)).collect();
+        let mut histories = vec![History::new(); MANY];
+        if round % 2 == 0 {
+            let created = join_all(paths.iter().map(|path| create(&client, path, "first"))).await;
+            histories.iter_mut().zip(created).for_each(|(history, entry)| history.extend(entry));
+        }
+        let meddling = async {
+            for write in 0..3 {
+                let data = format!("meddler {write}");
+                tokio::time::sleep(Duration::from_millis(fastrand::u64(..8))).await;
+                let written = join_all(paths.iter().map(async |path| {
+                    (create(&client, path, &data).await, set(&client, path, &data).await)
+                }));
+                for (history, (created, set)) in histories.iter_mut().zip(written.await) {
+                    history.extend(created.into_iter().chain(set));
+                }
+            }
+        };
+        let (results, ()) = tokio::join!(results(&daemon, &users), meddling);
+        for ((path, history), result) in paths.iter().zip(&histories).zip(&results) {
+            reported += usize::from(check(&client, path, history, result).await);
+        }
+    }
+    assert!(reported > 0, "no old value was reported");
+}

@@ -1,0 +1,192 @@
+//! A proxy between the daemon and ZooKeeper that holds a request back, or replaces an answer.
+//!
+//! Each message is a frame: a length of four bytes, then the message. The first one in each direction opens the
+//! session. A request starts with its number and its operation; an answer starts with the number, a zxid and an
+//! error code. A four-letter word has no frame and passes as it is.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// Operations (`ZooDefs.OpCode` in ZooKeeper's source).
+pub const SET_DATA: i32 = 5;
+pub const MULTI: i32 = 14;
+pub const MULTI_READ: i32 = 22;
+
+/// The answer's number, zxid and error code.
+const ANSWER_HEADER: usize = 16;
+/// More than any frame in the tests, and less than a four-letter word read as a length.
+const FRAME_LIMIT: usize = 64 * 1024 * 1024;
+
+type Rewrite = Box<dyn FnOnce(&[u8]) -> Vec<u8> + Send>;
+
+/// What happens to the next request of an operation.
+enum Meddling {
+    Hold { arrived: oneshot::Sender<()>, released: oneshot::Receiver<()> },
+    Rewrite(Rewrite),
+}
+
+type Plan = Arc<Mutex<Option<(i32, Meddling)>>>;
+/// Answers to replace, by the number of their request.
+type Rewrites = Arc<Mutex<HashMap<i32, Rewrite>>>;
+
+pub struct FrameProxy {
+    address: SocketAddr,
+    plan: Plan,
+    task: JoinHandle<()>,
+}
+
+/// A request that is held back, once it has arrived.
+pub struct Held {
+    arrived: oneshot::Receiver<()>,
+    release: oneshot::Sender<()>,
+}
+
+impl Held {
+    pub async fn arrived(&mut self) {
+        (&mut self.arrived).await.expect("a request to hold back");
+    }
+
+    pub fn release(self) {
+        let _ = self.release.send(());
+    }
+}
+
+impl Drop for FrameProxy {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl FrameProxy {
+    pub async fn start(server: String) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, plan) = (listener.local_addr().unwrap(), Plan::default());
+        let task = tokio::spawn({
+            let plan = Arc::clone(&plan);
+            async move {
+                while let Ok((client, _)) = listener.accept().await {
+                    let server = TcpStream::connect(&server).await.unwrap();
+                    serve(client, server, &plan);
+                }
+            }
+        });
+        Self { address, plan, task }
+    }
+
+    pub fn address(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// Holds the next request of this operation back.
+    pub fn hold(&self, operation: i32) -> Held {
+        let ((arrived_sender, arrived), (release, released)) =
+            (oneshot::channel(), oneshot::channel());
+        self.plan(operation, Meddling::Hold { arrived: arrived_sender, released });
+        Held { arrived, release }
+    }
+
+    /// Replaces what follows the header of the next answer to this operation.
+    pub fn rewrite(&self, operation: i32, by: impl FnOnce(&[u8]) -> Vec<u8> + Send + 'static) {
+        self.plan(operation, Meddling::Rewrite(Box::new(by)));
+    }
+
+    /// Whether the request that was waited for has come.
+    pub fn is_done(&self) -> bool {
+        self.plan.lock().unwrap().is_none()
+    }
+
+    fn plan(&self, operation: i32, meddling: Meddling) {
+        *self.plan.lock().unwrap() = Some((operation, meddling));
+    }
+}
+
+fn serve(client: TcpStream, server: TcpStream, plan: &Plan) {
+    for stream in [&client, &server] {
+        stream.set_nodelay(true).unwrap();
+    }
+    let ((from_client, to_client), (from_server, to_server)) =
+        (client.into_split(), server.into_split());
+    let (plan, rewrites) = (Arc::clone(plan), Rewrites::default());
+    tokio::spawn(requests(from_client, to_server, plan, Arc::clone(&rewrites)));
+    tokio::spawn(answers(from_server, to_client, rewrites));
+}
+
+async fn requests(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    plan: Plan,
+    rewrites: Rewrites,
+) -> Option<()> {
+    let mut is_first = true;
+    while let Some(message) = read(&mut from, &mut to).await {
+        if !is_first && let (Some(number), Some(operation)) = (word(&message, 0), word(&message, 4))
+        {
+            let meddling = plan.lock().unwrap().take_if(|(planned, _)| *planned == operation);
+            match meddling {
+                Some((_, Meddling::Rewrite(rewrite))) => {
+                    rewrites.lock().unwrap().insert(number, rewrite);
+                }
+                Some((_, Meddling::Hold { arrived, released })) => {
+                    let _ = arrived.send(());
+                    let _ = released.await;
+                }
+                None => {}
+            }
+        }
+        is_first = false;
+        write(&mut to, &message).await?;
+    }
+    None
+}
+
+async fn answers(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    rewrites: Rewrites,
+) -> Option<()> {
+    let mut is_first = true;
+    while let Some(mut message) = read(&mut from, &mut to).await {
+        if !is_first && let Some(number) = word(&message, 0) {
+            let rewrite = rewrites.lock().unwrap().remove(&number);
+            if let Some(rewrite) = rewrite {
+                let body = rewrite(&message[ANSWER_HEADER..]);
+                message.truncate(ANSWER_HEADER);
+                message.extend(body);
+            }
+        }
+        is_first = false;
+        write(&mut to, &message).await?;
+    }
+    None
+}
+
+/// The next message; `None` at the end. What has no frames is passed on until then.
+async fn read(from: &mut OwnedReadHalf, to: &mut OwnedWriteHalf) -> Option<Vec<u8>> {
+    let mut length = [0; 4];
+    from.read_exact(&mut length).await.ok()?;
+    let size = u32::from_be_bytes(length) as usize;
+    if size > FRAME_LIMIT {
+        to.write_all(&length).await.ok()?;
+        copy(from, to).await.ok()?;
+        return None;
+    }
+    let mut message = vec![0; size];
+    from.read_exact(&mut message).await.ok()?;
+    Some(message)
+}
+
+async fn write(to: &mut OwnedWriteHalf, message: &[u8]) -> Option<()> {
+    let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+    to.write_all(&[&length, message].concat()).await.ok()
+}
+
+fn word(message: &[u8], start: usize) -> Option<i32> {
+    message.get(start..start + 4)?.try_into().ok().map(i32::from_be_bytes)
+}
