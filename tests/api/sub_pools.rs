@@ -485,6 +485,76 @@ async fn acks_of_a_stale_read_are_not_believed_even_twice() {
     }
 }
 
+/// An ack for the text `tiger` and another address than the daemon's clients ask for.
+fn elsewhere(old_address: &str) -> String {
+    let value = |address: &str| json!({"coinbase_info": "tiger", "payout_addr": address});
+    let mut ack: Value = serde_json::from_str(&granted("", "tiger")).unwrap();
+    (ack["old"], ack["new"]) = (value(old_address), value("elsewhere"));
+    ack.to_string()
+}
+
+/// The test is a jobmaker that writes one ack of an earlier request again and again: after each write of ours, in a
+/// row, or at its own pace.
+#[tokio::test]
+async fn one_stale_ack_with_another_address_makes_no_update_succeed() {
+    let scene = Scene::start(5).await;
+    let mut tests = JoinSet::new();
+    for (number, stale) in [elsewhere("before"), elsewhere("elsewhere")].into_iter().enumerate() {
+        for pace in ["after each write", "in a row", "slowly"] {
+            let name = format!("{}-{number}", pace.replace(' ', "-"));
+            let (puppet, stale) = (scene.puppet(&name).await, stale.clone());
+            let pending = scene.asking(update(&name, "tiger"));
+            tests.spawn(async move {
+                puppet.wait_for_writes(1).await;
+                for writes in 2..=5 {
+                    puppet.ack(&stale).await;
+                    match pace {
+                        "after each write" if writes < 5 => puppet.wait_for_writes(writes).await,
+                        "slowly" => tokio::time::sleep(Duration::from_millis(40)).await,
+                        _ => {}
+                    }
+                }
+                let answer = pending.await.unwrap();
+                assert!(
+                    answer == error(504, TIMED_OUT) || answer == error(500, RACE),
+                    "{name}: {answer}"
+                );
+            });
+        }
+    }
+    tests.join_all().await;
+}
+
+/// A jobmaker that spells the address in its own way, and reads each of our writes.
+#[tokio::test]
+async fn an_own_spelling_of_an_address_is_a_success_once_the_jobmaker_holds_it() {
+    let scene = Scene::start(ENDLESS).await;
+    let puppet = scene.puppet("pool3").await;
+    let pending = scene.asking(update("pool3", "tiger"));
+    for (writes, old) in [(1, "before"), (2, "elsewhere"), (3, "elsewhere")] {
+        puppet.wait_for_writes(writes).await;
+        puppet.ack(&elsewhere(old)).await;
+    }
+    let answer: Value = serde_json::from_str(&pending.await.unwrap()).unwrap();
+    assert_eq!(
+        (&answer["success"], &answer["old"]["payout_addr"]),
+        (&json!(true), &json!("before"))
+    );
+    assert_eq!(answer["new"]["payout_addr"], "elsewhere");
+    assert_eq!(puppet.writes().await, 3);
+
+    // It held the value before, so that only the date tells its acks apart.
+    let puppet = scene.puppet("held").await;
+    let pending = scene.asking(update("held", "tiger"));
+    for (writes, second) in [(1, "00"), (2, "00"), (3, "00"), (4, "01")] {
+        puppet.wait_for_writes(writes).await;
+        let dated = format!("2026-11-23 00:00:{second}");
+        puppet.ack(&elsewhere("elsewhere").replace("2026-11-23 00:00:00", &dated)).await;
+    }
+    let answer: Value = serde_json::from_str(&pending.await.unwrap()).unwrap();
+    assert_eq!(answer["success"], true, "{answer}");
+}
+
 #[tokio::test]
 async fn a_refusal_is_believed_once_it_must_be_of_a_later_read() {
     let scene = Scene::start(ENDLESS).await;

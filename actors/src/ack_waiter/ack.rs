@@ -19,6 +19,8 @@ pub(crate) struct Ack {
     pub(crate) host: String,
     /// All that it tells of its host, to know it again.
     pub(crate) origin: String,
+    /// When the jobmaker made the ack, to the second; empty if it does not tell.
+    pub(crate) created_at: String,
 }
 
 impl Ack {
@@ -37,12 +39,20 @@ impl Ack {
             subpool_name: text("subpool_name").to_owned(),
             host: hostname.unwrap_or_default().to_owned(),
             origin: host.map(Value::to_string).unwrap_or_default(),
+            created_at: text("created_at").to_owned(),
         })
     }
 
     /// Whether two acks tell the same of what was requested, whatever was held before.
     pub(crate) fn says_the_same(&self, other: &Self) -> bool {
         self.new == other.new && self.err_msg == other.err_msg
+    }
+
+    /// Whether this ack cannot be a repetition of `before`, the ack that was seen before it: it says something
+    /// else; or it is of another second, and the jobmaker held the value of `before` when it made it.
+    pub(crate) fn is_of_another_read(&self, before: &Self) -> bool {
+        let says_otherwise = !self.says_the_same(before) || self.old != before.old;
+        says_otherwise || (self.created_at != before.created_at && self.old == *before.held())
     }
 
     /// What the jobmaker held as it wrote the ack.
@@ -99,6 +109,7 @@ mod tests {
             subpool_name: String::new(),
             host: String::new(),
             origin: String::new(),
+            created_at: String::new(),
         }
     }
 
@@ -149,5 +160,25 @@ mod tests {
         assert!(!grants(granted("abc", "BC1Q", "success"), "abc", "bc1q"));
         let refused = Ack { new: None, ..granted("abc", "A1", "success") };
         assert!(!grants(refused, "abc", "A1"));
+    }
+
+    #[test]
+    fn an_ack_is_of_another_read_if_it_says_something_else_or_is_of_another_second() {
+        let of = |old: &str, new: &str, second: &str| Ack {
+            old: coinbase("x", old),
+            created_at: second.to_owned(),
+            ..granted("x", new, "success")
+        };
+        let first = of("A", "B", "1");
+        assert!(!first.is_of_another_read(&first));
+        assert!(!of("A", "B", "2").is_of_another_read(&first), "it held B by then");
+        assert!(of("B", "B", "1").is_of_another_read(&first));
+        assert!(of("A", "C", "1").is_of_another_read(&first));
+        assert!(!of("B", "B", "1").is_of_another_read(&of("B", "B", "1")));
+        assert!(of("B", "B", "2").is_of_another_read(&of("B", "B", "1")));
+        let refused = |second: &str| Ack { new: None, ..of("B", "", second) };
+        assert!(refused("1").is_of_another_read(&first));
+        assert!(!refused("1").is_of_another_read(&refused("1")));
+        assert!(refused("2").is_of_another_read(&refused("1")));
     }
 }

@@ -16,7 +16,17 @@
 //!   tell, and the caller is told so. Else we write the same bytes again, on the condition that the
 //!   znode is still ours, to provoke another ack. One that was made from a later read than the first is
 //!   certain: the read came after the first ack, so after our write, and the znode still holds our bytes.
-//!   The third was, since a jobmaker repeats itself once at most.
+//!
+//! A jobmaker may write one ack several times, so another ack is not always of a later read:
+//!
+//! * An ack counts only if it was written after our latest write. So acks that come in a row count once, and
+//!   between any two that count lies a write of ours. There must be three.
+//! * A value that differs from what was asked for is told as a success only after two acks that cannot
+//!   be one ack written twice ([`Ack::is_of_another_read`]). From a jobmaker that reads again they come by
+//!   themselves: its first ack says what it held before, its next that it holds the new value. If it held that value
+//!   from the beginning, only the second in which an ack was made tells them apart, so we wait for another second.
+//! * Refusals have no such mark, since nothing changes: one that is written again after each of our writes is
+//!   believed.
 //!
 //! This assumes one jobmaker at a time. Against two of them, or the late ack of one that is no more:
 //!
@@ -34,10 +44,10 @@ use crate::{
     zk::{Mark, Revision, Zxid},
 };
 
-/// A jobmaker repeats itself once at most: the third ack was made from a later read than the first.
+/// Acks that must count before one that does not grant what was asked for is the answer.
 const CERTAIN: u8 = 3;
 
-/// After so many acks of which no two in a row agree, nobody can tell.
+/// After so many acks that settle nothing, nobody can tell.
 const CONTRADICTING: u8 = 6;
 
 /// After so many acks that nobody can parse, the jobmaker is taken to have no other.
@@ -52,6 +62,8 @@ pub(crate) struct Attribution {
     gets_wait: bool,
     /// The exchange's first write.
     first_write: Option<Zxid>,
+    /// Its latest write.
+    latest_write: Option<Zxid>,
     /// The state in which our last write left the request znode.
     ours: Option<Revision>,
     /// The last ack that was looked at.
@@ -60,6 +72,8 @@ pub(crate) struct Attribution {
     first_and_last_ack: Option<(Ack, Ack)>,
     /// How many such acks there were.
     acks: u8,
+    /// Whether two of them, one after the other, cannot be one ack that was written twice.
+    is_read_again: bool,
     /// How many that cannot be parsed.
     unparsable: u8,
 }
@@ -82,6 +96,8 @@ pub(crate) enum Next {
     Wait,
     /// Write the same bytes again, if the request znode is as we left it.
     Provoke,
+    /// The same, once jobmakers date their acks with another second.
+    ProvokeLater,
     /// Read the request anew and write that: somebody else wrote, and only gets wait.
     ReadAgain,
     /// Nothing: all are settled.
@@ -123,10 +139,12 @@ impl Attribution {
             asked,
             gets_wait,
             first_write: None,
+            latest_write: None,
             ours: None,
             last_ack: None,
             first_and_last_ack: None,
             acks: 0,
+            is_read_again: false,
             unparsable: 0,
         }
     }
@@ -139,6 +157,7 @@ impl Attribution {
     /// Our write went through. What follows is to wait.
     pub(crate) fn written(&mut self, mark: Mark) -> Step {
         self.first_write.get_or_insert(mark.zxid);
+        self.latest_write = Some(mark.zxid);
         self.ours = Some(mark.revision);
         self.step(None, None, Next::Wait)
     }
@@ -165,12 +184,13 @@ impl Attribution {
             return self.step(None, None, Next::Wait);
         }
         self.last_ack = Some(zxid);
+        let counts = self.latest_write.is_some_and(|latest_write| zxid > latest_write);
         let Some(ack) = ack else {
-            self.unparsable += 1;
-            return if self.unparsable >= UNPARSABLE {
-                self.settle(None, Verdict::Unparsable)
-            } else {
-                self.step(None, None, Next::Provoke)
+            self.unparsable += u8::from(counts);
+            return match (counts, self.unparsable) {
+                (false, _) => self.step(None, None, Next::Wait),
+                (true, UNPARSABLE..) => self.settle(None, Verdict::Unparsable),
+                (true, _) => self.step(None, None, Next::Provoke),
             };
         };
         let Some(asked) = &self.asked else {
@@ -179,31 +199,49 @@ impl Attribution {
         if ack.grants(asked) {
             return self.settle(Some(ack.clone()), Verdict::Granted(ack));
         }
-        if request.is_none() || request != self.ours {
+        let is_of_another_host = |(first, _): &(Ack, Ack)| first.origin != ack.origin;
+        if request.is_none()
+            || request != self.ours
+            || self.first_and_last_ack.as_ref().is_some_and(is_of_another_host)
+        {
             return self.settle(Some(ack), Verdict::Overtaken);
         }
+        if !counts {
+            return self.step(Some(ack), None, Next::Wait);
+        }
+        self.count(ack)
+    }
+
+    /// An ack was written after our latest write, and does not grant what was asked for.
+    fn count(&mut self, ack: Ack) -> Step {
         self.acks += 1;
         let Some((first, last)) = &mut self.first_and_last_ack else {
             self.first_and_last_ack = Some((ack.clone(), ack.clone()));
             return self.step(Some(ack), None, Next::Provoke);
         };
         let last = std::mem::replace(last, ack.clone());
-        if first.origin != ack.origin {
+        self.is_read_again |= ack.is_of_another_read(&last);
+        let (has_text, is_repeated) = match (&self.asked, &ack.new) {
+            (Some(asked), Some(_)) => (ack.grants_text(asked), !self.is_read_again),
+            _ => (true, false),
+        };
+        let is_certain = self.acks >= CERTAIN && last.says_the_same(&ack);
+        if is_certain && !has_text {
             return self.settle(Some(ack), Verdict::Overtaken);
         }
-        if self.acks < CERTAIN || !last.says_the_same(&ack) {
-            return if self.acks < CONTRADICTING {
-                self.step(Some(ack), None, Next::Provoke)
-            } else {
-                self.settle(Some(ack), Verdict::Overtaken)
+        if is_certain && !is_repeated {
+            let old = held_before(first, &ack);
+            let verdict = match &ack.new {
+                None => Verdict::Refused(ack.clone()),
+                Some(_) => Verdict::Granted(Ack { old, ..ack.clone() }),
             };
+            return self.settle(Some(ack), verdict);
         }
-        let verdict = match &ack.new {
-            None => Verdict::Refused(ack.clone()),
-            Some(_) if !ack.grants_text(asked) => Verdict::Overtaken,
-            Some(_) => Verdict::Granted(Ack { old: held_before(first, &ack), ..ack.clone() }),
-        };
-        self.settle(Some(ack), verdict)
+        if self.acks >= CONTRADICTING {
+            return self.settle(Some(ack), Verdict::Overtaken);
+        }
+        let next = if is_certain { Next::ProvokeLater } else { Next::Provoke };
+        self.step(Some(ack), None, next)
     }
 
     fn settle(&mut self, ack: Option<Ack>, verdict: Verdict) -> Step {

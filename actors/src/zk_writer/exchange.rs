@@ -4,16 +4,19 @@
 //! the wait for an ack ends early; what ZooKeeper was asked is always waited for. When the connection is lost,
 //! its work is cut off in the middle, and `ZkWriter` tells of that in its place.
 
-use std::{pin::pin, sync::Arc};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use actix::{Recipient, prelude::SendError};
 use futures_util::future::{Either, join, select};
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::sleep};
 
 use crate::{
     ack_waiter::{Ack, Event, ExchangeId, Next, Report, Sighting},
     zk::{Connection, Overwrite, Revision, Watch},
 };
+
+/// Jobmakers date their acks (`created_at`) to the second.
+const ACK_DATE_STEP: Duration = Duration::from_secs(1);
 
 /// Where an exchange takes place.
 #[derive(Clone, Debug)]
@@ -93,6 +96,13 @@ impl Exchange {
                     }
                 }
                 Next::Provoke => self.write(&data, &mut expected).await,
+                Next::ProvokeLater => {
+                    let pause = pin!(sleep(ACK_DATE_STEP));
+                    if let Either::Right(_) = select(pause, &mut self.reporter.is_over).await {
+                        return Next::Over;
+                    }
+                    self.write(&data, &mut expected).await
+                }
                 Next::ReadAgain | Next::Over => return next,
             };
         }

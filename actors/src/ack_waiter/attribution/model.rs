@@ -8,6 +8,9 @@
 //! * a refusal is told only of what the jobmaker refuses;
 //! * the old value was held in that time, unless the same value was asked for before or beside us.
 //!
+//! How often the jobmaker writes one ack is limited in one of three ways ([`Repeats`]). Where there is no limit,
+//! refusals are not judged: a refusal that is written again after each of our writes is believed.
+//!
 //! That the search finds what a missing rule lets through is shown by lying to the decision about what the
 //! rule looks at ([`Lie`]).
 
@@ -65,6 +68,21 @@ enum Lie {
     NeverRepeated,
     /// The jobmaker holds what it held before.
     HoldsOld,
+    /// All acks after our first write are after our latest.
+    AfterFirstWrite,
+    /// No ack is one that was seen before, written again.
+    NeverOneAckTwice,
+}
+
+/// When the jobmaker may write an ack again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Repeats {
+    /// Once.
+    Once,
+    /// As long as not more than one of our writes came after it.
+    InARow,
+    /// At any time before its next read. Acks are dated, each read with another second.
+    Always,
 }
 
 /// One setting to explore.
@@ -74,6 +92,7 @@ struct Configuration {
     other: &'static [u8],
     restarts: u8,
     repetitions: u8,
+    repeats: Repeats,
     garbage: u8,
     content: Letter,
     lie: Lie,
@@ -84,6 +103,8 @@ struct Configuration {
 struct Words {
     old: Letter,
     new: Option<Letter>,
+    /// When it was read.
+    second: u8,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -91,8 +112,8 @@ enum Jobmaker {
     Idle,
     /// It acts on what it read, and has not said so yet.
     HasRead(Words),
-    /// It has, and may say it again.
-    HasAcked(Words),
+    /// It has, and may say it again; so many of our writes have come since.
+    HasAcked(Words, u8),
 }
 
 /// Where our task is within an operation.
@@ -121,6 +142,8 @@ struct World {
     restarts: u8,
     repetitions: u8,
     garbage: u8,
+    /// The jobmaker's clock; it stands still where acks are not dated.
+    second: u8,
     other_written: usize,
     operation: usize,
     daemon: Daemon,
@@ -153,6 +176,7 @@ impl Words {
             subpool_name: String::new(),
             host: String::new(),
             origin: String::new(),
+            created_at: self.second.to_string(),
         }
     }
 }
@@ -170,6 +194,7 @@ impl Configuration {
             restarts: 0,
             repetitions: 0,
             garbage: 0,
+            second: 0,
             other_written: 0,
             operation: 0,
             daemon: Daemon::Begins,
@@ -207,7 +232,7 @@ impl Configuration {
             Jobmaker::HasRead(words) => {
                 let mut next = world.clone();
                 next.acked(Some(words));
-                next.jobmaker = Jobmaker::HasAcked(words);
+                next.jobmaker = Jobmaker::HasAcked(words, 0);
                 after.push(next);
                 if world.garbage < self.garbage {
                     let mut next = world.clone();
@@ -216,19 +241,26 @@ impl Configuration {
                     after.push(next);
                 }
             }
-            Jobmaker::HasAcked(words) if world.repetitions < self.repetitions => {
-                let mut next = idle.clone();
-                next.acked(Some(words));
-                next.repetitions += 1;
-                after.push(next);
+            Jobmaker::HasAcked(words, writes) if world.repetitions < self.repetitions => {
+                let mut next = match self.repeats {
+                    Repeats::Once => idle.clone(),
+                    Repeats::InARow if writes > 1 => idle.clone(),
+                    Repeats::InARow | Repeats::Always => world.clone(),
+                };
+                if self.repeats != Repeats::InARow || writes <= 1 {
+                    next.acked(Some(words));
+                    next.repetitions += 1;
+                    after.push(next);
+                }
             }
-            Jobmaker::HasAcked(_) => {}
+            Jobmaker::HasAcked(..) => {}
         }
         let may_read = !matches!(world.jobmaker, Jobmaker::HasRead(_));
         if world.jobmaker_wakes && may_read {
             let mut next = idle.clone();
             let new = is_valid(world.content).then(|| spelt(world.content));
-            next.jobmaker = Jobmaker::HasRead(Words { old: world.held, new });
+            next.second += u8::from(self.repeats == Repeats::Always);
+            next.jobmaker = Jobmaker::HasRead(Words { old: world.held, new, second: next.second });
             next.jobmaker_wakes = false;
             next.holds(new.unwrap_or(world.held));
             after.push(next);
@@ -307,6 +339,12 @@ impl Configuration {
             Lie::NeverOvertaken => Sighting { request: Some(revision(world.ours)), ..truth },
             _ => truth,
         };
+        let attribution = &mut world.attribution;
+        match self.lie {
+            Lie::AfterFirstWrite => attribution.latest_write = attribution.first_write,
+            Lie::NeverOneAckTwice => attribution.is_read_again = true,
+            _ => {}
+        }
         let mut step = world.attribution.seen(told.clone());
         let again = match self.lie {
             Lie::AlwaysCertain => 2,
@@ -343,6 +381,7 @@ impl Configuration {
                 Verdict::Granted(ack) => {
                     (Some(ack), ack.new == Some(coinbase(spelt(asked))) && held(ack.held()))
                 }
+                Verdict::Refused(_) if self.repeats == Repeats::Always => (None, true),
                 Verdict::Refused(ack) => (Some(ack), ack.new.is_none() && !is_valid(asked)),
                 Verdict::Overtaken => (None, true),
                 Verdict::Unparsable => (None, world.garbage > 0),
@@ -353,7 +392,7 @@ impl Configuration {
         }
         match step.next {
             Next::Wait => world.daemon = Daemon::Waits,
-            Next::Provoke => world.daemon = Daemon::Provokes,
+            Next::Provoke | Next::ProvokeLater => world.daemon = Daemon::Provokes,
             Next::ReadAgain => world.begin_again(),
             Next::Over => world = world.ended(),
         }
@@ -379,6 +418,9 @@ impl World {
             return self.attribution.overtaken();
         }
         self.write(self.writes);
+        if let Jobmaker::HasAcked(_, writes) = &mut self.jobmaker {
+            *writes = writes.saturating_add(1).min(2);
+        }
         self.ours = self.version;
         let mark = Mark { revision: revision(self.version), zxid: Zxid::test(self.zxid) };
         self.attribution.written(mark)
@@ -426,8 +468,19 @@ fn configurations(length: usize, disturbances: usize, lie: Lie) -> Vec<Configura
     for operations in lists {
         for other in others {
             for restarts in 0..=2 {
-                for (repetitions, garbage) in [(0, 0), (1, 0), (2, 0), (1, 1), (0, 2)] {
-                    if other.len() + usize::from(restarts + repetitions + garbage) > disturbances {
+                use Repeats::{Always, InARow, Once};
+                for (repeats, repetitions, garbage) in [
+                    (Once, 0, 0),
+                    (Once, 1, 0),
+                    (Once, 2, 0),
+                    (Once, 1, 1),
+                    (Once, 0, 2),
+                    (InARow, 3, 0),
+                    (Always, 3, 0),
+                ] {
+                    // One ack that is written several times is one disturbance.
+                    let repeated = if repeats == Once { repetitions } else { 1 };
+                    if other.len() + usize::from(restarts + repeated + garbage) > disturbances {
                         continue;
                     }
                     for content in [EMPTY, b'e', b'i'] {
@@ -436,6 +489,7 @@ fn configurations(length: usize, disturbances: usize, lie: Lie) -> Vec<Configura
                             other,
                             restarts,
                             repetitions,
+                            repeats,
                             garbage,
                             content,
                             lie,
@@ -473,9 +527,15 @@ fn no_interleaving_of_three_operations_gets_a_wrong_answer() {
 
 #[test]
 fn each_rule_is_needed() {
-    for lie in
-        [Lie::AlwaysNew, Lie::NeverOvertaken, Lie::AlwaysCertain, Lie::NeverRepeated, Lie::HoldsOld]
-    {
+    for lie in [
+        Lie::AlwaysNew,
+        Lie::NeverOvertaken,
+        Lie::AlwaysCertain,
+        Lie::NeverRepeated,
+        Lie::HoldsOld,
+        Lie::AfterFirstWrite,
+        Lie::NeverOneAckTwice,
+    ] {
         // The smallest search first: it ends where something goes wrong.
         let mut searches = [(1, 2), (2, 1), (1, 3)].into_iter();
         assert!(

@@ -14,6 +14,7 @@ fn ack(host: &str, old: &str, new: Option<&str>) -> Ack {
         subpool_name: "pool3".to_owned(),
         host: host.to_owned(),
         origin: host.to_owned(),
+        created_at: String::new(),
     }
 }
 
@@ -159,4 +160,61 @@ fn acks_that_cannot_be_parsed_get_a_second_chance() {
     let step = exchange.seen(sighting(13, None, 6));
     assert_eq!((step.gets, step.update), (Some(Err(Unparsable)), Some(Verdict::Unparsable)));
     assert_eq!(step.next, Next::Over);
+}
+
+/// An ack of an earlier request for the same text and another address.
+fn elsewhere(old: &str, second: &str) -> Ack {
+    let coinbase = |address: &str| Coinbase { payout_addr: address.to_owned(), ..coinbase("new") };
+    let (old, new) = (coinbase(old), Some(coinbase("elsewhere")));
+    Ack { old, new, created_at: second.to_owned(), ..ack("a", "", None) }
+}
+
+#[test]
+fn one_ack_with_another_address_is_no_success_however_often_it_is_written() {
+    // The jobmaker held another value before, or the same, or its clock goes on while it repeats itself.
+    for old in ["before", "elsewhere"] {
+        for count in 1..6 {
+            let acks = vec![elsewhere(old, "0"); count];
+            let step = show(&mut written(false), &acks);
+            assert_eq!(step.update, None, "{old}, {count} times");
+        }
+        let step = show(&mut written(false), &vec![elsewhere(old, "0"); 6]);
+        assert_eq!(step.update, Some(Verdict::Overtaken), "{old}");
+    }
+    let dated = ["0", "1", "2", "3", "4", "5"].map(|second| elsewhere("before", second));
+    assert_eq!(show(&mut written(false), &dated).update, Some(Verdict::Overtaken));
+}
+
+#[test]
+fn an_own_spelling_that_the_jobmaker_held_before_is_believed_in_another_second() {
+    let mut exchange = written(false);
+    let acks = vec![elsewhere("elsewhere", "0"); 3];
+    assert_eq!(show(&mut exchange, &acks).next, Next::ProvokeLater);
+    let ack = elsewhere("elsewhere", "1");
+    let step = exchange.seen(sighting(17, Some(ack.clone()), 8));
+    assert_eq!(step.update, Some(Verdict::Granted(ack)));
+}
+
+#[test]
+fn acks_in_a_row_count_once_until_we_write_again() {
+    let refusal = || Some(ack("a", "old", None));
+    let mut exchange = written(false);
+    assert_eq!(exchange.seen(sighting(11, refusal(), 5)).next, Next::Provoke);
+    // These were written before our second write, and seen after it.
+    exchange.written(mark(1, 6, 14));
+    for zxid in [12, 13] {
+        assert_eq!(exchange.seen(sighting(zxid, refusal(), 6)).next, Next::Wait);
+    }
+    assert_eq!(exchange.seen(sighting(15, refusal(), 6)).next, Next::Provoke);
+    exchange.written(mark(1, 7, 16));
+    assert!(exchange.seen(sighting(17, refusal(), 7)).update.is_some());
+}
+
+#[test]
+fn garbage_in_a_row_counts_once_until_we_write_again() {
+    let mut exchange = written(true);
+    assert_eq!(exchange.seen(sighting(11, None, 5)).next, Next::Provoke);
+    exchange.written(mark(1, 6, 13));
+    assert_eq!(exchange.seen(sighting(12, None, 6)).next, Next::Wait);
+    assert_eq!(exchange.seen(sighting(14, None, 6)).update, Some(Verdict::Unparsable));
 }
