@@ -2,5 +2,6 @@
 
 pub use crate::{
     config::properties::{configuration, environment},
+    http::messages,
     http::properties::{authorization, form, json_body, json_body_by_choices, multipart_form},
 };

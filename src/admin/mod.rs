@@ -52,7 +52,8 @@ use switcher_actors::{LookAtBatch, Observer};
 use tokio::sync::Semaphore;
 
 use crate::http::{
-    Allowance, Bound, Endpoints, Guard, HttpServer, InForce, Logins, OF_A_WORKER, Requests,
+    Allowance, Bound, Deadlines, Endpoints, Guard, HttpServer, InForce, Logins, OF_A_WORKER,
+    Requests,
 };
 
 use figures::failed_logins;
@@ -133,9 +134,7 @@ pub fn admin(
         workers: 1,
         connections: CONNECTIONS,
         blocking_threads: 1,
-        head_timeout: HEAD_TIMEOUT,
-        keep_alive: PATIENCE,
-        patience: PATIENCE,
+        deadlines: Deadlines { first_head: HEAD_TIMEOUT, idle: PATIENCE, patience: PATIENCE },
     };
     let configure = move |config: &mut ServiceConfig| {
         config.app_data(admin.clone());

@@ -27,7 +27,7 @@ use tokio::{
 };
 
 use super::{Admin, pages::PageError, recent::Entry};
-use crate::http::{Gate, InForce, OfRequest, Tracked};
+use crate::http::{Gate, InForce, OfRequest};
 
 /// From one look at what has come to the next.
 const PACE: Duration = Duration::from_millis(250);
@@ -57,16 +57,11 @@ pub async fn stream(
         seen: resumed.unwrap_or(last).min(last),
         next_look: Instant::now(),
         begun: false,
-        tracked: request.conn_data::<Tracked>().cloned(),
         _permit: permit,
     };
     let events = unfold(follower, |mut follower| async {
         let part = follower.part().await;
-        if !follower.is_admitted() {
-            follower.end();
-            return None;
-        }
-        Some((Ok::<_, Infallible>(Bytes::from(part)), follower))
+        follower.is_admitted().then(|| (Ok::<_, Infallible>(Bytes::from(part)), follower))
     });
     Ok(head().streaming(events))
 }
@@ -96,7 +91,6 @@ struct Follower {
     seen: u64,
     next_look: Instant,
     begun: bool,
-    tracked: Option<Tracked>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -106,17 +100,8 @@ impl Follower {
         self.in_force.load().gate == self.gate
     }
 
-    fn end(&self) {
-        if let Some(tracked) = &self.tracked {
-            tracked.request_ended(true);
-        }
-    }
-
     /// The next part of the stream. It is asked for when the client has taken the one before.
     async fn part(&mut self) -> String {
-        if let Some(tracked) = &self.tracked {
-            tracked.part_begins();
-        }
         if !self.begun {
             self.begun = true;
             // So that the client knows at once that it is heard.

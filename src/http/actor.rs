@@ -4,6 +4,7 @@
 use std::{
     io,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
+    rc::Rc,
     sync::Arc,
     time::Duration,
 };
@@ -12,8 +13,10 @@ use actix::{
     Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, ResponseFuture,
     WrapFuture,
 };
-use actix_http::HttpService;
-use actix_service::{IntoServiceFactory, ServiceFactoryExt, map_config};
+use actix_http::{HttpService, KeepAlive};
+use actix_service::{
+    IntoServiceFactory, ServiceFactory, ServiceFactoryExt, fn_factory, map_config,
+};
 use actix_web::{
     App,
     dev::{AppConfig, Server, ServerHandle, fn_service},
@@ -21,12 +24,11 @@ use actix_web::{
     rt::net::TcpStream,
     web::{Data, ServiceConfig},
 };
-use futures_util::future::ready;
 use rustix::io::Errno;
 use slog::{Logger, debug, warn};
 
 use super::{
-    connections::{Connection, Connections},
+    connections::{Connection, Connections, Deadlines, serve},
     guard::{Guard, guard},
     hosts::LocalIp,
     logins::Summary,
@@ -38,9 +40,6 @@ const SWEEP: Duration = Duration::from_secs(1);
 
 /// Seconds. How long a stop may take is the application's to say.
 const LONGER_THAN_ANY_GRACE: u64 = 3600;
-
-/// What a client has to close a connection that we have closed.
-const DISCONNECT: Duration = Duration::from_secs(1);
 
 /// An address that is taken, before anything else is started.
 pub struct Bound {
@@ -91,12 +90,8 @@ pub struct Allowance {
     pub connections: usize,
     /// Threads of a worker for what would hold others up.
     pub blocking_threads: usize,
-    /// For a connection's first head.
-    pub head_timeout: Duration,
-    /// Idle connections are closed after as long.
-    pub keep_alive: Duration,
-    /// From an answer to the next request's whole head, and for each part of an answer that goes on.
-    pub patience: Duration,
+    /// Deadlines of a connection.
+    pub deadlines: Deadlines,
 }
 
 /// Serves until it is told to [`Stop`].
@@ -128,7 +123,7 @@ impl HttpServer {
         configure: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
         log: &Logger,
     ) -> io::Result<Self> {
-        let connections = Connections::new(allowance.patience);
+        let connections = Connections::new(allowance.deadlines);
         let opened = connections.clone();
         let guard_data = Data::new(guard.logging(log));
         let guard_state = guard_data.clone().into_inner();
@@ -148,32 +143,41 @@ impl HttpServer {
                     .configure(configure.clone())
                     .into_factory()
                     .map_err(|error| error.error_response());
+                let draining = stopping.clone();
+                let http = HttpService::build()
+                    // Deadlines are the connection's own.
+                    .client_request_timeout(Duration::ZERO)
+                    .client_disconnect_timeout(Duration::ZERO)
+                    .keep_alive(KeepAlive::Os)
+                    // Who has hung up is noticed, so that nobody waits behind a request that nobody
+                    // waits for.
+                    .h1_allow_half_closed(false)
+                    .on_connect_ext(|connection: &Connection, data| {
+                        data.insert(connection.tracked());
+                        if let Some(ip) = connection.local_ip() {
+                            data.insert(LocalIp(ip));
+                        }
+                    })
+                    .graceful_shutdown_signal(move || {
+                        let draining = draining.clone();
+                        async move { draining.notified().await }
+                    })
+                    // It would tell our own address, which no endpoint asks for.
+                    .h1(map_config(app, |()| AppConfig::default()));
                 let (opened, stopping) = (opened.clone(), stopping.clone());
-                fn_service(move |stream: TcpStream| {
-                    let peer = stream.peer_addr().ok();
-                    ready(Ok((opened.open(stream), peer)))
+                fn_factory(move || {
+                    let (opened, stopping) = (opened.clone(), stopping.clone());
+                    let http = http.new_service(());
+                    async move {
+                        let http = Rc::new(http.await?);
+                        Ok::<_, ()>(fn_service(move |stream: TcpStream| {
+                            let (http, stopping) = (Rc::clone(&http), stopping.clone());
+                            let peer = stream.peer_addr().ok();
+                            let connection = opened.open(stream);
+                            async move { serve(connection, peer, http, stopping.notified()).await }
+                        }))
+                    }
                 })
-                .and_then(
-                    HttpService::build()
-                        .client_request_timeout(allowance.head_timeout)
-                        .keep_alive(allowance.keep_alive)
-                        .client_disconnect_timeout(DISCONNECT)
-                        // Who has hung up is noticed, so that nobody waits behind a request that nobody
-                        // waits for.
-                        .h1_allow_half_closed(false)
-                        .on_connect_ext(|connection: &Connection, data| {
-                            data.insert(connection.tracked());
-                            if let Some(ip) = connection.local_ip() {
-                                data.insert(LocalIp(ip));
-                            }
-                        })
-                        .graceful_shutdown_signal(move || {
-                            let stopping = stopping.clone();
-                            async move { stopping.notified().await }
-                        })
-                        // It would tell our own address, which no endpoint asks for.
-                        .h1(map_config(app, |()| AppConfig::default())),
-                )
             })?
             .run();
         Ok(Self {

@@ -62,6 +62,9 @@ pub enum ApiError {
     /// 400: the jobmaker could not answer it
     #[error(transparent)]
     NotForJobmakers(#[from] CoinbaseUpdateError),
+    /// 400: no HTTP, or HTTP that two readers could understand in two ways
+    #[error("malformed request: {0}")]
+    Malformed(String),
     /// 403
     #[error(
         "sent by a page of another site in an operator's browser, so it is refused; nothing was written"
@@ -85,12 +88,18 @@ pub enum ApiError {
     /// 408
     #[error("request body did not arrive within {0} seconds")]
     BodyTooSlow(u64),
+    /// 408
+    #[error("request head did not arrive within {0} seconds")]
+    HeadTooSlow(u64),
     /// 413
     #[error("request body is larger than {0} bytes; send a batch in parts")]
     BodyTooLarge(usize),
     /// 414
     #[error("request target is longer than {0} bytes")]
     TargetTooLong(usize),
+    /// 417
+    #[error("expectation {0} cannot be met; only 100-continue can")]
+    ExpectationFailed(String),
     /// 421: of the admin listener alone; the host that the request is addressed to
     #[error(
         "these pages are not served under the host {0}; use the address that they listen on, or add the host to \
@@ -106,6 +115,12 @@ pub enum ApiError {
     /// 431
     #[error("request headers are larger than {0} bytes")]
     HeadersTooLarge(usize),
+    /// 431
+    #[error("request has more than {0} header lines")]
+    HeadersTooMany(usize),
+    /// 503
+    #[error("too many clients send a request head slowly; send it again in one piece")]
+    HeadsTooMany,
 }
 
 impl ApiError {
@@ -132,6 +147,7 @@ impl ApiError {
             Self::WrongJson(_)
             | Self::BodyBroken(_)
             | Self::FlagUnclear(_)
+            | Self::Malformed(_)
             | Self::SubPoolCoinEmpty
             | Self::SubPoolNameEmpty
             | Self::PayoutAddressEmpty
@@ -140,12 +156,14 @@ impl ApiError {
             Self::Exchange(failure) => exchange_number(failure),
             Self::PathUnknown => 404,
             Self::MethodNotAllowed(_) => 405,
-            Self::BodyTooSlow(_) => 408,
+            Self::BodyTooSlow(_) | Self::HeadTooSlow(_) => 408,
             Self::BodyTooLarge(_) => 413,
             Self::TargetTooLong(_) => 414,
+            Self::ExpectationFailed(_) => 417,
             Self::OtherHost(_) => 421,
             Self::TooManyFailedLogins(_) => 429,
-            Self::HeadersTooLarge(_) => 431,
+            Self::HeadersTooLarge(_) | Self::HeadersTooMany(_) => 431,
+            Self::HeadsTooMany => 503,
         }
     }
 }
@@ -223,15 +241,20 @@ impl ResponseError for ApiError {
     /// which those clients never cause, keep their own status.
     fn status_code(&self) -> StatusCode {
         match self {
-            Self::OtherOrigin
+            Self::Malformed(_)
+            | Self::OtherOrigin
             | Self::PathUnknown
             | Self::MethodNotAllowed(_)
             | Self::BodyTooSlow(_)
             | Self::BodyTooLarge(_)
+            | Self::HeadTooSlow(_)
             | Self::TargetTooLong(_)
             | Self::OtherHost(_)
             | Self::TooManyFailedLogins(_)
-            | Self::HeadersTooLarge(_) => {
+            | Self::ExpectationFailed(_)
+            | Self::HeadersTooLarge(_)
+            | Self::HeadersTooMany(_)
+            | Self::HeadsTooMany => {
                 StatusCode::from_u16(self.number()).unwrap_or(StatusCode::BAD_REQUEST)
             }
             _ => StatusCode::OK,

@@ -9,7 +9,7 @@ use switcher_actors::{AskJobmaker, LookAtBatch, WriteBatch};
 
 use super::{
     actor::{Allowance, Bound, HttpServer},
-    connections::most_at_once,
+    connections::{Deadlines, most_at_once},
     guard::Guard,
     logins::Logins,
     requests::Requests,
@@ -88,9 +88,11 @@ pub fn api(
         workers,
         connections,
         blocking_threads: PARSING_THREADS,
-        head_timeout: settings.head_timeout,
-        keep_alive: settings.head_timeout,
-        patience: settings.head_timeout * 2,
+        deadlines: Deadlines {
+            first_head: settings.head_timeout,
+            idle: settings.head_timeout,
+            patience: settings.head_timeout * 2,
+        },
     };
     let configure = move |config: &mut ServiceConfig| endpoints.add(config);
     HttpServer::new("api", bound, allowance, guard, configure, log)

@@ -1,6 +1,6 @@
 //! Reads a request's body: whole, within a size and a time; and has it parsed where that holds nobody up.
 
-use std::time::Duration;
+use std::{future::poll_fn, task::Poll, time::Duration};
 
 use actix_web::{
     HttpRequest,
@@ -34,7 +34,7 @@ pub async fn read(
     }
     let tracked = request.conn_data::<Tracked>();
     tracked.inspect(|tracked| tracked.body_began());
-    let body = timeout(limits.time, collect(payload, limits.size)).await;
+    let body = timeout(limits.time, collect(tracked, payload, limits.size)).await;
     tracked.inspect(|tracked| tracked.body_ended());
     body.unwrap_or(Err(ApiError::BodyTooSlow(limits.time.as_secs())))
 }
@@ -54,10 +54,18 @@ pub async fn parse<T: Send + 'static>(
     parsed.unwrap_or_else(|error| Err(ApiError::body_broken(error)))
 }
 
-async fn collect(mut payload: Payload, limit: usize) -> Result<Bytes, ApiError> {
+async fn collect(
+    tracked: Option<&Tracked>,
+    mut payload: Payload,
+    limit: usize,
+) -> Result<Bytes, ApiError> {
     let mut body = BytesMut::new();
-    while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(ApiError::body_broken)?;
+    let mut next = poll_fn(|cx| match tracked.and_then(Tracked::take_refusal) {
+        Some(error) => Poll::Ready(Some(Err(error))),
+        None => payload.poll_next_unpin(cx).map_err(ApiError::body_broken),
+    });
+    while let Some(chunk) = (&mut next).await {
+        let chunk = chunk?;
         if body.len() + chunk.len() > limit {
             return Err(ApiError::BodyTooLarge(limit));
         }

@@ -1,4 +1,4 @@
-//! Checks of every request before its endpoint: an id, size limits, the host (at a listener for browsers),
+//! Checks of every request before its endpoint: an id, the connection's verdict, the host (at a listener for browsers),
 //! authentication, and the site of the page that sent it. The body is not touched before, so that no client without
 //! credentials can make us hold one.
 
@@ -10,9 +10,9 @@ use std::{
 
 use actix_web::{
     Error, HttpMessage,
-    body::MessageBody,
+    body::{BodySize, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
-    http::{ConnectionType, header::AUTHORIZATION},
+    http::{ConnectionType, Version, header::AUTHORIZATION},
     middleware::Next,
     web::Data,
 };
@@ -23,7 +23,7 @@ use switcher_actors::{Shown, Source, seconds};
 use super::{
     answer::{ApiError, unauthorized},
     auth::is_attempt,
-    connections::Tracked,
+    connections::{Answered, Answering, Tracked},
     hosts::{LocalIp, Ours},
     logins::FailedLogins,
     origin::{is_foreign, opens_a_page},
@@ -32,12 +32,6 @@ use super::{
     terms::{InForce, Terms},
 };
 use crate::config::Host;
-
-/// A name of 200 bytes, all escaped, takes 600.
-const TARGET_LIMIT: usize = 8 * 1024;
-
-/// Room for the longest credentials that anybody has, not for a flood.
-const HEADERS_LIMIT: usize = 64 * 1024;
 
 /// As much of a path is logged.
 const PATH_SHOWN: usize = 200;
@@ -131,15 +125,7 @@ impl Guard {
     }
 
     fn judge(&self, request: &ServiceRequest, terms: &Terms) -> Result<Verdict, ApiError> {
-        if request.path().len() + request.query_string().len() > TARGET_LIMIT {
-            return Err(ApiError::TargetTooLong(TARGET_LIMIT));
-        }
         let headers = request.headers();
-        let size =
-            headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>();
-        if size > HEADERS_LIMIT {
-            return Err(ApiError::HeadersTooLarge(HEADERS_LIMIT));
-        }
         if self.open.contains(&request.path()) {
             return Ok(Verdict::Open);
         }
@@ -228,17 +214,18 @@ enum Verdict {
 pub async fn guard(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<impl MessageBody>, Error> {
+) -> Result<ServiceResponse<Answered>, Error> {
     let began = Instant::now();
-    let tracked = request.conn_data::<Tracked>().cloned();
-    if let Some(tracked) = &tracked {
-        tracked.request_began();
-    }
+    let mut answering = request.conn_data::<Tracked>().map(Tracked::answering);
+    let refusal = request.conn_data::<Tracked>().and_then(Tracked::take_refusal);
     let guard = request.app_data::<Data<Guard>>().cloned();
     let source = guard.as_ref().map(|guard| guard.ids.name(&request));
     let verdict = guard.as_ref().map_or(Ok(Verdict::Stranger), |guard| {
         let terms = guard.in_force.load();
-        let verdict = guard.judge(&request, &terms);
+        let verdict = match refusal {
+            Some(error) => Err(error),
+            None => guard.judge(&request, &terms),
+        };
         request.extensions_mut().insert(terms);
         verdict
     });
@@ -264,14 +251,26 @@ pub async fn guard(
         guard.note_answer(&response, source, began);
         request_id::mark(response.headers_mut(), source);
     }
-    // Its body may not have been read: nobody shall keep us reading what we have refused. And no stranger shall
-    // keep a connection.
-    let closes = response.status().is_client_error() || is_open;
+    // A body that was not read is no place to find the next request in. And no stranger shall keep a connection.
+    let is_unframed = is_unframed(&response);
+    let head = response.response_mut().head_mut();
+    head.no_chunking(is_unframed);
+    // The library reuses heads with their version, on which its default depends. It sets the right one later.
+    head.version = Version::HTTP_11;
+    let closes = head.status.is_client_error()
+        || is_open
+        || is_unframed
+        || head.connection_type() == ConnectionType::Close
+        || answering.as_ref().is_some_and(Answering::must_close);
     if closes {
-        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+        head.set_connection_type(ConnectionType::Close);
+        answering.iter_mut().for_each(Answering::close);
     }
-    if let Some(tracked) = &tracked {
-        tracked.request_ended(closes);
-    }
-    Ok(response)
+    Ok(response.map_body(|_, body| Answered::new(body.boxed(), answering)))
+}
+
+/// Whether only the connection's end can end the answer: HTTP/1.0 knows no chunks (RFC 9112, section 7.1).
+fn is_unframed<B: MessageBody>(response: &ServiceResponse<B>) -> bool {
+    response.request().version() == Version::HTTP_10
+        && response.response().body().size() == BodySize::Stream
 }

@@ -4,14 +4,14 @@
 //! * `actor`: owns a listener: binds, serves, stops; the API's, and that of the admin pages;
 //! * `routes`: the table of the API's paths;
 //! * `terms`: who is let in and what may be asked for, as long as no other configuration is in force;
-//! * `guard`: what every request passes first: size limits, then authentication;
+//! * `guard`: checks of every request before its endpoint, such as authentication;
 //! * `hosts`: which hosts a listener for browsers answers under;
 //! * `origin`: recognizes requests that a page of another site has sent;
 //! * `logins`: failed logins: counted, logged, and answered late;
 //! * `slowdown`: how long each of them waits;
 //! * `request_id`: the id that its answer and its log lines carry;
 //! * `requests`: the figures of the API's requests;
-//! * `connections`: cuts connections whose next request never comes;
+//! * `connections`: message framing, deadlines and memory of each connection;
 //! * `body`, `form`, `json`: reading requests the way the daemon that this one replaces does;
 //! * `switch`: the switch endpoints;
 //! * `sub_pool`: the sub-pool endpoints;
@@ -50,7 +50,9 @@ pub use answer::ApiError;
 pub use answer::allow;
 pub use api::{Downstream, Endpoints, api};
 pub use auth::Gate;
-pub use connections::{OF_A_WORKER, Tracked};
+#[cfg(fuzzing)]
+pub use connections::properties::messages;
+pub use connections::{Deadlines, OF_A_WORKER};
 pub use form::Parameters;
 pub use guard::Guard;
 pub use json::{Group, parse_batch};

@@ -164,6 +164,37 @@ async fn hundreds_of_half_requests_keep_nobody_waiting() {
     }
 }
 
+/// As large as they may be, and slowly. What is refused frees its room.
+#[tokio::test]
+async fn unfinished_heads_of_strangers_hold_little_memory_and_leave_room_for_others() {
+    const CONNECTIONS: usize = 4_000;
+    let zookeeper = ZooKeeper::shared().await;
+    let daemon = Daemon::builder(zookeeper).set("APIHeadTimeoutSeconds", 60).start().await;
+    let mut held = Vec::with_capacity(CONNECTIONS);
+    for _ in 0..CONNECTIONS {
+        let mut connection = daemon.connect().await;
+        connection.write(b"GET / HTTP/1.1\r\nHost: switcher\r\nX-Long: ").await.unwrap();
+        held.push(connection);
+    }
+    for _ in 0..4 {
+        for connection in &mut held {
+            // It may have been refused.
+            let _ = connection.write(&[b'x'; 16 * 1024]).await;
+        }
+    }
+    let mut ordinary = daemon.connect().await;
+    let head = Request::switch("alice", "btc").credentials(USER, PASSWORD).head_bytes();
+    for part in head.chunks(40) {
+        ordinary.write(part).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(ordinary.read_response().await.unwrap().answer(), Answer::success());
+    let megabytes = daemon.peak_megabytes();
+    assert!(megabytes <= 100, "{megabytes} MB");
+    let refused = held.last_mut().unwrap().read_response().await.unwrap();
+    assert_eq!((refused.status, refused.answer().err_no), (503, 503));
+}
+
 #[tokio::test]
 async fn clients_that_hang_up_before_their_answer_harm_nobody() {
     let zookeeper = ZooKeeper::shared().await;

@@ -19,6 +19,7 @@ mod console;
 mod faults;
 mod golden;
 mod hostile;
+mod http;
 mod invariants;
 mod jobmaker;
 mod lifecycle;

@@ -46,6 +46,9 @@ fn explained(error: &ApiError) -> (&'static [Endpoint], &'static str) {
         ApiError::BodyBroken(_) => {
             (ALL, "The body broke off, or its coding is wrong; nothing was written.")
         }
+        ApiError::Malformed(_) => {
+            (ALL, "The request is not HTTP as RFC 9112 has it; nothing was written.")
+        }
         ApiError::FlagUnclear(_) => (BATCHES, "A flag has another value; nothing was written."),
         ApiError::SubPoolCoinEmpty => (SUB_POOLS, "No coin is named."),
         ApiError::SubPoolNameEmpty => (SUB_POOLS, "No sub-pool is named."),
@@ -69,6 +72,7 @@ fn explained(error: &ApiError) -> (&'static [Endpoint], &'static str) {
         }
         ApiError::BodyTooSlow(_) => (ALL, "Nothing was written."),
         ApiError::BodyTooLarge(_) => (ALL, "Nothing was written."),
+        ApiError::HeadTooSlow(_) => (ALL, "Nothing was written."),
         ApiError::TargetTooLong(_) => (ALL, "Nothing was written."),
         ApiError::OtherHost(_) => (
             NONE,
@@ -79,7 +83,10 @@ fn explained(error: &ApiError) -> (&'static [Endpoint], &'static str) {
             "Wrong credentials, and many before from the same address; the header `Retry-After` has the seconds to \
              wait. Correct credentials are always accepted.",
         ),
+        ApiError::ExpectationFailed(_) => (ALL, "Nothing was written."),
         ApiError::HeadersTooLarge(_) => (ALL, "Nothing was written."),
+        ApiError::HeadersTooMany(_) => (ALL, "Nothing was written."),
+        ApiError::HeadsTooMany => (ALL, "Nothing was written. Try again."),
     }
 }
 
@@ -134,6 +141,7 @@ fn samples() -> Vec<ApiError> {
         ApiError::UserCoinsEmpty,
         ApiError::WrongJson(text()),
         ApiError::BodyBroken(text()),
+        ApiError::Malformed(text()),
         ApiError::FlagUnclear("dry_run"),
         ApiError::SubPoolCoinEmpty,
         ApiError::SubPoolNameEmpty,
@@ -146,10 +154,14 @@ fn samples() -> Vec<ApiError> {
         ApiError::OtherOrigin,
         ApiError::BodyTooSlow(30),
         ApiError::BodyTooLarge(16 * 1024 * 1024),
+        ApiError::HeadTooSlow(30),
         ApiError::TargetTooLong(8192),
         ApiError::OtherHost(text()),
         ApiError::TooManyFailedLogins(5),
+        ApiError::ExpectationFailed(text()),
         ApiError::HeadersTooLarge(65536),
+        ApiError::HeadersTooMany(96),
+        ApiError::HeadsTooMany,
     ];
     others.into_iter().chain(exchanges.map(ApiError::Exchange)).collect()
 }

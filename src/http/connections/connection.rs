@@ -1,0 +1,396 @@
+//! One connection: it collects a request's head itself, hands the library one request at a time, and enforces
+//! deadlines that start when an answer has been sent.
+//!
+//! ```text
+//! Waiting ── head is whole ──▶ UnderWay ── body dropped ──▶ Made ── flushed ──▶ Waiting, or Over after the last answer
+//! ```
+
+use std::{
+    cell::RefCell,
+    future::poll_fn,
+    io,
+    mem::MaybeUninit,
+    net::IpAddr,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, Waker, ready},
+    time::Duration,
+};
+
+use actix_web::{rt::net::TcpStream, web::BytesMut};
+use socket2::SockRef;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
+    time::{Instant, Sleep, sleep, sleep_until},
+};
+
+use super::{
+    Connections, Tracked,
+    inbound::{Inbound, Request},
+};
+use crate::http::answer::ApiError;
+
+/// Bytes that are read at a time, and that are held while a request is under way. Enough for some tens of requests.
+const AHEAD: usize = 8 * 1024;
+
+/// Time for a client to read a connection's last answer while it may still be sending.
+const AFTER_LAST_ANSWER: Duration = Duration::from_secs(1);
+
+/// Bytes of answers that the kernel keeps unsent. By default it keeps megabytes, and has the daemon write again only
+/// when a third of them was taken: a client that reads slowly would look like one that does not read.
+const UNSENT: u32 = 64 * 1024;
+
+/// The interim answer to `Expect: 100-continue` (RFC 9110, section 15.2.1).
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// State of a connection.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Phase {
+    /// For a head: since the connection was opened, or the last answer sent.
+    Waiting(Instant),
+    /// The library has a head, and its answer is not made.
+    UnderWay,
+    /// The library has all of the answer.
+    Made,
+    /// The last answer was sent.
+    Over,
+}
+
+/// A connection of the HTTP library. Clones are the same connection.
+#[derive(Clone)]
+pub struct Connection(pub(super) Rc<RefCell<Inner>>);
+
+pub(super) struct Inner {
+    pub(super) stream: TcpStream,
+    common: Connections,
+    pub(super) phase: Phase,
+    is_first: bool,
+    /// A head or a body was not understood, so the client may send on after the answer.
+    was_refused: bool,
+    pub(super) inbound: Inbound,
+    /// Memory that an unfinished head holds, as far as it was counted.
+    held: usize,
+    /// Whether the answer under way is the last.
+    pub(super) closes: bool,
+    /// The answer to the head or body that could not be understood.
+    pub(super) refusal: Option<ApiError>,
+    pub(super) wants_body: bool,
+    /// What is left to be sent of [`CONTINUE`], before the body is read.
+    interim: &'static [u8],
+    /// Answers that were collected. Empty, it holds no memory.
+    pub(super) outbound: BytesMut,
+    /// Set when a deadline is near, and again only when it has rung too early: most requests do not touch it.
+    alarm: Option<Pin<Box<Sleep>>>,
+    /// Since when the client has not taken what was written.
+    pub(super) stuck_since: Option<Instant>,
+    pub(super) is_cut: bool,
+    reader: Option<Waker>,
+}
+
+impl Connections {
+    /// A connection over `stream`.
+    pub fn open(&self, stream: TcpStream) -> Connection {
+        // Without it the connection works, too.
+        let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
+        Connection(Rc::new(RefCell::new(Inner {
+            stream,
+            common: self.clone(),
+            phase: Phase::Waiting(Instant::now()),
+            is_first: true,
+            was_refused: false,
+            inbound: Inbound::default(),
+            held: 0,
+            closes: false,
+            refusal: None,
+            wants_body: false,
+            interim: b"",
+            outbound: BytesMut::new(),
+            alarm: None,
+            stuck_since: None,
+            is_cut: false,
+            reader: None,
+        })))
+    }
+}
+
+impl Connection {
+    /// For its requests.
+    pub fn tracked(&self) -> Tracked {
+        Tracked(Rc::clone(&self.0))
+    }
+
+    /// The daemon's own address of the connection; `None` if it has ended already.
+    pub fn local_ip(&self) -> Option<IpAddr> {
+        self.0.borrow().stream.local_addr().ok().map(|local| local.ip())
+    }
+
+    /// Waits until the library can read a request, which may be one that was refused. False if the client has gone or
+    /// said nothing in time.
+    pub async fn first_head(&self) -> bool {
+        poll_fn(|cx| self.0.borrow_mut().poll_head(cx)).await.unwrap_or(false)
+    }
+
+    /// After the last answer, reads on and discards, for a moment, if the client has sent more than was read: closing
+    /// the socket on that would reset the connection, and with it answers that are still on their way.
+    pub async fn linger(&self) {
+        if !self.0.borrow_mut().needs_linger() {
+            return;
+        }
+        let end = poll_fn(|cx| self.0.borrow_mut().poll_discard(cx));
+        tokio::select! {
+            () = end => {}
+            () = sleep(AFTER_LAST_ANSWER) => {}
+        }
+    }
+}
+
+impl Inner {
+    /// Has the library read again.
+    pub(super) fn wake(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
+    }
+
+    fn note_reader(&mut self, cx: &Context<'_>) {
+        self.reader.get_or_insert_with(|| cx.waker().clone());
+    }
+
+    /// The next deadline.
+    fn due(&self) -> Option<Instant> {
+        let deadlines = &self.common.deadlines;
+        let untaken = self.stuck_since.map(|since| since + deadlines.patience);
+        let Phase::Waiting(since) = self.phase else { return untaken };
+        let next = since + self.time_for_head();
+        Some(untaken.map_or(next, |untaken| untaken.min(next)))
+    }
+
+    fn time_for_head(&self) -> Duration {
+        let deadlines = &self.common.deadlines;
+        match (self.is_first, self.inbound.len()) {
+            (true, _) => deadlines.first_head,
+            (false, 0) => deadlines.idle,
+            (false, _) => deadlines.patience,
+        }
+    }
+
+    /// Whether a deadline was missed; if not, `cx` is woken when one is.
+    fn is_overdue(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(due) = self.due() else { return false };
+        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(due)));
+        if due < alarm.deadline() {
+            alarm.as_mut().reset(due);
+        }
+        while alarm.as_mut().poll(cx).is_ready() {
+            if alarm.deadline() >= due {
+                return true;
+            }
+            alarm.as_mut().reset(due);
+        }
+        false
+    }
+
+    /// Whether the connection was cut, from then on for good.
+    pub(super) fn is_cut(&mut self, cx: &mut Context<'_>) -> bool {
+        if !self.is_cut && self.is_overdue(cx) {
+            self.is_cut = true;
+            self.common.count_cut();
+        }
+        self.is_cut
+    }
+
+    /// Reads from the socket what the library must not have yet. Ready with the number of bytes; 0 at the end.
+    fn poll_receive(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<io::Result<usize>> {
+        let mut space = [MaybeUninit::uninit(); AHEAD];
+        let mut received = ReadBuf::uninit(&mut space[..most.min(AHEAD)]);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut received))?;
+        self.inbound.receive(received.filled());
+        Poll::Ready(Ok(received.filled().len()))
+    }
+
+    /// Waits until a request can be handed over. False at the end of the connection.
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        loop {
+            if self.inbound.has_head() {
+                return Poll::Ready(Ok(true));
+            }
+            if self.inbound.len() > 0 && self.find_request() {
+                continue;
+            }
+            match self.poll_receive(cx, AHEAD) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Ok(false)),
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    if !self.is_cut(cx) {
+                        return Poll::Pending;
+                    }
+                    if self.inbound.len() == 0 {
+                        return Poll::Ready(Ok(false));
+                    }
+                    // The answer is sent under a deadline of its own.
+                    self.is_cut = false;
+                    let time = self.time_for_head().as_secs();
+                    self.refuse(ApiError::HeadTooSlow(time));
+                }
+            }
+        }
+    }
+
+    /// Looks for a request in what was received; true if there is one, or a refusal in its place.
+    fn find_request(&mut self) -> bool {
+        let found = self.inbound.next_request();
+        let held = if matches!(found, Ok(None)) { self.inbound.capacity() } else { 0 };
+        let fits = held == self.held || self.common.hold(self.held, held);
+        self.held = held;
+        match found {
+            Ok(Some(request)) => self.begin(&request),
+            Ok(None) if fits => return false,
+            Ok(None) => self.refuse(ApiError::HeadsTooMany),
+            Err(error) => self.refuse(error),
+        }
+        true
+    }
+
+    fn begin(&mut self, request: &Request) {
+        self.phase = Phase::UnderWay;
+        self.is_first = false;
+        self.closes = !request.keeps_alive;
+        self.wants_body = false;
+        self.interim = if request.expects_continue { CONTINUE } else { b"" };
+    }
+
+    /// Has the library answer an error in place of what was received. No request can be found behind it.
+    fn refuse(&mut self, error: ApiError) {
+        self.common.hold(self.held, 0);
+        self.held = 0;
+        self.inbound.refuse();
+        self.was_refused = true;
+        self.refusal = Some(error);
+        self.begin(&Request { keeps_alive: false, expects_continue: false });
+    }
+
+    /// While a request is under way: notices that the client hangs up, and reads a little ahead.
+    fn poll_watch(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.note_reader(cx);
+        while self.inbound.len() < AHEAD {
+            let room = AHEAD - self.inbound.len();
+            if ready!(self.poll_receive(cx, room))? == 0 {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        Poll::Pending
+    }
+
+    fn poll_body(&mut self, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_interim(cx))?;
+        let before = into.filled().len();
+        loop {
+            let direct = self.inbound.direct();
+            if direct > 0 {
+                let mut part = (&mut self.stream).take(direct);
+                ready!(Pin::new(&mut part).poll_read(cx, into))?;
+                self.inbound.passed((into.filled().len() - before) as u64);
+                return Poll::Ready(Ok(()));
+            }
+            if let Err(error) = self.inbound.take_body(into) {
+                self.was_refused = true;
+                self.refusal = Some(error);
+                self.wants_body = false;
+                // The request learns of it when it reads on, which it does in this same poll of its task.
+                return Poll::Pending;
+            }
+            if into.filled().len() > before {
+                return Poll::Ready(Ok(()));
+            }
+            if ready!(self.poll_receive(cx, AHEAD))? == 0 {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+
+    /// Sends `100 Continue` behind the answers before, unless the client has begun to send the body without it.
+    fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.interim.len() == CONTINUE.len() && self.inbound.len() > 0 {
+            self.interim = b"";
+        }
+        ready!(self.poll_push(cx))?;
+        while !self.interim.is_empty() {
+            let count = ready!(Pin::new(&mut self.stream).poll_write(cx, self.interim))?;
+            self.interim = &self.interim[count..];
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if let Phase::Waiting(_) = self.phase
+            && !ready!(self.poll_head(cx))?
+        {
+            return Poll::Ready(Ok(()));
+        }
+        match self.phase {
+            // As if the client had ended it.
+            Phase::Over => Poll::Ready(Ok(())),
+            _ if self.inbound.has_head() => {
+                self.inbound.take_head(into);
+                Poll::Ready(Ok(()))
+            }
+            Phase::UnderWay if self.wants_body && self.inbound.has_body() => {
+                self.poll_body(cx, into)
+            }
+            _ => self.poll_watch(cx),
+        }
+    }
+
+    fn needs_linger(&mut self) -> bool {
+        let mut byte = [0];
+        self.phase == Phase::Over
+            && !self.is_cut
+            && (self.was_refused
+                || self.inbound.len() > 0
+                || self.inbound.has_body()
+                || self.stream.try_read(&mut byte).is_ok_and(|count| count > 0))
+    }
+
+    fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        const READS: usize = 16;
+        self.inbound = Inbound::default();
+        let mut space = [MaybeUninit::uninit(); AHEAD];
+        for _ in 0..READS {
+            let mut scrap = ReadBuf::uninit(&mut space);
+            match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut scrap)) {
+                Ok(()) if !scrap.filled().is_empty() => {}
+                _ => return Poll::Ready(()),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.common.hold(self.held, 0);
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let mut inner = self.0.borrow_mut();
+        let waits = matches!(inner.phase, Phase::Waiting(_));
+        // A head that is overdue gets an answer.
+        if inner.is_cut || !waits && inner.is_cut(cx) {
+            // As if the client had ended it.
+            return Poll::Ready(Ok(()));
+        }
+        if inner.stuck_since.is_some() {
+            // Writing wakes the task.
+            return Poll::Pending;
+        }
+        inner.poll_next(cx, buffer)
+    }
+}

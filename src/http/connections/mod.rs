@@ -1,0 +1,113 @@
+//! The connections that the HTTP library reads and writes: message framing, deadlines, and bounds on what a client
+//! may make the daemon hold (docs/decisions/0013-connections-of-our-own.md).
+//!
+//! * `head`: a request's head: its end, its checks, its canonical form;
+//! * `request_line`: its first line;
+//! * `chunked`: where a chunked body ends;
+//! * `inbound`: what was received, handed over one request at a time;
+//! * `outbound`: answers on their way to the socket;
+//! * `connection`: one connection, with its deadlines;
+//! * `tracked`: a connection as its requests see it;
+//! * `properties`: what holds for any bytes, for tests and the fuzz target;
+//! * `serve`: a connection from its first byte to its end.
+
+mod chunked;
+mod connection;
+mod head;
+mod inbound;
+mod outbound;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
+mod request_line;
+mod serve;
+#[cfg(test)]
+mod tests;
+mod tracked;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use rustix::process::{Resource, getrlimit};
+
+pub use connection::Connection;
+pub use serve::serve;
+pub use tracked::{Answered, Answering, Tracked};
+
+/// Descriptors that connections must not take: for new sessions with ZooKeeper, pulls and the log.
+const RESERVED: usize = 64;
+
+/// Descriptors of an HTTP worker's own: its event loop and what wakes it.
+pub const OF_A_WORKER: usize = 8;
+
+/// Memory that each unfinished head may hold, whatever the others do: so a flood cannot take the room for an ordinary
+/// head that arrives in parts.
+const HEAD_ROOM: usize = 1024;
+
+/// Memory that all unfinished heads of a listener may hold together beyond that.
+const HEADS_LIMIT: usize = 24 * 1024 * 1024;
+
+/// One head may hold this part of what the others leave: so a few cannot take all.
+const SHARE_OF_ROOM: usize = 64;
+
+/// Connections that may be open at once, as the operating system's limit of open files has it, if other listeners
+/// keep so many descriptors. More wait until others have ended: strangers who hold connections must not keep us
+/// from ZooKeeper.
+pub fn most_at_once(workers: usize, others: usize) -> usize {
+    let Some(limit) = getrlimit(Resource::Nofile).current else { return usize::MAX };
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    limit.saturating_sub(RESERVED + others + workers.saturating_mul(OF_A_WORKER)).max(1)
+}
+
+/// Deadlines of a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadlines {
+    /// From the connection to the end of its first head.
+    pub first_head: Duration,
+    /// From the last byte of an answer, when the kernel has taken it, to the first byte of the next request.
+    pub idle: Duration,
+    /// From the last byte of an answer to the end of the next head, once that has begun; and for the client to take
+    /// anything of an answer.
+    pub patience: Duration,
+}
+
+/// State that the connections of a listener share. Clones share it.
+#[derive(Clone)]
+pub struct Connections {
+    deadlines: Deadlines,
+    cut: Arc<AtomicUsize>,
+    /// Bytes that unfinished heads hold.
+    held: Arc<AtomicUsize>,
+}
+
+impl Connections {
+    /// Shared state of no connections.
+    pub fn new(deadlines: Deadlines) -> Self {
+        Self { deadlines, cut: Arc::default(), held: Arc::default() }
+    }
+
+    /// Number of connections that missed a deadline since the last call.
+    pub fn take_cut(&self) -> usize {
+        self.cut.swap(0, Ordering::Relaxed)
+    }
+
+    fn count_cut(&self) {
+        self.cut.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Changes the memory that one head holds from `before` to `now`. False if that is more than its share; it counts
+    /// all the same, until it is released.
+    fn hold(&self, before: usize, now: usize) -> bool {
+        let [before, now] = [before, now].map(|held| held.saturating_sub(HEAD_ROOM));
+        if now <= before {
+            self.held.fetch_sub(before - now, Ordering::Relaxed);
+            return true;
+        }
+        let others = self.held.fetch_add(now - before, Ordering::Relaxed) - before;
+        now <= HEADS_LIMIT.saturating_sub(others) / SHARE_OF_ROOM
+    }
+}

@@ -1,0 +1,95 @@
+//! What the daemon has written and the socket has not taken yet: answers that are sent together, and the moment when
+//! one has been sent.
+
+use std::{
+    io, mem,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use actix_web::web::Buf;
+use tokio::{io::AsyncWrite, time::Instant};
+
+use super::connection::{Connection, Inner, Phase};
+
+/// Bytes of answers that are collected while requests that were sent ahead are being answered, so that they go out
+/// together.
+const COLLECTED: usize = 16 * 1024;
+
+impl Inner {
+    /// Writes to the socket, and notices when the client takes nothing.
+    fn poll_send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.is_cut {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        if written.is_pending() {
+            self.stuck_since.get_or_insert_with(Instant::now);
+            // Sets the alarm.
+            if self.is_cut(cx) {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+        } else if self.stuck_since.take().is_some() {
+            // Reading was put off.
+            cx.waker().wake_by_ref();
+        }
+        written
+    }
+
+    /// Sends the answers that were collected.
+    pub(super) fn poll_push(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.outbound.is_empty() {
+            let mut outbound = mem::take(&mut self.outbound);
+            let sent = self.poll_send(cx, &outbound);
+            if let Poll::Ready(Ok(count)) = sent {
+                outbound.advance(count);
+            }
+            if !outbound.is_empty() {
+                self.outbound = outbound;
+            }
+            ready!(sent)?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let is_last = self.phase != Phase::Made || self.closes || self.inbound.len() == 0;
+        if is_last || self.outbound.len() > COLLECTED / 2 {
+            ready!(self.poll_push(cx))?;
+        }
+        if self.phase == Phase::Made {
+            self.phase = if self.closes { Phase::Over } else { Phase::Waiting(Instant::now()) };
+            if self.closes || self.inbound.len() > 0 {
+                // The library does not read again by itself.
+                cx.waker().wake_by_ref();
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let mut inner = self.0.borrow_mut();
+        // There is another request, whose answer will follow.
+        if inner.inbound.len() > 0 && inner.outbound.len() + bytes.len() <= COLLECTED {
+            inner.outbound.extend_from_slice(bytes);
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        ready!(inner.poll_push(cx))?;
+        inner.poll_send(cx, bytes)
+    }
+
+    /// The library calls it whenever it has nothing more to write for now.
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.borrow_mut().poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0.borrow_mut().stream).poll_shutdown(cx)
+    }
+}

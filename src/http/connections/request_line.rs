@@ -1,0 +1,96 @@
+//! The first line of a request: method, target and version (RFC 9112, section 3).
+
+use actix_web::http::{Method, Uri};
+
+use super::head::{TARGET_LIMIT, is_token, malformed, quoted};
+use crate::http::answer::ApiError;
+
+/// Methods that some path has, for a request that names none.
+const METHODS: &[Method] = &[Method::GET, Method::POST];
+
+/// A request line that has been checked.
+pub struct RequestLine<'a> {
+    pub method: &'a [u8],
+    target: &'a [u8],
+    pub is_1_0: bool,
+}
+
+impl<'a> RequestLine<'a> {
+    /// Parses a line without its end.
+    ///
+    /// # Errors
+    /// The answer to what is no request line, or to a method or a target that is not supported.
+    pub fn parse(line: &'a [u8]) -> Result<Self, ApiError> {
+        let mut parts = line.split(|&byte| byte == b' ');
+        let (Some(method), Some(target), Some(version), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(malformed(format!(
+                "the request line {} is not a method, a target and a version with one blank between each; \
+                 write a blank in the target as %20",
+                quoted(line)
+            )));
+        };
+        if method.is_empty() || !method.iter().all(|&byte| is_token(byte)) {
+            return Err(malformed(format!("{} is no method", quoted(method))));
+        }
+        let is_1_0 = match version {
+            b"HTTP/1.1" => false,
+            b"HTTP/1.0" => true,
+            _ => {
+                let version = quoted(version);
+                return Err(malformed(format!("{version} is no known version; use HTTP/1.1")));
+            }
+        };
+        let line = Self { method, target, is_1_0 };
+        line.check_target()?;
+        Ok(line)
+    }
+
+    /// The target, percent-encoded where the library refuses it.
+    pub fn target(&self) -> Vec<u8> {
+        encoded(self.target)
+    }
+
+    fn check_target(&self) -> Result<(), ApiError> {
+        if self.method == b"CONNECT" {
+            return Err(ApiError::MethodNotAllowed(METHODS));
+        }
+        if self.target.len() > TARGET_LIMIT {
+            return Err(ApiError::TargetTooLong(TARGET_LIMIT));
+        }
+        let refused = || malformed(format!("{} is no request target", quoted(self.target)));
+        if self.target.is_empty() || self.target.iter().any(u8::is_ascii_control) {
+            return Err(refused());
+        }
+        // With a path first, everything else is allowed or encoded.
+        if self.target[0] != b'/' {
+            Uri::try_from(&*encoded(self.target)).map_err(|_| refused())?;
+        }
+        Ok(())
+    }
+
+    /// Whether the target has bytes that the library refuses.
+    pub fn needs_rewrite(&self) -> bool {
+        self.target.iter().any(|&byte| is_encoded(byte))
+    }
+}
+
+/// Whether the HTTP library refuses or cuts a target with such a byte.
+fn is_encoded(byte: u8) -> bool {
+    !byte.is_ascii() || matches!(byte, b'"' | b'<' | b'>' | b'`' | b'#')
+}
+
+fn encoded(target: &[u8]) -> Vec<u8> {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    let mut text = Vec::with_capacity(target.len() + 64);
+    for &byte in target {
+        if is_encoded(byte) {
+            let digit = |nibble: u8| DIGITS[usize::from(nibble)];
+            text.extend([b'%', digit(byte >> 4), digit(byte & 15)]);
+        } else {
+            text.push(byte);
+        }
+    }
+    text
+}

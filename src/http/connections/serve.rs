@@ -1,0 +1,35 @@
+//! A connection from its first byte to its end.
+
+use std::{net::SocketAddr, rc::Rc};
+
+use actix_service::Service;
+
+use super::Connection;
+
+/// Waits for the first head, lets `http` serve the connection, and lets the client read the last answer. `http` keeps
+/// buffers of some kilobytes for each connection, so it gets none before a head has arrived whole. Until then,
+/// `stopping` ends the connection.
+///
+/// # Errors
+/// Those of `http`.
+pub async fn serve<S>(
+    connection: Connection,
+    peer: Option<SocketAddr>,
+    http: Rc<S>,
+    stopping: impl Future<Output = ()>,
+) -> Result<(), S::Error>
+where
+    S: Service<(Connection, Option<SocketAddr>), Response = ()>,
+{
+    let has_request = tokio::select! {
+        has_request = connection.first_head() => has_request,
+        () = stopping => false,
+    };
+    if !has_request {
+        return Ok(());
+    }
+    // In a box, so that a connection without a head does not have the room for it.
+    let served = Box::pin(http.call((connection.clone(), peer))).await;
+    connection.linger().await;
+    served
+}
