@@ -12,6 +12,8 @@
 //! | the same `Content-Length` twice | once |
 //! | HTTP/1.0 `POST` without `Content-Length` | `Content-Length: 0` |
 
+use memchr::{memchr, memchr_iter};
+
 use super::request_line::RequestLine;
 use crate::http::answer::ApiError;
 
@@ -47,7 +49,7 @@ impl Scan {
     /// # Errors
     /// A line ends with a bare LF, the first byte begins no method, or the head is larger than the limits.
     pub fn end(&mut self, bytes: &[u8]) -> Result<Option<usize>, ApiError> {
-        while let Some(at) = bytes[self.searched..].iter().position(|&byte| byte == b'\n') {
+        while let Some(at) = memchr(b'\n', &bytes[self.searched..]) {
             let line_feed = self.searched + at;
             let line = &bytes[self.line..line_feed];
             let is_first = self.line == self.start;
@@ -134,13 +136,17 @@ pub fn parse(head: &[u8]) -> Result<Head, ApiError> {
 
 /// The lines of a head without their ends, from the request line to the last header.
 fn lines(head: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
-    let lines =
-        head.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let mut start = 0;
+    let lines = memchr_iter(b'\n', head).map(move |end| {
+        let line = &head[start..end];
+        start = end + 1;
+        line.strip_suffix(b"\r").unwrap_or(line)
+    });
     lines.filter(|line| !line.is_empty())
 }
 
 fn name_of(line: &[u8]) -> &[u8] {
-    line.split(|&byte| byte == b':').next().unwrap_or_default()
+    memchr(b':', line).map_or(line, |colon| &line[..colon])
 }
 
 /// The header fields that decide about the connection and the body.
@@ -323,7 +329,22 @@ fn rewrite<'a>(
 
 /// Whether a method or a header's name may contain the byte (RFC 9110, section 5.6.2).
 pub fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    const OTHERS: &[u8] = b"!#$%&'*+-.^_`|~";
+    /// Looked up for each byte of each name.
+    static TOKENS: [bool; 256] = {
+        let (mut tokens, mut byte) = ([false; 256], 0);
+        while byte < 256 {
+            tokens[byte] = (byte as u8).is_ascii_alphanumeric();
+            byte += 1;
+        }
+        let mut other = 0;
+        while other < OTHERS.len() {
+            tokens[OTHERS[other] as usize] = true;
+            other += 1;
+        }
+        tokens
+    };
+    TOKENS[usize::from(byte)]
 }
 
 /// Refuses what is no HTTP at its first byte, such as TLS, instead of waiting for a line.
