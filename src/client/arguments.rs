@@ -126,7 +126,7 @@ pub struct SwitchArguments {
 /// `batch`.
 #[derive(Args, Debug, PartialEq, Eq)]
 pub struct BatchArguments {
-    /// JSON or CSV; `-` is standard input, which cannot be resumed unless --progress-file is given
+    /// JSON or CSV; `-` is standard input; it and a pipe cannot be resumed unless --progress-file is given
     pub file: PathBuf,
     /// Entries that are sent at a time
     #[arg(long, value_name = "ENTRIES", default_value_t = 1000,

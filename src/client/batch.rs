@@ -1,9 +1,7 @@
 //! `batch FILE`: sends a batch in chunks, each only after the one before was acknowledged.
 
 use std::{
-    fs,
-    io::{self, Read},
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -14,8 +12,9 @@ use super::{
     api::{Api, CallError},
     arguments::BatchArguments,
     batch_file::Batch,
+    batch_input::{Input, shown},
     caller::Caller,
-    progress::{Found, Progress, ProgressError},
+    progress::{Found, Progress},
     report::{Failure, Kind, Report},
     switch::{Entry, send},
     terminal::{self, Bar},
@@ -26,53 +25,50 @@ const COINS_TOLD: usize = 10;
 
 /// Reads, resumes, sends.
 pub async fn batch(arguments: &BatchArguments, caller: &Caller) -> Result<Report, Failure> {
-    let content = read(&arguments.file)?;
-    let batch = Batch::read(&content, &caller.coins).map_err(|faults| {
+    let input = Input::read(&arguments.file)?;
+    let batch = Batch::read(&input.content, &caller.coins).map_err(|faults| {
         let text = format!("nothing was sent: {}: {}", shown(&arguments.file), faults.join("\n  "));
         Failure::new(Kind::Refused, text)
     })?;
-    let mut progress = Progress::new(progress_file(arguments), &content, caller.server.as_str());
+    let file = progress_file(arguments, &input)?;
+    let server = caller.server.as_str();
+    let mut progress = Progress::new(file, &input.content, batch.entries.len(), server);
+    drop(input);
     let quiet = arguments.api.output.json;
+    // The lock comes first, so that no other run changes what is read. Without it the report tells how far the batch is.
+    let locked = progress.lock();
     if !arguments.restart {
-        let found = progress.resume().map_err(|error| Failure::new(Kind::NoInput, error))?;
+        let found = progress
+            .resume()
+            .map_err(|error| Failure::new(Kind::NoInput, format!("nothing was sent: {error}")))?;
         tell_of_resumption(found, &progress, &batch, quiet);
     }
     let api = Api::new(caller, Duration::from_secs(arguments.api.timeout));
     let mut sending =
         Sending { api, batch, progress, bar: Bar::new(quiet), report: Report::default() };
     sending.begin();
-    let failure = sending.all(arguments.chunk as usize).await.err();
-    Ok(sending.end(failure))
-}
-
-fn read(file: &Path) -> Result<Vec<u8>, Failure> {
-    let mut content = Vec::new();
-    let read = if file == Path::new("-") {
-        io::stdin().lock().read_to_end(&mut content).map(|_| content)
-    } else {
-        fs::read(file)
+    let ended = match locked {
+        Ok(()) => sending.all(arguments.chunk as usize).await,
+        Err(error) => Err(Failure::new(Kind::NoOutputFile, format!("nothing was sent: {error}"))),
     };
-    read.map_err(|error| Failure::new(Kind::NoInput, format!("{}: {error}", shown(file))))
+    Ok(sending.end(ended.err()))
 }
 
-fn shown(file: &Path) -> String {
-    match file.to_string_lossy().as_ref() {
-        "-" => "standard input".to_owned(),
-        file => Shown(file).to_string(),
+/// Where to keep the progress; `None` for a stream, unless the operator names a place.
+fn progress_file(arguments: &BatchArguments, input: &Input) -> Result<Option<PathBuf>, Failure> {
+    let Some(file) = &arguments.progress_file else {
+        let mut file = arguments.file.clone().into_os_string();
+        file.push(".progress");
+        return Ok((!input.is_stream()).then(|| file.into()));
+    };
+    if input.is_at(file) {
+        let text = format!(
+            "nothing was sent: progress file {}: it is the batch itself; --progress-file needs another place",
+            shown(file)
+        );
+        return Err(Failure::new(Kind::NoInput, text));
     }
-}
-
-fn progress_file(arguments: &BatchArguments) -> Option<PathBuf> {
-    if arguments.progress_file.is_some() || arguments.file == Path::new("-") {
-        return arguments.progress_file.clone();
-    }
-    let mut file = arguments.file.clone().into_os_string();
-    file.push(".progress");
-    Some(file.into())
-}
-
-fn no_progress(error: ProgressError) -> Failure {
-    Failure::new(Kind::NoOutputFile, error)
+    Ok(Some(file.clone()))
 }
 
 fn tell_of_resumption(found: Found, progress: &Progress, batch: &Batch, quiet: bool) {
@@ -132,7 +128,6 @@ impl Sending {
         let first = self.progress.acknowledged();
         let entries = &self.batch.entries[first..];
         let entries = &entries[..size.min(entries.len())];
-        self.progress.send(entries.len()).map_err(no_progress)?;
         let last = first + entries.len() - 1;
         let what = format!(
             "chunk of {} entries ({} to {})",
@@ -140,13 +135,19 @@ impl Sending {
             self.batch.place(first),
             self.batch.place(last)
         );
+        self.progress.send(entries.len()).map_err(|error| {
+            Failure::new(Kind::NoOutputFile, format!("{what}: nothing was sent; {error}"))
+        })?;
         let answer = match send(&self.api, entries).await {
             Ok(answer) => answer,
             Err(error) => {
-                if matches!(error, CallError::NotSent { .. } | CallError::Unauthorized { .. }) {
-                    self.progress.take_back().map_err(no_progress)?;
+                let is_harmless =
+                    matches!(error, CallError::NotSent { .. } | CallError::Unauthorized { .. });
+                let mut failure = error.of_change(&what);
+                if is_harmless {
+                    self.take_back(&mut failure);
                 }
-                return Err(error.of_change(&what));
+                return Err(failure);
             }
         };
         let fate = answer.fate();
@@ -156,14 +157,22 @@ impl Sending {
                 Ok(())
             }
             Some(mut failure) => {
-                if fate != Fate::Unknown {
-                    self.progress.take_back().map_err(no_progress)?;
-                }
                 if fate == Fate::Refused {
                     failure.text += &format!("; its coins: {}", coins(entries));
                 }
+                if fate != Fate::Unknown {
+                    self.take_back(&mut failure);
+                }
                 Err(failure)
             }
+        }
+    }
+
+    /// Records that nothing of the chunk was written. The failure stays the one that it is, whether or not that works.
+    fn take_back(&mut self, failure: &mut Failure) {
+        if let Err(error) = self.progress.take_back() {
+            failure.text +=
+                &format!("\n{error}; the next run sends this chunk as one of unknown outcome");
         }
     }
 
@@ -178,7 +187,12 @@ impl Sending {
             None => {
                 report.line(format!("{all} entries acknowledged"));
                 if let Err(error) = progress.finish() {
-                    report.fail(no_progress(error));
+                    // A later run with the same batch would skip entries.
+                    let text = format!(
+                        "{error}\nall {all} entries were acknowledged; remove the progress file before the same \
+                         batch is sent again, or use --restart"
+                    );
+                    report.fail(Failure::new(Kind::NoOutputFile, text));
                 }
             }
             Some(mut failure) => {

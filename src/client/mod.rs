@@ -2,7 +2,7 @@
 //!
 //! * `arguments`: the commands and their flags;
 //! * `caller`, `api`, `answer`: whom to call and as whom; the HTTP request; what an answer lets us claim;
-//! * `switch`, `batch` with `batch_file` and `progress`: switches;
+//! * `switch`, `batch` with `batch_input`, `batch_file` and `progress`: switches;
 //! * `sub_pool`: what a sub-pool's jobmaker holds, and a change of it;
 //! * `znodes`, `status`, `verify`: what ZooKeeper holds, past the daemon;
 //! * `health`: whether the daemon on this machine is alive, or ready;
@@ -18,6 +18,7 @@ mod api;
 mod arguments;
 mod batch;
 mod batch_file;
+mod batch_input;
 mod caller;
 mod doctor;
 mod health;

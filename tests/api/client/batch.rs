@@ -12,16 +12,16 @@ use crate::support::zookeeper::ZooKeeper;
 use crate::support::{eventually, free_port, seconds};
 
 /// `user0,btc` and so on.
-fn csv(entries: usize) -> String {
+pub fn csv(entries: usize) -> String {
     (0..entries).map(|number| format!("user{number},btc\n")).collect()
 }
 
-fn batch(file: &str) -> Cli {
+pub fn batch(file: &str) -> Cli {
     Cli::new("batch").arg(file)
 }
 
 /// The sub-accounts of a request, in order.
-fn punames(request: &str) -> Vec<String> {
+pub fn punames(request: &str) -> Vec<String> {
     let (_, body) = request.split_once("\r\n\r\n").unwrap();
     let body: Value = serde_json::from_str(body).unwrap();
     let groups = body["usercoins"].as_array().unwrap().iter();
@@ -29,7 +29,7 @@ fn punames(request: &str) -> Vec<String> {
     names.map(|name| name.as_str().unwrap().to_owned()).collect()
 }
 
-fn progress(file: &str) -> Value {
+pub fn progress(file: &str) -> Value {
     let text = std::fs::read_to_string(format!("{file}.progress")).unwrap();
     serde_json::from_str(&text).unwrap()
 }

@@ -2,6 +2,7 @@
 //! and simulated backends and jobmakers.
 
 mod batch;
+mod batch_files;
 mod doctor;
 mod health;
 mod pages;

@@ -1,6 +1,7 @@
 //! A server in the daemon's place that answers what it is told, for what a daemon does rarely.
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -21,6 +22,8 @@ pub enum Act {
     Silence,
     /// Close the connection.
     HangUp,
+    /// Put a directory that is not empty, which no file can replace, at this path; then answer so.
+    Obstruct(PathBuf, String),
 }
 
 /// The server; it ends when it is dropped.
@@ -51,14 +54,15 @@ impl Puppet {
                 noted.lock().unwrap().push(request);
                 let act = if acts.len() > 1 { acts.pop_front() } else { acts.front().cloned() };
                 match act.unwrap() {
-                    Act::Answer(json) => {
-                        let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
-                        let text = format!("{head}Content-Length: {}\r\n\r\n{json}", json.len());
-                        stream.write_all(text.as_bytes()).await.unwrap();
-                    }
+                    Act::Answer(json) => answer(&mut stream, &json).await,
                     Act::Raw(text) => stream.write_all(text.as_bytes()).await.unwrap(),
                     Act::Silence => kept.push(stream),
                     Act::HangUp => {}
+                    Act::Obstruct(path, json) => {
+                        let _ = std::fs::remove_file(&path);
+                        std::fs::create_dir_all(path.join("x")).unwrap();
+                        answer(&mut stream, &json).await;
+                    }
                 }
             }
         });
@@ -74,6 +78,12 @@ impl Puppet {
     pub fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
     }
+}
+
+async fn answer(stream: &mut TcpStream, json: &str) {
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
+    let text = format!("{head}Content-Length: {}\r\n\r\n{json}", json.len());
+    stream.write_all(text.as_bytes()).await.unwrap();
 }
 
 async fn read(stream: &mut TcpStream) -> Option<String> {

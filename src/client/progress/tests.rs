@@ -1,0 +1,178 @@
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+use super::*;
+
+fn progress(file: &Path, content: &[u8], server: &str) -> Progress {
+    Progress::new(Some(file.to_owned()), content, 10, server)
+}
+
+fn record(acknowledged: &str, under_way: &str) -> String {
+    let sha256 = format!("{:x}", Sha256::digest(b"x"));
+    format!(
+        r#"{{"sha256":"{sha256}","server":"h:1","acknowledged":{acknowledged},"under_way":{under_way}}}"#
+    )
+}
+
+#[test]
+fn a_second_run_goes_on_where_the_first_one_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("batch.csv.progress");
+    let mut first = progress(&file, b"x", "h:1");
+    assert_eq!(first.resume().unwrap(), Found::Nothing);
+    first.send(3).unwrap();
+    first.acknowledge();
+    first.send(2).unwrap();
+
+    let mut second = progress(&file, b"x", "h:1");
+    assert_eq!(second.resume().unwrap(), Found::ThisBatch);
+    assert_eq!((second.acknowledged(), second.under_way()), (3, 2));
+    // Another daemon, another content: another batch.
+    for (content, server) in [(b"y", "h:1"), (b"x", "h:2")] {
+        let mut other = progress(&file, content, server);
+        assert_eq!(other.resume().unwrap(), Found::AnotherBatch);
+        assert_eq!((other.acknowledged(), other.under_way()), (0, 0));
+    }
+    let mut third = progress(&file, b"x", "h:1");
+    assert_eq!(third.resume().unwrap(), Found::ThisBatch);
+    assert_eq!((third.acknowledged(), third.under_way()), (3, 2));
+    third.finish().unwrap();
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn what_was_sent_without_an_answer_is_unknown_until_it_is_acknowledged() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("p");
+    progress(&file, b"x", "h:1").send(3).unwrap();
+    // A run that cannot reach the daemon learns nothing of what the run before had sent.
+    let mut second = progress(&file, b"x", "h:1");
+    second.resume().unwrap();
+    second.send(2).unwrap();
+    second.take_back().unwrap();
+    let mut third = progress(&file, b"x", "h:1");
+    third.resume().unwrap();
+    assert_eq!((third.acknowledged(), third.under_way()), (0, 3));
+    third.send(2).unwrap();
+    third.acknowledge();
+    assert_eq!((third.acknowledged(), third.under_way()), (2, 1));
+    third.send(2).unwrap();
+    assert_eq!(third.under_way(), 2);
+    third.acknowledge();
+    assert_eq!((third.acknowledged(), third.under_way()), (4, 0));
+}
+
+#[test]
+fn entries_of_a_chunk_that_could_not_be_recorded_are_not_under_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("p");
+    let mut progress = progress(&file, b"x", "h:1");
+    let obstacle = suffixed(&file, ".new");
+    fs::create_dir(&obstacle).unwrap();
+    progress.send(3).unwrap_err();
+    assert_eq!((progress.acknowledged(), progress.under_way()), (0, 0));
+    fs::remove_dir(&obstacle).unwrap();
+    progress.send(3).unwrap();
+    progress.acknowledge();
+    fs::create_dir(&obstacle).unwrap();
+    progress.send(2).unwrap_err();
+    assert_eq!((progress.acknowledged(), progress.under_way()), (3, 0));
+    assert!(!file.with_extension("new").is_file());
+}
+
+#[test]
+fn a_file_that_is_no_record_of_an_unfinished_batch_is_refused_and_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("p");
+    let good = record("3", "2");
+    let huge = format!("{good}{}", " ".repeat(5000));
+    let uppercase = good.replace(|c: char| c.is_ascii_lowercase() && c.is_ascii_hexdigit(), "A");
+    for text in [
+        "",
+        "dear diary",
+        &good[..good.len() - 1],
+        &format!("{good}x"),
+        &format!("[{good}]"),
+        &good.replace("acknowledged", "acked"),
+        &good.replace(&good[11..20], ""),
+        &uppercase,
+        &huge,
+        &record("-1", "0"),
+        &record("3.5", "0"),
+        &record("\"3\"", "0"),
+        &record("null", "0"),
+        &record("10", "0"),
+        &record("11", "0"),
+        &record("18446744073709551615", "1"),
+        &record("18446744073709551616", "1"),
+        &record("9", "2"),
+        &record("0", "18446744073709551615"),
+    ] {
+        fs::write(&file, text).unwrap();
+        let mut progress = progress(&file, b"x", "h:1");
+        let error = progress.resume().expect_err(text).to_string();
+        assert!(error.contains(&*file.to_string_lossy()), "{error}");
+        assert!(error.contains("--restart") && !error.contains("diary"), "{error}");
+        assert_eq!((progress.acknowledged(), progress.under_way()), (0, 0));
+        assert_eq!(fs::read_to_string(&file).unwrap(), text);
+    }
+    fs::write(&file, record("9", "1")).unwrap();
+    assert_eq!(progress(&file, b"x", "h:1").resume().unwrap(), Found::ThisBatch);
+}
+
+#[test]
+fn only_a_regular_file_is_read_or_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("fifo");
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0)
+        .unwrap();
+    let link = folder.path().join("link");
+    symlink("/dev/zero", &link).unwrap();
+    let device = Path::new("/dev/zero");
+    for file in [folder.path(), &fifo, &link, device] {
+        let error = progress(file, b"x", "h:1").resume().unwrap_err().to_string();
+        assert!(error.contains("not a regular file"), "{error}");
+        let error = progress(file, b"x", "h:1").lock().unwrap_err().to_string();
+        assert!(error.contains("not a regular file"), "{error}");
+        assert!(!suffixed(file, ".lock").exists());
+    }
+}
+
+#[test]
+fn a_write_follows_no_symbolic_link() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, victim) = (folder.path().join("p"), folder.path().join("victim"));
+    fs::write(&victim, "precious").unwrap();
+    symlink(&victim, &file).unwrap();
+    symlink(&victim, suffixed(&file, ".new")).unwrap();
+    let mut first = progress(&file, b"x", "h:1");
+    first.send(3).unwrap();
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+    let there = fs::symlink_metadata(&file).unwrap();
+    assert!(there.is_file());
+    assert_eq!(there.permissions().mode() & 0o133, 0);
+    // Left by a run that was killed.
+    fs::write(suffixed(&file, ".new"), "half a rec").unwrap();
+    first.send(2).unwrap();
+    assert!(!suffixed(&file, ".new").exists());
+
+    symlink(&victim, suffixed(&file, ".lock")).unwrap();
+    first.lock().unwrap_err();
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+}
+
+#[test]
+fn two_runs_do_not_use_one_file_at_the_same_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("p");
+    let mut first = progress(&file, b"x", "h:1");
+    first.lock().unwrap();
+    let error = progress(&file, b"x", "h:1").lock().unwrap_err().to_string();
+    assert!(error.contains("another run uses it"), "{error}");
+    drop(first);
+    // A lock file that a killed run has left locks nothing.
+    fs::write(suffixed(&file, ".lock"), "").unwrap();
+    let mut second = progress(&file, b"x", "h:1");
+    second.lock().unwrap();
+    second.finish().unwrap();
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
