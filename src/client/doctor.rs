@@ -1,6 +1,7 @@
 //! `doctor`: looks at the configuration and at all that the daemon depends on. Writes nothing.
 
 use std::{
+    borrow::Cow,
     env, fmt,
     path::Path,
     time::{Duration, SystemTime},
@@ -55,7 +56,7 @@ struct Finding {
     check: &'static str,
     text: String,
     /// What to do, unless all is well.
-    remedy: Option<&'static str>,
+    remedy: Option<Cow<'static, str>>,
 }
 
 /// What was found so far.
@@ -68,12 +69,17 @@ impl Findings {
     }
 
     fn warn(&mut self, check: &'static str, text: impl Into<String>, remedy: &'static str) {
-        let remedy = Some(remedy);
+        let remedy = Some(remedy.into());
         self.0.push(Finding { level: Level::Warning, check, text: text.into(), remedy });
     }
 
-    fn problem(&mut self, check: &'static str, text: impl Into<String>, remedy: &'static str) {
-        let remedy = Some(remedy);
+    fn problem(
+        &mut self,
+        check: &'static str,
+        text: impl Into<String>,
+        remedy: impl Into<Cow<'static, str>>,
+    ) {
+        let remedy = Some(remedy.into());
         self.0.push(Finding { level: Level::Problem, check, text: text.into(), remedy });
     }
 
@@ -349,12 +355,9 @@ async fn upstream(findings: &mut Findings, poller: Option<&PollerSettings>) {
     let map = match preview_map(poller).await {
         Ok(map) => map,
         Err(error) => {
-            return findings.problem(
-                CHECK,
-                format!("{url}: {error}"),
-                "start the backend, or mend UserCoinMapURL; if a certificate is not trusted, let \
-                 SSL_CERT_FILE name a file of its authorities",
-            );
+            let remedy =
+                error.remedy.map_or("start the backend, or mend UserCoinMapURL".into(), Cow::from);
+            return findings.problem(CHECK, format!("{url}: {}", error.cause), remedy);
         }
     };
     findings.ok(CHECK, format!("{url} answers with {} sub-accounts", map.len()));

@@ -41,7 +41,12 @@ pub(super) enum Part {
 pub(super) enum Encoding {
     Plain,
     Gzip,
+    /// Its first bytes decide.
+    GzipOrPlain,
 }
+
+/// First bytes of every gzip stream.
+pub(super) const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// The two ends of a body's way.
 pub(super) fn channel() -> (mpsc::Sender<Part>, Incoming) {
@@ -73,7 +78,7 @@ pub(super) struct Limits {
 
 /// Reads an answer; blocks. Returns its first bytes along with a fault.
 pub(super) fn read(
-    incoming: Incoming,
+    mut incoming: Incoming,
     encoding: Encoding,
     limits: Limits,
     rules: Rules,
@@ -81,6 +86,14 @@ pub(super) fn read(
     let source: Box<dyn Read> = match encoding {
         Encoding::Plain => Box::new(incoming),
         Encoding::Gzip => Box::new(MultiGzDecoder::new(incoming)),
+        Encoding::GzipOrPlain => {
+            let mut start = Vec::new();
+            let begun = incoming.by_ref().take(GZIP.len() as u64).read_to_end(&mut start);
+            begun.map_err(|error| (BodyFault::Unreadable(error.to_string()), Vec::new()))?;
+            let is_gzip = start == GZIP;
+            let whole = io::Cursor::new(start).chain(incoming);
+            if is_gzip { Box::new(MultiGzDecoder::new(whole)) } else { Box::new(whole) }
+        }
     };
     let budget = Budget::new(None);
     let mut checked = Checked::new(source, limits, &budget);
@@ -92,10 +105,11 @@ pub(super) fn read(
 pub(super) fn head(bytes: &[u8], encoding: Encoding) -> Vec<u8> {
     let mut head = Vec::new();
     let shown = SHOWN_BYTES as u64;
-    // What cannot be unpacked shows nothing.
-    let _ = match encoding {
-        Encoding::Plain => bytes.take(shown).read_to_end(&mut head),
-        Encoding::Gzip => MultiGzDecoder::new(bytes).take(shown).read_to_end(&mut head),
+    // Shows what can be unpacked of a body that was cut.
+    let _ = if encoding != Encoding::Plain && bytes.starts_with(&GZIP) {
+        MultiGzDecoder::new(bytes).take(shown).read_to_end(&mut head)
+    } else {
+        bytes.take(shown).read_to_end(&mut head)
     };
     head
 }
@@ -283,7 +297,12 @@ mod tests {
     #[test]
     fn it_does_not_matter_how_a_body_comes() {
         let packed = gzip(MAP.as_bytes());
-        for (body, encoding) in [(MAP.as_bytes(), Encoding::Plain), (&packed, Encoding::Gzip)] {
+        for (body, encoding) in [
+            (MAP.as_bytes(), Encoding::Plain),
+            (MAP.as_bytes(), Encoding::GzipOrPlain),
+            (&packed, Encoding::Gzip),
+            (&packed, Encoding::GzipOrPlain),
+        ] {
             for size in [1, 7, 1000] {
                 let parts: Vec<&[u8]> = body.chunks(size).collect();
                 let answer = read_parts(&parts, true, encoding, 1000).unwrap();
@@ -327,6 +346,8 @@ mod tests {
         {
             let cut = &body[..body.len() - 1];
             assert!(read_parts(&[cut], true, encoding, 1000).is_err());
+            assert!(read_parts(&[cut], true, Encoding::GzipOrPlain, 1000).is_err());
+            assert!(read_parts(&[], true, Encoding::GzipOrPlain, 1000).is_err());
             assert!(read_parts(&[&body], false, encoding, 1000).is_err(), "{encoding:?}");
         }
     }
@@ -339,6 +360,7 @@ mod tests {
         assert!(matches!(fault, BodyFault::Answer(_)));
         assert_eq!(head, html.as_bytes()[..SHOWN_BYTES]);
         assert_eq!(super::head(&gzip(html.as_bytes()), Encoding::Gzip), head);
+        assert_eq!(super::head(html.as_bytes(), Encoding::Gzip), head);
     }
 
     #[test]

@@ -12,6 +12,8 @@
 //! * `actor`: the shell: one poll at a time, and when the next begins;
 //! * `poll`: one poll, from the mark to the last report;
 //! * `upstream`: the HTTP request, its redirects and deadlines; alone in naming the HTTP client;
+//! * `tls`, `tls_fault`: the certificates that are trusted; cause and remedy of a failed handshake;
+//! * `about`: an answer's head, and how its body is packed;
 //! * `body`: the answer's bytes, from the network to a parser that blocks: unpacked, counted, guarded;
 //! * `answer`: the JSON (contract, section 4);
 //! * `user_coin_map`: a million entries in little memory;
@@ -21,6 +23,7 @@
 //! * `journal`: the log lines of a poll;
 //! * `properties`: what holds for any answer, for tests and fuzz targets.
 
+mod about;
 mod actor;
 mod answer;
 mod body;
@@ -31,6 +34,8 @@ mod poll;
 mod preview;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod properties;
+mod tls;
+mod tls_fault;
 mod upstream;
 mod url;
 mod user_coin_map;

@@ -9,7 +9,8 @@ use super::{
     PollerSettings,
     answer::{Answer, Remark},
     cursor::{Cursor, NowDate},
-    upstream::Upstream,
+    tls_fault::TlsFault,
+    upstream::{FetchError, Upstream},
     user_coin_map::{Rules, Settled},
 };
 use crate::domain::Assignment;
@@ -22,19 +23,33 @@ pub struct MapPreview {
     remark: Option<Remark>,
 }
 
-/// Why there is no map; the text is fit for a log or a terminal.
+/// Why there is no map. All texts are fit for a log or a terminal.
 #[derive(Debug, Error)]
-#[error("{0}")]
-pub struct PreviewError(String);
+#[error("{cause}{}", remedy.as_ref().map(|remedy| format!("; {remedy}")).unwrap_or_default())]
+pub struct PreviewError {
+    /// What went wrong, without the remedy.
+    pub cause: String,
+    /// What to do about it, where the cause leaves only that.
+    pub remedy: Option<String>,
+}
+
+impl From<FetchError> for PreviewError {
+    fn from(error: FetchError) -> Self {
+        match error {
+            FetchError::Tls { url, fault: TlsFault { cause, remedy } } => {
+                Self { cause: format!("cannot connect to {url}: {cause}"), remedy: Some(remedy) }
+            }
+            other => Self { cause: other.to_string(), remedy: None },
+        }
+    }
+}
 
 /// Asks the upstream for its whole map, by the rules of a poll; nothing is written anywhere.
 pub async fn preview_map(settings: &PollerSettings) -> Result<MapPreview, PreviewError> {
     let PollerSettings { url, fetch_timeout, body_limit, coins, lower_case, .. } = settings.clone();
     let log = Logger::root(Discard, o!());
     let upstream = Upstream::new(url, fetch_timeout, body_limit, &log);
-    let answer = upstream.fetch(0, &Rules { coins, lower_case }).await;
-    let Answer { map, now_date, remark } =
-        answer.map_err(|error| PreviewError(error.to_string()))?;
+    let Answer { map, now_date, remark } = upstream.fetch(0, &Rules { coins, lower_case }).await?;
     Ok(MapPreview { map, now_date, remark })
 }
 

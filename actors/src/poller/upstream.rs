@@ -5,7 +5,7 @@
 //! meanwhile. An answer may have a length, come in chunks, or end with the connection, as PHP's own
 //! server has it.
 
-use std::{cell::Cell, fmt, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{cell::Cell, fmt, io, net::SocketAddr, time::Duration};
 
 use actix_rt::task::spawn_blocking;
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -14,14 +14,11 @@ use http_body_util::{BodyExt, Empty};
 use hyper::{
     Request, Response, StatusCode,
     body::Incoming,
-    client::conn::http1::handshake,
-    header::{
-        ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HOST,
-        HeaderName, LOCATION, USER_AGENT,
-    },
+    client::conn::http1::Builder,
+    header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, HOST, LOCATION, USER_AGENT},
 };
 use hyper_util::rt::TokioIo;
-use slog::{Logger, warn};
+use slog::Logger;
 use thiserror::Error;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -30,17 +27,15 @@ use tokio::{
     task::JoinSet,
     time::{Instant, timeout, timeout_at},
 };
-use tokio_rustls::{
-    TlsConnector,
-    rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::ServerName},
-};
 use url::{Host, Url};
 
 use super::{
     UpstreamUrl,
-    answer::Answer,
-    body::{self, BodyFault, Encoding, Limits, Part},
-    journal::fit,
+    about::About,
+    answer::{Answer, AnswerFault},
+    body::{self, BodyFault, Encoding, GZIP, Limits, Part, SHOWN_BYTES},
+    tls::Tls,
+    tls_fault::TlsFault,
     url::{follow, shown},
     user_coin_map::Rules,
 };
@@ -51,12 +46,18 @@ const REDIRECTS: usize = 5;
 /// As much of a packed body is looked at for what is shown of it.
 const LOOKED_AT: usize = 4096;
 
+/// Most headers of an answer. `HeaderMap` has room for 24,576.
+const HEADERS: usize = 10_000;
+
+/// Largest head of an answer, in bytes.
+const HEAD_BYTES: usize = 1 << 20;
+
 /// Where the map is, and what a fetch may cost.
 pub(super) struct Upstream {
     url: UpstreamUrl,
     timeout: Duration,
     body_limit: u64,
-    tls: Option<Arc<ClientConfig>>,
+    tls: Tls,
 }
 
 /// Why there is no answer, fit for the log.
@@ -74,8 +75,15 @@ pub(super) enum FetchError {
     BrokenOff { bytes: u64, cause: String },
     #[error("{url} redirects {fault}; put the right address into UserCoinMapURL")]
     Redirect { url: String, fault: String },
+    #[error("cannot connect to {url}: {fault}")]
+    Tls { url: String, fault: TlsFault },
     #[error("the answer is packed as '{encoding}', which was not asked for; {description}")]
     Encoding { encoding: String, description: String },
+    #[error(
+        "the answer cannot be read: its Content-Encoding is gzip, but its body is not; let the backend, or the proxy \
+         before it, either pack the body or leave the header out; {description}"
+    )]
+    NotGzip { description: String },
     #[error("the answer is no success: {description}")]
     Status { description: String },
     #[error("the answer is larger than {limit} bytes unpacked (CronBodyLimitBytes)")]
@@ -86,42 +94,10 @@ pub(super) enum FetchError {
     Thread(String),
 }
 
-/// What an answer says of itself.
-#[derive(Debug)]
-struct About {
-    status: StatusCode,
-    content_type: String,
-    /// Or the name of one that we cannot unpack.
-    encoding: Result<Encoding, String>,
-}
-
-impl About {
-    fn of(response: &Response<Incoming>) -> Self {
-        let content_type = header(response, CONTENT_TYPE).unwrap_or_else(|| "none".to_owned());
-        let name = header(response, CONTENT_ENCODING).unwrap_or_default();
-        let encoding = match name.to_ascii_lowercase().as_str() {
-            "" | "identity" => Ok(Encoding::Plain),
-            "gzip" | "x-gzip" => Ok(Encoding::Gzip),
-            _ => Err(name),
-        };
-        Self { status: response.status(), content_type, encoding }
-    }
-
-    fn description(&self, head: &[u8]) -> String {
-        let head = String::from_utf8_lossy(head);
-        format!(
-            "status {}, content type '{}', and begins '{}'",
-            self.status.as_u16(),
-            self.content_type,
-            head.escape_debug()
-        )
-    }
-}
-
 impl Upstream {
     /// Reads the certificate authorities, which may take a moment.
     pub(super) fn new(url: UpstreamUrl, timeout: Duration, body_limit: u64, log: &Logger) -> Self {
-        let tls = tls(url.is_https(), log);
+        let tls = Tls::new(url.is_https(), log);
         Self { url, timeout, body_limit, tls }
     }
 
@@ -135,49 +111,52 @@ impl Upstream {
             Err(FetchError::NoHead { url, phase, timeout: self.timeout })
         })?;
         let about = About::of(&response);
-        let encoding = match &about.encoding {
-            Ok(encoding) if about.status == StatusCode::OK => *encoding,
-            other => {
-                let mut head = Vec::new();
-                // What comes in time is shown; what cannot be unpacked is shown as it is.
-                let _ = timeout_at(deadline, begin(&mut response, &mut head)).await;
-                let encoding = other.as_ref().map_or(Encoding::Plain, |encoding| *encoding);
-                let description = about.description(&body::head(&head, encoding));
-                return Err(match about.encoding {
-                    Err(encoding) if about.status == StatusCode::OK => {
-                        FetchError::Encoding { encoding, description }
-                    }
-                    _ => FetchError::Status { description },
-                });
-            }
-        };
+        if about.status != StatusCode::OK {
+            let mut head = Vec::new();
+            // Shows as much as comes in time.
+            let _ = timeout_at(deadline, begin(&mut response, &mut head)).await;
+            let description = about.description(&body::head(&head, about.encoding));
+            return Err(FetchError::Status { description });
+        }
         let (sender, incoming) = body::channel();
         let reading = spawn_blocking({
             let limits = Limits { bytes: self.body_limit, deadline: deadline.into_std() };
-            let rules = rules.clone();
+            let (rules, encoding) = (rules.clone(), about.encoding);
             move || body::read(incoming, encoding, limits, rules)
         });
-        let mut bytes = 0;
-        let passed = timeout_at(deadline, pass_on(&mut response, sender, &mut bytes)).await;
+        let mut wire = Wire::default();
+        let passed = timeout_at(deadline, pass_on(&mut response, sender, &mut wire)).await;
         // It ends by the same deadline. Left alone, it would have its memory beside the next one's.
         let answer = reading.await.map_err(|error| FetchError::Thread(error.to_string()))?;
-        let slow = || FetchError::Slow { timeout: self.timeout, bytes };
+        let slow = || FetchError::Slow { timeout: self.timeout, bytes: wire.bytes };
         match passed {
             Err(_) => return Err(slow()),
             Ok(Err(cause)) => {
-                return Err(FetchError::BrokenOff { bytes, cause: with_sources(&cause) });
+                return Err(FetchError::BrokenOff {
+                    bytes: wire.bytes,
+                    cause: with_sources(&cause),
+                });
             }
             Ok(Ok(())) => {}
         }
         answer.map_err(|(fault, head)| match fault {
             BodyFault::TooSlow => slow(),
             BodyFault::TooLarge => FetchError::TooLarge { limit: self.body_limit },
+            BodyFault::Unreadable(_) if wire.is_no_gzip(about.encoding) => {
+                FetchError::NotGzip { description: about.description(&wire.head) }
+            }
             BodyFault::Unreadable(cause) => FetchError::Bad {
                 fault: format!("cannot be read: {cause}"),
-                description: about.description(&head),
+                description: about.description(if head.is_empty() { &wire.head } else { &head }),
             },
             BodyFault::Answer(fault) => {
-                FetchError::Bad { fault: fault.to_string(), description: about.description(&head) }
+                let description = about.description(&head);
+                match (fault, about.foreign_encoding(&head)) {
+                    (AnswerFault::NotAMap(_), Some(encoding)) => {
+                        FetchError::Encoding { encoding, description }
+                    }
+                    (fault, _) => FetchError::Bad { fault: fault.to_string(), description },
+                }
             }
         })
     }
@@ -191,21 +170,19 @@ impl Upstream {
     ) -> Result<Answering, FetchError> {
         for _ in 0..=REDIRECTS {
             phase.set(Phase::Connecting);
-            let stream = self.connect(&url, deadline).await.map_err(|cause| {
-                FetchError::Connect { url: shown(&url), cause: cause.to_string() }
-            })?;
+            let stream = self.connect(&url, deadline).await?;
             phase.set(Phase::Waiting);
-            let failed = |error: &dyn std::error::Error| FetchError::Request {
-                url: shown(&url),
-                cause: with_sources(error),
-            };
-            let request = self.request(&url).map_err(|error| failed(&error))?;
-            let (mut sender, connection) =
-                handshake(TokioIo::new(stream)).await.map_err(|error| failed(&error))?;
+            let failed = |cause: String| FetchError::Request { url: shown(&url), cause };
+            let request = self.request(&url).map_err(|error| failed(with_sources(&error)))?;
+            let (mut sender, connection) = lenient()
+                .handshake(TokioIo::new(stream))
+                .await
+                .map_err(|error| failed(with_sources(&error)))?;
             let mut driving = JoinSet::new();
             // How it ends is seen by whoever waits for head or body.
             driving.spawn(async { drop(connection.await) });
-            let response = sender.send_request(request).await.map_err(|error| failed(&error))?;
+            let response =
+                sender.send_request(request).await.map_err(|error| failed(head_fault(&error)))?;
             if !FOLLOWED.contains(&response.status()) {
                 return Ok(Answering { response, _connection: driving });
             }
@@ -219,28 +196,25 @@ impl Upstream {
         Err(FetchError::Redirect { url: shown(&url), fault })
     }
 
-    async fn connect(&self, url: &Url, deadline: Instant) -> io::Result<Box<dyn Stream>> {
-        let nowhere = || io::Error::new(io::ErrorKind::InvalidInput, "there is no host");
+    async fn connect(&self, url: &Url, deadline: Instant) -> Result<Box<dyn Stream>, FetchError> {
+        let failed =
+            |cause: io::Error| FetchError::Connect { url: shown(url), cause: cause.to_string() };
+        let nowhere = || failed(io::Error::new(io::ErrorKind::InvalidInput, "there is no host"));
         let host = url.host().ok_or_else(nowhere)?;
         let port = url.port_or_known_default().ok_or_else(nowhere)?;
         let addresses = match host {
-            Host::Domain(name) => lookup_host((name, port)).await?.collect(),
+            Host::Domain(name) => lookup_host((name, port)).await.map_err(failed)?.collect(),
             Host::Ipv4(address) => vec![SocketAddr::from((address, port))],
             Host::Ipv6(address) => vec![SocketAddr::from((address, port))],
         };
-        let stream = connect_to_one(&addresses, deadline).await?;
+        let stream = connect_to_one(&addresses, deadline).await.map_err(failed)?;
         if url.scheme() != "https" {
             return Ok(Box::new(stream));
         }
-        let name = match host {
-            Host::Domain(name) => {
-                ServerName::try_from(name.to_owned()).map_err(io::Error::other)?
-            }
-            Host::Ipv4(address) => ServerName::IpAddress(address.into()),
-            Host::Ipv6(address) => ServerName::IpAddress(address.into()),
-        };
-        let tls = self.tls.clone().ok_or_else(|| io::Error::other("https is not possible"))?;
-        Ok(Box::new(TlsConnector::from(tls).connect(name, stream).await?))
+        let connected = self.tls.connect(host, stream).await;
+        connected
+            .map(|stream| Box::new(stream) as Box<dyn Stream>)
+            .map_err(|fault| FetchError::Tls { url: shown(url), fault })
     }
 
     fn request(&self, url: &Url) -> Result<Request<Empty<Bytes>>, hyper::http::Error> {
@@ -324,6 +298,27 @@ const FOLLOWED: [StatusCode; 5] = [
     StatusCode::PERMANENT_REDIRECT,
 ];
 
+/// Takes the heads that Go's client takes: many headers, folded ones, and blanks before a colon. The connection serves one
+/// request, so no other answer can be mistaken for a header.
+fn lenient() -> Builder {
+    let mut builder = Builder::new();
+    builder
+        .max_headers(HEADERS)
+        .max_buf_size(HEAD_BYTES)
+        .allow_obsolete_multiline_headers_in_responses(true)
+        .allow_spaces_after_header_name_in_responses(true);
+    builder
+}
+
+fn head_fault(error: &hyper::Error) -> String {
+    let cause = with_sources(error);
+    // The library has only this text for it.
+    if cause.contains("message head is too large") {
+        return format!("{cause}: more than {HEADERS} headers, or more than {HEAD_BYTES} bytes");
+    }
+    cause
+}
+
 /// An error's text with those of its causes, which the client's own leaves out.
 fn with_sources(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -335,12 +330,6 @@ fn with_sources(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// A header's text, fit for the log.
-fn header(response: &Response<Incoming>, name: HeaderName) -> Option<String> {
-    let value = response.headers().get(name)?;
-    Some(fit(&String::from_utf8_lossy(value.as_bytes())))
-}
-
 /// Collects a body's first bytes.
 async fn begin(response: &mut Response<Incoming>, head: &mut Vec<u8>) {
     while head.len() < LOOKED_AT
@@ -350,16 +339,36 @@ async fn begin(response: &mut Response<Incoming>, head: &mut Vec<u8>) {
     }
 }
 
+/// The body as it came over the network.
+#[derive(Default)]
+struct Wire {
+    bytes: u64,
+    /// The first of them.
+    head: Vec<u8>,
+}
+
+impl Wire {
+    fn count(&mut self, bytes: &[u8]) {
+        self.bytes += bytes.len() as u64;
+        let room = SHOWN_BYTES.saturating_sub(self.head.len()).min(bytes.len());
+        self.head.extend_from_slice(&bytes[..room]);
+    }
+
+    fn is_no_gzip(&self, encoding: Encoding) -> bool {
+        encoding == Encoding::Gzip && !self.head.starts_with(&GZIP)
+    }
+}
+
 /// Passes a body on to its reader as it comes, and counts it.
 async fn pass_on(
     response: &mut Response<Incoming>,
     reader: mpsc::Sender<Part>,
-    count: &mut u64,
+    wire: &mut Wire,
 ) -> Result<(), hyper::Error> {
     while let Some(frame) = response.frame().await {
         // Trailers say nothing of a map.
         let Ok(bytes) = frame?.into_data() else { continue };
-        *count += bytes.len() as u64;
+        wire.count(&bytes);
         if reader.send(Part::Bytes(bytes)).await.is_err() {
             // It has found a fault, which it will tell.
             return Ok(());
@@ -367,27 +376,4 @@ async fn pass_on(
     }
     let _ = reader.send(Part::End).await;
     Ok(())
-}
-
-/// Trusts whom the operating system trusts, or the file that `SSL_CERT_FILE` names. An upstream without TLS may
-/// redirect to itself with it; if nobody is trusted then, the poll says so.
-fn tls(is_needed: bool, log: &Logger) -> Option<Arc<ClientConfig>> {
-    let mut roots = RootCertStore::empty();
-    let found = rustls_native_certs::load_native_certs();
-    let (taken, _) = roots.add_parsable_certificates(found.certs);
-    if taken == 0 && is_needed {
-        let causes: Vec<_> = found.errors.iter().map(ToString::to_string).collect();
-        warn!(log, "no certificate authorities found, so no upstream is trusted: install \
-            ca-certificates, or let SSL_CERT_FILE name a file of them";
-            "cause" => causes.join("; "));
-    }
-    let versions = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions();
-    match versions {
-        Ok(builder) => Some(Arc::new(builder.with_root_certificates(roots).with_no_client_auth())),
-        Err(error) => {
-            warn!(log, "https is not possible"; "cause" => %error);
-            None
-        }
-    }
 }

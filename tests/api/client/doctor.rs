@@ -71,7 +71,7 @@ async fn found(cli: &Cli, level: &str, check: &str) -> Vec<String> {
 }
 
 /// Panics unless the check has exactly one finding of this level, which says all of `parts`.
-async fn finds(cli: &Cli, level: &str, check: &str, parts: &[&str]) {
+pub async fn finds(cli: &Cli, level: &str, check: &str, parts: &[&str]) {
     let texts = found(cli, level, check).await;
     assert_eq!(texts.len(), 1, "{level} {check}: {texts:?}");
     assert_says(&texts[0], parts);

@@ -12,6 +12,7 @@ mod status;
 mod sub_pools;
 mod switch;
 pub mod terminal;
+mod upstream_tls;
 mod verify;
 
 use std::ffi::OsString;

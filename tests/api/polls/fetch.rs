@@ -13,7 +13,7 @@ const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnect
     {\"err_no\":0,\"data\":{\"user_coin\":{";
 
 /// Polls that fail with these causes, one after the other, and then one that succeeds.
-async fn fail(builder: Builder, upstream: &Upstream, replies: Vec<(Reply, &[&str])>) -> Daemon {
+pub async fn fail(builder: Builder, upstream: &Upstream, replies: Vec<(Reply, &[&str])>) -> Daemon {
     let (replies, causes): (Vec<_>, Vec<_>) = replies.into_iter().unzip();
     for reply in replies {
         upstream.next(reply);

@@ -6,6 +6,7 @@ mod cursor;
 mod election;
 mod faults;
 mod fetch;
+mod heads;
 mod races;
 
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -5,6 +5,7 @@
 //! ```text
 //! upstream.rs  the server: listens, notes requests, plays replies
 //! reply.rs     what is answered, step by step
+//! identity.rs  certificates for TLS
 //! backend.rs   sub-accounts, their coins, and when each changed
 //! ```
 
@@ -12,9 +13,11 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod backend;
+mod identity;
 mod reply;
 mod upstream;
 
 pub use backend::Backend;
+pub use identity::{Draft, Identity};
 pub use reply::{Gate, Reply};
 pub use upstream::{Request, Upstream};

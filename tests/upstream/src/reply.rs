@@ -86,7 +86,12 @@ impl Reply {
     /// Status 200 with this JSON, packed.
     pub fn gzip(body: &str) -> Self {
         let headers = "Content-Type: application/json\r\nContent-Encoding: gzip\r\n";
-        Self::with_head("200 OK", headers, packed(body.as_bytes()))
+        Self::with_head("200 OK", headers, Self::packed(body))
+    }
+
+    /// A body as gzip has it.
+    pub fn packed(body: &str) -> Vec<u8> {
+        packed(body.as_bytes())
     }
 
     /// A small answer that unpacks to so many megabytes of blanks.

@@ -8,18 +8,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rcgen::{CertifiedKey, generate_simple_self_signed};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split},
     net::TcpListener,
     task::AbortHandle,
 };
-use tokio_rustls::{
-    TlsAcceptor,
-    rustls::{ServerConfig, crypto::ring, pki_types::PrivateKeyDer},
-};
+use tokio_rustls::TlsAcceptor;
 
-use crate::reply::{Reply, Step};
+use crate::{
+    identity::{Draft, Identity},
+    reply::{Reply, Step},
+};
 
 /// Longer heads are not read.
 const HEAD_LIMIT: usize = 64 * 1024;
@@ -84,16 +83,17 @@ impl Upstream {
     pub async fn start_tls(
         otherwise: impl Fn(&Request) -> Reply + Send + Sync + 'static,
     ) -> io::Result<Self> {
-        let made = generate_simple_self_signed(["localhost".to_owned()]);
-        let CertifiedKey { cert, signing_key } = made.map_err(io::Error::other)?;
-        let key = PrivateKeyDer::try_from(signing_key.serialize_der()).map_err(io::Error::other)?;
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .and_then(|it| it.with_no_client_auth().with_single_cert(vec![cert.der().clone()], key))
-            .map_err(io::Error::other)?;
-        let acceptor = TlsAcceptor::from(Arc::new(config));
+        Self::start_tls_as(&Draft::new(&["localhost"]).self_signed()?, otherwise).await
+    }
+
+    /// As [`start`](Self::start), with this certificate.
+    pub async fn start_tls_as(
+        identity: &Identity,
+        otherwise: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+    ) -> io::Result<Self> {
+        let acceptor = TlsAcceptor::from(Arc::new(identity.server_config()?));
         let mut upstream = Self::listen("127.0.0.1:0", Some(acceptor), otherwise).await?;
-        upstream.certificate = Some(cert.pem());
+        upstream.certificate = Some(identity.pem().to_owned());
         Ok(upstream)
     }
 

@@ -1,0 +1,187 @@
+//! TLS to the upstream: the certificates that are trusted, and the handshake.
+
+use std::{sync::Arc, time::Duration};
+
+use slog::{Logger, warn};
+use tokio::net::TcpStream;
+use tokio_rustls::{
+    TlsConnector,
+    client::TlsStream,
+    rustls::{
+        CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, RootCertStore,
+        SignatureScheme,
+        client::{
+            danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+            verify_server_cert_signed_by_trust_anchor, verify_server_name,
+        },
+        crypto::{WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature},
+        pki_types::{CertificateDer, ServerName, UnixTime},
+        server::ParsedCertificate,
+    },
+};
+use url::Host;
+use x509_parser::{parse_x509_certificate, time::ASN1Time};
+
+use super::tls_fault::{BadHandshakeSignature, TlsFault};
+
+/// The client's side of TLS.
+pub(super) struct Tls(Option<TlsConnector>);
+
+impl Tls {
+    /// Reads the system's certificate authorities, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`. `is_needed` says
+    /// whether their absence is worth a warning: an upstream without TLS may still redirect to itself with it.
+    pub(super) fn new(is_needed: bool, log: &Logger) -> Self {
+        let found = rustls_native_certs::load_native_certs();
+        if found.certs.is_empty() && is_needed {
+            let causes: Vec<_> = found.errors.iter().map(ToString::to_string).collect();
+            warn!(log, "no certificate authorities found, so no upstream is trusted: install \
+                ca-certificates, or let SSL_CERT_FILE name a file of them";
+                "cause" => causes.join("; "));
+        }
+        let provider = Arc::new(ring::default_provider());
+        let trust = Trust::new(found.certs, provider.signature_verification_algorithms);
+        let versions =
+            ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let config = versions.map(|builder| {
+            let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(trust));
+            builder.with_no_client_auth()
+        });
+        let connector = config.map(|config| TlsConnector::from(Arc::new(config)));
+        Self(
+            connector
+                .inspect_err(|error| warn!(log, "https is not possible"; "cause" => %error))
+                .ok(),
+        )
+    }
+
+    /// Does the handshake with a host.
+    pub(super) async fn connect(
+        &self,
+        host: Host<&str>,
+        stream: TcpStream,
+    ) -> Result<TlsStream<TcpStream>, TlsFault> {
+        let name = match host {
+            Host::Domain(name) => {
+                ServerName::try_from(name.to_owned()).map_err(|_| TlsFault::no_name(name))?
+            }
+            Host::Ipv4(address) => ServerName::IpAddress(address.into()),
+            Host::Ipv6(address) => ServerName::IpAddress(address.into()),
+        };
+        let connector = self.0.as_ref().ok_or_else(TlsFault::impossible)?;
+        let connected = connector.connect(name.clone(), stream).await;
+        connected.map_err(|error| TlsFault::of_handshake(&error, &name))
+    }
+}
+
+/// Decides whether a server's certificate is trusted: as `webpki` does, but a certificate that is itself in the
+/// trusted list needs no other certificate above it. So a self-signed certificate with `CA:TRUE`, which is what `openssl
+/// req -x509` makes, serves once it is listed, as in Go's `crypto/x509`; `webpki` refuses every authority's certificate
+/// on a server.
+///
+/// A listed certificate still has to name the host, be within its period, be meant for servers, and belong to the key
+/// that signs the handshake.
+#[derive(Debug)]
+struct Trust {
+    roots: RootCertStore,
+    /// All trusted certificates, byte by byte.
+    listed: Vec<CertificateDer<'static>>,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl Trust {
+    fn new(listed: Vec<CertificateDer<'static>>, algorithms: WebPkiSupportedAlgorithms) -> Self {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(listed.iter().cloned());
+        Self { roots, listed, algorithms }
+    }
+}
+
+impl ServerCertVerifier for Trust {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let certificate = ParsedCertificate::try_from(end_entity)?;
+        if self.listed.contains(end_entity) {
+            verify_listed(end_entity, now)?;
+        } else {
+            verify_server_cert_signed_by_trust_anchor(
+                &certificate,
+                &self.roots,
+                intermediates,
+                now,
+                self.algorithms.all,
+            )?;
+        }
+        verify_server_name(&certificate, server_name)?;
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, certificate, signature, &self.algorithms)
+            .map_err(of_signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signature, &self.algorithms)
+            .map_err(of_signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+/// Tells a handshake's signature from a certificate's, for which the library has one variant.
+fn of_signature(error: Error) -> Error {
+    match error {
+        Error::InvalidCertificate(CertificateError::BadSignature) => {
+            CertificateError::Other(OtherError(Arc::new(BadHandshakeSignature))).into()
+        }
+        other => other,
+    }
+}
+
+/// Checks a listed certificate's period and purpose.
+fn verify_listed(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), CertificateError> {
+    let (_, certificate) =
+        parse_x509_certificate(certificate).map_err(|_| CertificateError::BadEncoding)?;
+    let (from, to) = (certificate.validity().not_before, certificate.validity().not_after);
+    let at = i64::try_from(now.as_secs()).ok().and_then(|now| ASN1Time::from_timestamp(now).ok());
+    let at = at.ok_or(CertificateError::BadEncoding)?;
+    if at < from {
+        return Err(CertificateError::NotValidYetContext {
+            time: now,
+            not_before: unix_time(from),
+        });
+    }
+    if at > to {
+        return Err(CertificateError::ExpiredContext { time: now, not_after: unix_time(to) });
+    }
+    let usage = certificate.extended_key_usage().map_err(|_| CertificateError::BadEncoding)?;
+    match usage {
+        Some(usage) if !usage.value.server_auth && !usage.value.any => {
+            Err(CertificateError::InvalidPurpose)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn unix_time(time: ASN1Time) -> UnixTime {
+    let seconds = u64::try_from(time.timestamp()).unwrap_or_default();
+    UnixTime::since_unix_epoch(Duration::from_secs(seconds))
+}
