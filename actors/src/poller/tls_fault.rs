@@ -115,6 +115,15 @@ fn of_alert(alert: AlertDescription) -> TlsFault {
 fn of_certificate(fault: &CertificateError, name: &ServerName<'_>) -> TlsFault {
     let clocks = "check this machine's clock";
     match fault {
+        CertificateError::ExpiredContext { not_after, .. } => TlsFault::new(
+            format!("the server's certificate has expired on {}", date(*not_after)),
+            format!("renew it on the server, or {clocks}"),
+        ),
+        CertificateError::NotValidYetContext { not_before, .. } => TlsFault::new(
+            format!("the server's certificate is not valid before {}", date(*not_before)),
+            format!("{clocks} and the server's"),
+        ),
+        CertificateError::NotValidForNameContext { presented, .. } => of_names(presented, name),
         CertificateError::UnknownIssuer => TlsFault::new(
             "the server's certificate is issued by an authority that is not trusted",
             format!(
@@ -134,48 +143,43 @@ fn of_certificate(fault: &CertificateError, name: &ServerName<'_>) -> TlsFault {
                 ),
             )
         }
-        CertificateError::UnsupportedSignatureAlgorithmContext { .. } => TlsFault::new(
-            "the server's certificate is signed with an algorithm that is not supported, such as SHA-1",
-            new_certificate(name),
-        ),
-        CertificateError::ExpiredContext { not_after, .. } => TlsFault::new(
-            format!("the server's certificate has expired on {}", date(*not_after)),
-            format!("renew it on the server, or {clocks}"),
-        ),
-        CertificateError::NotValidYetContext { not_before, .. } => TlsFault::new(
-            format!("the server's certificate is not valid before {}", date(*not_before)),
-            format!("{clocks} and the server's"),
-        ),
-        CertificateError::NotValidForNameContext { presented, .. } if presented.is_empty() => {
-            TlsFault::new(
-                "the server's certificate has no subjectAltName; a host name in its commonName does not count",
-                new_certificate(name),
-            )
-        }
-        CertificateError::NotValidForNameContext { presented, .. } => TlsFault::new(
-            format!(
-                "the server's certificate is not valid for {}, but for {}",
-                shown_name(name),
-                fit(&presented.join(", "))
-            ),
-            format!("put such a name into UserCoinMapURL, or {}", new_certificate(name)),
-        ),
-        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
-            TlsFault::new(
-                "the server's certificate is not meant for servers: its extendedKeyUsage lacks serverAuth",
-                new_certificate(name),
-            )
-        }
         CertificateError::Other(other) if other.0.is::<BadHandshakeSignature>() => TlsFault::new(
             "the server's handshake is not signed with its certificate's key, or that is an RSA key of less than 2048 \
              bits",
             new_certificate(name),
         ),
         CertificateError::Other(other) => of_webpki(other.0.downcast_ref(), fault, name),
-        other => TlsFault::new(
-            fit(&format!("the server's certificate cannot be used: {other}")),
+        other => TlsFault::new(of_content(other), new_certificate(name)),
+    }
+}
+
+/// Names of a certificate, none of which is the host's.
+fn of_names(presented: &[String], name: &ServerName<'_>) -> TlsFault {
+    if presented.is_empty() {
+        return TlsFault::new(
+            "the server's certificate has no subjectAltName; a host name in its commonName does not count",
             new_certificate(name),
-        ),
+        );
+    }
+    let (host, names) = (shown_name(name), fit(&presented.join(", ")));
+    TlsFault::new(
+        format!("the server's certificate is not valid for {host}, but for {names}"),
+        format!("put such a name into UserCoinMapURL, or {}", new_certificate(name)),
+    )
+}
+
+/// Causes that only another certificate removes.
+fn of_content(fault: &CertificateError) -> String {
+    match fault {
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            "the server's certificate is not meant for servers: its extendedKeyUsage lacks serverAuth"
+                .to_owned()
+        }
+        CertificateError::UnsupportedSignatureAlgorithmContext { .. } => {
+            "the server's certificate is signed with an algorithm that is not supported, such as SHA-1"
+                .to_owned()
+        }
+        other => fit(&format!("the server's certificate cannot be used: {other}")),
     }
 }
 

@@ -298,15 +298,16 @@ const FOLLOWED: [StatusCode; 5] = [
     StatusCode::PERMANENT_REDIRECT,
 ];
 
-/// Takes the heads that Go's client takes: many headers, folded ones, and blanks before a colon. The connection serves one
-/// request, so no other answer can be mistaken for a header.
+/// Takes the heads that Go's client takes: many headers, folded ones, and names with blanks. The connection serves one
+/// request, so no other answer can be mistaken for a header, and a body that a lost header cuts short is no JSON.
 fn lenient() -> Builder {
     let mut builder = Builder::new();
     builder
         .max_headers(HEADERS)
         .max_buf_size(HEAD_BYTES)
         .allow_obsolete_multiline_headers_in_responses(true)
-        .allow_spaces_after_header_name_in_responses(true);
+        .allow_spaces_after_header_name_in_responses(true)
+        .ignore_invalid_headers_in_responses(true);
     builder
 }
 

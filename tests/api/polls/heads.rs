@@ -70,7 +70,7 @@ async fn heads_may_be_long_folded_and_sloppy() {
         with(&format!("X-Debug: {}\r\n", "y".repeat(900_000))),
         with("X-Folded: a\r\n b\r\n\tc\r\nX-Next: d\r\n"),
         with("Content-Type: application/json;\r\n  charset=utf-8\r\nContent-Encoding:\r\n gzip,\r\n none\r\n"),
-        with("X-Blank : y\r\nContent-Type : text/html\r\n"),
+        with("X-Blank : y\r\nX Blank: y\r\nContent-Type : text/html\r\n"),
         body("HTTP/1.1 200 OK\nContent-Type: application/json\nX: a\n b\n\n"),
         body("HTTP/1.1 200\r\nConnection: close\r\n\r\n"),
         body("HTTP/1.0 200 OK\r\n\r\n"),
