@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// Largest progress file that is read, in bytes. A record has about 200.
-const SIZE_LIMIT: u64 = 4096;
+const SIZE_LIMIT: usize = 4096;
 
 /// Permissions of a new progress file, less the umask. It holds no secrets.
 const MODE: u32 = 0o644;
@@ -51,11 +51,7 @@ pub struct Progress {
 
 /// The file cannot be read, or is no record of this batch. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "progress file {}: {fault}; --restart replaces it and begins at the first entry, --progress-file chooses \
-     another place",
-    file.display()
-)]
+#[error("progress file {}: {fault}; --progress-file chooses another place", file.display())]
 pub struct UnusableProgress {
     file: PathBuf,
     fault: String,
@@ -87,11 +83,14 @@ impl Progress {
         let Some(text) = read(file).map_err(|error| unusable(error.to_string()))? else {
             return Ok(Found::Nothing);
         };
-        let found = Record::parse(&text).map_err(unusable)?;
+        let wrong = |fault: String| {
+            unusable(fault + "; --restart replaces it and begins at the first entry")
+        };
+        let found = Record::parse(&text).map_err(wrong)?;
         if found.sha256 != self.record.sha256 || found.server != self.record.server {
             return Ok(Found::AnotherBatch);
         }
-        found.check(self.entries).map_err(unusable)?;
+        found.check(self.entries).map_err(wrong)?;
         self.unknown = found.under_way;
         self.record = found;
         Ok(Found::ThisBatch)
@@ -160,6 +159,9 @@ impl Record {
         if text.is_empty() {
             return Err("it is empty".to_owned());
         }
+        if text.len() > SIZE_LIMIT {
+            return Err(format!("it is larger than {SIZE_LIMIT} bytes"));
+        }
         let record: Self = serde_json::from_slice(text).map_err(|error| {
             format!("it is not a progress file (line {}, column {})", error.line(), error.column())
         })?;
@@ -187,7 +189,8 @@ impl Record {
     }
 }
 
-/// Content of the progress file; `None` if there is none. A symbolic link is followed.
+/// Content of the progress file, or as much as shows that it is too large; `None` if there is none. A symbolic link is
+/// followed.
 fn read(file: &Path) -> io::Result<Option<Vec<u8>>> {
     // A FIFO without a writer would block.
     let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
@@ -199,10 +202,7 @@ fn read(file: &Path) -> io::Result<Option<Vec<u8>>> {
         return Err(not_regular());
     }
     let mut text = Vec::new();
-    opened.take(SIZE_LIMIT + 1).read_to_end(&mut text)?;
-    if text.len() as u64 > SIZE_LIMIT {
-        return Err(io::Error::other(format!("it is larger than {SIZE_LIMIT} bytes")));
-    }
+    opened.take(SIZE_LIMIT as u64 + 1).read_to_end(&mut text)?;
     Ok(Some(text))
 }
 
