@@ -6,6 +6,7 @@ use hyper::{
 };
 
 use super::{body::Encoding, journal::fit};
+use crate::domain::Escaped;
 
 /// Head of an answer, for errors and for the choice of how to read the body.
 #[derive(Debug)]
@@ -43,7 +44,7 @@ impl About {
         let encoding = encoding.map(|it| format!(", content encoding '{it}'")).unwrap_or_default();
         let chunks = head.utf8_chunks();
         let begins: String = chunks
-            .map(|it| format!("{}{}", it.valid().escape_debug(), it.invalid().escape_ascii()))
+            .map(|it| format!("{}{}", Escaped(it.valid()), it.invalid().escape_ascii()))
             .collect();
         format!(
             "status {}, content type '{content_type}'{encoding}, and begins '{begins}'",
