@@ -11,9 +11,9 @@
 //!
 //! * `actor`: the shell: one poll at a time, and when the next begins;
 //! * `poll`: one poll, from the mark to the last report;
-//! * `upstream`: the HTTP request, its redirects and deadlines; alone in naming the HTTP client;
-//! * `tls`, `tls_fault`: the certificates that are trusted; cause and remedy of a failed handshake;
-//! * `about`: an answer's head, and how its body is packed;
+//! * `upstream`: the HTTP request, its redirects and deadlines; with the other `upstream` files alone in naming the HTTP client;
+//! * `upstream_tls`, `upstream_tls_fault`: the certificates that are trusted; cause and remedy of a failed handshake;
+//! * `upstream_head`: an answer's head, and how its body is packed;
 //! * `body`: the answer's bytes, from the network to a parser that blocks: unpacked, counted, guarded;
 //! * `answer`: the JSON (contract, section 4);
 //! * `user_coin_map`: a million entries in little memory;
@@ -23,7 +23,6 @@
 //! * `journal`: the log lines of a poll;
 //! * `properties`: what holds for any answer, for tests and fuzz targets.
 
-mod about;
 mod actor;
 mod answer;
 mod body;
@@ -34,9 +33,10 @@ mod poll;
 mod preview;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod properties;
-mod tls;
-mod tls_fault;
 mod upstream;
+mod upstream_head;
+mod upstream_tls;
+mod upstream_tls_fault;
 mod url;
 mod user_coin_map;
 

@@ -9,8 +9,8 @@ use super::{
     PollerSettings,
     answer::{Answer, Remark},
     cursor::{Cursor, NowDate},
-    tls_fault::TlsFault,
     upstream::{FetchError, Upstream},
+    upstream_tls_fault::TlsFault,
     user_coin_map::{Rules, Settled},
 };
 use crate::domain::Assignment;

@@ -31,11 +31,11 @@ use url::{Host, Url};
 
 use super::{
     UpstreamUrl,
-    about::About,
     answer::{Answer, AnswerFault},
     body::{self, BodyFault, Encoding, GZIP, Limits, Part, SHOWN_BYTES},
-    tls::Tls,
-    tls_fault::TlsFault,
+    upstream_head::About,
+    upstream_tls::Tls,
+    upstream_tls_fault::TlsFault,
     url::{follow, shown},
     user_coin_map::Rules,
 };

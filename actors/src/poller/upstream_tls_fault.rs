@@ -1,6 +1,6 @@
 //! Cause and remedy of a TLS handshake that failed, for the operator of the upstream.
 
-use std::{env, fmt, io};
+use std::{fmt, io};
 
 use thiserror::Error;
 use tokio_rustls::rustls::{
@@ -129,7 +129,7 @@ fn of_certificate(fault: &CertificateError, name: &ServerName<'_>) -> TlsFault {
             format!(
                 "{} the certificate of that authority, or of a self-signed server itself, and restart the daemon; or \
                  let the server send its intermediate certificates, too",
-                trusted_file()
+                TRUST
             ),
         ),
         CertificateError::BadSignature
@@ -139,7 +139,7 @@ fn of_certificate(fault: &CertificateError, name: &ServerName<'_>) -> TlsFault {
              been renewed",
                 format!(
                     "{} the certificate that the issuer uses now, and restart the daemon",
-                    trusted_file()
+                    TRUST
                 ),
             )
         }
@@ -201,7 +201,7 @@ fn of_webpki(
             "the server's certificate is one of an authority (CA:TRUE), and not itself trusted",
             format!(
                 "{} exactly this certificate, and restart the daemon; or {} -addext basicConstraints=CA:FALSE",
-                trusted_file(),
+                TRUST,
                 new_certificate(name)
             ),
         ),
@@ -212,15 +212,9 @@ fn of_webpki(
     }
 }
 
-/// How to trust a certificate: in the file that is in use, if there is one.
-fn trusted_file() -> String {
-    match env::var("SSL_CERT_FILE") {
-        Ok(file) if !file.is_empty() => {
-            format!("add to {} (SSL_CERT_FILE)", fit(&file))
-        }
-        _ => "let the daemon's environment variable SSL_CERT_FILE name a PEM file with".to_owned(),
-    }
-}
+/// How to trust a certificate.
+const TRUST: &str =
+    "add to the file that SSL_CERT_FILE names (let it name a PEM file, if it is not set)";
 
 fn new_certificate(name: &ServerName<'_>) -> String {
     let kind = if matches!(name, ServerName::IpAddress(_)) { "IP" } else { "DNS" };
