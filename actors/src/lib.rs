@@ -55,8 +55,8 @@ mod zk_writer;
 pub use ack_waiter::{Caller, ExchangeFailure, ExchangeReply, JobmakerAnswer};
 pub use domain::{
     Assignment, Coin, Coinbase, CoinbaseUpdate, CoinbaseUpdateError, Coins, CoinsError, INVISIBLE,
-    Old, Puname, PunameError, Quoted, RequestId, Shown, Source, SubPool, ZnodeDir, ZnodeDirError,
-    escape_json, is_invisible, push_json_escape, seconds,
+    Old, Puname, PunameError, Quoted, RequestId, Shown, Source, SubPool, SwitchEntry, Switches,
+    SwitchesBuilder, ZnodeDir, ZnodeDirError, escape_json, is_invisible, push_json_escape, seconds,
 };
 pub use observer::{Change, Histogram, Missing, Observer, Recent, Since, SwitchCount, What};
 pub use poller::{
@@ -68,6 +68,6 @@ pub use zk::{
     ZkSettings, probe_brokers,
 };
 pub use zk_writer::{
-    Ask, AskJobmaker, EntryOutcome, EntryResult, LookAt, LookAtBatch, PollerLock, SubPoolSettings,
+    Ask, AskJobmaker, EntryOutcome, EntryResult, LookAtBatch, PollerLock, Results, SubPoolSettings,
     WriteBatch, WriteFailure, WriteReply, WriterLimits, WriterSettings,
 };

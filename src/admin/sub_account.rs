@@ -1,8 +1,10 @@
 //! What a sub-account's znode holds, read from ZooKeeper as it is asked for.
 
+use std::sync::Arc;
+
 use actix_web::{HttpRequest, HttpResponse, web::Data};
 use serde::Serialize;
-use switcher_actors::{LookAt, Puname};
+use switcher_actors::{Puname, Switches};
 
 use super::{
     Admin,
@@ -29,10 +31,10 @@ pub async fn sub_account(
     let [name] = parameters.first();
     let parse = if terms.rules.lower_case { Puname::parse_lower_case } else { Puname::parse };
     let puname = parse(name).map_err(PageError::Puname)?;
-    let entries = vec![LookAt { puname: puname.clone(), coin: None }];
-    let reply = look(&admin.looks, entries).await;
+    let reply = look(&admin.looks, Arc::new(Switches::of_name(&puname))).await;
     reply.outcome.map_err(PageError::NotRead)?;
-    let old = reply.results.first().and_then(|result| result.old.text());
+    let result = reply.results.as_ref().and_then(|results| results.get(0));
+    let old = result.and_then(|result| result.old.text());
     let body = Body { sub_account: puname.as_str(), coin: old.as_deref() };
     Ok(json_page(&body))
 }

@@ -3,7 +3,7 @@
 use csv::{ErrorKind, Position, ReaderBuilder, StringRecord};
 
 use super::switch::Entry;
-use crate::http::{Group, parse_batch};
+use crate::http::parse_batch;
 
 /// Faults that are told one by one; the others are counted.
 const FAULTS_TOLD: usize = 20;
@@ -58,10 +58,9 @@ impl Batch {
 
 /// The API's own reading of it, so both agree on what is in a file.
 fn read_json(content: &[u8]) -> Result<Batch, Vec<String>> {
-    let groups = parse_batch(content).map_err(|error| vec![error.to_string()])?;
-    let entries = groups.into_iter().flat_map(|Group { coin, punames }| {
-        let coin = coin.into_owned();
-        punames.into_iter().map(move |user| Entry { user: user.into_owned(), coin: coin.clone() })
+    let batch = parse_batch(content).map_err(|error| vec![error.to_string()])?;
+    let entries = batch.groups().flat_map(|(coin, punames)| {
+        punames.map(move |user| Entry { user: user.to_owned(), coin: coin.to_owned() })
     });
     Ok(Batch { entries: entries.collect(), places: Places::Numbers })
 }

@@ -45,12 +45,12 @@ const PARSE_ASIDE_ABOVE: usize = 64 * 1024;
 /// Makes of a body what `parse` does.
 pub async fn parse<T: Send + 'static>(
     body: Bytes,
-    parse: impl FnOnce(&Bytes) -> Result<T, ApiError> + Send + 'static,
+    parse: impl FnOnce(Bytes) -> Result<T, ApiError> + Send + 'static,
 ) -> Result<T, ApiError> {
     if body.len() <= PARSE_ASIDE_ABOVE {
-        return parse(&body);
+        return parse(body);
     }
-    let parsed = web::block(move || parse(&body)).await;
+    let parsed = web::block(move || parse(body)).await;
     parsed.unwrap_or_else(|error| Err(ApiError::body_broken(error)))
 }
 

@@ -8,41 +8,85 @@
 use std::{borrow::Cow, fmt};
 
 use serde::{
-    Deserialize, Deserializer,
+    Deserializer,
     de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 use switcher_actors::go_json::{Guard, Text, is_field, utf8};
 
 use super::answer::ApiError;
 
-/// One group of a batch: these sub-accounts to that coin. Nothing of it is validated yet.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Group<'a> {
-    /// The coin's name.
-    pub coin: Cow<'a, str>,
-    /// The sub-accounts' names.
-    pub punames: Vec<Cow<'a, str>>,
+/// A batch as it was sent. Nothing of it is validated yet.
+///
+/// Millions of names are kept in one text, four bytes besides for each.
+#[derive(Debug, Default)]
+pub struct RawBatch<'a> {
+    groups: Vec<Group<'a>>,
+    /// The names of all groups, one behind the other.
+    names: String,
+    /// The end of each name.
+    ends: Vec<u32>,
+}
+
+/// One group of a batch: these sub-accounts to that coin.
+#[derive(Debug)]
+struct Group<'a> {
+    coin: Cow<'a, str>,
+    /// The first of the batch's names behind those of this group.
+    end: usize,
+}
+
+impl RawBatch<'_> {
+    /// Each group's coin and names, in the batch's order.
+    pub fn groups(&self) -> impl ExactSizeIterator<Item = (&str, impl Iterator<Item = &str>)> {
+        let mut start = 0;
+        self.groups.iter().map(move |group| {
+            let names = (start..group.end).map(|index| self.name(index));
+            start = group.end;
+            (&*group.coin, names)
+        })
+    }
+
+    fn into_owned(self) -> RawBatch<'static> {
+        let owned =
+            |group: Group<'_>| Group { coin: group.coin.into_owned().into(), end: group.end };
+        let groups = self.groups.into_iter().map(owned).collect();
+        RawBatch { groups, names: self.names, ends: self.ends }
+    }
+
+    fn name(&self, index: usize) -> &str {
+        let end = |index: usize| self.ends.get(index).map_or(0, |end| *end as usize);
+        let start = index.checked_sub(1).map_or(0, end);
+        self.names.get(start..end(index)).unwrap_or_default()
+    }
+
+    fn push(&mut self, name: &str) {
+        self.names.push_str(name);
+        // A body has 1 GiB at the most.
+        self.ends.push(u32::try_from(self.names.len()).unwrap_or(u32::MAX));
+    }
+
+    /// Forgets all names but the first `count`.
+    fn truncate(&mut self, count: usize) {
+        self.ends.truncate(count);
+        self.names.truncate(self.ends.last().map_or(0, |end| *end as usize));
+    }
 }
 
 /// Reads `{"usercoins":[{"coin":C,"punames":[U,…]},…]}`.
-pub fn parse_batch(body: &[u8]) -> Result<Vec<Group<'_>>, ApiError> {
+pub fn parse_batch(body: &[u8]) -> Result<RawBatch<'_>, ApiError> {
     check_strings_and_depth(body)?;
     match utf8(body) {
         Cow::Borrowed(text) => read_batch(text),
-        Cow::Owned(text) => Ok(read_batch(&text)?.into_iter().map(Group::into_owned).collect()),
+        Cow::Owned(text) => Ok(read_batch(&text)?.into_owned()),
     }
 }
 
-fn read_batch(text: &str) -> Result<Vec<Group<'_>>, ApiError> {
-    let Batch(groups) = serde_json::from_str(text).map_err(ApiError::wrong_json)?;
-    Ok(groups)
-}
-
-impl Group<'_> {
-    fn into_owned(self) -> Group<'static> {
-        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
-        Group { coin: owned(self.coin), punames: self.punames.into_iter().map(owned).collect() }
-    }
+fn read_batch(text: &str) -> Result<RawBatch<'_>, ApiError> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    let batch = Fields(RawBatch::default()).deserialize(&mut json);
+    let batch = batch.map_err(ApiError::wrong_json)?;
+    json.end().map_err(ApiError::wrong_json)?;
+    Ok(batch)
 }
 
 /// Reads an object of texts: the values of `fields`, in that order; empty where the body has none.
@@ -102,45 +146,88 @@ fn check_strings_and_depth(body: &[u8]) -> Result<(), ApiError> {
     Guard::new(usize::MAX).look_at(body).map_err(ApiError::wrong_json)
 }
 
-/// The body's groups.
-struct Batch<'a>(Vec<Group<'a>>);
+/// A list of groups, which are added to the batch. Those that name nobody ask for nothing and are not kept, as there
+/// may be millions; but the first is: a list of such groups alone is not an empty one.
+struct Groups<'b, 'a>(&'b mut RawBatch<'a>);
 
-impl<'de> Deserialize<'de> for Batch<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Fields(Self(Vec::new())))
+impl<'de> DeserializeSeed<'de> for Groups<'_, 'de> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_option(self)
     }
 }
 
-/// A list of groups. Those that name nobody ask for nothing and are not kept, as there may be millions; but
-/// the first is: a list of such groups alone is not an empty one.
-struct Groups<'a>(Vec<Group<'a>>);
-
-impl<'de> Deserialize<'de> for Groups<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(Groups(Vec::new()))
-    }
-}
-
-impl<'de> Visitor<'de> for Groups<'de> {
-    type Value = Self;
+impl<'de> Visitor<'de> for Groups<'_, 'de> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list of groups")
     }
 
-    fn visit_seq<S: SeqAccess<'de>>(mut self, mut list: S) -> Result<Self, S::Error> {
-        while let Some(group) = list.next_element::<Group<'de>>()? {
-            if self.0.is_empty() || !group.punames.is_empty() {
-                self.0.push(group);
+    fn visit_none<E: Error>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+
+    fn visit_seq<S: SeqAccess<'de>>(self, mut list: S) -> Result<(), S::Error> {
+        let Self(batch) = self;
+        loop {
+            let start = batch.ends.len();
+            let group = OneGroup { coin: Cow::Borrowed(""), start, batch };
+            let Some(coin) = list.next_element_seed(Fields(group))?.map(|group| group.coin) else {
+                return Ok(());
+            };
+            let end = batch.ends.len();
+            if batch.groups.is_empty() || end > start {
+                batch.groups.push(Group { coin, end });
             }
         }
-        Ok(self)
     }
 }
 
-impl<'de> Deserialize<'de> for Group<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Fields(Self::default()))
+/// The group that is being read.
+struct OneGroup<'b, 'a> {
+    coin: Cow<'a, str>,
+    /// How many names the batch had before.
+    start: usize,
+    batch: &'b mut RawBatch<'a>,
+}
+
+/// A list of names, which are added to the batch.
+struct Names<'b, 'a>(&'b mut RawBatch<'a>);
+
+impl<'de> DeserializeSeed<'de> for Names<'_, 'de> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_option(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Names<'_, 'de> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a sequence")
+    }
+
+    fn visit_none<E: Error>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+
+    fn visit_seq<S: SeqAccess<'de>>(self, mut list: S) -> Result<(), S::Error> {
+        while let Some(name) = list.next_element::<Option<Text<'de>>>()? {
+            self.0.push(name.as_ref().map_or("", |Text(name)| name));
+        }
+        Ok(())
     }
 }
 
@@ -152,21 +239,21 @@ trait Fill<'de>: Sized {
     fn field<M: MapAccess<'de>>(&mut self, name: &str, map: &mut M) -> Result<(), M::Error>;
 }
 
-impl<'de> Fill<'de> for Batch<'de> {
+impl<'de> Fill<'de> for RawBatch<'de> {
     const EXPECTED: &'static str = r#"an object with "usercoins""#;
 
     fn field<M: MapAccess<'de>>(&mut self, name: &str, map: &mut M) -> Result<(), M::Error> {
         if is_field(name, "usercoins") {
-            self.0 =
-                map.next_value::<Option<Groups<'de>>>()?.map(|groups| groups.0).unwrap_or_default();
-            Ok(())
+            self.groups.clear();
+            self.truncate(0);
+            map.next_value_seed(Groups(self))
         } else {
             map.next_value::<IgnoredAny>().map(drop)
         }
     }
 }
 
-impl<'de> Fill<'de> for Group<'de> {
+impl<'de> Fill<'de> for OneGroup<'_, 'de> {
     const EXPECTED: &'static str = r#"an object with "coin" and "punames""#;
 
     fn field<M: MapAccess<'de>>(&mut self, name: &str, map: &mut M) -> Result<(), M::Error> {
@@ -175,10 +262,8 @@ impl<'de> Fill<'de> for Group<'de> {
                 self.coin = coin;
             }
         } else if is_field(name, "punames") {
-            let names: Option<Vec<Option<Text<'de>>>> = map.next_value()?;
-            let names = names.unwrap_or_default().into_iter();
-            self.punames =
-                names.map(|name| name.map_or(Cow::Borrowed(""), |text| text.0)).collect();
+            self.batch.truncate(self.start);
+            map.next_value_seed(Names(self.batch))?;
         } else {
             map.next_value::<IgnoredAny>()?;
         }
@@ -188,6 +273,14 @@ impl<'de> Fill<'de> for Group<'de> {
 
 /// Visits an object's fields in order; `null` is an object without any.
 struct Fields<T>(T);
+
+impl<'de, T: Fill<'de>> DeserializeSeed<'de> for Fields<T> {
+    type Value = T;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
 
 impl<'de, T: Fill<'de>> Visitor<'de> for Fields<T> {
     type Value = T;
@@ -213,9 +306,9 @@ mod tests {
     use super::*;
 
     fn groups(body: &str) -> Vec<(String, Vec<String>)> {
-        let owned = |names: &[Cow<'_, str>]| names.iter().map(|name| name.to_string()).collect();
-        let groups = parse_batch(body.as_bytes()).expect(body);
-        groups.iter().map(|group| (group.coin.to_string(), owned(&group.punames))).collect()
+        let batch = parse_batch(body.as_bytes()).expect(body);
+        let groups = batch.groups();
+        groups.map(|(coin, names)| (coin.to_owned(), names.map(str::to_owned).collect())).collect()
     }
 
     fn group(coin: &str, punames: &[&str]) -> (String, Vec<String>) {
@@ -258,7 +351,7 @@ mod tests {
         let body = r#"{"usercoins":[{"punames":["\ud800","a\udc00b","\ud83d\ude00"]}]}"#;
         assert_eq!(groups(body)[0].1, ["\u{fffd}", "a\u{fffd}b", "\u{1f600}"]);
         let batch = parse_batch(b"{\"usercoins\":[{\"punames\":[\"a\xffb\"]}]}").expect("read");
-        assert_eq!(batch[0].punames[0], "a\u{fffd}b");
+        assert_eq!(batch.name(0), "a\u{fffd}b");
         // Half a character that is not escaped is as many bad bytes; in a field's name it makes another name.
         let body =
             b"{\"coin\":\"\xed\xa0\xbd\\ud83d\xe4\xbd\",\"coin\xff\":\"b\",\"coin\\udc00\":\"c\"}";

@@ -55,7 +55,7 @@ pub use connections::properties::messages;
 pub use connections::{Deadlines, OF_A_WORKER};
 pub use form::Parameters;
 pub use guard::Guard;
-pub use json::{Group, parse_batch};
+pub use json::parse_batch;
 pub use logins::Logins;
 pub use openapi::{ALIAS_OF, Described, MAX_BYTES, OpenApi, document};
 pub use requests::Requests;

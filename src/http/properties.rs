@@ -53,9 +53,9 @@ pub fn json_body(body: &[u8]) {
 }
 
 fn batch(body: &[u8]) -> std::result::Result<Groups, ApiError> {
-    let owned = |names: &[Cow<'_, str>]| names.iter().map(|name| name.to_string()).collect();
-    let groups = parse_batch(body)?;
-    Ok(groups.iter().map(|group| (group.coin.to_string(), owned(&group.punames))).collect())
+    let batch = parse_batch(body)?;
+    let groups = batch.groups();
+    Ok(groups.map(|(coin, names)| (coin.to_owned(), names.map(str::to_owned).collect())).collect())
 }
 
 fn assert_is_json(body: &[u8]) {

@@ -1,17 +1,18 @@
 //! The answer that tells of each entry of a batch (`results=true`, `dry_run=true`): the three fields of every
 //! answer, and then `results`.
 
-use std::{borrow::Cow, iter, mem};
+use std::{borrow::Cow, sync::Arc};
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    error::ErrorInternalServerError,
+    body::SizedStream,
     http::{Version, header::ContentType},
-    web::Bytes,
+    web::{self, Bytes},
 };
 use futures_util::stream;
 use serde::Serialize;
-use switcher_actors::{Assignment, EntryOutcome, EntryResult, Old};
+use switcher_actors::{EntryOutcome, EntryResult, Old, Results, SwitchEntry, Switches};
+use tokio::task::yield_now;
 use utoipa::ToSchema;
 
 use super::answer::{ApiError, three_fields};
@@ -62,7 +63,7 @@ enum Outcome {
 }
 
 impl<'a> Entry<'a> {
-    fn new(entry: &'a Assignment, result: &'a EntryResult) -> Self {
+    fn new(entry: &SwitchEntry<'a>, result: &'a EntryResult) -> Self {
         let (outcome, replaced_by, cause) = match &result.outcome {
             EntryOutcome::Applied { replaced_by } => (Outcome::Applied, replaced_by.as_ref(), None),
             EntryOutcome::NotApplied(cause) => (Outcome::NotApplied, None, Some(&**cause)),
@@ -78,87 +79,117 @@ impl<'a> Entry<'a> {
             old => Some(old.text()),
         };
         let replaced_by = replaced_by.map(|coin| coin.as_str());
-        let (puname, new) = (entry.puname.as_str(), entry.coin.as_str());
-        Self { puname, old, new, outcome, replaced_by, cause }
+        // All entries of a batch have a coin.
+        let new = entry.coin.map_or("", |coin| coin.as_str());
+        Self { puname: entry.puname, old, new, outcome, replaced_by, cause }
     }
 }
 
 /// The answer to `request`: what became of all of it, and of each of its entries.
-pub fn answered(
+pub async fn answered(
     request: &HttpRequest,
     outcome: &Result<(), ApiError>,
-    entries: Vec<Assignment>,
-    results: Vec<EntryResult>,
-) -> HttpResponse {
-    let is_short = entries.len() <= AT_ONCE;
-    let mut blocks = blocks(three_fields(outcome), entries, results);
+    switches: Arc<Switches>,
+    results: Results,
+) -> Result<HttpResponse, ApiError> {
+    let is_short = switches.entries() <= AT_ONCE;
+    let text = AnswerText { head: three_fields(outcome), switches, results };
     let mut answer = HttpResponse::Ok();
     answer.content_type(ContentType::json());
-    // HTTP/1.0, which proxies speak, knows no chunks.
-    if is_short || request.version() < Version::HTTP_11 {
-        let text = blocks.try_fold(Vec::new(), |mut text, block| {
-            text.extend_from_slice(&block?);
-            Ok::<_, serde_json::Error>(text)
-        });
-        return match text {
-            Ok(text) => answer.body(text),
-            Err(error) => HttpResponse::from_error(ErrorInternalServerError(error)),
-        };
+    if is_short {
+        return Ok(answer.body(text.blocks().map(|(block, _)| block).collect::<Vec<_>>().concat()));
     }
-    answer.streaming(stream::iter(blocks))
+    let text = Arc::new(text);
+    if request.version() >= Version::HTTP_11 {
+        return Ok(answer.streaming(streamed(text)));
+    }
+    // HTTP/1.0, which proxies speak, knows no chunks: it is made twice, so that its length is known first.
+    let length = web::block({
+        let text = Arc::clone(&text);
+        move || text.blocks().map(|(block, _)| block.len() as u64).sum()
+    });
+    let length = length.await.map_err(ApiError::body_broken)?;
+    Ok(answer.body(SizedStream::new(length, streamed(text))))
 }
 
-/// The answer's text, block after block.
-fn blocks(
-    three_fields: Vec<u8>,
-    entries: Vec<Assignment>,
-    results: Vec<EntryResult>,
-) -> impl Iterator<Item = serde_json::Result<Bytes>> {
-    let mut block = three_fields;
-    // The object goes on.
-    block.pop();
-    block.extend_from_slice(br#","results":["#);
-    let mut rest = entries.into_iter().zip(results).peekable();
-    let mut is_over = false;
-    iter::from_fn(move || {
-        if is_over {
-            return None;
+/// The answer's blocks. The worker serves others after each of them, however fast the client reads.
+fn streamed(text: Arc<AnswerText>) -> impl stream::Stream<Item = Result<Bytes, ApiError>> {
+    stream::unfold(Some(Cursor::default()), move |cursor| {
+        let text = Arc::clone(&text);
+        async move {
+            let (block, next) = text.block(cursor?);
+            yield_now().await;
+            Some((Ok(block.into()), next))
         }
-        for _ in 0..AT_ONCE {
-            let Some((entry, result)) = rest.next() else { break };
-            if let Err(error) = serde_json::to_writer(&mut block, &Entry::new(&entry, &result)) {
-                is_over = true;
-                return Some(Err(error));
-            }
-            if rest.peek().is_some() {
+    })
+}
+
+/// The text of an answer, made block by block.
+struct AnswerText {
+    /// The three fields of every answer, a whole object.
+    head: Vec<u8>,
+    switches: Arc<Switches>,
+    results: Results,
+}
+
+/// Where a block begins.
+#[derive(Clone, Copy, Default)]
+struct Cursor {
+    entry: usize,
+    place: usize,
+}
+
+impl AnswerText {
+    fn blocks(&self) -> impl Iterator<Item = (Vec<u8>, Option<Cursor>)> {
+        let first = self.block(Cursor::default());
+        std::iter::successors(Some(first), |(_, next)| next.map(|next| self.block(next)))
+    }
+
+    /// The block that begins at `from`, and where the next one begins.
+    fn block(&self, from: Cursor) -> (Vec<u8>, Option<Cursor>) {
+        let mut block = Vec::new();
+        if from.entry == 0 {
+            // The object goes on.
+            block.extend_from_slice(&self.head[..self.head.len().saturating_sub(1)]);
+            block.extend_from_slice(br#","results":["#);
+        }
+        let mut next = from;
+        for entry in self.switches.iter_from(from.entry, from.place).take(AT_ONCE) {
+            if next.entry > 0 {
                 block.push(b',');
             }
+            let result = entry.place.and_then(|place| self.results.get(place));
+            let entry_text = Entry::new(&entry, result.unwrap_or(&EntryResult::SUPERSEDED));
+            // Only a writer that fails can fail here, and a list of bytes does not.
+            let _ = serde_json::to_writer(&mut block, &entry_text);
+            next.entry += 1;
+            next.place += usize::from(entry.place.is_some());
         }
-        if rest.peek().is_none() {
-            is_over = true;
+        let is_over = next.entry >= self.switches.entries();
+        if is_over {
             block.extend_from_slice(b"]}");
         }
-        Some(Ok(mem::take(&mut block).into()))
-    })
+        (block, (!is_over).then_some(next))
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use switcher_actors::{Coins, Puname};
+    use switcher_actors::{Coins, SwitchesBuilder};
 
     use super::*;
 
-    fn text(outcome: &Result<(), ApiError>, ends: Vec<(&str, EntryResult)>) -> String {
+    /// All entries of a batch that names each sub-account once.
+    fn text(outcome: &Result<(), ApiError>, ends: Vec<(String, EntryResult)>) -> String {
         let coins = Coins::new(&["btc"]).expect("valid");
-        let entry = |name| Assignment {
-            puname: Puname::parse(name).expect("valid"),
-            coin: coins.get("btc").expect("there").clone(),
-        };
-        let (entries, results) =
-            ends.into_iter().map(|(name, result)| (entry(name), result)).unzip();
-        let blocks = blocks(three_fields(outcome), entries, results);
-        let text = blocks.map(|block| block.expect("a block").to_vec()).collect::<Vec<_>>();
-        String::from_utf8(text.concat()).expect("UTF-8")
+        let mut builder = SwitchesBuilder::new(false);
+        ends.iter().for_each(|(name, _)| builder.add(name).expect("valid"));
+        builder.set_coin(coins.get("btc").expect("there"));
+        let switches = Arc::new(builder.build());
+        let results = ends.into_iter().map(|(_, result)| result).collect();
+        let text = AnswerText { head: three_fields(outcome), switches, results };
+        let blocks: Vec<_> = text.blocks().map(|(block, _)| block).collect();
+        String::from_utf8(blocks.concat()).expect("UTF-8")
     }
 
     #[test]
@@ -166,9 +197,9 @@ mod tests {
         let result = |old, outcome| EntryResult { old, outcome };
         let other = Old::Data(b"a\"b".to_vec());
         let ends = vec![
-            ("a", result(Old::Absent, EntryOutcome::WouldCreate)),
-            ("\\", result(other, EntryOutcome::Applied { replaced_by: None })),
-            ("c", result(Old::NotKnown, EntryOutcome::NotApplied("no rights".into()))),
+            ("a".to_owned(), result(Old::Absent, EntryOutcome::WouldCreate)),
+            ("\\".to_owned(), result(other, EntryOutcome::Applied { replaced_by: None })),
+            ("c".to_owned(), result(Old::NotKnown, EntryOutcome::NotApplied("no rights".into()))),
         ];
         assert_eq!(
             text(&Err(ApiError::WriteFailed), ends),
@@ -187,7 +218,8 @@ mod tests {
     fn blocks_follow_each_other_without_a_gap() {
         for count in [AT_ONCE - 1, AT_ONCE, AT_ONCE + 1, 2 * AT_ONCE] {
             let end = EntryResult { old: Old::Absent, outcome: EntryOutcome::WouldCreate };
-            let text = text(&Ok(()), vec![("a", end); count]);
+            let ends = (0..count).map(|n| (n.to_string(), end.clone()));
+            let text = text(&Ok(()), ends.collect());
             let answer: serde_json::Value = serde_json::from_str(&text).expect("JSON");
             assert_eq!(answer["results"].as_array().map(Vec::len), Some(count));
         }

@@ -95,6 +95,7 @@ impl SubPoolApi {
         let jobmakers =
             self.jobmakers.as_ref().ok_or(ApiError::SubPoolsDisabled).inspect_err(refused)?;
         let body = body::read(request, payload, limits).await?;
+        let parse = move |body: Bytes| parse(&body);
         let (sub_pool, ask) = body::parse(body, parse).await.inspect_err(refused)?;
         let is_update = matches!(ask, Ask::Update(_));
         let (reply, answer) = oneshot::channel();

@@ -1,5 +1,7 @@
 //! The switch endpoints: validate, hand over to `ZkWriter`, answer what became of it.
 
+use std::sync::Arc;
+
 use actix::{Message, Recipient, prelude::SendError};
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -8,7 +10,7 @@ use actix_web::{
 };
 use slog::{Logger, info, warn};
 use switcher_actors::{
-    Assignment, Coins, LookAt, LookAtBatch, Puname, PunameError, Shown, Source, WriteBatch,
+    Coin, Coins, LookAtBatch, PunameError, Shown, Source, Switches, SwitchesBuilder, WriteBatch,
     WriteFailure, WriteReply,
 };
 use tokio::sync::oneshot;
@@ -17,7 +19,7 @@ use super::{
     answer::{ApiError, switched},
     body,
     form::{Parameters, flags, media_type},
-    json::{Group, parse_batch},
+    json::{RawBatch, parse_batch},
     request_id::source,
     results,
     terms::OfRequest,
@@ -43,29 +45,47 @@ pub struct Rules {
 
 impl Rules {
     /// Validates one switch, in the contract's order of checks.
-    fn assignment(&self, puname: &str, coin: &str) -> Result<Assignment, ApiError> {
-        let parse = if self.lower_case { Puname::parse_lower_case } else { Puname::parse };
-        let puname = parse(puname).map_err(|error| match error {
-            PunameError::Empty => ApiError::PunameEmpty,
-            PunameError::Invalid(_) => ApiError::PunameInvalid,
-        })?;
-        if coin.is_empty() {
-            return Err(ApiError::CoinEmpty);
-        }
-        let coin = self.coins.get(coin).ok_or(ApiError::CoinInexistent)?.clone();
-        Ok(Assignment { puname, coin })
+    fn switch(&self, puname: &str, coin: &str) -> Result<Switches, ApiError> {
+        let mut switches = SwitchesBuilder::new(self.lower_case);
+        add(&mut switches, puname)?;
+        switches.set_coin(self.coin(coin)?);
+        Ok(switches.build())
     }
 
     /// Validates a batch whole: all of it, or the error of the first bad entry.
-    fn assignments(&self, groups: &[Group<'_>]) -> Result<Vec<Assignment>, ApiError> {
-        if groups.is_empty() {
+    fn switches(&self, batch: RawBatch<'_>) -> Result<SwitchesBuilder, ApiError> {
+        if batch.groups().len() == 0 {
             return Err(ApiError::UserCoinsEmpty);
         }
-        let pairs = groups.iter().flat_map(|group| {
-            group.punames.iter().map(move |puname| (puname.as_ref(), group.coin.as_ref()))
-        });
-        pairs.map(|(puname, coin)| self.assignment(puname, coin)).collect()
+        let mut switches = SwitchesBuilder::new(self.lower_case);
+        for (coin, names) in batch.groups() {
+            let mut valid_coin = None;
+            for name in names {
+                add(&mut switches, name)?;
+                if valid_coin.is_none() {
+                    valid_coin = Some(self.coin(coin)?);
+                }
+            }
+            if let Some(coin) = valid_coin {
+                switches.set_coin(coin);
+            }
+        }
+        Ok(switches)
     }
+
+    fn coin(&self, name: &str) -> Result<&Coin, ApiError> {
+        if name.is_empty() {
+            return Err(ApiError::CoinEmpty);
+        }
+        self.coins.get(name).ok_or(ApiError::CoinInexistent)
+    }
+}
+
+fn add(switches: &mut SwitchesBuilder, puname: &str) -> Result<(), ApiError> {
+    switches.add(puname).map_err(|error| match error {
+        PunameError::Empty => ApiError::PunameEmpty,
+        PunameError::Invalid(_) => ApiError::PunameInvalid,
+    })
 }
 
 /// `GET` or `POST /switch`: one sub-account, by parameters.
@@ -87,20 +107,20 @@ pub async fn switch_one(
         Bytes::new()
     };
     let (terms, query) = (terms.into_inner(), request.query_string().to_owned());
-    let assignments = body::parse(body, move |body| {
+    let switches = body::parse(body, move |body| {
         let mut parameters = Parameters::new(["puname", "coin"]);
         if is_form {
-            parameters.add_urlencoded(body);
+            parameters.add_urlencoded(&body);
         }
         parameters.add_urlencoded(query.as_bytes());
         if is_multipart {
             parameters.add_multipart(&content_type, body.clone());
         }
         let [puname, coin] = parameters.first();
-        Ok(vec![terms.rules.assignment(puname, coin)?])
+        terms.rules.switch(puname, coin)
     })
     .await;
-    api.answer(&request, assignments.map(|assignments| (Wanted::Answer, assignments))).await
+    api.answer(&request, switches.map(|switches| (Wanted::Answer, switches))).await
 }
 
 /// What a client wants of a batch.
@@ -137,8 +157,13 @@ pub async fn switch_many(
     let terms = terms.into_inner();
     let valid = match Wanted::in_query(request.query_string()) {
         Ok(wanted) => {
-            let parse = move |body: &Bytes| terms.rules.assignments(&parse_batch(body)?);
-            body::parse(body, parse).await.map(|assignments| (wanted, assignments))
+            let parse = move |body: Bytes| {
+                let switches = terms.rules.switches(parse_batch(&body)?)?;
+                // Frees its memory before repeated names are looked for.
+                drop(body);
+                Ok(switches.build())
+            };
+            body::parse(body, parse).await.map(|switches| (wanted, switches))
         }
         Err(error) => Err(error),
     };
@@ -150,71 +175,67 @@ impl SwitchApi {
     async fn answer(
         &self,
         request: &HttpRequest,
-        valid: Result<(Wanted, Vec<Assignment>), ApiError>,
+        valid: Result<(Wanted, Switches), ApiError>,
     ) -> Result<HttpResponse, ApiError> {
         let source = source(request);
-        let (wanted, assignments) = valid.inspect_err(|error| {
+        let (wanted, switches) = valid.inspect_err(|error| {
             info!(self.log, "request refused"; source, "path" => request.path(),
                 "err_no" => error.number(), "err_msg" => %Shown(&error.to_string()));
         })?;
-        let (first, count) =
-            (assignments.first().map(|entry| entry.puname.clone()), assignments.len());
-        let entries = (wanted != Wanted::Answer).then(|| assignments.clone());
+        let switches = Arc::new(switches);
         let WriteReply { outcome, results } = match wanted {
-            Wanted::Answer => self.write(source, assignments, false).await,
-            Wanted::Results => self.write(source, assignments, true).await,
+            Wanted::Answer => self.write(source, &switches, false).await,
+            Wanted::Results => self.write(source, &switches, true).await,
             Wanted::DryRun => {
-                info!(self.log, "dry run"; source, "switches" => count);
-                self.look(assignments).await
+                info!(self.log, "dry run"; source, "switches" => switches.entries());
+                look(&self.looks, Arc::clone(&switches)).await
             }
         };
         let outcome = outcome.map_err(|failure| {
-            let first = first.as_ref().map(|first| first.shown().to_string()).unwrap_or_default();
+            let first = switches.iter().next().map(|first| Shown(first.puname).to_string());
             warn!(self.log, "request failed: {}", failure; source,
-                "path" => request.path(), "first_sub_account" => first, "switches" => count);
+                "path" => request.path(), "first_sub_account" => first.unwrap_or_default(),
+                "switches" => switches.entries());
             failure.into()
         });
-        match entries {
+        match results {
             None => outcome.map(|()| switched()),
-            Some(entries) => Ok(results::answered(request, &outcome, entries, results)),
+            Some(results) => results::answered(request, &outcome, switches, results).await,
         }
     }
 
     async fn write(
         &self,
         source: Source,
-        assignments: Vec<Assignment>,
+        switches: &Arc<Switches>,
         wants_results: bool,
     ) -> WriteReply {
-        let count = if wants_results { assignments.len() } else { 0 };
-        let batch = |reply| WriteBatch { source, assignments, wants_results, reply };
-        let reply = ask(&self.writer, batch).await;
-        reply.unwrap_or_else(|failure| WriteReply::unwritten(failure, count))
-    }
-
-    async fn look(&self, assignments: Vec<Assignment>) -> WriteReply {
-        look(&self.looks, assignments.into_iter().map(LookAt::from).collect()).await
+        let switches = Arc::clone(switches);
+        let batch = |reply| WriteBatch { source, switches, wants_results, reply };
+        ask(&self.writer, batch).await
     }
 }
 
 /// Has znodes looked at, and waits for what they hold.
-pub async fn look(looks: &Recipient<LookAtBatch>, entries: Vec<LookAt>) -> WriteReply {
-    let count = entries.len();
-    let reply = ask(looks, |reply| LookAtBatch { entries, reply }).await;
-    reply.unwrap_or_else(|failure| WriteReply::unread(failure, count))
+pub async fn look(looks: &Recipient<LookAtBatch>, switches: Arc<Switches>) -> WriteReply {
+    ask(looks, |reply| LookAtBatch { switches, reply }).await
 }
 
-/// Sends `ZkWriter` a message and waits for the answer; the failure is that there is none.
+/// Sends `ZkWriter` a message and waits for the answer.
 async fn ask<M: Message<Result = ()> + Send>(
     writer: &Recipient<M>,
     message: impl FnOnce(oneshot::Sender<WriteReply>) -> M,
-) -> Result<WriteReply, WriteFailure> {
+) -> WriteReply {
     let (reply, answer) = oneshot::channel();
-    writer.try_send(message(reply)).map_err(|error| match error {
-        SendError::Full(_) => WriteFailure::Overloaded,
-        SendError::Closed(_) => WriteFailure::ShuttingDown,
-    })?;
-    answer.await.map_err(|_| WriteFailure::Unknown("the writer ended meanwhile".to_owned()))
+    let failure = match writer.try_send(message(reply)) {
+        Ok(()) => match answer.await {
+            Ok(reply) => return reply,
+            Err(_) => WriteFailure::Unknown("the writer ended meanwhile".to_owned()),
+        },
+        Err(SendError::Full(_)) => WriteFailure::Overloaded,
+        Err(SendError::Closed(_)) => WriteFailure::ShuttingDown,
+    };
+    WriteReply::refused(failure)
 }
 
 #[cfg(test)]
@@ -237,28 +258,31 @@ mod tests {
             ("alice", "ltc", ApiError::CoinInexistent),
             ("alice", "BTC", ApiError::CoinInexistent),
         ] {
-            assert_eq!(rules.assignment(puname, coin), Err(error), "{puname} {coin}");
+            assert_eq!(rules.switch(puname, coin).err(), Some(error), "{puname} {coin}");
         }
-        assert!(rules.assignment("alice", "btc").is_ok());
+        assert!(rules.switch("alice", "btc").is_ok());
     }
 
     #[test]
     fn a_batch_is_refused_for_its_first_bad_entry() {
-        let group = |coin: &'static str, punames: &[&'static str]| Group {
-            coin: coin.into(),
-            punames: punames.iter().map(|&name| name.into()).collect(),
+        let refusal = |groups: &str| {
+            let body = format!(r#"{{"usercoins":[{groups}]}}"#);
+            let batch = parse_batch(body.as_bytes()).expect("JSON");
+            rules(false).switches(batch).err()
         };
-        let rules = rules(false);
-        assert_eq!(rules.assignments(&[]), Err(ApiError::UserCoinsEmpty));
-        let bad = [group("btc", &["a", "b/"]), group("ltc", &["c"]), group("btc", &[""])];
-        assert_eq!(rules.assignments(&bad), Err(ApiError::PunameInvalid));
+        assert_eq!(refusal(""), Some(ApiError::UserCoinsEmpty));
+        let bad = concat!(
+            r#"{"coin":"btc","punames":["a","b/"]},{"coin":"ltc","punames":["c"]},"#,
+            r#"{"coin":"btc","punames":[""]}"#
+        );
+        assert_eq!(refusal(bad), Some(ApiError::PunameInvalid));
         // A group that names nobody is not looked at further.
-        assert_eq!(rules.assignments(&[group("ltc", &[])]), Ok(vec![]));
+        assert_eq!(refusal(r#"{"coin":"ltc","punames":[]}"#), None);
     }
 
     #[test]
     fn names_are_lowered_where_the_operator_says_so() {
-        let name = |rules: Rules| rules.assignment("AbC", "btc").expect("valid").puname.to_string();
+        let name = |rules: Rules| rules.switch("AbC", "btc").expect("valid").name(0).to_owned();
         assert_eq!((name(rules(false)), name(rules(true))), ("AbC".to_owned(), "abc".to_owned()));
     }
 }

@@ -229,15 +229,16 @@ async fn with_zookeeper_away_nothing_is_applied_and_nothing_is_known() {
 }
 
 #[tokio::test]
-async fn too_many_are_refused_at_once_with_a_result_for_each() {
+async fn too_many_are_refused_at_once_by_an_error_alone() {
     let zookeeper = ZooKeeper::shared().await;
     let daemon = Daemon::builder(zookeeper).set("ZKQueueLimit", 1).start().await;
     let json = json!({"usercoins": [group("btc", &["a", "b"])]});
-    for (query, outcome) in [(RESULTS, "not_applied"), (DRY_RUN, "unknown")] {
-        let (answer, results) = batch(&daemon, query, &json).await;
+    for query in ["", RESULTS, DRY_RUN] {
+        let answer = daemon.send(request(query, &json)).await.answer();
         assert_eq!(answer, Answer::error(107, "write record failed"), "{query}");
-        assert_eq!(told(&results), [format!("a: {outcome}"), format!("b: {outcome}")]);
     }
+    let znodes = zookeeper.znodes().await;
+    assert_eq!(znodes.get(&daemon.path("a")).await, None);
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ mod seconds;
 mod shown;
 mod source;
 mod sub_pool;
+mod switches;
 
 pub use coin::{Coin, Coins, CoinsError};
 pub use invisible::{INVISIBLE, escape_json, is_invisible, push_json_escape};
@@ -24,6 +25,7 @@ pub(crate) use shown::Escaped;
 pub use shown::{Quoted, Shown};
 pub use source::{RequestId, Source};
 pub use sub_pool::{Coinbase, CoinbaseUpdate, CoinbaseUpdateError, SubPool};
+pub use switches::{SwitchEntry, Switches, SwitchesBuilder};
 
 /// One switch: this sub-account mines that coin from now on.
 #[derive(Clone, Debug, PartialEq, Eq)]

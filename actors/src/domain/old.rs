@@ -8,7 +8,7 @@ use super::{Coin, Shown};
 const SHOWN_BYTES: usize = 64;
 
 /// What a znode held before a write.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Old {
     /// It was not looked at, or the look failed.
     NotKnown,
@@ -23,7 +23,13 @@ pub enum Old {
 impl Old {
     /// A znode's data, to be kept: as much of it as is shown, and one byte more where there is more.
     pub(crate) fn kept(data: &[u8]) -> Self {
-        Self::Data(data[..data.len().min(SHOWN_BYTES + 1)].to_vec())
+        Self::Data(Self::cut(data))
+    }
+
+    /// The part of a znode's data that [`kept`](Self::kept) keeps. No coin's name is longer. It is a copy: the rest of a
+    /// megabyte that was only shortened would lie in the memory's way.
+    pub(crate) fn cut(data: &[u8]) -> Vec<u8> {
+        data[..data.len().min(SHOWN_BYTES + 1)].to_vec()
     }
 
     /// The same, to be kept.

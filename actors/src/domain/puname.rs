@@ -29,16 +29,13 @@ pub enum PunameError {
 impl Puname {
     /// Takes the name as it is.
     pub fn parse(name: &str) -> Result<Self, PunameError> {
-        if name.is_empty() {
-            return Err(PunameError::Empty);
-        }
-        if name.len() > MAX_PUNAME_BYTES {
-            return Err(PunameError::Invalid("is longer than 200 bytes"));
-        }
-        match component_fault(name) {
-            Some(fault) => Err(PunameError::Invalid(fault)),
-            None => Ok(Self(name.into())),
-        }
+        check(name)?;
+        Ok(Self::valid(name))
+    }
+
+    /// A name that [`check`] has passed.
+    pub(super) fn valid(name: &str) -> Self {
+        Self(name.into())
     }
 
     /// Takes the name in lower case, for pools whose stratum servers compare names that way.
@@ -46,7 +43,7 @@ impl Puname {
     /// Each character is mapped alone, as the daemon that this one replaces does: a final `Σ` becomes
     /// `σ`, never `ς`, and `İ` becomes a plain `i`. A backend thus finds its znodes where they were.
     pub fn parse_lower_case(name: &str) -> Result<Self, PunameError> {
-        let lower: String = name.chars().filter_map(|c| c.to_lowercase().next()).collect();
+        let lower: String = lower_case(name).collect();
         Self::parse(&lower)
     }
 
@@ -59,6 +56,22 @@ impl Puname {
     pub fn shown(&self) -> Shown<'_> {
         Shown(&self.0)
     }
+}
+
+/// Checks that a text is a sub-account's name.
+pub(super) fn check(name: &str) -> Result<(), PunameError> {
+    if name.is_empty() {
+        return Err(PunameError::Empty);
+    }
+    if name.len() > MAX_PUNAME_BYTES {
+        return Err(PunameError::Invalid("is longer than 200 bytes"));
+    }
+    component_fault(name).map_or(Ok(()), |fault| Err(PunameError::Invalid(fault)))
+}
+
+/// The characters of a name in lower case, by the rule of [`Puname::parse_lower_case`].
+pub(super) fn lower_case(name: &str) -> impl Iterator<Item = char> {
+    name.chars().filter_map(|c| c.to_lowercase().next())
 }
 
 impl fmt::Display for Puname {

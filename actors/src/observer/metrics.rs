@@ -313,6 +313,10 @@ impl Metrics {
     }
 
     pub(super) fn switch(&self, source: Source, coin: &Coin, end: SwitchEnd) {
+        self.switches(source, coin, end, 1);
+    }
+
+    pub(super) fn switches(&self, source: Source, coin: &Coin, end: SwitchEnd, count: u64) {
         let of_coins = self.switches.of_coins.load();
         let Some(of_coin) = of_coins.get(coin) else { return };
         let counter = match source {
@@ -320,7 +324,7 @@ impl Metrics {
             Source::Poll => of_coin.poll.get(end as usize),
         };
         if let Some(counter) = counter {
-            counter.inc();
+            counter.inc_by(count);
         }
     }
 

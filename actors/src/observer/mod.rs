@@ -111,6 +111,11 @@ impl Observer {
         self.0.metrics.switch(source, coin, end);
     }
 
+    /// So many entries of one request were superseded by later ones of the same request.
+    pub(crate) fn superseded(&self, source: Source, coin: &Coin, count: usize) {
+        self.0.metrics.switches(source, coin, SwitchEnd::Superseded, count as u64);
+    }
+
     /// So many switches came back from ZooKeeper together.
     pub(crate) fn chunk(&self, switches: usize) {
         self.0.metrics.chunk(switches);

@@ -97,20 +97,22 @@ pub(super) fn of_failed_write(op: &WriteOp<'_>, error: WriteError) -> WriteError
     if is_of_another { unknown(&format!("\"{error}\" for {op}")) } else { error }
 }
 
-/// The contents of so many znodes, read in one request.
+/// The contents of so many znodes, read in one request, and the bytes of the largest.
 pub(super) fn of_read(
     paths: usize,
     results: Vec<MultiReadResult>,
-) -> Result<Vec<Look>, WriteError> {
+) -> Result<(Vec<Look>, usize), WriteError> {
     if results.len() != paths {
         return Err(unknown(&format!("{} results for a read of {paths} znodes", results.len())));
     }
+    let mut largest = 0;
     let looks = results.into_iter().map(|result| match result {
-        MultiReadResult::Data { data, stat } => look(Ok((data, stat))),
-        MultiReadResult::Error { err } => look(Err(err)),
+        MultiReadResult::Data { data, stat } => look(Ok((data, stat)), &mut largest),
+        MultiReadResult::Error { err } => look(Err(err), &mut largest),
         other => Err(unknown(&format!("{other:?} for a read of data"))),
     });
-    looks.collect()
+    let looks = looks.collect::<Result<_, _>>()?;
+    Ok((looks, largest))
 }
 
 fn unknown_transaction(what: String) -> TransactionError {
@@ -242,7 +244,7 @@ mod tests {
     fn a_read_is_of_as_many_znodes_as_were_asked_for() {
         let data = || MultiReadResult::Data { data: b"btc".to_vec(), stat: stat(7, 3) };
         let missing = || MultiReadResult::Error { err: ClientError::NoNode };
-        let read = of_read(2, vec![data(), missing()]).unwrap();
+        let (read, _) = of_read(2, vec![data(), missing()]).unwrap();
         assert!(matches!(&read[..], [Ok(Some(_)), Ok(None)]));
         for results in [
             vec![data()],

@@ -20,8 +20,11 @@ use zookeeper_client::{
     OneshotWatcher, Permission, SessionState, Stat, StateWatcher,
 };
 
-use super::{ServerVersion, TransactionError, WriteError, answers};
-use crate::domain::ZnodeDir;
+use super::{
+    ServerVersion, TransactionError, WriteError, answers, read_window::ReadWindow,
+    request_limit::RequestLimit,
+};
+use crate::domain::{Old, ZnodeDir};
 
 /// One write to one znode.
 #[derive(Clone, Copy, Debug)]
@@ -144,7 +147,7 @@ impl ArmedWatches {
 /// What a znode holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Content {
-    /// Its data.
+    /// Its data, cut by [`Old::cut`].
     pub(crate) data: Vec<u8>,
     /// The write that made it so.
     pub(crate) mark: Mark,
@@ -180,6 +183,8 @@ pub(crate) struct Connection {
     version: ServerVersion,
     acls: &'static [Acl],
     watches: ArmedWatches,
+    request_limit: RequestLimit,
+    read_window: Arc<Mutex<ReadWindow>>,
 }
 
 /// Open to everyone, as the contract has it for a ZooKeeper without credentials (section 1).
@@ -197,10 +202,18 @@ impl Connection {
         runtime: Handle,
         version: ServerVersion,
         authenticated: bool,
+        request_limit: RequestLimit,
     ) -> Self {
-        let acls = if authenticated { OWNER_AND_READERS } else { ANYONE };
-        let watches = ArmedWatches::default();
-        Self { states: client.state_watcher(), client, runtime, version, acls, watches }
+        Self {
+            states: client.state_watcher(),
+            client,
+            runtime,
+            version,
+            acls: if authenticated { OWNER_AND_READERS } else { ANYONE },
+            watches: ArmedWatches::default(),
+            request_limit,
+            read_window: Arc::default(),
+        }
     }
 
     /// Runs `work` beside the connection's own, on its thread. It ends when the connection is dropped.
@@ -214,6 +227,23 @@ impl Connection {
     /// The version that operations are chosen for.
     pub(crate) fn version(&self) -> ServerVersion {
         self.version
+    }
+
+    /// Bytes of all operations of a transaction at the most.
+    pub(crate) fn transaction_limit(&self) -> usize {
+        self.request_limit.bytes().saturating_sub(REQUEST_BYTES)
+    }
+
+    /// Bytes that an operation of a transaction in `dir` has besides the znode's name and data.
+    pub(crate) fn operation_bytes(&self, dir: &ZnodeDir) -> usize {
+        let acls = self.acls.iter().map(|acl| 12 + acl.scheme().len() + acl.id().len());
+        // Header, lengths of path and data, list of ACLs, kind of the znode.
+        dir.as_str().len() + 9 + 4 + 4 + 4 + acls.sum::<usize>() + 4
+    }
+
+    /// Resolves when the size of the requests that the servers take is known: to it, if it is small.
+    pub(crate) fn small_request_limit(&self) -> impl Future<Output = Option<usize>> + use<> {
+        self.request_limit.clone().small()
     }
 
     /// Which session this is the connection of: each has one of its own.
@@ -245,18 +275,70 @@ impl Connection {
         close(self.client, patience).await
     }
 
-    /// Looks at every path's znode.
+    /// How many znodes [`read`](Self::read) asks for before it waits for their answer.
+    pub(crate) fn reads_at_once(&self) -> usize {
+        self.window().znodes()
+    }
+
+    fn window(&self) -> MutexGuard<'_, ReadWindow> {
+        self.read_window.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks at every path's znode, [`reads_at_once`](Self::reads_at_once) at a time.
     pub(crate) async fn read(&self, paths: &[&str]) -> Result<Vec<Look>, WriteError> {
+        let mut looks = Vec::with_capacity(paths.len());
+        while looks.len() < paths.len() {
+            let rest = &paths[looks.len()..];
+            let window = &rest[..rest.len().min(self.reads_at_once())];
+            let (read, largest) = self.read_at_once(window).await?;
+            looks.extend(read);
+            self.window().note(window.len(), largest);
+        }
+        Ok(looks)
+    }
+
+    /// Looks at these paths, and returns the bytes of the largest znode, too.
+    async fn read_at_once(&self, paths: &[&str]) -> Result<(Vec<Look>, usize), WriteError> {
+        let mut largest = 0;
         if !self.version.reads_many_at_once() {
             let reads = paths.iter().map(|path| self.client.get_data(path));
             let answers = join_all(reads).await.into_iter();
-            return answers.map(look).collect();
+            let looks = answers.map(|answer| look(answer, &mut largest)).collect::<Result<_, _>>();
+            return Ok((looks?, largest));
         }
+        let limit = self.transaction_limit();
+        let (mut requests, mut first, mut bytes) = (Vec::new(), 0, 0);
+        for (index, path) in paths.iter().enumerate() {
+            // Header, length, path, watch.
+            let needed = 9 + 4 + path.len() + 1;
+            if bytes + needed > limit && index > first {
+                requests.push(self.read_many(&paths[first..index])?);
+                (first, bytes) = (index, 0);
+            }
+            bytes += needed;
+        }
+        requests.push(self.read_many(&paths[first..])?);
+        let mut looks = Vec::with_capacity(paths.len());
+        for answer in join_all(requests).await {
+            let (read, largest_of_it) = answer?;
+            looks.extend(read);
+            largest = largest.max(largest_of_it);
+        }
+        Ok((looks, largest))
+    }
+
+    /// One request for many znodes.
+    fn read_many<'a>(
+        &'a self,
+        paths: &[&str],
+    ) -> Result<impl Future<Output = Result<(Vec<Look>, usize), WriteError>> + use<'a>, WriteError>
+    {
         let mut reader = self.client.new_multi_reader();
         for path in paths {
             reader.add_get_data(path)?;
         }
-        answers::of_read(paths.len(), reader.commit().await?)
+        let znodes = paths.len();
+        Ok(async move { answers::of_read(znodes, reader.commit().await?) })
     }
 
     /// As [`read`](Self::read), by a server that has caught up with the leader: it knows of all that was
@@ -461,10 +543,19 @@ pub(super) async fn close(client: Client, patience: Duration) -> bool {
     timeout(patience, ended).await.is_ok()
 }
 
-/// That a znode is missing, or not ours to see, is an answer, not an error.
-pub(super) fn look(answer: Result<(Vec<u8>, Stat), ClientError>) -> Result<Look, WriteError> {
+/// Bytes of a request besides its operations: header and end.
+const REQUEST_BYTES: usize = 32;
+
+/// That a znode is missing, or not ours to see, is an answer, not an error. `largest` grows to the size of its data.
+pub(super) fn look(
+    answer: Result<(Vec<u8>, Stat), ClientError>,
+    largest: &mut usize,
+) -> Result<Look, WriteError> {
     match answer.map_err(WriteError::from) {
-        Ok((data, stat)) => Ok(Ok(Some(Content { data, mark: Mark::of(&stat) }))),
+        Ok((data, stat)) => {
+            *largest = data.len().max(*largest);
+            Ok(Ok(Some(Content { data: Old::cut(&data), mark: Mark::of(&stat) })))
+        }
         Err(WriteError::Missing) => Ok(Ok(None)),
         Err(WriteError::Refused(cause)) => Ok(Err(cause)),
         Err(error) => Err(error),

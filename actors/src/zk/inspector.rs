@@ -10,6 +10,7 @@ use super::{
     Connection, Session, ZkSettings,
     version::{Probe, ServerVersion, probe},
 };
+use crate::domain::{Old, Shown};
 
 /// How long a broker may take to accept a connection, and as long to tell its version.
 const PROBE_PATIENCE: Duration = Duration::from_secs(2);
@@ -17,8 +18,8 @@ const PROBE_PATIENCE: Duration = Duration::from_secs(2);
 /// How long the end of the session may take. One that is left behind expires by itself.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Znodes that are asked for at a time.
-const PART: usize = 500;
+/// Znodes that are asked for at a time: a megabyte may be in each, whoever wrote it.
+const PART: usize = 50;
 
 /// A session that only reads.
 pub struct Inspector {
@@ -36,7 +37,7 @@ pub struct NoAnswer(String);
 pub enum Seen {
     /// A znode.
     Znode {
-        /// What it holds.
+        /// What it holds, cut behind the byte that makes it longer than any coin.
         data: Vec<u8>,
         /// When that was written, by the clock of ZooKeeper's leader.
         written: SystemTime,
@@ -81,6 +82,10 @@ pub async fn probe_brokers(brokers: &[String]) -> Vec<BrokerState> {
         Probe::Version(version) => BrokerState::Version(version),
         Probe::Evasive | Probe::Silent => BrokerState::Silent,
         Probe::Unreachable(error) => BrokerState::Unreachable(error.to_string()),
+        Probe::Foreign(answer) => BrokerState::Unreachable(format!(
+            "it is no ZooKeeper server: it answers {}",
+            Shown(&answer)
+        )),
         Probe::Slow => {
             BrokerState::Unreachable(format!("no connection within {} s", PROBE_PATIENCE.as_secs()))
         }
@@ -107,7 +112,9 @@ impl Inspector {
             let answers = join_all(part.iter().map(|path| client.get_data(path))).await;
             for (path, answer) in part.iter().zip(answers) {
                 seen.push(match answer {
-                    Ok((data, stat)) => Seen::Znode { data, written: written(&stat) },
+                    Ok((data, stat)) => {
+                        Seen::Znode { data: Old::cut(&data), written: written(&stat) }
+                    }
                     Err(ClientError::NoNode) => Seen::Nothing,
                     Err(error @ ClientError::NoAuth) => Seen::Forbidden(error.to_string()),
                     Err(error) => return Err(no_answer("reading", path, &error)),

@@ -16,6 +16,8 @@ mod connection;
 mod error;
 mod inspector;
 mod overwrite;
+mod read_window;
+mod request_limit;
 mod session;
 mod version;
 

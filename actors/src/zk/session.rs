@@ -26,8 +26,10 @@ use zookeeper_client::{Client, Connector, Error as ClientError, SessionInfo};
 use super::{
     Connection, ServerVersion,
     connection::close,
+    request_limit::RequestLimit,
     version::{Probe, probe},
 };
+use crate::domain::Shown;
 
 /// Pause between two attempts to reach ZooKeeper.
 pub(crate) const RECONNECT_PAUSE: Duration = Duration::from_millis(250);
@@ -144,6 +146,8 @@ impl Session {
         self.end_session(&handle, version).await?;
         let client = self.open(&handle, version).await.map_err(|source| self.refused(source))?;
         self.held = Some(client.session().clone());
+        let (request_limit, finding) = RequestLimit::of(self.settings.brokers.clone());
+        handle.spawn(finding);
         Ok(Established {
             session: client.session_id().to_string(),
             connection: Connection::new(
@@ -151,6 +155,7 @@ impl Session {
                 handle,
                 version,
                 self.settings.credentials.is_some(),
+                request_limit,
             ),
             version_assumed: told.is_none(),
         })
@@ -295,6 +300,11 @@ impl Session {
                 Probe::Unreachable(error) => {
                     causes.push(format!("{}: {error}", self.settings.brokers[index]));
                 }
+                Probe::Foreign(answer) => causes.push(format!(
+                    "{}: no ZooKeeper server, it answers {}",
+                    self.settings.brokers[index],
+                    Shown(&answer)
+                )),
             }
         }
         self.awake = if serving.is_empty() { evasive } else { serving };

@@ -72,6 +72,8 @@ pub(super) enum Probe {
     Version(ServerVersion),
     /// It answered something else: it does not serve now, or may not tell.
     Evasive,
+    /// It speaks another protocol; the text is the beginning of its answer.
+    Foreign(String),
     /// It takes connections and answers nothing: it hangs, or is none.
     Silent,
     /// It takes no connections.
@@ -122,12 +124,22 @@ async fn probe_one(broker: &str, patience: Duration) -> Probe {
         stream.write_all(b"srvr").await?;
         (&mut stream).take(4096).read_to_end(&mut answer).await
     };
-    match timeout(patience, asked).await {
-        Ok(Ok(length)) if length > 0 => {
-            parse_srvr(&String::from_utf8_lossy(&answer)).map_or(Probe::Evasive, Probe::Version)
-        }
-        _ => Probe::Silent,
+    // A server that speaks first may wait for more than that word: what it has said is its answer.
+    let _ = timeout(patience, asked).await;
+    if answer.is_empty() { Probe::Silent } else { sort(&answer) }
+}
+
+/// The beginnings of what servers of other protocols say first, or to a line that they do not understand: HTTP, SSH, Redis,
+/// SMTP and FTP, TLS.
+const FOREIGN: [&[u8]; 9] =
+    [b"HTTP/", b"SSH-", b"-ERR", b"-NOAUTH", b"+OK", b"220 ", b"220-", b"<", b"\x15\x03"];
+
+fn sort(answer: &[u8]) -> Probe {
+    if FOREIGN.iter().any(|beginning| answer.starts_with(beginning)) {
+        let beginning = String::from_utf8_lossy(&answer[..answer.len().min(40)]);
+        return Probe::Foreign(beginning.lines().next().unwrap_or_default().to_owned());
     }
+    parse_srvr(&String::from_utf8_lossy(answer)).map_or(Probe::Evasive, Probe::Version)
 }
 
 /// Finds `3.8.0` in `Zookeeper version: 3.8.0-5a02a05…, built on …`.
@@ -196,6 +208,28 @@ mod tests {
         assert!(matches!(unknown[0], Probe::Silent), "{unknown:?}");
         let alone = probe(&brokers[..1], brief, &[true]).await;
         assert!(matches!(alone[..], [Probe::Silent]), "{alone:?}");
+    }
+
+    #[test]
+    fn another_protocol_is_told_from_a_server_that_does_not_say() {
+        for answer in [
+            "HTTP/1.1 400 Bad Request\r\n\r\n",
+            "SSH-2.0-OpenSSH_9.6\r\n",
+            "-ERR unknown command 'srvr'\r\n",
+            "220 mail.example.org ESMTP\r\n",
+        ] {
+            let first = answer.lines().next().unwrap();
+            assert!(
+                matches!(sort(answer.as_bytes()), Probe::Foreign(text) if text == first),
+                "{answer}"
+            );
+        }
+        for answer in [
+            "srvr is not executed because it is not in the whitelist.\n",
+            "This ZooKeeper instance is not currently serving requests\n",
+        ] {
+            assert!(matches!(sort(answer.as_bytes()), Probe::Evasive), "{answer}");
+        }
     }
 
     #[test]

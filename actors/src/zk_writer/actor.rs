@@ -97,6 +97,8 @@ pub(crate) struct ZkWriter {
     /// Whether a pump is due at the end of this turn of the mailbox.
     pump_due: bool,
     outage: Outage,
+    /// The size of the servers' requests that the log was warned of.
+    small_request_limit: Option<usize>,
     draining: Option<Draining>,
 }
 
@@ -137,6 +139,7 @@ impl ZkWriter {
             called: None,
             pump_due: false,
             outage: Outage::at_start(),
+            small_request_limit: None,
             draining: None,
         }
     }
@@ -190,6 +193,10 @@ impl ZkWriter {
         };
         self.journal.withdrawn(&withdrawn, NOT_SENT);
         self.observe_depths();
+        if !withdrawn.is_empty() {
+            // There may be more; other messages come in between.
+            ctx.spawn(async {}.into_actor(self).map(|(), act, ctx| act.sweep(ctx)));
+        }
         self.close_if_drained(ctx);
     }
 
@@ -228,13 +235,15 @@ impl Handler<WriteBatch> for ZkWriter {
 
     fn handle(&mut self, batch: WriteBatch, ctx: &mut Self::Context) {
         if self.draining.is_some() {
-            let results = if batch.wants_results { batch.assignments.len() } else { 0 };
-            let _ = batch.reply.send(WriteReply::unwritten(WriteFailure::ShuttingDown, results));
+            let _ = batch.reply.send(WriteReply::refused(WriteFailure::ShuttingDown));
             return;
         }
         self.called = Some(Instant::now());
-        let deadline = self.deadline(self.queue.waiting() + batch.assignments.len());
-        self.queue.accept(batch, deadline);
+        let deadline = self.deadline(self.queue.waiting() + batch.switches.len());
+        let (source, switches) = (batch.source, batch.switches.clone());
+        if self.queue.accept(batch, deadline) {
+            self.journal.superseded(source, &switches);
+        }
         self.pump_soon(ctx);
     }
 }
@@ -244,12 +253,11 @@ impl Handler<LookAtBatch> for ZkWriter {
 
     fn handle(&mut self, look: LookAtBatch, ctx: &mut Self::Context) {
         if self.draining.is_some() {
-            let results = look.entries.len();
-            let _ = look.reply.send(WriteReply::unread(WriteFailure::ShuttingDown, results));
+            let _ = look.reply.send(WriteReply::refused(WriteFailure::ShuttingDown));
             return;
         }
         self.called = Some(Instant::now());
-        let deadline = self.deadline(self.looks.waiting() + look.entries.len());
+        let deadline = self.deadline(self.looks.waiting() + look.switches.len());
         self.looks.accept(look, deadline);
         self.pump_looks(ctx);
     }

@@ -61,7 +61,8 @@ pub(super) async fn commit(
 ) -> Vec<Committed> {
     let mut attempt = Attempt::new(connection, dir, chunk, seen);
     let unseen = attempt.unseen();
-    if unseen.len() > LOOK_FIRST_ABOVE {
+    // A look beside the write must be sent whole before it.
+    if unseen.len() > LOOK_FIRST_ABOVE.min(connection.reads_at_once()) {
         let looked = attempt.look(&unseen).await;
         attempt.learn(&unseen, looked);
         attempt.round().await;

@@ -12,7 +12,7 @@ use super::{
     sync::{Fate, Part, Synced},
 };
 use crate::{
-    domain::{Assignment, Old, Shown, Source},
+    domain::{Assignment, Old, Shown, Source, Switches},
     observer::{Change, Observer, SwitchEnd, What},
 };
 
@@ -39,6 +39,18 @@ impl Journal {
     pub(super) fn withdrawn(&self, entries: &[Entry], cause: &str) {
         let outcome = Outcome::NotApplied(cause.to_owned());
         self.settled(entries.iter().map(|entry| (entry, (&Old::NotKnown, &outcome))));
+    }
+
+    /// Entries of a request that later ones of the same request supersede: they are counted and logged together.
+    pub(super) fn superseded(&self, source: Source, switches: &Switches) {
+        let count = switches.entries() - switches.len();
+        if count > 0 {
+            info!(self.log, "batch with repeated sub-accounts: the last entry of each counts"; source,
+                "entries" => switches.entries(), "superseded" => count);
+        }
+        for (coin, count) in switches.superseded() {
+            self.observer.superseded(source, coin, *count);
+        }
     }
 
     fn settled<'a>(

@@ -6,17 +6,17 @@
 //! * Of several entries for one sub-account the last is looked at; the others are superseded.
 //! * A part that could not be read ends its batch: a caller who was told half of it would ask again anyway.
 
-use std::{collections::VecDeque, time::Instant};
+use std::{collections::VecDeque, ops::Range, sync::Arc, time::Instant};
 
-use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
+use foldhash::{HashMap, HashMapExt};
 use tokio::sync::oneshot;
 
 use super::{
-    messages::{LookAt, LookAtBatch, WriteFailure, WriteReply},
+    messages::{LookAtBatch, WriteFailure, WriteReply},
     results::{EntryOutcome, EntryResult, Results},
 };
 use crate::{
-    domain::{Old, Puname},
+    domain::{Coin, Old, Switches},
     zk::Look,
 };
 
@@ -33,18 +33,25 @@ struct BatchId(u64);
 #[derive(Debug)]
 pub(super) struct Part {
     batch: BatchId,
-    indices: Vec<usize>,
-    pub(super) punames: Vec<Puname>,
+    switches: Arc<Switches>,
+    places: Range<usize>,
+}
+
+impl Part {
+    /// The names of the sub-accounts.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.places.clone().map(|place| self.switches.name(place))
+    }
 }
 
 /// A batch that is looked at.
 #[derive(Debug)]
 struct Batch {
-    entries: Vec<LookAt>,
+    switches: Arc<Switches>,
     results: Results,
     reply: oneshot::Sender<WriteReply>,
     deadline: Instant,
-    /// The first entry that was not given out yet.
+    /// The first place that was not given out yet.
     next: usize,
     parts_under_way: usize,
     /// Why the last of the znodes that could not be read was not.
@@ -53,12 +60,13 @@ struct Batch {
 
 impl Batch {
     fn is_given_out(&self) -> bool {
-        self.next >= self.entries.len()
+        self.next >= self.switches.len()
     }
 
     fn end(self, failure: Option<WriteFailure>) {
         let cause = failure.as_ref().map(ToString::to_string).unwrap_or_default();
-        let results = self.results.end(&cause);
+        let unread = EntryResult::unknown(&cause);
+        let results = Some(self.results.end(unread.clone(), unread));
         // The caller may have gone away.
         let _ = self.reply.send(WriteReply { outcome: failure.map_or(Ok(()), Err), results });
     }
@@ -106,25 +114,23 @@ impl Looks {
 
     /// Takes a batch in, or answers it at once.
     pub(super) fn accept(&mut self, look: LookAtBatch, deadline: Instant) {
-        let LookAtBatch { entries, reply } = look;
-        let count = entries.len();
-        if count == 0 {
-            let _ = reply.send(WriteReply { outcome: Ok(()), results: Vec::new() });
+        let LookAtBatch { switches, reply } = look;
+        if switches.is_empty() {
+            let _ = reply.send(WriteReply { outcome: Ok(()), results: Some(Results::new(0)) });
             return;
         }
-        if self.waiting + count > self.limit {
+        if self.waiting + switches.entries() > self.limit {
             let failure = WriteFailure::QueueFull { waiting: self.waiting, limit: self.limit };
-            let _ = reply.send(WriteReply::unread(failure, count));
+            let _ = reply.send(WriteReply::refused(failure));
             return;
         }
-        let mut results = Results::new(count);
-        supersede(&entries, &mut results);
+        let results = Results::new(switches.len());
         let id = BatchId(self.next_batch);
         self.next_batch += 1;
-        self.waiting += count;
+        self.waiting += switches.len();
         self.turns.push_back(id);
         let (next, parts_under_way, failure) = (0, 0, None);
-        let batch = Batch { entries, results, reply, deadline, next, parts_under_way, failure };
+        let batch = Batch { switches, results, reply, deadline, next, parts_under_way, failure };
         self.batches.insert(id, batch);
     }
 
@@ -138,20 +144,15 @@ impl Looks {
                 self.remove(id);
                 continue;
             }
-            let (mut indices, mut punames) = (Vec::new(), Vec::new());
-            while punames.len() < PART_ENTRIES && !batch.is_given_out() {
-                if !batch.results.is_known(batch.next) {
-                    indices.push(batch.next);
-                    punames.push(batch.entries[batch.next].puname.clone());
-                }
-                batch.next += 1;
-            }
+            let end = batch.switches.len().min(batch.next + PART_ENTRIES);
+            let places = batch.next..end;
+            batch.next = end;
             if !batch.is_given_out() {
                 self.turns.push_back(id);
             }
             batch.parts_under_way += 1;
             self.parts_under_way += 1;
-            return Some(Part { batch: id, indices, punames });
+            return Some(Part { batch: id, switches: batch.switches.clone(), places });
         }
         None
     }
@@ -165,12 +166,12 @@ impl Looks {
             Ok(looks) => looks,
             Err(cause) => return self.end(part.batch, Some(WriteFailure::NotRead(cause))),
         };
-        for (&index, look) in part.indices.iter().zip(looks) {
+        for (place, look) in part.places.clone().zip(looks) {
             if let Err(cause) = &look {
                 batch.failure = Some(WriteFailure::NotRead(cause.clone()));
             }
-            let entry = &batch.entries[index];
-            batch.results.note(index, || compare(entry, look));
+            let coin = batch.switches.coin(place);
+            batch.results.note(place, compare(coin, look));
         }
         if batch.is_given_out() && batch.parts_under_way == 0 {
             let failure = batch.failure.take();
@@ -203,35 +204,25 @@ impl Looks {
 
     fn remove(&mut self, id: BatchId) -> Option<Batch> {
         let batch = self.batches.remove(&id)?;
-        self.waiting -= batch.entries.len();
+        self.waiting -= batch.switches.len();
         Some(batch)
     }
 }
 
-/// Marks each entry that a later one for the same sub-account supersedes.
-fn supersede(entries: &[LookAt], results: &mut Results) {
-    let mut later = HashSet::with_capacity(entries.len());
-    for (index, entry) in entries.iter().enumerate().rev() {
-        if !later.insert(&entry.puname) {
-            results.supersede(index);
-        }
-    }
-}
-
 /// What an entry would do to what its znode holds.
-fn compare(entry: &LookAt, look: Look) -> EntryResult {
+fn compare(coin: Option<&Coin>, look: Look) -> EntryResult {
     let content = match look {
         Ok(content) => content,
         Err(cause) => return EntryResult::unknown(&cause),
     };
-    let old = match (&content, &entry.coin) {
+    let old = match (&content, coin) {
         (None, _) => Old::Absent,
         (Some(content), Some(coin)) if content.data == coin.as_str().as_bytes() => {
             Old::Coin(coin.clone())
         }
         (Some(content), _) => Old::kept(&content.data),
     };
-    let outcome = match (&old, &entry.coin) {
+    let outcome = match (&old, coin) {
         (_, None) => EntryOutcome::Seen,
         (Old::Absent, _) => EntryOutcome::WouldCreate,
         (Old::Coin(_), _) => EntryOutcome::Unchanged,

@@ -2,6 +2,7 @@
 
 use std::{
     ops::AddAssign,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -9,10 +10,10 @@ use actix::Message;
 use thiserror::Error;
 use tokio::sync::oneshot;
 
-use super::{actor::WriterLimits, results::EntryResult};
+use super::{actor::WriterLimits, results::Results};
 use crate::{
     ack_waiter::Caller,
-    domain::{Assignment, Coin, CoinbaseUpdate, Puname, Source, SubPool, ZnodeDir},
+    domain::{Assignment, Coin, CoinbaseUpdate, Puname, Source, SubPool, Switches, ZnodeDir},
     zk::{SessionNumber, Zxid},
 };
 
@@ -26,8 +27,8 @@ use crate::{
 pub struct WriteBatch {
     /// Who asks.
     pub source: Source,
-    /// What to write. Of several entries for one sub-account the last one wins.
-    pub assignments: Vec<Assignment>,
+    /// What to write. All entries have a coin.
+    pub switches: Arc<Switches>,
     /// Whether the answer shall tell of each entry.
     pub wants_results: bool,
     /// Where the answer goes.
@@ -41,25 +42,10 @@ pub struct WriteBatch {
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct LookAtBatch {
-    /// What would be written. Of several entries for one sub-account the last one would win.
-    pub entries: Vec<LookAt>,
+    /// What would be written; an entry without a coin asks only what is there.
+    pub switches: Arc<Switches>,
     /// Where the answer goes, with the result of each entry.
     pub reply: oneshot::Sender<WriteReply>,
-}
-
-/// One entry of a [`LookAtBatch`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LookAt {
-    /// Whose znode is read.
-    pub puname: Puname,
-    /// What would be written; `None` asks for no more than what is there.
-    pub coin: Option<Coin>,
-}
-
-impl From<Assignment> for LookAt {
-    fn from(Assignment { puname, coin }: Assignment) -> Self {
-        Self { puname, coin: Some(coin) }
-    }
 }
 
 /// The answer to a [`WriteBatch`] or a [`LookAtBatch`].
@@ -67,24 +53,14 @@ impl From<Assignment> for LookAt {
 pub struct WriteReply {
     /// `Ok` only once ZooKeeper has committed every entry; of a dry run, only if every znode was read.
     pub outcome: Result<(), WriteFailure>,
-    /// How each entry ended, in the request's order, if that was asked for; else empty.
-    pub results: Vec<EntryResult>,
+    /// How each entry ended, if that was asked for. `None` also if the batch was refused as a whole.
+    pub results: Option<Results>,
 }
 
 impl WriteReply {
-    /// The answer to a batch that failed as a whole, with so many results.
-    pub fn unwritten(failure: WriteFailure, results: usize) -> Self {
-        let result = match &failure {
-            WriteFailure::Unknown(cause) => EntryResult::unknown(cause),
-            failure => EntryResult::not_applied(&failure.to_string()),
-        };
-        Self { outcome: Err(failure), results: vec![result; results] }
-    }
-
-    /// The answer to a dry run that failed as a whole, with so many results.
-    pub fn unread(failure: WriteFailure, results: usize) -> Self {
-        let result = EntryResult::unknown(&failure.to_string());
-        Self { outcome: Err(failure), results: vec![result; results] }
+    /// The answer to a batch that was refused as a whole.
+    pub fn refused(failure: WriteFailure) -> Self {
+        Self { outcome: Err(failure), results: None }
     }
 }
 

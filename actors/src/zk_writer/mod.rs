@@ -59,8 +59,8 @@ pub(crate) use messages::{
     SyncReport,
 };
 pub use messages::{
-    Ask, AskJobmaker, LookAt, LookAtBatch, PollerLock, WriteBatch, WriteFailure, WriteReply,
+    Ask, AskJobmaker, LookAtBatch, PollerLock, WriteBatch, WriteFailure, WriteReply,
 };
-pub use results::{EntryOutcome, EntryResult};
+pub use results::{EntryOutcome, EntryResult, Results};
 pub use sub_pools::SubPoolSettings;
 pub(crate) use sub_pools::ToAckWaiter;

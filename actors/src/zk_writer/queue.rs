@@ -4,6 +4,8 @@
 //!
 //! * Of several values waiting for one sub-account only the newest is written; all who asked get its
 //!   outcome, since their own value held, if at all, until the newer one took its place at once.
+//! * Of a request larger than a chunk, each entry waits in the request's own list until its turn comes, or until a
+//!   newer small request asks for the same sub-account. Two large requests are written one after the other.
 //! * A sub-account is never in two chunks at a time, so no chunk that is sent again can bring an
 //!   older value back.
 //! * Requests that fit into one chunk go first, and half of each chunk is kept for the larger ones:
@@ -11,155 +13,48 @@
 //! * What waits is bounded by a limit; a request that would pass it is refused at once.
 //! * A request whose deadline passed is answered, and whatever of it was not sent is withdrawn.
 
-use std::{collections::VecDeque, time::Instant};
+mod chunk;
+mod large;
+mod request;
+
+use std::{collections::VecDeque, mem, time::Instant};
 
 use foldhash::{HashMap, HashMapExt};
 use smallvec::{SmallVec, smallvec};
-use tokio::sync::oneshot;
 
+pub(super) use self::chunk::{Chunk, Entry, Outcome, Settled};
+use self::{
+    chunk::{Asker, Askers, newest},
+    large::{LargeBatch, LargeBatches},
+    request::{BatchId, Due, Reply, Request, answer_all},
+};
 use super::{
     messages::{WriteBatch, WriteFailure, WriteReply},
     results::{EntryResult, Results},
 };
-use crate::domain::{Assignment, Coin, Old, Puname, Source};
+use crate::domain::{Old, Puname};
 
 /// Entries of one chunk at the most. Larger transactions were measured to bring little, and they
 /// make everybody behind them wait.
 pub(super) const CHUNK_ENTRIES: usize = 500;
 
-/// Bytes of one chunk's names and coins at the most. With the directory's path and the protocol's own
-/// bytes for each entry that stays below the megabyte at which the server drops the connection.
-pub(super) const CHUNK_BYTES: usize = 128 * 1024;
+/// Bytes of one chunk's names and coins, unless [`Queue::set_room`] says otherwise.
+const CHUNK_BYTES: usize = 128 * 1024;
+
+/// Entries that are given up in one go: each gets a log line, and others wait meanwhile.
+pub(super) const GIVEN_UP_AT_ONCE: usize = 1_000;
+
+/// The room in a chunk.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ChunkRoom {
+    /// Bytes of all entries.
+    pub(super) bytes: usize,
+    /// Bytes of an entry besides its name and coin.
+    pub(super) per_entry: usize,
+}
 
 /// Why what was withdrawn is not applied.
 pub(super) const NOT_SENT: &str = "not sent within the time allowed";
-
-/// What is said of what was under way when the time was over.
-const NO_ANSWER: &str = "no answer from ZooKeeper within the time allowed";
-
-/// What is to be written in one go.
-#[derive(Debug)]
-pub(super) struct Chunk {
-    pub(super) entries: Vec<Entry>,
-}
-
-/// One znode's new value, and everybody who asked for it or for one that it replaces.
-#[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) puname: Puname,
-    askers: Askers,
-}
-
-impl Entry {
-    /// The value to write: what was asked for last.
-    pub(super) fn coin(&self) -> &Coin {
-        newest(&self.askers)
-    }
-
-    /// Each switch that asked for this entry, in the order of asking.
-    pub(super) fn switches(&self) -> impl Iterator<Item = Settled<'_>> {
-        let last = self.askers.len() - 1;
-        self.askers.iter().enumerate().map(move |(index, asker)| Settled {
-            source: asker.source,
-            puname: &self.puname,
-            coin: &asker.coin,
-            superseded_by: (index < last).then(|| self.coin()),
-        })
-    }
-}
-
-/// What became of an entry.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// ZooKeeper committed it.
-    Applied,
-    /// It is known not to have been written; the text says why.
-    NotApplied(String),
-    /// It may have been written; the text says why nobody knows.
-    Unknown(String),
-}
-
-impl Outcome {
-    fn failure(&self) -> Option<WriteFailure> {
-        match self {
-            Self::Applied => None,
-            Self::NotApplied(text) => Some(WriteFailure::Refused(text.clone())),
-            Self::Unknown(text) => Some(WriteFailure::Unknown(text.clone())),
-        }
-    }
-}
-
-/// One switch that is settled, for the log.
-#[derive(Debug)]
-pub(super) struct Settled<'a> {
-    pub(super) source: Source,
-    pub(super) puname: &'a Puname,
-    pub(super) coin: &'a Coin,
-    /// The newer value that was written in its place.
-    pub(super) superseded_by: Option<&'a Coin>,
-}
-
-/// One asker nearly always.
-type Askers = SmallVec<[Asker; 1]>;
-
-#[derive(Debug)]
-struct Asker {
-    request: BatchId,
-    /// Its place among the request's entries.
-    index: u32,
-    source: Source,
-    coin: Coin,
-}
-
-fn newest(askers: &Askers) -> &Coin {
-    // An entry is made with an asker and loses it only by being settled or dropped whole.
-    &askers[askers.len() - 1].coin
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct BatchId(u64);
-
-#[derive(Debug)]
-struct Request {
-    /// Taken when the caller is answered, which may be before all entries are settled.
-    reply: Option<Reply>,
-    deadline: Instant,
-    /// Entries waiting or under way.
-    unsettled: usize,
-    under_way: usize,
-    /// Whether anything of it was ever sent.
-    sent: bool,
-    failure: Option<WriteFailure>,
-}
-
-impl Request {
-    /// Has something noted in its results, if it is to tell them and has not been answered.
-    fn note(&mut self, note: impl FnOnce(&mut Results)) {
-        if let Some(results) = self.reply.as_mut().and_then(|reply| reply.results.as_mut()) {
-            note(results);
-        }
-    }
-}
-
-/// Where an answer goes, and what it will tell.
-#[derive(Debug)]
-struct Reply {
-    sender: oneshot::Sender<WriteReply>,
-    /// `None` if they are not asked for.
-    results: Option<Results>,
-}
-
-/// An answer that is due.
-type Due = (Reply, Result<(), WriteFailure>);
-
-/// Answers callers, one right after the other: their threads wake up once for all of them.
-fn answer_all(due: Vec<Due>) {
-    for (Reply { sender, results }, outcome) in due {
-        let results = results.map(|results| results.end(NO_ANSWER)).unwrap_or_default();
-        // The caller may have gone away; its switches stand all the same.
-        let _ = sender.send(WriteReply { outcome, results });
-    }
-}
 
 /// The state of one sub-account that somebody waits for.
 #[derive(Debug, Default)]
@@ -171,17 +66,29 @@ struct Slot {
     prompt: bool,
 }
 
+/// The small requests' names to write next, or those of all others.
+#[derive(Clone, Copy, Debug)]
+enum Lane {
+    Prompt,
+    Bulk,
+}
+
 #[derive(Debug)]
 pub(super) struct Queue {
     slots: HashMap<Puname, Slot>,
     requests: HashMap<BatchId, Request>,
     next_request: u64,
-    /// Names to write next, from requests that fit into a chunk, and from larger ones. A name may lie
+    /// Names to write next, from requests that fit into a chunk, and others. A name may lie
     /// here twice or be settled already: `take` looks at its slot.
     prompt: VecDeque<Puname>,
     bulk: VecDeque<Puname>,
+    /// Large requests; they come behind `bulk`.
+    large: LargeBatches,
+    /// What was not sent of large requests that are answered: the log still has to tell of it.
+    given_up: VecDeque<LargeBatch>,
     waiting: usize,
     limit: usize,
+    room: ChunkRoom,
 }
 
 impl Queue {
@@ -193,14 +100,22 @@ impl Queue {
             next_request: 0,
             prompt: VecDeque::new(),
             bulk: VecDeque::new(),
+            large: LargeBatches::default(),
+            given_up: VecDeque::new(),
             waiting: 0,
             limit,
+            room: ChunkRoom { bytes: CHUNK_BYTES, per_entry: 0 },
         }
     }
 
     /// From now on so many may wait. What waits already stays, be it more.
     pub(super) fn set_limit(&mut self, limit: usize) {
         self.limit = limit;
+    }
+
+    /// Sets the room of the chunks that are taken from now on.
+    pub(super) fn set_room(&mut self, room: ChunkRoom) {
+        self.room = room;
     }
 
     /// Switches accepted and not sent yet.
@@ -211,108 +126,140 @@ impl Queue {
     /// Whether a chunk of all that can be sent now would be full, or nearly: names that are settled
     /// already may be counted.
     pub(super) fn fills_a_chunk(&self) -> bool {
-        self.prompt.len() + self.bulk.len() >= CHUNK_ENTRIES
+        self.prompt.len() + self.bulk.len() + self.large.len() >= CHUNK_ENTRIES
     }
 
     /// Whether nobody waits for anything.
     pub(super) fn is_empty(&self) -> bool {
-        self.requests.is_empty()
+        self.requests.is_empty() && self.given_up.is_empty()
     }
 
     /// Takes a request in, or answers it at once: an empty one has nothing to wait for, and one that
-    /// would pass the limit is refused.
-    pub(super) fn accept(&mut self, batch: WriteBatch, deadline: Instant) {
-        let WriteBatch { source, assignments, wants_results, reply } = batch;
-        let count = assignments.len();
-        let at_once = if count == 0 {
-            Some(WriteReply { outcome: Ok(()), results: Vec::new() })
-        } else if self.waiting + count > self.limit {
+    /// would pass the limit is refused. The limit counts superseded entries of the request, too. Returns whether it
+    /// was not refused.
+    pub(super) fn accept(&mut self, batch: WriteBatch, deadline: Instant) -> bool {
+        let WriteBatch { source, switches, wants_results, reply } = batch;
+        let at_once = if switches.is_empty() {
+            let results = wants_results.then(|| Results::new(0));
+            Some(WriteReply { outcome: Ok(()), results })
+        } else if self.waiting + switches.entries() > self.limit {
             let failure = WriteFailure::QueueFull { waiting: self.waiting, limit: self.limit };
-            Some(WriteReply::unwritten(failure, if wants_results { count } else { 0 }))
+            Some(WriteReply::refused(failure))
         } else {
             None
         };
         if let Some(answer) = at_once {
+            let is_refused = answer.outcome.is_err();
             let _ = reply.send(answer);
-            return;
+            return !is_refused;
         }
         let id = BatchId(self.next_request);
         self.next_request += 1;
-        let request = Request {
-            reply: Some(Reply {
-                sender: reply,
-                results: wants_results.then(|| Results::new(count)),
-            }),
+        let count = switches.len();
+        self.waiting += count;
+        let results = wants_results.then(|| Results::new(count));
+        let is_large = count > CHUNK_ENTRIES;
+        let mut request = Request {
+            switches: switches.clone(),
+            in_slots: SmallVec::new(),
+            reply: Some(Reply { sender: reply, results }),
             deadline,
             unsettled: count,
             under_way: 0,
             sent: false,
             failure: None,
         };
-        self.requests.insert(id, request);
-        self.waiting += count;
-        let prompt = count <= CHUNK_ENTRIES;
-        for (index, Assignment { puname, coin }) in (0..).zip(assignments) {
-            self.wait_for(puname, Asker { request: id, index, source, coin }, prompt);
+        if !is_large {
+            request.in_slots.extend(0..count as u32);
         }
+        self.requests.insert(id, request);
+        if is_large {
+            self.large.push(id, source, switches);
+            return true;
+        }
+        for place in 0..count {
+            if let Some(coin) = switches.coin(place).cloned() {
+                self.wait_for(switches.puname(place), Asker { request: id, place, source, coin });
+            }
+        }
+        true
     }
 
-    fn wait_for(&mut self, puname: Puname, asker: Asker, prompt: bool) {
+    /// Lines up an entry of a small request, behind those of older large ones for the same sub-account.
+    fn wait_for(&mut self, puname: Puname, asker: Asker) {
         let slot = self.slots.entry(puname.clone()).or_default();
-        let first = slot.waiting.is_empty();
-        // A request comes in whole, so its entries for one sub-account wait side by side.
-        if let Some(before) = slot.waiting.last()
-            && before.request == asker.request
-            && let Some(request) = self.requests.get_mut(&asker.request)
-        {
-            request.note(|results| results.supersede(before.index as usize));
+        for older in self.large.take_out(puname.as_str()) {
+            if let Some(request) = self.requests.get_mut(&older.request) {
+                request.in_slots.push(older.place as u32);
+            }
+            slot.waiting.push(older);
         }
         slot.waiting.push(asker);
-        let sooner = prompt && !slot.prompt;
-        slot.prompt |= prompt;
-        if slot.under_way || !(first || sooner) {
-            return;
+        let has_token = mem::replace(&mut slot.prompt, true);
+        if !slot.under_way && !has_token {
+            self.prompt.push_back(puname);
         }
-        if prompt { self.prompt.push_back(puname) } else { self.bulk.push_back(puname) }
     }
 
     /// The next chunk to write, `None` if nothing can be sent now.
     pub(super) fn take(&mut self) -> Option<Chunk> {
-        let kept_for_bulk = self.bulk.len().min(CHUNK_ENTRIES / 2);
+        let kept_for_bulk = (self.bulk.len() + self.large.len()).min(CHUNK_ENTRIES / 2);
         let mut chunk = Chunk { entries: Vec::new() };
         let mut bytes = 0;
-        self.fill(&mut chunk, &mut bytes, CHUNK_ENTRIES - kept_for_bulk, |queue| &mut queue.prompt);
-        self.fill(&mut chunk, &mut bytes, CHUNK_ENTRIES, |queue| &mut queue.bulk);
-        self.fill(&mut chunk, &mut bytes, CHUNK_ENTRIES, |queue| &mut queue.prompt);
+        self.fill(&mut chunk, &mut bytes, CHUNK_ENTRIES - kept_for_bulk, Lane::Prompt);
+        self.fill(&mut chunk, &mut bytes, CHUNK_ENTRIES, Lane::Bulk);
+        self.fill(&mut chunk, &mut bytes, CHUNK_ENTRIES, Lane::Prompt);
         (!chunk.entries.is_empty()).then_some(chunk)
     }
 
-    fn fill(
-        &mut self,
-        chunk: &mut Chunk,
-        bytes: &mut usize,
-        entries: usize,
-        lane: fn(&mut Self) -> &mut VecDeque<Puname>,
-    ) {
-        while chunk.entries.len() < entries && *bytes < CHUNK_BYTES {
-            let Some(puname) = lane(self).pop_front() else { return };
+    fn fill(&mut self, chunk: &mut Chunk, bytes: &mut usize, entries: usize, lane: Lane) {
+        while chunk.entries.len() < entries {
+            let Some(puname) = self.next_name(lane) else { return };
             let Some(slot) = self.slots.get_mut(&puname) else { continue };
             if slot.under_way || slot.waiting.is_empty() {
                 continue;
             }
+            let coin = newest(&slot.waiting).as_str();
+            let needed = puname.as_str().len() + coin.len() + self.room.per_entry;
+            if !chunk.entries.is_empty() && *bytes + needed > self.room.bytes {
+                note_slots(&mut self.requests, &slot.waiting);
+                match lane {
+                    Lane::Prompt => self.prompt.push_front(puname),
+                    Lane::Bulk => self.bulk.push_front(puname),
+                }
+                return;
+            }
+            *bytes += needed;
             slot.under_way = true;
             slot.prompt = false;
-            let askers = std::mem::replace(&mut slot.waiting, smallvec![]);
+            let askers = mem::replace(&mut slot.waiting, smallvec![]);
             self.waiting -= askers.len();
             for asker in &askers {
                 if let Some(request) = self.requests.get_mut(&asker.request) {
-                    request.under_way += 1;
-                    request.sent = true;
+                    request.entry_sent(asker.place);
                 }
             }
-            *bytes += puname.as_str().len() + newest(&askers).as_str().len();
             chunk.entries.push(Entry { puname, askers });
         }
+    }
+
+    /// The next name of a lane; its slot may have nothing to send.
+    fn next_name(&mut self, lane: Lane) -> Option<Puname> {
+        let tokens = match lane {
+            Lane::Prompt => return self.prompt.pop_front(),
+            Lane::Bulk => &mut self.bulk,
+        };
+        if let Some(puname) = tokens.pop_front() {
+            return Some(puname);
+        }
+        // Whatever waits in the slot is older: a newer small request would have taken this entry out.
+        let Entry { puname, askers } = self.large.next_entry()?;
+        let slot = self.slots.entry(puname.clone()).or_default();
+        slot.waiting.extend(askers);
+        if slot.under_way {
+            note_slots(&mut self.requests, &slot.waiting);
+        }
+        Some(puname)
     }
 
     /// Settles a chunk: `ends` holds for each of its entries, in order, what became of it and what its znode
@@ -331,9 +278,7 @@ impl Queue {
                     request.under_way -= 1;
                     let newer = (place < last).then(|| entry.coin());
                     request.note(|results| {
-                        results.note(asker.index as usize, || {
-                            EntryResult::of_write(outcome, old, newer)
-                        });
+                        results.note(asker.place, EntryResult::of_write(outcome, old, newer));
                     });
                 }
                 due.extend(self.settle(asker, outcome.failure()));
@@ -371,7 +316,8 @@ impl Queue {
     }
 
     /// Answers the requests whose deadline is not after `now`, and withdraws whatever of them was not
-    /// sent: that is returned. What is under way is settled when its chunk comes back.
+    /// sent: that is returned, about [`GIVEN_UP_AT_ONCE`] entries. If any are, the next call may have more. What is
+    /// under way is settled when its chunk comes back.
     pub(super) fn expire(&mut self, now: Instant) -> Vec<Entry> {
         self.give_up(|deadline| deadline <= now)
     }
@@ -382,62 +328,83 @@ impl Queue {
     }
 
     fn give_up(&mut self, is_due: impl Fn(Instant) -> bool) -> Vec<Entry> {
-        let mut due = Vec::new();
-        let mut with_results = HashMap::new();
-        for (&id, request) in &mut self.requests {
-            if !is_due(request.deadline) {
-                continue;
+        let is_due = |request: &Request| request.reply.is_some() && is_due(request.deadline);
+        let due = self.requests.iter().filter(|(_, request)| is_due(request)).map(|(&id, _)| id);
+        let mut due: Vec<BatchId> = due.collect();
+        // In the order in which they came.
+        due.sort_unstable_by_key(|id| id.0);
+        let (mut answers, mut withdrawn) = (Vec::new(), Vec::new());
+        for id in due {
+            if withdrawn.len() >= GIVEN_UP_AT_ONCE {
+                break;
             }
-            let Some(reply) = request.reply.take() else { continue };
-            if reply.results.is_some() {
-                with_results.insert(id, due.len());
-            }
-            let failure = if request.under_way > 0 {
-                WriteFailure::Unknown(NO_ANSWER.to_owned())
-            } else if request.sent {
-                request.failure.take().unwrap_or(WriteFailure::Incomplete)
-            } else {
-                WriteFailure::NotSent
-            };
-            due.push((reply, Err(failure)));
+            answers.extend(self.give_up_one(id, &mut withdrawn));
         }
-        let withdrawn = if due.is_empty() { Vec::new() } else { self.withdraw() };
-        // What was withdrawn is not applied; all else that is not settled is under way, so unknown.
-        for asker in withdrawn.iter().flat_map(|entry| &entry.askers) {
-            if let Some(&place) = with_results.get(&asker.request)
-                && let Some(results) = &mut due[place].0.results
-            {
-                results.note(asker.index as usize, || EntryResult::not_applied(NOT_SENT));
+        answer_all(answers);
+        while withdrawn.len() < GIVEN_UP_AT_ONCE
+            && let Some(batch) = self.given_up.front_mut()
+        {
+            match batch.next_entry() {
+                Some(entry) => withdrawn.push(entry),
+                None => drop(self.given_up.pop_front()),
             }
         }
-        answer_all(due);
         withdrawn
     }
 
-    /// Takes out of the queue what was asked for by requests that are answered.
-    fn withdraw(&mut self) -> Vec<Entry> {
-        let mut withdrawn: Vec<Entry> = Vec::new();
-        let requests = &self.requests;
-        self.slots.retain(|puname, slot| {
-            let answered = |asker: &Asker| {
-                requests.get(&asker.request).is_none_or(|request| request.reply.is_none())
-            };
-            if slot.waiting.iter().any(answered) {
-                let (askers, stay) = slot.waiting.drain(..).partition(answered);
-                slot.waiting = stay;
-                withdrawn.push(Entry { puname: puname.clone(), askers });
+    /// Takes out of the queue what one request asked for and was not sent; returns its answer.
+    fn give_up_one(&mut self, id: BatchId, withdrawn: &mut Vec<Entry>) -> Option<Due> {
+        let request = self.requests.get_mut(&id)?;
+        let reply = request.reply.take()?;
+        let failure = request.given_up();
+        let (switches, in_slots) = (request.switches.clone(), mem::take(&mut request.in_slots));
+        let before = withdrawn.len();
+        for place in in_slots {
+            let puname = switches.puname(place as usize);
+            let Some(slot) = self.slots.get_mut(&puname) else { continue };
+            let is_it = |asker: &Asker| asker.request == id && asker.place == place as usize;
+            let Some(index) = slot.waiting.iter().position(is_it) else { continue };
+            let asker = slot.waiting.remove(index);
+            if !slot.under_way && slot.waiting.is_empty() {
+                self.slots.remove(&puname);
             }
-            slot.under_way || !slot.waiting.is_empty()
-        });
-        let slots = &self.slots;
-        self.prompt.retain(|puname| slots.contains_key(puname));
-        self.bulk.retain(|puname| slots.contains_key(puname));
-        for asker in withdrawn.iter().flat_map(|entry| &entry.askers) {
-            self.waiting -= 1;
-            // Its caller is answered already: there is no answer to send.
-            self.settle(asker, None);
+            withdrawn.push(Entry { puname, askers: smallvec![asker] });
         }
-        withdrawn
+        let mut settled = withdrawn.len() - before;
+        if let Some(rest) = self.large.remove(id) {
+            settled += rest.len();
+            self.given_up.push_back(rest);
+        }
+        self.waiting -= settled;
+        self.drop_stale_tokens(settled);
+        if let Some(request) = self.requests.get_mut(&id) {
+            request.unsettled -= settled;
+            if request.unsettled == 0 {
+                self.requests.remove(&id);
+            }
+        }
+        Some((reply, Err(failure)))
+    }
+
+    /// Drops tokens whose slots are gone, up to twice as many as there are new ones: without a session nothing else
+    /// takes them.
+    fn drop_stale_tokens(&mut self, new: usize) {
+        for lane in [&mut self.prompt, &mut self.bulk] {
+            for _ in 0..=2 * new {
+                if lane.pop_front_if(|puname| !self.slots.contains_key(puname)).is_none() {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// Notes where to find entries that wait in a slot until its turn comes again.
+fn note_slots(requests: &mut HashMap<BatchId, Request>, waiting: &Askers) {
+    for asker in waiting {
+        if let Some(request) = requests.get_mut(&asker.request) {
+            request.in_slots.push(asker.place as u32);
+        }
     }
 }
 

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use foldhash::{HashMap, HashMapExt};
+
 use super::queue::Outcome;
 use crate::domain::{Coin, Old};
 
 /// How one entry of a batch ended, or would end.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct EntryResult {
     /// What its znode held before, as much of it as is shown.
     pub old: Old,
@@ -15,7 +17,7 @@ pub struct EntryResult {
 }
 
 /// What became of one entry of a batch. Entries that failed together share the text that says why.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum EntryOutcome {
     /// ZooKeeper has committed it, or the newer value that another request asked for and that took its place
     /// in the same moment.
@@ -61,38 +63,82 @@ impl EntryResult {
     }
 }
 
-/// The results of one batch in the making, in the request's order.
-#[derive(Debug)]
-pub(super) struct Results(Vec<Option<EntryResult>>);
+/// The results of one batch, by the places of its entries ([`Switches`](crate::domain::Switches)).
+///
+/// Equal results are kept once: an entry costs four bytes, and each different result about 100.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Results {
+    /// For each entry the index of its result in `all`.
+    indices: Vec<u32>,
+    /// The first two are of entries that are not settled.
+    all: Vec<EntryResult>,
+    known: HashMap<EntryResult, u32>,
+}
+
+/// The index of entries that were not sent. It is zero, so that a million of them need no memory yet.
+const WAITING: u32 = 0;
+
+/// The index of entries that were sent and not answered.
+const UNDER_WAY: u32 = 1;
 
 impl Results {
     pub(super) fn new(entries: usize) -> Self {
-        Self(vec![None; entries])
-    }
-
-    /// Notes how an entry ended, if that is not known yet: what is superseded stays so.
-    pub(super) fn note(&mut self, index: usize, result: impl FnOnce() -> EntryResult) {
-        if let Some(place) = self.0.get_mut(index) {
-            place.get_or_insert_with(result);
+        let open = EntryResult::unknown("");
+        Self {
+            indices: vec![WAITING; entries],
+            all: vec![open.clone(), open],
+            known: HashMap::new(),
         }
     }
 
-    /// A later entry of the same batch is for the same sub-account.
-    pub(super) fn supersede(&mut self, index: usize) {
-        let outcome = EntryOutcome::Superseded;
-        self.note(index, || EntryResult { old: Old::NotKnown, outcome });
+    /// Notes that an entry is on its way to ZooKeeper.
+    pub(super) fn sent(&mut self, place: usize) {
+        if let Some(index) = self.indices.get_mut(place) {
+            *index = UNDER_WAY;
+        }
     }
 
-    pub(super) fn is_known(&self, index: usize) -> bool {
-        self.0.get(index).is_some_and(Option::is_some)
+    /// Notes how an entry ended.
+    pub(super) fn note(&mut self, place: usize, result: EntryResult) {
+        let Some(index) = self.indices.get_mut(place) else { return };
+        *index = *self.known.entry(result).or_insert_with_key(|result| {
+            self.all.push(result.clone());
+            // No batch has 2^32 entries.
+            (self.all.len() - 1) as u32
+        });
     }
 
-    /// All of them; those that are not known by now end as unknown, for this reason.
-    pub(super) fn end(self, cause: &str) -> Vec<EntryResult> {
-        let unknown = EntryResult::unknown(cause);
-        let known = self.0.into_iter();
-        known.map(|result| result.unwrap_or_else(|| unknown.clone())).collect()
+    /// Settles the entries that are still open: those that wait, and those that were sent.
+    pub(super) fn end(mut self, waiting: EntryResult, under_way: EntryResult) -> Self {
+        self.all[WAITING as usize] = waiting;
+        self.all[UNDER_WAY as usize] = under_way;
+        self.known = HashMap::new();
+        self
     }
+
+    /// The result of the entry at a place; `None` behind the last.
+    pub fn get(&self, place: usize) -> Option<&EntryResult> {
+        self.all.get(*self.indices.get(place)? as usize)
+    }
+
+    /// All results, by the places of their entries.
+    pub fn iter(&self) -> impl Iterator<Item = &EntryResult> {
+        (0..self.indices.len()).filter_map(|place| self.get(place))
+    }
+}
+
+impl FromIterator<EntryResult> for Results {
+    fn from_iter<I: IntoIterator<Item = EntryResult>>(results: I) -> Self {
+        let results: Vec<_> = results.into_iter().collect();
+        let mut all = Self::new(results.len());
+        results.into_iter().enumerate().for_each(|(place, result)| all.note(place, result));
+        all
+    }
+}
+
+impl EntryResult {
+    /// The result of an entry that a later one of its batch supersedes.
+    pub const SUPERSEDED: Self = Self { old: Old::NotKnown, outcome: EntryOutcome::Superseded };
 }
 
 #[cfg(test)]
@@ -100,20 +146,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_superseded_stays_so_and_what_is_not_known_is_unknown() {
-        let mut results = Results::new(3);
-        results.supersede(0);
-        results.note(0, || EntryResult::not_applied("no rights"));
-        results.note(1, || EntryResult::not_applied("no rights"));
-        let ends: Vec<_> = results.end("lost").into_iter().map(|result| result.outcome).collect();
-        let (refused, unknown) = ("no rights".into(), "lost".into());
-        assert_eq!(
-            ends,
-            [
-                EntryOutcome::Superseded,
-                EntryOutcome::NotApplied(refused),
-                EntryOutcome::Unknown(unknown)
-            ]
-        );
+    fn open_entries_end_as_not_sent_or_unknown() {
+        let mut results = Results::new(4);
+        (0..3).for_each(|place| results.sent(place));
+        results.note(0, EntryResult::not_applied("no rights"));
+        results.note(2, EntryResult::not_applied("no rights"));
+        assert_eq!(results.all.len(), 3, "equal results are kept once");
+        let (waiting, lost) = (EntryResult::not_applied("late"), EntryResult::unknown("lost"));
+        let results = results.end(waiting.clone(), lost.clone());
+        let refused = EntryResult::not_applied("no rights");
+        let expected = [&refused, &lost, &refused, &waiting];
+        assert!(results.iter().eq(expected), "{results:?}");
+        assert_eq!(results.get(4), None);
     }
 }

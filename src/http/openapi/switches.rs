@@ -162,7 +162,7 @@ pub fn switch_many(facts: &Described, _: &Method) -> OperationBuilder {
             "200",
             ok(
                 "ZooKeeper has committed every entry, or, of a dry run, every znode was read; or it was refused. \
-                 `results` is there if it was asked for, unless the batch was refused for a bad entry.",
+                 `results` is there if it was asked for, unless the batch was refused as a whole.",
                 vec![
                     component("Switched"),
                     switched("Switched, with results", Some(("results", results()))),

@@ -101,7 +101,7 @@ async fn nothings(_: Scale) -> Reckoning {
 async fn names(_: Scale) -> Reckoning {
     let bodies = bodies::names();
     let work = async |daemon: &Daemon| bodies::swell(daemon, &bodies).await;
-    with_sub_pools(Attack::new("names by the million", 1024), work).await
+    with_sub_pools(Attack::new("names by the million", 300), work).await
 }
 
 async fn duplicates(_: Scale) -> Reckoning {

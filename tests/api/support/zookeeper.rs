@@ -41,6 +41,8 @@ pub struct ZooKeeper {
     folder: TempDir,
     /// What the configuration says of the ensemble; empty for a server that is alone.
     ensemble: String,
+    /// Bytes of the largest request that it takes (`jute.maxbuffer`); `None` for its default.
+    request_limit: Option<usize>,
     process: Option<Guarded>,
     _permit: Option<OwnedSemaphorePermit>,
 }
@@ -56,6 +58,19 @@ impl ZooKeeper {
     pub async fn private() -> Self {
         let permit = Self::permit().await;
         Self::start(Some(permit)).await
+    }
+
+    /// A server for one test that takes requests of so many bytes only.
+    pub async fn with_request_limit(bytes: usize) -> Self {
+        let mut server = Self::placed(Some(Self::permit().await));
+        server.request_limit = Some(bytes);
+        server.restart().await;
+        server
+    }
+
+    /// From the next start on, the server takes requests of so many bytes only.
+    pub fn limit_requests(&mut self, bytes: usize) {
+        self.request_limit = Some(bytes);
     }
 
     /// A place where no server runs yet: [`ZooKeeper::restart`] starts it.
@@ -103,7 +118,8 @@ impl ZooKeeper {
     fn placed(permit: Option<OwnedSemaphorePermit>) -> Self {
         let folder = tempfile::Builder::new().prefix("switcher-zookeeper-").tempdir().unwrap();
         let ensemble = String::new();
-        Self { port: free_port(), folder, ensemble, process: None, _permit: permit }
+        let request_limit = None;
+        Self { port: free_port(), folder, ensemble, request_limit, process: None, _permit: permit }
     }
 
     async fn start(permit: Option<OwnedSemaphorePermit>) -> Self {
@@ -215,7 +231,11 @@ impl ZooKeeper {
         std::fs::write(&configuration, text).unwrap();
         let mut command = Command::new(java());
         // A million znodes, if a bench asks for them; most servers stay small.
-        command.args(["-Xmx2g", "-XX:+UseSerialGC", "-Dreadonlymode.enabled=true", "-cp"]);
+        command.args(["-Xmx2g", "-XX:+UseSerialGC", "-Dreadonlymode.enabled=true"]);
+        if let Some(bytes) = self.request_limit {
+            command.arg(format!("-Djute.maxbuffer={bytes}"));
+        }
+        command.arg("-cp");
         command.arg(classpath()).arg(MAIN_CLASS).arg(configuration);
         command
     }

@@ -11,7 +11,7 @@ use super::{ZkWriter, session::live};
 use crate::zk_writer::{
     commit::{Committed, commit},
     last_seen::Seen,
-    queue::Chunk,
+    queue::{Chunk, ChunkRoom},
 };
 
 /// Chunks on their way at a time, if each is full.
@@ -34,6 +34,10 @@ impl ZkWriter {
     /// an idle service does not wait, and a busy one sends few large transactions, not many small ones.
     pub(super) fn pump(&mut self, ctx: &mut Context<Self>) {
         let Some(connection) = live(&self.connection) else { return };
+        self.queue.set_room(ChunkRoom {
+            bytes: connection.transaction_limit(),
+            per_entry: connection.operation_bytes(&self.settings.watch_dir),
+        });
         while self.chunks_under_way == 0
             || (self.chunks_under_way < CHUNKS_UNDER_WAY && self.queue.fills_a_chunk())
         {

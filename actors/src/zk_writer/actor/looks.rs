@@ -10,8 +10,7 @@ impl ZkWriter {
         let Some(connection) = live(&self.connection) else { return };
         while let Some(part) = self.looks.take() {
             let dir = &self.settings.watch_dir;
-            let paths = part.punames.iter().map(|puname| dir.child(puname.as_str()));
-            let paths: Vec<String> = paths.collect();
+            let paths: Vec<String> = part.names().map(|name| dir.child(name)).collect();
             let reading = connection.spawn({
                 let connection = connection.clone();
                 async move {

@@ -5,11 +5,15 @@ use std::{sync::Arc, time::Duration};
 use actix::{ActorFutureExt, AsyncContext, Context, fut::wrap_future};
 
 use super::{ZkWriter, session::live};
-use crate::zk_writer::{
-    last_seen::Seen,
-    messages::{BeginPoll, PollTurn, SyncBatch, SyncReply},
-    poll_turn,
-    sync::{Fate, Part, Synced, sync},
+use crate::{
+    domain::Assignment,
+    zk::Connection,
+    zk_writer::{
+        last_seen::Seen,
+        messages::{BeginPoll, PollTurn, SyncBatch, SyncReply, SyncReport},
+        poll_turn,
+        sync::{Fate, Part, Synced, sync},
+    },
 };
 
 /// For so long after a caller's request more of them are expected.
@@ -45,22 +49,36 @@ impl ZkWriter {
         let SyncBatch { assignments, start, rewrite_unchanged, reply } = batch;
         let refusal = match (&self.draining, live(&self.connection)) {
             (None, Some(connection)) if connection.session() == start.session => {
-                let part = Arc::new(Part::new(assignments, start.mark, rewrite_unchanged));
+                let parts = self
+                    .parts(connection, assignments)
+                    .into_iter()
+                    .map(|assignments| Part::new(assignments, start.mark, rewrite_unchanged));
+                let parts: Arc<[Part]> = parts.collect();
                 let syncing = connection.spawn({
-                    let (connection, part) = (connection.clone(), Arc::clone(&part));
+                    let (connection, parts) = (connection.clone(), Arc::clone(&parts));
                     let dir = self.settings.watch_dir.clone();
-                    async move { sync(&connection, &dir, &part).await }
+                    async move {
+                        let mut synced = Vec::with_capacity(parts.len());
+                        for part in &*parts {
+                            synced.push(sync(&connection, &dir, part).await);
+                        }
+                        synced
+                    }
                 });
                 self.polls_under_way += 1;
                 ctx.spawn(wrap_future::<_, Self>(syncing).map(move |synced, act, ctx| {
                     act.polls_under_way -= 1;
-                    let synced = synced.unwrap_or_else(|_| part.cut_off());
-                    let report = part.report(&synced);
+                    let synced =
+                        synced.unwrap_or_else(|_| parts.iter().map(Part::cut_off).collect());
+                    let mut report = SyncReport::default();
                     let beside_callers =
                         act.called.is_some_and(|called| called.elapsed() < CALLERS_EXPECTED);
                     // Logged first: the Poller's own line ends the poll.
-                    act.journal.synced(&part, &synced);
-                    act.remember_synced(&part, &synced);
+                    for (part, synced) in parts.iter().zip(&synced) {
+                        report += part.report(synced);
+                        act.journal.synced(part, synced);
+                        act.remember_synced(part, synced);
+                    }
                     // A Poller that was stopped has no use for it.
                     let _ = reply.send(SyncReply { report, beside_callers });
                     act.close_if_drained(ctx);
@@ -73,6 +91,25 @@ impl ZkWriter {
         };
         self.journal.not_synced(&assignments);
         let _ = reply.send(SyncReply::not_written(assignments.len(), refusal));
+    }
+
+    /// Splits a part of a map so that each transaction is of a size that the servers take: nearly always it is one.
+    fn parts(&self, connection: &Connection, mut rest: Vec<Assignment>) -> Vec<Vec<Assignment>> {
+        let limit = connection.transaction_limit();
+        let operation = connection.operation_bytes(&self.settings.watch_dir);
+        let (mut parts, mut bytes) = (Vec::new(), 0);
+        for index in (0..rest.len()).rev() {
+            let Assignment { puname, coin } = &rest[index];
+            let needed = operation + puname.as_str().len() + coin.as_str().len();
+            if bytes > 0 && bytes + needed > limit {
+                parts.push(rest.split_off(index + 1));
+                bytes = 0;
+            }
+            bytes += needed;
+        }
+        parts.push(rest);
+        parts.reverse();
+        parts
     }
 
     fn remember_synced(&mut self, part: &Part, synced: &[Synced]) {

@@ -75,11 +75,24 @@ impl ZkWriter {
                 "assumed" => %connection.version());
         }
         ctx.spawn(connection.lost().into_actor(self).map(|state, act, ctx| act.lost(&state, ctx)));
+        let limit = connection.small_request_limit();
+        ctx.spawn(limit.into_actor(self).map(|limit, act, _| act.note_request_limit(limit)));
         self.connection = Some(connection);
         self.pump(ctx);
         self.pump_looks(ctx);
         for sub_pool in self.sub_pools.as_ref().map(SubPools::idle).unwrap_or_default() {
             self.begin_exchange(&sub_pool, ctx);
+        }
+    }
+
+    fn note_request_limit(&mut self, limit: Option<usize>) {
+        // Said again only of another limit.
+        if let Some(bytes) = limit
+            && self.small_request_limit.replace(bytes) != limit
+        {
+            warn!(self.log, "a ZooKeeper server takes only small requests, so large batches and polls are \
+                slower: raise its jute.maxbuffer (1048575 is the default) on all servers";
+                "bytes_at_most" => bytes);
         }
     }
 

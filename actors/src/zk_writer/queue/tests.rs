@@ -1,10 +1,12 @@
 //! The queue's rules, one by one.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::oneshot;
 
 use super::*;
 use crate::{
-    domain::{Coins, RequestId},
+    domain::{Coins, RequestId, Source, Switches, SwitchesBuilder},
     zk_writer::results::EntryOutcome,
 };
 
@@ -16,7 +18,7 @@ struct Fixture {
 }
 
 /// Where an answer comes; its entries' results are asked for by `ask_for_results`.
-struct Answer(oneshot::Receiver<WriteReply>);
+struct Answer(oneshot::Receiver<WriteReply>, Arc<Switches>);
 
 impl Answer {
     fn try_recv(&mut self) -> Result<Result<(), WriteFailure>, oneshot::error::TryRecvError> {
@@ -26,7 +28,13 @@ impl Answer {
     /// The same, and how each entry ended.
     fn results(&mut self) -> (Result<(), WriteFailure>, Vec<EntryOutcome>) {
         let reply = self.0.try_recv().expect("an answer");
-        (reply.outcome, reply.results.into_iter().map(|result| result.outcome).collect())
+        let Some(results) = reply.results else { return (reply.outcome, Vec::new()) };
+        let result = |place: Option<usize>| match place {
+            Some(place) => results.get(place).unwrap(),
+            None => &EntryResult::SUPERSEDED,
+        };
+        let outcomes = self.1.iter().map(|entry| result(entry.place).outcome.clone());
+        (reply.outcome, outcomes.collect())
     }
 }
 
@@ -51,16 +59,17 @@ impl Fixture {
 
     fn send(&mut self, pairs: &[(&str, &str)], patience: Duration, wants_results: bool) -> Answer {
         let coins = Coins::new(&["btc", "bcc", "ltc"]).unwrap();
-        let assignments = pairs.iter().map(|(puname, coin)| Assignment {
-            puname: Puname::parse(puname).unwrap(),
-            coin: coins.get(coin).unwrap().clone(),
-        });
+        let mut builder = SwitchesBuilder::new(false);
+        for (puname, coin) in pairs {
+            builder.add(puname).unwrap();
+            builder.set_coin(coins.get(coin).unwrap());
+        }
+        let switches = Arc::new(builder.build());
         let (reply, answer) = oneshot::channel();
-        let (source, assignments) =
-            (Source::Api { client: None, request: RequestId(1) }, assignments.collect());
-        let batch = WriteBatch { source, assignments, wants_results, reply };
+        let source = Source::Api { client: None, request: RequestId(1) };
+        let batch = WriteBatch { source, switches: switches.clone(), wants_results, reply };
         self.queue.accept(batch, self.now + patience);
-        Answer(answer)
+        Answer(answer, switches)
     }
 
     fn ask_many(&mut self, prefix: &str, count: usize) -> Answer {
@@ -130,7 +139,7 @@ fn only_the_newest_value_is_written_and_everybody_gets_its_outcome() {
     assert_eq!(contents(&chunk), ["alice=ltc", "bob=btc"]);
     fixture.finish(&chunk, &Outcome::Applied);
     assert_eq!((early.try_recv(), late.try_recv()), (Ok(Ok(())), Ok(Ok(()))));
-    assert_eq!(fixture.journal, ["alice=btc < ltc", "alice=bcc < ltc", "alice=ltc", "bob=btc"]);
+    assert_eq!(fixture.journal, ["alice=btc < ltc", "alice=ltc", "bob=btc"]);
 }
 
 #[test]
@@ -265,7 +274,7 @@ fn a_request_that_was_never_sent_expires_as_not_sent_and_is_withdrawn() {
     assert!(fixture.queue.take().is_none());
     assert!(fixture.queue.is_empty() && fixture.queue.slots.is_empty());
     assert_eq!(fixture.queue.waiting(), 0);
-    assert_eq!(fixture.journal, ["alice=btc < bcc", "alice=bcc"]);
+    assert_eq!(fixture.journal, ["alice=bcc"]);
 }
 
 #[test]
@@ -339,8 +348,8 @@ fn results_come_in_the_requests_order_and_tell_what_the_answer_tells() {
     let mut answer = fixture.ask_for_results(&pairs);
     let mut later = fixture.ask_for_results(&[("alice", "ltc")]);
     let chunk = fixture.take();
-    assert_eq!(contents(&chunk), ["carol=ltc", "bob=bcc", "alice=ltc"]);
-    fixture.finish_each(&chunk, &[Outcome::Applied, refused(), Outcome::Applied]);
+    assert_eq!(contents(&chunk), ["carol=ltc", "alice=ltc", "bob=bcc"]);
+    fixture.finish_each(&chunk, &[Outcome::Applied, Outcome::Applied, refused()]);
     let (outcome, results) = answer.results();
     assert_eq!(outcome, Err(WriteFailure::Refused("no rights".to_owned())));
     let replaced_by = Some(Coins::new(&["ltc"]).unwrap().get("ltc").unwrap().clone());
@@ -375,10 +384,120 @@ fn results_at_the_deadline_tell_what_was_not_sent_from_what_is_unknown() {
 }
 
 #[test]
-fn a_refused_request_has_a_result_for_each_entry() {
+fn a_refused_request_has_no_results() {
     let mut fixture = Fixture::new(1);
-    let (outcome, results) = fixture.ask_for_results(&[("a", "btc"), ("b", "btc")]).results();
-    assert!(matches!(outcome, Err(WriteFailure::QueueFull { .. })));
-    assert!(results.iter().all(|result| matches!(result, EntryOutcome::NotApplied(_))));
-    assert_eq!(results.len(), 2);
+    let reply = fixture.ask_for_results(&[("a", "btc"), ("b", "btc")]).0.try_recv().unwrap();
+    assert!(matches!(reply.outcome, Err(WriteFailure::QueueFull { .. })));
+    assert_eq!(reply.results, None);
+}
+
+#[test]
+fn the_limit_counts_every_entry_of_a_request_and_what_waits_is_each_sub_account_once() {
+    let mut fixture = Fixture::new(3);
+    let refused = fixture.ask(&[("a", "btc"); 4]).try_recv();
+    assert_eq!(refused, Ok(Err(WriteFailure::QueueFull { waiting: 0, limit: 3 })));
+    let mut answer = fixture.ask(&[("a", "btc"); 3]);
+    assert_eq!(fixture.queue.waiting(), 1);
+    let chunk = fixture.take();
+    assert_eq!(contents(&chunk), ["a=btc"]);
+    fixture.finish(&chunk, &Outcome::Applied);
+    assert_eq!(answer.try_recv(), Ok(Ok(())));
+}
+
+#[test]
+fn a_large_request_takes_no_room_for_entries_whose_turn_has_not_come() {
+    let mut fixture = Fixture::new(100_000);
+    let mut answer = fixture.ask_many("u", 10_000);
+    assert!(fixture.queue.slots.is_empty() && fixture.queue.bulk.is_empty());
+    assert_eq!(fixture.queue.waiting(), 10_000);
+    let first = fixture.take();
+    assert_eq!(fixture.queue.slots.len(), CHUNK_ENTRIES);
+    let request = fixture.queue.requests.values().next().unwrap();
+    assert!(request.in_slots.is_empty(), "what is sent needs not to be found again");
+    // Given up, it is answered at once, and the log gets it piece by piece.
+    fixture.expire_after(PATIENCE * 2);
+    assert!(answer.try_recv().is_ok());
+    assert_eq!(fixture.queue.waiting(), 0);
+    fixture.finish(&first, &Outcome::Applied);
+    assert_eq!(fixture.journal.len(), GIVEN_UP_AT_ONCE + CHUNK_ENTRIES);
+    let mut calls = 0;
+    while !fixture.queue.is_empty() {
+        fixture.expire_after(Duration::ZERO);
+        calls += 1;
+    }
+    assert_eq!((fixture.journal.len(), calls), (10_000, 9));
+    assert!(fixture.queue.take().is_none() && fixture.queue.slots.is_empty());
+}
+
+#[test]
+fn a_large_request_never_brings_an_older_value_back() {
+    let mut fixture = Fixture::new(100_000);
+    let last = format!("u{}", CHUNK_ENTRIES + 100);
+    let _older = fixture.ask(&[(&*last, "ltc")]);
+    let mut large = fixture.ask_many("u", CHUNK_ENTRIES + 101);
+    let mut second = fixture.ask_many("u", CHUNK_ENTRIES + 101);
+    // Newer than both: their entries move up to its place.
+    let mut newer = fixture.ask(&[(&*last, "bcc")]);
+    let (mut written, mut chunks) = (Vec::new(), Vec::new());
+    while let Some(chunk) = fixture.queue.take() {
+        written.extend(contents(&chunk).into_iter().filter(|it| it.starts_with(&last)));
+        chunks.push(chunk);
+    }
+    assert_eq!(written, [format!("{last}=bcc")]);
+    for chunk in &chunks {
+        fixture.finish(chunk, &Outcome::Applied);
+    }
+    assert_eq!((newer.try_recv(), large.try_recv()), (Ok(Ok(())), Ok(Ok(()))));
+    // What was under way meanwhile is written again for the second.
+    while let Some(chunk) = fixture.queue.take() {
+        assert!(!contents(&chunk).iter().any(|it| it.starts_with(&last)));
+        fixture.finish(&chunk, &Outcome::Applied);
+    }
+    assert_eq!(second.try_recv(), Ok(Ok(())));
+    assert!(fixture.queue.is_empty() && fixture.queue.slots.is_empty());
+    assert_eq!(fixture.queue.waiting(), 0);
+}
+
+#[test]
+fn an_older_value_in_a_slot_gives_way_to_a_large_requests() {
+    let mut fixture = Fixture::new(100_000);
+    let mut older = fixture.ask(&[("u0", "ltc")]);
+    let _large = fixture.ask_many("u", CHUNK_ENTRIES + 1);
+    // Half of the chunk is the large one's, and the small one's lane comes first.
+    let first = fixture.take();
+    assert_eq!(contents(&first)[0], "u0=ltc");
+    let second = fixture.queue.take();
+    assert!(second.is_none_or(|chunk| !contents(&chunk).contains(&"u0=btc".to_owned())));
+    fixture.finish(&first, &Outcome::Applied);
+    assert_eq!(older.try_recv(), Ok(Ok(())));
+    assert!(contents(&fixture.take()).contains(&"u0=btc".to_owned()));
+}
+
+#[test]
+fn tokens_of_requests_that_were_given_up_do_not_pile_up() {
+    let mut fixture = Fixture::new(10_000);
+    for round in 0..100 {
+        let _answers: Vec<_> =
+            (0..10).map(|n| fixture.ask(&[(&*format!("u{round}-{n}"), "btc")])).collect();
+        fixture.expire_after(PATIENCE);
+    }
+    assert!(fixture.queue.prompt.len() < 100, "{}", fixture.queue.prompt.len());
+    assert!(fixture.queue.slots.is_empty() && fixture.queue.is_empty());
+}
+
+#[test]
+fn a_chunk_takes_no_more_bytes_than_there_is_room_for_but_one_entry_always() {
+    let mut fixture = Fixture::new(10_000);
+    let mut answer = fixture.ask_many("u", CHUNK_ENTRIES + 100);
+    let mut small = fixture.ask(&[("longer-than-all", "btc"), ("b", "btc")]);
+    for (bytes, most) in [(1_000, 9), (250, 2), (1, 1)] {
+        fixture.queue.set_room(ChunkRoom { bytes, per_entry: 100 });
+        let chunk = fixture.take();
+        assert!((1..=most).contains(&chunk.entries.len()), "{bytes}: {}", chunk.entries.len());
+        fixture.finish(&chunk, &Outcome::Applied);
+    }
+    while let Some(chunk) = fixture.queue.take() {
+        fixture.finish(&chunk, &Outcome::Applied);
+    }
+    assert_eq!((answer.try_recv(), small.try_recv()), (Ok(Ok(())), Ok(Ok(()))));
 }

@@ -1,0 +1,125 @@
+//! The size of the requests that the servers take (`jute.maxbuffer`, 1 MiB by default).
+//!
+//! A server closes the connection on a larger request without an answer, so nobody knows what became of all that was
+//! under way. No command shows the limit. But a server checks the length of a request as soon as it has read those
+//! four bytes: sent alone, on a connection without a session, they find the limit and change nothing.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::watch,
+    time::timeout,
+};
+
+/// Bytes of a request at the most, whatever the servers take: larger transactions bring little.
+pub(super) const MOST: usize = 60 * 1024;
+
+/// Bytes of a request until the servers' limit is known.
+const UNTIL_KNOWN: usize = SIZES[4];
+
+/// Sizes that are tried, the largest first. Each is a little below a power of two, which limits often are.
+const SIZES: [usize; 8] = [MOST, 31_000, 15_500, 7_700, 3_800, 1_900, 950, 475];
+
+/// Time in which a server closes the connection on a length that it does not take.
+const CLOSING_TIME: Duration = Duration::from_millis(500);
+
+/// Time for a connection to be accepted.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(1);
+
+/// The limit as far as it is known. Clones share it.
+#[derive(Clone, Debug)]
+pub(super) struct RequestLimit(watch::Receiver<Option<usize>>);
+
+impl RequestLimit {
+    /// The limit, and the future that finds it out with these brokers.
+    pub(super) fn of(brokers: Vec<String>) -> (Self, impl Future<Output = ()>) {
+        let (known, limit) = watch::channel(None);
+        let finding = async move {
+            let limits = join_all(brokers.iter().map(|broker| limit_of(broker))).await;
+            // A server that does not say counts as one with the default.
+            let limit = limits.into_iter().flatten().min().unwrap_or(MOST);
+            known.send_replace(Some(limit));
+        };
+        (Self(limit), finding)
+    }
+
+    /// Bytes of a request that all servers take.
+    pub(super) fn bytes(&self) -> usize {
+        self.0.borrow().unwrap_or(UNTIL_KNOWN)
+    }
+
+    /// Resolves when the limit is known: to it, if it is smaller than what we would send.
+    pub(super) async fn small(mut self) -> Option<usize> {
+        let known = self.0.wait_for(Option::is_some).await.ok().and_then(|limit| *limit);
+        known.filter(|&limit| limit < MOST)
+    }
+}
+
+/// The largest of [`SIZES`] that a broker takes; `None` if that could not be found out.
+async fn limit_of(broker: &str) -> Option<usize> {
+    for size in SIZES {
+        if takes(broker, size).await? {
+            return Some(size);
+        }
+    }
+    // It closes every connection, for another reason.
+    None
+}
+
+/// Whether a broker takes requests of this size; `None` if it takes no connections.
+async fn takes(broker: &str, size: usize) -> Option<bool> {
+    let connecting = timeout(CONNECT_PATIENCE, TcpStream::connect(broker));
+    let mut stream = connecting.await.ok()?.ok()?;
+    let length = u32::try_from(size).unwrap_or(u32::MAX).to_be_bytes();
+    stream.write_all(&length).await.ok()?;
+    let closed = timeout(CLOSING_TIME, stream.read(&mut [0])).await;
+    // The end, or a reset.
+    Some(!matches!(closed, Ok(Ok(0) | Err(_))))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// A server that closes the connection on a length beyond `limit`.
+    async fn server(limit: u32) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        tokio::spawn(async move {
+            let mut held = Vec::new();
+            while let Ok((mut stream, _)) = listener.accept().await {
+                if stream.read_u32().await.is_ok_and(|length| length <= limit) {
+                    held.push(stream);
+                }
+            }
+        });
+        address
+    }
+
+    async fn found(brokers: Vec<String>) -> (usize, Option<usize>) {
+        let (limit, finding) = RequestLimit::of(brokers);
+        assert_eq!(limit.bytes(), UNTIL_KNOWN);
+        finding.await;
+        (limit.bytes(), limit.small().await)
+    }
+
+    #[tokio::test]
+    async fn the_smallest_limit_of_all_servers_counts() {
+        let default = server(1 << 20).await;
+        assert_eq!(found(vec![default.clone()]).await, (MOST, None));
+        let small = server(8 * 1024).await;
+        assert_eq!(found(vec![default, small]).await, (7_700, Some(7_700)));
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_found_out_is_the_default() {
+        let closes_all = server(0).await;
+        let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        assert_eq!(found(vec![closes_all, gone.to_string()]).await, (MOST, None));
+    }
+}
