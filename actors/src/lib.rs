@@ -54,9 +54,10 @@ mod zk_writer;
 
 pub use ack_waiter::{Caller, ExchangeFailure, ExchangeReply, JobmakerAnswer};
 pub use domain::{
-    Assignment, Coin, Coinbase, CoinbaseUpdate, CoinbaseUpdateError, Coins, CoinsError, INVISIBLE,
-    Old, Puname, PunameError, Quoted, RequestId, Shown, Source, SubPool, SwitchEntry, Switches,
-    SwitchesBuilder, ZnodeDir, ZnodeDirError, escape_json, is_invisible, push_json_escape, seconds,
+    Assignment, Coin, Coinbase, CoinbaseUpdate, CoinbaseUpdateError, Coins, CoinsError, Escaped,
+    INVISIBLE, Old, Puname, PunameError, Quoted, RequestId, Shown, Source, SubPool, SwitchEntry,
+    Switches, SwitchesBuilder, ZnodeDir, ZnodeDirError, escape_json, is_invisible,
+    push_json_escape, seconds,
 };
 pub use observer::{Change, Histogram, Missing, Observer, Recent, Since, SwitchCount, What};
 pub use poller::{

@@ -75,6 +75,9 @@ impl Answer {
     pub fn into_failure(self, what: &str) -> Option<Failure> {
         let (kind, fate) = match self.fate() {
             Fate::Done => return None,
+            Fate::Refused if self.err_no == 429 => {
+                (Kind::Credentials, "refused, nothing was written")
+            }
             Fate::Refused => (Kind::Refused, "refused, nothing was written"),
             Fate::NotNow => (Kind::Unavailable, "not done, nothing was written"),
             Fate::Unknown => (Kind::Unknown, "outcome unknown"),
@@ -92,10 +95,12 @@ impl Answer {
             104 => ": the coin is in the daemon's AvailableCoins if it is spelt exactly so",
             105 => ": ZooKeeper is away, try again",
             107 => ": the daemon's log tells what became of it; trying again is harmless",
-            403 => ": set ZKSubPoolUpdateBaseDir in the daemon's configuration",
+            403 if self.err_msg == "API disabled" => {
+                ": set ZKSubPoolUpdateBaseDir in the daemon's configuration"
+            }
             404 => ": its jobmaker creates the znode",
             413 => ": send smaller chunks (--chunk)",
-            503 => ": start its jobmaker",
+            503 if self.err_msg.contains("jobmaker") => ": start its jobmaker",
             500 | 504 => match self.fate() {
                 Fate::Unknown => ": ask get-coinbase before trying again",
                 _ => ": try again",
@@ -138,6 +143,17 @@ mod tests {
     fn fate(error: ApiError) -> Fate {
         let (err_no, err_msg) = (error.number().into(), error.to_string());
         Answer { success: false, err_no, err_msg, old: None, new: None }.fate()
+    }
+
+    #[test]
+    fn too_many_failed_logins_are_a_matter_of_credentials() {
+        let error = ApiError::TooManyFailedLogins(3);
+        let (err_no, err_msg) = (error.number().into(), error.to_string());
+        let answer = Answer { success: false, err_no, err_msg, old: None, new: None };
+        assert_eq!(
+            answer.into_failure("switch").map(|failure| failure.kind),
+            Some(Kind::Credentials)
+        );
     }
 
     #[test]

@@ -35,7 +35,8 @@ pub async fn batch(arguments: &BatchArguments, caller: &Caller) -> Result<Report
     let mut progress = Progress::new(file, &input.content, batch.entries.len(), server);
     drop(input);
     let quiet = arguments.api.output.json;
-    // The lock comes first, so that no other run changes what is read. Without it the report tells how far the batch is.
+    // The lock comes first, so that no other run changes what is read. If locking fails, the report still shows the
+    // progress.
     let locked = progress.lock();
     if !arguments.restart {
         let found = progress

@@ -6,7 +6,7 @@
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
-    io::{self, Read, Write},
+    io::{self, ErrorKind, Read, Write},
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
@@ -140,11 +140,14 @@ impl Progress {
     /// Removes the file, since all entries are acknowledged.
     pub fn finish(self) -> Result<(), ProgressError> {
         let Some(file) = &self.file else { return Ok(()) };
-        match fs::remove_file(file) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            removed => removed.and_then(|()| sync_folder(file)),
-        }
-        .map_err(|error| failed(file, error))
+        let remove = || {
+            let folder = open_folder(file)?;
+            match fs::remove_file(file) {
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+                removed => removed.and_then(|()| sync(&folder)),
+            }
+        };
+        remove().map_err(|error| failed(file, error))
     }
 
     fn write(&self) -> Result<(), ProgressError> {
@@ -195,7 +198,7 @@ fn read(file: &Path) -> io::Result<Option<Vec<u8>>> {
     // A FIFO without a writer would block.
     let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
     let opened = match OpenOptions::new().read(true).custom_flags(flags).open(file) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         opened => opened?,
     };
     if !opened.metadata()?.is_file() {
@@ -209,11 +212,13 @@ fn read(file: &Path) -> io::Result<Option<Vec<u8>>> {
 /// Replaces the file by a record: written and synced before the rename, the directory synced afterwards. A symbolic
 /// link is replaced itself, never the file that it points to.
 fn replace(file: &Path, record: &Record) -> io::Result<()> {
+    // Opened before the rename: a record must not be in place if this run reports that it could not be written.
+    let folder = open_folder(file)?;
     let new = suffixed(file, ".new");
     let create = || OpenOptions::new().write(true).create_new(true).mode(MODE).open(&new);
     let mut created = match create() {
         // Left by a run that was killed: the lock excludes a run that still writes it.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             fs::remove_file(&new)?;
             create()?
         }
@@ -227,20 +232,24 @@ fn replace(file: &Path, record: &Record) -> io::Result<()> {
         let _ = fs::remove_file(&new);
     }
     written?;
-    sync_folder(file)
+    sync(&folder)
 }
 
-/// Makes a rename or removal in the file's directory durable.
-fn sync_folder(file: &Path) -> io::Result<()> {
-    match File::open(folder(file))?.sync_all() {
+/// The directory of the file, to sync it.
+fn open_folder(file: &Path) -> io::Result<File> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))
+}
+
+/// Makes a rename or removal in the directory durable.
+fn sync(folder: &File) -> io::Result<()> {
+    match folder.sync_all() {
         // Some network file systems cannot sync a directory.
-        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+        Err(error) if [ErrorKind::InvalidInput, ErrorKind::Unsupported].contains(&error.kind()) => {
+            Ok(())
+        }
         synced => synced,
     }
-}
-
-fn folder(file: &Path) -> &Path {
-    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn suffixed(file: &Path, suffix: &str) -> PathBuf {

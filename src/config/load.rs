@@ -81,10 +81,11 @@ fn of_file(path: &Path, fault: &str) -> Problem {
 
 impl Raw {
     /// Names match whatever their case, as in the daemon that this one replaces. Of a name that is repeated in the
-    /// same spelling the last counts, as there.
+    /// same spelling the last counts, as there, and `null` changes nothing.
     fn take_file(&mut self, found: Vec<(String, Value)>) -> Layer {
         let mut layer = Layer::default();
-        let last: BTreeMap<String, Value> = found.into_iter().collect();
+        let last: BTreeMap<String, Value> =
+            found.into_iter().filter(|(_, value)| *value != Value::Null).collect();
         for (name, value) in last {
             let Some(key) = keys::find(&name) else {
                 self.unknown.push(name);

@@ -149,8 +149,7 @@ impl HttpServer {
                     .client_request_timeout(Duration::ZERO)
                     .client_disconnect_timeout(Duration::ZERO)
                     .keep_alive(KeepAlive::Os)
-                    // Who has hung up is noticed, so that nobody waits behind a request that nobody
-                    // waits for.
+                    // A disconnect is noticed, so that an abandoned request does not keep others waiting.
                     .h1_allow_half_closed(false)
                     .on_connect_ext(|connection: &Connection, data| {
                         data.insert(connection.tracked());
@@ -162,7 +161,7 @@ impl HttpServer {
                         let draining = draining.clone();
                         async move { draining.notified().await }
                     })
-                    // It would tell our own address, which no endpoint asks for.
+                    // The default would hold our own address, which no endpoint needs.
                     .h1(map_config(app, |()| AppConfig::default()));
                 let (opened, stopping) = (opened.clone(), stopping.clone());
                 fn_factory(move || {
@@ -199,7 +198,7 @@ impl HttpServer {
             warn!(self.log, "wrong credentials"; "requests_refused" => failed, last);
         }
         if let Some(last) = last_slowed {
-            warn!(self.log, "failed logins are slowed down from now on; correct credentials are not";
+            warn!(self.log, "slowing down failed logins; correct credentials are not delayed";
                 "addresses" => slowed, last);
         }
         if let Some((refused, host)) = self.guard.take_refused_hosts() {

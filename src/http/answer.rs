@@ -108,8 +108,8 @@ pub enum ApiError {
     OtherHost(String),
     /// 429: credentials were wrong, and so were many of that address before; seconds
     #[error(
-        "wrong credentials, and too many before from the same address; look at them, and try again in {0} seconds; \
-         nothing was written"
+        "wrong credentials, and too many failed logins from this address before; check user and password, and try \
+         again in {0} seconds; nothing was written"
     )]
     TooManyFailedLogins(u64),
     /// 431
@@ -119,7 +119,9 @@ pub enum ApiError {
     #[error("request has more than {0} header lines")]
     HeadersTooMany(usize),
     /// 503
-    #[error("too many clients send a request head slowly; send it again in one piece")]
+    #[error(
+        "no memory is left for unfinished request heads; send the head in one segment; nothing was written"
+    )]
     HeadsTooMany,
 }
 

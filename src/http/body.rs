@@ -39,7 +39,7 @@ pub async fn read(
     body.unwrap_or(Err(ApiError::BodyTooSlow(limits.time.as_secs())))
 }
 
-/// Bodies of more bytes are parsed on a thread beside, so that the worker goes on serving others.
+/// Larger bodies, in bytes, are parsed on a blocking thread, so that the worker goes on serving others.
 const PARSE_ASIDE_ABOVE: usize = 64 * 1024;
 
 /// Makes of a body what `parse` does.

@@ -215,7 +215,7 @@ pub async fn guard(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<Answered>, Error> {
-    let began = Instant::now();
+    let mut began = Instant::now();
     let mut answering = request.conn_data::<Tracked>().map(Tracked::answering);
     let refusal = request.conn_data::<Tracked>().and_then(Tracked::take_refusal);
     let guard = request.app_data::<Data<Guard>>().cloned();
@@ -237,7 +237,13 @@ pub async fn guard(
         Ok(Verdict::Stranger) => request.into_response(unauthorized()).map_into_right_body(),
         Ok(Verdict::Failed) => {
             let answer = match (&guard, source) {
-                (Some(guard), Some(source)) => guard.failed_login(source).await,
+                (Some(guard), Some(source)) => {
+                    let held_since = Instant::now();
+                    let answer = guard.failed_login(source).await;
+                    // A guesser must not move the figures of how long requests take.
+                    began += held_since.elapsed();
+                    answer
+                }
                 _ => Ok(()),
             };
             match answer {
@@ -251,7 +257,7 @@ pub async fn guard(
         guard.note_answer(&response, source, began);
         request_id::mark(response.headers_mut(), source);
     }
-    // A body that was not read is no place to find the next request in. And no stranger shall keep a connection.
+    // Behind an unread body there is no next request to find, and a client without credentials keeps no connection.
     let is_unframed = is_unframed(&response);
     let head = response.response_mut().head_mut();
     head.no_chunking(is_unframed);

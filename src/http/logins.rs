@@ -106,7 +106,7 @@ impl FailedLogins {
                 };
                 self.delayed.inc();
                 let mut stopping = self.stopping.subscribe();
-                // Either end is as good: the time is over, or the listener stops.
+                // Until the delay is over or the listener stops.
                 let _ = timeout(delay, stopping.wait_for(|is_stopping| *is_stopping)).await;
             }
             Answer::TooMany(delay) => return Err(self.too_many(delay)),
@@ -147,7 +147,7 @@ impl FailedLogins {
     }
 }
 
-/// Both are whole whatever happened while they were locked: nothing in between can fail.
+/// A poisoned lock is usable: no update can stop halfway.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -40,7 +40,7 @@ pub struct Entry<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
     replaced_by: Option<&'a str>,
-    /// Why it did not go well.
+    /// Cause of the failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
     cause: Option<&'a str>,

@@ -30,8 +30,7 @@ pub enum Answer {
     AtOnce,
     /// After this time.
     After(Duration),
-    /// Not checked against the queue: the address has too many answers outstanding. The next failed login is
-    /// answered without a delay after this time.
+    /// At once, by 429: the address has too many answers outstanding. It may try again after this time.
     TooMany(Duration),
 }
 

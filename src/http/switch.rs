@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix::{Message, Recipient, prelude::SendError};
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::header::CONTENT_TYPE,
+    http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING},
     web::{Bytes, Data, Payload},
 };
 use slog::{Logger, info, warn};
@@ -101,11 +101,11 @@ pub async fn switch_one(
     let media_type = media_type(&content_type);
     let is_form = media_type == "application/x-www-form-urlencoded" && request.method() == "POST";
     let is_multipart = media_type == "multipart/form-data";
-    let body = if is_form || is_multipart {
-        body::read(&request, payload, terms.body).await?
-    } else {
-        Bytes::new()
-    };
+    // Any body is read, so that the connection can go on behind it.
+    let has_body =
+        [CONTENT_LENGTH, TRANSFER_ENCODING].iter().any(|name| request.headers().contains_key(name));
+    let body =
+        if has_body { body::read(&request, payload, terms.body).await? } else { Bytes::new() };
     let (terms, query) = (terms.into_inner(), request.query_string().to_owned());
     let switches = body::parse(body, move |body| {
         let mut parameters = Parameters::new(["puname", "coin"]);

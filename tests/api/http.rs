@@ -285,6 +285,24 @@ async fn heads_and_bodies_that_are_unusual_but_right_are_understood() {
 }
 
 #[tokio::test]
+async fn a_body_that_a_switch_does_not_need_ends_no_connection() {
+    let daemon = Daemon::start(ZooKeeper::shared().await).await;
+    let mut connection = daemon.connect().await;
+    for method in ["GET", "POST"] {
+        for framing in
+            ["Content-Type: text/plain\r\nContent-Length: 5", "Transfer-Encoding: chunked"]
+        {
+            let line = format!("{method} /switch?puname=alice&coin=btc HTTP/1.1");
+            let body = if framing.ends_with("chunked") { "2\r\n{}\r\n0\r\n\r\n" } else { "hello" };
+            connection.write(&raw(&[&line, "Host: s", framing], body)).await.unwrap();
+            let response = connection.read_response().await.unwrap();
+            assert_eq!(response.answer(), Answer::success(), "{method} {framing}");
+            assert_eq!(response.header("connection"), None, "{method} {framing}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_answer_is_not_lost_to_what_comes_behind_its_request() {
     let daemon = Daemon::start(ZooKeeper::shared().await).await;
     for behind in ["HELLO\r\n\r\n", "GET / HTTP/1.1\n\n", "\0\0", "GET / HTTP/9.9\r\n\r\n"] {

@@ -13,7 +13,7 @@ use slog::{Logger, error, info, o, warn};
 
 use super::messages::{Caller, ExchangeFailure};
 use crate::{
-    domain::{Coinbase, CoinbaseUpdate, Shown, Source, SubPool, seconds},
+    domain::{Coinbase, CoinbaseUpdate, Escaped, Shown, Source, SubPool, seconds},
     observer::{Asked, Change, ExchangeEnd, Observer, What},
     zk::Overwrite,
 };
@@ -27,7 +27,7 @@ struct Quoted<'a>(&'a str);
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let end = self.0.char_indices().nth(SHOWN_CHARACTERS).map_or(self.0.len(), |(end, _)| end);
-        write!(f, "\"{}\"", self.0[..end].escape_debug())?;
+        write!(f, "\"{}\"", Escaped(&self.0[..end]))?;
         if end < self.0.len() { f.write_str("…") } else { Ok(()) }
     }
 }

@@ -26,8 +26,8 @@ impl Old {
         Self::Data(Self::cut(data))
     }
 
-    /// The part of a znode's data that [`kept`](Self::kept) keeps. No coin's name is longer. It is a copy: the rest of a
-    /// megabyte that was only shortened would lie in the memory's way.
+    /// The part of a znode's data that [`kept`](Self::kept) keeps. No coin's name is longer. It is a copy:
+    /// shortening the data would keep its whole allocation.
     pub(crate) fn cut(data: &[u8]) -> Vec<u8> {
         data[..data.len().min(SHOWN_BYTES + 1)].to_vec()
     }

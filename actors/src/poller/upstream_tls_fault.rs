@@ -213,8 +213,7 @@ fn of_webpki(
 }
 
 /// How to trust a certificate.
-const TRUST: &str =
-    "add to the file that SSL_CERT_FILE names (let it name a PEM file, if it is not set)";
+const TRUST: &str = "let SSL_CERT_FILE name a PEM file, and append to it";
 
 fn new_certificate(name: &ServerName<'_>) -> String {
     let kind = if matches!(name, ServerName::IpAddress(_)) { "IP" } else { "DNS" };

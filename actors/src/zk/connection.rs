@@ -21,7 +21,8 @@ use zookeeper_client::{
 };
 
 use super::{
-    ServerVersion, TransactionError, WriteError, answers, read_window::ReadWindow,
+    ServerVersion, TransactionError, WriteError, answers,
+    read_window::{OF_A_REQUEST, ReadWindow},
     request_limit::RequestLimit,
 };
 use crate::domain::{Old, ZnodeDir};
@@ -311,7 +312,8 @@ impl Connection {
         for (index, path) in paths.iter().enumerate() {
             // Header, length, path, watch.
             let needed = 9 + 4 + path.len() + 1;
-            if bytes + needed > limit && index > first {
+            let is_full = bytes + needed > limit || index - first >= OF_A_REQUEST;
+            if is_full && index > first {
                 requests.push(self.read_many(&paths[first..index])?);
                 (first, bytes) = (index, 0);
             }

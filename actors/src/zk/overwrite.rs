@@ -1,11 +1,11 @@
-//! Writes on condition that replaced another znode than the one that was read.
+//! Conditional writes that replaced a znode which was created again after the read.
 
 use std::fmt;
 
 use super::Revision;
 
-/// A write on condition that hit another znode than the one that was read: that one was deleted and created again
-/// in between, and has the same version. ZooKeeper cannot prevent it, since it compares the version alone.
+/// A conditional write that replaced another znode than the one that was read: that one was deleted and created
+/// again in between, and has the same version. ZooKeeper cannot prevent it, since it compares the version alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Overwrite {
     /// The znode's absolute path.

@@ -4,8 +4,12 @@
 //! several times over. So reads go out in windows: small ones at first and behind large znodes, larger ones where
 //! all znodes are small.
 
-/// Znodes of a window at the most. More bring nothing, as two parts of a map are read at a time.
-const MOST: usize = 100;
+/// Znodes of a window at the most: those of one chunk or one part of a map.
+const MOST: usize = 500;
+
+/// Znodes of one request within a window: the answer to a request is in memory whole, while those of the other
+/// requests may still be on their way.
+pub(super) const OF_A_REQUEST: usize = 100;
 
 /// Znodes of the first window.
 const FIRST: usize = 8;
@@ -52,11 +56,11 @@ mod tests {
     fn windows_grow_while_znodes_are_small_and_shrink_at_the_first_large_one() {
         let mut window = ReadWindow::default();
         let mut sizes = Vec::new();
-        for largest in [3, 64, 0, 3, 3, 1 << 20, 1 << 20, 3, 4 << 20, 64 << 20, 3, 3] {
+        for largest in [3, 64, 0, 3, 3, 3, 3, 1 << 20, 1 << 20, 3, 4 << 20, 64 << 20, 3, 3] {
             sizes.push(window.znodes());
             window.note(window.znodes(), largest);
         }
-        assert_eq!(sizes, [8, 16, 32, 64, 100, 100, 8, 8, 16, 2, 1, 2]);
+        assert_eq!(sizes, [8, 16, 32, 64, 128, 256, 500, 500, 8, 8, 16, 2, 1, 2]);
     }
 
     #[test]

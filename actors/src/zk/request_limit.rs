@@ -1,7 +1,7 @@
 //! The size of the requests that the servers take (`jute.maxbuffer`, 1 MiB by default).
 //!
-//! A server closes the connection on a larger request without an answer, so nobody knows what became of all that was
-//! under way. No command shows the limit. But a server checks the length of a request as soon as it has read those
+//! A server closes the connection on a larger request without an answer, so the outcome of all that was
+//! under way is unknown. No command shows the limit. But a server checks the length of a request as soon as it has read those
 //! four bytes: sent alone, on a connection without a session, they find the limit and change nothing.
 
 use std::time::Duration;

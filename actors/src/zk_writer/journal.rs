@@ -45,7 +45,7 @@ impl Journal {
     pub(super) fn superseded(&self, source: Source, switches: &Switches) {
         let count = switches.entries() - switches.len();
         if count > 0 {
-            info!(self.log, "batch with repeated sub-accounts: the last entry of each counts"; source,
+            info!(self.log, "batch with repeated sub-accounts; the last entry of each counts"; source,
                 "entries" => switches.entries(), "superseded" => count);
         }
         for (coin, count) in switches.superseded() {

@@ -2,7 +2,7 @@
 
 use super::messages::{PollStart, PollTurn, PollerLock};
 use crate::{
-    domain::ZnodeDir,
+    domain::{Escaped, ZnodeDir},
     zk::{Claim, Connection, WriteError, Zxid},
 };
 
@@ -17,7 +17,7 @@ pub(super) async fn take(
         match claim(connection, lock).await {
             Ok(Claim::Ours) => {}
             Ok(Claim::Theirs(holder)) => {
-                let holder = String::from_utf8_lossy(&holder).escape_debug().to_string();
+                let holder = Escaped(&String::from_utf8_lossy(&holder)).to_string();
                 return PollTurn::Standby { holder };
             }
             Ok(Claim::Nobodys) => {

@@ -399,7 +399,7 @@ impl Queue {
     }
 }
 
-/// Notes where to find entries that wait in a slot until its turn comes again.
+/// Records which entries of the requests wait in a slot.
 fn note_slots(requests: &mut HashMap<BatchId, Request>, waiting: &Askers) {
     for asker in waiting {
         if let Some(request) = requests.get_mut(&asker.request) {

@@ -79,7 +79,7 @@ pub(super) struct Inner {
     interim: &'static [u8],
     /// Answers that were collected. Empty, it holds no memory.
     pub(super) outbound: BytesMut,
-    /// Set when a deadline is near, and again only when it has rung too early: most requests do not touch it.
+    /// Timer for the next deadline. It is set again only when it fires early, so most requests do not touch it.
     alarm: Option<Pin<Box<Sleep>>>,
     /// Since when the client has not taken what was written.
     pub(super) stuck_since: Option<Instant>,
@@ -145,7 +145,7 @@ impl Connection {
 }
 
 impl Inner {
-    /// Has the library read again.
+    /// Wakes the library, so that it reads again.
     pub(super) fn wake(&mut self) {
         if let Some(reader) = self.reader.take() {
             reader.wake();
@@ -190,7 +190,7 @@ impl Inner {
         false
     }
 
-    /// Whether the connection was cut, from then on for good.
+    /// Whether a deadline has passed; it stays true.
     pub(super) fn is_cut(&mut self, cx: &mut Context<'_>) -> bool {
         if !self.is_cut && self.is_overdue(cx) {
             self.is_cut = true;

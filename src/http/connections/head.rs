@@ -1,8 +1,8 @@
 //! The head of an HTTP/1 request: finding its end, checking it, and rewriting it for the HTTP library.
 //!
-//! The library must never find another end of a message than this parser does. So this parser refuses whatever
-//! two readers could understand in two ways (RFC 9112, sections 2.2, 5 and 6), and it rewrites a head in one
-//! canonical form where the library would read more into it than the daemon wants.
+//! The library must never find another end of a message than this parser does. So this parser refuses every
+//! ambiguous request (RFC 9112, sections 2.2, 5 and 6), and rewrites a head in one canonical form where the
+//! library would read more into it than the daemon wants.
 //!
 //! | in the request | for the library |
 //! | --- | --- |
@@ -13,6 +13,7 @@
 //! | HTTP/1.0 `POST` without `Content-Length` | `Content-Length: 0` |
 
 use memchr::{memchr, memchr_iter};
+use switcher_actors::Escaped;
 
 use super::request_line::RequestLine;
 use crate::http::answer::ApiError;
@@ -23,8 +24,8 @@ pub const TARGET_LIMIT: usize = 8 * 1024;
 /// Bytes of all header names and values: room for the longest credentials in use, not for a flood.
 pub const HEADERS_LIMIT: usize = 64 * 1024;
 
-/// Header lines that the HTTP library takes.
-const LINES_LIMIT: usize = 96;
+/// Header lines of a request. The HTTP library takes 96, and a rewritten head may have one more than the client's.
+const LINES_LIMIT: usize = 95;
 
 /// Bytes of a request line besides its target.
 const LINE_ROOM: usize = 64;
@@ -369,5 +370,5 @@ pub fn quoted(bytes: &[u8]) -> String {
     const SHOWN: usize = 80;
     let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN)]);
     let rest = if bytes.len() > SHOWN { "…" } else { "" };
-    format!("'{}{rest}'", shown.escape_debug())
+    format!("'{}{rest}'", Escaped(&shown))
 }

@@ -1,4 +1,4 @@
-//! What a client has sent and the HTTP library has not read yet: one request at a time, its head and then its body.
+//! Received bytes that the HTTP library has not read yet: one request at a time, its head and then its body.
 //! No clock, no socket.
 
 use actix_web::web::{Buf, BytesMut};

@@ -46,12 +46,12 @@ pub const OF_A_WORKER: usize = 8;
 
 /// Memory that each unfinished head may hold, whatever the others do: so a flood cannot take the room for an ordinary
 /// head that arrives in parts.
-const HEAD_ROOM: usize = 1024;
+const HEAD_ROOM: usize = 2 * 1024;
 
 /// Memory that all unfinished heads of a listener may hold together beyond that.
-const HEADS_LIMIT: usize = 24 * 1024 * 1024;
+const HEADS_LIMIT: usize = 16 * 1024 * 1024;
 
-/// One head may hold this part of what the others leave: so a few cannot take all.
+/// Divisor: one head may hold at most this part of the memory that the others leave, so that a few cannot take all.
 const SHARE_OF_ROOM: usize = 64;
 
 /// Connections that may be open at once, as the operating system's limit of open files has it, if other listeners

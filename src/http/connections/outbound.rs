@@ -1,5 +1,4 @@
-//! What the daemon has written and the socket has not taken yet: answers that are sent together, and the moment when
-//! one has been sent.
+//! Answers that the socket has not taken yet. Several are sent together; the moment when one has been sent is noted.
 
 use std::{
     io, mem,

@@ -1,4 +1,4 @@
-//! What holds for any bytes of a client: the same function for property tests and the fuzz target. It panics where a
+//! Properties that hold for any bytes of a client: one function for property tests and the fuzz target. It panics where a
 //! property does not hold.
 
 use std::mem::MaybeUninit;

@@ -92,7 +92,7 @@ async fn a_trusted_authority_vouches_for_no_other_authority_on_a_server() {
 async fn cause_and_remedy_of_a_bad_certificate_are_named() {
     let authority = || Draft::new(&[HOST]).authority();
     let other = Draft::new(&["other"]).authority().self_signed().unwrap();
-    const LISTED: &str = "add to the file that SSL_CERT_FILE names";
+    const LISTED: &str = "let SSL_CERT_FILE name a PEM file, and append to it";
     const SAN: &str = "-addext subjectAltName=DNS:localhost";
     // The certificate, whether it is listed, and what is said.
     let cases: Vec<(Identity, bool, &[&str], &[&str])> = vec![
@@ -211,7 +211,10 @@ async fn the_polls_line_has_cause_and_remedy() {
     let builder = builder.environment("SSL_CERT_FILE", &file);
     let daemon = builder.start().await;
     let line = daemon.wait_for_log(&[" poll, ", "outcome: failed"]).await;
-    assert_says(&line, &["authority (CA:TRUE)", "add to the file that SSL_CERT_FILE names"]);
+    assert_says(
+        &line,
+        &["authority (CA:TRUE)", "let SSL_CERT_FILE name a PEM file, and append to it"],
+    );
     drop(daemon);
     write(builder.folder(), "trusted.pem", format!("{}{}", other.pem(), identity.pem()));
     let daemon = builder.start().await;

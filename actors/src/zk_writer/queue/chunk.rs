@@ -1,4 +1,4 @@
-//! What is written in one go, and for which callers.
+//! Entries that are written in one go, and their callers.
 
 use smallvec::SmallVec;
 

@@ -283,7 +283,11 @@ fn a_file_as_editors_of_other_systems_save_it_is_read() {
     assert!(told.ends_with("is UTF-16; save it as UTF-8"), "{told}");
     // Of repeated names the last counts, as in Go's decoder.
     let twice = GOOD.replacen('{', "{\"APIUser\": \"first\",", 1);
-    assert_eq!(load(&twice, &[]).unwrap().settings.callers.credentials.unwrap().user, "admin");
+    let user = |text: &str| load(text, &[]).unwrap().settings.callers.credentials.unwrap().user;
+    assert_eq!(user(&twice), "admin");
+    // And `null` leaves what was there.
+    let null_last = GOOD.trim_end().strip_suffix('}').unwrap().to_owned() + ",\"APIUser\":null}";
+    assert_eq!(user(&null_last), "admin");
 }
 
 #[test]
