@@ -8,7 +8,7 @@ use crate::support::frame_proxy::{FrameProxy, MULTI, MULTI_READ};
 use crate::support::zookeeper::ZooKeeper;
 
 /// More than are written without a look before it.
-const USERS: usize = 300;
+const USERS: usize = 20;
 
 /// Operations in the results of a transaction.
 const CREATE: i32 = 1;

@@ -188,7 +188,7 @@ async fn what_is_no_http_is_answered_by_a_reason() {
             (format!("GET /{long}"), 414, "8192"),
             (format!("{get}\r\n{host}X: {}\r\n\r\n", long.repeat(8)), 431, "65536"),
             (format!("{get}\r\n{host}{}", "X: y\r\n".repeat(20_000)), 431, "65536"),
-            (format!("{get}\r\n{host}{}\r\n", "X: y\r\n".repeat(96)), 431, "96"),
+            (format!("{get}\r\n{host}{}\r\n", "X: y\r\n".repeat(95)), 431, "95"),
         ] {
             let mut connection = Connection::open(&address).await.unwrap();
             let response = connection.exchange(bytes.as_bytes(), false).await;
@@ -321,7 +321,6 @@ async fn nothing_behind_a_last_answer_is_done() {
     let zookeeper = ZooKeeper::shared().await;
     let daemon = Daemon::builder(zookeeper).admin().start().await;
     let behind = switch("behind");
-    let unread = "GET /switch?puname=alice&coin=btc HTTP/1.1";
     let stranger = Request::switch("alice", "btc").head_bytes();
     for (last, about) in [
         (
@@ -349,14 +348,6 @@ async fn nothing_behind_a_last_answer_is_done() {
         (raw(&["GET /switch?puname=alice&coin=btc HTTP/1.0"], ""), "HTTP/1.0"),
         (raw(&["GET /nowhere HTTP/1.1", "Host: 127.0.0.1"], ""), "404"),
         (raw(&["PUT /switch HTTP/1.1", "Host: 127.0.0.1"], ""), "405"),
-        (
-            raw(&[unread, "Host: 127.0.0.1", "Content-Length: 5"], "hello"),
-            "a body that is not read",
-        ),
-        (
-            raw(&[unread, "Host: 127.0.0.1", "Transfer-Encoding: chunked"], "0\r\n\r\n"),
-            "chunks that are not read",
-        ),
         (stranger, "401"),
     ] {
         // In one segment, and while the answer is made.
@@ -375,11 +366,17 @@ async fn nothing_behind_a_last_answer_is_done() {
     }
     let znodes = zookeeper.znodes().await;
     assert_eq!(znodes.get(&daemon.path("behind")).await, None);
-    // The admin pages end a connection after an answer to a client without credentials.
+    // The admin pages end a connection after an answer to a client without credentials, and behind an unread body.
     let metrics = raw(&["GET /metrics HTTP/1.1", "Host: 127.0.0.1"], "");
-    let health = Request::get("/healthz").head_bytes();
-    let said = say(&daemon.admin().await, &[health, metrics].concat()).await;
-    assert_eq!(said.matches("HTTP/1.1").count(), 1, "{said}");
+    let page = |framing, body| raw(&["GET /recent HTTP/1.1", "Host: 127.0.0.1", framing], body);
+    for last in [
+        Request::get("/healthz").head_bytes(),
+        page("Content-Length: 5", "hello"),
+        page("Transfer-Encoding: chunked", "0\r\n\r\n"),
+    ] {
+        let said = say(&daemon.admin().await, &[last, metrics.clone()].concat()).await;
+        assert_eq!(said.matches("HTTP/1.1").count(), 1, "{said}");
+    }
 }
 
 #[tokio::test]
