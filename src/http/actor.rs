@@ -26,6 +26,7 @@ use actix_web::{
 };
 use rustix::io::Errno;
 use slog::{Logger, debug, warn};
+use socket2::SockRef;
 
 use super::{
     connections::{Connection, Connections, Deadlines, serve},
@@ -37,6 +38,10 @@ use crate::app::Failure;
 
 /// How often cut connections and refused logins are reported.
 const SWEEP: Duration = Duration::from_secs(1);
+
+/// Connections that wait to be accepted; the kernel caps it (`net.core.somaxconn`), as for Go's listener. The standard
+/// library's 128 lets a burst of clients wait a second until they connect again.
+const BACKLOG: i32 = 4096;
 
 /// Seconds. How long a stop may take is the application's to say.
 const LONGER_THAN_ANY_GRACE: u64 = 3600;
@@ -69,6 +74,8 @@ impl Bound {
         let taken = || {
             let listener = bind(listen)?;
             listener.set_nonblocking(true)?;
+            // Listening again only replaces the backlog.
+            SockRef::from(&listener).listen(BACKLOG)?;
             let address = listener.local_addr()?;
             Ok(Self { listener, address })
         };

@@ -78,6 +78,8 @@ pub fn credential_fault(text: &str) -> Option<&'static str> {
         Some(fault)
     } else if text.contains(char::is_control) {
         Some("contains a control character, which HTTP Basic authentication cannot carry")
+    } else if text.contains(char::REPLACEMENT_CHARACTER) {
+        Some("contains bytes that are not UTF-8, or half a surrogate pair: save the file as UTF-8")
     } else if is_quoted(text) {
         Some("begins and ends with a quote, which is part of the value: remove both")
     } else if text.starts_with("[\"") && text.ends_with("\"]") {
@@ -153,7 +155,9 @@ mod tests {
         for good in ["a\"b", "it's", "a b", "[a,b]", "\"", "用户", "a:b,c;d"] {
             assert_eq!(credential_fault(good), None, "{good}");
         }
-        for bad in ["a\n", "a\r\n", "a\u{7}b", "a\tb", "\"a\"", "'a'", "\"\"", "[\"a\"]"] {
+        for bad in
+            ["a\n", "a\r\n", "p\u{fffd}", "a\u{7}b", "a\tb", "\"a\"", "'a'", "\"\"", "[\"a\"]"]
+        {
             assert!(credential_fault(bad).is_some(), "{bad:?}");
         }
         for doubtful in ["a ", " a", "a\u{a0}", "\u{feff}a", "\"a", "a'"] {
