@@ -1,15 +1,14 @@
 //! `switcher-api-server`: moves a mining pool's miners between coins.
 //!
-//! * `daemon`: arguments → configuration → log → application; exit statuses;
-//! * `cli`: the arguments; `pages`: completions and manual pages out of their definition;
-//! * `client`: the commands that call a daemon, or look at what it depends on;
+//! * `cli`: arguments, manual pages, shell completions;
+//! * `daemon`: start, run, reload, drain; exit statuses;
+//! * `client`: commands that call a daemon, or check the services that it depends on;
 //! * `config`: keys, file and environment, settings;
-//! * `telemetry`: the log;
-//! * `app`: starts the actors and the API, waits for a signal, drains in order;
-//! * `reload`: reads the configuration again and puts it in force, or leaves all as it was;
-//! * `service_manager`: what systemd is told;
-//! * `http`: everything that knows requests and answers;
-//! * `admin`: metrics, health, recent changes, the console and the API's description, on a listener of their own;
+//! * `logging`: the log;
+//! * `http`: a listener: connections and checks of every request;
+//! * `api`: the API's endpoints, requests and answers;
+//! * `openapi`: the API's description as a document and as a page;
+//! * `admin`: metrics, health, recent changes and the console, on a listener of their own.
 //!
 //! Under `cfg(fuzzing)`, which `cargo fuzz` sets, `fuzzing` adds what its targets call.
 
@@ -17,7 +16,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod admin;
-mod app;
+mod api;
 mod cli;
 mod client;
 mod config;
@@ -25,9 +24,7 @@ mod daemon;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod http;
-mod pages;
-mod reload;
-mod service_manager;
-mod telemetry;
+mod logging;
+mod openapi;
 
 pub use daemon::run;

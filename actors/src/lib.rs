@@ -42,28 +42,28 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod ack_waiter;
+mod actors;
 mod domain;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 pub mod go_json;
-mod observer;
+mod metrics;
 mod poller;
-mod system;
 mod zk;
 mod zk_writer;
 
 pub use ack_waiter::{Caller, ExchangeFailure, ExchangeReply, JobmakerAnswer};
+pub use actors::System;
 pub use domain::{
     Assignment, Coin, Coinbase, CoinbaseUpdate, CoinbaseUpdateError, Coins, CoinsError, Escaped,
     INVISIBLE, Old, Puname, PunameError, Quoted, RequestId, Shown, Source, SubPool, SwitchEntry,
     Switches, SwitchesBuilder, ZnodeDir, ZnodeDirError, escape_json, is_invisible,
     push_json_escape, seconds,
 };
-pub use observer::{Change, Histogram, Missing, Observer, Recent, Since, SwitchCount, What};
+pub use metrics::{Change, Histogram, Missing, Observer, Recent, Since, SwitchCount, What};
 pub use poller::{
     MapPreview, PollerSettings, PreviewError, UpstreamUrl, UpstreamUrlError, preview_map,
 };
-pub use system::System;
 pub use zk::{
     AccessRule, BrokerState, DigestCredentials, Inspector, NoAnswer, Seen, ServerVersion,
     ZkSettings, probe_brokers,

@@ -15,8 +15,6 @@
 //! | `/docs` | the same for people | those of the API |
 //! | the API's but `/switch` | the same endpoints, for the console | those of the API |
 //!
-//! * `figures`: gathers all that `/metrics` shows;
-//! * `process`: the figures of the process itself;
 //! * `pages`: the table of paths; figures and health;
 //! * `recent`: the last changes;
 //! * `stream`: changes as they come;
@@ -34,9 +32,7 @@
 
 mod console;
 mod docs;
-mod figures;
 mod pages;
-mod process;
 mod recent;
 mod status;
 mod stream;
@@ -46,19 +42,16 @@ use std::{io, sync::Arc, time::Duration};
 
 use actix::Recipient;
 use actix_web::web::{Data, ServiceConfig};
-use prometheus_client::registry::Registry;
+use prometheus_client::{metrics::counter::Counter, registry::Registry};
 use slog::{Logger, o};
 use switcher_actors::{LookAtBatch, Observer};
 use tokio::sync::Semaphore;
 
-use crate::http::{
-    Allowance, Bound, Deadlines, Endpoints, Guard, HttpServer, InForce, Logins, OF_A_WORKER,
-    Requests,
+use crate::{
+    api::{Endpoints, Requests},
+    http::{Allowance, Bound, Deadlines, Guard, HttpServer, InForce, Logins, OF_A_WORKER},
 };
 
-use figures::failed_logins;
-
-pub use figures::Figures;
 pub use status::Facts;
 
 /// Connections at a time; more wait until others have ended. A few scrapers, health checks and consoles.
@@ -145,4 +138,15 @@ pub fn admin(
     };
     let log = log.new(o!("listener" => "admin"));
     HttpServer::new("admin", bound, allowance, guard, configure, &log)
+}
+
+/// Counts failed logins at the admin pages, under the name that was there before both listeners' were counted.
+fn failed_logins(registry: &mut Registry) -> Counter {
+    let failed = Counter::default();
+    registry.sub_registry_with_prefix("switcher").register(
+        "admin_logins_refused",
+        "Requests to the admin pages with wrong credentials, those without any not counted",
+        failed.clone(),
+    );
+    failed
 }

@@ -28,7 +28,7 @@ use super::{
     stream::{stream, stream_head},
     sub_account::sub_account,
 };
-use crate::http::allow;
+use crate::api::allow;
 
 /// What Prometheus knows the text by.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -11,7 +11,7 @@ use super::{
     Admin,
     pages::{PageError, json_page},
 };
-use crate::{http::Parameters, telemetry::write_rfc_3339};
+use crate::{api::Parameters, logging::write_rfc_3339};
 
 /// Changes that are shown where no number is asked for.
 const SHOWN: usize = 100;

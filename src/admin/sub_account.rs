@@ -10,7 +10,10 @@ use super::{
     Admin,
     pages::{PageError, json_page},
 };
-use crate::http::{OfRequest, Parameters, look};
+use crate::{
+    api::{Parameters, look},
+    http::OfRequest,
+};
 
 #[derive(Serialize)]
 struct Body<'a> {

@@ -138,7 +138,7 @@ mod tests {
     use switcher_actors::ExchangeFailure;
 
     use super::*;
-    use crate::http::ApiError;
+    use crate::api::ApiError;
 
     fn fate(error: ApiError) -> Fate {
         let (err_no, err_msg) = (error.number().into(), error.to_string());

@@ -14,8 +14,8 @@ use super::{
     batch_file::Batch,
     batch_input::{Input, shown},
     caller::Caller,
-    progress::{Found, Progress},
     report::{Failure, Kind, Report},
+    resume_file::{Found, Progress},
     switch::{Entry, send},
     terminal::{self, Bar},
 };

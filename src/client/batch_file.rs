@@ -3,7 +3,7 @@
 use csv::{ErrorKind, Position, ReaderBuilder, StringRecord};
 
 use super::switch::Entry;
-use crate::http::parse_batch;
+use crate::api::parse_batch;
 
 /// Faults that are told one by one; the others are counted.
 const FAULTS_TOLD: usize = 20;

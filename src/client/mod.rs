@@ -2,7 +2,7 @@
 //!
 //! * `arguments`: the commands and their flags;
 //! * `caller`, `api`, `answer`: whom to call and as whom; the HTTP request; what an answer lets us claim;
-//! * `switch`, `batch` with `batch_input`, `batch_file` and `progress`: switches;
+//! * `switch`, `batch` with `batch_input`, `batch_file` and `resume_file`: switches;
 //! * `sub_pool`: what a sub-pool's jobmaker holds, and a change of it;
 //! * `znodes`, `status`, `verify`: what ZooKeeper holds, past the daemon;
 //! * `health`: whether the daemon on this machine is alive, or ready;
@@ -22,8 +22,8 @@ mod batch_input;
 mod caller;
 mod doctor;
 mod health;
-mod progress;
 mod report;
+mod resume_file;
 mod status;
 mod sub_pool;
 mod switch;

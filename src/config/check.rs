@@ -21,7 +21,7 @@ use super::{
     problem::Problem,
     values::Values,
 };
-use crate::telemetry::{LogFormat, LogLevel, LogSettings, Rotation};
+use crate::logging::{LogFormat, LogLevel, LogSettings, Rotation};
 
 pub(super) fn check(mut raw: Raw) -> Result<Checked, Rejected> {
     let misspelt = raw.unknown.iter().filter_map(|name| {

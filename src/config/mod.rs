@@ -25,7 +25,7 @@ use std::{ffi::OsString, fmt, path::Path, time::Duration};
 
 use switcher_actors::{Coins, PollerSettings, SubPoolSettings, WriterLimits, WriterSettings};
 
-use crate::telemetry::{LogLevel, LogSettings};
+use crate::logging::{LogLevel, LogSettings};
 
 pub use access::{Access, access};
 pub use host::{Host, HostName};

@@ -30,11 +30,11 @@ use socket2::SockRef;
 
 use super::{
     connections::{Connection, Connections, Deadlines, serve},
-    guard::{Guard, guard},
     hosts::LocalIp,
     logins::Summary,
+    middleware::{Guard, guard},
 };
-use crate::app::Failure;
+use crate::daemon::Failure;
 
 /// How often cut connections and refused logins are reported.
 const SWEEP: Duration = Duration::from_secs(1);

@@ -10,7 +10,8 @@ use actix_web::{
 use futures_util::StreamExt;
 use tokio::time::timeout;
 
-use super::{answer::ApiError, connections::Tracked};
+use super::connections::Tracked;
+use crate::api::answer::ApiError;
 
 /// How much a client may send, and in what time.
 #[derive(Clone, Copy, Debug)]

@@ -18,10 +18,8 @@ use tokio::{
     time::timeout,
 };
 
-use super::{
-    answer::ApiError,
-    slowdown::{Answer, Slowdown},
-};
+use super::slowdown::{Answer, Slowdown};
+use crate::api::answer::ApiError;
 
 /// Answers that a listener holds back at a time, at most; each keeps a connection.
 const MOST_HELD: usize = 256;

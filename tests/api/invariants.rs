@@ -47,7 +47,7 @@ fn only_who_sends_requests_names_the_http_client() {
 
 #[test]
 fn of_the_actors_only_the_observer_names_the_metrics_crate() {
-    assert_eq!(name("prometheus_client", "actors/src", "/observer/"), Vec::<PathBuf>::new());
+    assert_eq!(name("prometheus_client", "actors/src", "/metrics/"), Vec::<PathBuf>::new());
     assert!(!name("prometheus_client", "actors/src", "").is_empty(), "the search finds nothing");
 }
 
@@ -77,7 +77,7 @@ fn the_actors_serve_no_http_and_know_neither_files_nor_the_environment() {
     }
 }
 
-/// A line as JSON has these already (`telemetry::face`).
+/// A line as JSON has these already (`logging::format`).
 #[test]
 fn no_record_has_a_key_of_the_lines_own() {
     for key in ["ts", "level", "module", "msg"] {

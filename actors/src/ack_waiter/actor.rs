@@ -12,7 +12,7 @@ use super::{
     messages::{Event, ExchangeId, Expect, Report, Settle},
     pending::Pending,
 };
-use crate::observer::Observer;
+use crate::metrics::Observer;
 
 /// Messages that may lie in the mailbox; an exchange has one at a time there.
 const MAILBOX: usize = 16 * 1024;

@@ -14,7 +14,7 @@ use slog::{Logger, error, info, o, warn};
 use super::messages::{Caller, ExchangeFailure};
 use crate::{
     domain::{Coinbase, CoinbaseUpdate, Escaped, Shown, Source, SubPool, seconds},
-    observer::{Asked, Change, ExchangeEnd, Observer, What},
+    metrics::{Asked, Change, ExchangeEnd, Observer, What},
     zk::Overwrite,
 };
 

@@ -3,8 +3,8 @@
 
 mod coin;
 mod invisible;
-mod old;
 mod path;
+mod previous_value;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod properties;
 mod puname;
@@ -16,9 +16,9 @@ mod switches;
 
 pub use coin::{Coin, Coins, CoinsError};
 pub use invisible::{INVISIBLE, escape_json, is_invisible, push_json_escape};
-pub use old::Old;
 pub(crate) use path::component_fault;
 pub use path::{ZnodeDir, ZnodeDirError};
+pub use previous_value::Old;
 pub use puname::{Puname, PunameError};
 pub use seconds::seconds;
 pub use shown::{Escaped, Quoted, Shown};

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     domain::Coins,
-    observer::Observer,
+    metrics::Observer,
     zk_writer::{BeginPoll, PollerLock, SyncBatch},
 };
 

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     domain::{Escaped, Source, seconds},
-    observer::{Observer, PollEnd, SwitchEnd},
+    metrics::{Observer, PollEnd, SwitchEnd},
     zk_writer::{Left, SyncReport},
 };
 

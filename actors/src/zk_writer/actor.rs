@@ -37,7 +37,7 @@ use super::{
 use crate::{
     ack_waiter::ExchangeFailure,
     domain::{SubPool, ZnodeDir},
-    observer::{Depths, Observer},
+    metrics::{Depths, Observer},
     zk::{Connection, Session, ZkSettings},
 };
 

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     domain::{Assignment, Old, Shown, Source, Switches},
-    observer::{Change, Observer, SwitchEnd, What},
+    metrics::{Change, Observer, SwitchEnd, What},
 };
 
 /// Where it is told.

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     ack_waiter::{Event, ExchangeFailure, ExchangeId, Expect, Journal, Report, Turn},
     domain::{SubPool, ZnodeDir},
-    observer::Observer,
+    metrics::Observer,
     zk::Connection,
 };
 

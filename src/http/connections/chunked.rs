@@ -1,7 +1,7 @@
 //! The chunked coding of a request's body (RFC 9112, section 7.1): where the data and the body end.
 
 use super::head::malformed;
-use crate::http::answer::ApiError;
+use crate::api::answer::ApiError;
 
 /// Bytes of a chunk's size line, extensions included.
 const LINE_LIMIT: usize = 4 * 1024;

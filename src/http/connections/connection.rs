@@ -28,7 +28,7 @@ use super::{
     Connections, Tracked,
     inbound::{Inbound, Request},
 };
-use crate::http::answer::ApiError;
+use crate::api::answer::ApiError;
 
 /// Bytes that are read at a time, and that are held while a request is under way. Enough for some tens of requests.
 const AHEAD: usize = 8 * 1024;

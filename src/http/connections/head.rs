@@ -16,7 +16,7 @@ use memchr::{memchr, memchr_iter};
 use switcher_actors::Escaped;
 
 use super::request_line::RequestLine;
-use crate::http::answer::ApiError;
+use crate::api::answer::ApiError;
 
 /// Bytes of a request target. A name of 200 bytes, all escaped, takes 600.
 pub const TARGET_LIMIT: usize = 8 * 1024;

@@ -8,7 +8,7 @@ use super::{
     chunked::Chunked,
     head::{Framing, Scan, parse},
 };
-use crate::http::answer::ApiError;
+use crate::api::answer::ApiError;
 
 /// The head of the request that the library answers in place of one that was refused.
 const STAND_IN: &[u8] = b"GET * HTTP/1.1\r\nHost: refused\r\nConnection: close\r\n\r\n";

@@ -7,12 +7,13 @@
 //! * `inbound`: what was received, handed over one request at a time;
 //! * `outbound`: answers on their way to the socket;
 //! * `connection`: one connection, with its deadlines;
-//! * `tracked`: a connection as its requests see it;
+//! * `handle`: a connection as its requests see it;
 //! * `properties`: what holds for any bytes, for tests and the fuzz target;
 //! * `serve`: a connection from its first byte to its end.
 
 mod chunked;
 mod connection;
+mod handle;
 mod head;
 mod inbound;
 mod outbound;
@@ -22,7 +23,6 @@ mod request_line;
 mod serve;
 #[cfg(test)]
 mod tests;
-mod tracked;
 
 use std::{
     sync::{
@@ -35,8 +35,8 @@ use std::{
 use rustix::process::{Resource, getrlimit};
 
 pub use connection::Connection;
+pub use handle::{Answered, Answering, Tracked};
 pub use serve::serve;
-pub use tracked::{Answered, Answering, Tracked};
 
 /// Descriptors that connections must not take: for new sessions with ZooKeeper, pulls and the log.
 const RESERVED: usize = 64;

@@ -13,7 +13,7 @@ use actix_web::{http::ConnectionType, web::BytesMut};
 use tokio::io::ReadBuf;
 
 use super::inbound::{Inbound, Request};
-use crate::http::answer::ApiError;
+use crate::api::answer::ApiError;
 
 /// Any bytes as a stream of requests.
 ///

@@ -3,7 +3,7 @@
 use actix_web::http::{Method, Uri};
 
 use super::head::{TARGET_LIMIT, is_token, malformed, quoted};
-use crate::http::answer::ApiError;
+use crate::api::answer::ApiError;
 
 /// Methods that some path has, for a request that names none.
 const METHODS: &[Method] = &[Method::GET, Method::POST];

@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::{Connection, Connections, Deadlines, HEAD_ROOM, HEADS_LIMIT};
-use crate::http::answer::ApiError;
+use crate::api::answer::ApiError;
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: s\r\n\r\n";
 const POST: &[u8] = b"POST / HTTP/1.1\r\nHost: s\r\nContent-Length: 40000\r\n\r\n";

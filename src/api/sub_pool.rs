@@ -1,0 +1,118 @@
+//! The sub-pool endpoints: validate, have the jobmaker asked, answer what it says.
+
+use actix::{Recipient, prelude::SendError};
+use actix_web::{
+    HttpRequest, HttpResponse,
+    web::{Bytes, Data, Payload},
+};
+use slog::{Logger, info, warn};
+use switcher_actors::{
+    Ask, AskJobmaker, Caller, Coinbase, CoinbaseUpdate, ExchangeFailure, Shown, SubPool,
+};
+use tokio::sync::oneshot;
+
+use super::{
+    answer::{ApiError, jobmaker_answered},
+    json::parse_texts,
+};
+use crate::http::{
+    OfRequest,
+    body::{self, BodyLimits},
+    request_id::source,
+};
+
+/// What the endpoints need. One is shared by all workers.
+pub struct SubPoolApi {
+    /// Where requests go; `None` if the API is off.
+    pub jobmakers: Option<Recipient<AskJobmaker>>,
+    /// For refused requests; exchanges are logged where they are made.
+    pub log: Logger,
+}
+
+/// `POST /subpool/get-coinbase`: what a sub-pool's jobmaker holds.
+pub async fn get_coinbase(
+    request: HttpRequest,
+    payload: Payload,
+    terms: OfRequest,
+    api: Data<SubPoolApi>,
+) -> Result<HttpResponse, ApiError> {
+    api.answer(&request, payload, terms.body, |body| {
+        let [coin, name] = parse_texts(body, ["coin", "subpool_name"])?;
+        not_empty(&coin, ApiError::SubPoolCoinEmpty)?;
+        not_empty(&name, ApiError::SubPoolNameEmpty)?;
+        Ok((sub_pool(&coin, &name)?, Ask::Get))
+    })
+    .await
+}
+
+/// `POST /subpool/update-coinbase`: what it shall hold.
+pub async fn update_coinbase(
+    request: HttpRequest,
+    payload: Payload,
+    terms: OfRequest,
+    api: Data<SubPoolApi>,
+) -> Result<HttpResponse, ApiError> {
+    let coinbase_max = terms.coinbase_max;
+    api.answer(&request, payload, terms.body, move |body| {
+        let fields = ["coin", "subpool_name", "payout_addr", "coinbase_info"];
+        let [coin, name, payout_addr, coinbase_info] = parse_texts(body, fields)?;
+        not_empty(&coin, ApiError::SubPoolCoinEmpty)?;
+        not_empty(&name, ApiError::SubPoolNameEmpty)?;
+        not_empty(&payout_addr, ApiError::PayoutAddressEmpty)?;
+        let sub_pool = sub_pool(&coin, &name)?;
+        let coinbase = Coinbase {
+            coinbase_info: coinbase_info.into_owned(),
+            payout_addr: payout_addr.into_owned(),
+        };
+        let update = CoinbaseUpdate::new(&sub_pool, coinbase, coinbase_max)?;
+        Ok((sub_pool, Ask::Update(update)))
+    })
+    .await
+}
+
+fn not_empty(text: &str, error: ApiError) -> Result<(), ApiError> {
+    if text.is_empty() { Err(error) } else { Ok(()) }
+}
+
+/// A name that no znode can have is that of a sub-pool which does not exist.
+fn sub_pool(coin: &str, name: &str) -> Result<SubPool, ApiError> {
+    let no_sub_pool = || ApiError::Exchange(ExchangeFailure::NoSubPool(name.to_owned()));
+    SubPool::parse(coin, name).ok_or_else(no_sub_pool)
+}
+
+impl SubPoolApi {
+    /// Reads the request, has the jobmaker asked what `parse` makes of it, and answers.
+    async fn answer(
+        &self,
+        request: &HttpRequest,
+        payload: Payload,
+        limits: BodyLimits,
+        parse: impl FnOnce(&Bytes) -> Result<(SubPool, Ask), ApiError> + Send + 'static,
+    ) -> Result<HttpResponse, ApiError> {
+        let source = source(request);
+        let refused = |error: &ApiError| {
+            info!(self.log, "request refused"; source, "path" => request.path(),
+                "err_no" => error.number(), "err_msg" => %Shown(&error.to_string()));
+        };
+        let jobmakers =
+            self.jobmakers.as_ref().ok_or(ApiError::SubPoolsDisabled).inspect_err(refused)?;
+        let body = body::read(request, payload, limits).await?;
+        let parse = move |body: Bytes| parse(&body);
+        let (sub_pool, ask) = body::parse(body, parse).await.inspect_err(refused)?;
+        let is_update = matches!(ask, Ask::Update(_));
+        let (reply, answer) = oneshot::channel();
+        let caller = Caller { source, reply };
+        if let Err(error) = jobmakers.try_send(AskJobmaker { sub_pool, ask, caller }) {
+            let failure = match error {
+                SendError::Full(_) => ExchangeFailure::QueueFull,
+                SendError::Closed(_) => ExchangeFailure::ShuttingDown,
+            };
+            warn!(self.log, "request failed: {}", failure; source,
+                "path" => request.path());
+            return Err(ApiError::Exchange(failure));
+        }
+        let ended = |_| Err(ExchangeFailure::Unknown("the actors ended meanwhile".to_owned()));
+        let answer = answer.await.unwrap_or_else(ended).map_err(ApiError::Exchange)?;
+        Ok(jobmaker_answered(&answer, is_update))
+    }
+}

@@ -1,0 +1,286 @@
+//! The switch endpoints: validate, hand over to `ZkWriter`, answer what became of it.
+
+use std::sync::Arc;
+
+use actix::{Message, Recipient, prelude::SendError};
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING},
+    web::{Bytes, Data, Payload},
+};
+use slog::{Logger, info, warn};
+use switcher_actors::{
+    Coin, Coins, LookAtBatch, PunameError, Shown, Source, Switches, SwitchesBuilder, WriteBatch,
+    WriteFailure, WriteReply,
+};
+use tokio::sync::oneshot;
+
+use super::{
+    answer::{ApiError, switched},
+    form::{Parameters, flags, media_type},
+    json::{RawBatch, parse_batch},
+    results,
+};
+use crate::http::{OfRequest, body, request_id::source};
+
+/// What the endpoints need. One is shared by all workers.
+pub struct SwitchApi {
+    /// Where switches go.
+    pub writer: Recipient<WriteBatch>,
+    /// Where dry runs go.
+    pub looks: Recipient<LookAtBatch>,
+    /// For refused and failed requests; what is written, `ZkWriter` logs.
+    pub log: Logger,
+}
+
+/// What makes a pair of texts a valid switch.
+pub struct Rules {
+    /// `AvailableCoins`.
+    pub coins: Coins,
+    /// `StratumServerCaseInsensitive`.
+    pub lower_case: bool,
+}
+
+impl Rules {
+    /// Validates one switch, in the contract's order of checks.
+    fn switch(&self, puname: &str, coin: &str) -> Result<Switches, ApiError> {
+        let mut switches = SwitchesBuilder::new(self.lower_case);
+        add(&mut switches, puname)?;
+        switches.set_coin(self.coin(coin)?);
+        Ok(switches.build())
+    }
+
+    /// Validates a batch whole: all of it, or the error of the first bad entry.
+    fn switches(&self, batch: RawBatch<'_>) -> Result<SwitchesBuilder, ApiError> {
+        if batch.groups().len() == 0 {
+            return Err(ApiError::UserCoinsEmpty);
+        }
+        let mut switches = SwitchesBuilder::new(self.lower_case);
+        for (coin, names) in batch.groups() {
+            let mut valid_coin = None;
+            for name in names {
+                add(&mut switches, name)?;
+                if valid_coin.is_none() {
+                    valid_coin = Some(self.coin(coin)?);
+                }
+            }
+            if let Some(coin) = valid_coin {
+                switches.set_coin(coin);
+            }
+        }
+        Ok(switches)
+    }
+
+    fn coin(&self, name: &str) -> Result<&Coin, ApiError> {
+        if name.is_empty() {
+            return Err(ApiError::CoinEmpty);
+        }
+        self.coins.get(name).ok_or(ApiError::CoinInexistent)
+    }
+}
+
+fn add(switches: &mut SwitchesBuilder, puname: &str) -> Result<(), ApiError> {
+    switches.add(puname).map_err(|error| match error {
+        PunameError::Empty => ApiError::PunameEmpty,
+        PunameError::Invalid(_) => ApiError::PunameInvalid,
+    })
+}
+
+/// `GET` or `POST /switch`: one sub-account, by parameters.
+pub async fn switch_one(
+    request: HttpRequest,
+    payload: Payload,
+    terms: OfRequest,
+    api: Data<SwitchApi>,
+) -> Result<HttpResponse, ApiError> {
+    let content_type = request.headers().get(CONTENT_TYPE);
+    let content_type = content_type.and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let content_type = content_type.to_owned();
+    let media_type = media_type(&content_type);
+    let is_form = media_type == "application/x-www-form-urlencoded" && request.method() == "POST";
+    let is_multipart = media_type == "multipart/form-data";
+    // Any body is read, so that the connection can go on behind it.
+    let has_body =
+        [CONTENT_LENGTH, TRANSFER_ENCODING].iter().any(|name| request.headers().contains_key(name));
+    let body =
+        if has_body { body::read(&request, payload, terms.body).await? } else { Bytes::new() };
+    let (terms, query) = (terms.into_inner(), request.query_string().to_owned());
+    let switches = body::parse(body, move |body| {
+        let mut parameters = Parameters::new(["puname", "coin"]);
+        if is_form {
+            parameters.add_urlencoded(&body);
+        }
+        parameters.add_urlencoded(query.as_bytes());
+        if is_multipart {
+            parameters.add_multipart(&content_type, body.clone());
+        }
+        let [puname, coin] = parameters.first();
+        terms.rules.switch(puname, coin)
+    })
+    .await;
+    api.answer(&request, switches.map(|switches| (Wanted::Answer, switches))).await
+}
+
+/// What a client wants of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    /// To have it written, and an answer.
+    Answer,
+    /// To have it written, and an answer that tells of each entry.
+    Results,
+    /// To have nothing written, and be told of each entry what would become of it.
+    DryRun,
+}
+
+impl Wanted {
+    fn in_query(query: &str) -> Result<Self, ApiError> {
+        let [dry_run, results] =
+            flags(query, ["dry_run", "results"]).map_err(ApiError::FlagUnclear)?;
+        Ok(match (dry_run, results) {
+            (true, _) => Self::DryRun,
+            (false, true) => Self::Results,
+            (false, false) => Self::Answer,
+        })
+    }
+}
+
+/// `POST /switch/multi-user`: a batch, as JSON whatever the content type says.
+pub async fn switch_many(
+    request: HttpRequest,
+    payload: Payload,
+    terms: OfRequest,
+    api: Data<SwitchApi>,
+) -> Result<HttpResponse, ApiError> {
+    let body = body::read(&request, payload, terms.body).await?;
+    let terms = terms.into_inner();
+    let valid = match Wanted::in_query(request.query_string()) {
+        Ok(wanted) => {
+            let parse = move |body: Bytes| {
+                let switches = terms.rules.switches(parse_batch(&body)?)?;
+                // Frees its memory before repeated names are looked for.
+                drop(body);
+                Ok(switches.build())
+            };
+            body::parse(body, parse).await.map(|switches| (wanted, switches))
+        }
+        Err(error) => Err(error),
+    };
+    api.answer(&request, valid).await
+}
+
+impl SwitchApi {
+    /// Has valid switches written, or looked at, and waits for what becomes of them.
+    async fn answer(
+        &self,
+        request: &HttpRequest,
+        valid: Result<(Wanted, Switches), ApiError>,
+    ) -> Result<HttpResponse, ApiError> {
+        let source = source(request);
+        let (wanted, switches) = valid.inspect_err(|error| {
+            info!(self.log, "request refused"; source, "path" => request.path(),
+                "err_no" => error.number(), "err_msg" => %Shown(&error.to_string()));
+        })?;
+        let switches = Arc::new(switches);
+        let WriteReply { outcome, results } = match wanted {
+            Wanted::Answer => self.write(source, &switches, false).await,
+            Wanted::Results => self.write(source, &switches, true).await,
+            Wanted::DryRun => {
+                info!(self.log, "dry run"; source, "switches" => switches.entries());
+                look(&self.looks, Arc::clone(&switches)).await
+            }
+        };
+        let outcome = outcome.map_err(|failure| {
+            let first = switches.iter().next().map(|first| Shown(first.puname).to_string());
+            warn!(self.log, "request failed: {}", failure; source,
+                "path" => request.path(), "first_sub_account" => first.unwrap_or_default(),
+                "switches" => switches.entries());
+            failure.into()
+        });
+        match results {
+            None => outcome.map(|()| switched()),
+            Some(results) => results::answered(request, &outcome, switches, results).await,
+        }
+    }
+
+    async fn write(
+        &self,
+        source: Source,
+        switches: &Arc<Switches>,
+        wants_results: bool,
+    ) -> WriteReply {
+        let switches = Arc::clone(switches);
+        let batch = |reply| WriteBatch { source, switches, wants_results, reply };
+        ask(&self.writer, batch).await
+    }
+}
+
+/// Has znodes looked at, and waits for what they hold.
+pub async fn look(looks: &Recipient<LookAtBatch>, switches: Arc<Switches>) -> WriteReply {
+    ask(looks, |reply| LookAtBatch { switches, reply }).await
+}
+
+/// Sends `ZkWriter` a message and waits for the answer.
+async fn ask<M: Message<Result = ()> + Send>(
+    writer: &Recipient<M>,
+    message: impl FnOnce(oneshot::Sender<WriteReply>) -> M,
+) -> WriteReply {
+    let (reply, answer) = oneshot::channel();
+    let failure = match writer.try_send(message(reply)) {
+        Ok(()) => match answer.await {
+            Ok(reply) => return reply,
+            Err(_) => WriteFailure::Unknown("the writer ended meanwhile".to_owned()),
+        },
+        Err(SendError::Full(_)) => WriteFailure::Overloaded,
+        Err(SendError::Closed(_)) => WriteFailure::ShuttingDown,
+    };
+    WriteReply::refused(failure)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules(lower_case: bool) -> Rules {
+        Rules { coins: Coins::new(&["btc", "bcc"]).expect("valid"), lower_case }
+    }
+
+    #[test]
+    fn checks_come_in_the_contracts_order() {
+        let rules = rules(false);
+        for (puname, coin, error) in [
+            ("", "", ApiError::PunameEmpty),
+            ("", "ltc", ApiError::PunameEmpty),
+            ("a/b", "", ApiError::PunameInvalid),
+            ("..", "ltc", ApiError::PunameInvalid),
+            ("alice", "", ApiError::CoinEmpty),
+            ("alice", "ltc", ApiError::CoinInexistent),
+            ("alice", "BTC", ApiError::CoinInexistent),
+        ] {
+            assert_eq!(rules.switch(puname, coin).err(), Some(error), "{puname} {coin}");
+        }
+        assert!(rules.switch("alice", "btc").is_ok());
+    }
+
+    #[test]
+    fn a_batch_is_refused_for_its_first_bad_entry() {
+        let refusal = |groups: &str| {
+            let body = format!(r#"{{"usercoins":[{groups}]}}"#);
+            let batch = parse_batch(body.as_bytes()).expect("JSON");
+            rules(false).switches(batch).err()
+        };
+        assert_eq!(refusal(""), Some(ApiError::UserCoinsEmpty));
+        let bad = concat!(
+            r#"{"coin":"btc","punames":["a","b/"]},{"coin":"ltc","punames":["c"]},"#,
+            r#"{"coin":"btc","punames":[""]}"#
+        );
+        assert_eq!(refusal(bad), Some(ApiError::PunameInvalid));
+        // A group that names nobody is not looked at further.
+        assert_eq!(refusal(r#"{"coin":"ltc","punames":[]}"#), None);
+    }
+
+    #[test]
+    fn names_are_lowered_where_the_operator_says_so() {
+        let name = |rules: Rules| rules.switch("AbC", "btc").expect("valid").name(0).to_owned();
+        assert_eq!((name(rules(false)), name(rules(true))), ("AbC".to_owned(), "abc".to_owned()));
+    }
+}

@@ -1,0 +1,49 @@
+//! Gathers all figures: the actors', the API's, the log's, and those of the process.
+
+use prometheus_client::{metrics::info::Info, registry::Registry};
+use switcher_actors::Observer;
+
+use super::{process::Process, reload::Reloads};
+use crate::{api::Requests, config::Settings, http::Logins, logging::Telemetry};
+
+/// All figures, and those who count.
+pub struct Figures {
+    /// For who looks at them.
+    pub registry: Registry,
+    /// For the actors.
+    pub observer: Observer,
+    /// For the API.
+    pub requests: Requests,
+    /// For the listeners.
+    pub logins: Logins,
+    /// For who reads the configuration again.
+    pub reloads: Reloads,
+}
+
+impl Figures {
+    /// Those of a daemon with these settings, before anything has happened, and the log's.
+    pub fn new(settings: &Settings, telemetry: &Telemetry) -> Self {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Process::started()));
+        let ours = registry.sub_registry_with_prefix("switcher");
+        let build = [("version", env!("CARGO_PKG_VERSION")), ("commit", env!("SWITCHER_COMMIT"))];
+        ours.register("build", "The daemon's version", Info::new(build));
+        ours.register(
+            "log_lines_dropped",
+            "Lines of log that were dropped, since the output did not keep up or could not be written to",
+            telemetry.dropped(),
+        );
+        ours.register(
+            "log_rotation_failures",
+            "Times that the log file could not be renamed or opened; it grows on meanwhile",
+            telemetry.rotation_failures(),
+        );
+        let interval = settings.poller.as_ref().map(|poller| poller.interval);
+        let observer = Observer::new(&settings.callers.coins, interval, ours);
+        let mut without_api = Registry::default();
+        let requests = Requests::new(if settings.api.is_some() { ours } else { &mut without_api });
+        let logins = Logins::new(ours);
+        let reloads = Reloads::new(ours);
+        Self { registry, observer, requests, logins, reloads }
+    }
+}

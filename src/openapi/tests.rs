@@ -1,0 +1,142 @@
+//! Whether the document tells of all that there is.
+
+use std::collections::BTreeSet;
+
+use actix_web::{App, http::Method, test as web};
+use serde_json::Value;
+
+use super::*;
+use crate::api::routes::TABLE;
+
+pub fn facts() -> Described {
+    Described {
+        coins: Coins::new(&["btc", "bcc"]).expect("valid"),
+        lower_case: false,
+        coinbase_max: 30,
+        body_limit: 16 * 1024 * 1024,
+        sub_pools: true,
+        address: "0.0.0.0:8082".parse().expect("an address"),
+    }
+}
+
+fn json() -> Value {
+    serde_json::to_value(document(&facts())).expect("JSON")
+}
+
+fn object(value: &Value) -> &serde_json::Map<String, Value> {
+    value.as_object().unwrap_or_else(|| panic!("no object: {value}"))
+}
+
+#[test]
+fn every_path_and_method_is_documented_and_no_other() {
+    let document = json();
+    let documented: BTreeSet<(String, String)> = object(&document["paths"])
+        .iter()
+        .flat_map(|(path, item)| {
+            let methods = object(item).keys().filter(|key| *key != "parameters");
+            methods.map(move |method| (path.clone(), method.to_uppercase()))
+        })
+        .collect();
+    let served = TABLE.iter().flat_map(|row| {
+        let pair = |path: &&str, method: &Method| ((*path).to_owned(), method.to_string());
+        row.paths
+            .iter()
+            .flat_map(move |path| row.methods.iter().map(move |method| pair(path, method)))
+    });
+    assert_eq!(documented, served.collect());
+}
+
+/// The table is all that is served: whoever adds a path beside it has not documented it.
+#[actix_web::test]
+async fn the_table_is_what_is_served() {
+    let app = web::init_service(App::new().configure(routes::add)).await;
+    for path in TABLE.iter().flat_map(|row| row.paths).chain(&["/", "/elsewhere"]) {
+        let row = TABLE.iter().find(|row| row.paths.contains(path));
+        for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE"] {
+            let method = Method::from_bytes(method.as_bytes()).expect("a method");
+            let request = web::TestRequest::with_uri(path).method(method.clone()).to_request();
+            let response = web::call_service(&app, request).await;
+            let expected = match row {
+                None => 404,
+                Some(row) if !row.methods.contains(&method) => 405,
+                // The endpoint was found, and misses what it needs.
+                Some(_) => 500,
+            };
+            assert_eq!(response.status(), expected, "{method} {path}");
+            if let (405, Some(row)) = (expected, row) {
+                let allow =
+                    response.headers().get("Allow").map(|allow| allow.to_str().expect("a text"));
+                let methods: Vec<&str> = row.methods.iter().map(Method::as_str).collect();
+                assert_eq!(allow, Some(&*methods.join(", ")));
+            }
+        }
+    }
+    let services = include_str!("../api/routes.rs").matches("config.service(").count();
+    assert_eq!(services, 1, "what is served has to be in the table");
+}
+
+#[test]
+fn the_answer_to_an_unknown_path_names_every_path() {
+    let text = crate::api::answer::ApiError::PathUnknown.to_string();
+    for row in &TABLE {
+        assert!(text.contains(row.paths[0]), "{text}");
+    }
+}
+
+#[test]
+fn every_number_of_an_error_is_documented() {
+    let document = json();
+    let shown: Vec<&str> = document["info"]["description"].as_str().into_iter().collect();
+    let mut documented = BTreeSet::new();
+    for operation in object(&document["paths"]).values().flat_map(|item| object(item).values()) {
+        for response in object(&operation["responses"]).values() {
+            let examples = &response["content"]["application/json"]["examples"];
+            let examples = examples.as_object().into_iter().flatten();
+            documented.extend(examples.filter_map(|(_, it)| it["value"]["err_no"].as_u64()));
+        }
+    }
+    for number in errors::tests::numbers() {
+        let in_words = shown[0].contains(&format!("`{number}` `"));
+        assert!(documented.contains(&number.into()) || in_words, "{number}");
+    }
+}
+
+#[test]
+fn whatever_is_referred_to_is_there() {
+    let document = json();
+    let text = document.to_string();
+    let references = text.split(r##""$ref":"#/components/schemas/"##).skip(1);
+    let mut names: Vec<&str> = references.filter_map(|rest| rest.split('"').next()).collect();
+    names.dedup();
+    assert!(!names.is_empty());
+    for name in names {
+        assert!(document["components"]["schemas"].get(name).is_some(), "{name}");
+    }
+}
+
+#[test]
+fn operations_have_names_of_their_own() {
+    let document = json();
+    let items = object(&document["paths"]).values();
+    let operations: Vec<&str> = items
+        .flat_map(|item| object(item).values())
+        .filter_map(|operation| operation["operationId"].as_str())
+        .collect();
+    let distinct: BTreeSet<&str> = operations.iter().copied().collect();
+    assert_eq!((operations.len(), distinct.len()), (8, 8), "{operations:?}");
+}
+
+#[test]
+fn the_servers_variables_start_at_what_is_known() {
+    let server = |address: &str| {
+        let server = serde_json::to_value(server(address.parse().expect("an address")));
+        let server = server.expect("JSON");
+        let default = |name: &str| server["variables"][name]["default"].as_str().map(str::to_owned);
+        (default("host").unwrap_or_default(), default("port").unwrap_or_default())
+    };
+    let pair = |host: &str, port: &str| (host.to_owned(), port.to_owned());
+    assert_eq!(server("0.0.0.0:8082"), pair("127.0.0.1", "8082"));
+    assert_eq!(server("[::]:8082"), pair("127.0.0.1", "8082"));
+    assert_eq!(server("10.0.0.7:80"), pair("10.0.0.7", "80"));
+    assert_eq!(server("[::1]:80"), pair("[::1]", "80"));
+}
