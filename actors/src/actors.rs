@@ -8,25 +8,25 @@ use slog::{Logger, error};
 
 use crate::{
     ack_waiter::{AckWaiter, Settle},
-    metrics::Observer,
+    metrics::Metrics,
     poller::{NewSettings, Poller, PollerSettings, StopPolling, ToZkWriter},
     zk_writer::{
-        AreYouThere, AskJobmaker, Drain, LookAtBatch, NewLimits, SubPoolSettings, ToAckWaiter,
+        CoinbaseRequest, Drain, DryRunBatch, NewLimits, Ping, SubPoolSettings, ToAckWaiter,
         WriteBatch, WriterLimits, WriterSettings, ZkWriter,
     },
 };
 
 /// The running actors. Whoever needs one is given a typed sender out of here, never looks it up.
-pub struct System {
+pub struct Actors {
     /// Takes switches, from the HTTP actor and any other source alike.
     pub writer: Recipient<WriteBatch>,
     /// Takes dry runs of the same.
-    pub looks: Recipient<LookAtBatch>,
+    pub looks: Recipient<DryRunBatch>,
     /// Takes requests to sub-pools' jobmakers; `None` if the sub-pool API is off.
-    pub jobmakers: Option<Recipient<AskJobmaker>>,
+    pub jobmakers: Option<Recipient<CoinbaseRequest>>,
     poller: Option<ToPoller>,
     limit_writer: Recipient<NewLimits>,
-    call_writer: Recipient<AreYouThere>,
+    call_writer: Recipient<Ping>,
     drain_writer: Recipient<Drain>,
     settle_acks: Option<Recipient<Settle>>,
     arbiters: Vec<Arbiter>,
@@ -38,27 +38,27 @@ struct ToPoller {
     settings: Recipient<NewSettings>,
 }
 
-impl System {
+impl Actors {
     /// Starts each actor on a thread of its own; without `sub_pools` their API is off, without `poller` nothing
-    /// is pulled. All tell `observer` what happens. Returns at once: the session is made meanwhile.
+    /// is pulled. All tell `metrics` what happens. Returns at once: the session is made meanwhile.
     pub fn start(
         settings: WriterSettings,
         sub_pools: Option<SubPoolSettings>,
         poller: Option<PollerSettings>,
-        observer: &Observer,
+        metrics: &Metrics,
         log: &Logger,
     ) -> Self {
         let mut arbiters = Vec::new();
         let sub_pools = sub_pools.map(|settings| {
             let (arbiter, acks_log) = (Arbiter::new(), log.clone());
-            let (handle, observer) = (arbiter.handle(), observer.clone());
+            let (handle, metrics) = (arbiter.handle(), metrics.clone());
             arbiters.push(arbiter);
-            let start = move |_: &mut _| AckWaiter::new(&observer, &acks_log);
+            let start = move |_: &mut _| AckWaiter::new(&metrics, &acks_log);
             (settings, AckWaiter::start_in_arbiter(&handle, start))
         });
         let settle_acks = sub_pools.as_ref().map(|(_, acks)| acks.clone().recipient());
 
-        let (arbiter, writer_log, watched) = (Arbiter::new(), log.clone(), observer.clone());
+        let (arbiter, writer_log, watched) = (Arbiter::new(), log.clone(), metrics.clone());
         let writer = ZkWriter::start_in_arbiter(&arbiter.handle(), move |_| {
             let sub_pools = sub_pools.map(|(settings, acks)| {
                 let report = acks.clone().recipient();
@@ -69,12 +69,12 @@ impl System {
         arbiters.push(arbiter);
 
         let poller = poller.map(|settings| {
-            let (arbiter, poller_log, observer) = (Arbiter::new(), log.clone(), observer.clone());
+            let (arbiter, poller_log, metrics) = (Arbiter::new(), log.clone(), metrics.clone());
             let handle = arbiter.handle();
             arbiters.push(arbiter);
             let zk_writer =
                 ToZkWriter { begin: writer.clone().recipient(), sync: writer.clone().recipient() };
-            let start = move |_: &mut _| Poller::new(settings, zk_writer, &observer, &poller_log);
+            let start = move |_: &mut _| Poller::new(settings, zk_writer, &metrics, &poller_log);
             let poller = Poller::start_in_arbiter(&handle, start);
             ToPoller { stop: poller.clone().recipient(), settings: poller.recipient() }
         });
@@ -113,7 +113,7 @@ impl System {
     /// Waits until `ZkWriter` has handled what was sent to it before. One that hangs never has.
     pub async fn answers(&self) {
         // One that is gone ends the process by itself.
-        let _ = self.call_writer.send(AreYouThere).await;
+        let _ = self.call_writer.send(Ping).await;
     }
 
     /// Begins no more polls, and gives up the one under way. What it has handed over is still written.

@@ -90,7 +90,7 @@ fn replace_bad(bytes: &[u8], width: impl Fn(&[u8]) -> usize) -> Cow<'_, str> {
 /// Looks for what the parser does not look at in what it skips: how deep it is nested, that strings
 /// contain no bare control characters, and that none is longer than there is room for.
 #[derive(Debug)]
-pub struct Guard {
+pub struct DepthCheck {
     string_limit: usize,
     depth: usize,
     /// Bytes of the string that we are in.
@@ -98,7 +98,7 @@ pub struct Guard {
     escaped: bool,
 }
 
-impl Guard {
+impl DepthCheck {
     /// A guard for one text, whose strings may have as many bytes.
     pub fn new(string_limit: usize) -> Self {
         Self { string_limit, depth: 0, string: None, escaped: false }
@@ -190,7 +190,7 @@ mod tests {
     fn it_does_not_matter_where_a_text_is_cut() {
         let text = br#"{"a\"[[b":["\\",{"c":"d"}]}"#;
         for cut in 0..text.len() {
-            let mut guard = Guard::new(10);
+            let mut guard = DepthCheck::new(10);
             assert_eq!(guard.look_at(&text[..cut]), Ok(()));
             assert_eq!(guard.look_at(&text[cut..]), Ok(()));
         }
@@ -198,14 +198,14 @@ mod tests {
 
     #[test]
     fn strings_have_a_length() {
-        let look = |text: &str| Guard::new(3).look_at(text.as_bytes());
+        let look = |text: &str| DepthCheck::new(3).look_at(text.as_bytes());
         assert!(look(r#"["abc","abc",   123456]"#).is_ok());
         assert!(look(r#"["abcd"]"#).is_err());
     }
 
     #[test]
     fn deep_nesting_is_found_outside_of_strings_only() {
-        let look = |text: &str| Guard::new(usize::MAX).look_at(text.as_bytes());
+        let look = |text: &str| DepthCheck::new(usize::MAX).look_at(text.as_bytes());
         assert!(look(&"[".repeat(64)).is_ok());
         assert!(look(&"[".repeat(65)).is_err());
         assert!(look(&format!("\"{}\"", "[".repeat(65))).is_ok());

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  HTTP actor ── WriteBatch ───▶ ZkWriter ──▶ ZooKeeper ──▶ stratum servers
-//!  (the daemon's  AskJobmaker     │  ▲ │          ▲
+//!  (the daemon's  CoinbaseRequest     │  ▲ │          ▲
 //!   crate)  ▲                     │  │ └──────────┼─ request ──▶ jobmaker
 //!           │                     │  └ outcomes   └─── ack ────────┘
 //!           │                     │ Expect, Report: an exchange begins, an ack was seen
@@ -33,7 +33,7 @@
 //! 7. An actor that dies ends the process with a log line, and the operator's supervisor starts it
 //!    again. A lost session is a state of `ZkWriter`, not a death.
 //! 8. What happens is told in one place each, a `journal`: the log line, the figure, the last changes. Nothing is
-//!    decided by what an [`Observer`] holds, and nobody waits for it. Only `observer` names the metrics crate.
+//!    decided by what an [`Metrics`] holds, and nobody waits for it. Only `metrics` names the metrics crate.
 //! 9. Every queue is bounded: the mailboxes, the switches that wait, the chunks and the parts of a map
 //!    under way, the dry runs that wait, the sub-pool requests that wait, the log's buffer. When one that callers fill is full,
 //!    they get a clear error at once.
@@ -53,14 +53,14 @@ mod zk;
 mod zk_writer;
 
 pub use ack_waiter::{Caller, ExchangeFailure, ExchangeReply, JobmakerAnswer};
-pub use actors::System;
+pub use actors::Actors;
 pub use domain::{
     Assignment, Coin, Coinbase, CoinbaseUpdate, CoinbaseUpdateError, Coins, CoinsError, Escaped,
-    INVISIBLE, Old, Puname, PunameError, Quoted, RequestId, Shown, Source, SubPool, SwitchEntry,
-    Switches, SwitchesBuilder, ZnodeDir, ZnodeDirError, escape_json, is_invisible,
+    INVISIBLE, PreviousValue, Puname, PunameError, Quoted, RequestId, Shown, Source, SubPool,
+    SwitchEntry, Switches, SwitchesBuilder, ZnodeDir, ZnodeDirError, escape_json, is_invisible,
     push_json_escape, seconds,
 };
-pub use metrics::{Change, Histogram, Missing, Observer, Recent, Since, SwitchCount, What};
+pub use metrics::{Change, ChangeKind, Histogram, Metrics, Missing, Recent, Since, SwitchCount};
 pub use poller::{
     MapPreview, PollerSettings, PreviewError, UpstreamUrl, UpstreamUrlError, preview_map,
 };
@@ -69,6 +69,6 @@ pub use zk::{
     ZkSettings, probe_brokers,
 };
 pub use zk_writer::{
-    Ask, AskJobmaker, EntryOutcome, EntryResult, LookAtBatch, PollerLock, Results, SubPoolSettings,
-    WriteBatch, WriteFailure, WriteReply, WriterLimits, WriterSettings,
+    CoinbaseAction, CoinbaseRequest, DryRunBatch, EntryOutcome, EntryResult, PollerLock, Results,
+    SubPoolSettings, WriteBatch, WriteFailure, WriteReply, WriterLimits, WriterSettings,
 };

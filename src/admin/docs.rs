@@ -8,7 +8,7 @@ use super::{
     pages::{PageError, for_browsers},
 };
 use crate::{
-    http::OfRequest,
+    http::RequestConfigData,
     openapi::{Described, OpenApi, document, page},
 };
 
@@ -17,7 +17,10 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; base-uri 'none'; for
     frame-ancestors 'none'";
 
 /// `GET /openapi.json`
-pub async fn openapi(terms: OfRequest, admin: Data<Admin>) -> Result<HttpResponse, PageError> {
+pub async fn openapi(
+    terms: RequestConfigData,
+    admin: Data<Admin>,
+) -> Result<HttpResponse, PageError> {
     let text = described(&terms, &admin)?.to_json().map_err(|_| PageError::Unwritable)?;
     let mut response = HttpResponse::Ok();
     Ok(response
@@ -27,13 +30,13 @@ pub async fn openapi(terms: OfRequest, admin: Data<Admin>) -> Result<HttpRespons
 }
 
 /// `GET /docs`
-pub async fn docs(terms: OfRequest, admin: Data<Admin>) -> Result<HttpResponse, PageError> {
+pub async fn docs(terms: RequestConfigData, admin: Data<Admin>) -> Result<HttpResponse, PageError> {
     let page = page::page(&described(&terms, &admin)?);
     Ok(for_browsers("text/html; charset=utf-8", POLICY, page))
 }
 
 /// As it is by the configuration in force.
-fn described(terms: &OfRequest, admin: &Admin) -> Result<OpenApi, PageError> {
+fn described(terms: &RequestConfigData, admin: &Admin) -> Result<OpenApi, PageError> {
     let address = admin.facts.api.ok_or(PageError::NoApi)?;
     Ok(document(&Described::new(terms, admin.facts.sub_pools, address)))
 }

@@ -23,7 +23,7 @@
 //! * `status`: what it shows of the daemon;
 //! * `sub_account`: what a sub-account's znode holds.
 //!
-//! But for the API's endpoints and `sub_account` they ask no actor: what they show lies ready in an [`Observer`].
+//! But for the API's endpoints and `sub_account` they ask no actor: what they show lies ready in an [`Metrics`].
 //! So they answer while ZooKeeper does not, and while the daemon ends.
 //!
 //! Browsers send credentials along with whatever any page has them send. So requests of other sites' pages are refused
@@ -44,15 +44,18 @@ use actix::Recipient;
 use actix_web::web::{Data, ServiceConfig};
 use prometheus_client::{metrics::counter::Counter, registry::Registry};
 use slog::{Logger, o};
-use switcher_actors::{LookAtBatch, Observer};
+use switcher_actors::{DryRunBatch, Metrics};
 use tokio::sync::Semaphore;
 
 use crate::{
     api::{Endpoints, Requests},
-    http::{Allowance, Bound, Deadlines, Guard, HttpServer, InForce, Logins, OF_A_WORKER},
+    http::{
+        BoundListener, Deadlines, HttpActor, LiveConfig, Logins, Middleware, OF_A_WORKER,
+        ServerLimits,
+    },
 };
 
-pub use status::Facts;
+pub use status::StaticInfo;
 
 /// Connections at a time; more wait until others have ended. A few scrapers, health checks and consoles.
 const CONNECTIONS: usize = 32;
@@ -81,22 +84,22 @@ const LINKED: &[&str] = &["/", "/docs"];
 
 /// What the pages show. One is shared by all connections.
 struct Admin {
-    observer: Observer,
+    metrics: Metrics,
     registry: Registry,
     /// Who may look.
-    in_force: InForce,
+    in_force: LiveConfig,
     /// A permit for each stream that may still be opened.
     streams: Arc<Semaphore>,
-    facts: Facts,
-    looks: Recipient<LookAtBatch>,
+    facts: StaticInfo,
+    looks: Recipient<DryRunBatch>,
 }
 
 /// What the console works with, beside what is watched.
 pub struct Console {
     /// Of the configuration.
-    pub facts: Facts,
+    pub facts: StaticInfo,
     /// Where looks go.
-    pub looks: Recipient<LookAtBatch>,
+    pub looks: Recipient<DryRunBatch>,
     /// The API's; `None` if it is off.
     pub endpoints: Option<Endpoints>,
     /// Where requests to them are counted.
@@ -107,23 +110,23 @@ pub struct Console {
 
 /// The actor that serves the admin pages, whose configured address is `listen`, by the terms `in_force`.
 pub fn admin(
-    (bound, listen): (Bound, &str),
-    in_force: InForce,
-    observer: Observer,
+    (bound, listen): (BoundListener, &str),
+    in_force: LiveConfig,
+    metrics: Metrics,
     mut registry: Registry,
     console: Console,
     log: &Logger,
-) -> io::Result<HttpServer> {
+) -> io::Result<HttpActor> {
     let Console { facts, looks, endpoints, requests, logins } = console;
-    let guard = Guard::new(in_force.clone(), logins.of_listener("admin", CONNECTIONS))
+    let guard = Middleware::new(in_force.clone(), logins.of_listener("admin", CONNECTIONS))
         .counting(requests)
         .with_open_paths(OPEN)
         .with_scraped_paths(SCRAPED)
         .counting_failed_logins(failed_logins(&mut registry))
         .for_browsers(listen, LINKED);
     let streams = Arc::new(Semaphore::new(STREAMS));
-    let admin = Data::new(Admin { observer, registry, in_force, streams, facts, looks });
-    let allowance = Allowance {
+    let admin = Data::new(Admin { metrics, registry, in_force, streams, facts, looks });
+    let allowance = ServerLimits {
         workers: 1,
         connections: CONNECTIONS,
         blocking_threads: 1,
@@ -137,7 +140,7 @@ pub fn admin(
         pages::add(config);
     };
     let log = log.new(o!("listener" => "admin"));
-    HttpServer::new("admin", bound, allowance, guard, configure, &log)
+    HttpActor::new("admin", bound, allowance, guard, configure, &log)
 }
 
 /// Counts failed logins at the admin pages, under the name that was there before both listeners' were counted.

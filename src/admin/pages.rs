@@ -132,7 +132,7 @@ async fn healthz() -> HttpResponse {
 
 /// 200 where requests can be served, 503 with a line for each thing that is missing.
 async fn readyz(admin: Data<Admin>) -> HttpResponse {
-    let missing = admin.observer.missing();
+    let missing = admin.metrics.missing();
     if missing.is_empty() {
         return plain(StatusCode::OK, "ready\n".to_owned());
     }

@@ -4,7 +4,7 @@ use std::{borrow::Cow, net::IpAddr, time::SystemTime};
 
 use actix_web::{HttpRequest, HttpResponse, web::Data};
 use serde::Serialize;
-use switcher_actors::{Change, Coinbase, Old, Recent, Source, What};
+use switcher_actors::{Change, ChangeKind, Coinbase, PreviousValue, Recent, Source};
 use time::OffsetDateTime;
 
 use super::{
@@ -76,16 +76,16 @@ impl<'a> From<&'a Change> for Entry<'a> {
     }
 }
 
-impl<'a> From<&'a What> for Shown<'a> {
-    fn from(what: &'a What) -> Self {
+impl<'a> From<&'a ChangeKind> for Shown<'a> {
+    fn from(what: &'a ChangeKind) -> Self {
         match what {
-            What::Switch { puname, old, new, superseded_by } => Self::Switch {
+            ChangeKind::Switch { puname, old, new, superseded_by } => Self::Switch {
                 sub_account: puname.as_str(),
-                old: (*old != Old::NotKnown).then(|| old.text()),
+                old: (*old != PreviousValue::NotKnown).then(|| old.text()),
                 new: new.as_str(),
                 superseded_by: superseded_by.as_ref().map(|coin| coin.as_str()),
             },
-            What::Update { sub_pool, old, new } => Self::Update {
+            ChangeKind::Update { sub_pool, old, new } => Self::Update {
                 coin: sub_pool.coin(),
                 sub_pool: sub_pool.name(),
                 old: old.as_deref(),
@@ -114,7 +114,7 @@ struct Body<'a> {
 
 /// `GET /recent?limit=N`: the last changes, at most so many, the oldest first.
 pub async fn recent(request: HttpRequest, admin: Data<Admin>) -> Result<HttpResponse, PageError> {
-    let changes = admin.observer.recent().last(limit(request.query_string())?);
+    let changes = admin.metrics.recent().last(limit(request.query_string())?);
     let body = Body { changes: changes.iter().map(Entry::from).collect() };
     Ok(json_page(&body))
 }

@@ -8,14 +8,14 @@ use std::{
 
 use actix_web::{HttpResponse, web::Data};
 use serde::Serialize;
-use switcher_actors::{Missing, Observer};
+use switcher_actors::{Metrics, Missing};
 
 use super::{Admin, pages::json_page};
-use crate::{config::Settings, http::OfRequest};
+use crate::{config::Settings, http::RequestConfigData};
 
 /// What does not change while the daemon runs.
 #[derive(Clone, Debug)]
-pub struct Facts {
+pub struct StaticInfo {
     started: Instant,
     polls: bool,
     /// Where the API listens; `None` if it is off.
@@ -24,7 +24,7 @@ pub struct Facts {
     pub sub_pools: bool,
 }
 
-impl Facts {
+impl StaticInfo {
     /// Those of a daemon that starts with these settings, and whose API has that address, if it is on.
     pub fn of(settings: &Settings, api: Option<SocketAddr>) -> Self {
         Self {
@@ -75,9 +75,9 @@ struct Polls {
 type Counts = BTreeMap<String, BTreeMap<&'static str, BTreeMap<&'static str, u64>>>;
 
 /// `GET /status`.
-pub async fn status(terms: OfRequest, admin: Data<Admin>) -> HttpResponse {
-    let (facts, observer) = (&admin.facts, &admin.observer);
-    let missing = observer.missing();
+pub async fn status(terms: RequestConfigData, admin: Data<Admin>) -> HttpResponse {
+    let (facts, metrics) = (&admin.facts, &admin.metrics);
+    let missing = metrics.missing();
     let body = Body {
         version: env!("CARGO_PKG_VERSION"),
         commit: env!("SWITCHER_COMMIT"),
@@ -86,23 +86,23 @@ pub async fn status(terms: OfRequest, admin: Data<Admin>) -> HttpResponse {
         draining: missing.contains(&Missing::Draining),
         missing: missing.iter().map(ToString::to_string).collect(),
         polls: facts.polls.then(|| Polls {
-            interval_seconds: observer.poll_interval(),
-            last_outcome: observer.last_poll(),
-            last_complete_seconds_ago: observer.last_complete_poll().map(seconds_ago),
+            interval_seconds: metrics.poll_interval(),
+            last_outcome: metrics.last_poll(),
+            last_complete_seconds_ago: metrics.last_complete_poll().map(seconds_ago),
         }),
         api: facts.api.is_some(),
         sub_pools: facts.sub_pools,
         coinbase_max_bytes: facts.api.map(|_| terms.coinbase_max),
         coins: terms.rules.coins.iter().map(|coin| coin.as_str()).collect(),
-        switches_waiting: observer.switches_waiting(),
-        switches: counts(observer),
+        switches_waiting: metrics.switches_waiting(),
+        switches: counts(metrics),
     };
     json_page(&body)
 }
 
-fn counts(observer: &Observer) -> Counts {
+fn counts(metrics: &Metrics) -> Counts {
     let mut counts = Counts::new();
-    for it in observer.switch_counts() {
+    for it in metrics.switch_counts() {
         let of_source =
             counts.entry(it.coin.to_string()).or_default().entry(it.source).or_default();
         of_source.insert(it.result, it.count);

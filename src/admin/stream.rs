@@ -20,14 +20,14 @@ use actix_web::{
     web::{Bytes, Data},
 };
 use futures_util::stream::{empty, unfold};
-use switcher_actors::{Observer, Since, escape_json};
+use switcher_actors::{Metrics, Since, escape_json};
 use tokio::{
     sync::{OwnedSemaphorePermit, watch},
     time::{Instant, sleep_until},
 };
 
 use super::{Admin, pages::PageError, recent::Entry};
-use crate::http::{Gate, InForce, OfRequest};
+use crate::http::{BasicAuth, LiveConfig, RequestConfigData};
 
 /// From one look at what has come to the next.
 const PACE: Duration = Duration::from_millis(250);
@@ -38,19 +38,19 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 /// `GET /recent/stream`: changes from now on, or from the one after `Last-Event-ID`.
 pub async fn stream(
     request: HttpRequest,
-    terms: OfRequest,
+    terms: RequestConfigData,
     admin: Data<Admin>,
 ) -> Result<HttpResponse, PageError> {
     let permit = admin.streams.clone().try_acquire_owned();
     let permit = permit.map_err(|_| PageError::TooManyStreams)?;
-    let coming = admin.observer.recent().follow();
+    let coming = admin.metrics.recent().follow();
     let last = *coming.borrow();
-    let run = admin.observer.recent().run();
+    let run = admin.metrics.recent().run();
     // An empty one is a client's way to say that it has none.
     let id = request.headers().get("Last-Event-ID").filter(|id| !id.is_empty());
     let resumed = id.map(|id| id.to_str().ok().and_then(|id| number(id, run)).unwrap_or(0));
     let follower = Follower {
-        observer: admin.observer.clone(),
+        metrics: admin.metrics.clone(),
         in_force: admin.in_force.clone(),
         gate: terms.gate.clone(),
         coming,
@@ -82,10 +82,10 @@ fn head() -> HttpResponseBuilder {
 
 /// One client, and where it is.
 struct Follower {
-    observer: Observer,
-    in_force: InForce,
+    metrics: Metrics,
+    in_force: LiveConfig,
     /// What let the client in.
-    gate: Gate,
+    gate: BasicAuth,
     coming: watch::Receiver<u64>,
     /// The number of the last change that it has got, or was told to have missed.
     seen: u64,
@@ -112,11 +112,11 @@ impl Follower {
         loop {
             // Noted before the look, so that nothing can come unnoticed in between.
             self.coming.mark_unchanged();
-            let since = self.observer.recent().since(self.seen);
+            let since = self.metrics.recent().since(self.seen);
             if since.missed > 0 || !since.changes.is_empty() {
                 self.next_look = Instant::now() + PACE;
                 self.seen += since.missed + since.changes.len() as u64;
-                return events(&since, self.observer.recent().run());
+                return events(&since, self.metrics.recent().run());
             }
             tokio::select! {
                 changed = self.coming.changed() => {
@@ -153,7 +153,7 @@ fn events(since: &Since, run: u64) -> String {
 mod tests {
     use std::time::SystemTime;
 
-    use switcher_actors::{Change, Coins, Old, Puname, Source, What, is_invisible};
+    use switcher_actors::{Change, ChangeKind, Coins, PreviousValue, Puname, Source, is_invisible};
 
     use super::*;
 
@@ -165,10 +165,10 @@ mod tests {
             number: 1,
             at: SystemTime::UNIX_EPOCH,
             source: Source::Poll,
-            what: What::Switch {
+            what: ChangeKind::Switch {
                 // A control character is in no name, but may be in a znode.
                 puname: Puname::parse(&name.replace('\u{9b}', "")).unwrap(),
-                old: Old::Data(name.into()),
+                old: PreviousValue::Data(name.into()),
                 new: btc,
                 superseded_by: None,
             },

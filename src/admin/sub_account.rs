@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     api::{Parameters, look},
-    http::OfRequest,
+    http::RequestConfigData,
 };
 
 #[derive(Serialize)]
@@ -26,7 +26,7 @@ struct Body<'a> {
 /// `GET /sub-account?puname=NAME`: the sub-account's coin, as a server has it that has caught up with the leader.
 pub async fn sub_account(
     request: HttpRequest,
-    terms: OfRequest,
+    terms: RequestConfigData,
     admin: Data<Admin>,
 ) -> Result<HttpResponse, PageError> {
     let mut parameters = Parameters::new(["puname"]);

@@ -11,7 +11,7 @@ use serde::{
     Deserializer,
     de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
-use switcher_actors::go_json::{Guard, Text, is_field, utf8};
+use switcher_actors::go_json::{DepthCheck, Text, is_field, utf8};
 
 use super::answer::ApiError;
 
@@ -143,7 +143,7 @@ impl<'de, const N: usize> Fill<'de> for Texts<'de, N> {
 }
 
 fn check_strings_and_depth(body: &[u8]) -> Result<(), ApiError> {
-    Guard::new(usize::MAX).look_at(body).map_err(ApiError::wrong_json)
+    DepthCheck::new(usize::MAX).look_at(body).map_err(ApiError::wrong_json)
 }
 
 /// A list of groups, which are added to the batch. Those that name nobody ask for nothing and are not kept, as there

@@ -25,11 +25,14 @@ use std::io;
 use actix::Recipient;
 use actix_web::web::{Data, ServiceConfig};
 use slog::Logger;
-use switcher_actors::{AskJobmaker, LookAtBatch, WriteBatch};
+use switcher_actors::{CoinbaseRequest, DryRunBatch, WriteBatch};
 
 use crate::{
     config::ApiSettings,
-    http::{Allowance, Bound, Deadlines, Guard, HttpServer, InForce, Logins, most_at_once},
+    http::{
+        BoundListener, Deadlines, HttpActor, LiveConfig, Logins, Middleware, ServerLimits,
+        most_at_once,
+    },
 };
 
 use sub_pool::SubPoolApi;
@@ -54,9 +57,9 @@ pub struct Downstream {
     /// Switches.
     pub writer: Recipient<WriteBatch>,
     /// Dry runs.
-    pub looks: Recipient<LookAtBatch>,
+    pub looks: Recipient<DryRunBatch>,
     /// Requests to jobmakers; `None` if the sub-pool API is off.
-    pub jobmakers: Option<Recipient<AskJobmaker>>,
+    pub jobmakers: Option<Recipient<CoinbaseRequest>>,
 }
 
 /// The endpoints with all that they need, for any listener. Clones share it.
@@ -95,19 +98,19 @@ impl Endpoints {
 /// The actor that serves the API by the terms `in_force`. Other listeners take up to `others` descriptors; requests are
 /// counted in `requests`, failed logins in `logins`.
 pub fn api(
-    bound: Bound,
+    bound: BoundListener,
     settings: &ApiSettings,
-    in_force: InForce,
+    in_force: LiveConfig,
     endpoints: Endpoints,
     others: usize,
     (requests, logins): (Requests, Logins),
     log: &Logger,
-) -> io::Result<HttpServer> {
+) -> io::Result<HttpActor> {
     let workers = workers();
     let connections = (most_at_once(workers, others) / workers).clamp(1, MOST_OF_A_WORKER);
     let logins = logins.of_listener("api", connections * workers);
-    let guard = Guard::new(in_force, logins).counting(requests);
-    let allowance = Allowance {
+    let guard = Middleware::new(in_force, logins).counting(requests);
+    let allowance = ServerLimits {
         workers,
         connections,
         blocking_threads: PARSING_THREADS,
@@ -118,7 +121,7 @@ pub fn api(
         },
     };
     let configure = move |config: &mut ServiceConfig| endpoints.add(config);
-    HttpServer::new("api", bound, allowance, guard, configure, log)
+    HttpActor::new("api", bound, allowance, guard, configure, log)
 }
 
 /// Half of the cores: the other half writes to ZooKeeper, and often is ZooKeeper's. With a worker on

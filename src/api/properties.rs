@@ -14,7 +14,7 @@ use super::{
     form::{Parameters, media_type},
     json::{parse_batch, parse_texts},
 };
-use crate::{config::Credentials, http::Gate};
+use crate::{config::Credentials, http::BasicAuth};
 
 type Groups = Vec<(String, Vec<String>)>;
 
@@ -320,7 +320,7 @@ pub fn authorization(text: &[u8]) {
     let password = String::from_utf8_lossy(line()).into_owned();
     let header = line();
     let right = STANDARD.encode(format!("{user}:{password}"));
-    let gate = Gate::new(&Credentials { user: user.clone(), password: password.clone() });
+    let gate = BasicAuth::new(&Credentials { user: user.clone(), password: password.clone() });
 
     let is_right = header.len() > 6
         && header[..6].eq_ignore_ascii_case(b"basic ")

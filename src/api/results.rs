@@ -11,7 +11,7 @@ use actix_web::{
 };
 use futures_util::stream;
 use serde::Serialize;
-use switcher_actors::{EntryOutcome, EntryResult, Old, Results, SwitchEntry, Switches};
+use switcher_actors::{EntryOutcome, EntryResult, PreviousValue, Results, SwitchEntry, Switches};
 use tokio::task::yield_now;
 use utoipa::ToSchema;
 
@@ -75,7 +75,7 @@ impl<'a> Entry<'a> {
             EntryOutcome::Unchanged | EntryOutcome::Seen => (Outcome::Unchanged, None, None),
         };
         let old = match &result.old {
-            Old::NotKnown => None,
+            PreviousValue::NotKnown => None,
             old => Some(old.text()),
         };
         let replaced_by = replaced_by.map(|coin| coin.as_str());
@@ -195,11 +195,14 @@ mod tests {
     #[test]
     fn fields_come_in_their_order_and_only_where_they_say_something() {
         let result = |old, outcome| EntryResult { old, outcome };
-        let other = Old::Data(b"a\"b".to_vec());
+        let other = PreviousValue::Data(b"a\"b".to_vec());
         let ends = vec![
-            ("a".to_owned(), result(Old::Absent, EntryOutcome::WouldCreate)),
+            ("a".to_owned(), result(PreviousValue::Absent, EntryOutcome::WouldCreate)),
             ("\\".to_owned(), result(other, EntryOutcome::Applied { replaced_by: None })),
-            ("c".to_owned(), result(Old::NotKnown, EntryOutcome::NotApplied("no rights".into()))),
+            (
+                "c".to_owned(),
+                result(PreviousValue::NotKnown, EntryOutcome::NotApplied("no rights".into())),
+            ),
         ];
         assert_eq!(
             text(&Err(ApiError::WriteFailed), ends),
@@ -217,7 +220,8 @@ mod tests {
     #[test]
     fn blocks_follow_each_other_without_a_gap() {
         for count in [AT_ONCE - 1, AT_ONCE, AT_ONCE + 1, 2 * AT_ONCE] {
-            let end = EntryResult { old: Old::Absent, outcome: EntryOutcome::WouldCreate };
+            let end =
+                EntryResult { old: PreviousValue::Absent, outcome: EntryOutcome::WouldCreate };
             let ends = (0..count).map(|n| (n.to_string(), end.clone()));
             let text = text(&Ok(()), ends.collect());
             let answer: serde_json::Value = serde_json::from_str(&text).expect("JSON");

@@ -7,7 +7,8 @@ use actix_web::{
 };
 use slog::{Logger, info, warn};
 use switcher_actors::{
-    Ask, AskJobmaker, Caller, Coinbase, CoinbaseUpdate, ExchangeFailure, Shown, SubPool,
+    Caller, Coinbase, CoinbaseAction, CoinbaseRequest, CoinbaseUpdate, ExchangeFailure, Shown,
+    SubPool,
 };
 use tokio::sync::oneshot;
 
@@ -16,7 +17,7 @@ use super::{
     json::parse_texts,
 };
 use crate::http::{
-    OfRequest,
+    RequestConfigData,
     body::{self, BodyLimits},
     request_id::source,
 };
@@ -24,7 +25,7 @@ use crate::http::{
 /// What the endpoints need. One is shared by all workers.
 pub struct SubPoolApi {
     /// Where requests go; `None` if the API is off.
-    pub jobmakers: Option<Recipient<AskJobmaker>>,
+    pub jobmakers: Option<Recipient<CoinbaseRequest>>,
     /// For refused requests; exchanges are logged where they are made.
     pub log: Logger,
 }
@@ -33,14 +34,14 @@ pub struct SubPoolApi {
 pub async fn get_coinbase(
     request: HttpRequest,
     payload: Payload,
-    terms: OfRequest,
+    terms: RequestConfigData,
     api: Data<SubPoolApi>,
 ) -> Result<HttpResponse, ApiError> {
     api.answer(&request, payload, terms.body, |body| {
         let [coin, name] = parse_texts(body, ["coin", "subpool_name"])?;
         not_empty(&coin, ApiError::SubPoolCoinEmpty)?;
         not_empty(&name, ApiError::SubPoolNameEmpty)?;
-        Ok((sub_pool(&coin, &name)?, Ask::Get))
+        Ok((sub_pool(&coin, &name)?, CoinbaseAction::Get))
     })
     .await
 }
@@ -49,7 +50,7 @@ pub async fn get_coinbase(
 pub async fn update_coinbase(
     request: HttpRequest,
     payload: Payload,
-    terms: OfRequest,
+    terms: RequestConfigData,
     api: Data<SubPoolApi>,
 ) -> Result<HttpResponse, ApiError> {
     let coinbase_max = terms.coinbase_max;
@@ -65,7 +66,7 @@ pub async fn update_coinbase(
             payout_addr: payout_addr.into_owned(),
         };
         let update = CoinbaseUpdate::new(&sub_pool, coinbase, coinbase_max)?;
-        Ok((sub_pool, Ask::Update(update)))
+        Ok((sub_pool, CoinbaseAction::Update(update)))
     })
     .await
 }
@@ -87,7 +88,7 @@ impl SubPoolApi {
         request: &HttpRequest,
         payload: Payload,
         limits: BodyLimits,
-        parse: impl FnOnce(&Bytes) -> Result<(SubPool, Ask), ApiError> + Send + 'static,
+        parse: impl FnOnce(&Bytes) -> Result<(SubPool, CoinbaseAction), ApiError> + Send + 'static,
     ) -> Result<HttpResponse, ApiError> {
         let source = source(request);
         let refused = |error: &ApiError| {
@@ -99,10 +100,10 @@ impl SubPoolApi {
         let body = body::read(request, payload, limits).await?;
         let parse = move |body: Bytes| parse(&body);
         let (sub_pool, ask) = body::parse(body, parse).await.inspect_err(refused)?;
-        let is_update = matches!(ask, Ask::Update(_));
+        let is_update = matches!(ask, CoinbaseAction::Update(_));
         let (reply, answer) = oneshot::channel();
         let caller = Caller { source, reply };
-        if let Err(error) = jobmakers.try_send(AskJobmaker { sub_pool, ask, caller }) {
+        if let Err(error) = jobmakers.try_send(CoinbaseRequest { sub_pool, ask, caller }) {
             let failure = match error {
                 SendError::Full(_) => ExchangeFailure::QueueFull,
                 SendError::Closed(_) => ExchangeFailure::ShuttingDown,

@@ -10,7 +10,7 @@ use actix_web::{
 };
 use slog::{Logger, info, warn};
 use switcher_actors::{
-    Coin, Coins, LookAtBatch, PunameError, Shown, Source, Switches, SwitchesBuilder, WriteBatch,
+    Coin, Coins, DryRunBatch, PunameError, Shown, Source, Switches, SwitchesBuilder, WriteBatch,
     WriteFailure, WriteReply,
 };
 use tokio::sync::oneshot;
@@ -21,14 +21,14 @@ use super::{
     json::{RawBatch, parse_batch},
     results,
 };
-use crate::http::{OfRequest, body, request_id::source};
+use crate::http::{RequestConfigData, body, request_id::source};
 
 /// What the endpoints need. One is shared by all workers.
 pub struct SwitchApi {
     /// Where switches go.
     pub writer: Recipient<WriteBatch>,
     /// Where dry runs go.
-    pub looks: Recipient<LookAtBatch>,
+    pub looks: Recipient<DryRunBatch>,
     /// For refused and failed requests; what is written, `ZkWriter` logs.
     pub log: Logger,
 }
@@ -90,7 +90,7 @@ fn add(switches: &mut SwitchesBuilder, puname: &str) -> Result<(), ApiError> {
 pub async fn switch_one(
     request: HttpRequest,
     payload: Payload,
-    terms: OfRequest,
+    terms: RequestConfigData,
     api: Data<SwitchApi>,
 ) -> Result<HttpResponse, ApiError> {
     let content_type = request.headers().get(CONTENT_TYPE);
@@ -148,7 +148,7 @@ impl Wanted {
 pub async fn switch_many(
     request: HttpRequest,
     payload: Payload,
-    terms: OfRequest,
+    terms: RequestConfigData,
     api: Data<SwitchApi>,
 ) -> Result<HttpResponse, ApiError> {
     let body = body::read(&request, payload, terms.body).await?;
@@ -215,8 +215,8 @@ impl SwitchApi {
 }
 
 /// Has znodes looked at, and waits for what they hold.
-pub async fn look(looks: &Recipient<LookAtBatch>, switches: Arc<Switches>) -> WriteReply {
-    ask(looks, |reply| LookAtBatch { switches, reply }).await
+pub async fn look(looks: &Recipient<DryRunBatch>, switches: Arc<Switches>) -> WriteReply {
+    ask(looks, |reply| DryRunBatch { switches, reply }).await
 }
 
 /// Sends `ZkWriter` a message and waits for the answer.

@@ -12,7 +12,7 @@ use actix::{Actor, Addr};
 use actix_rt::SystemRunner;
 use prometheus_client::registry::Registry;
 use slog::{Logger, info, warn};
-use switcher_actors::{Observer, System};
+use switcher_actors::{Actors, Metrics};
 use thiserror::Error;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -21,10 +21,10 @@ use tokio::{
 
 use super::{metrics::Figures, reload::Reload, service_manager::ServiceManager};
 use crate::{
-    admin::{self, Console, Facts},
+    admin::{self, Console, StaticInfo},
     api::{self, Downstream, Endpoints, Requests},
     config::{ApiSettings, Checked, Settings},
-    http::{Bound, HttpServer, InForce, Logins, Stop},
+    http::{BoundListener, HttpActor, LiveConfig, Logins, Stop},
     logging::Telemetry,
 };
 
@@ -117,15 +117,15 @@ async fn run(
 ) -> Result<(), Failure> {
     let log = &telemetry.log;
     let manager = ServiceManager::of(|name| env::var_os(name), log);
-    let Figures { registry, observer, requests, logins, reloads } =
+    let Figures { registry, metrics, requests, logins, reloads } =
         Figures::new(&settings, telemetry);
     // The addresses first: a daemon that cannot serve must not open a session.
     let api = bind(LISTEN_ADDR, settings.api.clone(), |api| &api.listen)?;
-    let facts = Facts::of(&settings, api.as_ref().map(|(bound, _)| bound.address()));
+    let facts = StaticInfo::of(&settings, api.as_ref().map(|(bound, _)| bound.address()));
     let Settings { admin, callers, writer, sub_pools, poller, shutdown_grace, .. } = settings;
-    let in_force = InForce::new(callers);
+    let in_force = LiveConfig::new(callers);
     let mut reload =
-        Reload::new(file, values, shutdown_grace, in_force.clone(), &observer, reloads, telemetry);
+        Reload::new(file, values, shutdown_grace, in_force.clone(), &metrics, reloads, telemetry);
     let is_given = admin.as_ref().is_some_and(|admin| admin.is_given);
     let admin = match bind(ADMIN_LISTEN_ADDR, admin, |admin| &admin.listen) {
         // A pool that changes the binary alone has asked for no pages, and must not lose its switches to them.
@@ -136,7 +136,7 @@ async fn run(
         bound => bound?,
     };
     let descriptors = if admin.is_some() { admin::DESCRIPTORS } else { 0 };
-    let system = System::start(writer, sub_pools, poller, &observer, log);
+    let system = Actors::start(writer, sub_pools, poller, &metrics, log);
     let endpoints = endpoints(&system, log);
     // The session is made meanwhile: they tell of it.
     let admin = match admin {
@@ -149,7 +149,7 @@ async fn run(
                 logins: logins.clone(),
             };
             let bound = (bound, settings.listen);
-            Some(serve_admin(bound, in_force.clone(), &observer, registry, console, log)?)
+            Some(serve_admin(bound, in_force.clone(), &metrics, registry, console, log)?)
         }
         None => None,
     };
@@ -163,10 +163,10 @@ async fn run(
     manager.ready();
     let signal = tokio::select! {
         signal = reloading(&mut signals, &mut reload, &manager, &system) => signal,
-        never = manager.supervise(&observer, &system) => match never {},
+        never = manager.supervise(&metrics, &system) => match never {},
     };
     manager.stopping();
-    observer.draining();
+    metrics.draining();
     let grace = reload.shutdown_grace();
     info!(log, "stopping: finishing what was accepted"; "signal" => signal);
     tokio::select! {
@@ -187,7 +187,7 @@ async fn reloading(
     signals: &mut Signals,
     reload: &mut Reload,
     manager: &ServiceManager,
-    system: &System,
+    system: &Actors,
 ) -> &'static str {
     loop {
         match signals.next().await {
@@ -263,14 +263,14 @@ fn bind<T>(
     key: &'static str,
     settings: Option<T>,
     listen: impl Fn(&T) -> &str,
-) -> Result<Option<(Bound, T)>, Failure> {
+) -> Result<Option<(BoundListener, T)>, Failure> {
     let Some(settings) = settings else { return Ok(None) };
-    let bound = Bound::new(key, listen(&settings))?;
+    let bound = BoundListener::new(key, listen(&settings))?;
     Ok(Some((bound, settings)))
 }
 
 /// What any listener serves the API with.
-fn endpoints(system: &System, log: &Logger) -> Endpoints {
+fn endpoints(system: &Actors, log: &Logger) -> Endpoints {
     let downstream = Downstream {
         writer: system.writer.clone(),
         looks: system.looks.clone(),
@@ -281,13 +281,13 @@ fn endpoints(system: &System, log: &Logger) -> Endpoints {
 
 /// Starts the API. Other listeners take up to `others` descriptors.
 fn serve_api(
-    (bound, settings): (Bound, ApiSettings),
-    in_force: InForce,
+    (bound, settings): (BoundListener, ApiSettings),
+    in_force: LiveConfig,
     endpoints: Endpoints,
     others: usize,
     counters: (Requests, Logins),
     log: &Logger,
-) -> Result<Addr<HttpServer>, Failure> {
+) -> Result<Addr<HttpActor>, Failure> {
     let address = bound.address();
     let api = api::api(bound, &settings, in_force, endpoints, others, counters, log)
         .map_err(|source| Failure::listen(LISTEN_ADDR, address, source))?
@@ -296,17 +296,17 @@ fn serve_api(
     Ok(api)
 }
 
-/// Starts the admin pages, which show what `observer` and `registry` hold; `console` is for the console.
+/// Starts the admin pages, which show what `metrics` and `registry` hold; `console` is for the console.
 fn serve_admin(
-    (bound, listen): (Bound, String),
-    in_force: InForce,
-    observer: &Observer,
+    (bound, listen): (BoundListener, String),
+    in_force: LiveConfig,
+    metrics: &Metrics,
     registry: Registry,
     console: Console,
     log: &Logger,
-) -> Result<Addr<HttpServer>, Failure> {
+) -> Result<Addr<HttpActor>, Failure> {
     let address = bound.address();
-    let admin = admin::admin((bound, &listen), in_force, observer.clone(), registry, console, log)
+    let admin = admin::admin((bound, &listen), in_force, metrics.clone(), registry, console, log)
         .map_err(|source| Failure::listen(ADMIN_LISTEN_ADDR, address, source))?
         .start();
     info!(log, "admin pages are up"; "address" => %address);
@@ -319,9 +319,9 @@ fn serve_admin(
 /// be found again for that.
 /// The admin pages go on to the end, to tell of it.
 async fn drain(
-    api: Option<Addr<HttpServer>>,
-    system: System,
-    admin: Option<Addr<HttpServer>>,
+    api: Option<Addr<HttpActor>>,
+    system: Actors,
+    admin: Option<Addr<HttpActor>>,
     grace: Duration,
     log: &Logger,
 ) {

@@ -1,7 +1,7 @@
 //! Gathers all figures: the actors', the API's, the log's, and those of the process.
 
 use prometheus_client::{metrics::info::Info, registry::Registry};
-use switcher_actors::Observer;
+use switcher_actors::Metrics;
 
 use super::{process::Process, reload::Reloads};
 use crate::{api::Requests, config::Settings, http::Logins, logging::Telemetry};
@@ -11,7 +11,7 @@ pub struct Figures {
     /// For who looks at them.
     pub registry: Registry,
     /// For the actors.
-    pub observer: Observer,
+    pub metrics: Metrics,
     /// For the API.
     pub requests: Requests,
     /// For the listeners.
@@ -39,11 +39,11 @@ impl Figures {
             telemetry.rotation_failures(),
         );
         let interval = settings.poller.as_ref().map(|poller| poller.interval);
-        let observer = Observer::new(&settings.callers.coins, interval, ours);
+        let metrics = Metrics::new(&settings.callers.coins, interval, ours);
         let mut without_api = Registry::default();
         let requests = Requests::new(if settings.api.is_some() { ours } else { &mut without_api });
         let logins = Logins::new(ours);
         let reloads = Reloads::new(ours);
-        Self { registry, observer, requests, logins, reloads }
+        Self { registry, metrics, requests, logins, reloads }
     }
 }

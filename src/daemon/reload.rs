@@ -21,12 +21,12 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 use slog::{Logger, error, info, o, warn};
-use switcher_actors::{Observer, System};
+use switcher_actors::{Actors, Metrics};
 use tokio::sync::oneshot;
 
 use crate::{
     config::{self, Change, Checked, Rejected, Reloadable, Values},
-    http::InForce,
+    http::LiveConfig,
     logging::{Levels, Telemetry},
 };
 
@@ -36,8 +36,8 @@ pub struct Reload {
     file: Option<PathBuf>,
     values: Values,
     shutdown_grace: Duration,
-    in_force: InForce,
-    observer: Observer,
+    in_force: LiveConfig,
+    metrics: Metrics,
     reloads: Reloads,
     levels: Levels,
     log: Logger,
@@ -49,14 +49,14 @@ impl Reload {
         file: Option<PathBuf>,
         values: Values,
         shutdown_grace: Duration,
-        in_force: InForce,
-        observer: &Observer,
+        in_force: LiveConfig,
+        metrics: &Metrics,
         reloads: Reloads,
         telemetry: &Telemetry,
     ) -> Self {
-        let (observer, levels) = (observer.clone(), telemetry.levels().clone());
+        let (metrics, levels) = (metrics.clone(), telemetry.levels().clone());
         let log = telemetry.log.new(o!());
-        Self { file, values, shutdown_grace, in_force, observer, reloads, levels, log }
+        Self { file, values, shutdown_grace, in_force, metrics, reloads, levels, log }
     }
 
     /// From the first signal to the end of the process, as it is in force.
@@ -65,7 +65,7 @@ impl Reload {
     }
 
     /// Reads the configuration and puts it in force, if it is good and the actors of `system` can take it over.
-    pub async fn reload(&mut self, system: &System) {
+    pub async fn reload(&mut self, system: &Actors) {
         let read = match load(self.file.clone()).await {
             Ok(read) => read,
             Err(cause) => return self.refuse(&[cause]),
@@ -97,12 +97,12 @@ impl Reload {
 
     /// The one place from which a reloaded configuration reaches those who work by it. A request that has begun, a
     /// poll under way and what waits for ZooKeeper end by what they began with.
-    async fn apply(&mut self, new: Reloadable, system: &System) {
+    async fn apply(&mut self, new: Reloadable, system: &Actors) {
         let Reloadable { callers, limits, ack_timeout, poller, shutdown_grace, log_level } = new;
         // Before anybody can switch to a coin that comes.
-        self.observer.allow(&callers.coins);
+        self.metrics.allow(&callers.coins);
         if let Some(poller) = &poller {
-            self.observer.polls_every(poller.interval);
+            self.metrics.polls_every(poller.interval);
         }
         system.adopt(limits, ack_timeout, poller, &self.log).await;
         self.shutdown_grace = shutdown_grace;

@@ -23,7 +23,7 @@ use std::{
 
 use rustix::time::{ClockId, clock_gettime};
 use slog::{Logger, o, warn};
-use switcher_actors::{Observer, System};
+use switcher_actors::{Actors, Metrics};
 use tokio::time::{Instant, sleep};
 
 /// For a message, should its receiver be busy.
@@ -81,14 +81,14 @@ impl ServiceManager {
 
     /// Tells what is missing, whenever that is something else; and, as often as it is expected, that the daemon is
     /// alive: that this loop runs and `ZkWriter` handles messages.
-    pub async fn supervise(&self, observer: &Observer, system: &System) -> Infallible {
+    pub async fn supervise(&self, metrics: &Metrics, system: &Actors) -> Infallible {
         let pace = self.watchdog.map_or(LOOK, |watchdog| LOOK.min(watchdog / 4));
         let (mut told, mut alive) = (None, Instant::now());
         loop {
             if self.socket.is_none() {
                 std::future::pending::<()>().await;
             }
-            let status = status(observer);
+            let status = status(metrics);
             if told.as_ref() != Some(&status) {
                 self.tell(format_args!("STATUS={status}"));
                 told = Some(status);
@@ -127,8 +127,8 @@ fn socket() -> io::Result<UnixDatagram> {
 }
 
 /// In words for `systemctl status`.
-fn status(observer: &Observer) -> String {
-    let missing: Vec<_> = observer.missing().iter().map(ToString::to_string).collect();
+fn status(metrics: &Metrics) -> String {
+    let missing: Vec<_> = metrics.missing().iter().map(ToString::to_string).collect();
     if missing.is_empty() {
         return "ready".to_owned();
     }

@@ -32,7 +32,7 @@ use super::{
     connections::{Connection, Connections, Deadlines, serve},
     hosts::LocalIp,
     logins::Summary,
-    middleware::{Guard, guard},
+    middleware::{Middleware, guard},
 };
 use crate::daemon::Failure;
 
@@ -47,7 +47,7 @@ const BACKLOG: i32 = 4096;
 const LONGER_THAN_ANY_GRACE: u64 = 3600;
 
 /// An address that is taken, before anything else is started.
-pub struct Bound {
+pub struct BoundListener {
     listener: TcpListener,
     address: SocketAddr,
 }
@@ -68,7 +68,7 @@ fn bind(listen: &str) -> io::Result<TcpListener> {
     }
 }
 
-impl Bound {
+impl BoundListener {
     /// Takes the address `listen`, which is the value of the configuration's `key`.
     pub fn new(key: &'static str, listen: &str) -> Result<Self, Failure> {
         let taken = || {
@@ -90,7 +90,7 @@ impl Bound {
 
 /// What a listener allows its clients.
 #[derive(Clone, Copy, Debug)]
-pub struct Allowance {
+pub struct ServerLimits {
     /// Threads that serve.
     pub workers: usize,
     /// Connections of a worker; more wait until others have ended.
@@ -102,11 +102,11 @@ pub struct Allowance {
 }
 
 /// Serves until it is told to [`Stop`].
-pub struct HttpServer {
+pub struct HttpActor {
     server: Option<Server>,
     handle: ServerHandle,
     connections: Connections,
-    guard: Arc<Guard>,
+    guard: Arc<Middleware>,
     stopping: bool,
     log: Logger,
 }
@@ -119,14 +119,14 @@ pub struct Stop {
     pub gracefully: bool,
 }
 
-impl HttpServer {
+impl HttpActor {
     /// An actor that serves as soon as it is started: everything passes `guard` first; `configure` adds the paths.
     /// `name` is the listener's in the HTTP library's own log.
     pub fn new(
         name: &'static str,
-        bound: Bound,
-        allowance: Allowance,
-        guard: Guard,
+        bound: BoundListener,
+        allowance: ServerLimits,
+        guard: Middleware,
         configure: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
         log: &Logger,
     ) -> io::Result<Self> {
@@ -136,7 +136,7 @@ impl HttpServer {
         let guard_state = guard_data.clone().into_inner();
         let builder = Server::build();
         let stopping = builder.graceful_shutdown_signal();
-        // What the library's `HttpServer` would build, but for the type of its connections.
+        // What the library's `HttpActor` would build, but for the type of its connections.
         let server = builder
             .workers(allowance.workers)
             .max_concurrent_connections(allowance.connections)
@@ -197,7 +197,7 @@ impl HttpServer {
     }
 }
 
-impl HttpServer {
+impl HttpActor {
     /// Logs what the guard has refused since the last call, in a line for each kind.
     fn report_refusals(&self) {
         let Summary { failed, last, slowed, last_slowed } = self.guard.logins().take_summary();
@@ -215,7 +215,7 @@ impl HttpServer {
     }
 }
 
-impl Actor for HttpServer {
+impl Actor for HttpActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
@@ -235,7 +235,7 @@ impl Actor for HttpServer {
     }
 }
 
-impl Handler<Stop> for HttpServer {
+impl Handler<Stop> for HttpActor {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, Stop { gracefully }: Stop, _: &mut Self::Context) -> Self::Result {

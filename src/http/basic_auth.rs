@@ -24,14 +24,14 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 /// The operator's credentials, as digests.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Gate {
+pub struct BasicAuth {
     user: [u8; 32],
     password: [u8; 32],
     /// Whether there are any.
     opens: bool,
 }
 
-impl Gate {
+impl BasicAuth {
     /// Lets `credentials` in, and nobody else.
     pub fn new(credentials: &Credentials) -> Self {
         let Credentials { user, password } = credentials;
@@ -79,8 +79,8 @@ fn encoded_part(header: &[u8]) -> Option<&[u8]> {
 mod tests {
     use super::*;
 
-    fn gate(user: &str, password: &str) -> Gate {
-        Gate::new(&Credentials { user: user.to_owned(), password: password.to_owned() })
+    fn gate(user: &str, password: &str) -> BasicAuth {
+        BasicAuth::new(&Credentials { user: user.to_owned(), password: password.to_owned() })
     }
 
     fn header(scheme: &str, credentials: &str) -> Vec<u8> {
@@ -134,7 +134,10 @@ mod tests {
     #[test]
     fn a_closed_gate_lets_nobody_in() {
         for credentials in [":", "", "admin:admin"] {
-            assert!(!Gate::closed().admits(Some(&header("Basic", credentials))), "{credentials}");
+            assert!(
+                !BasicAuth::closed().admits(Some(&header("Basic", credentials))),
+                "{credentials}"
+            );
         }
     }
 }

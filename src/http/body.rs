@@ -10,7 +10,7 @@ use actix_web::{
 use futures_util::StreamExt;
 use tokio::time::timeout;
 
-use super::connections::Tracked;
+use super::connections::ConnectionHandle;
 use crate::api::answer::ApiError;
 
 /// How much a client may send, and in what time.
@@ -33,7 +33,7 @@ pub async fn read(
     if announced.is_some_and(|length| length > limits.size) {
         return Err(ApiError::BodyTooLarge(limits.size));
     }
-    let tracked = request.conn_data::<Tracked>();
+    let tracked = request.conn_data::<ConnectionHandle>();
     tracked.inspect(|tracked| tracked.body_began());
     let body = timeout(limits.time, collect(tracked, payload, limits.size)).await;
     tracked.inspect(|tracked| tracked.body_ended());
@@ -56,12 +56,12 @@ pub async fn parse<T: Send + 'static>(
 }
 
 async fn collect(
-    tracked: Option<&Tracked>,
+    tracked: Option<&ConnectionHandle>,
     mut payload: Payload,
     limit: usize,
 ) -> Result<Bytes, ApiError> {
     let mut body = BytesMut::new();
-    let mut next = poll_fn(|cx| match tracked.and_then(Tracked::take_refusal) {
+    let mut next = poll_fn(|cx| match tracked.and_then(ConnectionHandle::take_refusal) {
         Some(error) => Poll::Ready(Some(Err(error))),
         None => payload.poll_next_unpin(cx).map_err(ApiError::body_broken),
     });

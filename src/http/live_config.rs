@@ -1,7 +1,7 @@
 //! The terms of service: who is let in, and what may be asked for. They can be replaced while the daemon runs.
 //!
 //! A request is judged and answered by one set of terms: `guard` loads them when the head has arrived and leaves
-//! them with the request, where its endpoint finds them ([`OfRequest`]). So no request sees the coins of one
+//! them with the request, where its endpoint finds them ([`RequestConfigData`]). So no request sees the coins of one
 //! configuration and the credentials of another, and no answer changes its mind half-way.
 
 use std::sync::Arc;
@@ -9,18 +9,18 @@ use std::sync::Arc;
 use actix_web::web::ReqData;
 use arc_swap::ArcSwap;
 
-use super::{basic_auth::Gate, body::BodyLimits};
+use super::{basic_auth::BasicAuth, body::BodyLimits};
 use crate::{
     api::Rules,
     config::{CallerSettings, Credentials, Host},
 };
 
 /// What holds for a request.
-pub struct Terms {
+pub struct RequestConfig {
     /// Whom to let in.
-    pub gate: Gate,
+    pub gate: BasicAuth,
     /// Whom to let in where the figures are, and nowhere else.
-    pub scraper: Gate,
+    pub scraper: BasicAuth,
     /// Hosts under which the admin listener answers, apart from its own.
     pub admin_hosts: Vec<Host>,
     /// What makes a switch a valid one.
@@ -32,9 +32,9 @@ pub struct Terms {
 }
 
 /// The terms of a request, for its endpoint.
-pub type OfRequest = ReqData<Arc<Terms>>;
+pub type RequestConfigData = ReqData<Arc<RequestConfig>>;
 
-impl Terms {
+impl RequestConfig {
     fn new(settings: CallerSettings) -> Self {
         let CallerSettings {
             credentials,
@@ -57,28 +57,28 @@ impl Terms {
     }
 }
 
-fn gate(credentials: Option<&Credentials>) -> Gate {
-    credentials.map_or_else(Gate::closed, Gate::new)
+fn gate(credentials: Option<&Credentials>) -> BasicAuth {
+    credentials.map_or_else(BasicAuth::closed, BasicAuth::new)
 }
 
 /// The terms that are in force. Clones share them: the API's listener and that of the admin pages have the same.
 #[derive(Clone)]
-pub struct InForce(Arc<ArcSwap<Terms>>);
+pub struct LiveConfig(Arc<ArcSwap<RequestConfig>>);
 
-impl InForce {
+impl LiveConfig {
     /// These, until others are put in force.
     pub fn new(settings: CallerSettings) -> Self {
-        Self(Arc::new(ArcSwap::from_pointee(Terms::new(settings))))
+        Self(Arc::new(ArcSwap::from_pointee(RequestConfig::new(settings))))
     }
 
     /// Those for a request that begins. No lock is taken.
-    pub fn load(&self) -> Arc<Terms> {
+    pub fn load(&self) -> Arc<RequestConfig> {
         self.0.load_full()
     }
 
     /// Puts other terms in force for requests that begin from now on.
     pub fn replace(&self, settings: CallerSettings) {
-        self.0.store(Arc::new(Terms::new(settings)));
+        self.0.store(Arc::new(RequestConfig::new(settings)));
     }
 }
 
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_request_keeps_the_terms_that_it_began_under() {
-        let in_force = InForce::new(terms("btc", 1));
+        let in_force = LiveConfig::new(terms("btc", 1));
         let (elsewhere, begun) = (in_force.clone(), in_force.load());
         in_force.replace(terms("ltc", 2));
         assert!(begun.rules.coins.get("btc").is_some() && begun.body.size == 1);

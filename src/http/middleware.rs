@@ -22,10 +22,10 @@ use switcher_actors::{Shown, Source, seconds};
 
 use super::{
     basic_auth::is_attempt,
-    connections::{Answered, Answering, Tracked},
+    connections::{Answered, Answering, ConnectionHandle},
     csrf::{is_foreign, opens_a_page},
     hosts::{LocalIp, Ours},
-    live_config::{InForce, Terms},
+    live_config::{LiveConfig, RequestConfig},
     logins::FailedLogins,
     request_id::{self, RequestIds},
 };
@@ -41,8 +41,8 @@ use crate::{
 const PATH_SHOWN: usize = 200;
 
 /// What the guard needs. One is shared by all workers.
-pub struct Guard {
-    in_force: InForce,
+pub struct Middleware {
+    in_force: LiveConfig,
     ids: RequestIds,
     logins: FailedLogins,
     /// Paths for which nobody needs credentials.
@@ -69,9 +69,9 @@ struct Browsers {
     refused: Mutex<Option<(u64, String)>>,
 }
 
-impl Guard {
+impl Middleware {
     /// Accepts the credentials of the terms in force.
-    pub fn new(in_force: InForce, logins: FailedLogins) -> Self {
+    pub fn new(in_force: LiveConfig, logins: FailedLogins) -> Self {
         Self {
             in_force,
             ids: RequestIds::new(),
@@ -128,7 +128,7 @@ impl Guard {
         mem::take(&mut *refused.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn judge(&self, request: &ServiceRequest, terms: &Terms) -> Result<Verdict, ApiError> {
+    fn judge(&self, request: &ServiceRequest, terms: &RequestConfig) -> Result<Verdict, ApiError> {
         let headers = request.headers();
         if self.open.contains(&request.path()) {
             return Ok(Verdict::Open);
@@ -190,7 +190,7 @@ fn err_no<B>(response: &ServiceResponse<B>) -> u16 {
 }
 
 impl Browsers {
-    fn check_host(&self, request: &ServiceRequest, terms: &Terms) -> Result<(), ApiError> {
+    fn check_host(&self, request: &ServiceRequest, terms: &RequestConfig) -> Result<(), ApiError> {
         let local = request.conn_data::<LocalIp>().copied();
         let ours = Ours { own: self.own.as_ref(), listed: &terms.admin_hosts, local };
         let Some(host) = ours.foreign(request.uri(), request.headers()) else {
@@ -220,9 +220,9 @@ pub async fn guard(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<Answered>, Error> {
     let mut began = Instant::now();
-    let mut answering = request.conn_data::<Tracked>().map(Tracked::answering);
-    let refusal = request.conn_data::<Tracked>().and_then(Tracked::take_refusal);
-    let guard = request.app_data::<Data<Guard>>().cloned();
+    let mut answering = request.conn_data::<ConnectionHandle>().map(ConnectionHandle::answering);
+    let refusal = request.conn_data::<ConnectionHandle>().and_then(ConnectionHandle::take_refusal);
+    let guard = request.app_data::<Data<Middleware>>().cloned();
     let source = guard.as_ref().map(|guard| guard.ids.name(&request));
     let verdict = guard.as_ref().map_or(Ok(Verdict::Stranger), |guard| {
         let terms = guard.in_force.load();

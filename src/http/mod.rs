@@ -24,11 +24,11 @@ mod middleware;
 pub mod request_id;
 mod slowdown;
 
-pub use actor::{Allowance, Bound, HttpServer, Stop};
-pub use basic_auth::Gate;
+pub use actor::{BoundListener, HttpActor, ServerLimits, Stop};
+pub use basic_auth::BasicAuth;
 #[cfg(fuzzing)]
 pub use connections::properties::messages;
 pub use connections::{Deadlines, OF_A_WORKER, most_at_once};
-pub use live_config::{InForce, OfRequest, Terms};
+pub use live_config::{LiveConfig, RequestConfig, RequestConfigData};
 pub use logins::Logins;
-pub use middleware::Guard;
+pub use middleware::Middleware;

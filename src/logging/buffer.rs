@@ -40,7 +40,7 @@ const ROOM_PATIENCE: Duration = Duration::from_millis(500);
 /// How long a burst may gather. A process that is killed loses no more of its log than this.
 const GATHER: Duration = Duration::from_millis(5);
 
-/// How long [`Spool::flush`] waits for an output that takes nothing.
+/// How long [`LogBuffer::flush`] waits for an output that takes nothing.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How often an idle log looks whether its file is to be opened again.
@@ -48,7 +48,7 @@ const GLANCE: Duration = Duration::from_millis(500);
 
 /// A place to write lines to. Clones share it.
 #[derive(Clone)]
-pub struct Spool(Arc<Shared>);
+pub struct LogBuffer(Arc<Shared>);
 
 struct Shared {
     state: Mutex<State>,
@@ -70,7 +70,7 @@ struct State {
     dropped: usize,
 }
 
-impl Spool {
+impl LogBuffer {
     /// Starts the thread that writes to `output` for as long as the process lives. What it has to say itself has
     /// this `format`.
     pub fn start(output: impl Output, face: Face) -> io::Result<Self> {
@@ -106,7 +106,7 @@ impl Spool {
     }
 }
 
-impl Write for Spool {
+impl Write for LogBuffer {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let mut state = self.0.lock();
         if state.waiting.len() >= LIMIT && !state.stuck {
@@ -229,14 +229,14 @@ mod tests {
     fn an_output_that_is_stuck_holds_nobody_up_and_the_loss_is_told() {
         let ((release, stuck), (writes, written)) = (mpsc::channel(), mpsc::channel());
         let output = Stream::new(Stuck(stuck, writes));
-        let mut spool = Spool::start(output, Face::Human).expect("a thread");
+        let mut spool = LogBuffer::start(output, Face::Human).expect("a thread");
         let line = vec![b'x'; 1024 * 1024];
         // Eight may be with the writer, eight more wait; the rest is dropped.
         for _ in 0..40 {
             spool.write_all(&line).expect("taken");
         }
         drop(release);
-        Spool::flush(&spool);
+        LogBuffer::flush(&spool);
         let all = written.try_iter().collect::<String>();
         let told = format!("did not keep up, lines: {}\n", spool.dropped().get());
         assert!(all.ends_with(&told) && spool.dropped().get() > 0, "the loss is not told");
@@ -264,10 +264,10 @@ mod tests {
         }
     }
 
-    fn spool(failures: usize) -> (Spool, mpsc::Receiver<String>) {
+    fn spool(failures: usize) -> (LogBuffer, mpsc::Receiver<String>) {
         let (writes, written) = mpsc::channel();
         let output = Stream::new(Flaky { failures, writes });
-        (Spool::start(output, Face::Human).expect("a thread"), written)
+        (LogBuffer::start(output, Face::Human).expect("a thread"), written)
     }
 
     #[test]
@@ -277,7 +277,7 @@ mod tests {
         for line in &lines {
             spool.write_all(line.as_bytes()).expect("taken");
         }
-        Spool::flush(&spool);
+        LogBuffer::flush(&spool);
         assert_eq!(written.try_iter().collect::<String>(), lines.concat());
     }
 
@@ -286,10 +286,10 @@ mod tests {
         let (mut spool, written) = spool(2);
         for line in [b"los", b"t \n"] {
             spool.write_all(line).expect("taken");
-            Spool::flush(&spool);
+            LogBuffer::flush(&spool);
         }
         spool.write_all(b"kept\n").expect("taken");
-        Spool::flush(&spool);
+        LogBuffer::flush(&spool);
         let text = written.try_iter().collect::<String>();
         let told = "ERRO log could not be written, bytes: 6, cause: disk full\nkept\n";
         assert_eq!(&text["Nov 25 03:50:11.917 ".len()..], told);
@@ -327,10 +327,10 @@ mod tests {
     fn after_a_line_that_was_torn_the_next_is_whole() {
         let (writes, written) = mpsc::channel();
         let output = Stream::new(Small(Some(9), writes));
-        let mut spool = Spool::start(output, Face::Human).expect("a thread");
+        let mut spool = LogBuffer::start(output, Face::Human).expect("a thread");
         for line in [b"first\nsecond\n".as_slice(), b"third\n"] {
             spool.write_all(line).expect("taken");
-            Spool::flush(&spool);
+            LogBuffer::flush(&spool);
         }
         let text = written.try_iter().collect::<String>();
         assert!(text.starts_with("first\nsec\n") && text.ends_with("\nthird\n"), "{text}");
@@ -355,11 +355,11 @@ mod tests {
     #[test]
     fn the_output_is_opened_again_while_nothing_is_logged_and_once_for_each_time() {
         let (writes, written) = mpsc::channel();
-        let mut spool = Spool::start(Reopened(writes), Face::Human).expect("a thread");
+        let mut spool = LogBuffer::start(Reopened(writes), Face::Human).expect("a thread");
         spool.reopen().store(true, Ordering::Relaxed);
         let first = written.recv_timeout(Duration::from_secs(20)).expect("it is opened again");
         spool.write_all(b"line\n").expect("taken");
-        Spool::flush(&spool);
+        LogBuffer::flush(&spool);
         let rest = written.try_iter().filter(|write| !write.is_empty()).collect::<String>();
         assert_eq!((&*first, &*rest), ("reopened\n", "line\n"));
     }

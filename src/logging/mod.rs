@@ -28,7 +28,7 @@ use slog::{Drain, Logger, o};
 use switcher_actors::Quoted;
 use thiserror::Error;
 
-use buffer::Spool;
+use buffer::LogBuffer;
 use file::LogFile;
 use format::Face;
 use line::Lines;
@@ -98,7 +98,7 @@ pub struct Telemetry {
     pub log: Logger,
     levels: Levels,
     rotation_failures: Counter,
-    spool: Spool,
+    spool: LogBuffer,
     _libraries: slog_scope::GlobalLoggerGuard,
 }
 
@@ -116,9 +116,9 @@ impl Telemetry {
         let spool = match directory {
             Some(directory) => {
                 let (path, failures) = (directory.join(LOG_FILE), rotation_failures.clone());
-                Spool::start(LogFile::open(path, settings.rotation, face, failures)?, face)?
+                LogBuffer::start(LogFile::open(path, settings.rotation, face, failures)?, face)?
             }
-            None => Spool::start(Stream::new(io::stderr()), face)?,
+            None => LogBuffer::start(Stream::new(io::stderr()), face)?,
         };
         signal_hook::flag::register(SIGUSR1, spool.reopen())?;
         let levels = Levels::new(flags);
@@ -167,7 +167,7 @@ impl Drop for Telemetry {
 }
 
 /// Brings what the libraries log into ours.
-fn bridge_libraries(lines: Lines<Spool>, levels: Levels) -> slog_scope::GlobalLoggerGuard {
+fn bridge_libraries(lines: Lines<LogBuffer>, levels: Levels) -> slog_scope::GlobalLoggerGuard {
     let drain = lines.filter(move |record| levels.admits_library(record));
     let guard = slog_scope::set_global_logger(Logger::root(drain.fuse(), o!()));
     // Fails only if somebody else has taken the libraries' log, which nobody does. The level is set by `Levels`.

@@ -40,7 +40,7 @@ use crate::{
         results::Entry,
         routes,
     },
-    http::Terms,
+    http::RequestConfig,
 };
 
 pub use schema::MAX_BYTES;
@@ -68,7 +68,7 @@ pub struct Described {
 
 impl Described {
     /// Those of an API with these terms.
-    pub fn new(terms: &Terms, sub_pools: bool, address: SocketAddr) -> Self {
+    pub fn new(terms: &RequestConfig, sub_pools: bool, address: SocketAddr) -> Self {
         Self {
             coins: terms.rules.coins.clone(),
             lower_case: terms.rules.lower_case,

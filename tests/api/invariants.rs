@@ -55,15 +55,15 @@ fn of_the_actors_only_the_observer_names_the_metrics_crate() {
 #[test]
 fn only_journals_and_the_session_tell_the_observer_of_effects() {
     for (call, allowed) in [
-        ("observer.switch(", "/journal.rs"),
-        ("observer.chunk(", "/journal.rs"),
-        ("observer.exchange(", "/journal.rs"),
-        ("observer.poll(", "/journal.rs"),
-        ("observer.overwrote(", "/journal.rs"),
+        ("metrics.switch(", "/journal.rs"),
+        ("metrics.chunk(", "/journal.rs"),
+        ("metrics.exchange(", "/journal.rs"),
+        ("metrics.poll(", "/journal.rs"),
+        ("metrics.overwrote(", "/journal.rs"),
         (".recent().note(", "/journal.rs"),
-        ("observer.session_up(", "/actor/session.rs"),
-        ("observer.connection_lost(", "/actor/session.rs"),
-        ("observer.depths(", "/zk_writer/actor.rs"),
+        ("metrics.session_up(", "/actor/session.rs"),
+        ("metrics.connection_lost(", "/actor/session.rs"),
+        ("metrics.depths(", "/zk_writer/actor.rs"),
     ] {
         assert_eq!(name(call, "actors/src", allowed), Vec::<PathBuf>::new(), "{call}");
         assert!(!name(call, "actors/src", "").is_empty(), "the search for {call} finds nothing");

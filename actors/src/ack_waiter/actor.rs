@@ -12,7 +12,7 @@ use super::{
     messages::{Event, ExchangeId, Expect, Report, Settle},
     pending::Pending,
 };
-use crate::metrics::Observer;
+use crate::metrics::Metrics;
 
 /// Messages that may lie in the mailbox; an exchange has one at a time there.
 const MAILBOX: usize = 16 * 1024;
@@ -39,8 +39,8 @@ struct Clock {
 
 impl AckWaiter {
     /// An actor that waits for exchanges.
-    pub(crate) fn new(observer: &Observer, log: &Logger) -> Self {
-        Self { pending: HashMap::new(), journal: Journal::new(log, observer) }
+    pub(crate) fn new(metrics: &Metrics, log: &Logger) -> Self {
+        Self { pending: HashMap::new(), journal: Journal::new(log, metrics) }
     }
 
     fn look_at_clock(&mut self, id: ExchangeId) {

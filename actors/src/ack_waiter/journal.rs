@@ -14,7 +14,7 @@ use slog::{Logger, error, info, o, warn};
 use super::messages::{Caller, ExchangeFailure};
 use crate::{
     domain::{Coinbase, CoinbaseUpdate, Escaped, Shown, Source, SubPool, seconds},
-    metrics::{Asked, Change, ExchangeEnd, Observer, What},
+    metrics::{Asked, Change, ChangeKind, ExchangeEnd, Metrics},
     zk::Overwrite,
 };
 
@@ -83,19 +83,19 @@ pub(super) struct Line {
 /// Where it is told.
 pub(crate) struct Journal {
     log: Logger,
-    observer: Observer,
+    metrics: Metrics,
 }
 
 impl Journal {
-    pub(crate) fn new(log: &Logger, observer: &Observer) -> Self {
-        Self { log: log.clone(), observer: observer.clone() }
+    pub(crate) fn new(log: &Logger, metrics: &Metrics) -> Self {
+        Self { log: log.clone(), metrics: metrics.clone() }
     }
 
     /// An exchange is over.
     pub(super) fn exchange(&self, line: &Line, outcome: &Outcome<'_>) {
         let asked = if line.is_update { Asked::Update } else { Asked::Get };
         let (end, ack) = end_of(line, outcome);
-        self.observer.exchange(asked, end, ack);
+        self.metrics.exchange(asked, end, ack);
         if let (true, Some(new)) = (line.is_update, &line.new) {
             let (words, cause) = words(outcome);
             let (old, cause) = (line.old.as_ref(), cause.as_deref());
@@ -106,7 +106,7 @@ impl Journal {
 
     /// An exchange has written this request over another znode than the one that was read.
     pub(super) fn overwrote(&self, line: &Line, overwrite: &Overwrite, request: &[u8]) {
-        self.observer.overwrote();
+        self.metrics.overwrote();
         let request = String::from_utf8_lossy(request);
         error!(self.log, "sub-pool request overwritten"; line.source,
             "coin" => %Quoted(line.sub_pool.coin()), "sub_pool" => %Quoted(line.sub_pool.name()),
@@ -123,7 +123,7 @@ impl Journal {
         cause: &str,
     ) {
         let new = update.coinbase();
-        self.observer.exchange(Asked::Update, ExchangeEnd::NothingWritten, None);
+        self.metrics.exchange(Asked::Update, ExchangeEnd::NothingWritten, None);
         self.changed(source, sub_pool, None, new, NOTHING_WRITTEN, Some(cause));
         warn!(self.log, "sub-pool update not begun"; source,
             "coin" => %Quoted(sub_pool.coin()), "sub_pool" => %Quoted(sub_pool.name()),
@@ -133,14 +133,14 @@ impl Journal {
     /// These gets never became an exchange. The line names the first of them.
     pub(crate) fn gets_not_begun(&self, gets: &[Caller], cause: &ExchangeFailure) {
         let Some(first) = gets.first() else { return };
-        self.observer.gets_not_begun(gets.len());
+        self.metrics.gets_not_begun(gets.len());
         warn!(self.log, "sub-pool gets not begun"; first.source, "gets" => gets.len(),
             "outcome" => NOTHING_WRITTEN, "cause" => %cause);
     }
 
     /// A get was refused at once; that leaves no line, since it may be one of very many.
     pub(crate) fn get_refused(&self) {
-        self.observer.gets_not_begun(1);
+        self.metrics.gets_not_begun(1);
     }
 
     fn changed(
@@ -153,11 +153,14 @@ impl Journal {
         cause: Option<&str>,
     ) {
         let make = || {
-            let what =
-                What::Update { sub_pool: sub_pool.clone(), old: old.map(kept), new: kept(new) };
+            let what = ChangeKind::Update {
+                sub_pool: sub_pool.clone(),
+                old: old.map(kept),
+                new: kept(new),
+            };
             Change::new(source, what, outcome, cause.map(|cause| shortened(cause).into()))
         };
-        self.observer.recent().note(1, iter::once(make));
+        self.metrics.recent().note(1, iter::once(make));
     }
 }
 

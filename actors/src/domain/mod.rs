@@ -18,7 +18,7 @@ pub use coin::{Coin, Coins, CoinsError};
 pub use invisible::{INVISIBLE, escape_json, is_invisible, push_json_escape};
 pub(crate) use path::component_fault;
 pub use path::{ZnodeDir, ZnodeDirError};
-pub use previous_value::Old;
+pub use previous_value::PreviousValue;
 pub use puname::{Puname, PunameError};
 pub use seconds::seconds;
 pub use shown::{Escaped, Quoted, Shown};

@@ -9,7 +9,7 @@ const SHOWN_BYTES: usize = 64;
 
 /// What a znode held before a write.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Old {
+pub enum PreviousValue {
     /// It was not looked at, or the look failed.
     NotKnown,
     /// There was no znode.
@@ -20,7 +20,7 @@ pub enum Old {
     Data(Vec<u8>),
 }
 
-impl Old {
+impl PreviousValue {
     /// A znode's data, to be kept: as much of it as is shown, and one byte more where there is more.
     pub(crate) fn kept(data: &[u8]) -> Self {
         Self::Data(Self::cut(data))
@@ -54,7 +54,7 @@ impl Old {
     }
 }
 
-impl fmt::Display for Old {
+impl fmt::Display for PreviousValue {
     /// For the log: escapes what could forge a line, and cuts what is too long for a coin.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let data = match self {
@@ -75,25 +75,34 @@ mod tests {
 
     #[test]
     fn old_data_cannot_forge_a_line_nor_flood_it() {
-        assert_eq!(Old::Data(b"btc".to_vec()).to_string(), "btc");
-        assert_eq!(Old::Data(b"a\nb\x1b[2J".to_vec()).to_string(), r#""a\nb\u{1b}[2J""#);
-        assert_eq!(Old::Data(b"x, new: y".to_vec()).to_string(), r#""x, new: y""#);
-        assert_eq!(Old::Data(vec![b'x'; 65]).to_string(), format!("{}…", "x".repeat(64)));
-        assert_eq!((Old::Absent.to_string(), Old::NotKnown.to_string()), ("-".into(), "?".into()));
+        assert_eq!(PreviousValue::Data(b"btc".to_vec()).to_string(), "btc");
+        assert_eq!(PreviousValue::Data(b"a\nb\x1b[2J".to_vec()).to_string(), r#""a\nb\u{1b}[2J""#);
+        assert_eq!(PreviousValue::Data(b"x, new: y".to_vec()).to_string(), r#""x, new: y""#);
+        assert_eq!(PreviousValue::Data(vec![b'x'; 65]).to_string(), format!("{}…", "x".repeat(64)));
+        assert_eq!(
+            (PreviousValue::Absent.to_string(), PreviousValue::NotKnown.to_string()),
+            ("-".into(), "?".into())
+        );
     }
 
     #[test]
     fn as_a_text_it_is_cut_and_nothing_is_no_text() {
-        assert_eq!(Old::Data(b"a\nb".to_vec()).text().as_deref(), Some("a\nb"));
-        assert_eq!(Old::Data(vec![b'x'; 65]).text(), Some(format!("{}…", "x".repeat(64)).into()));
-        assert_eq!((Old::Absent.text(), Old::NotKnown.text()), (None, None));
+        assert_eq!(PreviousValue::Data(b"a\nb".to_vec()).text().as_deref(), Some("a\nb"));
+        assert_eq!(
+            PreviousValue::Data(vec![b'x'; 65]).text(),
+            Some(format!("{}…", "x".repeat(64)).into())
+        );
+        assert_eq!((PreviousValue::Absent.text(), PreviousValue::NotKnown.text()), (None, None));
     }
 
     #[test]
     fn what_is_kept_of_a_megabyte_is_what_is_shown_of_it() {
-        let old = Old::Data(vec![b'x'; 1 << 20]);
-        assert_eq!(old.to_kept(), Old::Data(vec![b'x'; 65]));
+        let old = PreviousValue::Data(vec![b'x'; 1 << 20]);
+        assert_eq!(old.to_kept(), PreviousValue::Data(vec![b'x'; 65]));
         assert_eq!(old.to_kept().text(), old.text());
-        assert_eq!(Old::Data(b"btc".to_vec()).to_kept(), Old::Data(b"btc".to_vec()));
+        assert_eq!(
+            PreviousValue::Data(b"btc".to_vec()).to_kept(),
+            PreviousValue::Data(b"btc".to_vec())
+        );
     }
 }

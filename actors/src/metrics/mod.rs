@@ -2,12 +2,12 @@
 //!
 //! ```text
 //! ZkWriter, AckWaiter, Poller ── journal ─┬─▶ log line
-//!                                         └─▶ Observer ─┬─▶ Metrics    what has happened, in figures
+//!                                         └─▶ Metrics ─┬─▶ Counters    what has happened, in figures
 //!                                                       ├─▶ Readiness  what is missing to serve
 //!                                                       └─▶ Recent     the last changes
 //! ```
 //!
-//! Actors are given an [`Observer`] and call it where they write the log line of the same effect, ahead of the
+//! Actors are given an [`Metrics`] and call it where they write the log line of the same effect, ahead of the
 //! line: who has read that something happened finds it counted. It is no actor:
 //! what it holds are counters, flags and one ring, nothing is decided by them, and nobody waits for them.
 //!
@@ -27,30 +27,30 @@ use prometheus_client::registry::Registry;
 
 pub use histogram::Histogram;
 pub use readiness::Missing;
-pub use recent::{Change, Recent, Since, What};
+pub use recent::{Change, ChangeKind, Recent, Since};
 pub use registry::SwitchCount;
 pub(crate) use registry::{Asked, Depths, ExchangeEnd, PollEnd, SwitchEnd};
 
 use crate::domain::{Coin, Coins, Source};
 use readiness::Readiness;
-use registry::Metrics;
+use registry::Counters;
 
 /// What the actors tell, for whoever watches. Clones share all of it.
 #[derive(Clone)]
-pub struct Observer(Arc<Parts>);
+pub struct Metrics(Arc<Parts>);
 
 struct Parts {
-    metrics: Metrics,
+    metrics: Counters,
     readiness: Readiness,
     recent: Recent,
 }
 
-impl Observer {
+impl Metrics {
     /// Nothing has happened yet. The figures, a series for each of `coins`, are added to `registry`. `interval` is
     /// that of the polls; `None` if the user-coin map is not pulled.
     pub fn new(coins: &Coins, interval: Option<Duration>, registry: &mut Registry) -> Self {
         Self(Arc::new(Parts {
-            metrics: Metrics::new(coins, interval, registry),
+            metrics: Counters::new(coins, interval, registry),
             readiness: Readiness::new(interval.is_some()),
             recent: Recent::new(),
         }))
@@ -171,7 +171,7 @@ impl Observer {
 }
 
 #[cfg(test)]
-impl Observer {
+impl Metrics {
     /// One that nobody looks at.
     pub(crate) fn unwatched() -> Self {
         let coins = Coins::new(&["btc", "bcc"]).unwrap();

@@ -12,7 +12,7 @@ use std::{
 
 use tokio::sync::watch;
 
-use crate::domain::{Coin, Coinbase, Old, Puname, Source, SubPool};
+use crate::domain::{Coin, Coinbase, PreviousValue, Puname, Source, SubPool};
 
 /// Something that was changed, or was to be.
 #[derive(Clone, Debug)]
@@ -24,7 +24,7 @@ pub struct Change {
     /// Who asked.
     pub source: Source,
     /// What was asked for.
-    pub what: What,
+    pub what: ChangeKind,
     /// What came of it, in the log's words.
     pub outcome: &'static str,
     /// Why it came to nothing, or why nobody knows.
@@ -33,13 +33,13 @@ pub struct Change {
 
 /// What was to be changed.
 #[derive(Clone, Debug)]
-pub enum What {
+pub enum ChangeKind {
     /// A sub-account's coin.
     Switch {
         /// The sub-account.
         puname: Puname,
         /// What its znode held before.
-        old: Old,
+        old: PreviousValue,
         /// The coin that was asked for.
         new: Coin,
         /// The newer one that was written in its place.
@@ -151,7 +151,7 @@ impl Change {
     /// One that is noted next.
     pub(crate) fn new(
         source: Source,
-        what: What,
+        what: ChangeKind,
         outcome: &'static str,
         cause: Option<Arc<str>>,
     ) -> Self {
@@ -170,7 +170,12 @@ mod tests {
             let new = coin.clone();
             move || {
                 let puname = Puname::parse(&format!("user{n}")).unwrap();
-                let what = What::Switch { puname, old: Old::NotKnown, new, superseded_by: None };
+                let what = ChangeKind::Switch {
+                    puname,
+                    old: PreviousValue::NotKnown,
+                    new,
+                    superseded_by: None,
+                };
                 Change::new(Source::Poll, what, "applied", None)
             }
         })
@@ -205,7 +210,7 @@ mod tests {
         recent.note(count, counted);
         assert_eq!(made.get(), Recent::KEPT);
         let all = recent.last(usize::MAX);
-        let What::Switch { puname, .. } = &all[0].what else { panic!("a switch") };
+        let ChangeKind::Switch { puname, .. } = &all[0].what else { panic!("a switch") };
         assert_eq!((puname.as_str(), all[0].number), ("user2000", 2001));
         assert_eq!(all.last().unwrap().number, 3000);
     }

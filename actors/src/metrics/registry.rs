@@ -159,7 +159,7 @@ pub(crate) struct Depths {
 }
 
 /// All figures of the actors.
-pub(super) struct Metrics {
+pub(super) struct Counters {
     switches: Switches,
     chunk_switches: Histogram,
     switches_waiting: Gauge,
@@ -212,7 +212,7 @@ struct OfCoin {
     poll: [Counter; SwitchEnd::ALL.len()],
 }
 
-impl Metrics {
+impl Counters {
     /// All of them at nought, added to `registry`: those of polls only if there is an `interval` between them.
     pub(super) fn new(coins: &Coins, interval: Option<Duration>, registry: &mut Registry) -> Self {
         let mut without_polls = Registry::default();
@@ -553,7 +553,7 @@ mod tests {
     #[test]
     fn a_switch_is_counted_by_source_coin_and_end() {
         let (coins, mut registry) = (Coins::new(&["btc", "bcc"]).unwrap(), Registry::default());
-        let metrics = Metrics::new(&coins, EVERY_MINUTE, &mut registry);
+        let metrics = Counters::new(&coins, EVERY_MINUTE, &mut registry);
         let series = text(&registry).lines().count();
         let (api, bcc) = (
             Source::Api { client: Some(Ipv4Addr::LOCALHOST.into()), request: RequestId(1) },
@@ -584,7 +584,7 @@ mod tests {
     #[test]
     fn a_coin_that_comes_later_is_counted_and_one_that_goes_keeps_its_count() {
         let (coins, mut registry) = (Coins::new(&["btc", "bcc"]).unwrap(), Registry::default());
-        let metrics = Metrics::new(&coins, EVERY_MINUTE, &mut registry);
+        let metrics = Counters::new(&coins, EVERY_MINUTE, &mut registry);
         let api = Source::Api { client: None, request: RequestId(1) };
         metrics.switch(api, coins.get("bcc").unwrap(), SwitchEnd::Applied);
         let later = Coins::new(&["ltc", "btc"]).unwrap();
@@ -615,7 +615,7 @@ mod tests {
     #[test]
     fn a_daemon_that_does_not_poll_shows_nothing_of_polls() {
         let (coins, mut registry) = (Coins::new(&["btc"]).unwrap(), Registry::default());
-        Metrics::new(&coins, None, &mut registry);
+        Counters::new(&coins, None, &mut registry);
         let text = text(&registry);
         assert!(!text.contains("poll_duration") && !text.contains(r#"source="poll""#), "{text}");
     }
@@ -623,7 +623,7 @@ mod tests {
     #[test]
     fn who_stands_by_is_told_by_the_last_poll() {
         let (coins, mut registry) = (Coins::new(&["btc"]).unwrap(), Registry::default());
-        let metrics = Metrics::new(&coins, EVERY_MINUTE, &mut registry);
+        let metrics = Counters::new(&coins, EVERY_MINUTE, &mut registry);
         // One that is given up says nothing of whose turn it is.
         for (end, expected) in [
             (PollEnd::Standby, 1),
@@ -640,7 +640,7 @@ mod tests {
     #[test]
     fn only_a_complete_poll_moves_the_time_of_success() {
         let (coins, mut registry) = (Coins::new(&["btc"]).unwrap(), Registry::default());
-        let metrics = Metrics::new(&coins, EVERY_MINUTE, &mut registry);
+        let metrics = Counters::new(&coins, EVERY_MINUTE, &mut registry);
         for end in [PollEnd::Failed, PollEnd::Incomplete, PollEnd::Standby] {
             metrics.poll(end, Duration::from_secs(1), 1);
             assert_eq!(metrics.last_complete_poll(), None, "{end:?}");

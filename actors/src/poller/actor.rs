@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     domain::Coins,
-    metrics::Observer,
+    metrics::Metrics,
     zk_writer::{BeginPoll, PollerLock, SyncBatch},
 };
 
@@ -100,7 +100,7 @@ impl Poller {
     pub(crate) fn new(
         settings: PollerSettings,
         zk_writer: ToZkWriter,
-        observer: &Observer,
+        metrics: &Metrics,
         log: &Logger,
     ) -> Self {
         Self {
@@ -111,7 +111,7 @@ impl Poller {
             new_settings: None,
             standby: None,
             remarked: HashSet::new(),
-            journal: Journal::new(log, observer),
+            journal: Journal::new(log, metrics),
             log: log.new(o!()),
         }
     }

@@ -16,7 +16,7 @@ use super::{
     answer::{Answer, AnswerFault, Budget, parse},
     user_coin_map::Rules,
 };
-use crate::go_json::Guard;
+use crate::go_json::DepthCheck;
 
 /// Parts that may wait for the parser; the network waits for it then.
 const PARTS: usize = 8;
@@ -145,7 +145,7 @@ struct Checked<'a, R> {
     left: u64,
     deadline: Instant,
     budget: &'a Budget,
-    guard: Guard,
+    guard: DepthCheck,
     head: Vec<u8>,
     fault: Option<BodyFault>,
     /// What came from the source, the end of an unfinished character first.
@@ -162,7 +162,7 @@ impl<'a, R: Read> Checked<'a, R> {
             left: limits.bytes,
             deadline: limits.deadline,
             budget,
-            guard: Guard::new(STRING_LIMIT),
+            guard: DepthCheck::new(STRING_LIMIT),
             head: Vec::new(),
             fault: None,
             raw: Vec::new(),

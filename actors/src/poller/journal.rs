@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{
     domain::{Escaped, Source, seconds},
-    metrics::{Observer, PollEnd, SwitchEnd},
-    zk_writer::{Left, SyncReport},
+    metrics::{Metrics, PollEnd, SwitchEnd},
+    zk_writer::{SkippedEntry, SyncReport},
 };
 
 /// As much of a text of the upstream's is shown.
@@ -29,23 +29,23 @@ pub(super) fn fit(text: &str) -> String {
 /// Where it is told.
 pub(super) struct Journal {
     log: Logger,
-    observer: Observer,
+    metrics: Metrics,
 }
 
 impl Journal {
-    pub(super) fn new(log: &Logger, observer: &Observer) -> Self {
-        Self { log: log.clone(), observer: observer.clone() }
+    pub(super) fn new(log: &Logger, metrics: &Metrics) -> Self {
+        Self { log: log.clone(), metrics: metrics.clone() }
     }
 
     /// Another daemon polls. That is no line for each time: when the turn changes there is one.
     pub(super) fn standby(&self, took: Duration) {
-        self.observer.poll(PollEnd::Standby, took, 0);
-        self.observer.first_poll_done();
+        self.metrics.poll(PollEnd::Standby, took, 0);
+        self.metrics.first_poll_done();
     }
 
     /// A poll is given up, since the daemon ends.
     pub(super) fn given_up(&self) {
-        self.observer.poll(PollEnd::GivenUp, Duration::ZERO, 0);
+        self.metrics.poll(PollEnd::GivenUp, Duration::ZERO, 0);
         info!(self.log, "poll"; "outcome" => "given up", "cause" => "the daemon is stopping");
     }
 
@@ -61,7 +61,7 @@ impl Journal {
 
     /// Entries that were left alone or refused, by name up to a number.
     pub(super) fn left(&self, report: &SyncReport) {
-        for Left { puname, old, coin, refusal } in &report.left {
+        for SkippedEntry { puname, old, coin, refusal } in &report.left {
             match refusal {
                 None => {
                     info!(self.log, "switch"; Source::Poll, "sub_account" => %puname.shown(),
@@ -100,7 +100,7 @@ impl Journal {
 
     /// The end of a poll that had no answer.
     pub(super) fn failed(&self, cause: &str, took: Duration, next_last_date: i64) {
-        self.observer.poll(PollEnd::Failed, took, 0);
+        self.metrics.poll(PollEnd::Failed, took, 0);
         warn!(self.log, "poll"; "outcome" => "failed", "cause" => cause, "seconds" => seconds(took),
             "next_last_date" => next_last_date);
     }
@@ -115,13 +115,13 @@ impl Journal {
             .then(|| "znodes that were created again were overwritten, see above".to_owned());
         let cause = report.cause.clone().or(overwrote).or(refused);
         let end = if cause.is_none() { PollEnd::Complete } else { PollEnd::Incomplete };
-        self.observer.poll(end, took, bad.count);
+        self.metrics.poll(end, took, bad.count);
         for coin in map.coins(*handed_over) {
-            self.observer.switch(Source::Poll, coin, SwitchEnd::NotApplied);
+            self.metrics.switch(Source::Poll, coin, SwitchEnd::NotApplied);
         }
         // What ZooKeeper refuses it will refuse next time, too: that is nothing to wait for.
         if report.not_written == 0 {
-            self.observer.first_poll_done();
+            self.metrics.first_poll_done();
         }
         match cause {
             None => info!(self.log, "poll"; "outcome" => "complete",

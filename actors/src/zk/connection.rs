@@ -25,7 +25,7 @@ use super::{
     read_window::{OF_A_REQUEST, ReadWindow},
     request_limit::RequestLimit,
 };
-use crate::domain::{Old, ZnodeDir};
+use crate::domain::{PreviousValue, ZnodeDir};
 
 /// One write to one znode.
 #[derive(Clone, Copy, Debug)]
@@ -148,7 +148,7 @@ impl ArmedWatches {
 /// What a znode holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Content {
-    /// Its data, cut by [`Old::cut`].
+    /// Its data, cut by [`PreviousValue::cut`].
     pub(crate) data: Vec<u8>,
     /// The write that made it so.
     pub(crate) mark: Mark,
@@ -556,7 +556,7 @@ pub(super) fn look(
     match answer.map_err(WriteError::from) {
         Ok((data, stat)) => {
             *largest = data.len().max(*largest);
-            Ok(Ok(Some(Content { data: Old::cut(&data), mark: Mark::of(&stat) })))
+            Ok(Ok(Some(Content { data: PreviousValue::cut(&data), mark: Mark::of(&stat) })))
         }
         Err(WriteError::Missing) => Ok(Ok(None)),
         Err(WriteError::Refused(cause)) => Ok(Err(cause)),

@@ -10,7 +10,7 @@ use super::{
     Connection, Session, ZkSettings,
     version::{Probe, ServerVersion, probe},
 };
-use crate::domain::{Old, Shown};
+use crate::domain::{PreviousValue, Shown};
 
 /// How long a broker may take to accept a connection, and as long to tell its version.
 const PROBE_PATIENCE: Duration = Duration::from_secs(2);
@@ -113,7 +113,7 @@ impl Inspector {
             for (path, answer) in part.iter().zip(answers) {
                 seen.push(match answer {
                     Ok((data, stat)) => {
-                        Seen::Znode { data: Old::cut(&data), written: written(&stat) }
+                        Seen::Znode { data: PreviousValue::cut(&data), written: written(&stat) }
                     }
                     Err(ClientError::NoNode) => Seen::Nothing,
                     Err(error @ ClientError::NoAuth) => Seen::Forbidden(error.to_string()),

@@ -26,9 +26,9 @@ use self::session::{Outage, live};
 use super::{
     journal::Journal,
     last_seen::LastSeen,
-    looks::Looks,
+    looks::DryRuns,
     messages::{
-        AreYouThere, AskJobmaker, BeginPoll, Drain, LookAtBatch, NewLimits, SyncBatch, WriteBatch,
+        BeginPoll, CoinbaseRequest, Drain, DryRunBatch, NewLimits, Ping, SyncBatch, WriteBatch,
         WriteFailure, WriteReply,
     },
     queue::{NOT_SENT, Queue},
@@ -37,7 +37,7 @@ use super::{
 use crate::{
     ack_waiter::ExchangeFailure,
     domain::{SubPool, ZnodeDir},
-    metrics::{Depths, Observer},
+    metrics::{Depths, Metrics},
     zk::{Connection, Session, ZkSettings},
 };
 
@@ -80,9 +80,9 @@ pub(crate) struct ZkWriter {
     settings: WriterSettings,
     log: Logger,
     journal: Journal,
-    observer: Observer,
+    metrics: Metrics,
     queue: Queue,
-    looks: Looks,
+    looks: DryRuns,
     last_seen: LastSeen,
     /// `None` if the sub-pool API is off.
     sub_pools: Option<SubPools>,
@@ -118,20 +118,20 @@ impl ZkWriter {
     pub(crate) fn new(
         settings: WriterSettings,
         sub_pools: Option<(SubPoolSettings, ToAckWaiter)>,
-        observer: &Observer,
+        metrics: &Metrics,
         log: &Logger,
     ) -> Self {
         let session = Session::new(settings.zookeeper.clone());
         Self {
             sub_pools: sub_pools
-                .map(|(settings, acks)| SubPools::new(settings, acks, observer, log)),
+                .map(|(settings, acks)| SubPools::new(settings, acks, metrics, log)),
             queue: Queue::new(settings.limits.queue_limit),
-            looks: Looks::new(settings.limits.queue_limit),
+            looks: DryRuns::new(settings.limits.queue_limit),
             last_seen: LastSeen::new(LAST_SEEN),
             session: Some(session),
             settings,
-            journal: Journal::new(log, observer),
-            observer: observer.clone(),
+            journal: Journal::new(log, metrics),
+            metrics: metrics.clone(),
             log: log.new(o!()),
             connection: None,
             chunks_under_way: 0,
@@ -175,7 +175,7 @@ impl ZkWriter {
         let withdrawn = if self.draining.as_ref().is_some_and(|draining| draining.give_up <= now) {
             // What is under way comes back as unknown when its connection is gone.
             self.connection = None;
-            self.observer.session_given_up();
+            self.metrics.session_given_up();
             if let Some(session) = &mut self.session {
                 session.disconnect();
             }
@@ -202,7 +202,7 @@ impl ZkWriter {
 
     /// Ten times a second is often enough for who looks every few seconds, and costs a switch nothing.
     fn observe_depths(&self) {
-        self.observer.depths(&Depths {
+        self.metrics.depths(&Depths {
             switches: self.queue.waiting(),
             sub_pool_requests: self.sub_pools.as_ref().map_or(0, SubPools::waiting),
             dry_run_entries: self.looks.waiting(),
@@ -248,10 +248,10 @@ impl Handler<WriteBatch> for ZkWriter {
     }
 }
 
-impl Handler<LookAtBatch> for ZkWriter {
+impl Handler<DryRunBatch> for ZkWriter {
     type Result = ();
 
-    fn handle(&mut self, look: LookAtBatch, ctx: &mut Self::Context) {
+    fn handle(&mut self, look: DryRunBatch, ctx: &mut Self::Context) {
         if self.draining.is_some() {
             let _ = look.reply.send(WriteReply::refused(WriteFailure::ShuttingDown));
             return;
@@ -279,10 +279,10 @@ impl Handler<BeginPoll> for ZkWriter {
     }
 }
 
-impl Handler<AskJobmaker> for ZkWriter {
+impl Handler<CoinbaseRequest> for ZkWriter {
     type Result = ();
 
-    fn handle(&mut self, ask: AskJobmaker, ctx: &mut Self::Context) {
+    fn handle(&mut self, ask: CoinbaseRequest, ctx: &mut Self::Context) {
         let Some(sub_pools) = &mut self.sub_pools else { return };
         if self.draining.is_some() {
             sub_pools.refuse(ask, ExchangeFailure::ShuttingDown);
@@ -309,10 +309,10 @@ impl Handler<NewLimits> for ZkWriter {
     }
 }
 
-impl Handler<AreYouThere> for ZkWriter {
+impl Handler<Ping> for ZkWriter {
     type Result = ();
 
-    fn handle(&mut self, AreYouThere: AreYouThere, _: &mut Self::Context) {}
+    fn handle(&mut self, Ping: Ping, _: &mut Self::Context) {}
 }
 
 impl Handler<Drain> for ZkWriter {

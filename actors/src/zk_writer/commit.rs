@@ -19,7 +19,7 @@ use super::{
     queue::{CHUNK_ENTRIES, Chunk, Outcome},
 };
 use crate::{
-    domain::{Old, ZnodeDir},
+    domain::{PreviousValue, ZnodeDir},
     zk::{Connection, Look, Revision, TransactionError, WriteError, WriteOp},
 };
 
@@ -38,7 +38,7 @@ pub(super) struct Committed {
     pub(super) outcome: Outcome,
     /// What its znode held before our write, if the write's answer proves it; or when ZooKeeper refused the
     /// write, if the znode was in the same state before and after.
-    pub(super) old: Old,
+    pub(super) old: PreviousValue,
     /// The state that its znode is in now, if we wrote it and were told.
     pub(super) revision: Option<Revision>,
 }
@@ -47,7 +47,7 @@ impl Committed {
     /// What nobody can say anything of.
     pub(super) fn unknown() -> Self {
         let outcome = Outcome::Unknown("the connection was lost".to_owned());
-        Self { outcome, old: Old::NotKnown, revision: None }
+        Self { outcome, old: PreviousValue::NotKnown, revision: None }
     }
 }
 
@@ -96,7 +96,7 @@ struct Step<'a> {
     path: String,
     data: &'a [u8],
     /// The last state that the znode is known to have been in, and what it held in it.
-    known: Option<(Revision, Old)>,
+    known: Option<(Revision, PreviousValue)>,
     /// Whether the znode is believed to exist.
     exists: bool,
     outcome: Option<Outcome>,
@@ -119,7 +119,7 @@ struct Tried {
 
 impl<'a> Step<'a> {
     fn new(path: String, data: &'a [u8], seen: Option<Seen>) -> Self {
-        let known = seen.map(|seen| (seen.revision, Old::Coin(seen.coin)));
+        let known = seen.map(|seen| (seen.revision, PreviousValue::Coin(seen.coin)));
         Self {
             path,
             data,
@@ -151,7 +151,8 @@ impl<'a> Step<'a> {
             }
         };
         self.exists = content.is_some();
-        self.known = content.map(|content| (content.mark.revision, Old::Data(content.data)));
+        self.known =
+            content.map(|content| (content.mark.revision, PreviousValue::Data(content.data)));
     }
 
     /// Takes in that [`op`](Self::op) was committed.
@@ -174,12 +175,12 @@ impl<'a> Step<'a> {
 
     /// What the znode held before our write: nothing, if the write created it; the known content, if the
     /// write made the next state of the same znode. All else is not proven: the znode was written between.
-    fn old(&self) -> Old {
+    fn old(&self) -> PreviousValue {
         match (&self.known, self.revision) {
-            _ if self.is_created => Old::Absent,
+            _ if self.is_created => PreviousValue::Absent,
             (Some((_, old)), _) if self.is_unchanged => old.clone(),
             (Some((before, old)), Some(after)) if after.follows(*before) => old.clone(),
-            _ => Old::NotKnown,
+            _ => PreviousValue::NotKnown,
         }
     }
 

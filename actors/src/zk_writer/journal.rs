@@ -12,24 +12,24 @@ use super::{
     sync::{Fate, Part, Synced},
 };
 use crate::{
-    domain::{Assignment, Old, Shown, Source, Switches},
-    metrics::{Change, Observer, SwitchEnd, What},
+    domain::{Assignment, PreviousValue, Shown, Source, Switches},
+    metrics::{Change, ChangeKind, Metrics, SwitchEnd},
 };
 
 /// Where it is told.
 pub(super) struct Journal {
     log: Logger,
-    observer: Observer,
+    metrics: Metrics,
 }
 
 impl Journal {
-    pub(super) fn new(log: &Logger, observer: &Observer) -> Self {
-        Self { log: log.clone(), observer: observer.clone() }
+    pub(super) fn new(log: &Logger, metrics: &Metrics) -> Self {
+        Self { log: log.clone(), metrics: metrics.clone() }
     }
 
     /// Callers' switches that came back from ZooKeeper.
     pub(super) fn committed(&self, chunk: &Chunk, committed: &[Committed]) {
-        self.observer.chunk(chunk.entries.len());
+        self.metrics.chunk(chunk.entries.len());
         debug!(self.log, "chunk"; "sub_accounts" => chunk.entries.len());
         let ends = committed.iter().map(|committed| (&committed.old, &committed.outcome));
         self.settled(chunk.entries.iter().zip(ends));
@@ -38,7 +38,7 @@ impl Journal {
     /// Callers' switches that were never sent.
     pub(super) fn withdrawn(&self, entries: &[Entry], cause: &str) {
         let outcome = Outcome::NotApplied(cause.to_owned());
-        self.settled(entries.iter().map(|entry| (entry, (&Old::NotKnown, &outcome))));
+        self.settled(entries.iter().map(|entry| (entry, (&PreviousValue::NotKnown, &outcome))));
     }
 
     /// Entries of a request that later ones of the same request supersede: they are counted and logged together.
@@ -49,13 +49,13 @@ impl Journal {
                 "entries" => switches.entries(), "superseded" => count);
         }
         for (coin, count) in switches.superseded() {
-            self.observer.superseded(source, coin, *count);
+            self.metrics.superseded(source, coin, *count);
         }
     }
 
     fn settled<'a>(
         &self,
-        entries: impl Iterator<Item = (&'a Entry, (&'a Old, &'a Outcome))> + Clone,
+        entries: impl Iterator<Item = (&'a Entry, (&'a PreviousValue, &'a Outcome))> + Clone,
     ) {
         let mut count = 0;
         for (entry, (_, outcome)) in entries.clone() {
@@ -65,7 +65,7 @@ impl Journal {
                     (SwitchEnd::Applied, Some(_)) => SwitchEnd::Superseded,
                     (end, _) => end,
                 };
-                self.observer.switch(switch.source, switch.coin, end);
+                self.metrics.switch(switch.source, switch.coin, end);
                 count += 1;
             }
         }
@@ -75,13 +75,13 @@ impl Journal {
         let changes = entries.clone().flat_map(|(entry, (old, outcome))| {
             entry.switches().map(move |switch| move || change(&switch, old, outcome))
         });
-        self.observer.recent().note(count, changes);
+        self.metrics.recent().note(count, changes);
         for (entry, (old, outcome)) in entries {
             entry.switches().for_each(|switch| self.log_switch(&switch, old, outcome));
         }
     }
 
-    fn log_switch(&self, switch: &Settled<'_>, old: &Old, outcome: &Outcome) {
+    fn log_switch(&self, switch: &Settled<'_>, old: &PreviousValue, outcome: &Outcome) {
         let Settled { source, puname, coin, superseded_by } = switch;
         let text = words(outcome);
         match (cause(outcome), superseded_by) {
@@ -105,12 +105,12 @@ impl Journal {
         let entries = part.assignments.iter().zip(synced);
         let mut count = 0;
         for (entry, synced) in entries.clone() {
-            self.observer.switch(Source::Poll, &entry.coin, end_of_fate(&synced.fate));
+            self.metrics.switch(Source::Poll, &entry.coin, end_of_fate(&synced.fate));
             count += usize::from(synced.fate != Fate::Unchanged);
         }
         if count > 0 {
             let changes = entries.clone().filter(|(_, synced)| synced.fate != Fate::Unchanged);
-            self.observer.recent().note(count, changes.map(|(entry, end)| || polled(entry, end)));
+            self.metrics.recent().note(count, changes.map(|(entry, end)| || polled(entry, end)));
         }
         entries.for_each(|(entry, synced)| self.log_synced(entry, synced));
     }
@@ -118,7 +118,7 @@ impl Journal {
     /// A part of a poll's map that was not begun. The Poller's line tells how many entries that are.
     pub(super) fn not_synced(&self, assignments: &[Assignment]) {
         for entry in assignments {
-            self.observer.switch(Source::Poll, &entry.coin, SwitchEnd::NotApplied);
+            self.metrics.switch(Source::Poll, &entry.coin, SwitchEnd::NotApplied);
         }
     }
 
@@ -128,7 +128,7 @@ impl Journal {
                 "sub_account" => %entry.puname.shown(), "old" => %old, "new" => %entry.coin,
                 "outcome" => "applied"),
             Fate::Overwrote(overwrite) => {
-                self.observer.overwrote();
+                self.metrics.overwrote();
                 error!(self.log, "switch"; Source::Poll,
                     "sub_account" => %entry.puname.shown(), "old" => %old, "new" => %entry.coin,
                     "outcome" => "applied", "cause" => %overwrite, "znode" => %Shown(&overwrite.path));
@@ -174,8 +174,8 @@ fn end_of_fate(fate: &Fate) -> SwitchEnd {
     }
 }
 
-fn change(switch: &Settled<'_>, old: &Old, outcome: &Outcome) -> Change {
-    let what = What::Switch {
+fn change(switch: &Settled<'_>, old: &PreviousValue, outcome: &Outcome) -> Change {
+    let what = ChangeKind::Switch {
         puname: switch.puname.clone(),
         old: old.to_kept(),
         new: switch.coin.clone(),
@@ -197,7 +197,7 @@ fn polled(entry: &Assignment, Synced { fate, old, .. }: &Synced) -> Change {
         Fate::Refused(cause) | Fate::NotWritten(cause) => ("not applied", Some(&**cause)),
         Fate::Unknown(cause) => ("outcome unknown", Some(&**cause)),
     };
-    let what = What::Switch {
+    let what = ChangeKind::Switch {
         puname: entry.puname.clone(),
         old: old.to_kept(),
         new: entry.coin.clone(),

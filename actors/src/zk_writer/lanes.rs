@@ -15,7 +15,7 @@ use std::{
     time::Instant,
 };
 
-use super::messages::{Ask, AskJobmaker};
+use super::messages::{CoinbaseAction, CoinbaseRequest};
 use crate::{
     ack_waiter::{Caller, Turn},
     domain::{CoinbaseUpdate, SubPool},
@@ -66,12 +66,14 @@ impl Lanes {
     }
 
     /// Takes a request in, whose exchange must begin before the `deadline`.
-    pub(super) fn accept(&mut self, ask: AskJobmaker, deadline: Instant) {
+    pub(super) fn accept(&mut self, ask: CoinbaseRequest, deadline: Instant) {
         self.waiting += 1;
         let lane = self.lanes.entry(ask.sub_pool).or_default();
         match ask.ask {
-            Ask::Get => lane.gets.push((ask.caller, deadline)),
-            Ask::Update(update) => lane.updates.push_back((ask.caller, update, deadline)),
+            CoinbaseAction::Get => lane.gets.push((ask.caller, deadline)),
+            CoinbaseAction::Update(update) => {
+                lane.updates.push_back((ask.caller, update, deadline))
+            }
         }
     }
 

@@ -12,11 +12,11 @@ use foldhash::{HashMap, HashMapExt};
 use tokio::sync::oneshot;
 
 use super::{
-    messages::{LookAtBatch, WriteFailure, WriteReply},
+    messages::{DryRunBatch, WriteFailure, WriteReply},
     results::{EntryOutcome, EntryResult, Results},
 };
 use crate::{
-    domain::{Coin, Old, Switches},
+    domain::{Coin, PreviousValue, Switches},
     zk::Look,
 };
 
@@ -73,7 +73,7 @@ impl Batch {
 }
 
 #[derive(Debug)]
-pub(super) struct Looks {
+pub(super) struct DryRuns {
     batches: HashMap<BatchId, Batch>,
     next_batch: u64,
     /// Whose turn it is; some may be answered already.
@@ -84,7 +84,7 @@ pub(super) struct Looks {
     limit: usize,
 }
 
-impl Looks {
+impl DryRuns {
     /// `limit` counts entries that were accepted and not answered yet.
     pub(super) fn new(limit: usize) -> Self {
         Self {
@@ -113,8 +113,8 @@ impl Looks {
     }
 
     /// Takes a batch in, or answers it at once.
-    pub(super) fn accept(&mut self, look: LookAtBatch, deadline: Instant) {
-        let LookAtBatch { switches, reply } = look;
+    pub(super) fn accept(&mut self, look: DryRunBatch, deadline: Instant) {
+        let DryRunBatch { switches, reply } = look;
         if switches.is_empty() {
             let _ = reply.send(WriteReply { outcome: Ok(()), results: Some(Results::new(0)) });
             return;
@@ -216,16 +216,16 @@ fn compare(coin: Option<&Coin>, look: Look) -> EntryResult {
         Err(cause) => return EntryResult::unknown(&cause),
     };
     let old = match (&content, coin) {
-        (None, _) => Old::Absent,
+        (None, _) => PreviousValue::Absent,
         (Some(content), Some(coin)) if content.data == coin.as_str().as_bytes() => {
-            Old::Coin(coin.clone())
+            PreviousValue::Coin(coin.clone())
         }
-        (Some(content), _) => Old::kept(&content.data),
+        (Some(content), _) => PreviousValue::kept(&content.data),
     };
     let outcome = match (&old, coin) {
         (_, None) => EntryOutcome::Seen,
-        (Old::Absent, _) => EntryOutcome::WouldCreate,
-        (Old::Coin(_), _) => EntryOutcome::Unchanged,
+        (PreviousValue::Absent, _) => EntryOutcome::WouldCreate,
+        (PreviousValue::Coin(_), _) => EntryOutcome::Unchanged,
         _ => EntryOutcome::WouldChange,
     };
     EntryResult { old, outcome }

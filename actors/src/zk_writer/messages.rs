@@ -41,14 +41,14 @@ pub struct WriteBatch {
 /// that drops its receiver calls back what was not read yet.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct LookAtBatch {
+pub struct DryRunBatch {
     /// What would be written; an entry without a coin asks only what is there.
     pub switches: Arc<Switches>,
     /// Where the answer goes, with the result of each entry.
     pub reply: oneshot::Sender<WriteReply>,
 }
 
-/// The answer to a [`WriteBatch`] or a [`LookAtBatch`].
+/// The answer to a [`WriteBatch`] or a [`DryRunBatch`].
 #[derive(Debug, PartialEq, Eq)]
 pub struct WriteReply {
     /// `Ok` only once ZooKeeper has committed every entry; of a dry run, only if every znode was read.
@@ -64,7 +64,7 @@ impl WriteReply {
     }
 }
 
-/// Why a [`WriteBatch`] was not, or perhaps not, written, or a [`LookAtBatch`] not answered. The worst of its
+/// Why a [`WriteBatch`] was not, or perhaps not, written, or a [`DryRunBatch`] not answered. The worst of its
 /// entries counts.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum WriteFailure {
@@ -86,7 +86,7 @@ pub enum WriteFailure {
     /// behind writes that ZooKeeper did not answer.
     #[error("not sent to ZooKeeper within the time allowed")]
     NotSent,
-    /// Of a [`LookAtBatch`]: one znode or more could not be read; the text tells of the last.
+    /// Of a [`DryRunBatch`]: one znode or more could not be read; the text tells of the last.
     #[error("not read: {0}")]
     NotRead(String),
     /// Part of the batch was not written in the time allowed; what was under way has been settled.
@@ -113,7 +113,7 @@ impl WriteFailure {
 
 /// What is asked of a sub-pool's jobmaker.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ask {
+pub enum CoinbaseAction {
     /// What it holds.
     Get,
     /// To hold these values.
@@ -126,11 +126,11 @@ pub enum Ask {
 /// gone before its exchange begins calls it back by that; afterwards the exchange goes on without it.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct AskJobmaker {
+pub struct CoinbaseRequest {
     /// Whose jobmaker.
     pub sub_pool: SubPool,
     /// What is asked.
-    pub ask: Ask,
+    pub ask: CoinbaseAction,
     /// Who asks.
     pub caller: Caller,
 }
@@ -233,14 +233,14 @@ pub(crate) struct SyncReport {
     /// Not written, or perhaps not: there was no session, or it broke.
     pub(crate) not_written: usize,
     /// The first of those that were left alone or refused.
-    pub(crate) left: Vec<Left>,
+    pub(crate) left: Vec<SkippedEntry>,
     /// Why the first of those that were not written were not.
     pub(crate) cause: Option<String>,
 }
 
 /// An entry of the map that was not written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Left {
+pub(crate) struct SkippedEntry {
     /// Whose.
     pub(crate) puname: Puname,
     /// What its znode holds, fit for the log; `?` if it was written after we had read it.
@@ -252,7 +252,7 @@ pub(crate) struct Left {
 }
 
 impl SyncReport {
-    /// So many [`Left`] are told of at most.
+    /// So many [`SkippedEntry`] are told of at most.
     pub(crate) const LEFT_TOLD: usize = 20;
 
     /// How many entries it tells of.
@@ -293,7 +293,7 @@ pub(crate) struct NewLimits {
 /// Sent by the application on behalf of a supervisor who wants to know whether the daemon hangs.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub(crate) struct AreYouThere;
+pub(crate) struct Ping;
 
 /// Take no more requests, finish what is accepted, close the session; answered when that is done.
 ///

@@ -15,13 +15,13 @@
 //! * `journal`: what is told of each switch: log line, figures, last changes.
 //!
 //! ```text
-//! LookAtBatch ─▶ Looks ── take ──▶ Part ─▶ ZooKeeper ── finish ─▶ Looks ─▶ replies
+//! DryRunBatch ─▶ DryRuns ── take ──▶ Part ─▶ ZooKeeper ── finish ─▶ DryRuns ─▶ replies
 //! ```
 //!
 //! * `looks`: who waits for a dry run, and what is being read; no clock, no network.
 //!
 //! ```text
-//! AskJobmaker ─▶ Lanes ── begin ──▶ exchange() ─▶ ZooKeeper ─▶ jobmaker
+//! CoinbaseRequest ─▶ Lanes ── begin ──▶ exchange() ─▶ ZooKeeper ─▶ jobmaker
 //!                  ▲                    │
 //!                  └── finish ◀── over ─┴─▶ AckWaiter ─▶ replies, log
 //! ```
@@ -55,11 +55,11 @@ mod sync;
 pub(crate) use actor::ZkWriter;
 pub use actor::{WriterLimits, WriterSettings};
 pub(crate) use messages::{
-    AreYouThere, BeginPoll, Drain, Left, NewLimits, PollStart, PollTurn, SyncBatch, SyncReply,
+    BeginPoll, Drain, NewLimits, Ping, PollStart, PollTurn, SkippedEntry, SyncBatch, SyncReply,
     SyncReport,
 };
 pub use messages::{
-    Ask, AskJobmaker, LookAtBatch, PollerLock, WriteBatch, WriteFailure, WriteReply,
+    CoinbaseAction, CoinbaseRequest, DryRunBatch, PollerLock, WriteBatch, WriteFailure, WriteReply,
 };
 pub use results::{EntryOutcome, EntryResult, Results};
 pub use sub_pools::SubPoolSettings;

@@ -32,7 +32,7 @@ use super::{
     messages::{WriteBatch, WriteFailure, WriteReply},
     results::{EntryResult, Results},
 };
-use crate::domain::{Old, Puname};
+use crate::domain::{PreviousValue, Puname};
 
 /// Entries of one chunk at the most. Larger transactions were measured to bring little, and they
 /// make everybody behind them wait.
@@ -267,7 +267,7 @@ impl Queue {
     pub(super) fn finish<'a>(
         &mut self,
         chunk: &Chunk,
-        ends: impl IntoIterator<Item = (&'a Outcome, &'a Old)>,
+        ends: impl IntoIterator<Item = (&'a Outcome, &'a PreviousValue)>,
     ) {
         let mut due = Vec::new();
         for (entry, (outcome, old)) in chunk.entries.iter().zip(ends) {

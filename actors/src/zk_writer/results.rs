@@ -5,13 +5,13 @@ use std::sync::Arc;
 use foldhash::{HashMap, HashMapExt};
 
 use super::queue::Outcome;
-use crate::domain::{Coin, Old};
+use crate::domain::{Coin, PreviousValue};
 
 /// How one entry of a batch ended, or would end.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct EntryResult {
     /// What its znode held before, as much of it as is shown.
-    pub old: Old,
+    pub old: PreviousValue,
     /// What became of it.
     pub outcome: EntryOutcome,
 }
@@ -27,7 +27,7 @@ pub enum EntryOutcome {
     },
     /// It is known not to have been written; the text says why.
     NotApplied(Arc<str>),
-    /// Nobody can say whether it was written, or, of a [`LookAtBatch`](super::LookAtBatch), what its znode
+    /// Nobody can say whether it was written, or, of a [`DryRunBatch`](super::DryRunBatch), what its znode
     /// holds; the text says why.
     Unknown(Arc<str>),
     /// A later entry of the same batch is for the same sub-account: what became of that one counts.
@@ -45,7 +45,7 @@ pub enum EntryOutcome {
 impl EntryResult {
     /// The end of an entry of a real batch; `newer` is the value of another request that was written in its
     /// place.
-    pub(super) fn of_write(outcome: &Outcome, old: &Old, newer: Option<&Coin>) -> Self {
+    pub(super) fn of_write(outcome: &Outcome, old: &PreviousValue, newer: Option<&Coin>) -> Self {
         let outcome = match outcome {
             Outcome::Applied => EntryOutcome::Applied { replaced_by: newer.cloned() },
             Outcome::NotApplied(cause) => EntryOutcome::NotApplied(cause.as_str().into()),
@@ -55,11 +55,11 @@ impl EntryResult {
     }
 
     pub(super) fn not_applied(cause: &str) -> Self {
-        Self { old: Old::NotKnown, outcome: EntryOutcome::NotApplied(cause.into()) }
+        Self { old: PreviousValue::NotKnown, outcome: EntryOutcome::NotApplied(cause.into()) }
     }
 
     pub(super) fn unknown(cause: &str) -> Self {
-        Self { old: Old::NotKnown, outcome: EntryOutcome::Unknown(cause.into()) }
+        Self { old: PreviousValue::NotKnown, outcome: EntryOutcome::Unknown(cause.into()) }
     }
 }
 
@@ -138,7 +138,8 @@ impl FromIterator<EntryResult> for Results {
 
 impl EntryResult {
     /// The result of an entry that a later one of its batch supersedes.
-    pub const SUPERSEDED: Self = Self { old: Old::NotKnown, outcome: EntryOutcome::Superseded };
+    pub const SUPERSEDED: Self =
+        Self { old: PreviousValue::NotKnown, outcome: EntryOutcome::Superseded };
 }
 
 #[cfg(test)]

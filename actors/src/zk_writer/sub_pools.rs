@@ -9,12 +9,12 @@ use tokio::{sync::oneshot, task::JoinHandle};
 use super::{
     exchange::{self, Place, Reporter},
     lanes::{Expired, Lanes, Withdrawn},
-    messages::{Ask, AskJobmaker},
+    messages::{CoinbaseAction, CoinbaseRequest},
 };
 use crate::{
     ack_waiter::{Event, ExchangeFailure, ExchangeId, Expect, Journal, Report, Turn},
     domain::{SubPool, ZnodeDir},
-    metrics::Observer,
+    metrics::Metrics,
     zk::Connection,
 };
 
@@ -59,10 +59,10 @@ impl SubPools {
     pub(super) fn new(
         settings: SubPoolSettings,
         acks: ToAckWaiter,
-        observer: &Observer,
+        metrics: &Metrics,
         log: &Logger,
     ) -> Self {
-        let journal = Journal::new(log, observer);
+        let journal = Journal::new(log, metrics);
         Self { settings, lanes: Lanes::new(WAITING), acks, exchanges: 0, journal }
     }
 
@@ -77,7 +77,7 @@ impl SubPools {
     }
 
     /// Takes a request in, or answers it at once.
-    pub(super) fn accept(&mut self, ask: AskJobmaker) {
+    pub(super) fn accept(&mut self, ask: CoinbaseRequest) {
         if self.lanes.is_full() {
             self.refuse(ask, ExchangeFailure::QueueFull);
         } else {
@@ -86,14 +86,14 @@ impl SubPools {
     }
 
     /// Answers a request that nothing was written for.
-    pub(super) fn refuse(&self, ask: AskJobmaker, failure: ExchangeFailure) {
-        let AskJobmaker { sub_pool, ask, caller } = ask;
+    pub(super) fn refuse(&self, ask: CoinbaseRequest, failure: ExchangeFailure) {
+        let CoinbaseRequest { sub_pool, ask, caller } = ask;
         match ask {
-            Ask::Get => {
+            CoinbaseAction::Get => {
                 self.journal.get_refused();
                 caller.answer(Err(failure));
             }
-            Ask::Update(update) => {
+            CoinbaseAction::Update(update) => {
                 self.withdraw(Withdrawn { sub_pool, caller, update }, failure);
             }
         }

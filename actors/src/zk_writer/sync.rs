@@ -18,9 +18,9 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::messages::{Left, SyncReport};
+use super::messages::{SkippedEntry, SyncReport};
 use crate::{
-    domain::{Assignment, Old, ZnodeDir},
+    domain::{Assignment, PreviousValue, ZnodeDir},
     zk::{
         Connection, Content, Look, Overwrite, Revision, TransactionError, WriteError, WriteOp, Zxid,
     },
@@ -59,7 +59,7 @@ impl Part {
         } else {
             Fate::NotWritten("the connection was lost before anything was written".to_owned())
         };
-        let synced = Synced { fate, old: Old::NotKnown, revision: None };
+        let synced = Synced { fate, old: PreviousValue::NotKnown, revision: None };
         vec![synced; self.assignments.len()]
     }
 
@@ -90,7 +90,12 @@ impl Part {
                 && report.left.len() < SyncReport::LEFT_TOLD
             {
                 let (puname, coin) = (entry.puname.clone(), entry.coin.clone());
-                report.left.push(Left { puname, old: synced.old.to_string(), coin, refusal });
+                report.left.push(SkippedEntry {
+                    puname,
+                    old: synced.old.to_string(),
+                    coin,
+                    refusal,
+                });
             }
         }
         report
@@ -102,7 +107,7 @@ impl Part {
 pub(super) struct Synced {
     pub(super) fate: Fate,
     /// What its znode held before our write, if the write's answer proves it; without a write, what was read.
-    pub(super) old: Old,
+    pub(super) old: PreviousValue,
     /// The state that its znode is in now, if we wrote it and were told.
     pub(super) revision: Option<Revision>,
 }
@@ -136,7 +141,7 @@ pub(super) async fn sync(connection: &Connection, dir: &ZnodeDir, part: &Part) -
         Ok(contents) => contents,
         Err(error) => {
             let fate = Fate::NotWritten(format!("its znode could not be read: {error}"));
-            let unread = Synced { fate, old: Old::NotKnown, revision: None };
+            let unread = Synced { fate, old: PreviousValue::NotKnown, revision: None };
             return vec![unread; part.assignments.len()];
         }
     };
@@ -204,13 +209,13 @@ impl<'a> Step<'a> {
         let given_up = || Fate::Refused("the watch directory keeps coming and going".to_owned());
         let fate = self.fate.unwrap_or_else(given_up);
         let old = match (&fate, self.found) {
-            (Fate::Written, None) => Old::Absent,
+            (Fate::Written, None) => PreviousValue::Absent,
             (Fate::Written | Fate::Unchanged | Fate::SwitchedMeanwhile, Some(content))
                 if !self.is_unseen =>
             {
-                Old::Data(content.data)
+                PreviousValue::Data(content.data)
             }
-            _ => Old::NotKnown,
+            _ => PreviousValue::NotKnown,
         };
         Synced { fate, old, revision: self.revision }
     }
@@ -371,16 +376,16 @@ mod tests {
     #[test]
     fn a_write_that_made_the_next_state_replaced_what_was_read() {
         let Synced { fate, old, .. } = ended(Some(0), Some(Revision::test(1, 1)));
-        assert_eq!((fate, old), (Fate::Written, Old::Data(b"btc".to_vec())));
+        assert_eq!((fate, old), (Fate::Written, PreviousValue::Data(b"btc".to_vec())));
         let Synced { fate, old, .. } = ended(None, None);
-        assert_eq!((fate, old), (Fate::Written, Old::Absent), "it was created");
+        assert_eq!((fate, old), (Fate::Written, PreviousValue::Absent), "it was created");
     }
 
     #[test]
     fn a_znode_that_was_created_again_after_the_read_was_overwritten() {
         let Synced { fate, old, revision } = ended(Some(0), Some(Revision::test(2, 1)));
         assert!(matches!(fate, Fate::Overwrote(_)), "{fate:?}");
-        assert_eq!((old, revision), (Old::NotKnown, Some(Revision::test(2, 1))));
+        assert_eq!((old, revision), (PreviousValue::NotKnown, Some(Revision::test(2, 1))));
         let part = Part::new(vec![assignment()], Zxid::test(10), false);
         let report = part.report(&[ended(Some(0), Some(Revision::test(2, 1)))]);
         assert_eq!((report.written, report.overwrote, report.entries()), (1, 1, 1));
@@ -392,11 +397,11 @@ mod tests {
         let step = |zxid| {
             Step::new(&entry, "/dir/alice".to_owned(), Ok(Some(content("btc", zxid))), &part)
         };
-        assert_eq!(step(11).into_synced().old, Old::Data(b"btc".to_vec()), "fresher");
+        assert_eq!(step(11).into_synced().old, PreviousValue::Data(b"btc".to_vec()), "fresher");
         for fate in [Fate::Refused(String::new()), Fate::Unknown(String::new())] {
             let mut step = step(9);
             step.fate = Some(fate);
-            assert_eq!(step.into_synced().old, Old::NotKnown);
+            assert_eq!(step.into_synced().old, PreviousValue::NotKnown);
         }
     }
 }

@@ -25,7 +25,7 @@ use tokio::{
 };
 
 use super::{
-    Connections, Tracked,
+    ConnectionHandle, Connections,
     inbound::{Inbound, Request},
 };
 use crate::api::answer::ApiError;
@@ -115,8 +115,8 @@ impl Connections {
 
 impl Connection {
     /// For its requests.
-    pub fn tracked(&self) -> Tracked {
-        Tracked(Rc::clone(&self.0))
+    pub fn tracked(&self) -> ConnectionHandle {
+        ConnectionHandle(Rc::clone(&self.0))
     }
 
     /// The daemon's own address of the connection; `None` if it has ended already.

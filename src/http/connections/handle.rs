@@ -17,9 +17,9 @@ use crate::api::answer::ApiError;
 
 /// Handle of a connection, for the request that it has handed over.
 #[derive(Clone)]
-pub struct Tracked(pub(super) Rc<RefCell<Inner>>);
+pub struct ConnectionHandle(pub(super) Rc<RefCell<Inner>>);
 
-impl Tracked {
+impl ConnectionHandle {
     /// The answer to the request in whose place the library got another one. At most once.
     pub fn take_refusal(&self) -> Option<ApiError> {
         self.0.borrow_mut().refusal.take()
@@ -45,7 +45,7 @@ impl Tracked {
 
 /// An answer in the making. Dropped when the library has all of it, or when there will be none.
 pub struct Answering {
-    tracked: Tracked,
+    tracked: ConnectionHandle,
     closes: bool,
 }
 

@@ -35,7 +35,7 @@ use std::{
 use rustix::process::{Resource, getrlimit};
 
 pub use connection::Connection;
-pub use handle::{Answered, Answering, Tracked};
+pub use handle::{Answered, Answering, ConnectionHandle};
 pub use serve::serve;
 
 /// Descriptors that connections must not take: for new sessions with ZooKeeper, pulls and the log.

@@ -34,7 +34,7 @@ struct Fixture {
 impl Fixture {
     async fn new() -> Self {
         time::pause();
-        let waiter = AckWaiter::new(&Observer::unwatched(), &Logger::root(Discard, o!())).start();
+        let waiter = AckWaiter::new(&Metrics::unwatched(), &Logger::root(Discard, o!())).start();
         let sub_pool = SubPool::parse("btc", "pool3").unwrap();
         let coinbase = Coinbase { coinbase_info: "new".into(), payout_addr: "addr".into() };
         let asked = CoinbaseUpdate::new(&sub_pool, coinbase, 30).unwrap();

@@ -63,9 +63,9 @@ impl Fixture {
         let (asked, begun) = mpsc::unbounded_channel();
         let turns = Turns { turns, asked }.start();
         let zk_writer = ToZkWriter { begin: turns.clone().recipient(), sync: turns.recipient() };
-        let (observer, log) = (Observer::unwatched(), Logger::root(Discard, o!()));
+        let (metrics, log) = (Metrics::unwatched(), Logger::root(Discard, o!()));
         let start = Instant::now();
-        let poller = Poller::new(settings(), zk_writer, &observer, &log).start();
+        let poller = Poller::new(settings(), zk_writer, &metrics, &log).start();
         Self { poller, start, begun }
     }
 

@@ -64,7 +64,7 @@ impl ZkWriter {
         let Established { connection, session, version_assumed } = established;
         let away = self.outage.since.take().map_or(Duration::ZERO, |since| since.elapsed());
         self.outage.told.clear();
-        self.observer.session_up();
+        self.metrics.session_up();
         info!(self.log, "ZooKeeper session is up"; "session" => session,
             "server_version" => %connection.version(),
             "seconds_without" => seconds(away));
@@ -108,7 +108,7 @@ impl ZkWriter {
         if self.connection.take().is_none() {
             return;
         }
-        self.observer.connection_lost();
+        self.metrics.connection_lost();
         warn!(self.log, "ZooKeeper connection lost; reconnecting"; "session_state" => state,
             "transactions_under_way" => self.chunks_under_way,
             "polls_under_way" => self.polls_under_way);
@@ -134,7 +134,7 @@ impl ZkWriter {
             return;
         };
         let had_one = session.held().is_some();
-        self.observer.session_given_up();
+        self.metrics.session_given_up();
         let ending = session.end(self.connection.take(), draining.until);
         ctx.spawn(ending.into_actor(self).map(move |left, act, ctx| {
             match left {

@@ -17,7 +17,7 @@ fn step(seen: Option<Revision>) -> Step<'static> {
 }
 
 /// The old value after a look and a write that made this state.
-fn old_after(look: Look, znode: i64, version: i32) -> Old {
+fn old_after(look: Look, znode: i64, version: i32) -> PreviousValue {
     let mut step = step(None);
     step.learn(look);
     step.applied(Some(Revision::test(znode, version)));
@@ -26,10 +26,10 @@ fn old_after(look: Look, znode: i64, version: i32) -> Old {
 
 #[test]
 fn the_content_that_was_looked_at_is_old_only_if_our_write_made_the_next_state() {
-    let looked = Old::Data(b"looked".to_vec());
+    let looked = PreviousValue::Data(b"looked".to_vec());
     assert_eq!(old_after(content(5, 3), 5, 4), looked);
     for (znode, version) in [(5, 5), (5, 3), (5, 9), (6, 4), (6, 1)] {
-        assert_eq!(old_after(content(5, 3), znode, version), Old::NotKnown);
+        assert_eq!(old_after(content(5, 3), znode, version), PreviousValue::NotKnown);
     }
 }
 
@@ -38,31 +38,31 @@ fn a_look_may_be_answered_after_the_write_that_was_sent_behind_it() {
     let mut step = step(None);
     step.applied(Some(Revision::test(5, 4)));
     step.learn(content(5, 3));
-    assert_eq!(step.old(), Old::Data(b"looked".to_vec()));
+    assert_eq!(step.old(), PreviousValue::Data(b"looked".to_vec()));
 }
 
 #[test]
 fn nothing_was_there_only_if_our_write_created_the_znode() {
     let mut step = step(None);
     step.learn(Ok(None));
-    assert_eq!(step.old(), Old::NotKnown, "nothing is written yet");
+    assert_eq!(step.old(), PreviousValue::NotKnown, "nothing is written yet");
     // Servers before 3.5 return no state for a create.
     step.applied(None);
-    assert_eq!(step.old(), Old::Absent);
+    assert_eq!(step.old(), PreviousValue::Absent);
 
     // Another client created it after the look.
     let mut step = self::step(None);
     step.learn(Ok(None));
     step.exists = true;
     step.applied(Some(Revision::test(5, 1)));
-    assert_eq!(step.old(), Old::NotKnown);
+    assert_eq!(step.old(), PreviousValue::NotKnown);
 
     // It was deleted after the look.
     let mut step = self::step(None);
     step.learn(content(5, 3));
     step.exists = false;
     step.applied(Some(Revision::test(6, 0)));
-    assert_eq!(step.old(), Old::Absent);
+    assert_eq!(step.old(), PreviousValue::Absent);
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn the_remembered_coin_is_old_only_if_our_write_made_the_next_state() {
     for (znode, version, is_proven) in [(5, 4, true), (5, 5, false), (6, 4, false)] {
         let mut step = step(Some(Revision::test(5, 3)));
         step.applied(Some(Revision::test(znode, version)));
-        assert_eq!(matches!(step.old(), Old::Coin(_)), is_proven, "{znode} {version}");
+        assert_eq!(matches!(step.old(), PreviousValue::Coin(_)), is_proven, "{znode} {version}");
     }
 }
 
@@ -87,7 +87,7 @@ fn a_refused_write_leaves_what_the_znode_held_before_and_after() {
         step.learn(content(5, 3));
         step.outcome = Some(Outcome::NotApplied(String::new()));
         step.learn_after_refusal(after);
-        assert_eq!(step.old() == Old::Data(b"looked".to_vec()), is_proven);
+        assert_eq!(step.old() == PreviousValue::Data(b"looked".to_vec()), is_proven);
     }
 }
 
@@ -97,6 +97,6 @@ fn without_a_committed_write_nothing_is_known_to_have_been_before_it() {
         let mut step = step(None);
         step.learn(content(5, 3));
         step.outcome = Some(outcome);
-        assert_eq!(step.into_committed().old, Old::NotKnown);
+        assert_eq!(step.into_committed().old, PreviousValue::NotKnown);
     }
 }

@@ -16,7 +16,7 @@ impl Answer {
     }
 }
 
-fn ask(looks: &mut Looks, pairs: &[(&str, &str)]) -> Answer {
+fn ask(looks: &mut DryRuns, pairs: &[(&str, &str)]) -> Answer {
     let coins = Coins::new(&["btc", "bcc"]).unwrap();
     let mut builder = SwitchesBuilder::new(false);
     for (puname, coin) in pairs {
@@ -29,11 +29,11 @@ fn ask(looks: &mut Looks, pairs: &[(&str, &str)]) -> Answer {
     let switches = Arc::new(builder.build());
     let (reply, answer) = oneshot::channel();
     let deadline = Instant::now() + Duration::from_secs(60);
-    looks.accept(LookAtBatch { switches: switches.clone(), reply }, deadline);
+    looks.accept(DryRunBatch { switches: switches.clone(), reply }, deadline);
     Answer(answer, switches)
 }
 
-fn ask_many(looks: &mut Looks, prefix: &str, count: usize) -> Answer {
+fn ask_many(looks: &mut DryRuns, prefix: &str, count: usize) -> Answer {
     let names: Vec<String> = (0..count).map(|n| format!("{prefix}{n}")).collect();
     let pairs: Vec<(&str, &str)> = names.iter().map(|name| (&**name, "btc")).collect();
     ask(looks, &pairs)
@@ -61,7 +61,7 @@ fn outcomes(answer: &mut Answer) -> (Result<(), WriteFailure>, Vec<EntryOutcome>
 
 #[test]
 fn what_would_change_is_told_in_the_requests_order() {
-    let mut looks = Looks::new(10);
+    let mut looks = DryRuns::new(10);
     let pairs = [("b", "btc"), ("a", "btc"), ("b", "bcc"), ("c", "bcc")];
     let mut answer = ask(&mut looks, &pairs);
     let part = looks.take().unwrap();
@@ -79,21 +79,21 @@ fn what_would_change_is_told_in_the_requests_order() {
 
 #[test]
 fn who_asks_for_no_coin_is_told_what_is_there() {
-    let mut looks = Looks::new(10);
+    let mut looks = DryRuns::new(10);
     let mut answer = ask(&mut looks, &[("a", ""), ("b", ""), ("c", "")]);
     let part = looks.take().unwrap();
     looks.finish(&part, Ok(vec![holds("btc"), Ok(None), Err("no rights".to_owned())]));
     let reply = answer.try_recv().expect("an answer");
     let seen = |old| EntryResult { old, outcome: EntryOutcome::Seen };
     let unread = EntryResult::unknown("no rights");
-    let expected = [seen(Old::kept(b"btc")), seen(Old::Absent), unread];
+    let expected = [seen(PreviousValue::kept(b"btc")), seen(PreviousValue::Absent), unread];
     assert!(reply.results.unwrap().iter().eq(&expected));
     assert!(reply.outcome.is_err());
 }
 
 #[test]
 fn batches_take_turns_and_so_many_parts_are_under_way() {
-    let mut looks = Looks::new(10_000);
+    let mut looks = DryRuns::new(10_000);
     let mut large = ask_many(&mut looks, "l", PART_ENTRIES + 1);
     let mut small = ask(&mut looks, &[("s", "btc")]);
     let (first, second) = (looks.take().unwrap(), looks.take().unwrap());
@@ -110,7 +110,7 @@ fn batches_take_turns_and_so_many_parts_are_under_way() {
 
 #[test]
 fn a_znode_that_may_not_be_read_is_no_success() {
-    let mut looks = Looks::new(10);
+    let mut looks = DryRuns::new(10);
     let mut answer = ask(&mut looks, &[("a", "btc"), ("b", "btc")]);
     let part = looks.take().unwrap();
     looks.finish(&part, Ok(vec![Err("no rights".to_owned()), holds("btc")]));
@@ -121,7 +121,7 @@ fn a_znode_that_may_not_be_read_is_no_success() {
 
 #[test]
 fn a_part_that_could_not_be_read_ends_its_batch() {
-    let mut looks = Looks::new(10_000);
+    let mut looks = DryRuns::new(10_000);
     let mut answer = ask_many(&mut looks, "l", 3 * PART_ENTRIES);
     let (first, second) = (looks.take().unwrap(), looks.take().unwrap());
     looks.finish(&first, Ok(vec![holds("btc"); PART_ENTRIES]));
@@ -135,7 +135,7 @@ fn a_part_that_could_not_be_read_ends_its_batch() {
 
 #[test]
 fn who_waits_too_long_or_is_too_many_is_told_so() {
-    let mut looks = Looks::new(2);
+    let mut looks = DryRuns::new(2);
     let mut waiting = ask(&mut looks, &[("a", "btc"), ("b", "btc")]);
     let (outcome, results) = outcomes(&mut ask(&mut looks, &[("c", "btc")]));
     assert_eq!(outcome, Err(WriteFailure::QueueFull { waiting: 2, limit: 2 }));
@@ -152,7 +152,7 @@ fn who_waits_too_long_or_is_too_many_is_told_so() {
 
 #[test]
 fn nothing_is_read_for_who_has_gone() {
-    let mut looks = Looks::new(10);
+    let mut looks = DryRuns::new(10);
     drop(ask(&mut looks, &[("a", "btc")]));
     assert!(looks.take().is_none() && looks.is_empty() && looks.waiting() == 0);
 }

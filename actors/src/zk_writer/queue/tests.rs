@@ -88,7 +88,8 @@ impl Fixture {
     }
 
     fn finish_each(&mut self, chunk: &Chunk, outcomes: &[Outcome]) {
-        self.queue.finish(chunk, outcomes.iter().map(|outcome| (outcome, &Old::NotKnown)));
+        self.queue
+            .finish(chunk, outcomes.iter().map(|outcome| (outcome, &PreviousValue::NotKnown)));
         self.journal.extend(chunk.entries.iter().flat_map(Entry::switches).map(line));
     }
 
