@@ -87,8 +87,8 @@ bench: ## measure the release build against a real ZooKeeper, about ten minutes;
 	cargo bench --locked --bench load -- $(SECTIONS)
 
 # Cargo runs a bench in its package's directory.
-bench-report: export BENCH_REPORT := docs/performance.md
-bench-report: bench ## the same, and put the tables and the plot into docs/performance.md and docs/performance.svg
+bench-report: export BENCH_REPORT := docs/operate/performance.md
+bench-report: bench ## the same, and put the tables and the plot into docs/operate/performance.md and docs/operate/performance.svg
 
 # What .ci/dev started holds a lock on its pid file for as long as it lives.
 clean: ## remove everything built, fetched or written by the other targets

@@ -94,8 +94,9 @@ fn documents() -> Vec<PathBuf> {
         let entries = fs::read_dir(root().join(folder)).expect("a folder");
         entries.map(|entry| entry.expect("an entry").path()).collect::<Vec<_>>()
     };
-    let all =
-        [".", "docs", "docs/decisions", "benches"].iter().flat_map(|folder| in_folder(folder));
+    let all = [".", "docs", "docs/operate", "docs/develop", "docs/develop/decisions", "benches"]
+        .iter()
+        .flat_map(|folder| in_folder(folder));
     all.filter(|path| path.extension().is_some_and(|extension| extension == "md")).collect()
 }
 

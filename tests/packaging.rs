@@ -285,7 +285,7 @@ fn archives_samples_are_there() {
 
 #[test]
 fn handbook_names_lines_that_the_daemon_writes_and_keys_that_it_takes() {
-    let handbook = read("docs/operations.md");
+    let handbook = read("docs/operate/operations.md");
     let rows = |heading: &str| -> Vec<Vec<String>> {
         let (_, section) = handbook.split_once(&format!("\n## {heading}\n")).unwrap();
         let section = section.split("\n## ").next().unwrap();

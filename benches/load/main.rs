@@ -2,7 +2,7 @@
 //! the same run. Prints both sides of every ratio and the goal; figures of different runs or machines
 //! do not compare, the ratios nearly do.
 //!
-//! `make bench` runs it, `make bench-report` puts its tables and its plot into `docs/performance.md`. It needs what the tests need (see `tests/api/support/zookeeper.rs`).
+//! `make bench` runs it, `make bench-report` puts its tables and its plot into `docs/operate/performance.md`. It needs what the tests need (see `tests/api/support/zookeeper.rs`).
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs, unused_qualifications)]
 

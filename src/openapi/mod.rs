@@ -3,7 +3,7 @@
 //! Made of what the daemon itself goes by: paths and methods of the table of routes, answers of the types that are
 //! sent, errors of `ApiError`, coins and limits of this daemon's configuration. Requests are parsed by hand, as the
 //! daemon that this one replaces does, so they are described by hand, here; `tests/api/openapi` holds both against
-//! each other. Why so: docs/decisions/0017-openapi.md.
+//! each other. Why so: docs/develop/decisions/0017-openapi.md.
 //!
 //! * `switches`, `sub_pools`: the endpoints;
 //! * `errors`: each error with its meaning, and who answers it;

@@ -1,4 +1,4 @@
-//! Which part of the code may name what (`docs/architecture.md`, "Invariants"), by a search in its text.
+//! Which part of the code may name what (`docs/develop/architecture.md`, "Invariants"), by a search in its text.
 
 use std::fs;
 use std::path::{Path, PathBuf};

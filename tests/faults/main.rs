@@ -13,7 +13,7 @@
 //! * `judge`: what cannot be true.
 //!
 //! The short runs strike each fault once, with every `make test`; `make faults` prints their tables. `make
-//! faults-long` strikes for `FAULTS_SECONDS` (an hour), from the seed `FAULTS_SEED`; `docs/reliability.md` has
+//! faults-long` strikes for `FAULTS_SECONDS` (an hour), from the seed `FAULTS_SEED`; `docs/operate/reliability.md` has
 //! its table.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]

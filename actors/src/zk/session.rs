@@ -9,7 +9,7 @@
 //! come back into it, close it, and try again until the answer is that there is no such session. From
 //! then on every server refuses what the old session had sent. Coming back into the session and going on
 //! with it would not do: a half-made attempt to reconnect through the sleeping server gives that server
-//! the session back when it wakes up, and its old write with it (seen; docs/decisions/0002-end-the-old-session.md).
+//! the session back when it wakes up, and its old write with it (seen; docs/develop/decisions/0002-end-the-old-session.md).
 
 use std::{
     fmt,

@@ -1,5 +1,5 @@
 //! The connections that the HTTP library reads and writes: message framing, deadlines, and bounds on what a client
-//! may make the daemon hold (docs/decisions/0013-connections-of-our-own.md).
+//! may make the daemon hold (docs/develop/decisions/0013-connection-layer.md).
 //!
 //! * `head`: a request's head: its end, its checks, its canonical form;
 //! * `request_line`: its first line;

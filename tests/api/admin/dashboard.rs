@@ -13,7 +13,7 @@ use crate::support::client::{Answer, Request};
 use crate::support::daemon::Daemon;
 use crate::support::zookeeper::ZooKeeper;
 
-const HANDBOOK: &str = "docs/operations.md";
+const HANDBOOK: &str = "docs/operate/operations.md";
 
 /// What a daemon shows on which everything is on, and which has met what alerts ask for.
 async fn shown() -> Shown {
