@@ -553,19 +553,19 @@ mod tests {
     #[test]
     fn a_switch_is_counted_by_source_coin_and_end() {
         let (coins, mut registry) = (Coins::new(&["btc", "bcc"]).unwrap(), Registry::default());
-        let metrics = Counters::new(&coins, EVERY_MINUTE, &mut registry);
+        let counters = Counters::new(&coins, EVERY_MINUTE, &mut registry);
         let series = text(&registry).lines().count();
         let (api, bcc) = (
             Source::Api { client: Some(Ipv4Addr::LOCALHOST.into()), request: RequestId(1) },
             coins.get("bcc").unwrap(),
         );
-        metrics.switch(api, bcc, SwitchEnd::Unknown);
-        metrics.switch(Source::Poll, bcc, SwitchEnd::Skipped);
+        counters.switch(api, bcc, SwitchEnd::Unknown);
+        counters.switch(Source::Poll, bcc, SwitchEnd::Skipped);
         // A caller's switch has no such end, and the coin is none of these.
-        metrics.switch(api, bcc, SwitchEnd::Skipped);
+        counters.switch(api, bcc, SwitchEnd::Skipped);
         let foreign = Coins::new(&["ltc"]).unwrap();
-        metrics.switch(api, foreign.get("ltc").unwrap(), SwitchEnd::Applied);
-        let counts = metrics.switch_counts();
+        counters.switch(api, foreign.get("ltc").unwrap(), SwitchEnd::Applied);
+        let counts = counters.switch_counts();
         let counted = counts.iter().filter(|it| it.count > 0);
         let counted = counted.map(|it| (it.source, it.coin.as_str(), it.result, it.count));
         let expected = [("api", "bcc", "unknown", 1), ("poll", "bcc", "skipped", 1)];
@@ -584,14 +584,14 @@ mod tests {
     #[test]
     fn a_coin_that_comes_later_is_counted_and_one_that_goes_keeps_its_count() {
         let (coins, mut registry) = (Coins::new(&["btc", "bcc"]).unwrap(), Registry::default());
-        let metrics = Counters::new(&coins, EVERY_MINUTE, &mut registry);
+        let counters = Counters::new(&coins, EVERY_MINUTE, &mut registry);
         let api = Source::Api { client: None, request: RequestId(1) };
-        metrics.switch(api, coins.get("bcc").unwrap(), SwitchEnd::Applied);
+        counters.switch(api, coins.get("bcc").unwrap(), SwitchEnd::Applied);
         let later = Coins::new(&["ltc", "btc"]).unwrap();
-        metrics.allow(&later);
-        metrics.switch(api, later.get("ltc").unwrap(), SwitchEnd::Applied);
+        counters.allow(&later);
+        counters.switch(api, later.get("ltc").unwrap(), SwitchEnd::Applied);
         // It was accepted before.
-        metrics.switch(api, coins.get("bcc").unwrap(), SwitchEnd::Applied);
+        counters.switch(api, coins.get("bcc").unwrap(), SwitchEnd::Applied);
         let text = text(&registry);
         for line in [
             r#"switches_total{source="api",coin="bcc",result="applied"} 2"#,
@@ -623,7 +623,7 @@ mod tests {
     #[test]
     fn who_stands_by_is_told_by_the_last_poll() {
         let (coins, mut registry) = (Coins::new(&["btc"]).unwrap(), Registry::default());
-        let metrics = Counters::new(&coins, EVERY_MINUTE, &mut registry);
+        let counters = Counters::new(&coins, EVERY_MINUTE, &mut registry);
         // One that is given up says nothing of whose turn it is.
         for (end, expected) in [
             (PollEnd::Standby, 1),
@@ -632,22 +632,22 @@ mod tests {
             (PollEnd::Standby, 1),
             (PollEnd::Complete, 0),
         ] {
-            metrics.poll(end, Duration::ZERO, 0);
-            assert_eq!(metrics.poll_standby.get(), expected, "{end:?}");
+            counters.poll(end, Duration::ZERO, 0);
+            assert_eq!(counters.poll_standby.get(), expected, "{end:?}");
         }
     }
 
     #[test]
     fn only_a_complete_poll_moves_the_time_of_success() {
         let (coins, mut registry) = (Coins::new(&["btc"]).unwrap(), Registry::default());
-        let metrics = Counters::new(&coins, EVERY_MINUTE, &mut registry);
+        let counters = Counters::new(&coins, EVERY_MINUTE, &mut registry);
         for end in [PollEnd::Failed, PollEnd::Incomplete, PollEnd::Standby] {
-            metrics.poll(end, Duration::from_secs(1), 1);
-            assert_eq!(metrics.last_complete_poll(), None, "{end:?}");
-            assert_eq!(metrics.last_poll(), Some(end.label()));
+            counters.poll(end, Duration::from_secs(1), 1);
+            assert_eq!(counters.last_complete_poll(), None, "{end:?}");
+            assert_eq!(counters.last_poll(), Some(end.label()));
         }
-        metrics.poll(PollEnd::Complete, Duration::from_secs(1), 0);
-        assert!(metrics.last_complete_poll().unwrap() > 1_600_000_000);
+        counters.poll(PollEnd::Complete, Duration::from_secs(1), 0);
+        assert!(counters.last_complete_poll().unwrap() > 1_600_000_000);
         let text = text(&registry);
         assert!(text.contains("poll_interval_seconds 60"), "{text}");
         assert!(text.contains("poll_invalid_entries_total 3"), "{text}");
