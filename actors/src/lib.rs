@@ -57,8 +57,8 @@ pub use actors::Actors;
 pub use domain::{
     Assignment, Coin, Coinbase, CoinbaseUpdate, CoinbaseUpdateError, Coins, CoinsError, Escaped,
     INVISIBLE, PreviousValue, Puname, PunameError, Quoted, RequestId, Shown, Source, SubPool,
-    SwitchEntry, Switches, SwitchesBuilder, ZnodeDir, ZnodeDirError, escape_json, is_invisible,
-    push_json_escape, seconds,
+    SwitchEntry, SwitchRules, Switches, SwitchesBuilder, ZnodeDir, ZnodeDirError, escape_json,
+    is_invisible, push_json_escape, seconds,
 };
 pub use metrics::{Change, ChangeKind, Histogram, Metrics, Missing, Recent, Since, SwitchCount};
 pub use poller::{

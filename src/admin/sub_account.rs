@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, web::Data};
 use serde::Serialize;
-use switcher_actors::{Puname, Switches};
+use switcher_actors::Switches;
 
 use super::{
     Admin,
@@ -32,8 +32,7 @@ pub async fn sub_account(
     let mut parameters = Parameters::new(["puname"]);
     parameters.add_urlencoded(request.query_string().as_bytes());
     let [name] = parameters.first();
-    let parse = if terms.rules.lower_case { Puname::parse_lower_case } else { Puname::parse };
-    let puname = parse(name).map_err(PageError::Puname)?;
+    let puname = terms.rules.puname(name).map_err(PageError::Puname)?;
     let reply = look(&admin.looks, Arc::new(Switches::of_name(&puname))).await;
     reply.outcome.map_err(PageError::NotRead)?;
     let result = reply.results.as_ref().and_then(|results| results.get(0));

@@ -44,7 +44,7 @@ pub use answer::allow;
 pub use form::Parameters;
 pub use json::parse_batch;
 pub use request_metrics::Requests;
-pub use switch::{Rules, look};
+pub use switch::look;
 
 /// Connections of a worker, where descriptors allow more: the HTTP library's own choice.
 const MOST_OF_A_WORKER: usize = 25_600;

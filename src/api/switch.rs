@@ -10,8 +10,8 @@ use actix_web::{
 };
 use slog::{Logger, info, warn};
 use switcher_actors::{
-    Coin, Coins, DryRunBatch, PunameError, Shown, Source, Switches, SwitchesBuilder, WriteBatch,
-    WriteFailure, WriteReply,
+    Coin, DryRunBatch, PunameError, Shown, Source, SwitchRules, Switches, SwitchesBuilder,
+    WriteBatch, WriteFailure, WriteReply,
 };
 use tokio::sync::oneshot;
 
@@ -33,50 +33,40 @@ pub struct SwitchApi {
     pub log: Logger,
 }
 
-/// What makes a pair of texts a valid switch.
-pub struct Rules {
-    /// `AvailableCoins`.
-    pub coins: Coins,
-    /// `StratumServerCaseInsensitive`.
-    pub lower_case: bool,
+/// Validates one switch, in the contract's order of checks.
+fn validate_one(rules: &SwitchRules, puname: &str, coin: &str) -> Result<Switches, ApiError> {
+    let mut switches = SwitchesBuilder::new(rules.lower_case);
+    add(&mut switches, puname)?;
+    switches.set_coin(find_coin(rules, coin)?);
+    Ok(switches.build())
 }
 
-impl Rules {
-    /// Validates one switch, in the contract's order of checks.
-    fn switch(&self, puname: &str, coin: &str) -> Result<Switches, ApiError> {
-        let mut switches = SwitchesBuilder::new(self.lower_case);
-        add(&mut switches, puname)?;
-        switches.set_coin(self.coin(coin)?);
-        Ok(switches.build())
+/// Validates a whole batch. The first invalid entry refuses it.
+fn validate_batch(rules: &SwitchRules, batch: RawBatch<'_>) -> Result<SwitchesBuilder, ApiError> {
+    if batch.groups().len() == 0 {
+        return Err(ApiError::UserCoinsEmpty);
     }
-
-    /// Validates a batch whole: all of it, or the error of the first bad entry.
-    fn switches(&self, batch: RawBatch<'_>) -> Result<SwitchesBuilder, ApiError> {
-        if batch.groups().len() == 0 {
-            return Err(ApiError::UserCoinsEmpty);
-        }
-        let mut switches = SwitchesBuilder::new(self.lower_case);
-        for (coin, names) in batch.groups() {
-            let mut valid_coin = None;
-            for name in names {
-                add(&mut switches, name)?;
-                if valid_coin.is_none() {
-                    valid_coin = Some(self.coin(coin)?);
-                }
-            }
-            if let Some(coin) = valid_coin {
-                switches.set_coin(coin);
+    let mut switches = SwitchesBuilder::new(rules.lower_case);
+    for (coin, names) in batch.groups() {
+        let mut valid_coin = None;
+        for name in names {
+            add(&mut switches, name)?;
+            if valid_coin.is_none() {
+                valid_coin = Some(find_coin(rules, coin)?);
             }
         }
-        Ok(switches)
-    }
-
-    fn coin(&self, name: &str) -> Result<&Coin, ApiError> {
-        if name.is_empty() {
-            return Err(ApiError::CoinEmpty);
+        if let Some(coin) = valid_coin {
+            switches.set_coin(coin);
         }
-        self.coins.get(name).ok_or(ApiError::CoinInexistent)
     }
+    Ok(switches)
+}
+
+fn find_coin<'a>(rules: &'a SwitchRules, name: &str) -> Result<&'a Coin, ApiError> {
+    if name.is_empty() {
+        return Err(ApiError::CoinEmpty);
+    }
+    rules.coins.get(name).ok_or(ApiError::CoinInexistent)
 }
 
 fn add(switches: &mut SwitchesBuilder, puname: &str) -> Result<(), ApiError> {
@@ -115,7 +105,7 @@ pub async fn switch_one(
             parameters.add_multipart(&content_type, body.clone());
         }
         let [puname, coin] = parameters.first();
-        terms.rules.switch(puname, coin)
+        validate_one(&terms.rules, puname, coin)
     })
     .await;
     api.answer(&request, switches.map(|switches| (Wanted::Answer, switches))).await
@@ -156,7 +146,7 @@ pub async fn switch_many(
     let valid = match Wanted::in_query(request.query_string()) {
         Ok(wanted) => {
             let parse = move |body: Bytes| {
-                let switches = terms.rules.switches(parse_batch(&body)?)?;
+                let switches = validate_batch(&terms.rules, parse_batch(&body)?)?;
                 // Frees its memory before repeated names are looked for.
                 drop(body);
                 Ok(switches.build())
@@ -238,10 +228,12 @@ async fn ask<M: Message<Result = ()> + Send>(
 
 #[cfg(test)]
 mod tests {
+    use switcher_actors::Coins;
+
     use super::*;
 
-    fn rules(lower_case: bool) -> Rules {
-        Rules { coins: Coins::new(&["btc", "bcc"]).expect("valid"), lower_case }
+    fn rules(lower_case: bool) -> SwitchRules {
+        SwitchRules { coins: Coins::new(&["btc", "bcc"]).expect("valid"), lower_case }
     }
 
     #[test]
@@ -256,9 +248,9 @@ mod tests {
             ("alice", "ltc", ApiError::CoinInexistent),
             ("alice", "BTC", ApiError::CoinInexistent),
         ] {
-            assert_eq!(rules.switch(puname, coin).err(), Some(error), "{puname} {coin}");
+            assert_eq!(validate_one(&rules, puname, coin).err(), Some(error), "{puname} {coin}");
         }
-        assert!(rules.switch("alice", "btc").is_ok());
+        assert!(validate_one(&rules, "alice", "btc").is_ok());
     }
 
     #[test]
@@ -266,7 +258,7 @@ mod tests {
         let refusal = |groups: &str| {
             let body = format!(r#"{{"usercoins":[{groups}]}}"#);
             let batch = parse_batch(body.as_bytes()).expect("JSON");
-            rules(false).switches(batch).err()
+            validate_batch(&rules(false), batch).err()
         };
         assert_eq!(refusal(""), Some(ApiError::UserCoinsEmpty));
         let bad = concat!(
@@ -280,7 +272,10 @@ mod tests {
 
     #[test]
     fn names_are_lowered_where_the_operator_says_so() {
-        let name = |rules: Rules| rules.switch("AbC", "btc").expect("valid").name(0).to_owned();
+        let name = |rules: SwitchRules| {
+            let switches = validate_one(&rules, "AbC", "btc").expect("valid");
+            switches.name(0).to_owned()
+        };
         assert_eq!((name(rules(false)), name(rules(true))), ("AbC".to_owned(), "abc".to_owned()));
     }
 }

@@ -8,12 +8,10 @@ use std::sync::Arc;
 
 use actix_web::web::ReqData;
 use arc_swap::ArcSwap;
+use switcher_actors::SwitchRules;
 
 use super::{basic_auth::BasicAuth, body::BodyLimits};
-use crate::{
-    api::Rules,
-    config::{CallerSettings, Credentials, Host},
-};
+use crate::config::{CallerSettings, Credentials, Host};
 
 /// What holds for a request.
 pub struct RequestConfig {
@@ -23,8 +21,8 @@ pub struct RequestConfig {
     pub scraper: BasicAuth,
     /// Hosts under which the admin listener answers, apart from its own.
     pub admin_hosts: Vec<Host>,
-    /// What makes a switch a valid one.
-    pub rules: Rules,
+    /// Which switches are valid.
+    pub rules: SwitchRules,
     /// Bytes of a coinbase text that jobmakers keep.
     pub coinbase_max: usize,
     /// How much a client may send.
@@ -50,7 +48,7 @@ impl RequestConfig {
             gate: gate(credentials.as_ref()),
             scraper: gate(scraper.as_ref()),
             admin_hosts,
-            rules: Rules { coins, lower_case },
+            rules: SwitchRules { coins, lower_case },
             coinbase_max,
             body: BodyLimits { size: body_limit, time: body_timeout },
         }

@@ -12,6 +12,7 @@ mod seconds;
 mod shown;
 mod source;
 mod sub_pool;
+mod switch_rules;
 mod switches;
 
 pub use coin::{Coin, Coins, CoinsError};
@@ -24,6 +25,7 @@ pub use seconds::seconds;
 pub use shown::{Escaped, Quoted, Shown};
 pub use source::{RequestId, Source};
 pub use sub_pool::{Coinbase, CoinbaseUpdate, CoinbaseUpdateError, SubPool};
+pub use switch_rules::SwitchRules;
 pub use switches::{SwitchEntry, Switches, SwitchesBuilder};
 
 /// One switch: this sub-account mines that coin from now on.

@@ -2,22 +2,14 @@
 
 use std::cmp::Ordering;
 
-use crate::domain::{Assignment, Coin, Coins, Puname, Shown};
+pub(super) use crate::domain::SwitchRules as Rules;
+use crate::domain::{Assignment, Coin, Puname, Shown};
 
 /// Bad entries that are told of by name; the others are counted.
 pub(super) const BAD_TOLD: usize = 20;
 
 /// As much of a bad entry's name, or of its coin's, is shown.
 const NAME_CHARS: usize = 200;
-
-/// What makes an entry of the map a valid switch.
-#[derive(Clone, Debug)]
-pub(super) struct Rules {
-    /// `AvailableCoins`.
-    pub(super) coins: Coins,
-    /// `StratumServerCaseInsensitive`.
-    pub(super) lower_case: bool,
-}
 
 /// The entries of an answer in the order of its text, bad ones apart.
 ///
@@ -80,8 +72,7 @@ impl UserCoinMap {
 
     /// Adds an entry, or takes note that it is bad. Of several for one sub-account the last one counts.
     pub(super) fn add(&mut self, name: &str, value: &Value<'_>) {
-        let parse = if self.rules.lower_case { Puname::parse_lower_case } else { Puname::parse };
-        let puname = match parse(name) {
+        let puname = match self.rules.puname(name) {
             Ok(puname) => puname,
             Err(error) => return self.add_bad(name, format!("the name {error}")),
         };
@@ -195,6 +186,7 @@ fn in_short(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Coins;
 
     fn map(lower_case: bool, entries: &[(&str, &str)]) -> UserCoinMap {
         let coins = Coins::new(&["btc", "bcc"]).unwrap();
