@@ -37,8 +37,8 @@ pub async fn docs(terms: RequestConfigData, admin: Data<Admin>) -> Result<HttpRe
 
 /// As it is by the configuration in force.
 fn described(terms: &RequestConfigData, admin: &Admin) -> Result<OpenApi, PageError> {
-    let address = admin.facts.api.ok_or(PageError::NoApi)?;
-    Ok(document(&Described::new(terms, admin.facts.sub_pools, address)))
+    let address = admin.static_info.api.ok_or(PageError::NoApi)?;
+    Ok(document(&Described::new(terms, admin.static_info.sub_pools, address)))
 }
 
 /// `GET /docs.css`

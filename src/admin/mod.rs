@@ -87,17 +87,17 @@ struct Admin {
     metrics: Metrics,
     registry: Registry,
     /// Who may look.
-    in_force: LiveConfig,
+    live_config: LiveConfig,
     /// A permit for each stream that may still be opened.
     streams: Arc<Semaphore>,
-    facts: StaticInfo,
+    static_info: StaticInfo,
     looks: Recipient<DryRunBatch>,
 }
 
 /// What the console works with, beside what is watched.
 pub struct Console {
     /// Of the configuration.
-    pub facts: StaticInfo,
+    pub static_info: StaticInfo,
     /// Where looks go.
     pub looks: Recipient<DryRunBatch>,
     /// The API's; `None` if it is off.
@@ -108,24 +108,24 @@ pub struct Console {
     pub logins: Logins,
 }
 
-/// The actor that serves the admin pages, whose configured address is `listen`, by the terms `in_force`.
+/// The actor that serves the admin pages, whose configured address is `listen`, by the terms `live_config`.
 pub fn admin(
     (bound, listen): (BoundListener, &str),
-    in_force: LiveConfig,
+    live_config: LiveConfig,
     metrics: Metrics,
     mut registry: Registry,
     console: Console,
     log: &Logger,
 ) -> io::Result<HttpActor> {
-    let Console { facts, looks, endpoints, requests, logins } = console;
-    let guard = Middleware::new(in_force.clone(), logins.of_listener("admin", CONNECTIONS))
+    let Console { static_info, looks, endpoints, requests, logins } = console;
+    let guard = Middleware::new(live_config.clone(), logins.of_listener("admin", CONNECTIONS))
         .counting(requests)
         .with_open_paths(OPEN)
         .with_scraped_paths(SCRAPED)
         .counting_failed_logins(failed_logins(&mut registry))
         .for_browsers(listen, LINKED);
     let streams = Arc::new(Semaphore::new(STREAMS));
-    let admin = Data::new(Admin { metrics, registry, in_force, streams, facts, looks });
+    let admin = Data::new(Admin { metrics, registry, live_config, streams, static_info, looks });
     let allowance = ServerLimits {
         workers: 1,
         connections: CONNECTIONS,

@@ -76,23 +76,23 @@ type Counts = BTreeMap<String, BTreeMap<&'static str, BTreeMap<&'static str, u64
 
 /// `GET /status`.
 pub async fn status(terms: RequestConfigData, admin: Data<Admin>) -> HttpResponse {
-    let (facts, metrics) = (&admin.facts, &admin.metrics);
+    let (static_info, metrics) = (&admin.static_info, &admin.metrics);
     let missing = metrics.missing();
     let body = Body {
         version: env!("CARGO_PKG_VERSION"),
         commit: env!("SWITCHER_COMMIT"),
-        uptime_seconds: facts.started.elapsed().as_secs(),
+        uptime_seconds: static_info.started.elapsed().as_secs(),
         session: !missing.contains(&Missing::Session),
         draining: missing.contains(&Missing::Draining),
         missing: missing.iter().map(ToString::to_string).collect(),
-        polls: facts.polls.then(|| Polls {
+        polls: static_info.polls.then(|| Polls {
             interval_seconds: metrics.poll_interval(),
             last_outcome: metrics.last_poll(),
             last_complete_seconds_ago: metrics.last_complete_poll().map(seconds_ago),
         }),
-        api: facts.api.is_some(),
-        sub_pools: facts.sub_pools,
-        coinbase_max_bytes: facts.api.map(|_| terms.coinbase_max),
+        api: static_info.api.is_some(),
+        sub_pools: static_info.sub_pools,
+        coinbase_max_bytes: static_info.api.map(|_| terms.coinbase_max),
         coins: terms.rules.coins.iter().map(|coin| coin.as_str()).collect(),
         switches_waiting: metrics.switches_waiting(),
         switches: counts(metrics),

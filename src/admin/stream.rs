@@ -51,7 +51,7 @@ pub async fn stream(
     let resumed = id.map(|id| id.to_str().ok().and_then(|id| number(id, run)).unwrap_or(0));
     let follower = Follower {
         metrics: admin.metrics.clone(),
-        in_force: admin.in_force.clone(),
+        live_config: admin.live_config.clone(),
         gate: terms.gate.clone(),
         coming,
         seen: resumed.unwrap_or(last).min(last),
@@ -83,7 +83,7 @@ fn head() -> HttpResponseBuilder {
 /// One client, and where it is.
 struct Follower {
     metrics: Metrics,
-    in_force: LiveConfig,
+    live_config: LiveConfig,
     /// What let the client in.
     gate: BasicAuth,
     coming: watch::Receiver<u64>,
@@ -97,7 +97,7 @@ struct Follower {
 impl Follower {
     /// Whether the client's credentials are still those that count.
     fn is_admitted(&self) -> bool {
-        self.in_force.load().gate == self.gate
+        self.live_config.load().gate == self.gate
     }
 
     /// The next part of the stream. It is asked for when the client has taken the one before.

@@ -1,4 +1,4 @@
-//! Gathers all figures: the actors', the API's, the log's, and those of the process.
+//! The registry of all metrics: those of actors, API, log and process.
 
 use prometheus_client::{metrics::info::Info, registry::Registry};
 use switcher_actors::Metrics;
@@ -6,22 +6,17 @@ use switcher_actors::Metrics;
 use super::{process::Process, reload::Reloads};
 use crate::{api::Requests, config::Settings, http::Logins, logging::Telemetry};
 
-/// All figures, and those who count.
-pub struct Figures {
-    /// For who looks at them.
+/// The registry, and the counters that it shows.
+pub struct AllMetrics {
     pub registry: Registry,
-    /// For the actors.
     pub metrics: Metrics,
-    /// For the API.
     pub requests: Requests,
-    /// For the listeners.
     pub logins: Logins,
-    /// For who reads the configuration again.
     pub reloads: Reloads,
 }
 
-impl Figures {
-    /// Those of a daemon with these settings, before anything has happened, and the log's.
+impl AllMetrics {
+    /// Registers all metrics, with their values at the start.
     pub fn new(settings: &Settings, telemetry: &Telemetry) -> Self {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Process::started()));

@@ -1,5 +1,14 @@
-//! From the arguments to the exit status: arguments → configuration → log → [`app`], or to a [`client`] command.
-//! The exit statuses are those of `sysexits.h`, and the help text names them.
+//! From arguments to exit status: a client command, or the daemon.
+//!
+//! * `run`: start, run, drain;
+//! * `listeners`: binds and serves the API and the admin pages;
+//! * `signals`: stop and reload;
+//! * `reload`: applies a changed configuration, or none of it;
+//! * `service_manager`: notifications to systemd;
+//! * `metrics`: the registry of all metrics; `process`: those of the process;
+//! * `failure`: reasons why the daemon cannot run.
+//!
+//! Exit statuses are those of `sysexits.h`; `--help` lists them.
 
 use std::{
     env,
@@ -11,14 +20,17 @@ use std::{
 use slog::{error, info, warn};
 use switcher_actors::Shown;
 
-mod app;
+mod failure;
+mod listeners;
 mod metrics;
 mod process;
 mod reload;
+mod run;
 mod service_manager;
+mod signals;
 
-pub use self::app::Failure;
-use self::app::Prepared;
+pub use self::failure::Failure;
+use self::run::Prepared;
 use crate::{
     cli::{self, Arguments, Command},
     client,
@@ -26,22 +38,21 @@ use crate::{
     logging::Telemetry,
 };
 
-/// `EX_CONFIG`: the operator has to mend the configuration; starting again will not help.
+/// `EX_CONFIG`: the configuration is invalid; a restart does not help.
 const BAD_CONFIGURATION: u8 = 78;
-/// `EX_CANTCREAT`: there is no place for the log.
+/// `EX_CANTCREAT`: the log cannot be written.
 const NO_LOG: u8 = 73;
 
-/// Does what this process's arguments ask for, and tells its exit status.
+/// Runs the command that the process's arguments name; returns the exit status.
 pub fn run() -> ExitCode {
     let arguments = Arguments::read(env::args_os());
     let file = arguments.config.clone().or_else(default_file);
     match &arguments.command {
         None | Some(Command::Serve) => {
-            // First of all: a SIGHUP must not end a process that only has not come to it yet.
             let prepared = match Prepared::new() {
                 Ok(prepared) => prepared,
                 Err(failure) => {
-                    say(io::stderr(), std::iter::once(failure.to_string()));
+                    print(io::stderr(), [failure.to_string()]);
                     return failure.exit_status().into();
                 }
             };
@@ -56,31 +67,31 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// Does something with the configuration, if it is good, and else tells all that is wrong with it.
+/// Calls `act` with the configuration if it is valid; otherwise prints all problems.
 fn with_configuration(file: Option<&Path>, act: impl FnOnce(Checked) -> ExitCode) -> ExitCode {
     match config::load(file, |name| env::var_os(name)) {
         Ok(checked) => act(checked),
         Err(Rejected { problems, warnings, .. }) => {
             let head = format!("bad configuration ({} and environment):", shown(file));
             let problems = problems.iter().map(ToString::to_string);
-            let lines = std::iter::once(head).chain(problems).chain(warnings_of(warnings));
-            say(io::stderr(), lines);
+            let lines = std::iter::once(head).chain(problems).chain(prefixed(warnings));
+            print(io::stderr(), lines);
             BAD_CONFIGURATION.into()
         }
     }
 }
 
 fn check(Checked { warnings, listing, .. }: Checked) -> ExitCode {
-    say(io::stdout(), listing.into_iter().chain(warnings_of(warnings)));
-    say(io::stdout(), std::iter::once("configuration is good".to_owned()));
+    print(io::stdout(), listing.into_iter().chain(prefixed(warnings)));
+    print(io::stdout(), ["configuration is good".to_owned()]);
     ExitCode::SUCCESS
 }
 
-fn warnings_of(warnings: Vec<String>) -> impl Iterator<Item = String> {
+fn prefixed(warnings: Vec<String>) -> impl Iterator<Item = String> {
     warnings.into_iter().map(|warning| format!("warning: {warning}"))
 }
 
-/// Where today's daemon looks when it is told nothing. Its absence leaves the environment.
+/// The Go daemon's default. Without the file, the environment is the whole configuration.
 fn default_file() -> Option<PathBuf> {
     let file = PathBuf::from("config.json");
     file.exists().then_some(file)
@@ -98,7 +109,7 @@ fn serve(
         Err(error) => {
             let place = directory.map_or("standard error".to_owned(), |it| shown(Some(it)));
             let line = format!("cannot log to {place}: {error}; check the directory and its owner");
-            say(io::stderr(), std::iter::once(line));
+            print(io::stderr(), [line]);
             return NO_LOG.into();
         }
     };
@@ -130,8 +141,8 @@ fn shown(file: Option<&Path>) -> String {
     file.map_or("no file".to_owned(), |file| Shown(&file.to_string_lossy()).to_string())
 }
 
-/// Nobody listening is no reason to fail.
-fn say(mut output: impl Write, lines: impl Iterator<Item = String>) {
+/// Ignores errors: a closed output is no reason to fail.
+fn print(mut output: impl Write, lines: impl IntoIterator<Item = String>) {
     for line in lines {
         let _ = writeln!(output, "{line}");
     }

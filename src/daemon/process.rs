@@ -1,5 +1,4 @@
-//! The figures of the process itself, under the names that Prometheus's own libraries give them. They are read
-//! when somebody looks.
+//! Metrics of the process, under the names that Prometheus's own libraries use. A scrape reads them.
 
 use std::{
     fs,
@@ -14,7 +13,6 @@ use prometheus_client::{
 };
 use rustix::process::{Resource, getrlimit};
 
-/// This process.
 #[derive(Debug)]
 pub struct Process {
     /// Seconds since 1970.
@@ -22,7 +20,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// One that has started just now.
+    /// The process starts now.
     pub fn started() -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self { started: since.as_secs_f64() }
@@ -32,7 +30,7 @@ impl Process {
 impl Collector for Process {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
         let mut gauge = |name: &str, help: &str, unit: Option<&Unit>, value: Option<f64>| {
-            // What this system does not tell is left out.
+            // A value that the system does not report is left out.
             let Some(value) = value else { return Ok(()) };
             let metric = encoder.encode_descriptor(name, help, unit, MetricType::Gauge)?;
             ConstGauge::new(value).encode(metric)
@@ -62,7 +60,7 @@ fn resident_memory() -> Option<f64> {
 }
 
 fn open_descriptors() -> Option<f64> {
-    // The one that lists them is none of them.
+    // Without the descriptor of the listing itself.
     let count = fs::read_dir("/proc/self/fd").ok()?.count().saturating_sub(1);
     Some(count as f64)
 }
@@ -78,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_process_tells_of_itself() {
+    fn a_scrape_reads_the_metrics_of_the_process() {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Process::started()));
         let mut text = String::new();

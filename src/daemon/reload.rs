@@ -1,13 +1,12 @@
-//! Reads the configuration again (SIGHUP), and puts it in force whole or leaves all as it was.
+//! Reload (SIGHUP): applies the whole new configuration, or none of it.
 //!
 //! ```text
-//! SIGHUP ─▶ file and environment ─▶ checks ─┬─▶ apply: terms of requests, limits, Poller, levels
-//!           (on a thread of its own)        └─▶ refused: every problem in the log
+//! SIGHUP ─▶ file and environment ─▶ checks ─┬─▶ apply: requests, limits, Poller, log levels
+//!           (on its own thread)             └─▶ rejected: every problem in the log
 //! ```
 //!
-//! It is read by the code that reads it at the start. A change of a key that a running daemon cannot take over is a
-//! problem like any other (`config::keys` says which can). Nothing is touched before all is known to be good, and
-//! nothing can fail from then on.
+//! The code that reads the configuration at the start also reads it here. A change of a key that needs a restart
+//! (`config::keys`) counts as a problem. `apply` begins after all checks and cannot fail.
 
 use std::{
     env,
@@ -30,13 +29,13 @@ use crate::{
     logging::{Levels, Telemetry},
 };
 
-/// Owns what is in force of the configuration.
+/// Owns the active configuration.
 pub struct Reload {
-    /// Where it was read from at the start, beside the environment. It has to be there again.
+    /// The file that was read at the start; a reload fails without it.
     file: Option<PathBuf>,
     values: Values,
     shutdown_grace: Duration,
-    in_force: LiveConfig,
+    live_config: LiveConfig,
     metrics: Metrics,
     reloads: Reloads,
     levels: Levels,
@@ -44,31 +43,30 @@ pub struct Reload {
 }
 
 impl Reload {
-    /// What the daemon started with is in force: `values`, `shutdown_grace`, and the terms `in_force`.
     pub fn new(
         file: Option<PathBuf>,
         values: Values,
         shutdown_grace: Duration,
-        in_force: LiveConfig,
+        live_config: LiveConfig,
         metrics: &Metrics,
         reloads: Reloads,
         telemetry: &Telemetry,
     ) -> Self {
         let (metrics, levels) = (metrics.clone(), telemetry.levels().clone());
         let log = telemetry.log.new(o!());
-        Self { file, values, shutdown_grace, in_force, metrics, reloads, levels, log }
+        Self { file, values, shutdown_grace, live_config, metrics, reloads, levels, log }
     }
 
-    /// From the first signal to the end of the process, as it is in force.
+    /// Time from the first signal to the end of the process.
     pub fn shutdown_grace(&self) -> Duration {
         self.shutdown_grace
     }
 
-    /// Reads the configuration and puts it in force, if it is good and the actors of `system` can take it over.
-    pub async fn reload(&mut self, system: &Actors) {
+    /// Reads the configuration, and applies it if it is valid and needs no restart.
+    pub async fn reload(&mut self, actors: &Actors) {
         let read = match load(self.file.clone()).await {
             Ok(read) => read,
-            Err(cause) => return self.refuse(&[cause]),
+            Err(cause) => return self.reject(&[cause]),
         };
         let (settings, values, mut problems, warnings) = match read {
             Ok(Checked { settings, values, warnings, .. }) => {
@@ -87,27 +85,26 @@ impl Reload {
         problems.extend(for_restart.map(|change| format!("{change} needs a restart")));
         match (settings, values) {
             (Some(settings), Some(values)) if problems.is_empty() => {
-                self.apply(settings.reloadable(), system).await;
+                self.apply(settings.reloadable(), actors).await;
                 self.values = values;
                 self.applied(&changes);
             }
-            _ => self.refuse(&problems),
+            _ => self.reject(&problems),
         }
     }
 
-    /// The one place from which a reloaded configuration reaches those who work by it. A request that has begun, a
-    /// poll under way and what waits for ZooKeeper end by what they began with.
-    async fn apply(&mut self, new: Reloadable, system: &Actors) {
+    /// Hands the new settings on. Running requests and polls, and queued switches, keep the settings of their start.
+    async fn apply(&mut self, new: Reloadable, actors: &Actors) {
         let Reloadable { callers, limits, ack_timeout, poller, shutdown_grace, log_level } = new;
-        // Before anybody can switch to a coin that comes.
+        // Before the first switch to a new coin.
         self.metrics.allow(&callers.coins);
         if let Some(poller) = &poller {
             self.metrics.polls_every(poller.interval);
         }
-        system.adopt(limits, ack_timeout, poller, &self.log).await;
+        actors.adopt(limits, ack_timeout, poller, &self.log).await;
         self.shutdown_grace = shutdown_grace;
         self.levels.set(&log_level);
-        self.in_force.replace(callers);
+        self.live_config.replace(callers);
     }
 
     fn applied(&self, changes: &[Change]) {
@@ -117,37 +114,37 @@ impl Reload {
         info!(self.log, "configuration reloaded"; "changed" => changed);
     }
 
-    fn refuse(&self, problems: &[String]) {
-        self.reloads.refused();
+    fn reject(&self, problems: &[String]) {
+        self.reloads.rejected();
         for problem in problems {
             error!(self.log, "configuration not reloaded: {}", problem);
         }
-        error!(self.log, "the configuration of before stays in force, all of it";
+        error!(self.log, "reload rejected; previous configuration kept";
             "problems" => problems.len());
     }
 }
 
-/// Reads file and environment on a thread of its own: a file system may take its time, and nobody shall wait for it,
-/// not even the end of the process.
+/// Reads file and environment on a separate thread: a file system that hangs must hold up neither the daemon nor the
+/// end of the process.
 async fn load(file: Option<PathBuf>) -> Result<Result<Checked, Rejected>, String> {
     let (sender, read) = oneshot::channel();
     let reading = thread::Builder::new().name("reload".to_owned()).spawn(move || {
         let _ = sender.send(config::load(file.as_deref(), |name| env::var_os(name)));
     });
-    reading.map_err(|error| format!("there is no thread to read it: {error}"))?;
+    reading.map_err(|error| format!("the thread that reads it cannot start: {error}"))?;
     read.await.map_err(|_| "the thread that reads it has ended".to_owned())
 }
 
-/// The figures of reloads, named as those of Prometheus's own.
+/// Metrics of reloads, named like those of Prometheus itself.
 pub struct Reloads {
     applied: Counter,
-    refused: Counter,
+    rejected: Counter,
     was_applied: Gauge,
     last_applied: Gauge,
 }
 
 impl Reloads {
-    /// None yet; what was read at the start is good. The figures are added to `registry`.
+    /// The configuration of the start counts as applied.
     pub fn new(registry: &mut Registry) -> Self {
         type Result = [(&'static str, &'static str); 1];
         let reloads = Family::<Result, Counter>::default();
@@ -156,25 +153,25 @@ impl Reloads {
             "Times that the configuration was read again, by what came of it",
             reloads.clone(),
         );
-        let figures = Self {
+        let metrics = Self {
             applied: reloads.get_or_create_owned(&[("result", "applied")]),
-            refused: reloads.get_or_create_owned(&[("result", "refused")]),
+            rejected: reloads.get_or_create_owned(&[("result", "refused")]),
             was_applied: Gauge::default(),
             last_applied: Gauge::default(),
         };
         registry.register(
             "config_last_reload_successful",
             "Whether the configuration is in force as it was read last",
-            figures.was_applied.clone(),
+            metrics.was_applied.clone(),
         );
         registry.register_with_unit(
             "config_last_reload_success_timestamp",
             "When the configuration that is in force was read, since 1970",
             Unit::Seconds,
-            figures.last_applied.clone(),
+            metrics.last_applied.clone(),
         );
-        figures.is_in_force();
-        figures
+        metrics.is_in_force();
+        metrics
     }
 
     fn applied(&self) {
@@ -182,8 +179,8 @@ impl Reloads {
         self.is_in_force();
     }
 
-    fn refused(&self) {
-        self.refused.inc();
+    fn rejected(&self) {
+        self.rejected.inc();
         self.was_applied.set(0);
     }
 

@@ -120,7 +120,5 @@ async fn a_path_is_as_good_as_a_name_and_a_manager_that_is_gone_is_told_of() {
     drop(daemon);
     drop(manager);
     let daemon = builder.start().await;
-    daemon
-        .wait_for_log(&["the service manager was not told", "READY=1", "Connection refused"])
-        .await;
+    daemon.wait_for_log(&["service manager not notified", "READY=1", "Connection refused"]).await;
 }

@@ -132,7 +132,7 @@ async fn an_address_that_nobody_asked_for_and_that_is_taken_is_done_without() {
     // If this fails, somebody else has it, which is as good.
     let _holder = std::net::TcpListener::bind("127.0.0.1:8083");
     let daemon = Daemon::builder(zookeeper).set("AdminListenAddr", Value::Null).start().await;
-    daemon.wait_for_log(&["WARN there are no admin pages", "127.0.0.1:8083"]).await;
+    daemon.wait_for_log(&["WARN the daemon runs without admin pages", "127.0.0.1:8083"]).await;
     assert_eq!(daemon.switch("alice", "btc").await, Answer::success());
 }
 

@@ -195,5 +195,5 @@ async fn an_open_stream_does_not_hold_up_the_end() {
     assert_eq!(daemon.wait_exit(seconds(10)).await.code(), Some(0), "{:#?}", daemon.log());
     assert!(start.elapsed() < seconds(6), "{:?}", start.elapsed());
     assert!(events.ends().await);
-    assert!(daemon.log_with(&["not everything was finished"]).is_empty());
+    assert!(daemon.log_with(&["grace period is over"]).is_empty());
 }

@@ -14,7 +14,7 @@ use crate::support::{eventually, seconds};
 
 /// What a reload ends with in the log.
 const APPLIED: &str = "configuration reloaded";
-const REFUSED: &str = "the configuration of before stays in force";
+const REFUSED: &str = "reload rejected; previous configuration kept";
 
 /// A daemon that lets nobody down because the machine is busy: what is told here is not about its patience.
 fn patient(zookeeper: &ZooKeeper) -> Builder {

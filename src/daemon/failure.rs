@@ -1,0 +1,49 @@
+//! Reasons why the daemon cannot run, with their exit statuses.
+
+use std::{io, net::SocketAddr};
+
+use thiserror::Error;
+
+/// Key of the API's address.
+pub const LISTEN_ADDR: &str = "ListenAddr";
+/// Key of the admin listener's address.
+pub const ADMIN_LISTEN_ADDR: &str = "AdminListenAddr";
+
+/// Why the daemon could not run, or did not stop in order.
+#[derive(Debug, Error)]
+pub enum Failure {
+    /// The address is in use, or not an address of this machine.
+    #[error(
+        "cannot listen on {address}: {source}; is another daemon running there, or is {key} wrong?{}",
+        hint(.key)
+    )]
+    Listen { key: &'static str, address: String, source: io::Error },
+    /// A second signal came while the daemon was stopping.
+    #[error("second signal ({signal}): ended at once, with requests unfinished")]
+    Interrupted { signal: &'static str },
+    #[error("cannot wait for signals: {0}")]
+    Signals(#[source] io::Error),
+}
+
+fn hint(key: &str) -> &'static str {
+    match key {
+        ADMIN_LISTEN_ADDR => {
+            " Each daemon on a machine needs its own address; an empty value turns the admin pages off"
+        }
+        _ => " The admin pages of another daemon may be there, too",
+    }
+}
+
+impl Failure {
+    pub fn listen(key: &'static str, address: SocketAddr, source: io::Error) -> Self {
+        Self::Listen { key, address: address.to_string(), source }
+    }
+
+    /// Exit status of the process, from `sysexits.h`.
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            Self::Listen { .. } => 69,
+            Self::Interrupted { .. } | Self::Signals(_) => 70,
+        }
+    }
+}

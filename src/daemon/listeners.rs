@@ -1,0 +1,83 @@
+//! The daemon's two listeners: bound before the actors start, served after.
+
+use actix::{Actor, Addr};
+use prometheus_client::registry::Registry;
+use slog::{Logger, info, warn};
+use switcher_actors::{Actors, Metrics};
+
+use super::failure::{ADMIN_LISTEN_ADDR, Failure, LISTEN_ADDR};
+use crate::{
+    admin::{self, Console},
+    api::{self, Downstream, Endpoints, Requests},
+    config::{AdminSettings, ApiSettings},
+    http::{BoundListener, HttpActor, LiveConfig, Logins},
+};
+
+/// Binds the address of the API, if the API is on.
+pub fn bind_api(
+    settings: Option<ApiSettings>,
+) -> Result<Option<(BoundListener, ApiSettings)>, Failure> {
+    let Some(settings) = settings else { return Ok(None) };
+    Ok(Some((BoundListener::new(LISTEN_ADDR, &settings.listen)?, settings)))
+}
+
+/// Binds the address of the admin pages, if they are on. An address that comes from the default and is in use is only
+/// worth a warning: a pool that replaces the binary alone must not lose its switches to pages that it did not ask for.
+pub fn bind_admin(
+    settings: Option<AdminSettings>,
+    log: &Logger,
+) -> Result<Option<(BoundListener, AdminSettings)>, Failure> {
+    let Some(settings) = settings else { return Ok(None) };
+    match BoundListener::new(ADMIN_LISTEN_ADDR, &settings.listen) {
+        Ok(bound) => Ok(Some((bound, settings))),
+        Err(failure) if !settings.is_given => {
+            warn!(log, "the daemon runs without admin pages: {}", failure);
+            Ok(None)
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Endpoints of the API, for both listeners.
+pub fn endpoints(actors: &Actors, log: &Logger) -> Endpoints {
+    let downstream = Downstream {
+        writer: actors.writer.clone(),
+        looks: actors.looks.clone(),
+        jobmakers: actors.jobmakers.clone(),
+    };
+    Endpoints::new(downstream, log)
+}
+
+/// Starts the API. Other listeners need up to `others` descriptors.
+pub fn serve_api(
+    (bound, settings): (BoundListener, ApiSettings),
+    live_config: LiveConfig,
+    endpoints: Endpoints,
+    others: usize,
+    counters: (Requests, Logins),
+    log: &Logger,
+) -> Result<Addr<HttpActor>, Failure> {
+    let address = bound.address();
+    let api = api::api(bound, &settings, live_config, endpoints, others, counters, log)
+        .map_err(|source| Failure::listen(LISTEN_ADDR, address, source))?
+        .start();
+    info!(log, "listening"; "address" => %address);
+    Ok(api)
+}
+
+/// Starts the admin pages.
+pub fn serve_admin(
+    (bound, settings): (BoundListener, AdminSettings),
+    live_config: LiveConfig,
+    metrics: &Metrics,
+    registry: Registry,
+    console: Console,
+    log: &Logger,
+) -> Result<Addr<HttpActor>, Failure> {
+    let (address, listen) = (bound.address(), &settings.listen);
+    let admin = admin::admin((bound, listen), live_config, metrics.clone(), registry, console, log)
+        .map_err(|source| Failure::listen(ADMIN_LISTEN_ADDR, address, source))?
+        .start();
+    info!(log, "admin pages are up"; "address" => %address);
+    Ok(admin)
+}

@@ -1,0 +1,160 @@
+//! The life of the daemon: start, run until a signal, drain.
+//!
+//! ```text
+//! bind addresses ─▶ start actors ─▶ serve ─▶ wait for a signal ─▶ drain: Poller, API, ZkWriter, admin pages
+//! ```
+
+use std::{
+    env,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use actix::Addr;
+use actix_rt::SystemRunner;
+use slog::{Logger, info, warn};
+use switcher_actors::Actors;
+use tokio::time::timeout;
+
+use super::{
+    failure::Failure,
+    listeners::{bind_admin, bind_api, endpoints, serve_admin, serve_api},
+    metrics::AllMetrics,
+    reload::Reload,
+    service_manager::ServiceManager,
+    signals::Signals,
+};
+use crate::{
+    admin::{self, Console, StaticInfo},
+    config::{Checked, Settings},
+    http::{HttpActor, LiveConfig, Stop},
+    logging::Telemetry,
+};
+
+/// A daemon that receives signals and does nothing else yet.
+pub struct Prepared {
+    runner: SystemRunner,
+    signals: Signals,
+}
+
+impl Prepared {
+    /// Call it first: a SIGHUP must not end a process that has not read its configuration yet.
+    pub fn new() -> Result<Self, Failure> {
+        let runner = actix_rt::System::new();
+        let signals = runner.block_on(async { Signals::new() }).map_err(Failure::Signals)?;
+        Ok(Self { runner, signals })
+    }
+
+    /// Runs the daemon until SIGTERM or SIGINT; a second signal ends it at once. `file` is the configuration file.
+    pub fn run(
+        self,
+        file: Option<PathBuf>,
+        checked: Checked,
+        telemetry: &Telemetry,
+    ) -> Result<(), Failure> {
+        raise_descriptor_limit(&telemetry.log);
+        let Self { runner, signals } = self;
+        runner.block_on(run(signals, file, checked, telemetry))
+    }
+}
+
+async fn run(
+    mut signals: Signals,
+    file: Option<PathBuf>,
+    Checked { settings, values, .. }: Checked,
+    telemetry: &Telemetry,
+) -> Result<(), Failure> {
+    let log = &telemetry.log;
+    let manager = ServiceManager::of(|name| env::var_os(name), log);
+    let AllMetrics { registry, metrics, requests, logins, reloads } =
+        AllMetrics::new(&settings, telemetry);
+    // Addresses first: a daemon that cannot serve must not open a session.
+    let api = bind_api(settings.api.clone())?;
+    let static_info = StaticInfo::of(&settings, api.as_ref().map(|(bound, _)| bound.address()));
+    let Settings { admin, callers, writer, sub_pools, poller, shutdown_grace, .. } = settings;
+    let live_config = LiveConfig::new(callers);
+    let config = live_config.clone();
+    let mut reload =
+        Reload::new(file, values, shutdown_grace, config, &metrics, reloads, telemetry);
+    let admin = bind_admin(admin, log)?;
+    let descriptors = if admin.is_some() { admin::DESCRIPTORS } else { 0 };
+    let actors = Actors::start(writer, sub_pools, poller, &metrics, log);
+    let endpoints = endpoints(&actors, log);
+    let console = Console {
+        static_info,
+        looks: actors.looks.clone(),
+        endpoints: api.is_some().then(|| endpoints.clone()),
+        requests: requests.clone(),
+        logins: logins.clone(),
+    };
+    let admin = admin
+        .map(|admin| serve_admin(admin, live_config.clone(), &metrics, registry, console, log))
+        .transpose()?;
+    let counters = (requests, logins);
+    let api = api
+        .map(|api| serve_api(api, live_config, endpoints, descriptors, counters, log))
+        .transpose()?;
+
+    manager.ready();
+    let signal = tokio::select! {
+        signal = signals.reload_until_stop(&mut reload, &manager, &actors) => signal,
+        never = manager.supervise(&metrics, &actors) => match never {},
+    };
+    manager.stopping();
+    metrics.draining();
+    let grace = reload.shutdown_grace();
+    info!(log, "stopping: finishing accepted requests"; "signal" => signal);
+    tokio::select! {
+        ended = timeout(grace, drain(api, actors, admin, grace, log)) => {
+            if ended.is_err() {
+                warn!(log, "grace period is over, with requests unfinished";
+                    "seconds" => grace.as_secs());
+            }
+            Ok(())
+        }
+        signal = signals.second_stop(log) => Err(Failure::Interrupted { signal }),
+    }
+}
+
+/// Stops the Poller first, whose writes have no waiting client, then the API, then the other actors, so that every
+/// accepted request can reach ZooKeeper. The admin pages stop last and report the drain.
+///
+/// Shares of the grace period: slow clients have until a half, switches that ZooKeeper does not take until five
+/// eighths; the rest is for closing the session, which may need a new connection.
+async fn drain(
+    api: Option<Addr<HttpActor>>,
+    actors: Actors,
+    admin: Option<Addr<HttpActor>>,
+    grace: Duration,
+    log: &Logger,
+) {
+    let began = Instant::now();
+    if timeout(grace / 8, actors.stop_polling(log)).await.is_err() {
+        warn!(log, "the Poller does not stop");
+    }
+    if let Some(api) = api
+        && timeout(grace / 2, api.send(Stop { gracefully: true })).await.is_err()
+    {
+        warn!(log, "unfinished requests are aborted soon");
+    }
+    actors.drain(began + grace * 5 / 8, began + grace * 15 / 16, log).await;
+    if let Some(admin) = admin {
+        // Not gracefully, since a stream of changes never ends. An actor that is gone has stopped already.
+        let _ = admin.send(Stop { gracefully: false }).await;
+    }
+}
+
+/// Raises the soft limit of descriptors to the hard one, as Go programs do: each connection needs descriptors, and
+/// supervisors start programs with few.
+fn raise_descriptor_limit(log: &Logger) {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current == limit.maximum {
+        return;
+    }
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        warn!(log, "cannot raise the limit of open files"; "cause" => %error);
+    }
+}
