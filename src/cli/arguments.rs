@@ -1,5 +1,4 @@
-//! Arguments: the modern spelling, and the one-dash flags that supervisors start the daemon with today
-//! (contract, section 6).
+//! Commands and flags, including the one-dash flags with which supervisors start the Go daemon (contract, section 6).
 
 use std::{
     ffi::OsString,
@@ -21,37 +20,41 @@ use crate::{
     logging::{ModuleVerbosity, Verbosity},
 };
 
-/// The version with the commit it was built from.
+/// Version and commit.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("SWITCHER_COMMIT"), ")");
 
-/// Moves a mining pool's miners between coins: takes switches over HTTP and writes them to ZooKeeper,
-/// where the stratum servers watch one znode per sub-account. Reads and changes what a sub-pool's blocks
-/// carry and whom they pay, by asking its jobmaker through ZooKeeper.
+/// Moves a mining pool's miners between coins: accepts switches over HTTP and writes them to ZooKeeper, where the
+/// stratum servers watch one znode per sub-account. Reads and changes a sub-pool's coinbase text and payout address
+/// through a request/ack exchange with its jobmaker, also over ZooKeeper.
 ///
-/// Without a command it is the daemon. The client commands call a daemon (switch, batch, get-coinbase,
-/// update-coinbase), ask whether it is well (health), or look at what it depends on (status, verify, doctor).
+/// Without a command, the daemon runs. Client commands call a daemon (switch, batch, get-coinbase, update-coinbase),
+/// check its health (health), or check the services that it depends on (status, verify, doctor).
 ///
-/// Every configuration key can also be given as an environment variable of the same name, which wins
-/// over the file. SIGHUP has both read again, and taken over whole or not at all. Exit status of the daemon: 0 after an orderly stop, 2 for a bad argument, 69 if an address
-/// cannot be listened on, 70 after an internal failure or a second signal, 73 if there is no place for the
-/// log, 78 for a bad configuration. SIGTERM and SIGINT end it in order, SIGUSR1 has its log file opened again.
+/// An environment variable with the name of a configuration key overrides the file.
+///
+/// Signals: SIGTERM and SIGINT finish accepted requests and stop the daemon. SIGHUP reloads file and environment; an
+/// invalid configuration is rejected and the old one stays active. SIGUSR1 reopens the log file.
+///
+/// Exit status of the daemon: 0 after an orderly stop, 2 for an invalid argument, 69 if it cannot listen on an
+/// address, 70 after an internal failure or a second signal, 73 if the log cannot be written, 78 for an invalid
+/// configuration.
 #[derive(Debug, Parser)]
 #[command(name = "switcher-api-server", version = VERSION)]
 pub struct Arguments {
-    /// What to do; without it, serve
+    /// Command; default: serve
     #[command(subcommand)]
     pub command: Option<Command>,
 
-    /// The configuration file (JSON) [default: config.json here, if there is one]
+    /// Configuration file (JSON) [default: config.json in the working directory, if it exists]
     #[arg(long, global = true, value_name = "FILE", overrides_with = "config", value_parser = path())]
     pub config: Option<PathBuf>,
 
-    /// Write the log to DIR/switcher-api-server.log instead of standard error; an empty DIR counts as none
+    /// Write the log to DIR/switcher-api-server.log instead of standard error; an empty DIR means standard error
     #[arg(long, global = true, value_name = "DIR", alias = "log_dir", overrides_with = "log_dir",
           value_parser = path_or_none())]
     log_dir: Option<PathBuf>,
 
-    /// How much to log: up to 2 every switch and state change, 3 or more for debugging
+    /// Verbosity of the log: up to 2 every switch and state change, from 3 on debug lines
     #[arg(
         short,
         long,
@@ -64,18 +67,18 @@ pub struct Arguments {
     )]
     pub verbosity: i64,
 
-    /// How much to log of modules, as -v has it: zk_writer=3,http=3. A module is named by any part of its path,
-    /// with * and ?, a library by its crate; the first that matches counts
+    /// Verbosity of modules: zk_writer=3,http=3. A pattern with * and ? matches any part of a module's path, or the
+    /// crate of a library; the first match counts
     #[arg(long, global = true, value_name = "PATTERN=LEVEL,…", overrides_with = "vmodule")]
     pub vmodule: Option<ModuleVerbosity>,
 
-    /// Log to standard error even if a log directory is given
+    /// Log to standard error, also with a log directory
     #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true,
           default_missing_value = "true", default_value_t = false, action = ArgAction::Set,
           value_parser = go_bool, overrides_with = "logtostderr")]
     logtostderr: bool,
 
-    /// Flags of the logging library of the daemon that this one replaces; taken and without effect.
+    /// Flags of the Go daemon's logging library: accepted, without effect.
     #[arg(long, global = true, hide = true, num_args = 0..=1, require_equals = true,
           default_missing_value = "true", action = ArgAction::Set, value_parser = go_bool,
           overrides_with = "alsologtostderr")]
@@ -94,23 +97,22 @@ pub struct Arguments {
     pub log_backtrace_at: Option<String>,
 }
 
-/// What the program can do.
 #[derive(Debug, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Run the daemon (the default)
     Serve,
-    /// Check the configuration, print it with its secrets masked, and end
+    /// Check the configuration and print it, with secrets masked
     Check,
     #[command(flatten)]
     Client(ClientCommand),
-    /// Print a shell's completions of commands and flags
+    /// Print shell completions
     Completions {
-        /// For which shell
+        /// Shell
         shell: Shell,
     },
-    /// Print the manual page, or write it and one for each command into a directory
+    /// Print the manual page, or write the manual pages of all commands into a directory
     Man {
-        /// Write the pages into this directory, which must exist
+        /// Directory for the manual pages; it must exist
         #[arg(long, value_name = "DIR")]
         out_dir: Option<PathBuf>,
     },
@@ -123,19 +125,18 @@ impl Arguments {
         self.log_dir.as_deref().filter(is_set).filter(|_| !self.logtostderr)
     }
 
-    /// How much to log, as far as the arguments say.
     pub fn levels(&self) -> Verbosity {
         Verbosity { all: self.verbosity, modules: self.vmodule.clone().unwrap_or_default() }
     }
 
-    /// Reads the process's arguments; on `--help`, `--version` or a mistake it answers and ends.
+    /// Parses the process's arguments. On `--help`, `--version` or an error it prints and ends the process.
     pub fn read(arguments: impl Iterator<Item = OsString>) -> Self {
         let arguments = modernise(arguments);
         let read = definition().try_get_matches_from(&arguments);
         read.and_then(|matches| Self::from_arg_matches(&matches)).unwrap_or_else(|error| {
             match visible(&error, &arguments) {
                 Some(text) => {
-                    // Where standard error cannot be written, the exit status has to do.
+                    // Without standard error, the exit status has to suffice.
                     let _ = write!(io::stderr(), "{text}");
                     process::exit(error.exit_code());
                 }
@@ -145,8 +146,8 @@ impl Arguments {
     }
 }
 
-/// The error as a text in which the arguments' line ends and unseen characters are escaped; `None` if they have none.
-/// A supervisor's file that was edited on Windows ends its last flag in `\r`, which a terminal does not show.
+/// The error's text with invisible characters of the arguments escaped; `None` if there are none. A supervisor file
+/// that was edited on Windows ends its last flag in `\r`, which a terminal does not show.
 fn visible(error: &clap::Error, arguments: &[OsString]) -> Option<String> {
     let odd = arguments.iter().map(|argument| argument.to_string_lossy());
     let odd: Vec<_> = odd.filter(|argument| argument.contains(is_invisible)).collect();
@@ -155,14 +156,14 @@ fn visible(error: &clap::Error, arguments: &[OsString]) -> Option<String> {
     }
     let mut text = error.render().to_string();
     for argument in &odd {
-        // Line ends of the arguments; those of the text itself stay.
+        // Line ends of the text itself stay.
         let (name, value) = argument.split_once('=').unwrap_or((argument, ""));
         for part in [argument, name, value] {
             if part.contains(is_invisible) {
                 text = text.replace(part, &escaped(part, |_| false));
             }
         }
-        // Of a flag that it does not know, the parser shows one letter. No value is shown, as it may be a password.
+        // The parser shows only one letter of an unknown flag. A value may be a password and is not shown.
         let flag = escaped(name, |_| false);
         if name.starts_with('-') && name.contains(is_invisible) && !text.contains(&flag) {
             text.push_str(&format!("note: a flag is written {flag}\n"));
@@ -183,8 +184,8 @@ fn escaped(text: &str, stays: impl Fn(char) -> bool) -> String {
     escaped
 }
 
-/// A path without control characters: with one it is the end of a line of another system, and a directory of that
-/// name would be made.
+/// A path without control characters, which come from line ends of another system. The daemon would create a directory
+/// of that name.
 fn path() -> impl TypedValueParser<Value = PathBuf> {
     path_or_none()
         .try_map(|path| if path.as_os_str().is_empty() { Err("expected a path") } else { Ok(path) })
@@ -193,13 +194,13 @@ fn path() -> impl TypedValueParser<Value = PathBuf> {
 fn path_or_none() -> impl TypedValueParser<Value = PathBuf> {
     OsStringValueParser::new().try_map(|text| {
         if text.to_string_lossy().contains(char::is_control) {
-            return Err("it contains a control character, like the end of a line of a file from Windows (\\r)");
+            return Err("it contains a control character, such as the line end of a file from Windows (\\r)");
         }
         Ok(PathBuf::from(text))
     })
 }
 
-/// The spellings that Go's `strconv.ParseBool` takes.
+/// The spellings of Go's `strconv.ParseBool`.
 fn go_bool(text: &str) -> Result<bool, &'static str> {
     match text {
         "1" | "t" | "T" | "true" | "True" | "TRUE" => Ok(true),
@@ -208,7 +209,7 @@ fn go_bool(text: &str) -> Result<bool, &'static str> {
     }
 }
 
-/// All that `--help` tells, completions and manual pages too: the arguments, the exit statuses, the keys.
+/// Definition of the arguments for `--help`, completions and manual pages, with exit statuses and keys.
 pub fn definition() -> clap::Command {
     let keys = config::describe_keys();
     let definition = Arguments::command().after_long_help(format!("{EXIT_STATUSES}\n\n{keys}"));
@@ -221,7 +222,7 @@ pub fn definition() -> clap::Command {
     })
 }
 
-/// Long flags that may be spelled with one dash, as Go programs take them.
+/// Long flags that may have one dash, as in Go programs.
 const ONE_DASH: &[&str] = &[
     "config",
     "log_dir",
@@ -235,7 +236,7 @@ const ONE_DASH: &[&str] = &[
     "version",
 ];
 
-/// Gives every flag of [`ONE_DASH`] its second dash, for the parser to know it.
+/// Adds the second dash to flags of [`ONE_DASH`].
 fn modernise(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
     arguments
         .map(|argument| {
@@ -281,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn supervisors_lines_of_today_are_understood() {
+    fn arguments_of_existing_supervisor_entries_are_accepted() {
         for line in [
             "-config=/p/c.json -log_dir=/p/log -v 2",
             "--config=/p/c.json --log_dir=/p/log --v=2",

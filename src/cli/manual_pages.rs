@@ -1,4 +1,4 @@
-//! Shell completions and manual pages, generated out of the definition of the arguments.
+//! Shell completions and manual pages, generated from the definition of the arguments.
 
 use std::{
     fs,
@@ -10,7 +10,7 @@ use std::{
 use clap_complete::Shell;
 use clap_mangen::Man;
 
-use super::arguments as cli;
+use super::arguments::definition;
 
 /// `EX_CANTCREAT`.
 const NO_FILE: u8 = 73;
@@ -20,7 +20,7 @@ const NO_OUTPUT: u8 = 74;
 /// Prints the completions for a shell.
 pub fn completions(shell: Shell) -> ExitCode {
     let mut text = Vec::new();
-    let mut definition = cli::definition();
+    let mut definition = definition();
     let name = definition.get_name().to_owned();
     clap_complete::generate(shell, &mut definition, name, &mut text);
     print(&text)
@@ -28,16 +28,16 @@ pub fn completions(shell: Shell) -> ExitCode {
 
 /// Prints the manual page, or writes all pages into a directory.
 pub fn manual(directory: Option<&Path>) -> ExitCode {
-    let mut definition = cli::definition().disable_help_subcommand(true);
+    let mut definition = definition().disable_help_subcommand(true);
     definition.build();
     let Some(directory) = directory else {
         let mut page = Vec::new();
         return match Man::new(definition).render(&mut page) {
             Ok(()) => print(&page),
-            Err(error) => failed(NO_OUTPUT, &format!("cannot make the manual page: {error}")),
+            Err(error) => failed(NO_OUTPUT, &format!("cannot generate the manual page: {error}")),
         };
     };
-    // Otherwise the first failure would leave some pages behind.
+    // Checked first, since a failure in between would leave some pages behind.
     let is_there = fs::metadata(directory);
     match is_there.and_then(|_| clap_mangen::generate_to(definition, directory)) {
         Ok(()) => ExitCode::SUCCESS,
@@ -48,12 +48,12 @@ pub fn manual(directory: Option<&Path>) -> ExitCode {
     }
 }
 
-/// A reader who has gone away has seen what it wanted to see.
+/// A closed pipe is no failure: the reader has seen enough.
 fn print(text: &[u8]) -> ExitCode {
     let mut output = io::stdout().lock();
     match output.write_all(text).and_then(|()| output.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            failed(NO_OUTPUT, &format!("standard output cannot be written: {error}"))
+            failed(NO_OUTPUT, &format!("cannot write to standard output: {error}"))
         }
         _ => ExitCode::SUCCESS,
     }

@@ -1,6 +1,6 @@
 //! The command line.
 //!
-//! * `arguments`: commands and flags, with the one-dash flags of existing supervisor entries;
+//! * `arguments`: commands and flags, including the one-dash flags of existing supervisor entries;
 //! * `manual_pages`: shell completions and manual pages, generated from the definition of the arguments.
 
 mod arguments;

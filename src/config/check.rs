@@ -21,7 +21,7 @@ use super::{
     problem::Problem,
     values::Values,
 };
-use crate::logging::{LogFormat, LogLevel, LogSettings, Rotation};
+use crate::logging::{LogFormatSetting, LogLevel, LogSettings, Rotation};
 
 pub(super) fn check(mut raw: Raw) -> Result<Checked, Rejected> {
     let misspelt = raw.unknown.iter().filter_map(|name| {
@@ -89,7 +89,7 @@ impl Reader {
     fn log(&mut self) -> Option<LogSettings> {
         let rotation =
             Rotation { size: self.number("LogFileSize"), count: self.size("LogFileCount") };
-        let format = self.parsed::<LogFormat>("LogFormat");
+        let format = self.parsed::<LogFormatSetting>("LogFormat");
         let level = self.parsed::<LogLevel>("LogLevel");
         Some(LogSettings { format: format?, level: level?, rotation })
     }

@@ -4,7 +4,7 @@ use prometheus_client::{metrics::info::Info, registry::Registry};
 use switcher_actors::Metrics;
 
 use super::{process::Process, reload::Reloads};
-use crate::{api::Requests, config::Settings, http::Logins, logging::Telemetry};
+use crate::{api::Requests, config::Settings, http::Logins, logging::Logging};
 
 /// The registry, and the counters that it shows.
 pub struct AllMetrics {
@@ -17,7 +17,7 @@ pub struct AllMetrics {
 
 impl AllMetrics {
     /// Registers all metrics, with their values at the start.
-    pub fn new(settings: &Settings, telemetry: &Telemetry) -> Self {
+    pub fn new(settings: &Settings, logging: &Logging) -> Self {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Process::started()));
         let ours = registry.sub_registry_with_prefix("switcher");
@@ -26,12 +26,12 @@ impl AllMetrics {
         ours.register(
             "log_lines_dropped",
             "Lines of log that were dropped, since the output did not keep up or could not be written to",
-            telemetry.dropped(),
+            logging.dropped(),
         );
         ours.register(
             "log_rotation_failures",
             "Times that the log file could not be renamed or opened; it grows on meanwhile",
-            telemetry.rotation_failures(),
+            logging.rotation_failures(),
         );
         let interval = settings.poller.as_ref().map(|poller| poller.interval);
         let metrics = Metrics::new(&settings.callers.coins, interval, ours);

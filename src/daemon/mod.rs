@@ -35,7 +35,7 @@ use crate::{
     cli::{self, Arguments, Command},
     client,
     config::{self, Checked, Rejected},
-    logging::Telemetry,
+    logging::Logging,
 };
 
 /// `EX_CONFIG`: the configuration is invalid; a restart does not help.
@@ -104,8 +104,8 @@ fn serve(
     checked: Checked,
 ) -> ExitCode {
     let directory = arguments.log_dir();
-    let telemetry = match Telemetry::start(directory, &checked.settings.log, arguments.levels()) {
-        Ok(telemetry) => telemetry,
+    let logging = match Logging::start(directory, &checked.settings.log, arguments.levels()) {
+        Ok(logging) => logging,
         Err(error) => {
             let place = directory.map_or("standard error".to_owned(), |it| shown(Some(it)));
             let line = format!("cannot log to {place}: {error}; check the directory and its owner");
@@ -113,8 +113,8 @@ fn serve(
             return NO_LOG.into();
         }
     };
-    telemetry.log_panics();
-    let log = &telemetry.log;
+    logging.log_panics();
+    let log = &logging.log;
     info!(log, "starting"; "version" => env!("CARGO_PKG_VERSION"), "commit" => env!("SWITCHER_COMMIT"));
     for warning in &checked.warnings {
         warn!(log, "configuration: {}", warning);
@@ -125,7 +125,7 @@ fn serve(
     {
         warn!(log, "flags -alsologtostderr, -stderrthreshold and -log_backtrace_at have no effect");
     }
-    match prepared.run(file, checked, &telemetry) {
+    match prepared.run(file, checked, &logging) {
         Ok(()) => {
             info!(log, "stopped");
             ExitCode::SUCCESS

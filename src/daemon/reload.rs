@@ -26,7 +26,7 @@ use tokio::sync::oneshot;
 use crate::{
     config::{self, Change, Checked, Rejected, Reloadable, Values},
     http::LiveConfig,
-    logging::{Levels, Telemetry},
+    logging::{Levels, Logging},
 };
 
 /// Owns the active configuration.
@@ -50,10 +50,10 @@ impl Reload {
         live_config: LiveConfig,
         metrics: &Metrics,
         reloads: Reloads,
-        telemetry: &Telemetry,
+        logging: &Logging,
     ) -> Self {
-        let (metrics, levels) = (metrics.clone(), telemetry.levels().clone());
-        let log = telemetry.log.new(o!());
+        let (metrics, levels) = (metrics.clone(), logging.levels().clone());
+        let log = logging.log.new(o!());
         Self { file, values, shutdown_grace, live_config, metrics, reloads, levels, log }
     }
 

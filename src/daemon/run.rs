@@ -28,7 +28,7 @@ use crate::{
     admin::{self, Console, StaticInfo},
     config::{Checked, Settings},
     http::{HttpActor, LiveConfig, Stop},
-    logging::Telemetry,
+    logging::Logging,
 };
 
 /// A daemon that receives signals and does nothing else yet.
@@ -50,11 +50,11 @@ impl Prepared {
         self,
         file: Option<PathBuf>,
         checked: Checked,
-        telemetry: &Telemetry,
+        logging: &Logging,
     ) -> Result<(), Failure> {
-        raise_descriptor_limit(&telemetry.log);
+        raise_descriptor_limit(&logging.log);
         let Self { runner, signals } = self;
-        runner.block_on(run(signals, file, checked, telemetry))
+        runner.block_on(run(signals, file, checked, logging))
     }
 }
 
@@ -62,20 +62,19 @@ async fn run(
     mut signals: Signals,
     file: Option<PathBuf>,
     Checked { settings, values, .. }: Checked,
-    telemetry: &Telemetry,
+    logging: &Logging,
 ) -> Result<(), Failure> {
-    let log = &telemetry.log;
+    let log = &logging.log;
     let manager = ServiceManager::of(|name| env::var_os(name), log);
     let AllMetrics { registry, metrics, requests, logins, reloads } =
-        AllMetrics::new(&settings, telemetry);
+        AllMetrics::new(&settings, logging);
     // Addresses first: a daemon that cannot serve must not open a session.
     let api = bind_api(settings.api.clone())?;
     let static_info = StaticInfo::of(&settings, api.as_ref().map(|(bound, _)| bound.address()));
     let Settings { admin, callers, writer, sub_pools, poller, shutdown_grace, .. } = settings;
     let live_config = LiveConfig::new(callers);
     let config = live_config.clone();
-    let mut reload =
-        Reload::new(file, values, shutdown_grace, config, &metrics, reloads, telemetry);
+    let mut reload = Reload::new(file, values, shutdown_grace, config, &metrics, reloads, logging);
     let admin = bind_admin(admin, log)?;
     let descriptors = if admin.is_some() { admin::DESCRIPTORS } else { 0 };
     let actors = Actors::start(writer, sub_pools, poller, &metrics, log);

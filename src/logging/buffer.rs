@@ -1,15 +1,13 @@
-//! Gathers log lines in memory and writes them in one go, by a thread of its own.
+//! The log buffer: gathers lines in memory; its own thread writes many at once.
 //!
-//! The same idea as the switches' batching: what arrives while a write is under way goes out with the
-//! next one. A short pause before each write lets a burst gather, so that a line costs a copy, not a
-//! system call.
+//! Lines that arrive during a write go out with the next one, as switches do. A short pause before each write lets a
+//! burst gather, so a line costs a copy instead of a system call.
 //!
-//! When the output cannot keep up, logging waits for it, but not for long: a reader that has stopped must
-//! not stop the miners' switches. Lines that found no room in time are dropped and counted, and the count
-//! is written behind those that did.
+//! When the output does not keep up, logging waits for room, but not long: a stuck reader must not stop the miners'
+//! switches. Lines that find no room in time are dropped and counted, and the next write reports the count.
 //!
-//! The thread owns the output, so it is the one that opens a log file again: when a flag says so, which a signal's
-//! handler may set at any time. It looks at the flag before each write, and twice a second while there is none.
+//! The thread owns the output and also reopens the log file. A signal handler requests that by a flag, which the thread
+//! reads before each write, and twice a second while it is idle.
 
 use std::{
     io::{self, Write},
@@ -26,27 +24,27 @@ use prometheus_client::metrics::counter::Counter;
 use slog::{Level, b};
 
 use super::{
-    format::Face,
+    format::LogFormat,
     line::note,
     output::{Output, Unwritten},
 };
 
-/// Bytes that may wait before logging itself has to.
+/// Size of the buffer in bytes; above it, logging waits.
 const LIMIT: usize = 8 * 1024 * 1024;
 
-/// How long logging waits for room, once; while there is none after that, lines are dropped at once.
-const ROOM_PATIENCE: Duration = Duration::from_millis(500);
+/// How long logging waits for room, once; afterwards lines are dropped until there is room.
+const ROOM_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// How long a burst may gather. A process that is killed loses no more of its log than this.
+/// Pause before each write. A killed process loses no more than these lines.
 const GATHER: Duration = Duration::from_millis(5);
 
-/// How long [`LogBuffer::flush`] waits for an output that takes nothing.
-const FLUSH_PATIENCE: Duration = Duration::from_secs(2);
+/// Timeout of [`LogBuffer::flush`].
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How often an idle log looks whether its file is to be opened again.
-const GLANCE: Duration = Duration::from_millis(500);
+/// How often an idle thread reads the reopen flag.
+const IDLE_INTERVAL: Duration = Duration::from_millis(500);
 
-/// A place to write lines to. Clones share it.
+/// The buffer, as a writer of lines. Clones share it.
 #[derive(Clone)]
 pub struct LogBuffer(Arc<Shared>);
 
@@ -54,9 +52,8 @@ struct Shared {
     state: Mutex<State>,
     lines_came: Condvar,
     lines_went: Condvar,
-    /// Lines that found no room, ever.
+    /// Dropped lines since the start.
     dropped: Counter,
-    /// The output is to be opened again.
     reopen: Arc<AtomicBool>,
 }
 
@@ -64,16 +61,15 @@ struct Shared {
 struct State {
     waiting: Vec<u8>,
     writing: bool,
-    /// Somebody has waited for room in vain since the last time there was some.
+    /// A logging thread has waited for room in vain, and there has been none since.
     stuck: bool,
-    /// Lines that found no room since the last write.
+    /// Dropped lines since the last write.
     dropped: usize,
 }
 
 impl LogBuffer {
-    /// Starts the thread that writes to `output` for as long as the process lives. What it has to say itself has
-    /// this `format`.
-    pub fn start(output: impl Output, face: Face) -> io::Result<Self> {
+    /// Starts the thread that writes to `output` until the process ends. `format` is that of lines about the log.
+    pub fn start(output: impl Output, format: LogFormat) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             lines_came: Condvar::new(),
@@ -84,25 +80,24 @@ impl LogBuffer {
         let writer = Arc::clone(&shared);
         thread::Builder::new()
             .name("log".to_owned())
-            .spawn(move || writer.write_to(output, face))?;
+            .spawn(move || writer.write_to(output, format))?;
         Ok(Self(shared))
     }
 
-    /// How many lines found no room, for who watches.
     pub fn dropped(&self) -> Counter {
         self.0.dropped.clone()
     }
 
-    /// Set, it has the output opened again before the next write.
+    /// Flag that makes the thread reopen the output before the next write.
     pub fn reopen(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.0.reopen)
     }
 
-    /// Waits until everything is written, at most two seconds.
+    /// Waits until all lines are written, at most two seconds.
     pub fn flush(&self) {
         let is_busy = |state: &mut State| !state.waiting.is_empty() || state.writing;
-        // What could not be written in that time will not be.
-        drop(self.0.lines_went.wait_timeout_while(self.0.lock(), FLUSH_PATIENCE, is_busy));
+        // Lines that are not written by then are lost.
+        drop(self.0.lines_went.wait_timeout_while(self.0.lock(), FLUSH_TIMEOUT, is_busy));
     }
 }
 
@@ -111,7 +106,7 @@ impl Write for LogBuffer {
         let mut state = self.0.lock();
         if state.waiting.len() >= LIMIT && !state.stuck {
             let is_full = |state: &mut State| state.waiting.len() >= LIMIT;
-            let waited = self.0.lines_went.wait_timeout_while(state, ROOM_PATIENCE, is_full);
+            let waited = self.0.lines_went.wait_timeout_while(state, ROOM_TIMEOUT, is_full);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         if state.waiting.len() >= LIMIT {
@@ -133,23 +128,23 @@ impl Write for LogBuffer {
 }
 
 impl Shared {
-    /// A panic while a line was copied leaves the buffer whole: the lock's poison means nothing here.
+    /// Ignores poison: a panic while a line is copied leaves the buffer intact.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until there are lines, or the output is to be opened again.
+    /// Waits for lines or the reopen flag.
     fn wait_for_work(&self) {
         let is_idle =
             |state: &mut State| state.waiting.is_empty() && !self.reopen.load(Ordering::Relaxed);
         let mut state = self.lock();
         while is_idle(&mut state) {
-            let waited = self.lines_came.wait_timeout(state, GLANCE);
+            let waited = self.lines_came.wait_timeout(state, IDLE_INTERVAL);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
-    fn write_to(&self, mut output: impl Output, face: Face) {
+    fn write_to(&self, mut output: impl Output, format: LogFormat) {
         let mut lines = Vec::new();
         let (mut dropped, mut lost, mut cause) = (0, 0, String::new());
         loop {
@@ -161,27 +156,27 @@ impl Shared {
             state.stuck = false;
             dropped += mem::take(&mut state.dropped);
             drop(state);
-            // There is room again; what is written meanwhile may take long.
+            // There is room again before the write, which may take long.
             self.lines_went.notify_all();
 
             if self.reopen.swap(false, Ordering::Relaxed) {
                 output.reopen();
             }
             let bytes = lines.len();
-            let told = if lost > 0 {
+            let reported = if lost > 0 {
                 let values = b!("bytes" => lost, "cause" => &cause);
-                output.write_lines(&note(face, Level::Error, "log could not be written", values))
+                output.write_lines(&note(format, Level::Error, "log could not be written", values))
             } else {
                 Ok(())
             };
-            let written = told.map_err(|told| Unwritten { bytes, ..told }).and_then(|()| {
+            let written = reported.map_err(|error| Unwritten { bytes, ..error }).and_then(|()| {
                 lost = 0;
                 if dropped > 0 {
                     let message = "lines of log were dropped: the output did not keep up";
-                    lines.extend(note(face, Level::Warning, message, b!("lines" => dropped)));
+                    lines.extend(note(format, Level::Warning, message, b!("lines" => dropped)));
                 }
                 output.write_lines(&lines).map_err(|unwritten| {
-                    // The note is no loss: it comes again.
+                    // The line about dropped lines is no loss: it is repeated.
                     let bytes = unwritten.bytes.saturating_sub(lines.len() - bytes);
                     Unwritten { bytes, ..unwritten }
                 })
@@ -210,7 +205,7 @@ mod tests {
     use super::*;
     use crate::logging::output::Stream;
 
-    /// Takes nothing until it is told to.
+    /// Takes nothing until it is released.
     struct Stuck(mpsc::Receiver<()>, mpsc::Sender<String>);
 
     impl Write for Stuck {
@@ -226,24 +221,24 @@ mod tests {
     }
 
     #[test]
-    fn an_output_that_is_stuck_holds_nobody_up_and_the_loss_is_told() {
+    fn a_stuck_output_holds_up_no_thread_and_the_loss_is_reported() {
         let ((release, stuck), (writes, written)) = (mpsc::channel(), mpsc::channel());
         let output = Stream::new(Stuck(stuck, writes));
-        let mut spool = LogBuffer::start(output, Face::Human).expect("a thread");
+        let mut buffer = LogBuffer::start(output, LogFormat::Human).expect("a thread");
         let line = vec![b'x'; 1024 * 1024];
         // Eight may be with the writer, eight more wait; the rest is dropped.
         for _ in 0..40 {
-            spool.write_all(&line).expect("taken");
+            buffer.write_all(&line).expect("taken");
         }
         drop(release);
-        LogBuffer::flush(&spool);
+        LogBuffer::flush(&buffer);
         let all = written.try_iter().collect::<String>();
-        let told = format!("did not keep up, lines: {}\n", spool.dropped().get());
-        assert!(all.ends_with(&told) && spool.dropped().get() > 0, "the loss is not told");
+        let reported = format!("did not keep up, lines: {}\n", buffer.dropped().get());
+        assert!(all.ends_with(&reported) && buffer.dropped().get() > 0, "the loss is not reported");
         assert!(all.len() < 17 * 1024 * 1024 + 200, "{}", all.len());
     }
 
-    /// Sends each write somewhere else, after failing as often as asked.
+    /// Fails a number of times, then forwards each write.
     struct Flaky {
         failures: usize,
         writes: mpsc::Sender<String>,
@@ -264,37 +259,37 @@ mod tests {
         }
     }
 
-    fn spool(failures: usize) -> (LogBuffer, mpsc::Receiver<String>) {
+    fn buffer(failures: usize) -> (LogBuffer, mpsc::Receiver<String>) {
         let (writes, written) = mpsc::channel();
         let output = Stream::new(Flaky { failures, writes });
-        (LogBuffer::start(output, Face::Human).expect("a thread"), written)
+        (LogBuffer::start(output, LogFormat::Human).expect("a thread"), written)
     }
 
     #[test]
     fn after_a_flush_every_line_is_written_in_order() {
-        let (mut spool, written) = spool(0);
+        let (mut buffer, written) = buffer(0);
         let lines: Vec<String> = (0..1000).map(|n| format!("line {n}\n")).collect();
         for line in &lines {
-            spool.write_all(line.as_bytes()).expect("taken");
+            buffer.write_all(line.as_bytes()).expect("taken");
         }
-        LogBuffer::flush(&spool);
+        LogBuffer::flush(&buffer);
         assert_eq!(written.try_iter().collect::<String>(), lines.concat());
     }
 
     #[test]
-    fn lines_that_could_not_be_written_are_told_of() {
-        let (mut spool, written) = spool(2);
+    fn lost_lines_are_reported() {
+        let (mut buffer, written) = buffer(2);
         for line in [b"los", b"t \n"] {
-            spool.write_all(line).expect("taken");
-            LogBuffer::flush(&spool);
+            buffer.write_all(line).expect("taken");
+            LogBuffer::flush(&buffer);
         }
-        spool.write_all(b"kept\n").expect("taken");
-        LogBuffer::flush(&spool);
+        buffer.write_all(b"kept\n").expect("taken");
+        LogBuffer::flush(&buffer);
         let text = written.try_iter().collect::<String>();
-        let told = "ERRO log could not be written, bytes: 6, cause: disk full\nkept\n";
-        assert_eq!(&text["Nov 25 03:50:11.917 ".len()..], told);
+        let reported = "ERRO log could not be written, bytes: 6, cause: disk full\nkept\n";
+        assert_eq!(&text["Nov 25 03:50:11.917 ".len()..], reported);
         // Of the two writes that failed, one had the end of a line.
-        assert_eq!(spool.dropped().get(), 1);
+        assert_eq!(buffer.dropped().get(), 1);
     }
 
     /// Takes a few bytes, then fails once.
@@ -327,10 +322,10 @@ mod tests {
     fn after_a_line_that_was_torn_the_next_is_whole() {
         let (writes, written) = mpsc::channel();
         let output = Stream::new(Small(Some(9), writes));
-        let mut spool = LogBuffer::start(output, Face::Human).expect("a thread");
+        let mut buffer = LogBuffer::start(output, LogFormat::Human).expect("a thread");
         for line in [b"first\nsecond\n".as_slice(), b"third\n"] {
-            spool.write_all(line).expect("taken");
-            LogBuffer::flush(&spool);
+            buffer.write_all(line).expect("taken");
+            LogBuffer::flush(&buffer);
         }
         let text = written.try_iter().collect::<String>();
         assert!(text.starts_with("first\nsec\n") && text.ends_with("\nthird\n"), "{text}");
@@ -338,7 +333,7 @@ mod tests {
         assert_eq!(text.lines().count(), 4);
     }
 
-    /// Notes that it was opened again.
+    /// Records reopening.
     struct Reopened(mpsc::Sender<String>);
 
     impl Output for Reopened {
@@ -355,11 +350,11 @@ mod tests {
     #[test]
     fn the_output_is_opened_again_while_nothing_is_logged_and_once_for_each_time() {
         let (writes, written) = mpsc::channel();
-        let mut spool = LogBuffer::start(Reopened(writes), Face::Human).expect("a thread");
-        spool.reopen().store(true, Ordering::Relaxed);
+        let mut buffer = LogBuffer::start(Reopened(writes), LogFormat::Human).expect("a thread");
+        buffer.reopen().store(true, Ordering::Relaxed);
         let first = written.recv_timeout(Duration::from_secs(20)).expect("it is opened again");
-        spool.write_all(b"line\n").expect("taken");
-        LogBuffer::flush(&spool);
+        buffer.write_all(b"line\n").expect("taken");
+        LogBuffer::flush(&buffer);
         let rest = written.try_iter().filter(|write| !write.is_empty()).collect::<String>();
         assert_eq!((&*first, &*rest), ("reopened\n", "line\n"));
     }

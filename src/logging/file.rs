@@ -1,8 +1,8 @@
-//! The log file: it is renamed when it has grown large, and opened again when somebody else has renamed it.
+//! The log file: renamed when it is full, reopened after another program (logrotate) has renamed it.
 //!
-//! `switcher-api-server.log` is the one that grows, `….log.1` the one before it, and so on. All of it is the
-//! spool's thread's, so between two lines nothing else is written. What goes wrong with a file's name stops neither
-//! the daemon nor the log: it is told once and counted, and lines go on into the file that is open.
+//! `switcher-api-server.log` is the current file, `….log.1` the one before, and so on. Only the log buffer's thread
+//! writes. A failed rename or open stops neither the daemon nor the log: it is logged once and counted, and the open
+//! file keeps growing.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -15,57 +15,56 @@ use prometheus_client::metrics::counter::Counter;
 use slog::{Level, b};
 
 use super::{
-    format::Face,
+    format::LogFormat,
     line::note,
     output::{Output, Stream, Unwritten},
 };
 
-/// How large a log file becomes, and how many are kept.
+/// Size and number of log files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rotation {
-    /// Bytes after which a file is renamed; 0 for never.
+    /// Size limit in bytes; 0 for none.
     pub size: u64,
-    /// Files that are kept beside the one that grows, 1 at least.
+    /// Number of old files, at least 1.
     pub count: usize,
 }
 
-/// A log file that is open.
 pub struct LogFile {
     path: PathBuf,
     rotation: Rotation,
-    face: Face,
+    format: LogFormat,
     stream: Stream<File>,
-    /// Bytes that it has, if nobody else writes to it.
+    /// Size in bytes, if no other program writes to the file.
     size: u64,
-    /// It is to be rotated before it has more.
+    /// Size at which the file is rotated.
     due: u64,
-    /// It should have been rotated and was not.
+    /// The last rotation failed.
     is_overdue: bool,
     failures: Counter,
 }
 
 impl LogFile {
-    /// Opens `path` to append to it; makes it and its directory if they are missing. Failures of later renaming and
-    /// opening are counted in `failures`.
+    /// Opens `path` for appending; creates the file and its directory if they are missing. `failures` counts later
+    /// failures to rename or open it.
     pub fn open(
         path: PathBuf,
         rotation: Rotation,
-        face: Face,
+        format: LogFormat,
         failures: Counter,
     ) -> io::Result<Self> {
         let (stream, size) = open(&path)?;
         let due = rotation.size;
-        Ok(Self { path, rotation, face, stream, size, due, is_overdue: false, failures })
+        Ok(Self { path, rotation, format, stream, size, due, is_overdue: false, failures })
     }
 
-    /// How many of these bytes, which are whole lines, may go into this file; 0 if it is full.
+    /// Number of bytes, in whole lines, for which the file has room; 0 if it is full.
     fn fitting(&self, lines: &[u8]) -> usize {
         let room = usize::try_from(self.due.saturating_sub(self.size)).unwrap_or(usize::MAX);
         if self.rotation.size == 0 || lines.len() <= room {
             return lines.len();
         }
         let end = lines[..room].iter().rposition(|&byte| byte == b'\n').map(|last| last + 1);
-        // A line that is larger than a file has one to itself.
+        // A line longer than the limit gets its own file.
         end.unwrap_or(if self.size == 0 { first_line(lines) } else { 0 })
     }
 
@@ -76,21 +75,21 @@ impl LogFile {
         result
     }
 
-    /// Makes room for more, unless that fails.
+    /// Rotates, and logs a failure once.
     fn make_room(&mut self) {
         match self.rotate() {
             Ok(()) if mem::take(&mut self.is_overdue) => {
-                self.tell(Level::Info, "the log file is rotated again", None);
+                self.note(Level::Info, "log file is rotated again", None);
             }
             Ok(()) => {}
             Err(error) => {
                 self.failures.inc();
-                // The next attempt comes when it has grown by as much again.
+                // Next attempt after the same growth again.
                 self.due = self.size.saturating_add(self.rotation.size);
                 if !mem::replace(&mut self.is_overdue, true) {
-                    self.tell(
+                    self.note(
                         Level::Error,
-                        "the log file cannot be rotated and grows on; look at its directory",
+                        "log file cannot be rotated and keeps growing; check its directory",
                         Some(&error),
                     );
                 }
@@ -101,35 +100,34 @@ impl LogFile {
     fn rotate(&mut self) -> io::Result<()> {
         let (ours, named) = (self.stream.get().metadata()?, fs::metadata(&self.path));
         if !named.is_ok_and(|named| (named.dev(), named.ino()) == (ours.dev(), ours.ino())) {
-            // Somebody else has renamed it already.
+            // Another program has renamed the file.
             return self.open_again();
         }
         if ours.len() < self.size {
-            // Somebody else has copied and emptied it.
+            // Another program has copied and truncated the file.
             (self.size, self.due) = (ours.len(), self.rotation.size);
             return Ok(());
         }
         if fs::symlink_metadata(&self.path)?.is_symlink() {
             return Err(io::Error::other(
-                "it is a symbolic link, which stays: set LogFileSize to 0, or -log_dir to where it leads",
+                "it is a symbolic link: set LogFileSize to 0, or -log_dir to the directory of its target",
             ));
         }
         self.shift()?;
         fs::rename(&self.path, self.old(1))?;
         self.open_again().inspect_err(|_| {
-            // What is open has its name again.
+            // The open file gets its name back.
             let _ = fs::rename(self.old(1), &self.path);
         })
     }
 
-    /// Renames the old files up to the first gap, so that there is no first one. The last one is lost.
+    /// Renames old files up to the first gap, which makes room for number 1. The oldest is lost.
     fn shift(&self) -> io::Result<()> {
         let is_missing = |number: &usize| fs::symlink_metadata(self.old(*number)).is_err();
         let last = (1..self.rotation.count).find(is_missing).unwrap_or(self.rotation.count);
         (1..last).rev().try_for_each(|number| fs::rename(self.old(number), self.old(number + 1)))
     }
 
-    /// The path of an old file.
     fn old(&self, number: usize) -> PathBuf {
         let mut path = self.path.clone().into_os_string();
         path.push(format!(".{number}"));
@@ -142,14 +140,14 @@ impl LogFile {
         Ok(())
     }
 
-    /// Adds a line about the log itself.
-    fn tell(&mut self, level: Level, message: &str, cause: Option<&io::Error>) {
-        let (face, file) = (self.face, self.path.display());
+    /// Writes a line about the log file itself.
+    fn note(&mut self, level: Level, message: &str, cause: Option<&io::Error>) {
+        let (format, file) = (self.format, self.path.display());
         let line = cause.map_or_else(
-            || note(face, level, message, b!()),
-            |cause| note(face, level, message, b!("file" => %file, "cause" => %cause)),
+            || note(format, level, message, b!()),
+            |cause| note(format, level, message, b!("file" => %file, "cause" => %cause)),
         );
-        // What comes next meets the same obstacle, and is told of.
+        // The next line meets the same error, which is reported then.
         let _ = self.write(&line);
     }
 }
@@ -160,7 +158,7 @@ impl Output for LogFile {
             let mut fitting = self.fitting(lines);
             if fitting == 0 {
                 self.make_room();
-                // With or without room, it has to go on.
+                // Lines are written also if the rotation failed.
                 fitting = self.fitting(lines).max(first_line(lines));
             }
             let (first, rest) = lines.split_at(fitting);
@@ -177,13 +175,13 @@ impl Output for LogFile {
         match self.open_again() {
             Ok(()) => {
                 self.is_overdue = false;
-                self.tell(Level::Info, "the log file is open again", None);
+                self.note(Level::Info, "log file reopened", None);
             }
             Err(error) => {
                 self.failures.inc();
-                self.tell(
+                self.note(
                     Level::Error,
-                    "the log file cannot be opened again; lines go on into the one that was open",
+                    "log file cannot be reopened; the previous file stays open",
                     Some(&error),
                 );
             }
@@ -201,15 +199,15 @@ fn open(path: &Path) -> io::Result<(Stream<File>, u64)> {
     Ok((Stream::after(file, is_torn), metadata.len()))
 }
 
-/// Whether what is there ends with a whole line: a full disk or a kill may have cut the last one. Who may not read
-/// it takes it for whole.
+/// Whether the file ends with a whole line: a full disk or a kill may have cut the last one. An unreadable file counts
+/// as whole.
 fn ends_a_line(path: &Path, size: u64) -> bool {
     let mut last = [b'\n'];
     let read = File::open(path).and_then(|file| file.read_exact_at(&mut last, size - 1));
     read.is_err() || last == [b'\n']
 }
 
-/// The length of the first line, with its end.
+/// Length of the first line, including its end.
 fn first_line(lines: &[u8]) -> usize {
     lines.iter().position(|&byte| byte == b'\n').map_or(lines.len(), |end| end + 1)
 }
@@ -231,7 +229,7 @@ mod tests {
             let (folder, failures) = (tempfile::tempdir().unwrap(), Counter::default());
             let rotation = Rotation { size, count };
             let path = folder.path().join("below").join("x.log");
-            let file = LogFile::open(path, rotation, Face::Human, failures.clone()).unwrap();
+            let file = LogFile::open(path, rotation, LogFormat::Human, failures.clone()).unwrap();
             Self { folder, file, failures }
         }
 
@@ -300,17 +298,17 @@ mod tests {
         let mut it = Fixture::new(10, 2);
         it.write("1234\n67\n");
         let rotation = it.file.rotation;
-        it.file =
-            LogFile::open(it.path("x.log"), rotation, Face::Human, Counter::default()).unwrap();
+        it.file = LogFile::open(it.path("x.log"), rotation, LogFormat::Human, Counter::default())
+            .unwrap();
         it.write("next\n");
         assert_eq!(it.read("x.log.1").as_deref(), Some("1234\n67\n"));
         assert_eq!(it.read("x.log").as_deref(), Some("next\n"));
     }
 
     #[test]
-    fn an_obstacle_is_told_once_and_costs_no_line() {
+    fn an_obstacle_is_logged_once_and_costs_no_line() {
         let mut it = Fixture::new(10, 2);
-        // No file can take a directory's name.
+        // No file can replace a directory.
         fs::create_dir(it.path("x.log.2")).unwrap();
         it.write("1234\n6789\n");
         it.write("first\n");
@@ -322,18 +320,18 @@ mod tests {
         let text = it.read("x.log").unwrap();
         assert!(text.starts_with("first\na\nb\n"), "{text}");
         assert_eq!(text.matches("23456789\n").count(), 20);
-        assert_eq!(text.matches("ERRO the log file cannot be rotated").count(), 1, "{text}");
+        assert_eq!(text.matches("ERRO log file cannot be rotated").count(), 1, "{text}");
         assert!(text.contains("x.log, cause: ") && it.failures.get() > 1, "{text}");
 
         fs::remove_dir(it.path("x.log.2")).unwrap();
         it.write(&"23456789\n".repeat(20));
-        let again = "INFO the log file is rotated again\n";
+        let again = "INFO log file is rotated again\n";
         let files = ["x.log", "x.log.1", "x.log.2"].map(|name| it.read(name).unwrap());
         assert!(files.iter().all(|text| text.len() < 20 || text.contains(again)), "{files:?}");
     }
 
     #[test]
-    fn who_is_renamed_by_others_goes_on_under_its_name() {
+    fn a_file_that_another_program_renames_gets_a_successor() {
         let mut it = Fixture::new(100, 2);
         it.write("before\n");
         fs::rename(it.path("x.log"), it.path("moved")).unwrap();
@@ -342,9 +340,9 @@ mod tests {
         it.write("after\n");
         assert_eq!(it.read("moved").as_deref(), Some("before\nlate\n"));
         let text = it.read("x.log").unwrap();
-        assert!(text.ends_with("INFO the log file is open again\nafter\n"), "{text}");
+        assert!(text.ends_with("INFO log file reopened\nafter\n"), "{text}");
 
-        // Nobody has told us of this one. It is noticed when the file is full.
+        // Without a signal, the rename is noticed when the file is full.
         fs::rename(it.path("x.log"), it.path("moved")).unwrap();
         let [late, next] = ["x", "z"].map(|letter| letter.repeat(29) + "\n");
         it.write(&late);
@@ -354,20 +352,20 @@ mod tests {
     }
 
     #[test]
-    fn one_that_cannot_be_opened_again_is_told_in_the_one_that_is_open() {
+    fn a_failure_to_reopen_is_logged_to_the_open_file() {
         let mut it = Fixture::new(0, 1);
         fs::rename(it.path("x.log"), it.path("moved")).unwrap();
         fs::create_dir(it.path("x.log")).unwrap();
         it.file.reopen();
         it.write("after\n");
         let text = it.read("moved").unwrap();
-        assert!(text.contains("ERRO the log file cannot be opened again"), "{text}");
+        assert!(text.contains("ERRO log file cannot be reopened"), "{text}");
         assert!(text.ends_with("\nafter\n"), "{text}");
         assert_eq!(it.failures.get(), 1);
     }
 
     #[test]
-    fn one_that_was_copied_and_emptied_begins_anew() {
+    fn a_truncated_file_counts_from_zero() {
         let mut it = Fixture::new(10, 2);
         it.write("1234\n678\n");
         fs::write(it.path("x.log"), "").unwrap();

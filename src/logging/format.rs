@@ -1,5 +1,5 @@
-//! The two faces of a line: for people, and as a JSON object. Both have the same fields in the same order, and in
-//! both no text can end a line, begin another, or move a terminal's cursor.
+//! The two formats of a line: for people, and as a JSON object. Both have the same fields in the same order. No text
+//! can end a line or move a terminal's cursor.
 //!
 //! ```text
 //! Nov 25 03:50:11.917 INFO switch, source: poll, sub_account: alice
@@ -16,18 +16,17 @@ use slog::Level;
 use switcher_actors::{is_invisible, push_json_escape};
 use time::OffsetDateTime;
 
-/// What a line looks like.
+/// Format of a line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Face {
-    /// For people.
+pub enum LogFormat {
     #[default]
     Human,
-    /// For programs: a JSON object. No record has a key `ts`, `level`, `module` or `msg` of its own.
+    /// Keys `ts`, `level`, `module` and `msg` are reserved: no record has them.
     Json,
 }
 
-impl Face {
-    /// Begins a line. Returns where the fields that follow need no separator.
+impl LogFormat {
+    /// Begins a line. Returns the position at which the first field needs no separator.
     pub(super) fn begin(
         self,
         line: &mut String,
@@ -36,12 +35,12 @@ impl Face {
         module: &str,
         message: fmt::Arguments<'_>,
     ) -> usize {
-        // A text takes all that is written to it, here and below.
+        // Writing to a String cannot fail, here and below.
         match self {
             Self::Human => {
                 let _ = write!(line, "{time} {} ", level.as_short_str());
                 let begin = line.len();
-                let _ = Escaped { face: self, text: line }.write_fmt(message);
+                let _ = Escaped { format: self, text: line }.write_fmt(message);
                 begin
             }
             Self::Json => {
@@ -52,14 +51,13 @@ impl Face {
                 line.push_str(r#"","module":""#);
                 self.push(line, module);
                 line.push_str(r#"","msg":""#);
-                let _ = Escaped { face: self, text: line }.write_fmt(message);
+                let _ = Escaped { format: self, text: line }.write_fmt(message);
                 line.push('"');
                 0
             }
         }
     }
 
-    /// What stands between two fields.
     pub(super) fn separator(self) -> &'static str {
         match self {
             Self::Human => ", ",
@@ -67,7 +65,6 @@ impl Face {
         }
     }
 
-    /// What ends a line.
     pub(super) fn end(self) -> &'static str {
         match self {
             Self::Human => "\n",
@@ -75,19 +72,18 @@ impl Face {
         }
     }
 
-    /// Adds a field that is a text.
+    /// Appends a text field.
     pub(super) fn field(self, text: &mut String, key: &str, value: fmt::Arguments<'_>) {
         self.key(text, key);
         self.quote(text);
-        // What a value says before it fails stays.
+        // The text before a formatting error stays.
         let _ = match value.as_str() {
-            Some(value) => Escaped { face: self, text }.write_str(value),
-            None => Escaped { face: self, text }.write_fmt(value),
+            Some(value) => Escaped { format: self, text }.write_str(value),
+            None => Escaped { format: self, text }.write_fmt(value),
         };
         self.quote(text);
     }
 
-    /// Adds a field that is a text at hand.
     pub(super) fn text_field(self, text: &mut String, key: &str, value: &str) {
         self.key(text, key);
         self.quote(text);
@@ -95,13 +91,13 @@ impl Face {
         self.quote(text);
     }
 
-    /// Adds a field that is a number, `true` or `false`.
+    /// Appends a number, `true` or `false`.
     pub(super) fn bare_field(self, text: &mut String, key: &str, value: impl fmt::Display) {
         self.key(text, key);
         let _ = write!(text, "{value}");
     }
 
-    /// Adds a field of which JSON has a word, `null`, and people another one.
+    /// Appends `null` in JSON, `human` otherwise.
     pub(super) fn null_field(self, text: &mut String, key: &str, human: &str) {
         let word = if self == Self::Json { "null" } else { human };
         self.bare_field(text, key, word);
@@ -120,7 +116,7 @@ impl Face {
         }
     }
 
-    /// Adds a text with whatever could be taken for more than a text escaped.
+    /// Appends an escaped text.
     fn push(self, text: &mut String, more: &str) {
         if more.bytes().all(is_plain) {
             return text.push_str(more);
@@ -137,16 +133,15 @@ impl Face {
         text.push_str(&more[from..]);
     }
 
-    /// Characters that end a line, move a cursor, turn a text around, or are not seen.
     fn escapes(self, c: char) -> bool {
         is_invisible(c) || (self == Self::Json && matches!(c, '"' | '\\'))
     }
 
-    /// The time, for this face: local for people, UTC for programs.
+    /// Local time for people, UTC in JSON.
     fn write_time(self, time: SystemTime, text: &mut Vec<u8>) {
         match self {
             Self::Human => {
-                // It reads the clock itself.
+                // Reads the clock itself.
                 let _ = slog_term::timestamp_local(text);
             }
             Self::Json => {
@@ -157,7 +152,7 @@ impl Face {
     }
 }
 
-/// No face escapes it.
+/// Whether no format escapes the byte.
 fn is_plain(byte: u8) -> bool {
     matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\'
 }
@@ -173,7 +168,7 @@ fn push_json(text: &mut String, c: char) {
     }
 }
 
-/// RFC 3339, always to the millisecond, so that such texts sort as the times do.
+/// RFC 3339 with milliseconds, so that texts sort like times.
 pub fn write_rfc_3339(text: &mut Vec<u8>, time: OffsetDateTime) -> std::io::Result<()> {
     use std::io::Write;
     let (year, month, day) = time.to_calendar_date();
@@ -182,7 +177,6 @@ pub fn write_rfc_3339(text: &mut Vec<u8>, time: OffsetDateTime) -> std::io::Resu
     write!(text, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
 }
 
-/// The words of `LogLevel`.
 fn word(level: Level) -> &'static str {
     match level {
         Level::Critical => "critical",
@@ -194,36 +188,35 @@ fn word(level: Level) -> &'static str {
     }
 }
 
-/// Escapes what is written through it.
+/// A writer that escapes.
 struct Escaped<'a> {
-    face: Face,
+    format: LogFormat,
     text: &'a mut String,
 }
 
 impl Write for Escaped<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.face.push(self.text, text);
+        self.format.push(self.text, text);
         Ok(())
     }
 }
 
-/// The time as a text that is made once a millisecond.
+/// Text of the time, made once a millisecond.
 #[derive(Default)]
 pub(super) struct Clock {
-    face: Face,
+    format: LogFormat,
     millis: u128,
     text: Vec<u8>,
 }
 
 impl Clock {
-    /// As it is now.
-    pub(super) fn text(&mut self, face: Face) -> &str {
+    pub(super) fn text(&mut self, format: LogFormat) -> &str {
         let now = SystemTime::now();
         let millis = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
-        if self.text.is_empty() || (self.millis, self.face) != (millis, face) {
-            (self.millis, self.face) = (millis, face);
+        if self.text.is_empty() || (self.millis, self.format) != (millis, format) {
+            (self.millis, self.format) = (millis, format);
             self.text.clear();
-            face.write_time(now, &mut self.text);
+            format.write_time(now, &mut self.text);
         }
         str::from_utf8(&self.text).unwrap_or_default()
     }
@@ -236,23 +229,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_time_goes_on() {
-        for (face, like) in
-            [(Face::Human, "Nov 25 03:50:11.917"), (Face::Json, "2026-11-25T03:50:11.917Z")]
-        {
+    fn the_text_of_the_time_is_renewed() {
+        for (format, like) in [
+            (LogFormat::Human, "Nov 25 03:50:11.917"),
+            (LogFormat::Json, "2026-11-25T03:50:11.917Z"),
+        ] {
             let mut clock = Clock::default();
-            let before = clock.text(face).to_owned();
+            let before = clock.text(format).to_owned();
             std::thread::sleep(Duration::from_millis(2));
-            assert_ne!(clock.text(face), before);
-            assert_eq!(clock.text(face).len(), like.len());
+            assert_ne!(clock.text(format), before);
+            assert_eq!(clock.text(format).len(), like.len());
         }
     }
 
     #[test]
-    fn programs_get_utc_to_the_millisecond() {
+    fn json_has_utc_to_the_millisecond() {
         let time = |nanos| {
             let mut text = Vec::new();
-            Face::Json.write_time(SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos), &mut text);
+            LogFormat::Json
+                .write_time(SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos), &mut text);
             String::from_utf8(text).unwrap()
         };
         assert_eq!(time(0), "1970-01-01T00:00:00.000Z");

@@ -1,12 +1,11 @@
-//! What is logged: a level for all, and others for single modules. It is asked before a line is made, and may
-//! change while the daemon runs.
+//! The log's filter: one level for all modules, and other levels for single modules. A reload may change it.
 //!
-//! | who says it | what | how it is combined |
+//! | source | modules | precedence |
 //! | --- | --- | --- |
-//! | `-vmodule` | modules | counts first, in its order |
-//! | `LogLevel` | modules | counts next, in its order |
-//! | `-v 3` and more | all the rest | debugging lines, whatever `LogLevel` says |
-//! | `LogLevel` | all the rest | up to `-v 2`, which asks for no more than what is logged anyway |
+//! | `-vmodule` | those of its patterns | first, in its order |
+//! | `LogLevel` | those of its patterns | second, in its order |
+//! | `-v 3` and more | all others | debug lines, whatever `LogLevel` is |
+//! | `LogLevel` | all others | up to `-v 2` |
 
 use std::{str::FromStr, sync::Arc};
 
@@ -16,12 +15,12 @@ use switcher_actors::Quoted;
 use thiserror::Error;
 use wildmatch::WildMatch;
 
-/// From this `-v` on, debugging lines are logged, those of the libraries too.
+/// From this `-v` on, debug lines are logged, also those of the libraries.
 const DEBUGGING: i64 = 3;
 
-/// The level of the modules that a pattern names.
+/// Level of the modules that match a pattern.
 #[derive(Clone, Debug, PartialEq)]
-struct Rule {
+struct ModuleLevel {
     pattern: WildMatch,
     level: Level,
 }
@@ -30,14 +29,14 @@ struct Rule {
 #[derive(Clone, Debug, PartialEq)]
 pub struct LogLevel {
     level: Level,
-    modules: Vec<Rule>,
+    modules: Vec<ModuleLevel>,
 }
 
 /// A value of `-vmodule`: `zk_writer=3,http=2`.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct ModuleVerbosity(Vec<Rule>);
+pub struct ModuleVerbosity(Vec<ModuleLevel>);
 
-/// What the command line says.
+/// Verbosity on the command line.
 #[derive(Clone, Debug, Default)]
 pub struct Verbosity {
     /// `-v`
@@ -46,19 +45,15 @@ pub struct Verbosity {
     pub modules: ModuleVerbosity,
 }
 
-/// Why a text is no [`LogLevel`] or [`ModuleVerbosity`].
+/// Errors of [`LogLevel`] and [`ModuleVerbosity`].
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum LevelError {
-    /// A word that is none of the levels.
     #[error("{} is no level: expected error, warn, info or debug", Quoted(.0))]
     Level(String),
-    /// Two levels for all modules.
     #[error("{} is a second level for all modules: give it a module, as in zk_writer={}", Quoted(.0), .0)]
     Second(String),
-    /// A level without a module's name.
     #[error("{} names no module: expected one and its level, like {}", Quoted(.0), .1)]
     Module(String, &'static str),
-    /// No number where there must be one.
     #[error(
         "{} has no number from 0 on after its equals sign: expected one like zk_writer=3",
         Quoted(.0)
@@ -81,7 +76,7 @@ impl FromStr for LogLevel {
             match item.split_once('=') {
                 Some((pattern, level)) => {
                     let pattern = pattern_of(pattern, item, "zk_writer=debug")?;
-                    modules.push(Rule { pattern, level: level_of(level)? });
+                    modules.push(ModuleLevel { pattern, level: level_of(level)? });
                 }
                 None if all.replace(level_of(item)?).is_some() => {
                     return Err(LevelError::Second(item.to_owned()));
@@ -102,13 +97,13 @@ impl FromStr for ModuleVerbosity {
             let (pattern, verbosity) = str::split_once(item, '=').ok_or_else(number)?;
             let pattern = pattern_of(pattern, item, "zk_writer=3")?;
             let verbosity = verbosity.trim().parse::<u32>().map_err(|_| number())?;
-            Ok(Rule { pattern, level: level_of_verbosity(verbosity.into()) })
+            Ok(ModuleLevel { pattern, level: level_of_verbosity(verbosity.into()) })
         };
         items(text).map(rule).collect::<Result<_, _>>().map(Self)
     }
 }
 
-/// The parts between commas; empty ones are passed over, as the Go daemon's flags do.
+/// Parts between commas, without empty ones, as in the Go daemon's flags.
 fn items(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|item| !item.is_empty())
 }
@@ -135,57 +130,54 @@ fn level_of_verbosity(verbosity: i64) -> Level {
     if verbosity >= DEBUGGING { Level::Debug } else { Level::Info }
 }
 
-/// What is logged. Clones share it.
+/// The filter. Clones share it.
 #[derive(Clone)]
 pub struct Levels(Arc<Shared>);
 
 struct Shared {
     flags: Verbosity,
-    rules: ArcSwap<Rules>,
+    filter: ArcSwap<Filter>,
 }
 
-/// Flags and key combined. Of two levels, the more verbose is the greater.
-struct Rules {
+/// Flags and key combined. Of two levels, the more verbose one is greater.
+struct Filter {
     all: Level,
     all_libraries: Level,
-    /// The first that matches counts.
-    modules: Vec<Rule>,
-    /// What passes in any of our modules, so that a line of it needs no further look.
+    /// The first match counts.
+    modules: Vec<ModuleLevel>,
+    /// Passes in each of our modules, so that a line needs no look at its module.
     everywhere: Level,
-    /// What passes in one module at least.
+    /// Passes in at least one module.
     somewhere: Level,
-    /// What passes in one library at least.
+    /// Passes in at least one library.
     in_a_library: Level,
 }
 
 impl Levels {
-    /// Those of the command line, and of a `LogLevel` that says nothing.
     pub fn new(flags: Verbosity) -> Self {
-        let rules = ArcSwap::from_pointee(Rules::new(&flags, &LogLevel::default()));
-        Self(Arc::new(Shared { flags, rules }))
+        let filter = ArcSwap::from_pointee(Filter::new(&flags, &LogLevel::default()));
+        Self(Arc::new(Shared { flags, filter }))
     }
 
-    /// Goes on with another value of `LogLevel`; the flags stay what they are. Lines that are being made are not
-    /// affected.
+    /// Replaces the value of `LogLevel`; the flags stay.
     pub fn set(&self, key: &LogLevel) {
-        self.0.rules.store(Arc::new(Rules::new(&self.0.flags, key)));
+        self.0.filter.store(Arc::new(Filter::new(&self.0.flags, key)));
         self.limit_libraries();
     }
 
-    /// Whether a record of ours is logged.
     pub(super) fn admits(&self, record: &Record<'_>) -> bool {
-        self.0.rules.load().admits(record.level(), record.module())
+        self.0.filter.load().admits(record.level(), record.module())
     }
 
-    /// Whether a library's record is, which came through `log` or `tracing`.
+    /// For a library's record, which came through `log` or `tracing`.
     pub(super) fn admits_library(&self, record: &Record<'_>) -> bool {
         let target = if record.tag().is_empty() { record.module() } else { record.tag() };
-        self.0.rules.load().admits_library(record.level(), target)
+        self.0.filter.load().admits_library(record.level(), target)
     }
 
-    /// Spares the libraries what nobody will see.
+    /// Keeps the libraries from making records that the filter drops.
     fn limit_libraries(&self) {
-        log::set_max_level(match self.0.rules.load().in_a_library {
+        log::set_max_level(match self.0.filter.load().in_a_library {
             Level::Critical | Level::Error => log::LevelFilter::Error,
             Level::Warning => log::LevelFilter::Warn,
             Level::Info => log::LevelFilter::Info,
@@ -194,11 +186,12 @@ impl Levels {
     }
 }
 
-impl Rules {
+impl Filter {
     fn new(flags: &Verbosity, key: &LogLevel) -> Self {
         let all = if flags.all >= DEBUGGING { Level::Debug } else { key.level };
         let all_libraries = if all >= Level::Debug { all } else { Level::Error };
-        let modules: Vec<Rule> = flags.modules.0.iter().chain(&key.modules).cloned().collect();
+        let modules: Vec<ModuleLevel> =
+            flags.modules.0.iter().chain(&key.modules).cloned().collect();
         let named = || modules.iter().map(|rule| rule.level);
         let (least, most) = (named().min().unwrap_or(all), named().max().unwrap_or(all));
         let (everywhere, somewhere) = (least.min(all), most.max(all));
@@ -213,13 +206,12 @@ impl Rules {
         if level > self.somewhere {
             return false;
         }
-        let named = |rule: &&Rule| module.split("::").any(|name| rule.pattern.matches(name));
+        let named = |rule: &&ModuleLevel| module.split("::").any(|name| rule.pattern.matches(name));
         level <= self.modules.iter().find(named).map_or(self.all, |rule| rule.level)
     }
 
-    /// A library is named by its crate alone. The libraries tell of every attempt to reconnect and of every
-    /// malformed request, which anybody can send. The operator wants each outage once, which the actors log
-    /// themselves. So only other errors pass, unless somebody is debugging.
+    /// The pattern of a library matches its crate. The libraries log each attempt to reconnect and each malformed
+    /// request; the actors log each outage once. So without debugging only errors pass, and none of `actix_http`.
     fn admits_library(&self, level: Level, target: &str) -> bool {
         let crate_name = target.split("::").next().unwrap_or_default();
         let rule = self.modules.iter().find(|rule| rule.pattern.matches(crate_name));
@@ -240,15 +232,14 @@ mod tests {
     const WRITER: &str = "switcher_actors::zk_writer::actor::session";
     const GUARD: &str = "switcher_api_server::http::guard";
 
-    fn rules(v: i64, vmodule: &str, key: &str) -> Rules {
+    fn filter(v: i64, vmodule: &str, key: &str) -> Filter {
         let flags = Verbosity { all: v, modules: vmodule.parse().unwrap() };
-        Rules::new(&flags, &key.parse().unwrap())
+        Filter::new(&flags, &key.parse().unwrap())
     }
 
-    /// The most verbose level that passes.
-    fn most(rules: &Rules, module: &str) -> Level {
+    fn most(filter: &Filter, module: &str) -> Level {
         let all = [Level::Debug, Level::Info, Level::Warning, Level::Error, Level::Critical];
-        all.into_iter().find(|level| rules.admits(*level, module)).expect("critical passes")
+        all.into_iter().find(|level| filter.admits(*level, module)).expect("critical passes")
     }
 
     #[test]
@@ -270,33 +261,33 @@ mod tests {
             (2, "zk_?riter=3,gua*=3", "", Level::Debug, Level::Debug),
             (2, "zk=3,writer=3,/http=3", "", Level::Info, Level::Info),
         ] {
-            let rules = rules(v, vmodule, key);
-            let found = (most(&rules, WRITER), most(&rules, GUARD));
+            let filter = filter(v, vmodule, key);
+            let found = (most(&filter, WRITER), most(&filter, GUARD));
             assert_eq!(found, (writer, guard), "-v {v} -vmodule={vmodule} {key}");
         }
     }
 
     #[test]
     fn libraries_are_named_by_their_crate_and_silent_otherwise_but_for_errors() {
-        let passes = |rules: &Rules, target| rules.admits_library(Level::Debug, target);
-        let quiet = rules(2, "http=3", "debug_info=debug");
+        let passes = |filter: &Filter, target| filter.admits_library(Level::Debug, target);
+        let quiet = filter(2, "http=3", "debug_info=debug");
         for target in ["h2::http", "actix_http::h1", "rustls::conn"] {
             assert!(!passes(&quiet, target), "{target}");
         }
         assert!(quiet.admits_library(Level::Error, "h2::proto"));
         assert!(!quiet.admits_library(Level::Warning, "h2::proto"));
         assert!(!quiet.admits_library(Level::Error, "actix_http::h1"));
-        let loud = rules(2, "rustls=3", "actix_http=warn");
+        let loud = filter(2, "rustls=3", "actix_http=warn");
         assert!(passes(&loud, "rustls::conn") && !passes(&loud, "h2::proto"));
         assert!(loud.admits_library(Level::Warning, "actix_http::h1"));
-        assert!(passes(&rules(3, "", ""), "actix_http::h1"));
+        assert!(passes(&filter(3, "", ""), "actix_http::h1"));
     }
 
     #[test]
     fn another_key_counts_from_then_on_and_the_flags_stay() {
         let flags = Verbosity { all: 2, modules: "zk_writer=3".parse().unwrap() };
         let levels = Levels::new(flags);
-        let most_of = |module| most(&levels.0.rules.load(), module);
+        let most_of = |module| most(&levels.0.filter.load(), module);
         assert_eq!((most_of(WRITER), most_of(GUARD)), (Level::Debug, Level::Info));
         levels.clone().set(&"error,guard=warn".parse().unwrap());
         assert_eq!((most_of(WRITER), most_of(GUARD)), (Level::Debug, Level::Warning));
@@ -304,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_value_is_told() {
+    fn errors_name_the_faulty_part() {
         let key = |text: &str| LogLevel::from_str(text).unwrap_err().to_string();
         assert_eq!(key("loud"), r#""loud" is no level: expected error, warn, info or debug"#);
         assert!(key("info,debug").contains("zk_writer=debug"));

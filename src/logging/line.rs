@@ -1,24 +1,24 @@
-//! A record as a line, in one of its [faces](super::face).
+//! A record as a line, in one of the [formats](super::format).
 //!
-//! Each switch is a line, so this is the larger part of what a switch costs the daemon. Nothing is
-//! allocated for one: the texts it is made of are kept by each thread for its next one.
+//! Each switch is a line, and formatting it is the larger part of a switch's CPU time. So each thread reuses its
+//! buffers: a line allocates nothing.
 
 use std::{cell::Cell, fmt, io};
 
 use slog::{BorrowedKV, Drain, KV, Key, Level, Never, OwnedKVList, Record, Serializer, o};
 
-use super::format::{Clock, Face};
+use super::format::{Clock, LogFormat};
 
-/// Makes lines of records and hands them to an output that takes a line at a time.
+/// A drain that formats records and writes each line at once.
 pub struct Lines<W> {
     output: W,
-    face: Face,
+    format: LogFormat,
 }
 
 impl<W: Clone + io::Write> Lines<W> {
-    /// Clones of `output` are written to by many threads at a time.
-    pub fn new(output: W, face: Face) -> Self {
-        Self { output, face }
+    /// Several threads write to clones of `output` at the same time.
+    pub fn new(output: W, format: LogFormat) -> Self {
+        Self { output, format }
     }
 }
 
@@ -27,18 +27,23 @@ impl<W: Clone + io::Write> Drain for Lines<W> {
     type Err = Never;
 
     fn log(&self, record: &Record<'_>, values: &OwnedKVList) -> Result<(), Never> {
-        // Taken for the time being: what is logged while a value is formatted finds another one.
+        // Taken out meanwhile: a record that is logged while a value is formatted gets another draft.
         let mut draft = DRAFT.try_with(Cell::take).unwrap_or_default();
-        draft.fill(self.face, record, values);
-        // Where the log itself cannot be written there is nobody to tell.
+        draft.fill(self.format, record, values);
+        // An error of the log has no place to be reported.
         let _ = self.output.clone().write_all(draft.line.as_bytes());
         let _ = DRAFT.try_with(|kept| kept.set(draft));
         Ok(())
     }
 }
 
-/// A line of the log's own: what it has to say of itself.
-pub(super) fn note(face: Face, level: Level, message: &str, values: BorrowedKV<'_>) -> Vec<u8> {
+/// A line about the log itself.
+pub(super) fn note(
+    format: LogFormat,
+    level: Level,
+    message: &str,
+    values: BorrowedKV<'_>,
+) -> Vec<u8> {
     let location = slog::RecordLocation {
         file: file!(),
         line: line!(),
@@ -48,7 +53,7 @@ pub(super) fn note(face: Face, level: Level, message: &str, values: BorrowedKV<'
     };
     let place = slog::RecordStatic { location: &location, level, tag: "" };
     let mut draft = Draft::default();
-    draft.fill(face, &Record::new(&place, &format_args!("{message}"), values), &o!().into());
+    draft.fill(format, &Record::new(&place, &format_args!("{message}"), values), &o!().into());
     draft.line.into_bytes()
 }
 
@@ -56,75 +61,74 @@ thread_local! {
     static DRAFT: Cell<Draft> = Cell::default();
 }
 
-/// A line that is being made.
+/// A line in progress.
 #[derive(Default)]
 struct Draft {
     line: String,
     clock: Clock,
-    /// The fields in slog's order, the last one first, and where each begins.
+    /// Fields in slog's order, the last one first, and their positions.
     fields: String,
     begins: Vec<usize>,
 }
 
 impl Draft {
-    fn fill(&mut self, face: Face, record: &Record<'_>, values: &OwnedKVList) {
+    fn fill(&mut self, format: LogFormat, record: &Record<'_>, values: &OwnedKVList) {
         let Self { line, clock, fields, begins } = self;
         line.clear();
         fields.clear();
         begins.clear();
-        // What came through `log` names the library's place as its tag.
+        // A record that came through `log` has the library's module as its tag.
         let module = if record.tag().is_empty() { record.module() } else { record.tag() };
-        let time = clock.text(face);
-        let head = face.begin(line, time, record.level(), module, *record.msg());
-        let mut taken = Fields { face, fields, begins };
+        let time = clock.text(format);
+        let head = format.begin(line, time, record.level(), module, *record.msg());
+        let mut taken = FieldCollector { format, fields, begins };
         let _ = record.kv().serialize(record, &mut taken);
         let _ = values.serialize(record, &mut taken);
         let mut end = fields.len();
         for &begin in begins.iter().rev() {
             if line.len() > head {
-                line.push_str(face.separator());
+                line.push_str(format.separator());
             }
             line.push_str(&fields[begin..end]);
             end = begin;
         }
-        line.push_str(face.end());
+        line.push_str(format.end());
     }
 }
 
-struct Fields<'a> {
-    face: Face,
+struct FieldCollector<'a> {
+    format: LogFormat,
     fields: &'a mut String,
     begins: &'a mut Vec<usize>,
 }
 
-impl Fields<'_> {
-    fn begin(&mut self) -> (Face, &mut String) {
+impl FieldCollector<'_> {
+    fn begin(&mut self) -> (LogFormat, &mut String) {
         self.begins.push(self.fields.len());
-        (self.face, self.fields)
+        (self.format, self.fields)
     }
 }
 
-/// Numbers, which JSON has words for, too.
 macro_rules! bare {
     ($($name:ident: $kind:ty),*) => {
         $(fn $name(&mut self, key: Key, value: $kind) -> slog::Result {
-            let (face, fields) = self.begin();
-            face.bare_field(fields, key, value);
+            let (format, fields) = self.begin();
+            format.bare_field(fields, key, value);
             Ok(())
         })*
     };
 }
 
-impl Serializer for Fields<'_> {
+impl Serializer for FieldCollector<'_> {
     fn emit_arguments(&mut self, key: Key, value: &fmt::Arguments<'_>) -> slog::Result {
-        let (face, fields) = self.begin();
-        face.field(fields, key, *value);
+        let (format, fields) = self.begin();
+        format.field(fields, key, *value);
         Ok(())
     }
 
     fn emit_str(&mut self, key: Key, value: &str) -> slog::Result {
-        let (face, fields) = self.begin();
-        face.text_field(fields, key, value);
+        let (format, fields) = self.begin();
+        format.text_field(fields, key, value);
         Ok(())
     }
 
@@ -133,24 +137,24 @@ impl Serializer for Fields<'_> {
         emit_isize: isize);
 
     fn emit_f64(&mut self, key: Key, value: f64) -> slog::Result {
-        let (face, fields) = self.begin();
+        let (format, fields) = self.begin();
         if value.is_finite() {
-            face.bare_field(fields, key, value);
+            format.bare_field(fields, key, value);
         } else {
-            face.field(fields, key, format_args!("{value}"));
+            format.field(fields, key, format_args!("{value}"));
         }
         Ok(())
     }
 
     fn emit_unit(&mut self, key: Key) -> slog::Result {
-        let (face, fields) = self.begin();
-        face.null_field(fields, key, "()");
+        let (format, fields) = self.begin();
+        format.null_field(fields, key, "()");
         Ok(())
     }
 
     fn emit_none(&mut self, key: Key) -> slog::Result {
-        let (face, fields) = self.begin();
-        face.null_field(fields, key, "");
+        let (format, fields) = self.begin();
+        format.null_field(fields, key, "");
         Ok(())
     }
 }
@@ -182,18 +186,17 @@ mod tests {
         }
     }
 
-    /// What was logged, line by line.
-    fn written(face: Face, log: impl FnOnce(&Logger)) -> Vec<String> {
+    fn written(format: LogFormat, log: impl FnOnce(&Logger)) -> Vec<String> {
         let output = Output::default();
-        log(&Logger::root(Lines::new(output.clone(), face).fuse(), o!("a" => 1, "b" => "x")));
+        log(&Logger::root(Lines::new(output.clone(), format).fuse(), o!("a" => 1, "b" => "x")));
         let text = String::from_utf8(output.0.lock().expect("whole").clone()).expect("text");
         assert!(text.ends_with('\n'), "{text}");
         text.trim_end_matches('\n').split('\n').map(str::to_owned).collect()
     }
 
-    /// What was logged for people, each line without its time.
+    /// Lines for people, without their times.
     fn logged(log: impl FnOnce(&Logger)) -> Vec<String> {
-        let lines = written(Face::Human, log);
+        let lines = written(LogFormat::Human, log);
         lines.iter().map(|line| line["Nov 25 03:50:11.917 ".len()..].to_owned()).collect()
     }
 
@@ -213,8 +216,8 @@ mod tests {
     }
 
     #[test]
-    fn programs_read_numbers_as_numbers_and_nothing_as_null() {
-        let lines = written(Face::Json, |log| {
+    fn json_has_numbers_as_numbers_and_nothing_as_null() {
+        let lines = written(LogFormat::Json, |log| {
             warn!(log.new(o!("c" => ())), "one {}", 1; "d" => %2, "e" => -3.5, "f" => true,
                 "g" => u64::MAX, "h" => f64::NAN, "i" => None::<u8>, "j" => Some("y"));
         });
@@ -232,14 +235,15 @@ mod tests {
     }
 
     #[test]
-    fn what_the_log_says_of_itself_is_a_line_like_others() {
-        let line = note(Face::Json, Level::Warning, "lost", slog::b!("lines" => 7));
+    fn a_line_about_the_log_itself_is_like_others() {
+        let line = note(LogFormat::Json, Level::Warning, "lost", slog::b!("lines" => 7));
         let line: Value = serde_json::from_slice(&line).expect("JSON");
         assert_eq!(
             (&line["msg"], &line["lines"], &line["level"]),
             (&json!("lost"), &json!(7), &json!("warn"))
         );
-        let line = String::from_utf8(note(Face::Human, Level::Info, "back", slog::b!())).unwrap();
+        let line =
+            String::from_utf8(note(LogFormat::Human, Level::Info, "back", slog::b!())).unwrap();
         assert_eq!(&line["Nov 25 03:50:11.917 ".len()..], "INFO back\n");
     }
 
@@ -257,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn people_see_what_a_text_has_of_line_ends_and_cursors() {
+    fn line_ends_and_cursor_movements_are_escaped() {
         let lines = logged(|log| info!(log, "a\nb"; "c" => "\u{1b}[2J\u{202e}", "d" => "\"é\\"));
         assert_eq!(lines, [r#"INFO a\nb, a: 1, b: x, c: \u{1b}[2J\u{202e}, d: "é\"#]);
     }
@@ -265,7 +269,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
-        /// Whatever a text holds: it is one line, for programs the very text, and both faces have the same fields.
+        /// Any text stays within one line, JSON returns the same text, and both formats have the same fields.
         #[test]
         fn no_text_is_more_than_a_text(
             message in "(?s).{0,20}",
@@ -275,7 +279,7 @@ mod tests {
             let log = |log: &Logger| {
                 info!(log, "{}", message; "text" => &text, "shown" => %text, "number" => number);
             };
-            let (json, human) = (written(Face::Json, log), logged(log));
+            let (json, human) = (written(LogFormat::Json, log), logged(log));
             prop_assert_eq!((json.len(), human.len()), (1, 1));
             let line: serde_json::Map<String, Value> = serde_json::from_str(&json[0]).expect(&json[0]);
             let keys: Vec<_> = line.keys().map(String::as_str).collect();

@@ -1,13 +1,12 @@
 //! The log: slog records as lines on standard error or in a file.
 //!
-//! Lines are formatted where they are logged, gathered in a [`buffer`], and written in one go by a thread
-//! of its own; what happens when the disk or the pipe does not keep up is told there. The libraries' own
-//! records (`log`, `tracing`) come through the same drain.
+//! The logging thread formats a line; the [`buffer`]'s own thread writes many lines at once. Records of the libraries
+//! (`log`, `tracing`) take the same way.
 //!
-//! * `levels`: what is logged;
+//! * `levels`: filter by level and module;
 //! * `line`: a record as a line; `format`: for people, or as JSON;
-//! * `buffer`: gathers lines; its thread writes them;
-//! * `output`: standard error, or anything that takes lines; `file`: a file that is rotated.
+//! * `buffer`: gathers lines, writes them, drops lines if the output does not keep up;
+//! * `output`: standard error; `file`: a file with rotation.
 
 mod buffer;
 mod file;
@@ -30,7 +29,7 @@ use thiserror::Error;
 
 use buffer::LogBuffer;
 use file::LogFile;
-use format::Face;
+use format::LogFormat;
 use line::Lines;
 use output::Stream;
 
@@ -41,136 +40,131 @@ pub use levels::{Levels, LogLevel, ModuleVerbosity, Verbosity};
 /// The log file's name under the log directory.
 pub const LOG_FILE: &str = "switcher-api-server.log";
 
-/// What the configuration says of the log.
+/// Settings of the log.
 #[derive(Clone, Debug)]
 pub struct LogSettings {
     /// `LogFormat`
-    pub format: LogFormat,
+    pub format: LogFormatSetting,
     /// `LogLevel`
     pub level: LogLevel,
     /// `LogFileSize` and `LogFileCount`
     pub rotation: Rotation,
 }
 
-/// What lines look like.
+/// The key `LogFormat`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people on a terminal, else for programs.
+pub enum LogFormatSetting {
+    /// `Human` on a terminal, otherwise `Json`.
     Auto,
-    /// For people.
     Human,
-    /// For programs: a JSON object a line.
     Json,
 }
 
-/// Why a text is no [`LogFormat`].
 #[derive(Debug, Error)]
 #[error("is {}, expected auto, human or json", Quoted(.0))]
-pub struct LogFormatError(String);
+pub struct LogFormatSettingError(String);
 
-impl FromStr for LogFormat {
-    type Err = LogFormatError;
+impl FromStr for LogFormatSetting {
+    type Err = LogFormatSettingError;
 
-    fn from_str(text: &str) -> Result<Self, LogFormatError> {
+    fn from_str(text: &str) -> Result<Self, LogFormatSettingError> {
         match text {
             "" | "auto" => Ok(Self::Auto),
             "human" => Ok(Self::Human),
             "json" => Ok(Self::Json),
-            _ => Err(LogFormatError(text.to_owned())),
+            _ => Err(LogFormatSettingError(text.to_owned())),
         }
     }
 }
 
-impl LogFormat {
-    fn face(self, is_terminal: bool) -> Face {
+impl LogFormatSetting {
+    fn format(self, is_terminal: bool) -> LogFormat {
         match self {
-            Self::Auto if is_terminal => Face::Human,
-            Self::Human => Face::Human,
-            Self::Auto | Self::Json => Face::Json,
+            Self::Auto if is_terminal => LogFormat::Human,
+            Self::Human => LogFormat::Human,
+            Self::Auto | Self::Json => LogFormat::Json,
         }
     }
 }
 
-/// Keeps the log going; when it is dropped, everything that was logged has been written, as far as the
-/// output takes it within two seconds.
-pub struct Telemetry {
-    /// The root of all loggers.
+/// The running log. Dropping it waits until the output has taken all lines, at most two seconds.
+pub struct Logging {
+    /// Root of all loggers.
     pub log: Logger,
     levels: Levels,
     rotation_failures: Counter,
-    spool: LogBuffer,
+    buffer: LogBuffer,
     _libraries: slog_scope::GlobalLoggerGuard,
 }
 
-impl Telemetry {
-    /// Starts logging: into `directory` (appending; made if it is missing), or to standard error.
-    /// `flags` is what the command line says. From now on SIGUSR1 has the file opened again, and on standard error
-    /// does nothing.
+impl Logging {
+    /// Starts logging to a file in `directory` (created if it is missing; appends), or to standard error. From then on
+    /// SIGUSR1 reopens the file; it has no effect on standard error.
     pub fn start(
         directory: Option<&Path>,
         settings: &LogSettings,
         flags: Verbosity,
     ) -> io::Result<Self> {
         let rotation_failures = Counter::default();
-        let face = settings.format.face(directory.is_none() && io::stderr().is_terminal());
-        let spool = match directory {
+        let format = settings.format.format(directory.is_none() && io::stderr().is_terminal());
+        let buffer = match directory {
             Some(directory) => {
                 let (path, failures) = (directory.join(LOG_FILE), rotation_failures.clone());
-                LogBuffer::start(LogFile::open(path, settings.rotation, face, failures)?, face)?
+                LogBuffer::start(LogFile::open(path, settings.rotation, format, failures)?, format)?
             }
-            None => LogBuffer::start(Stream::new(io::stderr()), face)?,
+            None => LogBuffer::start(Stream::new(io::stderr()), format)?,
         };
-        signal_hook::flag::register(SIGUSR1, spool.reopen())?;
+        signal_hook::flag::register(SIGUSR1, buffer.reopen())?;
         let levels = Levels::new(flags);
         let log = {
             let levels = levels.clone();
-            let drain = Lines::new(spool.clone(), face).filter(move |record| levels.admits(record));
+            let drain =
+                Lines::new(buffer.clone(), format).filter(move |record| levels.admits(record));
             Logger::root(drain.fuse(), o!())
         };
-        let _libraries = bridge_libraries(Lines::new(spool.clone(), face), levels.clone());
-        let telemetry = Self { log, levels, rotation_failures, spool, _libraries };
-        telemetry.levels().set(&settings.level);
-        Ok(telemetry)
+        let _libraries = bridge_libraries(Lines::new(buffer.clone(), format), levels.clone());
+        let logging = Self { log, levels, rotation_failures, buffer, _libraries };
+        logging.levels().set(&settings.level);
+        Ok(logging)
     }
 
-    /// What is logged, which may be changed.
     pub fn levels(&self) -> &Levels {
         &self.levels
     }
 
-    /// How many lines were dropped, since the output did not keep up.
+    /// Number of dropped lines.
     pub fn dropped(&self) -> Counter {
-        self.spool.dropped()
+        self.buffer.dropped()
     }
 
-    /// How often the log file could not be renamed or opened.
+    /// Number of failures to rename or open the log file.
     pub fn rotation_failures(&self) -> Counter {
         self.rotation_failures.clone()
     }
 
-    /// Has a panic anywhere logged before it ends the process.
+    /// Logs a panic of any thread before the process ends.
     pub fn log_panics(&self) {
         let log = self.log.clone();
-        let spool = self.spool.clone();
+        let buffer = self.buffer.clone();
         std::panic::set_hook(Box::new(move |panic| {
             slog::crit!(log, "a thread failed, so the daemon ends; its supervisor starts it again";
                 "cause" => %panic);
-            spool.flush();
+            buffer.flush();
         }));
     }
 }
 
-impl Drop for Telemetry {
+impl Drop for Logging {
     fn drop(&mut self) {
-        self.spool.flush();
+        self.buffer.flush();
     }
 }
 
-/// Brings what the libraries log into ours.
+/// Adds the records of the libraries.
 fn bridge_libraries(lines: Lines<LogBuffer>, levels: Levels) -> slog_scope::GlobalLoggerGuard {
     let drain = lines.filter(move |record| levels.admits_library(record));
     let guard = slog_scope::set_global_logger(Logger::root(drain.fuse(), o!()));
-    // Fails only if somebody else has taken the libraries' log, which nobody does. The level is set by `Levels`.
+    // Fails only if another logger is installed, which is not the case. `Levels` sets the level.
     let _ = slog_stdlog::init_with_level(log::Level::Error);
     guard
 }

@@ -1,26 +1,25 @@
-//! Where lines go in the end: standard error, or a file.
+//! The output of the log: standard error, or a file.
 
 use std::io::{self, Write};
 
-/// Takes whole lines, many at a time. The spool's thread alone calls it.
+/// Takes many whole lines at once. Only the log buffer's thread calls it.
 pub trait Output: Send + 'static {
-    /// Writes `lines`, each of them whole or not at all as far as the system lets it.
+    /// Writes `lines`; the system may cut a line.
     fn write_lines(&mut self, lines: &[u8]) -> Result<(), Unwritten>;
 
-    /// Somebody may have moved the file away: goes on in one of the same name.
+    /// Opens the file of the same name again, since another program may have renamed it.
     fn reopen(&mut self) {}
 }
 
-/// What could not be written.
+/// Bytes that were not written.
 #[derive(Debug)]
 pub struct Unwritten {
-    /// So many bytes, at the end of what was to be written.
+    /// Number of bytes, at the end of the lines.
     pub bytes: usize,
-    /// Why.
     pub cause: io::Error,
 }
 
-/// Anything that takes bytes. After a write that broke off within a line, the next begins a line of its own.
+/// Anything that takes bytes. After a write that was cut within a line, the next write begins a new line.
 #[derive(Debug)]
 pub struct Stream<W> {
     output: W,
@@ -28,17 +27,15 @@ pub struct Stream<W> {
 }
 
 impl<W: Write> Stream<W> {
-    /// At the beginning of a line.
     pub fn new(output: W) -> Self {
         Self { output, is_torn: false }
     }
 
-    /// At the end of what others have written, which may have broken off within a line.
+    /// Appends to an output whose last line may be cut.
     pub fn after(output: W, is_torn: bool) -> Self {
         Self { output, is_torn }
     }
 
-    /// What is written to.
     pub fn get(&self) -> &W {
         &self.output
     }
@@ -65,7 +62,7 @@ impl<W: Write + Send + 'static> Output for Stream<W> {
             self.is_torn = written > 0 && lines[written - 1] != b'\n';
             return Err(Unwritten { bytes: lines.len() - written, cause });
         }
-        // Neither a file nor standard error keeps anything back.
+        // Neither a file nor standard error buffers.
         let _ = self.output.flush();
         Ok(())
     }

@@ -94,7 +94,7 @@ async fn whoever_renames_the_file_and_sends_sigusr1_loses_no_line() {
         for file in &moved {
             fs::rename(logging.file(), file).unwrap();
             logging.process.signal(Signal::USR1);
-            let reopened = |line: &super::Line| line["msg"] == "the log file is open again";
+            let reopened = |line: &super::Line| line["msg"] == "log file reopened";
             logging.wait_for("a new file", reopened).await;
             logging.wait_for("a switch in it", |line| line["msg"] == "switch").await;
         }
@@ -134,7 +134,7 @@ async fn an_obstacle_to_rotation_is_told_once_and_counted_and_costs_no_line() {
 
     fs::remove_dir(logging.old(1)).unwrap();
     logging.process.signal(Signal::USR1);
-    logging.wait_for("an opened file", |line| line["msg"] == "the log file is open again").await;
+    logging.wait_for("an opened file", |line| line["msg"] == "log file reopened").await;
     logging.switch_all(vec!["last".to_owned()]).await;
     logging.stop().await;
     assert!(logging.old(1).is_file(), "it is rotated again");
