@@ -1,13 +1,13 @@
-//! The API's description: an OpenAPI document, for who writes clients.
+//! The OpenAPI document of the API, for authors of clients.
 //!
-//! Made of what the daemon itself goes by: paths and methods of the table of routes, answers of the types that are
-//! sent, errors of `ApiError`, coins and limits of this daemon's configuration. Requests are parsed by hand, as the
-//! daemon that this one replaces does, so they are described by hand, here; `tests/api/openapi` holds both against
-//! each other. Why so: docs/develop/decisions/0017-openapi.md.
+//! Paths and methods come from the table of routes, answers from the types that are sent, errors from `ApiError`, coins
+//! and limits from the configuration. Requests are parsed by hand, with the Go daemon's rules, and so described by hand
+//! here; `tests/api/openapi` compares both. Reasons: docs/develop/decisions/0017-openapi.md.
 //!
 //! * `switches`, `sub_pools`: the endpoints;
-//! * `errors`: each error with its meaning, and who answers it;
-//! * `schema`: how schemas are written.
+//! * `errors`: each error with its meaning and its endpoints;
+//! * `schema`: short names for building schemas;
+//! * `page`: the document as an HTML page.
 
 mod errors;
 pub mod page;
@@ -48,12 +48,12 @@ pub use sub_pools::{coinbase, get_coinbase, update_coinbase};
 pub use switches::{switch_many, switch_one};
 pub use utoipa::openapi::OpenApi;
 
-/// The extension of an operation that says of which path this one is another name.
+/// Extension of an operation whose path is an alias: the path that it stands for.
 pub const ALIAS_OF: &str = "x-alias-of";
 
 const BASIC: &str = "basic";
 
-/// What the document tells of this daemon alone.
+/// Facts about this daemon that the document contains.
 #[derive(Clone)]
 pub struct Described {
     coins: Coins,
@@ -62,12 +62,11 @@ pub struct Described {
     body_limit: usize,
     /// Whether the sub-pool API is on.
     sub_pools: bool,
-    /// Where the API listens.
+    /// Address of the API.
     address: SocketAddr,
 }
 
 impl Described {
-    /// Those of an API with these terms.
     pub fn new(terms: &RequestConfig, sub_pools: bool, address: SocketAddr) -> Self {
         Self {
             coins: terms.rules.coins.clone(),
@@ -83,7 +82,7 @@ impl Described {
         self.coins.iter().map(|coin| coin.as_str())
     }
 
-    /// One that there is, for examples.
+    /// A coin for examples.
     fn some_coin(&self) -> &str {
         self.coins().next().unwrap_or_default()
     }
@@ -116,7 +115,7 @@ pub fn document(facts: &Described) -> OpenApi {
         .servers(Some([server(facts.address)]))
         .tags(Some([
             tag(switches::TAG, "Sub-accounts, and the coins that they mine."),
-            tag(sub_pools::TAG, "What a sub-pool's blocks carry, and whom they pay."),
+            tag(sub_pools::TAG, "Coinbase texts and payout addresses of sub-pools."),
         ]))
         .paths(paths)
         .components(Some(components(facts)))
@@ -124,7 +123,7 @@ pub fn document(facts: &Described) -> OpenApi {
         .build()
 }
 
-/// The methods that the table has are among these.
+/// The document's name of a method of the table.
 fn documented(method: &actix_web::http::Method) -> Option<HttpMethod> {
     match method.as_str() {
         "GET" => Some(HttpMethod::Get),
@@ -133,15 +132,15 @@ fn documented(method: &actix_web::http::Method) -> Option<HttpMethod> {
     }
 }
 
-/// `post_switch_multi_user`: a name that a generated client can have as a function's.
+/// `post_switch_multi_user`: usable as the name of a function in a generated client.
 fn operation_id(method: &actix_web::http::Method, path: &str) -> String {
-    // An alias differs from its path in no letter, so slashes count twice.
+    // An alias has the same letters as its path, so a slash becomes two underscores.
     let path = path.trim_start_matches('/').replace('/', "__").replace('-', "_");
     format!("{}_{path}", method.as_str().to_lowercase())
 }
 
-/// Where clients are to find the API is not ours to know: proxies and names stand between. So the address is made
-/// of variables, whose defaults are what is known: what `ListenAddr` says.
+/// The server's address, made of variables, since clients may reach the API through proxies and by other names. The
+/// defaults come from `ListenAddr`.
 fn server(address: SocketAddr) -> Server {
     let host = match address.ip() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) | IpAddr::V6(Ipv6Addr::UNSPECIFIED) => {
@@ -155,8 +154,8 @@ fn server(address: SocketAddr) -> Server {
     };
     ServerBuilder::new()
         .url("http://{host}:{port}")
-        .description(Some("The API, as ListenAddr has it"))
-        .parameter("host", variable(host, "The daemon's host, as you reach it"))
+        .description(Some("The API at ListenAddr"))
+        .parameter("host", variable(host, "The host under which you reach the daemon"))
         .parameter("port", variable(address.port().to_string(), "The port of ListenAddr"))
         .build()
 }
@@ -169,12 +168,13 @@ fn introduction(facts: &Described) -> String {
          `ZKSubPoolUpdateBaseDir`."
     };
     format!(
-        "Moves a mining pool's miners between coins, and changes whom its sub-pools pay.\n\n\
-         Look at `err_no` and `success` of an answer, not at its status: what an endpoint itself refuses has status \
-         200, too. A success is answered only for what ZooKeeper has committed.\n\n\
-         Bodies in JSON are read whatever their `Content-Type` says. Field names match whatever their case, unknown \
-         fields are ignored, the last of repeated fields wins, `null` equals an absent field, and nothing may be \
-         nested deeper than 64. Of this leniency the schemas say what a client may rely on.\n\n\
+        "Moves a mining pool's miners between coins, and changes the coinbase texts and payout addresses of its \
+         sub-pools.\n\n\
+         Check `err_no` and `success` of an answer, not its status: an endpoint answers most of its own errors with \
+         status 200. Success means that ZooKeeper has committed the change.\n\n\
+         JSON bodies are read whatever their `Content-Type` is. Field names match in any case, unknown fields are \
+         ignored, the last of repeated fields counts, `null` equals an absent field, and the limit of nesting is 64. \
+         The schemas describe the part of this leniency that clients may rely on.\n\n\
          {other}{sub_pools}",
         other = errors::of_no_endpoint(),
     )
@@ -196,19 +196,19 @@ fn components(facts: &Described) -> Components {
     components
 }
 
-/// The answer to who has not the right credentials. It is no JSON.
+/// 401, which is not JSON.
 fn unauthorized() -> Response {
     let header = HeaderBuilder::new()
         .schema(Some(exactly(r#"Basic realm="Restricted""#)))
-        .description(Some("The scheme that is asked for"));
+        .description(Some("The authentication scheme"));
     ResponseBuilder::new()
-        .description("Missing or wrong credentials. Nothing was looked at or written.")
+        .description("Missing or wrong credentials. Nothing was read or written.")
         .header("WWW-Authenticate", header.build())
         .content("text/html", text_content("<h1>401 - Unauthorized</h1>"))
         .build()
 }
 
-/// 200: one of these.
+/// 200, with one of these answers.
 fn ok(description: &str, answers: Vec<RefOr<Schema>>, endpoint: Endpoint) -> Response {
     let mut content = json_content(schema::any_of(answers));
     content.examples.extend(errors::examples(endpoint, 200));

@@ -1,4 +1,4 @@
-//! How schemas are written: short names for what the endpoints' descriptions are made of.
+//! Short names for building schemas.
 
 use serde_json::{Value, json};
 use utoipa::openapi::{
@@ -9,35 +9,33 @@ use utoipa::openapi::{
     },
 };
 
-/// The extension that says how many bytes a text may have in UTF-8, which JSON Schema has no word for.
+/// Extension: maximum size of a text in bytes of UTF-8, for which JSON Schema has no keyword.
 pub const MAX_BYTES: &str = "x-max-bytes";
 
-/// The schema of that name, among the document's components.
+/// A reference to a schema of the document's components.
 pub fn component(name: &str) -> RefOr<Schema> {
     Ref::from_schema_name(name).into()
 }
 
-/// A text.
 pub fn text(description: &str) -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::String).description(Some(description))
 }
 
-/// A text that is not empty.
+/// A non-empty text.
 pub fn some_text(description: &str) -> ObjectBuilder {
     text(description).min_length(Some(1))
 }
 
-/// What may be `null`, too.
 pub fn nullable(kind: Type) -> SchemaType {
     [kind, Type::Null].into_iter().collect()
 }
 
-/// This very value.
+/// A constant.
 pub fn exactly(value: impl Into<Value>) -> Object {
     one_of([value.into()])
 }
 
-/// One of these values, which are of one type.
+/// One of the values, which have the same type.
 pub fn one_of(values: impl IntoIterator<Item = Value>) -> Object {
     let values: Vec<Value> = values.into_iter().collect();
     let kind = match values.first() {
@@ -48,12 +46,11 @@ pub fn one_of(values: impl IntoIterator<Item = Value>) -> Object {
     ObjectBuilder::new().schema_type(kind).enum_values(Some(values)).build()
 }
 
-/// A list.
 pub fn list(items: impl Into<RefOr<Schema>>) -> ArrayBuilder {
     ArrayBuilder::new().items(items.into())
 }
 
-/// An object with these fields, of which all are required whose name does not end in `?`.
+/// An object with these fields. A field is optional if its name ends in `?`.
 pub fn object<'a>(fields: impl IntoIterator<Item = (&'a str, RefOr<Schema>)>) -> ObjectBuilder {
     fields.into_iter().fold(ObjectBuilder::new(), |object, (name, schema)| {
         match name.strip_suffix('?') {
@@ -63,7 +60,7 @@ pub fn object<'a>(fields: impl IntoIterator<Item = (&'a str, RefOr<Schema>)>) ->
     })
 }
 
-/// What is an `of` and has these values besides.
+/// A schema `of` with narrower or additional fields.
 pub fn narrowed<'a>(
     title: &str,
     of: &str,
@@ -72,7 +69,6 @@ pub fn narrowed<'a>(
     AllOfBuilder::new().title(Some(title)).item(component(of)).item(object(fields)).into()
 }
 
-/// At least one of these.
 pub fn any_of(mut schemas: Vec<RefOr<Schema>>) -> RefOr<Schema> {
     if schemas.len() == 1 {
         return schemas.remove(0);
@@ -80,22 +76,19 @@ pub fn any_of(mut schemas: Vec<RefOr<Schema>>) -> RefOr<Schema> {
     schemas.into_iter().fold(AnyOfBuilder::new(), AnyOfBuilder::item).into()
 }
 
-/// A number of bytes that a text may have.
 pub fn max_bytes(bytes: usize) -> Option<Extensions> {
     Some(Extensions::builder().add(MAX_BYTES, json!(bytes)).build())
 }
 
-/// Content that has this schema.
 pub fn json_content(schema: impl Into<RefOr<Schema>>) -> Content {
     ContentBuilder::new().schema(Some(schema)).build()
 }
 
-/// Content that is this text.
 pub fn text_content(text: &str) -> Content {
     json_content(exactly(text))
 }
 
-/// An empty list or none.
+/// `null` or an empty list.
 pub fn no_list() -> Array {
     ArrayBuilder::new()
         .schema_type(nullable(Type::Array))

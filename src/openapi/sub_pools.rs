@@ -1,4 +1,4 @@
-//! Describes the sub-pool endpoints: what `sub_pool` takes, and `answer` gives.
+//! The sub-pool endpoints: requests as `sub_pool` decodes them, answers as `answer` makes them.
 
 use actix_web::http::Method;
 use serde_json::json;
@@ -13,31 +13,31 @@ use super::{
 };
 use crate::api::request_metrics::Endpoint;
 
-/// The group of these endpoints.
+/// Tag of the endpoints.
 pub const TAG: &str = "sub-pools";
 
 const COINBASE: &str = "Coinbase";
 
-/// What a sub-pool's blocks carry, and whom they pay.
+/// Coinbase text and payout address.
 pub fn coinbase() -> RefOr<Schema> {
     component(COINBASE)
 }
 
-/// Adds the schemas that these endpoints refer to.
+/// Adds the schemas of the endpoints.
 pub fn add_schemas(add: &mut impl FnMut(&str, RefOr<Schema>)) {
-    // Whoever adds a field there has to describe it here.
+    // Does not compile until a new field is described here.
     let Coinbase { coinbase_info: _, payout_addr: _ } = Coinbase::default();
     let fields = object([
         ("coinbase_info", text("The text in the coinbase transaction").into()),
-        ("payout_addr", text("The address that is paid").into()),
+        ("payout_addr", text("The payout address").into()),
     ]);
     add(COINBASE, fields.build().into());
     add("SubPool", object([coin(), name()]).build().into());
-    let coinbase_info = text("The text in the coinbase transaction; none is an empty one");
+    let coinbase_info = text("The text in the coinbase transaction; empty by default");
     let update = object([
         coin(),
         name(),
-        ("payout_addr", some_text("The address to be paid").examples([ADDRESS]).into()),
+        ("payout_addr", some_text("The new payout address").examples([ADDRESS]).into()),
         ("coinbase_info?", coinbase_info.schema_type(nullable(Type::String)).into()),
     ]);
     add("SubPoolUpdate", update.build().into());
@@ -50,7 +50,7 @@ const REFUSED: (u16, bool) = (500, false);
 const ADDRESS: &str = "bc1qjl8uwezzlech723lpnyuza0h2cdkvxvh54v3dn";
 
 fn coin() -> (&'static str, RefOr<Schema>) {
-    let schema = some_text("The sub-pool's coin, which need not be one of `AvailableCoins`");
+    let schema = some_text("The sub-pool's coin; not limited to `AvailableCoins`");
     ("coin", schema.examples(["btc"]).into())
 }
 
@@ -62,8 +62,8 @@ fn name() -> (&'static str, RefOr<Schema>) {
 pub fn get_coinbase(facts: &Described, _: &Method) -> OperationBuilder {
     let example = json!({ "coin": "btc", "subpool_name": "pool3" });
     described(
-        "Asks a sub-pool's jobmaker what it holds",
-        "The jobmaker is asked through ZooKeeper, and its own answer is passed on.".to_owned(),
+        "Reads a sub-pool's coinbase text and payout address from its jobmaker",
+        "The request goes to the jobmaker through ZooKeeper; the answer is the jobmaker's.".to_owned(),
         ("SubPool", example),
         vec![answered("Held", DONE, None), answered("Refused by the jobmaker", REFUSED, None)],
         Endpoint::GetCoinbase,
@@ -77,11 +77,11 @@ pub fn update_coinbase(facts: &Described, _: &Method) -> OperationBuilder {
         "coin": "btc", "subpool_name": "pool3", "payout_addr": ADDRESS, "coinbase_info": "tiger",
     });
     described(
-        "Changes what a sub-pool's blocks carry, and whom they pay",
+        "Changes a sub-pool's coinbase text and payout address",
         format!(
-            "The jobmaker cuts `coinbase_info` after {} bytes, and says so; a text that it would cut within a \
-             character, and a request of more than 8192 bytes, are refused, since it could never answer them. After \
-             an outcome that is unknown ask get-coinbase before trying again.",
+            "The jobmaker cuts `coinbase_info` after {} bytes and reports that. A text that it would cut within a \
+             character, and a request of more than 8192 bytes, are refused, since it could not acknowledge them. After \
+             an unknown outcome call get-coinbase before you try again.",
             facts.coinbase_max
         ),
         ("SubPoolUpdate", example),

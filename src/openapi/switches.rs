@@ -1,4 +1,4 @@
-//! Describes the switch endpoints: what `form` and `json` take, and `answer` and `results` give.
+//! The switch endpoints: requests as `form` and `json` decode them, answers as `answer` and `results` make them.
 
 use actix_web::http::Method;
 use serde_json::{Value, json};
@@ -18,19 +18,19 @@ use super::{
 };
 use crate::api::request_metrics::Endpoint;
 
-/// The group of these endpoints.
+/// Tag of the endpoints.
 pub const TAG: &str = "switches";
 
-/// What can be one component of a znode's path: neither `.` nor `..`, no slash, no control character, nothing that
-/// ZooKeeper refuses.
+/// Pattern of a component of a znode's path: neither `.` nor `..`, no slash, no control character, no other character
+/// that ZooKeeper refuses.
 const COMPONENT: &str = r"^(?:\.?[ -\-0-~\u00A0-\uD7FF\uF900-\uFFEF][ -.0-~\u00A0-\uD7FF\uF900-\uFFEF]*|\.\.[ -.0-~\u00A0-\uD7FF\uF900-\uFFEF]+)$";
 
-/// Adds the schemas that these endpoints refer to.
+/// Adds the schemas of the endpoints.
 pub fn add_schemas(facts: &Described, add: &mut impl FnMut(&str, RefOr<Schema>)) {
-    let lower_case = if facts.lower_case { " It is written in lower case." } else { "" };
+    let lower_case = if facts.lower_case { " The znode's name is in lower case." } else { "" };
     let puname = some_text(&format!(
-        "A sub-account's name: at most 200 bytes of UTF-8; no slash, no control character, nothing that ZooKeeper \
-         refuses, and neither `.` nor `..`.{lower_case}"
+        "A sub-account's name: at most 200 bytes of UTF-8; no slash, no control character, no other \
+         character that ZooKeeper refuses, and neither `.` nor `..`.{lower_case}"
     ));
     let puname = puname.max_length(Some(200)).pattern(Some(COMPONENT));
     add("Puname", puname.examples(["alice"]).extensions(max_bytes(200)).into());
@@ -42,14 +42,14 @@ pub fn add_schemas(facts: &Described, add: &mut impl FnMut(&str, RefOr<Schema>))
         ("coin", component("Coin")),
         ("punames", list(component("Puname")).min_items(Some(1)).into()),
     ]);
-    let switches = switches.title(Some("Switches")).description(Some("These mine that coin"));
-    let nobody = ObjectBuilder::new()
-        .title(Some("Nobody"))
-        .description(Some("A group that names nobody switches nobody, whatever its coin"))
+    let switches = switches.title(Some("Switches")).description(Some("Sub-accounts that switch to the coin"));
+    let empty = ObjectBuilder::new()
+        .title(Some("Empty group"))
+        .description(Some("A group without sub-accounts has no effect, whatever its coin"))
         .schema_type(nullable(Type::Object))
         .property("coin", ObjectBuilder::new().schema_type(nullable(Type::String)))
         .property("punames", no_list());
-    add("Group", any_of(vec![switches.into(), nobody.into()]));
+    add("Group", any_of(vec![switches.into(), empty.into()]));
     let batch = object([("usercoins", list(component("Group")).min_items(Some(1)).into())]);
     add("Batch", batch.build().into());
 
@@ -86,12 +86,12 @@ pub fn switch_one(facts: &Described, method: &Method) -> OperationBuilder {
             query("puname", required.clone(), "The sub-account").schema(Some(component("Puname"))),
         )
         .parameter(
-            query("coin", required, "What it mines from now on").schema(Some(component("Coin"))),
+            query("coin", required, "Its new coin").schema(Some(component("Coin"))),
         )
         .response(
             "200",
             ok(
-                "ZooKeeper has committed it; or it was refused.",
+                "ZooKeeper has committed the switch; or the request was refused.",
                 vec![component("Switched"), errors::refused(Endpoint::Switch, 200)],
                 Endpoint::Switch,
             ),
@@ -108,13 +108,13 @@ pub fn switch_one(facts: &Described, method: &Method) -> OperationBuilder {
     };
     operation
         .description(Some(
-            "Both parameters have to be there, each in the query or in the form. Of one that is in both, the value of \
-             an urlencoded form counts, but of a multipart form and the query that of the query; in one place, the \
-             first. Bodies of other types are not looked at.",
+            "Both parameters are required, each in the query or in the form. For a parameter in both, an urlencoded \
+             form wins over the query, and the query wins over a multipart form. In one place, the first value counts. \
+             Bodies of other types are ignored.",
         ))
         .request_body(Some(
             RequestBodyBuilder::new()
-                .description(Some("Parameters that the query does not have"))
+                .description(Some("Parameters that are not in the query"))
                 .required(Some(Required::False))
                 .content("application/x-www-form-urlencoded", content())
                 .content("multipart/form-data", content())
@@ -137,20 +137,19 @@ pub fn switch_many(facts: &Described, _: &Method) -> OperationBuilder {
         .tag(TAG)
         .summary(Some("Switches many sub-accounts at once"))
         .description(Some(format!(
-            "The batch is checked whole before anything is written: one bad entry refuses it, and the answer is that \
-             entry's error, the first in order. Of several entries for one sub-account the last counts. A body may \
-             have {} bytes.",
+            "The whole batch is checked before anything is written. An invalid entry refuses the batch, and the answer \
+             is the error of the first such entry. Of several entries for one sub-account the last one counts. Limit of \
+             the body: {} bytes.",
             facts.body_limit
         )))
         .parameter(flag(
             "results",
-            "Whether the answer tells of each entry, too. The name matches whatever its case; an unclear value is an \
-             error",
+            "Whether the answer has a result for each entry. The name matches in any case; another value is an error",
         ))
         .parameter(flag(
             "dry_run",
-            "Whether nothing is written, and the answer tells what would become of each entry. The name matches \
-             whatever its case; an unclear value is an error",
+            "Whether nothing is written, and the answer has the result that each entry would have. The name matches in \
+             any case; another value is an error",
         ))
         .request_body(Some(
             RequestBodyBuilder::new()
@@ -161,8 +160,8 @@ pub fn switch_many(facts: &Described, _: &Method) -> OperationBuilder {
         .response(
             "200",
             ok(
-                "ZooKeeper has committed every entry, or, of a dry run, every znode was read; or it was refused. \
-                 `results` is there if it was asked for, unless the batch was refused as a whole.",
+                "ZooKeeper has committed every entry; or, in a dry run, every znode was read; or the batch was refused. \
+                 `results` is present if requested, unless the whole batch was refused.",
                 vec![
                     component("Switched"),
                     switched("Switched, with results", Some(("results", results()))),

@@ -1,4 +1,4 @@
-//! Whether the document tells of all that there is.
+//! The document is complete.
 
 use std::collections::BTreeSet;
 
@@ -46,7 +46,7 @@ fn every_path_and_method_is_documented_and_no_other() {
     assert_eq!(documented, served.collect());
 }
 
-/// The table is all that is served: whoever adds a path beside it has not documented it.
+/// A path outside the table would be undocumented.
 #[actix_web::test]
 async fn the_table_is_what_is_served() {
     let app = web::init_service(App::new().configure(routes::add)).await;
@@ -102,7 +102,7 @@ fn every_number_of_an_error_is_documented() {
 }
 
 #[test]
-fn whatever_is_referred_to_is_there() {
+fn every_reference_has_a_schema() {
     let document = json();
     let text = document.to_string();
     let references = text.split(r##""$ref":"#/components/schemas/"##).skip(1);
@@ -115,7 +115,7 @@ fn whatever_is_referred_to_is_there() {
 }
 
 #[test]
-fn operations_have_names_of_their_own() {
+fn operations_have_distinct_names() {
     let document = json();
     let items = object(&document["paths"]).values();
     let operations: Vec<&str> = items
@@ -127,7 +127,7 @@ fn operations_have_names_of_their_own() {
 }
 
 #[test]
-fn the_servers_variables_start_at_what_is_known() {
+fn the_servers_variables_default_to_the_listen_address() {
     let server = |address: &str| {
         let server = serde_json::to_value(server(address.parse().expect("an address")));
         let server = server.expect("JSON");

@@ -1,8 +1,8 @@
-//! Text that goes into a page: what could be taken for markup is escaped.
+//! Text in HTML, escaped.
 
 use std::fmt;
 
-/// A text as it is.
+/// Plain text.
 pub struct Plain<'a>(pub &'a str);
 
 impl fmt::Display for Plain<'_> {
@@ -21,7 +21,7 @@ impl fmt::Display for Plain<'_> {
     }
 }
 
-/// A line of a description: what stands between backticks is code.
+/// A line of a description, with code between backticks.
 pub struct Line<'a>(pub &'a str);
 
 impl fmt::Display for Line<'_> {
@@ -36,7 +36,7 @@ impl fmt::Display for Line<'_> {
     }
 }
 
-/// A description: paragraphs, and lists of lines that begin with `* `.
+/// A description: paragraphs, and lists whose lines begin with `* `.
 pub struct Prose<'a>(pub &'a str);
 
 impl fmt::Display for Prose<'_> {
@@ -56,13 +56,13 @@ impl fmt::Display for Prose<'_> {
     }
 }
 
-/// Begins a table with these columns, up to its rows.
+/// Beginning of a table, up to its rows.
 pub fn table(columns: &[&str]) -> String {
     let cells = columns.iter().map(|column| format!("<th scope=\"col\">{}</th>", Plain(column)));
     format!("<table>\n<thead><tr>{}</tr></thead>\n<tbody>\n", cells.collect::<String>())
 }
 
-/// Ends a table after its rows.
+/// End of a table, after its rows.
 pub const TABLE_END: &str = "</tbody>\n</table>\n";
 
 #[cfg(test)]
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_becomes_markup_that_is_none() {
+    fn no_text_becomes_markup() {
         assert_eq!(
             Plain(r#"<a href="x">&'"#).to_string(),
             "&lt;a href=&quot;x&quot;&gt;&amp;&#39;"

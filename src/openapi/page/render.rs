@@ -1,5 +1,4 @@
-//! The OpenAPI document as a page for browsers. What the document has is shown, whatever it is of: this file knows no
-//! endpoint.
+//! Renders an OpenAPI document as HTML. This file knows no endpoint.
 
 use std::fmt::{self, Write};
 
@@ -26,10 +25,9 @@ const HEAD: &str = r#"<!DOCTYPE html>
 <meta name="color-scheme" content="light dark">
 "#;
 
-/// The whole page.
 pub fn page(document: &OpenApi) -> String {
     let mut page = HEAD.to_owned();
-    // A text takes all that is written to it.
+    // Writing to a String cannot fail.
     let _ = write_page(&mut page, document);
     page
 }
@@ -44,7 +42,7 @@ fn write_page(page: &mut String, document: &OpenApi) -> fmt::Result {
         "<h1>{} API</h1>\n<p>Version {}. <a href=\"openapi.json\">The same for programs</a>: OpenAPI {}.</p>",
         Plain(&info.title),
         Plain(&info.version),
-        // It is written by its own serializer only.
+        // The version has no accessor besides its serializer.
         Plain(
             serde_json::to_value(&document.openapi)
                 .ok()
@@ -74,7 +72,7 @@ fn write_page(page: &mut String, document: &OpenApi) -> fmt::Result {
     Ok(())
 }
 
-/// Every operation by its own path, in the document's order.
+/// Operations in the document's order, without aliases.
 fn operations(document: &OpenApi) -> impl Iterator<Item = (&str, &'static str, &Operation)> {
     document.paths.paths.iter().flat_map(|(path, item)| {
         let of_item = of_item(item).filter(|(_, operation)| alias_of(operation).is_none());
@@ -169,7 +167,7 @@ fn write_operation(
         let is_alias =
             |(of, operation): (&str, &Operation)| of == method && alias_of(operation) == Some(path);
         if of_item(item).any(is_alias) {
-            writeln!(page, "<p>Another name of the path: <code>{}</code></p>", Plain(alias))?;
+            writeln!(page, "<p>Alias: <code>{}</code></p>", Plain(alias))?;
         }
     }
     write_parameters(page, operation)?;
@@ -239,7 +237,7 @@ fn write_body(page: &mut String, address: &str, body: &RequestBody) -> fmt::Resu
     Ok(())
 }
 
-/// What makes curl send an example; the document's own have no single quotes.
+/// Arguments with which curl sends an example. The document's examples contain no single quotes.
 fn arguments(media_type: &str, example: &Value) -> Option<String> {
     let flag = match media_type {
         "application/json" => return Some(format!("-d '{example}'")),
@@ -269,7 +267,7 @@ fn write_response(page: &mut String, status: &str, response: &Response) -> fmt::
     Ok(())
 }
 
-/// The examples of answers are errors, each with its meaning.
+/// A table of errors: the examples of an answer, with their meanings.
 fn write_errors(page: &mut String, content: &Content) -> fmt::Result {
     let examples: Vec<&Example> = content
         .examples

@@ -1,4 +1,4 @@
-//! A schema in words: in a line what a value may be, or as a table of an object's fields.
+//! A schema in words: as one line, or as a table of an object's fields.
 
 use std::fmt::Write;
 
@@ -12,7 +12,7 @@ use utoipa::openapi::{
 use super::html::{Line, Plain, TABLE_END, table};
 use crate::openapi::MAX_BYTES;
 
-/// What a value may be, in a line of markup.
+/// The schema as one line of markup.
 pub fn in_a_line(schema: &RefOr<Schema>) -> String {
     match schema {
         RefOr::Ref(reference) => link(&reference.ref_location),
@@ -24,12 +24,12 @@ pub fn in_a_line(schema: &RefOr<Schema>) -> String {
             .title
             .as_ref()
             .map_or_else(|| joined(&all.items, " and "), |title| Plain(title).to_string()),
-        // The crate may learn of other kinds.
+        // The enum is not exhaustive.
         RefOr::T(_) => String::new(),
     }
 }
 
-/// A schema whole, in blocks of markup.
+/// The schema as blocks of markup.
 pub fn in_full(schema: &RefOr<Schema>) -> String {
     match schema {
         RefOr::T(Schema::Object(object)) if !object.properties.is_empty() => fields(object),
@@ -63,7 +63,7 @@ fn fields(object: &Object) -> String {
     text.push_str(&table(&["Field", "Value"]));
     for (name, schema) in &object.properties {
         let optional = if object.required.contains(name) { "" } else { " <em>optional</em>" };
-        // A text takes all that is written to it.
+        // Writing to a String cannot fail.
         let _ = writeln!(
             text,
             "<tr><th scope=\"row\"><code>{}</code>{optional}</th><td>{}</td></tr>",
@@ -80,7 +80,7 @@ fn described(description: Option<&str>) -> String {
         .unwrap_or_default()
 }
 
-/// Where a schema is on the page.
+/// Anchor of a schema on the page.
 pub fn anchor(name: &str) -> String {
     format!("schema-{}", Plain(name))
 }
@@ -137,7 +137,7 @@ fn of_object(object: &Object) -> String {
     }
     let mut text = parts.join(", ");
     if let Some(description) = &object.description {
-        // A text takes all that is written to it.
+        // Writing to a String cannot fail.
         let _ = write!(text, ". {}", Line(description));
     }
     text
