@@ -1,5 +1,5 @@
-//! Puts the commit into `--version`: from the variable `SWITCHER_COMMIT`, or from git, or "unknown" (a
-//! source archive has neither).
+//! Sets the commit that `--version` prints: from the variable `SWITCHER_COMMIT`, else from git, else "unknown", as in a
+//! source archive.
 
 use std::{env, process::Command};
 

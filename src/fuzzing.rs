@@ -1,4 +1,4 @@
-//! What the fuzz targets call: properties that hold for any input. Each panics where one does not.
+//! Properties for the fuzz targets, which hold for any input. Each panics if it does not hold.
 
 pub use crate::{
     api::properties::{authorization, form, json_body, json_body_by_choices, multipart_form},

@@ -1,23 +1,23 @@
-//! The console's files. They are part of the program: a browser loads nothing from elsewhere, and is told so.
+//! The console's files, which are part of the binary. A browser loads nothing from elsewhere.
 //!
-//! * `index.html`: all that is shown, before it is filled;
-//! * `console.js`: starts the parts below, and asks for the daemon's status;
-//! * `api.js`: requests to the daemon, and what an answer lets us claim;
-//! * `dom.js`: how texts that anybody may have written are shown; dialogs and outcomes;
+//! * `index.html`: the page;
+//! * `console.js`: starts the parts below and polls the daemon's status;
+//! * `api.js`: requests to the daemon, and the outcome that an answer proves;
+//! * `dom.js`: safe display of foreign texts; dialogs and outcomes;
 //! * `charts.js`: rates as small charts; `changes.js`: the last changes, live;
 //! * `switch.js`, `batch.js`, `batch_file.js`, `sub_pool.js`: the forms.
 
 use actix_web::HttpResponse;
 
-use super::pages::for_browsers;
+use super::answer::for_browsers;
 
-/// Whatever came into the page: it runs, loads and calls nothing but our own, and stands in nobody's frame.
+/// Content security policy: scripts, styles and requests of this listener only, and no frame around the page.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
      connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; \
      require-trusted-types-for 'script'";
 
-/// A file, and where it is.
-pub struct File {
+/// A file and its path.
+pub struct ConsoleFile {
     pub path: &'static str,
     content_type: &'static str,
     content: &'static str,
@@ -25,7 +25,7 @@ pub struct File {
 
 macro_rules! file {
     ($path:expr, $name:literal, $content_type:literal) => {
-        File {
+        ConsoleFile {
             path: $path,
             content_type: concat!($content_type, "; charset=utf-8"),
             content: include_str!(concat!("console/", $name)),
@@ -39,8 +39,7 @@ macro_rules! script {
     };
 }
 
-/// All of them.
-pub const FILES: &[File] = &[
+pub const FILES: &[ConsoleFile] = &[
     file!("/", "index.html", "text/html"),
     file!("/console/console.css", "console.css", "text/css"),
     file!("/console/icon.svg", "icon.svg", "image/svg+xml"),
@@ -55,8 +54,7 @@ pub const FILES: &[File] = &[
     script!("sub_pool.js"),
 ];
 
-impl File {
-    /// The file, as it is sent.
+impl ConsoleFile {
     pub fn answer(&self) -> HttpResponse {
         for_browsers(self.content_type, POLICY, self.content)
     }

@@ -1,27 +1,26 @@
-//! The API's description: `/openapi.json` for programs, `/docs` for people. Both are made of the same document when
-//! somebody asks, so that nothing is kept for those who never do.
+//! The API's description: `/openapi.json` for programs, `/docs` for people. Each request builds the document.
 
 use actix_web::{HttpResponse, http::header::CACHE_CONTROL, web::Data};
 
 use super::{
     Admin,
-    pages::{PageError, for_browsers},
+    answer::{PageError, for_browsers},
 };
 use crate::{
     http::RequestConfigData,
     openapi::{Described, OpenApi, document, page},
 };
 
-/// The page has a style sheet and nothing else: no script, no picture, no frame, no form.
+/// Content security policy: a style sheet, and no script, picture, frame or form.
 const POLICY: &str = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";
 
 /// `GET /openapi.json`
 pub async fn openapi(
-    terms: RequestConfigData,
+    config: RequestConfigData,
     admin: Data<Admin>,
 ) -> Result<HttpResponse, PageError> {
-    let text = described(&terms, &admin)?.to_json().map_err(|_| PageError::Unwritable)?;
+    let text = described(&config, &admin)?.to_json().map_err(|_| PageError::Unwritable)?;
     let mut response = HttpResponse::Ok();
     Ok(response
         .content_type("application/json")
@@ -30,15 +29,17 @@ pub async fn openapi(
 }
 
 /// `GET /docs`
-pub async fn docs(terms: RequestConfigData, admin: Data<Admin>) -> Result<HttpResponse, PageError> {
-    let page = page::page(&described(&terms, &admin)?);
+pub async fn docs(
+    config: RequestConfigData,
+    admin: Data<Admin>,
+) -> Result<HttpResponse, PageError> {
+    let page = page::page(&described(&config, &admin)?);
     Ok(for_browsers("text/html; charset=utf-8", POLICY, page))
 }
 
-/// As it is by the configuration in force.
-fn described(terms: &RequestConfigData, admin: &Admin) -> Result<OpenApi, PageError> {
+fn described(config: &RequestConfigData, admin: &Admin) -> Result<OpenApi, PageError> {
     let address = admin.static_info.api.ok_or(PageError::NoApi)?;
-    Ok(document(&Described::new(terms, admin.static_info.sub_pools, address)))
+    Ok(document(&Described::new(config, admin.static_info.sub_pools, address)))
 }
 
 /// `GET /docs.css`

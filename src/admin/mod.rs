@@ -1,39 +1,36 @@
-//! The admin pages: what an operator and a monitoring system look at, on a listener of their own
-//! (`AdminListenAddr`).
+//! The admin pages (`AdminListenAddr`): metrics, health, recent changes, the API's description and the console.
 //!
-//! | path | what | credentials |
+//! | path | content | credentials |
 //! | --- | --- | --- |
-//! | `/healthz` | whether the process is alive | |
-//! | `/readyz` | whether the daemon can serve, and what is missing | |
-//! | `/metrics` | figures for Prometheus | those of the API, or `MetricsUser` and `MetricsPassword` |
+//! | `/healthz` | the process is alive | none |
+//! | `/readyz` | the daemon can serve, or what is missing | none |
+//! | `/metrics` | metrics for Prometheus | those of the API, or `MetricsUser` and `MetricsPassword` |
 //! | `/recent` | the last changes | those of the API |
-//! | `/recent/stream` | each change as it is settled | those of the API |
-//! | `/` | the console, a page for operators | those of the API |
-//! | `/status` | what the console shows of the daemon | those of the API |
-//! | `/sub-account` | what a sub-account's znode holds | those of the API |
+//! | `/recent/stream` | each change as it happens | those of the API |
+//! | `/` | the console | those of the API |
+//! | `/status` | the daemon's state, for the console | those of the API |
+//! | `/sub-account` | the coin of a sub-account | those of the API |
 //! | `/openapi.json` | the API's description, for programs | those of the API |
-//! | `/docs` | the same for people | those of the API |
-//! | the API's but `/switch` | the same endpoints, for the console | those of the API |
+//! | `/docs` | the API's description, for people | those of the API |
+//! | the API's except `/switch` | the API's endpoints, for the console | those of the API |
 //!
-//! * `pages`: the table of paths; figures and health;
-//! * `recent`: the last changes;
-//! * `stream`: changes as they come;
-//! * `docs`: the API's description;
-//! * `console`: the files of the console, which a browser runs;
-//! * `status`: what it shows of the daemon;
-//! * `sub_account`: what a sub-account's znode holds.
+//! * `routes`: the table of paths, with metrics and health;
+//! * `answer`: errors and answers;
+//! * `recent`, `stream`, `status`, `sub_account`, `docs`: one page each;
+//! * `console`: the files of the console.
 //!
-//! But for the API's endpoints and `sub_account` they ask no actor: what they show lies ready in an [`Metrics`].
-//! So they answer while ZooKeeper does not, and while the daemon ends.
+//! Only the API's endpoints and `/sub-account` wait for an actor. All other pages show the contents of [`Metrics`], and
+//! so answer without ZooKeeper and during the drain.
 //!
-//! Browsers send credentials along with whatever any page has them send. So requests of other sites' pages are refused
-//! (`http::origin`), except for a link to the console or to `/docs`; and nothing here may change anything by GET or
-//! HEAD. Requests for another host than the listener's own are refused, too (`http::hosts`), except for health.
+//! A browser sends credentials with requests of any site's page. So requests of other sites' pages are refused
+//! (`http::csrf`), except for links to the console and `/docs`, and no GET or HEAD changes anything. Requests for a host
+//! that is not the listener's are refused (`http::hosts`), except for health.
 
+mod answer;
 mod console;
 mod docs;
-mod pages;
 mod recent;
+mod routes;
 mod status;
 mod stream;
 mod sub_account;
@@ -57,58 +54,53 @@ use crate::{
 
 pub use status::StaticInfo;
 
-/// Connections at a time; more wait until others have ended. A few scrapers, health checks and consoles.
+/// Limit of connections; more wait. Enough for a few scrapers, health checks and consoles.
 const CONNECTIONS: usize = 32;
 
-/// Streams of changes at a time, of these connections.
+/// Limit of streams of changes, among these connections.
 const STREAMS: usize = 8;
 
-/// For a request's head.
+/// Timeout of a request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Longer than the time from one scrape to the next, so that a scraper keeps its connection.
-const PATIENCE: Duration = Duration::from_secs(75);
+/// Idle timeout: longer than the usual scrape interval, so that a scraper keeps its connection.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 
-/// Descriptors that the admin pages may take: their connections, the socket that listens, what the worker needs,
-/// and a file that is read for `/metrics`.
+/// Descriptors of the admin pages: connections, listening socket, worker, and a file that `/metrics` reads.
 pub const DESCRIPTORS: usize = CONNECTIONS + OF_A_WORKER + 2;
 
-/// Paths for which nobody needs credentials: health checks have none.
+/// Paths without credentials, for health checks.
 const OPEN: &[&str] = &["/healthz", "/readyz"];
 
-/// Paths that the scraper's credentials open, and which need not be those that move miners.
+/// Paths that the scraper's credentials open, too.
 const SCRAPED: &[&str] = &["/metrics"];
 
-/// Pages that a link on another site may lead to.
+/// Pages to which other sites may link.
 const LINKED: &[&str] = &["/", "/docs"];
 
-/// What the pages show. One is shared by all connections.
+/// State of the pages, shared by all connections.
 struct Admin {
     metrics: Metrics,
     registry: Registry,
-    /// Who may look.
     live_config: LiveConfig,
-    /// A permit for each stream that may still be opened.
+    /// A permit for each further stream.
     streams: Arc<Semaphore>,
     static_info: StaticInfo,
     looks: Recipient<DryRunBatch>,
 }
 
-/// What the console works with, beside what is watched.
+/// Parts of the console besides metrics.
 pub struct Console {
-    /// Of the configuration.
     pub static_info: StaticInfo,
-    /// Where looks go.
+    /// Receiver of dry runs.
     pub looks: Recipient<DryRunBatch>,
-    /// The API's; `None` if it is off.
+    /// The API's endpoints; `None` if the API is off.
     pub endpoints: Option<Endpoints>,
-    /// Where requests to them are counted.
     pub requests: Requests,
-    /// Where failed logins are counted.
     pub logins: Logins,
 }
 
-/// The actor that serves the admin pages, whose configured address is `listen`, by the terms `live_config`.
+/// Builds the actor that serves the admin pages. `listen` is the configured address.
 pub fn admin(
     (bound, listen): (BoundListener, &str),
     live_config: LiveConfig,
@@ -130,20 +122,24 @@ pub fn admin(
         workers: 1,
         connections: CONNECTIONS,
         blocking_threads: 1,
-        deadlines: Deadlines { first_head: HEAD_TIMEOUT, idle: PATIENCE, patience: PATIENCE },
+        deadlines: Deadlines {
+            first_head: HEAD_TIMEOUT,
+            idle: IDLE_TIMEOUT,
+            patience: IDLE_TIMEOUT,
+        },
     };
     let configure = move |config: &mut ServiceConfig| {
         config.app_data(admin.clone());
         if let Some(endpoints) = &endpoints {
             endpoints.add_posts(config);
         }
-        pages::add(config);
+        routes::add(config);
     };
     let log = log.new(o!("listener" => "admin"));
     HttpActor::new("admin", bound, allowance, guard, configure, &log)
 }
 
-/// Counts failed logins at the admin pages, under the name that was there before both listeners' were counted.
+/// Counter of failed logins at the admin pages alone; `switcher_failed_logins` counts both listeners.
 fn failed_logins(registry: &mut Registry) -> Counter {
     let failed = Counter::default();
     registry.sub_registry_with_prefix("switcher").register(

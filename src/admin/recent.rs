@@ -9,28 +9,28 @@ use time::OffsetDateTime;
 
 use super::{
     Admin,
-    pages::{PageError, json_page},
+    answer::{PageError, json_page},
 };
 use crate::{api::Parameters, logging::write_rfc_3339};
 
-/// Changes that are shown where no number is asked for.
-const SHOWN: usize = 100;
+/// Default of `limit`.
+const DEFAULT_LIMIT: usize = 100;
 
-/// A change, as clients read it.
+/// A change in JSON.
 #[derive(Serialize)]
-pub struct Entry<'a> {
+pub struct ChangeEntry<'a> {
     number: u64,
     /// RFC 3339, in UTC.
     time: String,
     source: &'static str,
-    /// Of the API's client.
+    /// Address of the API's client.
     #[serde(skip_serializing_if = "Option::is_none")]
     client: Option<IpAddr>,
-    /// As in the log, and in the header of the API's answer.
+    /// The request's id, as in the log and in the header of the API's answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     request: Option<String>,
     #[serde(flatten)]
-    what: Shown<'a>,
+    kind: ChangeDetails<'a>,
     outcome: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     cause: Option<&'a str>,
@@ -38,10 +38,10 @@ pub struct Entry<'a> {
 
 #[derive(Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-enum Shown<'a> {
+enum ChangeDetails<'a> {
     Switch {
         sub_account: &'a str,
-        /// Left out where nobody knows it, and `null` where there was no znode.
+        /// Absent if unknown, `null` if there was no znode.
         #[serde(skip_serializing_if = "Option::is_none")]
         old: Option<Option<Cow<'a, str>>>,
         new: &'a str,
@@ -57,7 +57,7 @@ enum Shown<'a> {
     },
 }
 
-impl<'a> From<&'a Change> for Entry<'a> {
+impl<'a> From<&'a Change> for ChangeEntry<'a> {
     fn from(change: &'a Change) -> Self {
         let (client, request) = match change.source {
             Source::Api { client, request } => (client, Some(request.to_string())),
@@ -69,14 +69,14 @@ impl<'a> From<&'a Change> for Entry<'a> {
             source: change.source.label(),
             client,
             request,
-            what: Shown::from(&change.what),
+            kind: ChangeDetails::from(&change.what),
             outcome: change.outcome,
             cause: change.cause.as_deref(),
         }
     }
 }
 
-impl<'a> From<&'a ChangeKind> for Shown<'a> {
+impl<'a> From<&'a ChangeKind> for ChangeDetails<'a> {
     fn from(what: &'a ChangeKind) -> Self {
         match what {
             ChangeKind::Switch { puname, old, new, superseded_by } => Self::Switch {
@@ -95,27 +95,26 @@ impl<'a> From<&'a ChangeKind> for Shown<'a> {
     }
 }
 
-/// To the millisecond.
 fn rfc_3339(time: SystemTime) -> String {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let nanos = i128::try_from(since.as_millis()).unwrap_or_default() * 1_000_000;
     let mut text = Vec::new();
     if let Ok(time) = OffsetDateTime::from_unix_timestamp_nanos(nanos) {
-        // A vector takes all that is written to it.
+        // Writing to a Vec cannot fail.
         let _ = write_rfc_3339(&mut text, time);
     }
     String::from_utf8(text).unwrap_or_default()
 }
 
 #[derive(Serialize)]
-struct Body<'a> {
-    changes: Vec<Entry<'a>>,
+struct RecentAnswer<'a> {
+    changes: Vec<ChangeEntry<'a>>,
 }
 
-/// `GET /recent?limit=N`: the last changes, at most so many, the oldest first.
+/// `GET /recent?limit=N`: the last N changes, the oldest first.
 pub async fn recent(request: HttpRequest, admin: Data<Admin>) -> Result<HttpResponse, PageError> {
     let changes = admin.metrics.recent().last(limit(request.query_string())?);
-    let body = Body { changes: changes.iter().map(Entry::from).collect() };
+    let body = RecentAnswer { changes: changes.iter().map(ChangeEntry::from).collect() };
     Ok(json_page(&body))
 }
 
@@ -124,7 +123,7 @@ fn limit(query: &str) -> Result<usize, PageError> {
     parameters.add_urlencoded(query.as_bytes());
     let [limit] = parameters.first();
     if limit.is_empty() {
-        return Ok(SHOWN);
+        return Ok(DEFAULT_LIMIT);
     }
     let parsed = limit.parse().ok().filter(|limit| (1..=Recent::KEPT).contains(limit));
     parsed.ok_or_else(|| PageError::Limit(limit.chars().take(40).collect()))
@@ -144,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_is_a_number_of_changes_that_can_be_there() {
+    fn the_limit_is_at_most_the_number_of_kept_changes() {
         assert_eq!(limit("").ok(), Some(100));
         assert_eq!(limit("x=1&limit=7").ok(), Some(7));
         assert_eq!(limit("limit=1000").ok(), Some(1000));

@@ -1,4 +1,4 @@
-//! What the console shows of the daemon: its states, and counters whose differences are rates.
+//! The daemon's state for the console, with counters whose differences are rates.
 
 use std::{
     collections::BTreeMap,
@@ -10,22 +10,21 @@ use actix_web::{HttpResponse, web::Data};
 use serde::Serialize;
 use switcher_actors::{Metrics, Missing};
 
-use super::{Admin, pages::json_page};
+use super::{Admin, answer::json_page};
 use crate::{config::Settings, http::RequestConfigData};
 
-/// What does not change while the daemon runs.
+/// Facts that do not change while the daemon runs.
 #[derive(Clone, Debug)]
 pub struct StaticInfo {
     started: Instant,
     polls: bool,
-    /// Where the API listens; `None` if it is off.
+    /// Address of the API; `None` if it is off.
     pub api: Option<SocketAddr>,
     /// Whether the sub-pool API is on.
     pub sub_pools: bool,
 }
 
 impl StaticInfo {
-    /// Those of a daemon that starts with these settings, and whose API has that address, if it is on.
     pub fn of(settings: &Settings, api: Option<SocketAddr>) -> Self {
         Self {
             started: Instant::now(),
@@ -36,24 +35,23 @@ impl StaticInfo {
     }
 }
 
-/// The answer.
 #[derive(Serialize)]
-struct Body<'a> {
+struct StatusAnswer<'a> {
     version: &'static str,
     commit: &'static str,
     uptime_seconds: u64,
-    /// Whether there is a session with ZooKeeper.
+    /// Whether a ZooKeeper session is up.
     session: bool,
     draining: bool,
-    /// What `/readyz` says is missing.
+    /// As in `/readyz`.
     missing: Vec<String>,
-    /// `null` where nothing is pulled.
+    /// `null` without polling.
     polls: Option<Polls>,
     /// Whether the API is on.
     api: bool,
-    /// Whether the sub-pool API is.
+    /// Whether the sub-pool API is on.
     sub_pools: bool,
-    /// Bytes of a coinbase text that jobmakers keep; `null` without the API.
+    /// Limit of a coinbase text in bytes; `null` without the API.
     coinbase_max_bytes: Option<usize>,
     /// `AvailableCoins`.
     coins: Vec<&'a str>,
@@ -66,19 +64,19 @@ struct Body<'a> {
 #[derive(Serialize)]
 struct Polls {
     interval_seconds: u64,
-    /// `complete`, `incomplete`, `failed`, `standby` (another daemon pulls) or `given_up`; `null` before the first end.
+    /// `complete`, `incomplete`, `failed`, `standby` (another daemon polls) or `given_up`; `null` before the first result.
     last_outcome: Option<&'static str>,
-    /// Since a poll was complete last; `null` before the first.
+    /// Age of the last complete poll; `null` before the first.
     last_complete_seconds_ago: Option<u64>,
 }
 
 type Counts = BTreeMap<String, BTreeMap<&'static str, BTreeMap<&'static str, u64>>>;
 
 /// `GET /status`.
-pub async fn status(terms: RequestConfigData, admin: Data<Admin>) -> HttpResponse {
+pub async fn status(config: RequestConfigData, admin: Data<Admin>) -> HttpResponse {
     let (static_info, metrics) = (&admin.static_info, &admin.metrics);
     let missing = metrics.missing();
-    let body = Body {
+    let body = StatusAnswer {
         version: env!("CARGO_PKG_VERSION"),
         commit: env!("SWITCHER_COMMIT"),
         uptime_seconds: static_info.started.elapsed().as_secs(),
@@ -92,8 +90,8 @@ pub async fn status(terms: RequestConfigData, admin: Data<Admin>) -> HttpRespons
         }),
         api: static_info.api.is_some(),
         sub_pools: static_info.sub_pools,
-        coinbase_max_bytes: static_info.api.map(|_| terms.coinbase_max),
-        coins: terms.rules.coins.iter().map(|coin| coin.as_str()).collect(),
+        coinbase_max_bytes: static_info.api.map(|_| config.coinbase_max),
+        coins: config.rules.coins.iter().map(|coin| coin.as_str()).collect(),
         switches_waiting: metrics.switches_waiting(),
         switches: counts(metrics),
     };
@@ -110,7 +108,7 @@ fn counts(metrics: &Metrics) -> Counts {
     counts
 }
 
-/// A clock that was set back makes it none.
+/// 0 if the clock was set back.
 fn seconds_ago(at: u64) -> u64 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     now.as_secs().saturating_sub(at)

@@ -1,16 +1,16 @@
-//! Changes as they come, as server-sent events.
+//! Changes as they happen, as server-sent events.
 //!
 //! | event | data |
 //! | --- | --- |
 //! | `change` | a change, as in `/recent`; the event's id is `RUN-NUMBER` |
-//! | `missed` | `{"missed":N}`: so many changes before the next came faster than they were read |
+//! | `missed` | `{"missed":N}`: N changes before the next one came faster than the client read |
 //!
-//! `RUN` tells the numbers of this process from those of one before it. Who comes back with the id of another
-//! process is given all changes that are kept: which of them it has seen nobody can say, and none shall be skipped.
+//! `RUN` distinguishes this process from earlier ones. A client that resumes with the id of another process gets all
+//! kept changes, since the daemon cannot know which ones the client has seen.
 //!
-//! A stream has no queue: it reads from the ring of recent changes, whenever its client takes more. It looks a
-//! few times a second at most, so that what it costs does not grow with the switches; and who takes nothing for
-//! a while is hung up on. A stream ends when its client's credentials are replaced, before it tells of another change.
+//! A stream has no queue: it reads the ring of recent changes when its client takes more, at most four times a second,
+//! so its cost does not grow with the number of switches. The listener closes the connection of a client that takes
+//! nothing. A stream ends before the next event when a reload replaces its client's credentials.
 
 use std::{convert::Infallible, fmt::Write, time::Duration};
 
@@ -26,19 +26,19 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{Admin, pages::PageError, recent::Entry};
+use super::{Admin, answer::PageError, recent::ChangeEntry};
 use crate::http::{BasicAuth, LiveConfig, RequestConfigData};
 
-/// From one look at what has come to the next.
-const PACE: Duration = Duration::from_millis(250);
+/// Minimum interval between reads of the ring.
+const READ_INTERVAL: Duration = Duration::from_millis(250);
 
-/// After so long without a change a comment is sent, which shows both sides whether the other is there.
+/// Interval of comments without changes, which show both sides that the connection works.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
 /// `GET /recent/stream`: changes from now on, or from the one after `Last-Event-ID`.
 pub async fn stream(
     request: HttpRequest,
-    terms: RequestConfigData,
+    config: RequestConfigData,
     admin: Data<Admin>,
 ) -> Result<HttpResponse, PageError> {
     let permit = admin.streams.clone().try_acquire_owned();
@@ -46,27 +46,27 @@ pub async fn stream(
     let coming = admin.metrics.recent().follow();
     let last = *coming.borrow();
     let run = admin.metrics.recent().run();
-    // An empty one is a client's way to say that it has none.
+    // An empty id means none.
     let id = request.headers().get("Last-Event-ID").filter(|id| !id.is_empty());
     let resumed = id.map(|id| id.to_str().ok().and_then(|id| number(id, run)).unwrap_or(0));
     let follower = Follower {
         metrics: admin.metrics.clone(),
         live_config: admin.live_config.clone(),
-        gate: terms.gate.clone(),
+        gate: config.gate.clone(),
         coming,
         seen: resumed.unwrap_or(last).min(last),
-        next_look: Instant::now(),
+        next_read: Instant::now(),
         begun: false,
         _permit: permit,
     };
     let events = unfold(follower, |mut follower| async {
-        let part = follower.part().await;
+        let part = follower.next_part().await;
         follower.is_admitted().then(|| (Ok::<_, Infallible>(Bytes::from(part)), follower))
     });
     Ok(head().streaming(events))
 }
 
-/// `HEAD /recent/stream`: the head alone, which takes no place of a stream.
+/// `HEAD /recent/stream`; does not count as a stream.
 pub async fn stream_head() -> HttpResponse {
     head().streaming(empty::<Result<Bytes, Infallible>>())
 }
@@ -74,53 +74,53 @@ pub async fn stream_head() -> HttpResponse {
 fn head() -> HttpResponseBuilder {
     let mut head = HttpResponse::Ok();
     head.content_type("text/event-stream")
-        // It ends only where its client shall go.
+        // The stream ends only when the client has to leave.
         .force_close()
         .insert_header((CACHE_CONTROL, "no-store"));
     head
 }
 
-/// One client, and where it is.
+/// A client, and its position.
 struct Follower {
     metrics: Metrics,
     live_config: LiveConfig,
-    /// What let the client in.
+    /// The credentials that admitted the client.
     gate: BasicAuth,
     coming: watch::Receiver<u64>,
-    /// The number of the last change that it has got, or was told to have missed.
+    /// Number of the last change that was sent or reported as missed.
     seen: u64,
-    next_look: Instant,
+    next_read: Instant,
     begun: bool,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Follower {
-    /// Whether the client's credentials are still those that count.
+    /// Whether the client's credentials are still valid.
     fn is_admitted(&self) -> bool {
         self.live_config.load().gate == self.gate
     }
 
-    /// The next part of the stream. It is asked for when the client has taken the one before.
-    async fn part(&mut self) -> String {
+    /// The next part of the stream, called when the client has taken the one before.
+    async fn next_part(&mut self) -> String {
         if !self.begun {
             self.begun = true;
-            // So that the client knows at once that it is heard.
+            // Shows the client at once that the stream is open.
             return ": changes follow\n\n".to_owned();
         }
         let heartbeat = Instant::now() + HEARTBEAT;
-        sleep_until(self.next_look).await;
+        sleep_until(self.next_read).await;
         loop {
-            // Noted before the look, so that nothing can come unnoticed in between.
+            // Before the read, so that no change in between goes unnoticed.
             self.coming.mark_unchanged();
             let since = self.metrics.recent().since(self.seen);
             if since.missed > 0 || !since.changes.is_empty() {
-                self.next_look = Instant::now() + PACE;
+                self.next_read = Instant::now() + READ_INTERVAL;
                 self.seen += since.missed + since.changes.len() as u64;
                 return events(&since, self.metrics.recent().run());
             }
             tokio::select! {
                 changed = self.coming.changed() => {
-                    // Its sender is in the observer that we hold.
+                    // Its sender lives in `self.metrics`.
                     debug_assert!(changed.is_ok());
                 }
                 () = sleep_until(heartbeat) => return ": heartbeat\n\n".to_owned(),
@@ -129,7 +129,7 @@ impl Follower {
     }
 }
 
-/// The number in an event's id, if that run gave it.
+/// Number of an event's id, if the id is from this run.
 fn number(id: &str, run: u64) -> Option<u64> {
     let (prefix, number) = id.split_once('-')?;
     (prefix == format!("{run:x}")).then(|| number.parse().ok())?
@@ -137,12 +137,12 @@ fn number(id: &str, run: u64) -> Option<u64> {
 
 fn events(since: &Since, run: u64) -> String {
     let mut text = String::new();
-    // A text takes all that is written to it.
+    // Writing to a String cannot fail.
     if since.missed > 0 {
         let _ = write!(text, "event: missed\ndata: {{\"missed\":{}}}\n\n", since.missed);
     }
     for change in &since.changes {
-        let json = serde_json::to_string(&Entry::from(change)).unwrap_or_default();
+        let json = serde_json::to_string(&ChangeEntry::from(change)).unwrap_or_default();
         let json = escape_json(&json);
         let _ = write!(text, "event: change\nid: {run:x}-{}\ndata: {json}\n\n", change.number);
     }
@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_shows_what_a_reader_does_not_see() {
+    fn an_event_escapes_invisible_characters() {
         let name = "a\u{202e}\u{3164}\u{9b}\u{2800}b";
         let btc = Coins::new(&["btc"]).unwrap().get("btc").unwrap().clone();
         let change = Change {
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_id_of_this_run_tells_a_number() {
+    fn only_an_id_of_this_run_has_a_number() {
         let run = 0x5f_3a9c;
         assert_eq!(number("5f3a9c-17", run), Some(17));
         for id in ["17", "5f3a9d-17", "5F3A9C-17", "-17", "5f3a9c-", "5f3a9c--1", "5f3a9c-x", ""] {

@@ -63,7 +63,8 @@ pub fn get_coinbase(facts: &Described, _: &Method) -> OperationBuilder {
     let example = json!({ "coin": "btc", "subpool_name": "pool3" });
     described(
         "Reads a sub-pool's coinbase text and payout address from its jobmaker",
-        "The request goes to the jobmaker through ZooKeeper; the answer is the jobmaker's.".to_owned(),
+        "The request goes to the jobmaker through ZooKeeper; the answer is the jobmaker's."
+            .to_owned(),
         ("SubPool", example),
         vec![answered("Held", DONE, None), answered("Refused by the jobmaker", REFUSED, None)],
         Endpoint::GetCoinbase,

@@ -42,7 +42,8 @@ pub fn add_schemas(facts: &Described, add: &mut impl FnMut(&str, RefOr<Schema>))
         ("coin", component("Coin")),
         ("punames", list(component("Puname")).min_items(Some(1)).into()),
     ]);
-    let switches = switches.title(Some("Switches")).description(Some("Sub-accounts that switch to the coin"));
+    let switches =
+        switches.title(Some("Switches")).description(Some("Sub-accounts that switch to the coin"));
     let empty = ObjectBuilder::new()
         .title(Some("Empty group"))
         .description(Some("A group without sub-accounts has no effect, whatever its coin"))
@@ -85,9 +86,7 @@ pub fn switch_one(facts: &Described, method: &Method) -> OperationBuilder {
         .parameter(
             query("puname", required.clone(), "The sub-account").schema(Some(component("Puname"))),
         )
-        .parameter(
-            query("coin", required, "Its new coin").schema(Some(component("Coin"))),
-        )
+        .parameter(query("coin", required, "Its new coin").schema(Some(component("Coin"))))
         .response(
             "200",
             ok(
