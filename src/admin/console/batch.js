@@ -1,17 +1,17 @@
-// Many sub-accounts: read, previewed by a dry run, applied in chunks. Each chunk is written whole or refused whole
-// for a bad entry; its answer tells what became of each entry.
+// A batch of sub-accounts: read, previewed by a dry run, applied in chunks. An invalid entry refuses its whole chunk; the
+// answer to a chunk has a result for each entry.
 
 import { batchOf, post, resultsOf } from "./api.js";
 import { asCsv, lastOfEach, readBatch } from "./batch_file.js";
-import { busy, byId, confirmed, count, el, held, shown, tell } from "./dom.js";
+import { busy, byId, confirmed, count, el, held, showOutcome, shown } from "./dom.js";
 
 const CHUNK = 1000;
 const ROWS = 10;
 const FAILED_ROWS = 200;
 
-// Content of a file; without one the text of the form counts.
+// Content of the file; without a file, the form's text counts.
 let file = undefined;
-// What a preview has found good, and nothing has been changed since.
+// The previewed batch, as long as the form is unchanged.
 let good = undefined;
 let stopped = false;
 let isApplying = false;
@@ -19,7 +19,7 @@ let coins = [];
 
 export function setUpBatch() {
   const section = byId("batch");
-  // What is being sent cannot be changed meanwhile, so that what is applied is what was previewed.
+  // The form is locked while a batch is sent, so that the previewed batch is applied.
   const locked = (work) =>
     busy(section, async () => {
       const focused = document.activeElement;
@@ -51,7 +51,7 @@ export function setUpBatch() {
   });
 }
 
-// Which coins there are.
+// Coins of the configuration.
 export const batchCoins = (names) => {
   coins = names;
 };
@@ -73,14 +73,14 @@ async function readFile() {
   try {
     file = await chosen.text();
   } catch (error) {
-    tell(byId("batch-outcome"), "refused", "The file cannot be read", error.message);
+    showOutcome(byId("batch-outcome"), "refused", "The file cannot be read", error.message);
     return;
   }
   byId("batch-text").value = "";
   await preview();
 }
 
-// Sends entries in chunks, until all are sent, it is stopped, or `each` says no. Resolves to how many were sent.
+// Sends entries in chunks until all are sent, the user stops, or `each` returns false. Resolves to the number sent.
 async function inChunks(entries, what, query, each) {
   const [bar, label, stop] = [byId("batch-bar"), byId("batch-bar-label"), byId("batch-stop")];
   [stopped, stop.disabled, stop.hidden] = [false, false, false];
@@ -109,7 +109,7 @@ async function preview() {
   const output = byId("batch-outcome");
   const { entries, faults } = readBatch(file ?? byId("batch-text").value, coins);
   if (faults.length > 0) {
-    tell(output, "refused", `${count(faults.length)} refused of ${count(entries.length)}: nothing was sent`, "Mend these first:");
+    showOutcome(output, "refused", `${count(faults.length)} refused of ${count(entries.length)}: nothing was sent`, "Fix these first:");
     const items = faults.slice(0, 20).map(({ place, name, fault }) =>
       el("li", {}, place ? `${place}: ` : "", ...(name ? [shown(name, "name"), " "] : []), shown(fault)));
     if (faults.length > items.length) items.push(el("li", {}, `and ${count(faults.length - items.length)} more`));
@@ -133,15 +133,15 @@ async function preview() {
   });
   byId("batch-progress").hidden = true;
   if (trouble) {
-    const title = trouble.fate === "refused" ? "The daemon refuses the batch" : "What would change could not be read";
-    tell(output, "not_now", title, shown(trouble.text), "A preview writes nothing.");
+    const title = trouble.fate === "refused" ? "The daemon refuses the batch" : "The preview could not be read";
+    showOutcome(output, "not_now", title, shown(trouble.text), "A preview writes nothing.");
     return;
   }
   if (sent < kept.length) {
-    tell(output, "info", "The preview was stopped", "A preview writes nothing.");
+    showOutcome(output, "info", "The preview was stopped", "A preview writes nothing.");
     return;
   }
-  tell(output, "info", `Preview of ${count(kept.length)} sub-accounts; nothing is written yet`);
+  showOutcome(output, "info", `Preview of ${count(kept.length)} sub-accounts; nothing is written yet`);
   byId("batch-detail").replaceChildren(countsList(counts), table(rows, kept.length, (row) => WOULD[row.outcome]));
   good = { entries: kept, counts };
   byId("batch-apply").disabled = false;
@@ -184,11 +184,11 @@ async function apply() {
     const results = resultsOf(chunk, reply);
     chunk.forEach(({ name, coin }, index) => {
       const result = results[index];
-      // One name may be another's in lower case.
+      // Two names may be equal in lower case.
       if (["applied", "superseded"].includes(result.outcome)) applied += 1;
       else failed.push({ ...result, name, coin });
     });
-    // What nothing came of will not go better with the next chunk.
+    // The next chunk would fail, too.
     return applied > before;
   }).finally(() => {
     isApplying = false;
@@ -200,14 +200,14 @@ function report(entries, sent, applied, failed) {
   const unknown = failed.filter(({ outcome }) => outcome !== "not_applied").length;
   const rest = entries.slice(sent);
   const kind = unknown > 0 ? "unknown" : failed.length + rest.length > 0 ? "refused" : "done";
-  const told = [`${count(applied)} of ${count(entries.length)} switched`];
-  if (failed.length > unknown) told.push(`${count(failed.length - unknown)} not switched`);
-  if (unknown > 0) told.push(`${count(unknown)} of unknown outcome`);
-  if (rest.length > 0) told.push(`${count(rest.length)} not sent`);
-  const advice = unknown > 0 ? ["What is unknown may have been written or not; sending it again is harmless."] : [];
-  tell(byId("batch-outcome"), kind, told.join(", "), ...advice);
+  const parts = [`${count(applied)} of ${count(entries.length)} switched`];
+  if (failed.length > unknown) parts.push(`${count(failed.length - unknown)} not switched`);
+  if (unknown > 0) parts.push(`${count(unknown)} of unknown outcome`);
+  if (rest.length > 0) parts.push(`${count(rest.length)} not sent`);
+  const advice = unknown > 0 ? ["Entries with an unknown outcome may have been written or not; sending them again is harmless."] : [];
+  showOutcome(byId("batch-outcome"), kind, parts.join(", "), ...advice);
   if (kind === "done") return;
-  const again = el("button", { type: "button", id: "batch-again" }, "Put what is left into the form");
+  const again = el("button", { type: "button", id: "batch-again" }, "Put the rest into the form");
   again.addEventListener("click", () => {
     forget();
     byId("batch-progress").hidden = true;

@@ -1,10 +1,10 @@
-// Reads a batch: CSV, or the API's JSON if its first character is `{`. The rules are those of the command line's
-// client (src/client/batch_file.rs): two fields a line, in quotes where they need it; blanks belong to the name; a
-// first line `user,coin` is passed over. The daemon checks all of it again.
+// Parser of a batch: CSV, or the API's JSON if the first character is `{`. The command line's client has the same rules
+// (src/client/batch_file.rs): two fields a line, quoted where necessary; blanks belong to the name; a first line
+// `user,coin` is skipped. The daemon checks everything again.
 
 const NAMES_OF_USER = ["user", "puname", "sub_account", "sub-account"];
 
-// The entries, each with its place in the text; `faults` is what is wrong with it, empty if nothing is.
+// Entries with their positions in the text, and a list of faults.
 export function readBatch(text, coins) {
   const content = text.replace(/^\uFEFF/, "");
   const { entries, faults } = content.trimStart().startsWith("{") ? readJson(content) : readCsv(content);
@@ -16,7 +16,7 @@ export function readBatch(text, coins) {
   return { entries, faults };
 }
 
-// Of several entries for one sub-account the last one counts: those that do, and how many do not.
+// Entries that count, and the number of others: of several entries for one sub-account the last one counts.
 export function lastOfEach(entries) {
   const last = new Map(entries.map((entry, index) => [entry.name, index]));
   const kept = entries.filter(({ name }, index) => last.get(name) === index);
@@ -44,7 +44,7 @@ function readJson(content) {
   return { entries, faults: [] };
 }
 
-// A field's name matches whatever its case, and the last of several counts.
+// A field's name matches in any case; the last of several fields counts.
 function field(object, name) {
   if (typeof object !== "object" || object === null) return undefined;
   return Object.entries(object).findLast(([key]) => key.toLowerCase() === name)?.[1];
@@ -69,7 +69,7 @@ function isHeader(name, coin) {
   return NAMES_OF_USER.includes(name.toLowerCase()) && coin.toLowerCase() === "coin";
 }
 
-// Records of CSV with the lines that they begin in; empty lines are none.
+// CSV records with the lines in which they begin, without empty lines.
 function records(content) {
   const found = [];
   let [fields, line, at] = [[], 1, 0];
@@ -100,7 +100,7 @@ function plain(content, from) {
   return [content.slice(from, to), to];
 }
 
-// Two quotes within quotes are one; what follows the last quote belongs to the field.
+// Two quotes within quotes mean one; text after the last quote belongs to the field.
 function quoted(content, from) {
   let [field, at] = ["", from];
   while (at < content.length) {
@@ -117,7 +117,7 @@ function quoted(content, from) {
   return [field, at];
 }
 
-// Why no sub-account is called so, or nothing may be switched to that coin.
+// Cause why a name or a coin is invalid.
 function faultOf(name, coin, coins) {
   if (name === "") return "the sub-account is empty";
   if (name === "." || name === "..") return "the sub-account is a relative path";
@@ -129,7 +129,7 @@ function faultOf(name, coin, coins) {
   return coins.includes(coin) ? undefined : `there is no coin ${coin}`;
 }
 
-// The same entries as CSV, for another try.
+// Entries as CSV, for another try.
 export function asCsv(entries) {
   const text = (text) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
   return entries.map(({ name, coin }) => `${text(name)},${text(coin)}\n`).join("");

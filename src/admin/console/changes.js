@@ -1,5 +1,5 @@
-// The last changes, live. The stream tells each change as it is settled. Whenever it opens, the list is read anew,
-// so what came while it was closed is there, and a daemon that was started anew begins a new list.
+// The last changes, live from the stream. Whenever the stream opens, the page reads the list again: it then has the
+// changes that came meanwhile, and starts a new list after a restart of the daemon.
 
 import { at, get } from "./api.js";
 import { byId, count, el, held, shown } from "./dom.js";
@@ -8,13 +8,13 @@ const KEPT = 200;
 const RETRY_MS = 3000;
 
 let changes = [];
-// What the stream has told since it opened, until the list has been read; then undefined.
+// Events since the stream opened, until the list has been read; then undefined.
 let early = undefined;
 let stream = undefined;
 let retry = undefined;
 let isDue = false;
 
-// Follows the changes while the page is seen: a browser has six connections for all its pages of one daemon.
+// Follows the changes while the page is visible: a browser has six connections for all its pages of one daemon.
 export function followChanges() {
   document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
   if (!document.hidden) open();
@@ -54,7 +54,7 @@ async function readList(mine) {
     const { changes: read } = await get(`recent?limit=${KEPT}`);
     if (stream !== mine) return;
     const last = read.at(-1)?.number ?? 0;
-    // What was missed lies before the list.
+    // Missed changes are older than the list.
     changes = read.concat(early.filter(({ number }) => number > last));
     early = undefined;
     state("live", "live");
@@ -72,7 +72,7 @@ function add(change) {
   if (!early) show();
 }
 
-// Many may come at once; they are drawn once, before the browser paints next.
+// Draws once per frame, since many changes may come at once.
 function show() {
   if (isDue) return;
   isDue = true;

@@ -1,5 +1,5 @@
-// Rates as small charts. A daemon counts; what is shown is how much its counters have grown from one look to the
-// next. Each coin has a row of its own, so that none is known by its colour alone.
+// Charts of rates: the growth of the daemon's counters between two statuses. Each coin has its own row, so colour is
+// never the only distinction.
 
 import { byId, count, el, shown } from "./dom.js";
 
@@ -7,14 +7,14 @@ const SVG = "http://www.w3.org/2000/svg";
 const SHOWN_MS = 5 * 60 * 1000;
 const WIDTH = 600;
 
-// The rate of one counter over time.
+// Rate of one counter over time.
 class Rate {
   points = [];
   last = undefined;
 
   add(time, value) {
     if (this.last && time > this.last.time) {
-      // A daemon that was started anew counts from 0.
+      // A restarted daemon counts from 0.
       const grown = value >= this.last.value ? value - this.last.value : value;
       this.points.push({ time, rate: (grown * 1000) / (time - this.last.time) });
     }
@@ -30,7 +30,7 @@ class Rate {
     return this.points.reduce((most, { rate }) => Math.max(most, rate), 0);
   }
 
-  // The path of the curve below `top`; of the area under it, if that is wanted.
+  // Path of the curve below `top`, or of the area under it.
   path(now, top, height, area = false) {
     const at = ({ time, rate }) => {
       const x = WIDTH - ((now - time) / SHOWN_MS) * WIDTH;
@@ -45,7 +45,7 @@ class Rate {
   }
 }
 
-// The next of 1, 2, 5, 10, 20, … that is not below.
+// The least of 1, 2, 5, 10, 20, … that is not below the value.
 function ceiling(value) {
   const power = 10 ** Math.floor(Math.log10(Math.max(value, 1)));
   return [1, 2, 5, 10].map((step) => step * power).find((step) => step >= value);
@@ -71,10 +71,10 @@ export function setUpCharts() {
   byId("rate-chart").append(drawn.area, drawn.line, drawn.failed);
 }
 
-// Takes in what the daemon has counted, and draws.
+// Adds a status, and draws.
 export function drawRates(status) {
   const now = performance.now();
-  // Of all that the daemon counts: the count of a coin that a reload takes away stays in the sum.
+  // The sum includes coins that a reload has removed.
   let [all, bad] = [0, 0];
   for (const [coin, sources] of Object.entries(status.switches)) {
     const sum = (result) => Object.values(sources).reduce((sum, of) => sum + (of[result] ?? 0), 0);
@@ -100,8 +100,8 @@ export function drawRates(status) {
   byId("rate-applied").textContent = perSecond(applied.now);
   byId("rate-failed").textContent = perSecond(failed.now);
   byId("waiting").textContent = count(status.switches_waiting);
-  const told = `applied ${perSecond(applied.now)}, failed or unknown ${perSecond(failed.now)}`;
-  byId("rate-chart").setAttribute("aria-label", `Switches per second: ${told}`);
+  const label = `applied ${perSecond(applied.now)}, failed or unknown ${perSecond(failed.now)}`;
+  byId("rate-chart").setAttribute("aria-label", `Switches per second: ${label}`);
   const most = ceiling(Math.max(...[...coins.values()].map(({ rate }) => rate.most)));
   for (const row of coins.values()) {
     row.area.setAttribute("d", row.rate.path(now, most, 24, true));

@@ -1,4 +1,4 @@
-// Starts the parts of the page, and asks the daemon for its status every two seconds while the page is seen.
+// Starts the parts of the page, and polls the daemon's status every two seconds while the page is visible.
 
 import { get } from "./api.js";
 import { batchCoins, setUpBatch } from "./batch.js";
@@ -63,7 +63,7 @@ function pull(polls) {
 }
 
 function notice(text) {
-  // Only what is new is said: a screen reader says it each time.
+  // Only a new text is set: a screen reader reads it each time.
   if (byId("notice").textContent !== text) byId("notice").textContent = text;
   byId("notice").hidden = text === "";
 }
@@ -71,7 +71,7 @@ function notice(text) {
 function showSilence(error) {
   const since = lastAnswer ? `, last heard at ${lastAnswer.toLocaleTimeString("en-GB")}` : "";
   states(["bad", "daemon does not answer"]);
-  notice(`The daemon does not answer${since}. What is shown may be old. (${error.message})`);
+  notice(`The daemon does not answer${since}. The page may be out of date. (${error.message})`);
 }
 
 function showLimits(status) {
@@ -80,7 +80,7 @@ function showLimits(status) {
   if (known.join("\n") !== status.coins.join("\n")) {
     const chosen = select.value;
     select.replaceChildren(...status.coins.map((coin) => el("option", { value: coin }, coin)));
-    // Nobody shall switch to a coin that took the place of the one chosen.
+    // A new list of coins must not change the chosen coin.
     if (chosen && !status.coins.includes(chosen)) select.prepend(el("option", { value: "" }, "choose…"));
     select.value = status.coins.includes(chosen) || !chosen ? chosen || status.coins[0] : "";
     byId("coin-names").replaceChildren(...status.coins.map((coin) => el("option", { value: coin })));

@@ -1,9 +1,9 @@
-// How texts are shown that anybody may have written: never as HTML, and so that nothing in them passes unseen.
-// Also the one dialog, which asks before anything is written, and the outcomes after it.
+// Safe display of foreign texts: never as HTML, and with invisible characters marked. Also the dialog that asks before a
+// write, and the outcomes.
 
 export const byId = (id) => document.getElementById(id);
 
-// An element. `attributes` are set as such; children are nodes or texts.
+// Creates an element with attributes and children (nodes or texts).
 export function el(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
@@ -11,8 +11,8 @@ export function el(tag, attributes = {}, ...children) {
   return element;
 }
 
-// Characters that a reader does not see, as ranges of code points: the daemon's own list (`INVISIBLE` in
-// actors/src/domain/invisible.rs), which its log and its client use, too.
+// Invisible characters, as ranges of code points: the same list as `INVISIBLE` in actors/src/domain, which the log and
+// the command line use.
 const INVISIBLE = `
   0-1f 7f-a0 ad-ad 34f-34f 600-605 61c-61c 6dd-6dd 70f-70f 890-891 8e2-8e2 115f-1160 1680-1680 17b4-17b5
   180b-180f 2000-200f 2028-202f 205f-206f 2800-2800 3000-3000 3164-3164 e000-f8ff fdd0-fdef fe00-fe0f
@@ -22,10 +22,10 @@ const INVISIBLE = `
 
 const ranges = INVISIBLE.trim().replace(/[0-9a-f]+/g, "\\u{$&}").replace(/\s+/g, "");
 
-// The characters above, halves of characters, unassigned ones, blanks at the ends, and several blanks.
+// Invisible characters, lone surrogates, unassigned characters, blanks at the ends, and several blanks.
 const ODD = new RegExp(`[${ranges}\\p{Cs}\\p{Cn}]|^ +| +$| {2,}`, "gu");
 
-// A text of others, on its own: whatever it holds, it does not run into what stands beside it.
+// A foreign text in its own element, so that its direction does not affect its neighbours.
 export function shown(text, className = "text") {
   const element = el("bdi", { class: className });
   let end = 0;
@@ -39,7 +39,7 @@ export function shown(text, className = "text") {
   return element;
 }
 
-// What a znode held: a coin, nothing, or nobody knows.
+// Data of a znode: a coin, nothing, or unknown.
 export function held(coin) {
   if (coin === undefined) return el("span", { class: "none" }, "not known");
   if (coin === null) return el("span", { class: "none" }, "none");
@@ -48,19 +48,19 @@ export function held(coin) {
 
 const MARKS = { done: "✓", info: "i", refused: "✕", not_now: "✕", unknown: "?" };
 
-// Says what came of something, where a screen reader hears of it. An unknown outcome looks like nothing else.
-export function tell(output, kind, title, ...details) {
+// Shows an outcome in a live region for screen readers. An unknown outcome has its own look.
+export function showOutcome(output, kind, title, ...details) {
   const mark = el("span", { class: "mark", "aria-hidden": "true" }, MARKS[kind]);
   const text = el("div", {}, el("strong", {}, ...[title].flat()));
   for (const detail of details) text.append(el("p", {}, ...[detail].flat()));
-  const box = el("div", { class: `told ${kind}` }, mark, text);
+  const box = el("div", { class: `message ${kind}` }, mark, text);
   output.replaceChildren(box);
 }
 
-// The last question; the next waits for its answer, so that no yes is taken for another's.
+// The last question; the next one waits for its answer, so that each yes belongs to one question.
 let asked = Promise.resolve();
 
-// Asks, and resolves to whether the answer was yes. `careful` has the focus begin at No.
+// Asks; resolves to true for yes. With `careful`, No has the focus.
 export function confirmed(question) {
   const answer = asked.then(() => ask(question));
   asked = answer.catch(() => undefined);
@@ -79,7 +79,7 @@ async function ask({ title, body, yes, careful = false }) {
   return dialog.returnValue === "yes";
 }
 
-// Keeps a form from being sent twice, and tells that it works.
+// Keeps a form from being sent twice, and shows that it is busy.
 export async function busy(section, work) {
   if (section.getAttribute("aria-busy") === "true") return;
   section.setAttribute("aria-busy", "true");

@@ -1,10 +1,10 @@
-// A sub-pool: what its blocks carry and whom they pay, and a change of it. The daemon asks the sub-pool's jobmaker
-// for both.
+// Coinbase text and payout address of a sub-pool: read and change. The daemon requests both from the sub-pool's
+// jobmaker.
 
 import { post } from "./api.js";
-import { busy, byId, confirmed, count, el, shown, tell } from "./dom.js";
+import { busy, byId, confirmed, count, el, showOutcome, shown } from "./dom.js";
 
-// The sub-pool that was read last.
+// The last sub-pool that was read.
 let current = undefined;
 let most = undefined;
 
@@ -22,7 +22,7 @@ export function setUpSubPool() {
   byId("sub-pool-info").addEventListener("input", size);
 }
 
-// Says whether there is the API for it, and how long a text jobmakers keep.
+// Shows whether the sub-pool API is on, and the limit of a coinbase text.
 export function subPoolLimits(status) {
   most = status.coinbase_max_bytes ?? undefined;
   const off = byId("sub-pool-off");
@@ -53,16 +53,16 @@ async function readIt() {
   forget();
   output.replaceChildren();
   const { fate, text, answer } = await ask(sub_pool);
-  // A jobmaker that complains of the last request tells what it holds all the same.
+  // A jobmaker that refused the last request also reports its values.
   if (!answer?.old) {
-    tell(output, "not_now", ["Not read: ", ...titleOf(sub_pool)], shown(text));
+    showOutcome(output, "not_now", ["Not read: ", ...titleOf(sub_pool)], shown(text));
     return;
   }
-  if (fate !== "done") tell(output, "info", "The jobmaker complains of the last request", shown(answer.err_msg));
+  if (fate !== "done") showOutcome(output, "info", "The jobmaker refused the last request", shown(answer.err_msg));
   show(sub_pool, answer.old);
 }
 
-// Shows it, unless another one has been named meanwhile.
+// Shows the sub-pool, unless the form names another one by now.
 function show(sub_pool, coinbase) {
   if (byId("sub-pool-coin").value !== sub_pool.coin || byId("sub-pool-name").value !== sub_pool.name) return;
   current = { ...sub_pool, coinbase };
@@ -83,10 +83,10 @@ async function change() {
   const output = byId("sub-pool-outcome");
   const wanted = { coinbase_info: byId("sub-pool-info").value, payout_addr: byId("sub-pool-addr").value };
   output.replaceChildren();
-  // Somebody else may have changed it since it was shown.
+  // Another client may have changed it since it was shown.
   const { text, answer: read } = await ask(sub_pool);
   if (!read?.old) {
-    tell(output, "not_now", "Not changed: what it holds could not be read", shown(text), "Nothing was written.");
+    showOutcome(output, "not_now", "Not changed: the present values could not be read", shown(text), "Nothing was written.");
     return;
   }
   const pays_another = read.old.payout_addr !== wanted.payout_addr;
@@ -97,7 +97,7 @@ async function change() {
   if (pays_another) body.unshift(el("p", { class: "warning" }, "Blocks of this sub-pool will pay another address."));
   const title = ["Change sub-pool ", ...titleOf(sub_pool), "?"];
   if (!(await confirmed({ title, body, yes: "Change it", careful: true }))) {
-    tell(output, "info", "Nothing was changed: cancelled");
+    showOutcome(output, "info", "Nothing was changed: cancelled");
     return;
   }
   const reply = await post("subpool/update-coinbase", { coin, subpool_name: name, ...wanted });
@@ -109,19 +109,19 @@ function report(output, sub_pool, wanted, { fate, text, answer }) {
   if (fate === "done") {
     const now = answer.new;
     const is_other = now.payout_addr !== wanted.payout_addr || now.coinbase_info !== wanted.coinbase_info;
-    const note = is_other ? ["The jobmaker holds something else than was asked for: look at it below."] : [];
-    tell(output, "done", ["Changed: ", ...title], ...note, ["It pays ", shown(now.payout_addr, "mono"), " and carries ", shown(now.coinbase_info, "mono")]);
+    const note = is_other ? ["The jobmaker's values differ from the requested ones: see below."] : [];
+    showOutcome(output, "done", ["Changed: ", ...title], ...note, ["Payout address ", shown(now.payout_addr, "mono"), ", coinbase text ", shown(now.coinbase_info, "mono")]);
     show(sub_pool, now);
   } else if (fate === "unknown") {
-    tell(output, "unknown", ["Outcome unknown: ", ...title], shown(text), "It may be changed or not, or be changed yet. Read it before trying again.");
+    showOutcome(output, "unknown", ["Outcome unknown: ", ...title], shown(text), "The change may or may not happen, even later. Read the sub-pool before you try again.");
   } else if (answer?.old) {
-    tell(output, "refused", ["Not changed, the jobmaker refuses it: ", ...title], shown(answer.err_msg));
+    showOutcome(output, "refused", ["Not changed, the jobmaker refuses it: ", ...title], shown(answer.err_msg));
   } else {
-    tell(output, "refused", ["Not changed: ", ...title], shown(text), "Nothing was written.");
+    showOutcome(output, "refused", ["Not changed: ", ...title], shown(text), "Nothing was written.");
   }
 }
 
-// Old and new, one above the other, with what differs marked.
+// Old and new value, with the difference marked.
 function comparison(name, old, now) {
   const [was, is] = differing(old, now);
   const line = (label, parts) => [el("dt", {}, label), el("dd", { class: "mono" }, ...parts)];

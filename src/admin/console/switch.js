@@ -1,8 +1,8 @@
-// One sub-account: what it mines, and a switch of it. A switch goes the way of a batch of one, whose answer tells
-// "not written" from "nobody can say".
+// One sub-account: look up its coin, switch it. A switch is a batch of one, whose answer distinguishes "not written" from
+// "unknown".
 
 import { batchOf, get, post, resultsOf } from "./api.js";
-import { busy, byId, confirmed, el, held, shown, tell } from "./dom.js";
+import { busy, byId, confirmed, el, held, showOutcome, shown } from "./dom.js";
 
 export function setUpSwitch() {
   const section = byId("switch");
@@ -24,9 +24,9 @@ async function lookUp() {
   try {
     const { account, coin } = await holds(name);
     const mines = coin === null ? " has no znode: it was never switched" : [" mines ", held(coin)];
-    tell(output, "info", [shown(account, "name"), ...[mines].flat()]);
+    showOutcome(output, "info", [shown(account, "name"), ...[mines].flat()]);
   } catch (error) {
-    tell(output, "not_now", ["Could not look up ", shown(name, "name")], shown(error.message));
+    showOutcome(output, "not_now", ["Could not look up ", shown(name, "name")], shown(error.message));
   }
 }
 
@@ -38,13 +38,13 @@ async function switchOne() {
   try {
     ({ account, coin: old } = await holds(name));
   } catch (error) {
-    body.push(el("p", { class: "warning" }, "What it mines could not be read: ", shown(error.message)));
+    body.push(el("p", { class: "warning" }, "Its present coin could not be read: ", shown(error.message)));
   }
   body.unshift(el("p", { class: "change" }, shown(account, "name"), ": ", held(old), " → ", held(coin)));
-  if (old === coin) body.push(el("p", {}, "It mines this coin already. It is written again, so that stratum servers look."));
-  if (old === null) body.push(el("p", {}, "It has no znode yet: one is created. Is the name right?"));
+  if (old === coin) body.push(el("p", {}, "It mines this coin already. The write notifies the stratum servers again."));
+  if (old === null) body.push(el("p", {}, "It has no znode yet; the switch creates one. Is the name right?"));
   if (!(await confirmed({ title: "Switch this sub-account?", body, yes: "Switch" }))) {
-    tell(output, "info", "Nothing was switched: cancelled");
+    showOutcome(output, "info", "Nothing was switched: cancelled");
     return;
   }
   const entries = [{ name, coin }];
@@ -56,12 +56,12 @@ function report(output, { puname, new: coin, outcome, replaced_by: newer, cause 
   const what = [shown(puname, "name"), " → ", held(coin)];
   const why = cause ? [shown(cause)] : [];
   if (outcome === "applied") {
-    const then = newer ? ["Another request's ", held(newer), " took its place in the same moment."] : [];
-    tell(output, "done", ["Switched: ", ...what], ...(newer ? [then] : []));
+    const then = newer ? ["Another request's ", held(newer), " replaced it at the same moment."] : [];
+    showOutcome(output, "done", ["Switched: ", ...what], ...(newer ? [then] : []));
   } else if (outcome === "not_applied") {
-    tell(output, "refused", ["Not switched: ", ...what], ...why, "Nothing was written.");
+    showOutcome(output, "refused", ["Not switched: ", ...what], ...why, "Nothing was written.");
   } else {
     const advice = "It may have been written or not. Look it up, or switch again: that is harmless.";
-    tell(output, "unknown", ["Outcome unknown: ", ...what], ...why, advice);
+    showOutcome(output, "unknown", ["Outcome unknown: ", ...what], ...why, advice);
   }
 }

@@ -157,7 +157,7 @@ async fn what_was_not_written_and_what_nobody_knows_look_different() {
     browser.wait_for_text("#notice", "no session with ZooKeeper").await;
     browser.wait_for_text("#states .bad", "no ZooKeeper session").await;
     browser.click("#switch-go").await;
-    browser.wait_for_text("#confirm", "What it mines could not be read").await;
+    browser.wait_for_text("#confirm", "Its present coin could not be read").await;
     browser.click("#confirm-yes").await;
     browser.wait_for_text("#switch-outcome .refused", "Not switched: alice → btc").await;
     browser.wait_for_text("#switch-outcome", "Nothing was written").await;
