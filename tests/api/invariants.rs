@@ -39,7 +39,7 @@ fn only_the_seam_names_the_zookeeper_crate() {
 #[test]
 fn only_who_sends_requests_names_the_http_client() {
     for word in ["hyper::", "hyper_util", "http_body_util", "tokio_rustls", "rustls_native_certs"] {
-        assert_eq!(name(word, "actors/src", "/poller/upstream"), Vec::<PathBuf>::new());
+        assert_eq!(name(word, "actors/src", "/poller/fetch"), Vec::<PathBuf>::new());
         assert_eq!(name(word, "src", "/client/api.rs"), Vec::<PathBuf>::new(), "{word}");
         assert!(!name(word, "actors/src", "").is_empty(), "the search for {word} finds nothing");
     }

@@ -17,10 +17,10 @@ use super::{
     UpstreamUrl,
     answer::Remark,
     cursor::{Cursor, Settlement},
+    fetch::Upstream,
     journal::Journal,
     messages::{NewSettings, StopPolling},
     poll::{Brought, Ended, Poll},
-    upstream::Upstream,
     user_coin_map::Rules,
 };
 use crate::{

@@ -11,9 +11,7 @@
 //!
 //! * `actor`: the shell: one poll at a time, and when the next begins;
 //! * `poll`: one poll, from the mark to the last report;
-//! * `upstream`: the HTTP request, its redirects and deadlines; with the other `upstream` files alone in naming the HTTP client;
-//! * `upstream_tls`, `upstream_tls_fault`: the certificates that are trusted; cause and remedy of a failed handshake;
-//! * `upstream_head`: an answer's head, and how its body is packed;
+//! * `fetch`: the HTTP request, its redirects and deadlines, TLS, and an answer's head; alone in naming the HTTP client;
 //! * `body`: the answer's bytes, from the network to a parser that blocks: unpacked, counted, guarded;
 //! * `answer`: the JSON (contract, section 4);
 //! * `user_coin_map`: a million entries in little memory;
@@ -27,16 +25,13 @@ mod actor;
 mod answer;
 mod body;
 mod cursor;
+mod fetch;
 mod journal;
 mod messages;
 mod poll;
 mod preview;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod properties;
-mod upstream;
-mod upstream_head;
-mod upstream_tls;
-mod upstream_tls_fault;
 mod url;
 mod user_coin_map;
 

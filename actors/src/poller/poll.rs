@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use super::{
     actor::ToZkWriter,
     answer::{Answer, Remark},
-    upstream::{FetchError, Upstream},
+    fetch::{FetchError, Upstream},
     user_coin_map::{Rules, Settled},
 };
 use crate::{

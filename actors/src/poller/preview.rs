@@ -9,8 +9,7 @@ use super::{
     PollerSettings,
     answer::{Answer, Remark},
     cursor::{Cursor, NowDate},
-    upstream::{FetchError, Upstream},
-    upstream_tls_fault::TlsFault,
+    fetch::{FetchError, TlsFault, Upstream},
     user_coin_map::{Rules, Settled},
 };
 use crate::domain::Assignment;

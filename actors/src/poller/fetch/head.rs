@@ -5,7 +5,7 @@ use hyper::{
     header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName},
 };
 
-use super::{body::Encoding, journal::fit};
+use super::super::{body::Encoding, journal::fit};
 use crate::domain::Escaped;
 
 /// Head of an answer, for errors and for the choice of how to read the body.

@@ -29,16 +29,20 @@ use tokio::{
 };
 use url::{Host, Url};
 
+use self::{head::About, tls::Tls};
 use super::{
     UpstreamUrl,
     answer::{Answer, AnswerFault},
     body::{self, BodyFault, Encoding, GZIP, Limits, Part, SHOWN_BYTES},
-    upstream_head::About,
-    upstream_tls::Tls,
-    upstream_tls_fault::TlsFault,
     url::{follow, shown},
     user_coin_map::Rules,
 };
+
+mod head;
+mod tls;
+mod tls_fault;
+
+pub(super) use tls_fault::TlsFault;
 
 /// Redirects that are followed, one after the other.
 const REDIRECTS: usize = 5;

@@ -10,7 +10,7 @@ use tokio_rustls::rustls::{
 use webpki::Error as WebPkiError;
 use x509_parser::time::ASN1Time;
 
-use super::journal::fit;
+use super::super::journal::fit;
 
 /// Requirement on the server's side of TLS.
 const NEEDED: &str = "enable TLS 1.3 on the server, or TLS 1.2 with a cipher suite of ECDHE and AEAD, like \
@@ -18,11 +18,11 @@ const NEEDED: &str = "enable TLS 1.3 on the server, or TLS 1.2 with a cipher sui
 
 /// A handshake that failed. Both texts are fit for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct TlsFault {
+pub(in crate::poller) struct TlsFault {
     /// The cause.
-    pub(super) cause: String,
+    pub(in crate::poller) cause: String,
     /// What to do about it.
-    pub(super) remedy: String,
+    pub(in crate::poller) remedy: String,
 }
 
 /// A handshake whose signature does not fit the certificate's key.

@@ -22,7 +22,7 @@ use tokio_rustls::{
 use url::Host;
 use x509_parser::{parse_x509_certificate, time::ASN1Time};
 
-use super::upstream_tls_fault::{BadHandshakeSignature, TlsFault};
+use super::tls_fault::{BadHandshakeSignature, TlsFault};
 
 /// The client's side of TLS.
 pub(super) struct Tls(Option<TlsConnector>);
