@@ -47,6 +47,7 @@ mod domain;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 pub mod go_json;
+mod http_client;
 mod metrics;
 mod poller;
 mod zk;
@@ -60,9 +61,10 @@ pub use domain::{
     SwitchEntry, SwitchRules, Switches, SwitchesBuilder, ZnodeDir, ZnodeDirError, escape_json,
     is_invisible, push_json_escape, seconds,
 };
+pub use http_client::{HttpAnswer, HttpRequest};
 pub use metrics::{Change, ChangeKind, Histogram, Metrics, Missing, Recent, Since, SwitchCount};
 pub use poller::{
-    MapPreview, PollerSettings, PreviewError, UpstreamUrl, UpstreamUrlError, preview_map,
+    FetchError, MapPreview, PollerSettings, UpstreamUrl, UpstreamUrlError, preview_map,
 };
 pub use zk::{
     AccessRule, BrokerState, DigestCredentials, Inspector, NoAnswer, Seen, ServerVersion,

@@ -1,47 +1,33 @@
-//! Calls of the daemon's API. The only file of this crate that names the HTTP client.
-//!
-//! Each call has a connection of its own: the daemon closes idle ones, and of a request that is sent just then
-//! nobody knows whether it was read.
+//! Calls of the daemon's API.
 
 use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::{
-    Request, StatusCode,
-    body::Bytes,
-    client::conn::http1::handshake,
-    header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, USER_AGENT},
-};
-use hyper_util::rt::TokioIo;
-use switcher_actors::Shown;
+use switcher_actors::{HttpRequest, Shown};
 use thiserror::Error;
-use tokio::{net::TcpStream, task::JoinSet, time::timeout};
+use tokio::{net::TcpStream, time::timeout};
 
 use super::{answer::Answer, arguments::ServerAddress, caller::Caller};
 
-/// Whose requests these are.
-const AGENT: &str = concat!("switcher-api-server/", env!("CARGO_PKG_VERSION"));
-
-/// The daemon's own answers are far smaller.
+/// Largest answer, in bytes. The daemon's own are far smaller.
 const ANSWER_LIMIT: usize = 1 << 20;
 
-/// For a connection, unless the whole call may take less.
-const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
+/// Longest time for a connection, unless the whole call has less.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// As many characters of an answer are shown that is not the daemon's.
+/// Characters of a foreign answer that an error shows.
 const SHOWN_CHARS: usize = 200;
 
-/// A daemon that can be called.
+/// Daemon to call.
 pub struct Api {
     server: String,
     /// Fit for a terminal.
     user: String,
     authorization: String,
-    patience: Duration,
+    timeout: Duration,
 }
 
-/// Why there is no answer of the daemon's.
+/// Reason why there is no answer of the daemon.
 #[derive(Debug, Error)]
 pub enum CallError {
     /// The request was not sent.
@@ -51,18 +37,18 @@ pub enum CallError {
     NotSent {
         /// The daemon's address.
         server: String,
-        /// What the operating system says.
+        /// The operating system's error.
         cause: String,
     },
-    /// The request was sent, or at least a part of it, and then nothing came.
+    /// The request was sent at least in part, without an answer.
     #[error("{server} was sent the request and gave no answer: {cause}")]
     NoAnswer {
         /// The daemon's address.
         server: String,
-        /// What happened instead.
+        /// The connection's error, or the timeout.
         cause: String,
     },
-    /// The daemon does not know us.
+    /// The daemon refuses the credentials.
     #[error(
         "{server} refuses user {user} with this password (status 401); look at APIUser and \
          APIPassword of the configuration that the daemon runs with"
@@ -73,124 +59,93 @@ pub enum CallError {
         /// The name that was sent.
         user: String,
     },
-    /// Something answered, but not as the daemon does.
+    /// The answer is not one of the daemon.
     #[error("what answers at {server} is not this daemon: {description}; --server chooses another")]
     NotTheDaemon {
         /// The address.
         server: String,
-        /// What came.
+        /// Status and beginning of the answer.
         description: String,
     },
 }
 
 impl Api {
-    /// A daemon as the caller finds it, whose answers may each take so long.
-    pub fn new(caller: &Caller, patience: Duration) -> Self {
+    /// The daemon that the caller names. `timeout` is that of each call.
+    pub fn new(caller: &Caller, timeout: Duration) -> Self {
         let credentials = STANDARD.encode(format!("{}:{}", caller.user, caller.password.0));
         Self {
             server: caller.server.as_str().to_owned(),
             user: Shown(&caller.user).to_string(),
             authorization: format!("Basic {credentials}"),
-            patience,
+            timeout,
         }
     }
 
     /// Sends JSON to one of the API's paths and reads the answer.
     pub async fn post(&self, path: &str, json: Vec<u8>) -> Result<Answer, CallError> {
-        let not_sent = |cause: String| CallError::NotSent { server: self.server.clone(), cause };
-        let request = Request::post(path)
-            .header(HOST, &self.server)
-            .header(USER_AGENT, AGENT)
-            .header(AUTHORIZATION, &self.authorization)
-            .header(CONTENT_TYPE, "application/json")
-            .header(CONNECTION, "close")
-            .body(Full::new(Bytes::from(json)))
-            .map_err(|error| not_sent(error.to_string()))?;
-        let (status, body) = call(&self.server, request, self.patience).await?;
-        self.read(status, &body)
-    }
-
-    fn read(&self, status: StatusCode, body: &Bytes) -> Result<Answer, CallError> {
+        let headers =
+            [("authorization", &*self.authorization), ("content-type", "application/json")];
+        let request = HttpRequest {
+            method: "POST",
+            host: &self.server,
+            target: path,
+            headers: &headers,
+            body: json,
+        };
+        let (status, body) = call(request, self.timeout).await?;
         let server = self.server.clone();
-        if status == StatusCode::UNAUTHORIZED {
+        if status == 401 {
             return Err(CallError::Unauthorized { server, user: self.user.clone() });
         }
-        // The daemon tells of a success with status 200 only.
-        let answer = Answer::read(body).filter(|it| !it.success || status == StatusCode::OK);
+        // The daemon reports a success with status 200 only.
+        let answer = Answer::read(&body).filter(|it| !it.success || status == 200);
         answer.ok_or_else(|| {
-            let head: String = String::from_utf8_lossy(body).chars().take(SHOWN_CHARS).collect();
-            let description = format!("status {}, and begins {}", status.as_u16(), Shown(&head));
+            let start: String = String::from_utf8_lossy(&body).chars().take(SHOWN_CHARS).collect();
+            let description = format!("status {status}, and begins {}", Shown(&start));
             CallError::NotTheDaemon { server, description }
         })
     }
 }
 
-/// Asks for one of the admin pages that need no credentials, and reads its status and text. All of it may take so
-/// long.
-pub async fn look(
+/// Gets an admin page that needs no credentials. `limit` is the timeout of the whole call.
+pub async fn get_page(
     server: &ServerAddress,
     path: &str,
-    patience: Duration,
+    limit: Duration,
 ) -> Result<(u16, String), CallError> {
     let server = server.as_str();
-    let not_sent = |cause: String| CallError::NotSent { server: server.to_owned(), cause };
-    let request = Request::get(path)
-        .header(HOST, server)
-        .header(USER_AGENT, AGENT)
-        .header(CONNECTION, "close")
-        .body(Full::default())
-        .map_err(|error| not_sent(error.to_string()))?;
-    let no_answer =
-        |_| Err(CallError::NoAnswer { server: server.to_owned(), cause: late(patience) });
-    let answered = timeout(patience, call(server, request, patience)).await;
-    let (status, body) = answered.unwrap_or_else(no_answer)?;
-    Ok((status.as_u16(), String::from_utf8_lossy(&body).into_owned()))
+    let request =
+        HttpRequest { method: "GET", host: server, target: path, headers: &[], body: Vec::new() };
+    let (status, body) = timeout(limit, call(request, limit)).await.unwrap_or_else(|_| {
+        Err(CallError::NoAnswer { server: server.to_owned(), cause: late(limit) })
+    })?;
+    Ok((status, String::from_utf8_lossy(&body).into_owned()))
 }
 
-/// Sends a request over a connection of its own, and reads the answer whole.
-async fn call(
-    server: &str,
-    request: Request<Full<Bytes>>,
-    patience: Duration,
-) -> Result<(StatusCode, Bytes), CallError> {
-    let not_sent = |cause: String| CallError::NotSent { server: server.to_owned(), cause };
-    let no_answer = |cause: String| CallError::NoAnswer { server: server.to_owned(), cause };
-    let connect_patience = CONNECT_PATIENCE.min(patience);
-    let stream = match timeout(connect_patience, TcpStream::connect(server)).await {
-        Ok(stream) => stream.map_err(|error| not_sent(error.to_string()))?,
-        Err(_) => {
-            return Err(not_sent(format!("not within {} s", connect_patience.as_secs())));
-        }
+/// Sends a request over a connection of its own, and reads the answer whole. Connection and answer have a timeout each.
+async fn call(request: HttpRequest<'_>, limit: Duration) -> Result<(u16, Vec<u8>), CallError> {
+    let server = request.host.to_owned();
+    let connect_limit = CONNECT_TIMEOUT.min(limit);
+    let stream = match timeout(connect_limit, TcpStream::connect(&server)).await {
+        Ok(stream) => stream.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("not within {} s", connect_limit.as_secs())),
     };
-    let (mut sender, connection) =
-        handshake(TokioIo::new(stream)).await.map_err(|error| not_sent(told(&error)))?;
-    let mut driving = JoinSet::new();
-    // How it ends is seen by whoever waits for the answer.
-    driving.spawn(async { drop(connection.await) });
+    let stream = match stream {
+        Ok(stream) => stream,
+        Err(cause) => return Err(CallError::NotSent { server, cause }),
+    };
     let exchange = async {
-        let response = sender.send_request(request).await?;
-        let status = response.status();
-        let body = match status {
-            // Says all by itself.
-            StatusCode::UNAUTHORIZED => Bytes::new(),
-            _ => Limited::new(response.into_body(), ANSWER_LIMIT).collect().await?.to_bytes(),
-        };
-        Ok::<_, Box<dyn std::error::Error + Send + Sync>>((status, body))
+        let answer = request.send(stream).await?;
+        Ok(match answer.status {
+            // The status is all that counts.
+            401 => (401, Vec::new()),
+            status => (status, answer.body(ANSWER_LIMIT).await?),
+        })
     };
-    match timeout(patience, exchange).await {
-        Ok(answered) => answered.map_err(|error| no_answer(told(&*error))),
-        Err(_) => Err(no_answer(late(patience))),
-    }
+    let answered = timeout(limit, exchange).await.unwrap_or_else(|_| Err(late(limit)));
+    answered.map_err(|cause| CallError::NoAnswer { server, cause })
 }
 
-fn late(patience: Duration) -> String {
-    format!("not within {} s (--timeout)", patience.as_secs())
-}
-
-/// An error's text with those of its causes, which the client's own leaves out.
-fn told(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(source) => format!("{error}: {}", told(source)),
-        None => error.to_string(),
-    }
+fn late(limit: Duration) -> String {
+    format!("not within {} s (--timeout)", limit.as_secs())
 }

@@ -3,7 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use super::{
-    api::{CallError, look},
+    api::{CallError, get_page},
     arguments::{HealthArguments, ServerAddress},
     caller::configured,
     report::{Failure, Kind, Report},
@@ -16,7 +16,7 @@ pub async fn health(arguments: &HealthArguments, file: Option<&Path>) -> Result<
     let server = server(file)?;
     let (path, good) = if arguments.ready { ("/readyz", "ready") } else { ("/healthz", "ok") };
     let mut report = Report::default();
-    let missing = match look(&server, path, Duration::from_secs(arguments.timeout)).await {
+    let missing = match get_page(&server, path, Duration::from_secs(arguments.timeout)).await {
         Ok((200, text)) if text.trim_end() == good => Vec::new(),
         Ok((503, text)) if text.starts_with("not ready\n") => {
             text.lines().skip(1).map(str::to_owned).collect()

@@ -1,16 +1,15 @@
-//! An answer's bytes on their way from the network to a parser that blocks: unpacked, counted, guarded.
+//! Body of an answer, from the network to the parser: unpacked, counted, checked.
 //!
-//! Whatever the upstream sends, what is held of it is a few parts of the network's size, one buffer, and the
-//! one value that the parser reads: gzip is unpacked as the parser reads.
+//! Memory stays at one buffer and the one value that the parser reads, whatever the upstream sends: gzip is unpacked
+//! as the parser reads.
 
 use std::{
-    io::{self, BufReader, Read},
+    io::{self, BufReader, Cursor, Read},
+    mem,
     time::Instant,
 };
 
-use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
-use tokio::sync::mpsc;
 
 use super::{
     answer::{Answer, AnswerFault, Budget, parse},
@@ -18,25 +17,19 @@ use super::{
 };
 use crate::go_json::DepthCheck;
 
-/// Parts that may wait for the parser; the network waits for it then.
-const PARTS: usize = 8;
-
-/// Bytes that are unpacked and looked at in one go.
+/// Bytes that are unpacked and checked in one go.
 const BUFFER: usize = 64 * 1024;
 
-/// As many bytes of a bad answer are shown.
+/// Bytes of a bad answer that an error shows.
 pub(super) const SHOWN_BYTES: usize = 200;
 
-/// A name or a coin is far shorter.
+/// Largest string of an answer, in bytes. Names and coins are far shorter.
 const STRING_LIMIT: usize = 64 * 1024;
 
-/// A part of the body as it came from the network, or its end. A body without an end was cut off.
-pub(super) enum Part {
-    Bytes(Bytes),
-    End,
-}
+/// First bytes of every gzip stream.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
 
-/// How a body is packed.
+/// Packing of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Encoding {
     Plain,
@@ -45,113 +38,146 @@ pub(super) enum Encoding {
     GzipOrPlain,
 }
 
-/// First bytes of every gzip stream.
-pub(super) const GZIP: [u8; 2] = [0x1f, 0x8b];
-
-/// The two ends of a body's way.
-pub(super) fn channel() -> (mpsc::Sender<Part>, Incoming) {
-    let (sender, parts) = mpsc::channel(PARTS);
-    (sender, Incoming { parts, current: Bytes::new(), is_over: false })
+/// Body that is no success.
+#[derive(Debug)]
+pub(super) struct BadBody {
+    pub(super) fault: BodyFault,
+    /// First bytes of the body, unpacked as far as that is possible.
+    pub(super) start: Vec<u8>,
+    /// Bytes that came over the network.
+    pub(super) received: u64,
 }
 
-/// What is wrong with a body.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum BodyFault {
-    /// Unpacked, it has more bytes than it may.
+    /// Unpacked, it exceeds the limit.
     TooLarge,
-    /// There is no time left for it.
+    /// The deadline passed.
     TooSlow,
-    /// It cannot be read to its end.
+    /// The connection ended before the body did.
+    BrokenOff(String),
+    /// Labelled as gzip, it is none.
+    NotGzip,
+    /// It cannot be unpacked.
     Unreadable(String),
-    /// It is read, but no success.
+    /// It was read to its end, or to the fault in its text.
     Answer(AnswerFault),
 }
 
-/// What reading an answer may cost.
+/// Limits of an answer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     /// Unpacked bytes.
     pub(super) bytes: u64,
-    /// When to give up, whatever has come in: little on the wire may be much to unpack.
+    /// When to give up, even if bytes still come in: few on the wire may be many to unpack.
     pub(super) deadline: Instant,
 }
 
-/// Reads an answer; blocks. Returns its first bytes along with a fault.
+/// Reads an answer; blocks.
 pub(super) fn read(
-    mut incoming: Incoming,
+    body: impl Read,
     encoding: Encoding,
     limits: Limits,
     rules: Rules,
-) -> Result<Answer, (BodyFault, Vec<u8>)> {
-    let source: Box<dyn Read> = match encoding {
-        Encoding::Plain => Box::new(incoming),
-        Encoding::Gzip => Box::new(MultiGzDecoder::new(incoming)),
+) -> Result<Answer, BadBody> {
+    let mut wire = Wire { source: body, received: 0, start: Vec::new(), fault: None };
+    let mut start = Vec::new();
+    let answer = unpacked(Box::new(&mut wire), encoding)
+        .map_err(|error| BodyFault::Unreadable(error.to_string()))
+        .and_then(|source| {
+            let budget = Budget::new(None);
+            let mut checked = Checked::new(source, limits, &budget);
+            let answer = parse(BufReader::with_capacity(BUFFER, &mut checked), rules, &budget);
+            start = checked.start;
+            answer.map_err(|fault| checked.fault.unwrap_or(BodyFault::Answer(fault)))
+        });
+    let Wire { received, start: packed, fault: broken, .. } = wire;
+    answer.map_err(|fault| {
+        let fault = match (fault, broken) {
+            (_, Some(cause)) => BodyFault::BrokenOff(cause),
+            (BodyFault::Unreadable(_), None)
+                if encoding == Encoding::Gzip && !packed.starts_with(&GZIP) =>
+            {
+                BodyFault::NotGzip
+            }
+            (fault, None) => fault,
+        };
+        let is_packed = matches!(fault, BodyFault::NotGzip | BodyFault::Unreadable(_));
+        BadBody {
+            fault,
+            start: if is_packed && start.is_empty() { packed } else { start },
+            received,
+        }
+    })
+}
+
+/// Unpacks a body as it is read.
+fn unpacked<'a>(
+    mut body: Box<dyn Read + 'a>,
+    encoding: Encoding,
+) -> io::Result<Box<dyn Read + 'a>> {
+    Ok(match encoding {
+        Encoding::Plain => body,
+        Encoding::Gzip => Box::new(MultiGzDecoder::new(body)),
         Encoding::GzipOrPlain => {
             let mut start = Vec::new();
-            let begun = incoming.by_ref().take(GZIP.len() as u64).read_to_end(&mut start);
-            begun.map_err(|error| (BodyFault::Unreadable(error.to_string()), Vec::new()))?;
-            let is_gzip = start == GZIP;
-            let whole = io::Cursor::new(start).chain(incoming);
-            if is_gzip { Box::new(MultiGzDecoder::new(whole)) } else { Box::new(whole) }
+            body.by_ref().take(GZIP.len() as u64).read_to_end(&mut start)?;
+            let encoding = if start == GZIP { Encoding::Gzip } else { Encoding::Plain };
+            unpacked(Box::new(Cursor::new(start).chain(body)), encoding)?
         }
+    })
+}
+
+/// First bytes of a body that was not read further, unpacked as far as that is possible.
+pub(super) fn shown_start(bytes: &[u8], encoding: Encoding) -> Vec<u8> {
+    // A body with a wrong label is shown as it is.
+    let encoding = match encoding {
+        Encoding::Gzip => Encoding::GzipOrPlain,
+        other => other,
     };
-    let budget = Budget::new(None);
-    let mut checked = Checked::new(source, limits, &budget);
-    let answer = parse(BufReader::with_capacity(BUFFER, &mut checked), rules, &budget);
-    answer.map_err(|fault| (checked.fault.take().unwrap_or(BodyFault::Answer(fault)), checked.head))
+    let mut start = Vec::new();
+    // A body that was cut ends with an error.
+    let _ = unpacked(Box::new(bytes), encoding)
+        .and_then(|body| body.take(SHOWN_BYTES as u64).read_to_end(&mut start));
+    start
 }
 
-/// The first bytes of a body of which no more came than `bytes`.
-pub(super) fn head(bytes: &[u8], encoding: Encoding) -> Vec<u8> {
-    let mut head = Vec::new();
-    let shown = SHOWN_BYTES as u64;
-    // Shows what can be unpacked of a body that was cut.
-    let _ = if encoding != Encoding::Plain && bytes.starts_with(&GZIP) {
-        MultiGzDecoder::new(bytes).take(shown).read_to_end(&mut head)
-    } else {
-        bytes.take(shown).read_to_end(&mut head)
-    };
-    head
+/// Appends to the start of a body that an error shows.
+fn append_shown(start: &mut Vec<u8>, bytes: &[u8]) {
+    let room = SHOWN_BYTES.saturating_sub(start.len()).min(bytes.len());
+    start.extend_from_slice(&bytes[..room]);
 }
 
-/// The body as it came.
-pub(super) struct Incoming {
-    parts: mpsc::Receiver<Part>,
-    current: Bytes,
-    is_over: bool,
+/// Body as it comes over the network.
+struct Wire<R> {
+    source: R,
+    received: u64,
+    start: Vec<u8>,
+    fault: Option<String>,
 }
 
-impl Read for Incoming {
+impl<R: Read> Read for Wire<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.current.is_empty() {
-            if self.is_over {
-                return Ok(0);
-            }
-            match self.parts.blocking_recv() {
-                Some(Part::Bytes(bytes)) => self.current = bytes,
-                Some(Part::End) => self.is_over = true,
-                None => return Err(io::ErrorKind::UnexpectedEof.into()),
-            }
-        }
-        let count = buffer.len().min(self.current.len());
-        buffer[..count].copy_from_slice(&self.current.split_to(count));
+        let count =
+            self.source.read(buffer).inspect_err(|error| self.fault = Some(error.to_string()))?;
+        self.received += count as u64;
+        append_shown(&mut self.start, &buffer[..count]);
         Ok(count)
     }
 }
 
-/// Unpacked bytes: counted, looked at, and UTF-8 for sure.
+/// Unpacked bytes: counted, checked, and valid UTF-8.
 struct Checked<'a, R> {
     source: R,
     left: u64,
     deadline: Instant,
     budget: &'a Budget,
     guard: DepthCheck,
-    head: Vec<u8>,
+    start: Vec<u8>,
     fault: Option<BodyFault>,
-    /// What came from the source, the end of an unfinished character first.
+    /// Bytes from the source, after the beginning of a character that they end.
     raw: Vec<u8>,
-    ready: Vec<u8>,
-    taken: usize,
+    ready: Cursor<Vec<u8>>,
     is_over: bool,
 }
 
@@ -163,29 +189,23 @@ impl<'a, R: Read> Checked<'a, R> {
             deadline: limits.deadline,
             budget,
             guard: DepthCheck::new(STRING_LIMIT),
-            head: Vec::new(),
+            start: Vec::new(),
             fault: None,
             raw: Vec::new(),
-            ready: Vec::new(),
-            taken: 0,
+            ready: Cursor::default(),
             is_over: false,
         }
     }
 
-    /// Gets the next bytes ready; maybe none, if they only begin a character.
+    /// Makes the next bytes ready; none if they only begin a character.
     fn refill(&mut self) -> Result<(), BodyFault> {
         if Instant::now() >= self.deadline {
             return Err(BodyFault::TooSlow);
         }
         let kept = self.raw.len();
         self.raw.resize(kept + BUFFER, 0);
-        let count = loop {
-            match self.source.read(&mut self.raw[kept..]) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(BodyFault::Unreadable(error.to_string())),
-                Ok(count) => break count,
-            }
-        };
+        let count = self.source.read(&mut self.raw[kept..]);
+        let count = count.map_err(|error| BodyFault::Unreadable(error.to_string()))?;
         self.raw.truncate(kept + count);
         self.left = self.left.checked_sub(count as u64).ok_or(BodyFault::TooLarge)?;
         if let Some(left) = self.budget.get() {
@@ -193,15 +213,15 @@ impl<'a, R: Read> Checked<'a, R> {
             let left = left.checked_sub(count).ok_or_else(|| BodyFault::Answer(too_long()))?;
             self.budget.set(Some(left));
         }
-        let room = SHOWN_BYTES.saturating_sub(self.head.len()).min(count);
-        self.head.extend_from_slice(&self.raw[kept..kept + room]);
+        append_shown(&mut self.start, &self.raw[kept..]);
         self.guard
             .look_at(&self.raw[kept..])
             .map_err(|fault| BodyFault::Answer(AnswerFault::NotAMap(fault)))?;
-        self.ready.clear();
-        self.taken = 0;
         self.is_over = count == 0;
-        let unfinished = lossy(&self.raw, self.is_over, &mut self.ready);
+        let mut text = mem::take(&mut self.ready).into_inner();
+        text.clear();
+        let unfinished = lossy(&self.raw, self.is_over, &mut text);
+        self.ready = Cursor::new(text);
         self.raw.drain(..self.raw.len() - unfinished);
         Ok(())
     }
@@ -209,25 +229,21 @@ impl<'a, R: Read> Checked<'a, R> {
 
 impl<R: Read> Read for Checked<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.taken == self.ready.len() {
-            if self.is_over {
-                return Ok(0);
+        loop {
+            let count = self.ready.read(buffer)?;
+            if count > 0 || self.is_over {
+                return Ok(count);
             }
             if let Err(fault) = self.refill() {
-                let told = io::Error::other(format!("{fault:?}"));
                 self.fault = Some(fault);
-                return Err(told);
+                return Err(io::ErrorKind::Other.into());
             }
         }
-        let count = buffer.len().min(self.ready.len() - self.taken);
-        buffer[..count].copy_from_slice(&self.ready[self.taken..self.taken + count]);
-        self.taken += count;
-        Ok(count)
     }
 }
 
-/// Appends `bytes` to `text`, each byte that is not UTF-8 as U+FFFD. Returns how many bytes at the end begin a
-/// character that more bytes may finish; none if there are no more.
+/// Appends `bytes` to `text`, each byte that is not UTF-8 as U+FFFD. Returns the number of bytes at the end that begin an
+/// unfinished character, 0 at the end of the body.
 fn lossy(bytes: &[u8], is_end: bool, text: &mut Vec<u8>) -> usize {
     let mut rest = bytes;
     loop {
@@ -254,7 +270,7 @@ mod tests {
 
     use flate2::{Compression, write::GzEncoder};
 
-    use super::*;
+    use super::{super::properties::Pieces, *};
     use crate::domain::Coins;
 
     const MAP: &str = r#"{"err_no":0,"data":{"user_coin":{"alice":"btc"},"now_date":5}}"#;
@@ -269,23 +285,10 @@ mod tests {
         encoding: Encoding,
         limit: u64,
     ) -> Result<Answer, (BodyFault, Vec<u8>)> {
-        let (sender, incoming) = channel();
-        let mut parts: Vec<Part> =
-            parts.iter().map(|part| Part::Bytes(Bytes::copy_from_slice(part))).collect();
-        if is_whole {
-            parts.push(Part::End);
-        }
-        let sending = std::thread::spawn(move || {
-            for part in parts {
-                if sender.blocking_send(part).is_err() {
-                    return;
-                }
-            }
-        });
         let deadline = Instant::now() + Duration::from_secs(60);
-        let answer = read(incoming, encoding, Limits { bytes: limit, deadline }, rules());
-        sending.join().unwrap();
-        answer
+        let limits = Limits { bytes: limit, deadline };
+        let answer = read(Pieces::new(parts, is_whole), encoding, limits, rules());
+        answer.map_err(|bad| (bad.fault, bad.start))
     }
 
     fn gzip(text: &[u8]) -> Vec<u8> {
@@ -331,11 +334,9 @@ mod tests {
 
     #[test]
     fn a_bomb_that_is_not_too_large_is_given_up_in_time() {
-        let (sender, incoming) = channel();
         let bomb = gzip(&vec![b' '; 50_000_000]);
-        sender.blocking_send(Part::Bytes(bomb.into())).unwrap();
         let limits = Limits { bytes: u64::MAX, deadline: Instant::now() };
-        let (fault, _) = read(incoming, Encoding::Gzip, limits, rules()).unwrap_err();
+        let fault = read(&*bomb, Encoding::Gzip, limits, rules()).unwrap_err().fault;
         assert_eq!(fault, BodyFault::TooSlow);
     }
 
@@ -359,8 +360,8 @@ mod tests {
             read_parts(&[html.as_bytes()], true, Encoding::Plain, 10_000).unwrap_err();
         assert!(matches!(fault, BodyFault::Answer(_)));
         assert_eq!(head, html.as_bytes()[..SHOWN_BYTES]);
-        assert_eq!(super::head(&gzip(html.as_bytes()), Encoding::Gzip), head);
-        assert_eq!(super::head(html.as_bytes(), Encoding::Gzip), head);
+        assert_eq!(shown_start(&gzip(html.as_bytes()), Encoding::Gzip), head);
+        assert_eq!(shown_start(html.as_bytes(), Encoding::Gzip), head);
     }
 
     #[test]

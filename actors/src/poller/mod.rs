@@ -37,6 +37,7 @@ mod user_coin_map;
 
 pub use actor::PollerSettings;
 pub(crate) use actor::{Poller, ToZkWriter};
+pub use fetch::FetchError;
 pub(crate) use messages::{NewSettings, StopPolling};
-pub use preview::{MapPreview, PreviewError, preview_map};
+pub use preview::{MapPreview, preview_map};
 pub use url::{UpstreamUrl, UpstreamUrlError};

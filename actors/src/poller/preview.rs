@@ -3,13 +3,12 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use slog::{Discard, Logger, o};
-use thiserror::Error;
 
 use super::{
     PollerSettings,
     answer::{Answer, Remark},
     cursor::{Cursor, NowDate},
-    fetch::{FetchError, TlsFault, Upstream},
+    fetch::{FetchError, Upstream},
     user_coin_map::{Rules, Settled},
 };
 use crate::domain::Assignment;
@@ -22,29 +21,8 @@ pub struct MapPreview {
     remark: Option<Remark>,
 }
 
-/// Why there is no map. All texts are fit for a log or a terminal.
-#[derive(Debug, Error)]
-#[error("{cause}{}", remedy.as_ref().map(|remedy| format!("; {remedy}")).unwrap_or_default())]
-pub struct PreviewError {
-    /// What went wrong, without the remedy.
-    pub cause: String,
-    /// What to do about it, where the cause leaves only that.
-    pub remedy: Option<String>,
-}
-
-impl From<FetchError> for PreviewError {
-    fn from(error: FetchError) -> Self {
-        match error {
-            FetchError::Tls { url, fault: TlsFault { cause, remedy } } => {
-                Self { cause: format!("cannot connect to {url}: {cause}"), remedy: Some(remedy) }
-            }
-            other => Self { cause: other.to_string(), remedy: None },
-        }
-    }
-}
-
 /// Asks the upstream for its whole map, by the rules of a poll; nothing is written anywhere.
-pub async fn preview_map(settings: &PollerSettings) -> Result<MapPreview, PreviewError> {
+pub async fn preview_map(settings: &PollerSettings) -> Result<MapPreview, FetchError> {
     let PollerSettings { url, fetch_timeout, body_limit, coins, lower_case, .. } = settings.clone();
     let log = Logger::root(Discard, o!());
     let upstream = Upstream::new(url, fetch_timeout, body_limit, &log);

@@ -3,23 +3,21 @@
 
 use std::{
     collections::BTreeMap,
-    io::Write,
+    io::{self, Read, Write},
     time::{Duration, Instant},
 };
 
 use arbitrary::{Result, Unstructured};
-use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
 use serde::de::IgnoredAny;
 
 use super::{
     answer::Answer,
-    body::{self, BodyFault, Encoding, Limits, Part},
+    body::{self, BadBody, BodyFault, Encoding, Limits},
     user_coin_map::Rules,
 };
 use crate::domain::{Coins, Puname};
 
-/// More parts would have to wait for their reader.
 const PARTS: usize = 7;
 
 const LIMIT: u64 = 64 * 1024;
@@ -118,23 +116,40 @@ fn written(choices: &mut Unstructured<'_>) -> Result<(String, Told)> {
 /// What is told of an answer that came in these parts; of a bad one, its fault.
 fn read(parts: &[&[u8]], encoding: Encoding) -> std::result::Result<Told, BodyFault> {
     let coins = Coins::new(&["btc", "bcc"]).expect("valid");
-    let (sender, incoming) = body::channel();
-    for part in parts {
-        let sent = sender.try_send(Part::Bytes(Bytes::copy_from_slice(part)));
-        assert!(sent.is_ok(), "there is room for all parts and the end");
-    }
-    assert!(sender.try_send(Part::End).is_ok());
-    drop(sender);
     let deadline = Instant::now() + Duration::from_secs(60);
     let limits = Limits { bytes: LIMIT, deadline };
-    match body::read(incoming, encoding, limits, Rules { coins, lower_case: false }) {
+    let body = Pieces::new(parts, true);
+    match body::read(body, encoding, limits, Rules { coins, lower_case: false }) {
         Ok(answer) => Ok(told(answer)),
-        Err((fault, head)) => {
-            assert!(head.len() <= body::SHOWN_BYTES);
+        Err(BadBody { fault, start, .. }) => {
+            assert!(start.len() <= body::SHOWN_BYTES);
             if let BodyFault::Answer(fault) = &fault {
                 assert!(!fault.to_string().contains(char::is_control), "{fault:?}");
             }
             Err(fault)
+        }
+    }
+}
+
+/// A body that comes in pieces, and is cut off behind them unless it is whole.
+pub(super) struct Pieces<'a> {
+    pieces: Vec<&'a [u8]>,
+    is_whole: bool,
+}
+
+impl<'a> Pieces<'a> {
+    pub(super) fn new(pieces: &[&'a [u8]], is_whole: bool) -> Self {
+        Self { pieces: pieces.iter().rev().copied().collect(), is_whole }
+    }
+}
+
+impl Read for Pieces<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.pieces.pop_if(|piece| piece.is_empty()).is_some() {}
+        match self.pieces.last_mut() {
+            Some(piece) => piece.read(buffer),
+            None if self.is_whole => Ok(0),
+            None => Err(io::ErrorKind::UnexpectedEof.into()),
         }
     }
 }

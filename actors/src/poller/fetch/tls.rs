@@ -1,6 +1,6 @@
-//! TLS to the upstream: the certificates that are trusted, and the handshake.
+//! TLS to the upstream: the trusted certificates, and the handshake.
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use slog::{Logger, warn};
 use tokio::net::TcpStream;
@@ -19,13 +19,16 @@ use tokio_rustls::{
         server::ParsedCertificate,
     },
 };
-use url::Host;
+use url::Url;
 use x509_parser::{parse_x509_certificate, time::ASN1Time};
 
-use super::tls_fault::{BadHandshakeSignature, TlsFault};
+use super::{
+    FetchError, shown,
+    tls_fault::{BadHandshakeSignature, TlsFault},
+};
 
-/// The client's side of TLS.
-pub(super) struct Tls(Option<TlsConnector>);
+/// Client's side of TLS.
+pub(super) struct Tls(Result<TlsConnector, Error>);
 
 impl Tls {
     /// Reads the system's certificate authorities, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`. `is_needed` says
@@ -35,55 +38,55 @@ impl Tls {
         if found.certs.is_empty() && is_needed {
             let causes: Vec<_> = found.errors.iter().map(ToString::to_string).collect();
             warn!(log, "no certificate authorities found, so no upstream is trusted: install \
-                ca-certificates, or let SSL_CERT_FILE name a file of them";
+                ca-certificates, or let SSL_CERT_FILE name a file with them";
                 "cause" => causes.join("; "));
         }
         let provider = Arc::new(ring::default_provider());
         let trust = Trust::new(found.certs, provider.signature_verification_algorithms);
-        let versions =
+        let config =
             ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        let config = versions.map(|builder| {
+        Self(config.map(|builder| {
             let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(trust));
-            builder.with_no_client_auth()
-        });
-        let connector = config.map(|config| TlsConnector::from(Arc::new(config)));
-        Self(
-            connector
-                .inspect_err(|error| warn!(log, "https is not possible"; "cause" => %error))
-                .ok(),
-        )
+            Arc::new(builder.with_no_client_auth()).into()
+        }))
     }
 
-    /// Does the handshake with a host.
+    /// Shakes hands with the URL's host.
     pub(super) async fn connect(
         &self,
-        host: Host<&str>,
+        url: &Url,
+        stream: TcpStream,
+    ) -> Result<TlsStream<TcpStream>, FetchError> {
+        self.handshake(url.host_str().unwrap_or_default(), stream).await.map_err(|fault| {
+            let cause = format!("cannot connect to {}: {}", shown(url), fault.cause);
+            FetchError { cause, remedy: Some(fault.remedy) }
+        })
+    }
+
+    async fn handshake(
+        &self,
+        host: &str,
         stream: TcpStream,
     ) -> Result<TlsStream<TcpStream>, TlsFault> {
-        let name = match host {
-            Host::Domain(name) => {
-                ServerName::try_from(name.to_owned()).map_err(|_| TlsFault::no_name(name))?
-            }
-            Host::Ipv4(address) => ServerName::IpAddress(address.into()),
-            Host::Ipv6(address) => ServerName::IpAddress(address.into()),
+        let bare = host.trim_matches(['[', ']']).to_owned();
+        let name = ServerName::try_from(bare).map_err(|_| TlsFault::no_name(host))?;
+        let connected = match &self.0 {
+            Ok(connector) => connector.connect(name.clone(), stream).await,
+            Err(error) => Err(io::Error::other(error.clone())),
         };
-        let connector = self.0.as_ref().ok_or_else(TlsFault::impossible)?;
-        let connected = connector.connect(name.clone(), stream).await;
         connected.map_err(|error| TlsFault::of_handshake(&error, &name))
     }
 }
 
-/// Decides whether a server's certificate is trusted: as `webpki` does, but a certificate that is itself in the
-/// trusted list needs no other certificate above it. So a self-signed certificate with `CA:TRUE`, which is what `openssl
-/// req -x509` makes, serves once it is listed, as in Go's `crypto/x509`; `webpki` refuses every authority's certificate
-/// on a server.
+/// Rule for a server's certificate: that of `webpki`, except that a certificate in the trusted list needs no other
+/// certificate above it. A self-signed certificate with `CA:TRUE`, as `openssl req -x509` makes it, then serves once it is
+/// listed, as in Go's `crypto/x509`; `webpki` refuses every authority's certificate on a server.
 ///
 /// A listed certificate still has to name the host, be within its period, be meant for servers, and belong to the key
-/// that signs the handshake.
+/// that signs the handshake (docs/decisions/0025-upstream-certificates.md).
 #[derive(Debug)]
 struct Trust {
     roots: RootCertStore,
-    /// All trusted certificates, byte by byte.
     listed: Vec<CertificateDer<'static>>,
     algorithms: WebPkiSupportedAlgorithms,
 }
@@ -146,7 +149,7 @@ impl ServerCertVerifier for Trust {
     }
 }
 
-/// Tells a handshake's signature from a certificate's, for which the library has one variant.
+/// Distinguishes a handshake's signature from a certificate's, for which the library has one variant.
 fn of_signature(error: Error) -> Error {
     match error {
         Error::InvalidCertificate(CertificateError::BadSignature) => {
@@ -161,15 +164,12 @@ fn verify_listed(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), 
     let (_, certificate) =
         parse_x509_certificate(certificate).map_err(|_| CertificateError::BadEncoding)?;
     let (from, to) = (certificate.validity().not_before, certificate.validity().not_after);
-    let at = i64::try_from(now.as_secs()).ok().and_then(|now| ASN1Time::from_timestamp(now).ok());
-    let at = at.ok_or(CertificateError::BadEncoding)?;
-    if at < from {
-        return Err(CertificateError::NotValidYetContext {
-            time: now,
-            not_before: unix_time(from),
-        });
+    let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+    if seconds < from.timestamp() {
+        let not_before = unix_time(from);
+        return Err(CertificateError::NotValidYetContext { time: now, not_before });
     }
-    if at > to {
+    if seconds > to.timestamp() {
         return Err(CertificateError::ExpiredContext { time: now, not_after: unix_time(to) });
     }
     let usage = certificate.extended_key_usage().map_err(|_| CertificateError::BadEncoding)?;

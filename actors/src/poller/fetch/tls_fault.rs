@@ -1,6 +1,6 @@
-//! Cause and remedy of a TLS handshake that failed, for the operator of the upstream.
+//! Cause and remedy of a failed TLS handshake, for the operator of the upstream.
 
-use std::{fmt, io};
+use std::io;
 
 use thiserror::Error;
 use tokio_rustls::rustls::{
@@ -16,94 +16,82 @@ use super::super::journal::fit;
 const NEEDED: &str = "enable TLS 1.3 on the server, or TLS 1.2 with a cipher suite of ECDHE and AEAD, like \
     ECDHE-RSA-AES128-GCM-SHA256";
 
-/// A handshake that failed. Both texts are fit for the log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::poller) struct TlsFault {
-    /// The cause.
-    pub(in crate::poller) cause: String,
-    /// What to do about it.
-    pub(in crate::poller) remedy: String,
+/// Beginning of a remedy that trusts another certificate.
+const TRUST: &str = "let SSL_CERT_FILE name a PEM file, and append to it";
+
+/// Failed handshake. Both texts are fit for the log.
+#[derive(Debug)]
+pub(super) struct TlsFault {
+    pub(super) cause: String,
+    pub(super) remedy: String,
 }
 
-/// A handshake whose signature does not fit the certificate's key.
+/// Handshake whose signature does not match the certificate's key.
 #[derive(Debug, Error)]
 #[error("bad signature of the handshake")]
 pub(super) struct BadHandshakeSignature;
-
-impl fmt::Display for TlsFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}; {}", self.cause, self.remedy)
-    }
-}
 
 impl TlsFault {
     fn new(cause: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { cause: cause.into(), remedy: remedy.into() }
     }
 
-    /// A host that no certificate can be for.
+    /// Host name that no certificate can have.
     pub(super) fn no_name(host: &str) -> Self {
         let cause = format!("no certificate can be valid for the host name '{}'", fit(host));
         Self::new(cause, "put another name of the server into UserCoinMapURL")
     }
 
-    /// TLS could not be set up at the start.
-    pub(super) fn impossible() -> Self {
-        Self::new("https is not possible", "look at the daemon's log from its start on")
-    }
-
-    /// The handshake's error, with a server that was asked for by this name.
+    /// Error of a handshake with the server of this name.
     pub(super) fn of_handshake(error: &io::Error, name: &ServerName<'_>) -> Self {
+        use rustls::Error as Tls;
         match error.get_ref().and_then(|inner| inner.downcast_ref()) {
-            Some(rustls::Error::InvalidCertificate(fault)) => of_certificate(fault, name),
-            Some(rustls::Error::AlertReceived(alert)) => of_alert(*alert),
-            Some(rustls::Error::PeerIncompatible(
+            Some(Tls::InvalidCertificate(fault)) => of_certificate(fault, name),
+            Some(Tls::AlertReceived(alert)) => of_alert(*alert),
+            Some(Tls::PeerIncompatible(
                 PeerIncompatible::ServerDoesNotSupportTls12Or13
                 | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
             )) => Self::new("the server speaks neither TLS 1.2 nor TLS 1.3", NEEDED),
-            Some(rustls::Error::InvalidMessage(fault)) => Self::new(
+            Some(Tls::InvalidMessage(fault)) => Self::new(
                 format!("the server's answer is not TLS ({fault:?})"),
                 "put http:// or the port of https into UserCoinMapURL",
             ),
             Some(other) => Self::new(fit(&format!("the TLS handshake failed: {other}")), NEEDED),
-            None if error.kind() == io::ErrorKind::UnexpectedEof
-                || error.kind() == io::ErrorKind::ConnectionReset =>
-            {
-                Self::new(
+            None => match error.kind() {
+                io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => Self::new(
                     "the server closed the connection during the TLS handshake",
                     format!("look at the server's log; {NEEDED}"),
-                )
-            }
-            None => Self::new(
-                format!("the TLS handshake failed: {error}"),
-                "look at the server's log and at the network",
-            ),
+                ),
+                _ => Self::new(
+                    format!("the TLS handshake failed: {error}"),
+                    "look at the server's log and at the network",
+                ),
+            },
         }
     }
 }
 
 fn of_alert(alert: AlertDescription) -> TlsFault {
+    use AlertDescription as Alert;
     match alert {
-        AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity => {
-            TlsFault::new(
-                format!(
-                    "the server refuses the handshake (alert {alert:?}): most likely it has no cipher suite with \
-                     ECDHE and AEAD, or demands a client certificate, or has a key on the curve P-521"
-                ),
-                NEEDED,
-            )
-        }
-        AlertDescription::ProtocolVersion => TlsFault::new(
+        Alert::HandshakeFailure | Alert::InsufficientSecurity => TlsFault::new(
+            format!(
+                "the server refuses the handshake (alert {alert:?}): most likely it has no cipher suite with ECDHE and \
+                 AEAD, or demands a client certificate, or has a key on the curve P-521"
+            ),
+            NEEDED,
+        ),
+        Alert::ProtocolVersion => TlsFault::new(
             "the server speaks neither TLS 1.2 nor TLS 1.3 (alert ProtocolVersion)",
             NEEDED,
         ),
-        AlertDescription::UnrecognisedName => TlsFault::new(
+        Alert::UnrecognisedName => TlsFault::new(
             "the server does not know the host name (alert UnrecognisedName)",
             "put the name that the server is configured for into UserCoinMapURL",
         ),
-        AlertDescription::CertificateRequired | AlertDescription::BadCertificate => TlsFault::new(
+        Alert::CertificateRequired | Alert::BadCertificate => TlsFault::new(
             format!("the server demands a client certificate (alert {alert:?})"),
-            "switch that off for this client: it has none; a user and password may be in UserCoinMapURL",
+            "switch that off for this client, which has none; UserCoinMapURL may have a user and a password",
         ),
         other => TlsFault::new(
             format!("the server refuses the handshake (alert {other:?})"),
@@ -113,118 +101,88 @@ fn of_alert(alert: AlertDescription) -> TlsFault {
 }
 
 fn of_certificate(fault: &CertificateError, name: &ServerName<'_>) -> TlsFault {
-    let clocks = "check this machine's clock";
-    match fault {
-        CertificateError::ExpiredContext { not_after, .. } => TlsFault::new(
+    use CertificateError as Cert;
+    let clock = "check this machine's clock";
+    let webpki = match fault {
+        Cert::Other(other) => other.0.downcast_ref(),
+        _ => None,
+    };
+    match (fault, webpki) {
+        (Cert::ExpiredContext { not_after, .. }, _) => TlsFault::new(
             format!("the server's certificate has expired on {}", date(*not_after)),
-            format!("renew it on the server, or {clocks}"),
+            format!("renew it on the server, or {clock}"),
         ),
-        CertificateError::NotValidYetContext { not_before, .. } => TlsFault::new(
+        (Cert::NotValidYetContext { not_before, .. }, _) => TlsFault::new(
             format!("the server's certificate is not valid before {}", date(*not_before)),
-            format!("{clocks} and the server's"),
+            format!("{clock} and the server's"),
         ),
-        CertificateError::NotValidForNameContext { presented, .. } => of_names(presented, name),
-        CertificateError::UnknownIssuer => TlsFault::new(
+        (Cert::NotValidForNameContext { presented, .. }, _) if !presented.is_empty() => {
+            let (host, names) = (fit(&name.to_str()), fit(&presented.join(", ")));
+            TlsFault::new(
+                format!("the server's certificate is not valid for {host}, but for {names}"),
+                format!("put such a name into UserCoinMapURL, or {}", new_certificate(name)),
+            )
+        }
+        (Cert::UnknownIssuer, _) => TlsFault::new(
             "the server's certificate is issued by an authority that is not trusted",
             format!(
-                "{} the certificate of that authority, or of a self-signed server itself, and restart the daemon; or \
-                 let the server send its intermediate certificates, too",
-                TRUST
+                "{TRUST} the certificate of that authority, or of a self-signed server itself, and restart the daemon; \
+                 or let the server send its intermediate certificates, too"
             ),
         ),
-        CertificateError::BadSignature
-        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+        (Cert::BadSignature | Cert::UnsupportedSignatureAlgorithmForPublicKeyContext { .. }, _) => {
             TlsFault::new(
                 "the server's certificate is not signed by the trusted certificate of its issuer's name, which may have \
              been renewed",
-                format!(
-                    "{} the certificate that the issuer uses now, and restart the daemon",
-                    TRUST
-                ),
+                format!("{TRUST} the certificate that the issuer uses now, and restart the daemon"),
             )
         }
-        CertificateError::Other(other) if other.0.is::<BadHandshakeSignature>() => TlsFault::new(
-            "the server's handshake is not signed with its certificate's key, or that is an RSA key of less than 2048 \
-             bits",
-            new_certificate(name),
+        (_, Some(WebPkiError::CaUsedAsEndEntity)) => TlsFault::new(
+            "the server's certificate is one of an authority (CA:TRUE), and not itself trusted",
+            format!(
+                "{TRUST} exactly this certificate, and restart the daemon; or {} -addext basicConstraints=CA:FALSE",
+                new_certificate(name)
+            ),
         ),
-        CertificateError::Other(other) => of_webpki(other.0.downcast_ref(), fault, name),
-        other => TlsFault::new(of_content(other), new_certificate(name)),
-    }
-}
-
-/// Names of a certificate, none of which is the host's.
-fn of_names(presented: &[String], name: &ServerName<'_>) -> TlsFault {
-    if presented.is_empty() {
-        return TlsFault::new(
-            "the server's certificate has no subjectAltName; a host name in its commonName does not count",
-            new_certificate(name),
-        );
-    }
-    let (host, names) = (shown_name(name), fit(&presented.join(", ")));
-    TlsFault::new(
-        format!("the server's certificate is not valid for {host}, but for {names}"),
-        format!("put such a name into UserCoinMapURL, or {}", new_certificate(name)),
-    )
-}
-
-/// Causes that only another certificate removes.
-fn of_content(fault: &CertificateError) -> String {
-    match fault {
-        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
-            "the server's certificate is not meant for servers: its extendedKeyUsage lacks serverAuth"
-                .to_owned()
-        }
-        CertificateError::UnsupportedSignatureAlgorithmContext { .. } => {
-            "the server's certificate is signed with an algorithm that is not supported, such as SHA-1"
-                .to_owned()
-        }
-        other => fit(&format!("the server's certificate cannot be used: {other}")),
-    }
-}
-
-/// Faults for which `rustls` has no variant of its own.
-fn of_webpki(
-    error: Option<&WebPkiError>,
-    fault: &CertificateError,
-    name: &ServerName<'_>,
-) -> TlsFault {
-    match error {
-        Some(WebPkiError::UnsupportedCertVersion) => TlsFault::new(
+        (_, Some(WebPkiError::UnsupportedCertVersion)) => TlsFault::new(
             "the server's certificate is X.509 version 1, which cannot name hosts",
             format!(
                 "a version 3 certificate with subjectAltName is needed: {}",
                 new_certificate(name)
             ),
         ),
-        Some(WebPkiError::CaUsedAsEndEntity) => TlsFault::new(
-            "the server's certificate is one of an authority (CA:TRUE), and not itself trusted",
-            format!(
-                "{} exactly this certificate, and restart the daemon; or {} -addext basicConstraints=CA:FALSE",
-                TRUST,
-                new_certificate(name)
-            ),
-        ),
-        _ => TlsFault::new(
-            fit(&format!("the server's certificate cannot be used: {fault}")),
-            new_certificate(name),
-        ),
+        _ => TlsFault::new(unusable(fault), new_certificate(name)),
     }
 }
 
-/// How to trust a certificate.
-const TRUST: &str = "let SSL_CERT_FILE name a PEM file, and append to it";
+/// Cause that only another certificate removes.
+fn unusable(fault: &CertificateError) -> String {
+    let cause = match fault {
+        CertificateError::NotValidForNameContext { .. } => {
+            "has no subjectAltName; a host name in its commonName does not count"
+        }
+        CertificateError::Other(other) if other.0.is::<BadHandshakeSignature>() => {
+            return "the server's handshake is not signed with its certificate's key, or that is an RSA key of less \
+                than 2048 bits"
+                .to_owned();
+        }
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            "is not meant for servers: its extendedKeyUsage lacks serverAuth"
+        }
+        CertificateError::UnsupportedSignatureAlgorithmContext { .. } => {
+            "is signed with an algorithm that is not supported, such as SHA-1"
+        }
+        other => return fit(&format!("the server's certificate cannot be used: {other}")),
+    };
+    format!("the server's certificate {cause}")
+}
 
 fn new_certificate(name: &ServerName<'_>) -> String {
     let kind = if matches!(name, ServerName::IpAddress(_)) { "IP" } else { "DNS" };
     format!(
         "make a new certificate for the server: openssl req -x509 -newkey rsa:2048 … -addext subjectAltName={kind}:{}",
-        shown_name(name)
+        fit(&name.to_str())
     )
-}
-
-fn shown_name(name: &ServerName<'_>) -> String {
-    fit(&name.to_str())
 }
 
 fn date(time: UnixTime) -> String {
