@@ -24,9 +24,8 @@
 //!    Poller's, the listening socket is the HTTP actor's.
 //! 3. A single switch is a batch of one. What callers ask for is written whatever is there; what a poll
 //!    brings is written only where nobody was fresher. The two never share a transaction.
-//! 4. Only `zk` names the ZooKeeper crate, and of this crate only the Poller's `upstream` the HTTP client. The
-//!    daemon's crate names the latter in one file, too, by which its client commands call the API
-//!    (`client::api`), and the former nowhere. This crate serves no HTTP and knows no configuration.
+//! 4. Only `zk` names the ZooKeeper crate, and only `http_client` the HTTP library; the daemon's crate names neither. This
+//!    crate serves no HTTP and knows no configuration.
 //! 5. Three outcomes, never two: applied, not applied, **unknown**. Unknown is never reported as
 //!    success and never sent again blindly.
 //! 6. Nothing waits for the network inside a message handler: the mailbox stays live.

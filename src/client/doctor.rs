@@ -361,8 +361,8 @@ async fn upstream(findings: &mut Findings, poller: Option<&PollerSettings>) {
         }
     };
     findings.ok(CHECK, format!("{url} answers with {} sub-accounts", map.len()));
-    if let Some(remark) = map.remark() {
-        findings.warn(CHECK, remark, "let the backend answer in the documented shape (README)");
+    if let Some(warning) = map.warning() {
+        findings.warn(CHECK, warning, "let the backend answer in the documented shape (README)");
     }
     if let Some((name, fault)) = map.first_invalid().first() {
         findings.warn(

@@ -1,98 +1,59 @@
-//! The shell of the Poller: one poll at a time, and when the next begins.
+//! The shell of the Poller: one poll at a time, and the time of the next.
 
 use std::{
     collections::HashSet,
-    rc::Rc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use actix::{
-    Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Recipient, SpawnHandle,
+    Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, SpawnHandle,
     fut::wrap_future,
 };
-use slog::{Logger, debug, info, o, warn};
+use slog::{Logger, debug, o};
 use tokio::time::Instant;
 
 use super::{
-    UpstreamUrl,
-    answer::Remark,
-    cursor::{Cursor, Settlement},
-    fetch::Upstream,
+    PollerSettings,
+    answer::ShapeWarning,
+    cursor::Cursor,
     journal::Journal,
     messages::{NewSettings, StopPolling},
-    poll::{Brought, Ended, Poll},
-    user_coin_map::Rules,
+    outcome::{PollOutcome, SyncedMap},
+    poll::{Poll, ToZkWriter},
 };
-use crate::{
-    domain::Coins,
-    metrics::Metrics,
-    zk_writer::{BeginPoll, PollerLock, SyncBatch},
-};
+use crate::metrics::Metrics;
 
-/// Pause before `ZkWriter` is asked again whether there is a session.
+/// Pause before `ZkWriter` is asked again for a session.
 const NO_SESSION_PAUSE: Duration = Duration::from_millis(250);
 
-/// What an operator decides about polling.
-#[derive(Clone, Debug)]
-pub struct PollerSettings {
-    /// Where the user-coin map is (`UserCoinMapURL`).
-    pub url: UpstreamUrl,
-    /// From the beginning of a poll to that of the next (`CronIntervalSeconds`).
-    pub interval: Duration,
-    /// For all of a fetch: connection, header and body (`CronFetchTimeoutSeconds`).
-    pub fetch_timeout: Duration,
-    /// Unpacked bytes of the largest answer (`CronBodyLimitBytes`).
-    pub body_limit: u64,
-    /// Seconds that are subtracted from `last_date`, for upstreams that compare strictly
-    /// (`CronOverlapSeconds`).
-    pub overlap: i64,
-    /// Whether to write what ZooKeeper holds already (`CronRewriteUnchanged`).
-    pub rewrite_unchanged: bool,
-    /// How daemons choose the one that polls; `None` if each does (`ZKPollerLockPath`).
-    pub lock: Option<PollerLock>,
-    /// What may be switched to (`AvailableCoins`).
-    pub coins: Coins,
-    /// Whether names are written in lower case (`StratumServerCaseInsensitive`).
-    pub lower_case: bool,
-}
-
-/// Whom the Poller needs.
-#[derive(Clone)]
-pub(crate) struct ToZkWriter {
-    /// Says whether and from when on to poll.
-    pub(crate) begin: Recipient<BeginPoll>,
-    /// Takes a map's entries.
-    pub(crate) sync: Recipient<SyncBatch>,
-}
-
-/// Owns the cursor (`last_date`), and fetches.
+/// Polls, and owns the cursor (`last_date`).
 ///
-/// A poll is made by one set of settings from its beginning to its end. New ones wait for the end of the poll under
-/// way. If they name another upstream or other coins, the map is asked for whole again, and at once: the time up
-/// to which the other upstream has told is not this one's, and what a coin's entries were skipped for holds no
-/// longer.
+/// New settings wait for the end of the poll in progress. If they name another upstream or other coins, the next poll
+/// begins at once and fetches the whole map: the other upstream's `now_date` does not apply here, and entries that were
+/// skipped because of their coin may now be valid.
 pub(crate) struct Poller {
     settings: PollerSettings,
     poll: Poll,
     cursor: Cursor,
-    stage: Stage,
-    /// What the next poll is to be made by, if that is not what this one is.
+    state: PollerState,
     new_settings: Option<PollerSettings>,
-    /// What was said of the lock last.
+    /// The holder of the lock according to the last poll; `None` if this daemon polls.
     standby: Option<String>,
-    remarked: HashSet<Remark>,
+    /// Warnings that were logged already.
+    warned: HashSet<ShapeWarning>,
     journal: Journal,
     log: Logger,
 }
 
-/// What the Poller does.
-enum Stage {
-    /// It asks `ZkWriter`, fetches, or brings in.
+enum PollerState {
     Polling,
-    /// It waits for a session.
+    /// No session with ZooKeeper; a short pause.
     NoSession,
-    /// It waits for the end of the interval since that moment.
-    Idle { began: Instant, timer: SpawnHandle },
+    /// Waits for the end of the interval since `began`.
+    Idle {
+        began: Instant,
+        timer: SpawnHandle,
+    },
 }
 
 impl Poller {
@@ -104,13 +65,13 @@ impl Poller {
         log: &Logger,
     ) -> Self {
         Self {
-            poll: poll_by(&settings, zk_writer, log),
+            poll: Poll::new(&settings, zk_writer, log),
             settings,
             cursor: Cursor::default(),
-            stage: Stage::NoSession,
+            state: PollerState::NoSession,
             new_settings: None,
             standby: None,
-            remarked: HashSet::new(),
+            warned: HashSet::new(),
             journal: Journal::new(log, metrics),
             log: log.new(o!()),
         }
@@ -118,17 +79,17 @@ impl Poller {
 
     fn poll(&mut self, ctx: &mut Context<Self>) {
         let began = Instant::now();
-        self.stage = Stage::Polling;
-        debug!(self.log, "poll begins"; "last_date" => self.asked_from());
-        let poll = self.poll.clone().run(self.asked_from());
-        ctx.spawn(wrap_future::<_, Self>(poll).map(move |ended, act, ctx| {
-            let had_session = !matches!(ended, Ended::NoSession);
-            act.ended(ended, began.elapsed());
-            let begins_anew = act.new_settings.take().is_some_and(|settings| act.adopt(settings));
+        self.state = PollerState::Polling;
+        debug!(self.log, "poll begins"; "last_date" => self.last_date());
+        let poll = self.poll.clone().run(self.last_date());
+        ctx.spawn(wrap_future::<_, Self>(poll).map(move |outcome, act, ctx| {
+            let had_session = !matches!(outcome, PollOutcome::NoSession);
+            act.ended(outcome, began.elapsed());
+            let starts_over = act.new_settings.take().is_some_and(|settings| act.adopt(settings));
             if !had_session {
-                act.stage = Stage::NoSession;
+                act.state = PollerState::NoSession;
                 ctx.run_later(NO_SESSION_PAUSE, Self::poll);
-            } else if begins_anew {
+            } else if starts_over {
                 act.poll(ctx);
             } else {
                 act.wait(began, ctx);
@@ -136,100 +97,71 @@ impl Poller {
         }));
     }
 
-    /// Polls when the interval since then is over. A poll that took longer delays the next, and is not made up for.
+    /// Polls at the end of the interval since `began`. A poll that took longer delays the next, which is not made up for.
     fn wait(&mut self, began: Instant, ctx: &mut Context<Self>) {
         let pause = self.settings.interval.saturating_sub(began.elapsed());
-        self.stage = Stage::Idle { began, timer: ctx.run_later(pause, Self::poll) };
+        self.state = PollerState::Idle { began, timer: ctx.run_later(pause, Self::poll) };
     }
 
-    /// Takes new settings over between two polls, and tells whether the next has to ask for all and begin at once.
+    /// Adopts settings between two polls. Returns whether the next poll has to begin at once, for the whole map.
     fn adopt(&mut self, settings: PollerSettings) -> bool {
         let has_other_url = settings.url != self.settings.url;
-        let begins_anew = has_other_url || settings.coins != self.settings.coins;
-        if begins_anew {
+        let starts_over = has_other_url || settings.coins != self.settings.coins;
+        if starts_over {
             self.cursor = Cursor::default();
         }
         if has_other_url {
-            self.remarked.clear();
+            self.warned.clear();
         }
-        self.poll = poll_by(&settings, self.poll.zk_writer.clone(), &self.log);
+        self.poll = Poll::new(&settings, self.poll.zk_writer.clone(), &self.log);
         self.settings = settings;
-        begins_anew
+        starts_over
     }
 
-    /// What the next poll asks from.
-    fn asked_from(&self) -> i64 {
+    /// The `last_date` of the next poll.
+    fn last_date(&self) -> i64 {
         self.cursor.last_date().saturating_sub(self.settings.overlap).max(0)
     }
 
-    fn ended(&mut self, ended: Ended, took: Duration) {
-        if !matches!(ended, Ended::NoSession | Ended::NotBegun(_)) {
-            self.tell_of_lock(&ended);
-        }
-        match ended {
-            // ZkWriter tells of that.
-            Ended::NoSession => {}
-            Ended::Standby { .. } => self.journal.standby(took),
-            Ended::NotBegun(cause) => {
-                self.journal.failed(&cause, took, self.asked_from());
+    fn ended(&mut self, outcome: PollOutcome, took: Duration) {
+        match outcome {
+            // ZkWriter logs that.
+            PollOutcome::NoSession => {}
+            PollOutcome::Standby { holder } => {
+                self.set_standby(Some(holder));
+                self.journal.standby(took);
             }
-            Ended::NotFetched(error) => {
-                self.journal.failed(&error.to_string(), took, self.asked_from());
+            PollOutcome::NotBegun(cause) => self.journal.failed(&cause, took, self.last_date()),
+            PollOutcome::NotFetched(error) => {
+                self.set_standby(None);
+                self.journal.failed(&error.to_string(), took, self.last_date());
             }
-            Ended::Brought(brought) => self.brought(&brought, took),
+            PollOutcome::Synced(synced) => {
+                self.set_standby(None);
+                self.synced(&synced, took);
+            }
         }
     }
 
-    fn brought(&mut self, brought: &Brought, took: Duration) {
-        if let Some(remark) = brought.remark
-            && self.remarked.insert(remark)
+    fn synced(&mut self, synced: &SyncedMap, took: Duration) {
+        if let Some(warning) = synced.warning
+            && self.warned.insert(warning)
         {
-            warn!(self.log, "the upstream's {}", remark);
+            self.journal.shape(warning);
         }
-        let now_date = self.cursor.judge(brought.now_date, clock());
+        let now_date = self.cursor.judge(synced.now_date, clock());
         self.journal.now_date(now_date);
-        self.journal.bad_entries(brought.map.bad());
-        self.journal.left(&brought.report);
-        let report = &brought.report;
-        let settlement = if report.not_written > 0 || report.refused > 0 || report.overwrote > 0 {
-            Settlement::NotAll
-        } else if report.switched_meanwhile > 0 {
-            Settlement::AllButFresher
-        } else {
-            Settlement::All
-        };
-        self.cursor.answered(settlement, now_date);
-        self.journal.brought(brought, took, self.asked_from());
+        self.journal.bad_entries(synced.map.bad());
+        self.journal.left(&synced.report);
+        self.cursor.answered(synced.settlement(), now_date);
+        self.journal.synced(synced, took, self.last_date());
     }
 
-    /// Tells when it becomes another daemon's turn to poll, and ours.
-    fn tell_of_lock(&mut self, ended: &Ended) {
-        let standby = match ended {
-            Ended::Standby { holder } => Some(holder.clone()),
-            _ => None,
-        };
-        if standby == self.standby {
-            return;
+    fn set_standby(&mut self, standby: Option<String>) {
+        if standby != self.standby {
+            self.journal.turn(standby.as_deref());
+            self.standby = standby;
         }
-        match &standby {
-            Some(holder) => {
-                info!(self.log, "standing by: another daemon polls"; "holder" => holder);
-            }
-            None => info!(self.log, "taking over: this daemon polls now"),
-        }
-        self.standby = standby;
-    }
-}
-
-/// What a poll by these settings needs.
-fn poll_by(settings: &PollerSettings, zk_writer: ToZkWriter, log: &Logger) -> Poll {
-    let PollerSettings { url, fetch_timeout, body_limit, coins, lower_case, .. } = settings.clone();
-    Poll {
-        upstream: Rc::new(Upstream::new(url, fetch_timeout, body_limit, log)),
-        zk_writer,
-        rules: Rules { coins, lower_case },
-        rewrite_unchanged: settings.rewrite_unchanged,
-        lock: settings.lock.clone(),
     }
 }
 
@@ -251,8 +183,8 @@ impl Handler<StopPolling> for Poller {
     type Result = ();
 
     fn handle(&mut self, _: StopPolling, ctx: &mut Self::Context) {
-        if matches!(self.stage, Stage::Polling) {
-            self.journal.given_up();
+        if matches!(self.state, PollerState::Polling) {
+            self.journal.abandoned();
         }
         ctx.stop();
     }
@@ -262,12 +194,12 @@ impl Handler<NewSettings> for Poller {
     type Result = ();
 
     fn handle(&mut self, NewSettings(settings): NewSettings, ctx: &mut Self::Context) {
-        match self.stage {
-            Stage::Polling => self.new_settings = Some(settings),
-            Stage::NoSession => {
+        match self.state {
+            PollerState::Polling => self.new_settings = Some(settings),
+            PollerState::NoSession => {
                 self.adopt(settings);
             }
-            Stage::Idle { began, timer } => {
+            PollerState::Idle { began, timer } => {
                 ctx.cancel_future(timer);
                 if self.adopt(settings) {
                     self.poll(ctx);

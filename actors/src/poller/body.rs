@@ -11,11 +11,8 @@ use std::{
 
 use flate2::read::MultiGzDecoder;
 
-use super::{
-    answer::{Answer, AnswerFault, Budget, parse},
-    user_coin_map::Rules,
-};
-use crate::go_json::DepthCheck;
+use super::answer::{AnswerFault, Budget, FetchedMap, parse};
+use crate::{domain::SwitchRules, go_json::DepthCheck};
 
 /// Bytes that are unpacked and checked in one go.
 const BUFFER: usize = 64 * 1024;
@@ -78,8 +75,8 @@ pub(super) fn read(
     body: impl Read,
     encoding: Encoding,
     limits: Limits,
-    rules: Rules,
-) -> Result<Answer, BadBody> {
+    rules: SwitchRules,
+) -> Result<FetchedMap, BadBody> {
     let mut wire = Wire { source: body, received: 0, start: Vec::new(), fault: None };
     let mut start = Vec::new();
     let answer = unpacked(Box::new(&mut wire), encoding)
@@ -275,8 +272,8 @@ mod tests {
 
     const MAP: &str = r#"{"err_no":0,"data":{"user_coin":{"alice":"btc"},"now_date":5}}"#;
 
-    fn rules() -> Rules {
-        Rules { coins: Coins::new(&["btc"]).unwrap(), lower_case: false }
+    fn rules() -> SwitchRules {
+        SwitchRules { coins: Coins::new(&["btc"]).unwrap(), lower_case: false }
     }
 
     fn read_parts(
@@ -284,7 +281,7 @@ mod tests {
         is_whole: bool,
         encoding: Encoding,
         limit: u64,
-    ) -> Result<Answer, (BodyFault, Vec<u8>)> {
+    ) -> Result<FetchedMap, (BodyFault, Vec<u8>)> {
         let deadline = Instant::now() + Duration::from_secs(60);
         let limits = Limits { bytes: limit, deadline };
         let answer = read(Pieces::new(parts, is_whole), encoding, limits, rules());

@@ -1,50 +1,48 @@
-//! From when on the upstream is asked: `last_date` (contract, section 4), without clock or network.
+//! Cursor into the upstream's time: the next `last_date` (contract, section 4), without clock or network.
 //!
-//! | an answer's entries were | the next poll asks from |
+//! | result of an answer's entries | next `last_date` |
 //! | --- | --- |
-//! | all written, there already, or such as can never be written | this answer's `now_date` |
-//! | so, but for some whose znodes were switched meanwhile | the `now_date` of the answer before, or this one's if that is earlier |
-//! | not all written, or written over a newer znode, or there was no answer | where this one did |
+//! | all written, unchanged, or of a kind that can never be written | this answer's `now_date` |
+//! | the same, except some znodes that were switched meanwhile | the `now_date` of the answer before, or this one's if that is earlier |
+//! | some not written, or written over a newer znode, or no answer | the same `last_date` again |
 //!
-//! One answer earlier is enough: what was skipped twice was switched after the second fetch began, so
-//! what the upstream knew at the first is older than that switch.
+//! One answer earlier is enough: an entry that was skipped twice was switched after the second fetch began, so
+//! the upstream's knowledge at the first is older than that switch.
 //!
-//! An upstream whose clock steps back is followed, as the contract has it. What changes between the step and
-//! the next answer bears times before that answer, so it may never be sent: an overlap that is longer than an
-//! interval covers that.
+//! An upstream whose clock steps back is followed, as the contract demands. Changes between the step and
+//! the next answer bear times before that answer and may never be sent: an overlap longer than an
+//! interval covers them.
 
-/// How far ahead of this machine's clock a `now_date` may be, in seconds. One beyond is a mistake, and to ask
-/// from there would skip whatever changes until then.
+/// Seconds that a `now_date` may be ahead of this machine's clock. One further ahead is a mistake, and a poll from
+/// there would skip all changes until then.
 const AHEAD: i64 = 24 * 60 * 60;
 
-/// What became of an answer's entries.
+/// The part of an answer's entries that needs no further poll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Settlement {
-    /// All of them are settled.
     All,
-    /// All but some that were left alone, since somebody was fresher.
+    /// All except entries whose znodes were switched meanwhile.
     AllButFresher,
-    /// Some are not, so they must be asked for again.
+    /// Some must be fetched again.
     NotAll,
 }
 
-/// What to make of an answer's `now_date`.
+/// Verdict on an answer's `now_date`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NowDate {
-    /// To be asked from.
+    /// Followed.
     Good(i64),
-    /// To be asked from, though it is before the last.
+    /// Followed, though it is before the previous one.
     Backwards(i64),
-    /// Not to be asked from.
+    /// Not followed.
     NotPositive(i64),
-    /// Not to be asked from.
+    /// Not followed.
     FarAhead(i64),
-    /// There is none.
     Absent,
 }
 
 impl NowDate {
-    fn to_ask_from(self) -> Option<i64> {
+    fn followed(self) -> Option<i64> {
         match self {
             Self::Good(date) | Self::Backwards(date) => Some(date),
             Self::NotPositive(_) | Self::FarAhead(_) | Self::Absent => None,
@@ -52,7 +50,7 @@ impl NowDate {
     }
 }
 
-/// Where in the upstream's time we are, in its seconds.
+/// Position in the upstream's time, in its seconds.
 #[derive(Debug, Default)]
 pub(super) struct Cursor {
     last_date: i64,
@@ -61,12 +59,12 @@ pub(super) struct Cursor {
 }
 
 impl Cursor {
-    /// What the next poll asks from, before any overlap.
+    /// The next `last_date`, before any overlap.
     pub(super) fn last_date(&self) -> i64 {
         self.last_date
     }
 
-    /// Judges an answer's `now_date`; `clock` is this machine's, in seconds since 1970.
+    /// Judges an answer's `now_date`. `clock` is this machine's, in seconds since 1970.
     pub(super) fn judge(&self, now_date: Option<i64>, clock: i64) -> NowDate {
         match now_date {
             None => NowDate::Absent,
@@ -77,9 +75,9 @@ impl Cursor {
         }
     }
 
-    /// Takes an answer's end in.
+    /// Moves the cursor after an answer.
     pub(super) fn answered(&mut self, settlement: Settlement, now_date: NowDate) {
-        let date = now_date.to_ask_from();
+        let date = now_date.followed();
         match settlement {
             Settlement::NotAll => {}
             Settlement::AllButFresher => {
@@ -101,7 +99,7 @@ mod tests {
 
     const CLOCK: i64 = 1_000_000;
 
-    /// What is asked from after each answer.
+    /// The `last_date` after each answer.
     fn asked(answers: &[(Settlement, i64)]) -> Vec<i64> {
         let mut cursor = Cursor::default();
         let after = answers.iter().map(|&(settlement, date)| {

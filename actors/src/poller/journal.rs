@@ -1,13 +1,14 @@
-//! What is told of a poll: a log line at its end, before it what an operator has to look at, and the figures.
+//! Log lines and metrics of a poll: one line at its end, and before it the ones that need the operator's attention.
 
 use std::time::Duration;
 
 use slog::{Logger, info, warn};
 
 use super::{
+    answer::ShapeWarning,
     cursor::NowDate,
-    poll::Brought,
-    user_coin_map::{BAD_TOLD, Bad},
+    outcome::SyncedMap,
+    user_coin_map::{BAD_SHOWN, BadEntries},
 };
 use crate::{
     domain::{Escaped, Source, seconds},
@@ -15,10 +16,10 @@ use crate::{
     zk_writer::{SkippedEntry, SyncReport},
 };
 
-/// As much of a text of the upstream's is shown.
+/// Characters of a text from the upstream that the log shows.
 const SHOWN_CHARS: usize = 200;
 
-/// A text of the upstream's, fit for the log: what could forge a line is escaped, what is too long is cut.
+/// Text of the upstream, fit for the log: escaped where it could forge a line, and cut.
 pub(super) fn fit(text: &str) -> String {
     match text.char_indices().nth(SHOWN_CHARS) {
         Some((end, _)) => format!("{}…", Escaped(&text[..end])),
@@ -26,7 +27,6 @@ pub(super) fn fit(text: &str) -> String {
     }
 }
 
-/// Where it is told.
 pub(super) struct Journal {
     log: Logger,
     metrics: Metrics,
@@ -37,25 +37,39 @@ impl Journal {
         Self { log: log.clone(), metrics: metrics.clone() }
     }
 
-    /// Another daemon polls. That is no line for each time: when the turn changes there is one.
+    /// The daemon's turn to poll came or went. `holder` is the other daemon.
+    pub(super) fn turn(&self, holder: Option<&str>) {
+        match holder {
+            Some(holder) => {
+                info!(self.log, "standing by: another daemon polls"; "holder" => holder);
+            }
+            None => info!(self.log, "taking over: this daemon polls now"),
+        }
+    }
+
+    /// Another daemon polls. Logged by [`Self::turn`] only.
     pub(super) fn standby(&self, took: Duration) {
         self.metrics.poll(PollEnd::Standby, took, 0);
         self.metrics.first_poll_done();
     }
 
-    /// A poll is given up, since the daemon ends.
-    pub(super) fn given_up(&self) {
+    /// The daemon stops during a poll.
+    pub(super) fn abandoned(&self) {
         self.metrics.poll(PollEnd::GivenUp, Duration::ZERO, 0);
         info!(self.log, "poll"; "outcome" => "given up", "cause" => "the daemon is stopping");
     }
 
+    pub(super) fn shape(&self, warning: ShapeWarning) {
+        warn!(self.log, "the upstream's {}", warning);
+    }
+
     /// Entries that can never be written, by name up to a number.
-    pub(super) fn bad_entries(&self, bad: &Bad) {
-        for (name, fault) in &bad.told {
+    pub(super) fn bad_entries(&self, bad: &BadEntries) {
+        for (name, fault) in &bad.shown {
             warn!(self.log, "entry of the user-coin map skipped"; "sub_account" => name, "cause" => fault);
         }
-        if bad.count > BAD_TOLD {
-            warn!(self.log, "more entries of the user-coin map skipped"; "entries" => bad.count - BAD_TOLD);
+        if bad.count > BAD_SHOWN {
+            warn!(self.log, "more entries of the user-coin map skipped"; "entries" => bad.count - BAD_SHOWN);
         }
     }
 
@@ -79,61 +93,56 @@ impl Journal {
         }
     }
 
-    /// A `now_date` that is not what it should be.
+    /// A `now_date` that does not move forward, or cannot be right.
     pub(super) fn now_date(&self, now_date: NowDate) {
-        let (date, told) = match now_date {
+        let (date, consequence) = match now_date {
             NowDate::Good(_) | NowDate::Absent => return,
             NowDate::Backwards(date) => (
                 date,
-                "is before the last one: followed, but what changed since its clock stepped back may be \
-                 missing, unless CronOverlapSeconds covers it; a restart pulls all",
+                "is before the last one: the next poll follows it; changes since the clock stepped back may be \
+                 missing, unless CronOverlapSeconds covers them; a restart fetches the whole map",
             ),
             NowDate::NotPositive(date) => (date, "is not positive: last_date is kept"),
             NowDate::FarAhead(date) => (
                 date,
-                "is more than a day ahead of this machine's clock: last_date is kept, since from there \
-                 switches would be missed; check both clocks, and that it is in seconds",
+                "is more than a day ahead of this machine's clock: last_date is kept, since a poll from there would \
+                 miss switches; check both clocks, and that it is in seconds",
             ),
         };
-        warn!(self.log, "the upstream's now_date {}", told; "now_date" => date);
+        warn!(self.log, "the upstream's now_date {}", consequence; "now_date" => date);
     }
 
-    /// The end of a poll that had no answer.
+    /// A poll without an answer ended.
     pub(super) fn failed(&self, cause: &str, took: Duration, next_last_date: i64) {
         self.metrics.poll(PollEnd::Failed, took, 0);
         warn!(self.log, "poll"; "outcome" => "failed", "cause" => cause, "seconds" => seconds(took),
             "next_last_date" => next_last_date);
     }
 
-    /// The end of a poll that had one.
-    pub(super) fn brought(&self, brought: &Brought, took: Duration, next_last_date: i64) {
-        let Brought { map, handed_over, report, .. } = brought;
-        let (entries, bad) = (map.entries(), map.bad());
-        let refused =
-            (report.refused > 0).then(|| "ZooKeeper refused entries, see above".to_owned());
-        let overwrote = (report.overwrote > 0)
-            .then(|| "znodes that were created again were overwritten, see above".to_owned());
-        let cause = report.cause.clone().or(overwrote).or(refused);
+    /// A poll with an answer ended.
+    pub(super) fn synced(&self, synced: &SyncedMap, took: Duration, next_last_date: i64) {
+        let (SyncedMap { map, report, .. }, cause) = (synced, synced.cause());
         let end = if cause.is_none() { PollEnd::Complete } else { PollEnd::Incomplete };
-        self.metrics.poll(end, took, bad.count);
-        for coin in map.coins(*handed_over) {
+        self.metrics.poll(end, took, map.bad().count);
+        for coin in map.coins(synced.handed_over) {
             self.metrics.switch(Source::Poll, coin, SwitchEnd::NotApplied);
         }
-        // What ZooKeeper refuses it will refuse next time, too: that is nothing to wait for.
+        // Readiness does not wait for refused entries, which ZooKeeper will refuse again.
         if report.not_written == 0 {
             self.metrics.first_poll_done();
         }
+        macro_rules! log_end {
+            ($level:ident, $($outcome:tt)*) => {
+                $level!(self.log, "poll"; $($outcome)*, "entries" => map.entries(),
+                    "written" => report.written, "unchanged" => report.unchanged,
+                    "switched_meanwhile" => report.switched_meanwhile, "invalid" => map.bad().count,
+                    "refused" => report.refused, "not_written" => report.not_written,
+                    "seconds" => seconds(took), "next_last_date" => next_last_date)
+            };
+        }
         match cause {
-            None => info!(self.log, "poll"; "outcome" => "complete",
-                "entries" => entries, "written" => report.written, "unchanged" => report.unchanged,
-                "switched_meanwhile" => report.switched_meanwhile, "invalid" => bad.count,
-                "refused" => report.refused, "not_written" => report.not_written,
-                "seconds" => seconds(took), "next_last_date" => next_last_date),
-            Some(cause) => warn!(self.log, "poll"; "outcome" => "incomplete", "cause" => cause,
-                "entries" => entries, "written" => report.written, "unchanged" => report.unchanged,
-                "switched_meanwhile" => report.switched_meanwhile, "invalid" => bad.count,
-                "refused" => report.refused, "not_written" => report.not_written,
-                "seconds" => seconds(took), "next_last_date" => next_last_date),
+            None => log_end!(info, "outcome" => "complete"),
+            Some(cause) => log_end!(warn, "outcome" => "incomplete", "cause" => cause),
         }
     }
 }

@@ -1,20 +1,19 @@
-//! What the Poller understands.
+//! Messages to the Poller.
 
 use actix::Message;
 
 use super::PollerSettings;
 
-/// Begin no more polls, and give up the one under way; what `ZkWriter` has of it is written. Answered at
-/// once.
+/// Stop polling and abandon the poll in progress. Entries that `ZkWriter` has are still written. Answered at once.
 ///
-/// Sent once, by the system's drain, before `ZkWriter` is drained.
+/// Sent once, by the drain of the actors, before `ZkWriter` is drained.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct StopPolling;
 
-/// Poll by these settings from the next poll on. One that is under way ends by those it began with.
+/// Use these settings from the next poll on. A poll in progress keeps its own.
 ///
-/// Sent by the application when its configuration is read again; answered at once.
+/// Sent by the application after a reload; answered at once.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct NewSettings(pub(crate) PollerSettings);

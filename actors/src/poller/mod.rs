@@ -1,4 +1,4 @@
-//! `Poller`: pulls the user-coin map from the pool's web backend and has `ZkWriter` bring it in.
+//! `Poller`: fetches the user-coin map from the pool's web backend and has `ZkWriter` write it.
 //!
 //! ```text
 //!            ┌──────────────── interval ────────────────┐
@@ -9,17 +9,18 @@
 //! Nothing is written before the whole answer has been read, understood and found to be a success: a
 //! map that breaks off, or an `err_no` at its end, writes nothing.
 //!
-//! * `actor`: the shell: one poll at a time, and when the next begins;
-//! * `poll`: one poll, from the mark to the last report;
-//! * `fetch`: the HTTP request, its redirects and deadlines, TLS, and an answer's head; alone in naming the HTTP client;
-//! * `body`: the answer's bytes, from the network to a parser that blocks: unpacked, counted, guarded;
+//! * `settings`, `messages`: settings of the operator, messages to the actor;
+//! * `actor`: the shell: one poll at a time, and the time of the next;
+//! * `poll`: one poll, from the mark to the last report; `outcome`: its end;
+//! * `fetch`: the HTTP request, its redirects and deadlines, TLS, and the head of an answer;
+//! * `body`: the body of an answer, from the network to the parser: unpacked, counted, checked;
 //! * `answer`: the JSON (contract, section 4);
 //! * `user_coin_map`: a million entries in little memory;
-//! * `cursor`: what to ask for next; no clock, no network;
-//! * `preview`: the map for who only wants to look at it;
+//! * `cursor`: the next `last_date`; no clock, no network;
+//! * `preview`: the map for commands that only read it;
 //! * `url`: `UserCoinMapURL`;
-//! * `journal`: the log lines of a poll;
-//! * `properties`: what holds for any answer, for tests and fuzz targets.
+//! * `journal`: the log lines and metrics of a poll;
+//! * `properties`: properties of any answer, for tests and fuzz targets.
 
 mod actor;
 mod answer;
@@ -28,16 +29,19 @@ mod cursor;
 mod fetch;
 mod journal;
 mod messages;
+mod outcome;
 mod poll;
 mod preview;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod properties;
+mod settings;
 mod url;
 mod user_coin_map;
 
-pub use actor::PollerSettings;
-pub(crate) use actor::{Poller, ToZkWriter};
+pub(crate) use actor::Poller;
 pub use fetch::FetchError;
 pub(crate) use messages::{NewSettings, StopPolling};
+pub(crate) use poll::ToZkWriter;
 pub use preview::{MapPreview, preview_map};
+pub use settings::PollerSettings;
 pub use url::{UpstreamUrl, UpstreamUrlError};

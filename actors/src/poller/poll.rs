@@ -1,119 +1,114 @@
-//! One poll: the mark, the fetch, and the entries' way into ZooKeeper.
+//! One poll: the mark, the fetch, and writing the entries.
 
 use std::rc::Rc;
 
+use actix::Recipient;
 use futures_util::{StreamExt, stream::FuturesUnordered};
+use slog::Logger;
 use tokio::sync::oneshot;
 
 use super::{
-    actor::ToZkWriter,
-    answer::{Answer, Remark},
-    fetch::{FetchError, Upstream},
-    user_coin_map::{Rules, Settled},
+    PollerSettings,
+    answer::FetchedMap,
+    fetch::Upstream,
+    outcome::{PollOutcome, SyncedMap},
 };
 use crate::{
-    domain::Assignment,
+    domain::{Assignment, SwitchRules},
     zk_writer::{BeginPoll, PollStart, PollTurn, PollerLock, SyncBatch, SyncReply, SyncReport},
 };
 
 /// Entries of one part.
 const PART: usize = 500;
 
-/// The same while callers send requests, who wait behind the parts under way.
-const PART_BESIDE_CALLERS: usize = 100;
+/// The same while callers send requests, which wait behind the parts in progress.
+const PART_BESIDES_CALLERS: usize = 100;
 
-/// Parts under way at a time: one is read while another is written.
-const PARTS_UNDER_WAY: usize = 2;
+/// Parts in progress at a time: one is read while another is written.
+const PARTS_IN_PROGRESS: usize = 2;
 
-/// What a poll needs.
+/// Typed senders to `ZkWriter`.
+#[derive(Clone)]
+pub(crate) struct ToZkWriter {
+    /// Decides whether and from which moment on to poll.
+    pub(crate) begin: Recipient<BeginPoll>,
+    /// Writes the entries of a map.
+    pub(crate) sync: Recipient<SyncBatch>,
+}
+
+/// Everything that a poll needs.
 #[derive(Clone)]
 pub(super) struct Poll {
-    pub(super) upstream: Rc<Upstream>,
+    upstream: Rc<Upstream>,
     pub(super) zk_writer: ToZkWriter,
-    pub(super) rules: Rules,
-    pub(super) rewrite_unchanged: bool,
-    pub(super) lock: Option<PollerLock>,
-}
-
-/// How a poll ended.
-#[derive(Debug)]
-pub(super) enum Ended {
-    /// There is no session with ZooKeeper, so nothing was asked.
-    NoSession,
-    /// Another daemon polls, so nothing was asked.
-    Standby {
-        /// What it says of itself.
-        holder: String,
-    },
-    /// Nothing was asked; the text says why.
-    NotBegun(String),
-    /// There was no answer.
-    NotFetched(FetchError),
-    /// There was one.
-    Brought(Box<Brought>),
-}
-
-/// What became of an answer's entries.
-#[derive(Debug)]
-pub(super) struct Brought {
-    pub(super) map: Settled,
-    /// How many of the map's entries were handed over to `ZkWriter`; the others were not tried.
-    pub(super) handed_over: usize,
-    pub(super) report: SyncReport,
-    pub(super) now_date: Option<i64>,
-    pub(super) remark: Option<Remark>,
+    rules: SwitchRules,
+    rewrite_unchanged: bool,
+    lock: Option<PollerLock>,
 }
 
 impl Poll {
-    /// Asks for what has changed from `last_date` on, and brings it in.
-    pub(super) async fn run(self, last_date: i64) -> Ended {
+    pub(super) fn new(settings: &PollerSettings, zk_writer: ToZkWriter, log: &Logger) -> Self {
+        Self {
+            upstream: Rc::new(Upstream::new(settings, log)),
+            zk_writer,
+            rules: settings.rules(),
+            rewrite_unchanged: settings.rewrite_unchanged,
+            lock: settings.lock.clone(),
+        }
+    }
+
+    /// Fetches the changes since `last_date`, and writes them.
+    pub(super) async fn run(self, last_date: i64) -> PollOutcome {
         let (reply, turn) = oneshot::channel();
         let begin = BeginPoll { lock: self.lock.clone(), reply };
-        // Only an actor that has ended gives none.
+        // Only an actor that has ended does not reply.
         let turn = match self.zk_writer.begin.send(begin).await {
             Ok(()) => turn.await.unwrap_or(PollTurn::NoSession),
             Err(_) => PollTurn::NoSession,
         };
         let start = match turn {
             PollTurn::Poll(start) => start,
-            PollTurn::Standby { holder } => return Ended::Standby { holder },
-            PollTurn::NoSession => return Ended::NoSession,
-            PollTurn::Refused(cause) => return Ended::NotBegun(cause),
+            PollTurn::Standby { holder } => return PollOutcome::Standby { holder },
+            PollTurn::NoSession => return PollOutcome::NoSession,
+            PollTurn::Refused(cause) => return PollOutcome::NotBegun(cause),
         };
-        let answer = match self.upstream.fetch(last_date, &self.rules).await {
-            Ok(answer) => answer,
-            Err(error) => return Ended::NotFetched(error),
-        };
-        let Answer { map, now_date, remark } = answer;
+        match self.upstream.fetch(last_date, &self.rules).await {
+            Ok(fetched) => PollOutcome::Synced(Box::new(self.sync(fetched, start).await)),
+            Err(error) => PollOutcome::NotFetched(error),
+        }
+    }
+
+    async fn sync(&self, fetched: FetchedMap, start: PollStart) -> SyncedMap {
+        let FetchedMap { map, now_date, warning } = fetched;
         let mut report = SyncReport::default();
-        let (mut under_way, mut handed_over, mut size) = (FuturesUnordered::new(), 0, PART);
+        let (mut in_progress, mut handed_over, mut size) = (FuturesUnordered::new(), 0, PART);
         loop {
-            // One that ZooKeeper did not take means that it is away: the others need not be tried.
-            while under_way.len() < PARTS_UNDER_WAY
+            // An entry without a result means that ZooKeeper is away: the rest need not be tried.
+            while in_progress.len() < PARTS_IN_PROGRESS
                 && handed_over < map.len()
                 && report.not_written == 0
             {
-                under_way.push(self.sync(map.part(handed_over, size), start));
+                in_progress.push(self.sync_part(map.part(handed_over, size), start));
                 handed_over = map.len().min(handed_over + size);
             }
-            let Some(part) = under_way.next().await else { break };
-            size = if part.beside_callers { PART_BESIDE_CALLERS } else { PART };
+            let Some(part) = in_progress.next().await else { break };
+            size = if part.beside_callers { PART_BESIDES_CALLERS } else { PART };
             report += part.report;
         }
-        drop(under_way);
+        drop(in_progress);
         report.not_written += map.len() - report.entries();
-        Ended::Brought(Box::new(Brought { map, handed_over, report, now_date, remark }))
+        SyncedMap { map, handed_over, report, now_date, warning }
     }
 
-    async fn sync(&self, assignments: Vec<Assignment>, start: PollStart) -> SyncReply {
+    async fn sync_part(&self, assignments: Vec<Assignment>, start: PollStart) -> SyncReply {
         let entries = assignments.len();
         let (reply, report) = oneshot::channel();
         let rewrite_unchanged = self.rewrite_unchanged;
         let batch = SyncBatch { assignments, start, rewrite_unchanged, reply };
-        match self.zk_writer.sync.send(batch).await {
+        let report = match self.zk_writer.sync.send(batch).await {
             Ok(()) => report.await.ok(),
             Err(_) => None,
-        }
-        .unwrap_or_else(|| SyncReply::not_written(entries, "ZkWriter has ended"))
+        };
+        report.unwrap_or_else(|| SyncReply::not_written(entries, "ZkWriter has ended"))
     }
 }

@@ -1,4 +1,4 @@
-//! The user-coin map as a poll would get it, for who only wants to look at it.
+//! The user-coin map as a poll would fetch it, for commands that only read it.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -6,59 +6,57 @@ use slog::{Discard, Logger, o};
 
 use super::{
     PollerSettings,
-    answer::{Answer, Remark},
+    answer::{FetchedMap, ShapeWarning},
     cursor::{Cursor, NowDate},
     fetch::{FetchError, Upstream},
-    user_coin_map::{Rules, Settled},
+    user_coin_map::SettledMap,
 };
 use crate::domain::Assignment;
 
 /// The whole map, as the upstream answers to `last_date=0`.
 #[derive(Debug)]
 pub struct MapPreview {
-    map: Settled,
+    map: SettledMap,
     now_date: Option<i64>,
-    remark: Option<Remark>,
+    warning: Option<ShapeWarning>,
 }
 
-/// Asks the upstream for its whole map, by the rules of a poll; nothing is written anywhere.
+/// Fetches the whole map by the rules of a poll, and writes nothing.
 pub async fn preview_map(settings: &PollerSettings) -> Result<MapPreview, FetchError> {
-    let PollerSettings { url, fetch_timeout, body_limit, coins, lower_case, .. } = settings.clone();
-    let log = Logger::root(Discard, o!());
-    let upstream = Upstream::new(url, fetch_timeout, body_limit, &log);
-    let Answer { map, now_date, remark } = upstream.fetch(0, &Rules { coins, lower_case }).await?;
-    Ok(MapPreview { map, now_date, remark })
+    let upstream = Upstream::new(settings, &Logger::root(Discard, o!()));
+    let FetchedMap { map, now_date, warning } = upstream.fetch(0, &settings.rules()).await?;
+    Ok(MapPreview { map, now_date, warning })
 }
 
 impl MapPreview {
-    /// How many sub-accounts it has that a poll would write.
+    /// Number of sub-accounts that a poll would write.
     pub fn len(&self) -> usize {
         self.map.len()
     }
 
-    /// Whether it has none.
+    /// Whether the map is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// At most `size` of them from the one at `from` on.
+    /// At most `size` entries from the one at `from` on.
     pub fn part(&self, from: usize, size: usize) -> Vec<Assignment> {
         self.map.part(from, size)
     }
 
-    /// How many entries a poll would skip, since they can never be written.
+    /// Number of entries that a poll would skip, since they can never be written.
     pub fn invalid(&self) -> usize {
         self.map.bad().count
     }
 
-    /// The first of those, each with its fault; both are fit for a terminal.
+    /// Name and fault of the first invalid entries, fit for a terminal.
     pub fn first_invalid(&self) -> &[(String, String)] {
-        &self.map.bad().told
+        &self.map.bad().shown
     }
 
-    /// What the operator should mend about the answer's shape, though it works.
-    pub fn remark(&self) -> Option<String> {
-        self.remark.map(|remark| remark.to_string())
+    /// Deviation of the answer from the documented shape, though it is understood.
+    pub fn warning(&self) -> Option<String> {
+        self.warning.map(|warning| warning.to_string())
     }
 
     /// `now_date`, in seconds since 1970; `None` if the answer has none.
@@ -66,7 +64,7 @@ impl MapPreview {
         self.now_date
     }
 
-    /// Whether a poll at that moment would ask from `now_date` on the next time.
+    /// Whether a poll at that moment would adopt `now_date` as the next `last_date`.
     pub fn is_followed(&self, at: SystemTime) -> bool {
         let since = at.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
         let clock = i64::try_from(since).unwrap_or(i64::MAX);

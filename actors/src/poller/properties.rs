@@ -12,11 +12,10 @@ use flate2::{Compression, write::GzEncoder};
 use serde::de::IgnoredAny;
 
 use super::{
-    answer::Answer,
+    answer::FetchedMap,
     body::{self, BadBody, BodyFault, Encoding, Limits},
-    user_coin_map::Rules,
 };
-use crate::domain::{Coins, Puname};
+use crate::domain::{Coins, Puname, SwitchRules};
 
 const PARTS: usize = 7;
 
@@ -24,7 +23,7 @@ const LIMIT: u64 = 64 * 1024;
 
 /// What is told of an answer.
 #[derive(Debug, PartialEq, Eq)]
-struct Told {
+struct Understood {
     switches: BTreeMap<String, String>,
     entries: usize,
     bad: usize,
@@ -65,12 +64,12 @@ pub fn user_coin_map_by_choices(choices: &[u8]) {
     assert_eq!(read(&parts, Encoding::Plain), Ok(expected), "{body}");
 }
 
-fn written(choices: &mut Unstructured<'_>) -> Result<(String, Told)> {
+fn written(choices: &mut Unstructured<'_>) -> Result<(String, Understood)> {
     let long = "x".repeat(201);
     let names =
         ["alice", "Bob", "用户", "a b", "a/b", "..", "", "a\u{1b}", "\u{1f419}", "\u{fffd}", &long];
-    let mut told =
-        Told { switches: BTreeMap::new(), entries: 0, bad: 0, now_date: Some(1_513_239_055) };
+    let mut understood =
+        Understood { switches: BTreeMap::new(), entries: 0, bad: 0, now_date: Some(1_513_239_055) };
     let mut fields = Vec::new();
     for _ in 0..choices.int_in_range(0..=8)? {
         let name = *choices.choose(&names)?;
@@ -83,17 +82,17 @@ fn written(choices: &mut Unstructured<'_>) -> Result<(String, Told)> {
             "null",
         ])?;
         fields.push(format!("{}:{coin}", serde_json::json!(name)));
-        told.entries += 1;
+        understood.entries += 1;
         let good = ["alice", "Bob", "用户", "a b"].contains(&name);
         let known = match coin {
             "\"btc\"" => Some("btc"),
             "\"b\\u0063c\"" => Some("bcc"),
             _ => None,
         };
-        told.bad += usize::from(!good || known.is_none());
+        understood.bad += usize::from(!good || known.is_none());
         match known.filter(|_| good) {
-            Some(coin) => told.switches.insert(name.to_owned(), coin.to_owned()),
-            None => told.switches.remove(name),
+            Some(coin) => understood.switches.insert(name.to_owned(), coin.to_owned()),
+            None => understood.switches.remove(name),
         };
     }
     let map = fields.join(choices.choose(&[",", " ,\r\n"])?);
@@ -110,17 +109,17 @@ fn written(choices: &mut Unstructured<'_>) -> Result<(String, Told)> {
     whole[2] = &data;
     let turn = choices.int_in_range(0..=2)?;
     whole.rotate_left(turn);
-    Ok((format!("{{{}}}", whole.join(",")), told))
+    Ok((format!("{{{}}}", whole.join(",")), understood))
 }
 
 /// What is told of an answer that came in these parts; of a bad one, its fault.
-fn read(parts: &[&[u8]], encoding: Encoding) -> std::result::Result<Told, BodyFault> {
+fn read(parts: &[&[u8]], encoding: Encoding) -> std::result::Result<Understood, BodyFault> {
     let coins = Coins::new(&["btc", "bcc"]).expect("valid");
     let deadline = Instant::now() + Duration::from_secs(60);
     let limits = Limits { bytes: LIMIT, deadline };
     let body = Pieces::new(parts, true);
-    match body::read(body, encoding, limits, Rules { coins, lower_case: false }) {
-        Ok(answer) => Ok(told(answer)),
+    match body::read(body, encoding, limits, SwitchRules { coins, lower_case: false }) {
+        Ok(answer) => Ok(understood(answer)),
         Err(BadBody { fault, start, .. }) => {
             assert!(start.len() <= body::SHOWN_BYTES);
             if let BodyFault::Answer(fault) = &fault {
@@ -154,9 +153,9 @@ impl Read for Pieces<'_> {
     }
 }
 
-fn told(answer: Answer) -> Told {
-    let Answer { map, now_date, remark: _ } = answer;
-    for (name, fault) in &map.bad().told {
+fn understood(answer: FetchedMap) -> Understood {
+    let FetchedMap { map, now_date, warning: _ } = answer;
+    for (name, fault) in &map.bad().shown {
         assert!(!name.contains(char::is_control) && !fault.contains(char::is_control));
         assert!(name.len() + fault.len() < 16 * 1024, "it floods the log");
     }
@@ -169,7 +168,7 @@ fn told(answer: Answer) -> Told {
     assert_eq!(switches.len(), map.len(), "a sub-account is in it twice");
     assert!(switches.keys().all(|name| Puname::parse(name).is_ok()));
     assert!(switches.len() + bad <= entries);
-    Told { switches, entries, bad, now_date }
+    Understood { switches, entries, bad, now_date }
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {

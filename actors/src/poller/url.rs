@@ -1,33 +1,33 @@
-//! `UserCoinMapURL`: where the user-coin map is, and who we are there.
+//! `UserCoinMapURL`: address of the user-coin map, and our credentials there.
 
 use std::fmt;
 
 use percent_encoding::percent_decode_str;
 use thiserror::Error;
-use url::Url;
+use url::{Position, Url};
 
 use super::journal::fit;
 
 /// The URL of a user-coin map: `http` or `https`, with a host.
 ///
-/// A user and password in it become HTTP Basic authentication, as in Go. Neither they nor the query, where
-/// tokens are, are ever printed.
+/// A user and password in it become HTTP Basic authentication, as in Go. Neither they nor the query, which may hold
+/// tokens, are ever printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct UpstreamUrl(Url);
 
-/// Why a text is not an [`UpstreamUrl`].
+/// Fault of a text that is no [`UpstreamUrl`].
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum UpstreamUrlError {
-    /// Another scheme than these two, or none.
+    /// The scheme is missing, or another one.
     #[error("does not begin with http:// or https://")]
     Scheme,
-    /// Nothing to send a request to.
+    /// No request can be sent to it.
     #[error("is no URL: {0}")]
     Malformed(url::ParseError),
 }
 
 impl UpstreamUrl {
-    /// Reads the operator's text.
+    /// Parses the operator's text.
     pub fn parse(text: &str) -> Result<Self, UpstreamUrlError> {
         let lower = text.to_ascii_lowercase();
         if !lower.starts_with("http://") && !lower.starts_with("https://") {
@@ -38,23 +38,19 @@ impl UpstreamUrl {
         Ok(Self(url))
     }
 
-    /// Whether the upstream has to show a certificate.
     pub(super) fn is_https(&self) -> bool {
         self.0.scheme() == "https"
     }
 
-    /// What to request: without user and password, with `last_date` at the end of the query.
+    /// The URL to request: without user and password, with `last_date` at the end of the query.
     pub(super) fn asking_from(&self, last_date: i64) -> Url {
-        let mut url = self.0.clone();
-        // Neither can fail: the URL has a host.
-        let _ = url.set_username("");
-        let _ = url.set_password(None);
+        let mut url = without_credentials(self.0.clone());
         url.query_pairs_mut().append_pair("last_date", &last_date.to_string());
         url
     }
 
-    /// User and password, decoded, if they may be shown at `there`: on the same port, or on that of the secure
-    /// way to the same host.
+    /// User and password, decoded, if they may be sent to `there`: the same port of the same host, or its port 443 for
+    /// an upgrade to https.
     pub(super) fn credentials(&self, there: &Url) -> Option<(String, String)> {
         let (here, port) = (&self.0, there.port_or_known_default());
         let is_upgrade = here.scheme() == "http" && there.scheme() == "https" && port == Some(443);
@@ -62,7 +58,7 @@ impl UpstreamUrl {
         if !is_same || here.host_str() != there.host_str() {
             return None;
         }
-        let (user, password) = (self.0.username(), self.0.password());
+        let (user, password) = (here.username(), here.password());
         if user.is_empty() && password.is_none() {
             return None;
         }
@@ -86,8 +82,15 @@ fn decoded(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
-/// Where to go from `here` for a redirect to `location`, or why not to. The host must be the same, and no
-/// secure connection may become an insecure one.
+fn without_credentials(mut url: Url) -> Url {
+    // Neither can fail: the URL has a host.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url
+}
+
+/// The URL after a redirect from `here` to `location`, or the reason not to follow it. The host must stay the same, and
+/// https must stay https.
 pub(super) fn follow(here: &Url, location: &str) -> Result<Url, String> {
     let mut there = here.join(location).map_err(|error| format!("to no URL: {error}"))?;
     there.set_fragment(None);
@@ -97,17 +100,14 @@ pub(super) fn follow(here: &Url, location: &str) -> Result<Url, String> {
     if here.scheme() == "https" && there.scheme() != "https" {
         return Err(format!("from https to {}", shown(&there)));
     }
-    let _ = there.set_username("");
-    let _ = there.set_password(None);
-    Ok(there)
+    Ok(without_credentials(there))
 }
 
-/// A URL fit for the log: without credentials and query.
+/// The URL without credentials and query, fit for the log.
 pub(super) fn shown(url: &Url) -> String {
-    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-    let host = url.host_str().unwrap_or_default();
     let query = if url.query().is_some() { "?…" } else { "" };
-    fit(&format!("{}://{host}{port}{}{query}", url.scheme(), url.path()))
+    let address = &url[Position::BeforeHost..Position::AfterPath];
+    fit(&format!("{}://{address}{query}", url.scheme()))
 }
 
 #[cfg(test)]

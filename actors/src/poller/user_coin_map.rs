@@ -1,120 +1,100 @@
-//! A user-coin map that was read: a million entries in little memory.
+//! A user-coin map in memory: a million entries at eight bytes and a name each.
 
 use std::cmp::Ordering;
 
-pub(super) use crate::domain::SwitchRules as Rules;
-use crate::domain::{Assignment, Coin, Puname, Shown};
+use crate::domain::{Assignment, Coin, Puname, Shown, SwitchRules};
 
-/// Bad entries that are told of by name; the others are counted.
-pub(super) const BAD_TOLD: usize = 20;
+/// Bad entries that are logged by name; further ones are counted.
+pub(super) const BAD_SHOWN: usize = 20;
 
-/// As much of a bad entry's name, or of its coin's, is shown.
+/// Characters of a bad entry's name, or of its coin's, that the log shows.
 const NAME_CHARS: usize = 200;
 
-/// The entries of an answer in the order of its text, bad ones apart.
-///
-/// Names lie in one text, so that an entry costs its name and eight bytes.
+/// The entries of an answer, in the order of its text.
 #[derive(Debug)]
 pub(super) struct UserCoinMap {
     coins: Vec<Coin>,
+    /// All names in one text.
     names: String,
-    entries: Vec<Entry>,
-    bad: Bad,
-    rules: Rules,
+    entries: Vec<MapEntry>,
+    bad: BadEntries,
+    rules: SwitchRules,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Entry {
-    /// Where its name ends in `names`.
+struct MapEntry {
+    /// End of its name in `names`.
     end: u32,
-    /// Which coin of the list, [`NO_COIN`] for one that is not in it.
+    /// Index in `coins`, or [`NO_COIN`].
     coin: u16,
 }
 
-/// The coin of an entry that is bad, but takes the place of an earlier one of its name.
+/// The coin of an entry that is bad, but takes the place of an earlier one with its name.
 const NO_COIN: u16 = u16::MAX;
 
-/// The entries that cannot be written, ever.
+/// Entries that cannot be written, ever.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Bad {
-    /// How many.
+pub(super) struct BadEntries {
     pub(super) count: usize,
-    /// The first, name and fault, fit for the log.
-    pub(super) told: Vec<(String, String)>,
-}
-
-/// The value of an entry, as found.
-#[derive(Debug)]
-pub(super) enum Value<'a> {
-    /// A text, a coin's name if all is well.
-    Text(&'a str),
-    /// Anything else.
-    NoText,
+    /// Name and fault of the first ones, fit for the log.
+    pub(super) shown: Vec<(String, String)>,
 }
 
 impl UserCoinMap {
-    pub(super) fn new(rules: Rules) -> Self {
+    pub(super) fn new(rules: SwitchRules) -> Self {
         Self {
             coins: rules.coins.iter().cloned().collect(),
             names: String::new(),
             entries: Vec::new(),
-            bad: Bad::default(),
+            bad: BadEntries::default(),
             rules,
         }
     }
 
-    /// Forgets what was added.
     pub(super) fn clear(&mut self) {
         self.names.clear();
         self.entries.clear();
-        self.bad = Bad::default();
+        self.bad = BadEntries::default();
     }
 
-    /// Adds an entry, or takes note that it is bad. Of several for one sub-account the last one counts.
-    pub(super) fn add(&mut self, name: &str, value: &Value<'_>) {
+    /// Adds an entry, or notes that it is bad. `coin` is `None` for a value that is no text. Of several entries for one
+    /// sub-account, the last one counts.
+    pub(super) fn add(&mut self, name: &str, coin: Option<&str>) {
         let puname = match self.rules.puname(name) {
             Ok(puname) => puname,
             Err(error) => return self.add_bad(name, format!("the name {error}")),
         };
-        let coin = match value {
-            Value::Text(coin) => self.coins.iter().position(|known| known.as_str() == *coin),
-            Value::NoText => None,
-        };
-        let coin = coin.and_then(|index| u16::try_from(index).ok()).unwrap_or(NO_COIN);
-        if coin == NO_COIN {
-            self.add_bad(
-                name,
-                match value {
-                    Value::Text(coin) => {
-                        format!("the coin {} is none of AvailableCoins", in_short(coin))
-                    }
-                    Value::NoText => "its value is not a text".to_owned(),
-                },
+        let known = coin.and_then(|coin| self.coins.iter().position(|it| it.as_str() == coin));
+        let known = known.and_then(|index| u16::try_from(index).ok());
+        if known.is_none() {
+            let fault = coin.map_or_else(
+                || "its value is not a text".to_owned(),
+                |coin| format!("the coin {} is none of AvailableCoins", in_short(coin)),
             );
+            self.add_bad(name, fault);
         }
         self.names.push_str(puname.as_str());
         // The limit on a body's size keeps the names below four gigabytes.
         let end = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
-        self.entries.push(Entry { end, coin });
+        self.entries.push(MapEntry { end, coin: known.unwrap_or(NO_COIN) });
     }
 
     fn add_bad(&mut self, name: &str, fault: String) {
         self.bad.count += 1;
-        if self.bad.told.len() < BAD_TOLD {
-            self.bad.told.push((in_short(name), fault));
+        if self.bad.shown.len() < BAD_SHOWN {
+            self.bad.shown.push((in_short(name), fault));
         }
     }
 
-    /// How many entries were added, bad and repeated ones included.
+    /// Number of entries that were added, including bad and repeated ones.
     pub(super) fn entries(&self) -> usize {
         // An entry with a bad name is in the count of bad ones only.
         let bad_coins = self.entries.iter().filter(|entry| entry.coin == NO_COIN).count();
         self.entries.len() + self.bad.count - bad_coins
     }
 
-    /// Settles which entry of each name counts: each sub-account is then in it once. Takes a while for a large
-    /// map.
-    pub(super) fn settled(self) -> Settled {
+    /// Sorts the entries and keeps the last one of each name. Takes a while for a large map.
+    pub(super) fn settled(self) -> SettledMap {
         let mut order: Vec<u32> = (0..).take(self.entries.len()).collect();
         let name = |index: u32| self.name(index as usize);
         order.sort_unstable_by(|&a, &b| match name(a).cmp(name(b)) {
@@ -123,59 +103,57 @@ impl UserCoinMap {
         });
         order.dedup_by(|later, kept| name(*later) == name(*kept));
         order.retain(|&index| self.entries[index as usize].coin != NO_COIN);
-        Settled { map: self, order }
+        SettledMap { map: self, order }
     }
 
     fn name(&self, index: usize) -> &str {
         let start = index.checked_sub(1).map_or(0, |before| self.entries[before].end as usize);
         &self.names[start..self.entries[index].end as usize]
     }
+
+    fn coin(&self, index: usize) -> Option<&Coin> {
+        self.coins.get(usize::from(self.entries[index].coin))
+    }
 }
 
 /// The entries to write, each sub-account once.
 #[derive(Debug)]
-pub(super) struct Settled {
+pub(super) struct SettledMap {
     map: UserCoinMap,
     order: Vec<u32>,
 }
 
-impl Settled {
-    /// How many.
+impl SettledMap {
     pub(super) fn len(&self) -> usize {
         self.order.len()
     }
 
-    /// How many there were, bad and repeated ones included.
+    /// Number of entries of the answer, including bad and repeated ones.
     pub(super) fn entries(&self) -> usize {
         self.map.entries()
     }
 
-    /// Those that cannot be written.
-    pub(super) fn bad(&self) -> &Bad {
+    pub(super) fn bad(&self) -> &BadEntries {
         &self.map.bad
     }
 
     /// At most `size` entries from the one at `from` on.
     pub(super) fn part(&self, from: usize, size: usize) -> Vec<Assignment> {
-        let part = self.order.iter().skip(from).take(size);
-        part.filter_map(|&index| self.assignment(index as usize)).collect()
+        let part = self.order.iter().skip(from).take(size).filter_map(|&index| {
+            let coin = self.map.coin(index as usize)?.clone();
+            let puname = Puname::parse(self.map.name(index as usize)).ok()?;
+            Some(Assignment { puname, coin })
+        });
+        part.collect()
     }
 
     /// The coins of the entries from the one at `from` on.
     pub(super) fn coins(&self, from: usize) -> impl Iterator<Item = &Coin> {
-        let rest = self.order.iter().skip(from);
-        rest.filter_map(|&index| {
-            self.map.coins.get(usize::from(self.map.entries[index as usize].coin))
-        })
-    }
-
-    fn assignment(&self, index: usize) -> Option<Assignment> {
-        let coin = self.map.coins.get(usize::from(self.map.entries[index].coin))?.clone();
-        Puname::parse(self.map.name(index)).ok().map(|puname| Assignment { puname, coin })
+        self.order.iter().skip(from).filter_map(|&index| self.map.coin(index as usize))
     }
 }
 
-/// A text of the upstream's, fit for the log.
+/// Text of the upstream, fit for the log.
 fn in_short(text: &str) -> String {
     match text.char_indices().nth(NAME_CHARS) {
         Some((end, _)) => format!("{}…", Shown(&text[..end])),
@@ -190,9 +168,9 @@ mod tests {
 
     fn map(lower_case: bool, entries: &[(&str, &str)]) -> UserCoinMap {
         let coins = Coins::new(&["btc", "bcc"]).unwrap();
-        let mut map = UserCoinMap::new(Rules { coins, lower_case });
+        let mut map = UserCoinMap::new(SwitchRules { coins, lower_case });
         for (name, coin) in entries {
-            map.add(name, &Value::Text(coin));
+            map.add(name, Some(coin));
         }
         map
     }
@@ -233,12 +211,12 @@ mod tests {
     }
 
     #[test]
-    fn bad_entries_are_told_of_up_to_a_number() {
+    fn bad_entries_are_shown_up_to_a_number() {
         let mut map = map(false, &[("a/b", "btc"), ("x", "LTC\u{1b}")]);
-        map.add("y", &Value::NoText);
-        let told: Vec<_> = map.bad.told.iter().map(|(name, fault)| (&**name, &**fault)).collect();
+        map.add("y", None);
+        let shown: Vec<_> = map.bad.shown.iter().map(|(name, fault)| (&**name, &**fault)).collect();
         assert_eq!(
-            told,
+            shown,
             [
                 ("a/b", "the name contains a slash"),
                 ("x", r#"the coin "LTC\u{1b}" is none of AvailableCoins"#),
@@ -246,9 +224,9 @@ mod tests {
             ]
         );
         for _ in 0..100 {
-            map.add("", &Value::Text("btc"));
+            map.add("", Some("btc"));
         }
-        assert_eq!((map.bad.count, map.bad.told.len(), map.entries()), (103, BAD_TOLD, 103));
+        assert_eq!((map.bad.count, map.bad.shown.len(), map.entries()), (103, BAD_SHOWN, 103));
         map.clear();
         assert_eq!((map.bad.count, map.entries()), (0, 0));
     }

@@ -5,7 +5,11 @@ use slog::Discard;
 use tokio::{sync::mpsc, time};
 
 use super::*;
-use crate::zk_writer::PollTurn;
+use crate::{
+    domain::Coins,
+    poller::UpstreamUrl,
+    zk_writer::{BeginPoll, PollTurn, SyncBatch},
+};
 
 /// Answers each beginning of a poll as it is told, and tells when it was asked.
 struct Turns {

@@ -1,9 +1,9 @@
 use super::*;
 use crate::domain::Coins;
 
-fn read(body: &str) -> Result<Answer, AnswerFault> {
+fn read(body: &str) -> Result<FetchedMap, AnswerFault> {
     let coins = Coins::new(&["btc", "bcc"]).unwrap();
-    parse(body.as_bytes(), Rules { coins, lower_case: false }, &Budget::new(None))
+    parse(body.as_bytes(), SwitchRules { coins, lower_case: false }, &Budget::new(None))
 }
 
 /// `name=coin…` of the entries to write, then `now_date`.
@@ -34,7 +34,7 @@ fn the_documented_shape_is_read() {
         r#"{"err_no":null,"data":{"user_coin":{"\u0061lice":"b\u0074c","bob":"bcc"},"now_date":1513239055}}"#,
     ] {
         assert_eq!(taken(body), expected, "{body}");
-        assert_eq!(read(body).unwrap().remark, None);
+        assert_eq!(read(body).unwrap().warning, None);
     }
 }
 
@@ -43,23 +43,23 @@ fn half_a_surrogate_pair_is_one_bad_character_of_one_entry() {
     let body = r#"{"data":{"user_coin":{"a\ud83d":"btc","b":"\udc00","c":"b\u0074c"},"now_date":5,"x\ud800":"\ud800"}}"#;
     assert_eq!(taken(body), ("c=btc".to_owned(), Some(5)));
     let answer = read(body).unwrap();
-    assert_eq!(answer.map.bad().told[0].0, "\"a\u{fffd}\"");
-    assert!(answer.map.bad().told[1].1.contains("the coin \"\u{fffd}\" is none of"));
+    assert_eq!(answer.map.bad().shown[0].0, "\"a\u{fffd}\"");
+    assert!(answer.map.bad().shown[1].1.contains("the coin \"\u{fffd}\" is none of"));
     let sample = r#"{"data":{"a\ud83d\ud83d":"btc","b":"btc"},"err_msg":"\udfff"}"#;
     assert_eq!(taken(sample).0, "b=btc");
-    assert_eq!(read(sample).unwrap().map.bad().told[0].0, "\"a\u{fffd}\u{fffd}\"");
+    assert_eq!(read(sample).unwrap().map.bad().shown[0].0, "\"a\u{fffd}\u{fffd}\"");
 }
 
 #[test]
 fn no_change_may_be_an_object_a_list_or_null() {
-    for (empty, remark) in [
+    for (empty, warning) in [
         ("{}", None),
-        ("[]", Some(Remark::EmptyIsNoObject)),
-        ("null", Some(Remark::EmptyIsNoObject)),
+        ("[]", Some(ShapeWarning::EmptyIsNoObject)),
+        ("null", Some(ShapeWarning::EmptyIsNoObject)),
     ] {
         let body = format!(r#"{{"err_no":0,"data":{{"user_coin":{empty},"now_date":5}}}}"#);
         assert_eq!(taken(&body), (String::new(), Some(5)));
-        assert_eq!(read(&body).unwrap().remark, remark);
+        assert_eq!(read(&body).unwrap().warning, warning);
     }
 }
 
@@ -76,7 +76,7 @@ fn the_shape_of_the_sample_is_read() {
         (r#"{"err_no":0,"data":{}}"#, ""),
     ] {
         assert_eq!(taken(body), (entries.to_owned(), None), "{body}");
-        assert_eq!(read(body).unwrap().remark, Some(Remark::SampleShape));
+        assert_eq!(read(body).unwrap().warning, Some(ShapeWarning::SampleShape));
     }
 }
 

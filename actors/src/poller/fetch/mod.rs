@@ -20,13 +20,15 @@ use url::{Position, Url};
 
 use self::{head::AnswerHead, tls::Tls};
 use super::{
-    UpstreamUrl,
-    answer::{Answer, AnswerFault},
+    PollerSettings, UpstreamUrl,
+    answer::{AnswerFault, FetchedMap},
     body::{self, BadBody, BodyFault, Limits},
     url::{follow, shown},
-    user_coin_map::Rules,
 };
-use crate::http_client::{HttpAnswer, HttpRequest};
+use crate::{
+    domain::SwitchRules,
+    http_client::{HttpAnswer, HttpRequest},
+};
 
 /// Redirects that are followed, one after the other.
 const REDIRECTS: usize = 5;
@@ -67,14 +69,19 @@ impl From<String> for FetchError {
 
 impl Upstream {
     /// Reads the certificate authorities, which may take a moment.
-    pub(super) fn new(url: UpstreamUrl, timeout: Duration, body_limit: u64, log: &Logger) -> Self {
+    pub(super) fn new(settings: &PollerSettings, log: &Logger) -> Self {
+        let PollerSettings { url, fetch_timeout, body_limit, .. } = settings;
         let tls = Tls::new(url.is_https(), log);
-        Self { url, timeout, body_limit, tls }
+        Self { url: url.clone(), timeout: *fetch_timeout, body_limit: *body_limit, tls }
     }
 
     /// Asks for the changes since `last_date`, and reads the answer to its end. Dropping the future closes the
     /// connection, which ends the thread that reads.
-    pub(super) async fn fetch(&self, last_date: i64, rules: &Rules) -> Result<Answer, FetchError> {
+    pub(super) async fn fetch(
+        &self,
+        last_date: i64,
+        rules: &SwitchRules,
+    ) -> Result<FetchedMap, FetchError> {
         let deadline = Instant::now() + self.timeout;
         let (url, phase) = (self.url.asking_from(last_date), Cell::new(CONNECTING));
         let answer = timeout_at(deadline, self.answer(url.clone(), &phase, deadline)).await;
