@@ -34,39 +34,19 @@ pub enum CallError {
     #[error(
         "cannot connect to {server}: {cause}; is the daemon running there? --server chooses another"
     )]
-    NotSent {
-        /// The daemon's address.
-        server: String,
-        /// The operating system's error.
-        cause: String,
-    },
+    NotSent { server: String, cause: String },
     /// The request was sent at least in part, without an answer.
     #[error("{server} was sent the request and gave no answer: {cause}")]
-    NoAnswer {
-        /// The daemon's address.
-        server: String,
-        /// The connection's error, or the timeout.
-        cause: String,
-    },
+    NoAnswer { server: String, cause: String },
     /// The daemon refuses the credentials.
     #[error(
         "{server} refuses user {user} with this password (status 401); look at APIUser and \
          APIPassword of the configuration that the daemon runs with"
     )]
-    Unauthorized {
-        /// The daemon's address.
-        server: String,
-        /// The name that was sent.
-        user: String,
-    },
+    Unauthorized { server: String, user: String },
     /// The answer is not one of the daemon.
     #[error("what answers at {server} is not this daemon: {description}; --server chooses another")]
-    NotTheDaemon {
-        /// The address.
-        server: String,
-        /// Status and beginning of the answer.
-        description: String,
-    },
+    NotTheDaemon { server: String, description: String },
 }
 
 impl Api {

@@ -32,7 +32,6 @@ const NO_SESSION_PAUSE: Duration = Duration::from_millis(250);
 /// begins at once and fetches the whole map: the other upstream's `now_date` does not apply here, and entries that were
 /// skipped because of their coin may now be valid.
 pub(crate) struct Poller {
-    settings: PollerSettings,
     poll: Poll,
     cursor: Cursor,
     state: PollerState,
@@ -65,8 +64,7 @@ impl Poller {
         log: &Logger,
     ) -> Self {
         Self {
-            poll: Poll::new(&settings, zk_writer, log),
-            settings,
+            poll: Poll::new(settings, zk_writer, log),
             cursor: Cursor::default(),
             state: PollerState::NoSession,
             new_settings: None,
@@ -99,28 +97,28 @@ impl Poller {
 
     /// Polls at the end of the interval since `began`. A poll that took longer delays the next, which is not made up for.
     fn wait(&mut self, began: Instant, ctx: &mut Context<Self>) {
-        let pause = self.settings.interval.saturating_sub(began.elapsed());
+        let pause = self.poll.settings().interval.saturating_sub(began.elapsed());
         self.state = PollerState::Idle { began, timer: ctx.run_later(pause, Self::poll) };
     }
 
     /// Adopts settings between two polls. Returns whether the next poll has to begin at once, for the whole map.
     fn adopt(&mut self, settings: PollerSettings) -> bool {
-        let has_other_url = settings.url != self.settings.url;
-        let starts_over = has_other_url || settings.coins != self.settings.coins;
+        let old = self.poll.settings();
+        let has_other_url = settings.url != old.url;
+        let starts_over = has_other_url || settings.rules.coins != old.rules.coins;
         if starts_over {
             self.cursor = Cursor::default();
         }
         if has_other_url {
             self.warned.clear();
         }
-        self.poll = Poll::new(&settings, self.poll.zk_writer.clone(), &self.log);
-        self.settings = settings;
+        self.poll = Poll::new(settings, self.poll.zk_writer.clone(), &self.log);
         starts_over
     }
 
     /// The `last_date` of the next poll.
     fn last_date(&self) -> i64 {
-        self.cursor.last_date().saturating_sub(self.settings.overlap).max(0)
+        self.cursor.last_date().saturating_sub(self.poll.settings().overlap).max(0)
     }
 
     fn ended(&mut self, outcome: PollOutcome, took: Duration) {

@@ -61,9 +61,9 @@ pub(super) enum BodyFault {
     Answer(AnswerFault),
 }
 
-/// Limits of an answer.
+/// BodyLimits of an answer.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
+pub(super) struct BodyLimits {
     /// Unpacked bytes.
     pub(super) bytes: u64,
     /// When to give up, even if bytes still come in: few on the wire may be many to unpack.
@@ -74,7 +74,7 @@ pub(super) struct Limits {
 pub(super) fn read(
     body: impl Read,
     encoding: Encoding,
-    limits: Limits,
+    limits: BodyLimits,
     rules: SwitchRules,
 ) -> Result<FetchedMap, BadBody> {
     let mut wire = Wire { source: body, received: 0, start: Vec::new(), fault: None };
@@ -83,7 +83,17 @@ pub(super) fn read(
         .map_err(|error| BodyFault::Unreadable(error.to_string()))
         .and_then(|source| {
             let budget = Budget::new(None);
-            let mut checked = Checked::new(source, limits, &budget);
+            let mut checked = Checked {
+                source,
+                limits,
+                budget: &budget,
+                depth: DepthCheck::new(STRING_LIMIT),
+                start: Vec::new(),
+                fault: None,
+                raw: Vec::new(),
+                ready: Cursor::default(),
+                is_over: false,
+            };
             let answer = parse(BufReader::with_capacity(BUFFER, &mut checked), rules, &budget);
             start = checked.start;
             answer.map_err(|fault| checked.fault.unwrap_or(BodyFault::Answer(fault)))
@@ -166,10 +176,10 @@ impl<R: Read> Read for Wire<R> {
 /// Unpacked bytes: counted, checked, and valid UTF-8.
 struct Checked<'a, R> {
     source: R,
-    left: u64,
-    deadline: Instant,
+    /// BodyLimits of the rest.
+    limits: BodyLimits,
     budget: &'a Budget,
-    guard: DepthCheck,
+    depth: DepthCheck,
     start: Vec<u8>,
     fault: Option<BodyFault>,
     /// Bytes from the source, after the beginning of a character that they end.
@@ -178,25 +188,10 @@ struct Checked<'a, R> {
     is_over: bool,
 }
 
-impl<'a, R: Read> Checked<'a, R> {
-    fn new(source: R, limits: Limits, budget: &'a Budget) -> Self {
-        Self {
-            source,
-            left: limits.bytes,
-            deadline: limits.deadline,
-            budget,
-            guard: DepthCheck::new(STRING_LIMIT),
-            start: Vec::new(),
-            fault: None,
-            raw: Vec::new(),
-            ready: Cursor::default(),
-            is_over: false,
-        }
-    }
-
+impl<R: Read> Checked<'_, R> {
     /// Makes the next bytes ready; none if they only begin a character.
     fn refill(&mut self) -> Result<(), BodyFault> {
-        if Instant::now() >= self.deadline {
+        if Instant::now() >= self.limits.deadline {
             return Err(BodyFault::TooSlow);
         }
         let kept = self.raw.len();
@@ -204,14 +199,15 @@ impl<'a, R: Read> Checked<'a, R> {
         let count = self.source.read(&mut self.raw[kept..]);
         let count = count.map_err(|error| BodyFault::Unreadable(error.to_string()))?;
         self.raw.truncate(kept + count);
-        self.left = self.left.checked_sub(count as u64).ok_or(BodyFault::TooLarge)?;
+        let left = self.limits.bytes.checked_sub(count as u64);
+        self.limits.bytes = left.ok_or(BodyFault::TooLarge)?;
         if let Some(left) = self.budget.get() {
             let too_long = || AnswerFault::NotAMap("a value in it is far too long".to_owned());
             let left = left.checked_sub(count).ok_or_else(|| BodyFault::Answer(too_long()))?;
             self.budget.set(Some(left));
         }
         append_shown(&mut self.start, &self.raw[kept..]);
-        self.guard
+        self.depth
             .look_at(&self.raw[kept..])
             .map_err(|fault| BodyFault::Answer(AnswerFault::NotAMap(fault)))?;
         self.is_over = count == 0;
@@ -283,7 +279,7 @@ mod tests {
         limit: u64,
     ) -> Result<FetchedMap, (BodyFault, Vec<u8>)> {
         let deadline = Instant::now() + Duration::from_secs(60);
-        let limits = Limits { bytes: limit, deadline };
+        let limits = BodyLimits { bytes: limit, deadline };
         let answer = read(Pieces::new(parts, is_whole), encoding, limits, rules());
         answer.map_err(|bad| (bad.fault, bad.start))
     }
@@ -332,7 +328,7 @@ mod tests {
     #[test]
     fn a_bomb_that_is_not_too_large_is_given_up_in_time() {
         let bomb = gzip(&vec![b' '; 50_000_000]);
-        let limits = Limits { bytes: u64::MAX, deadline: Instant::now() };
+        let limits = BodyLimits { bytes: u64::MAX, deadline: Instant::now() };
         let fault = read(&*bomb, Encoding::Gzip, limits, rules()).unwrap_err().fault;
         assert_eq!(fault, BodyFault::TooSlow);
     }

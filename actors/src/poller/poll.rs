@@ -14,8 +14,8 @@ use super::{
     outcome::{PollOutcome, SyncedMap},
 };
 use crate::{
-    domain::{Assignment, SwitchRules},
-    zk_writer::{BeginPoll, PollStart, PollTurn, PollerLock, SyncBatch, SyncReply, SyncReport},
+    domain::Assignment,
+    zk_writer::{BeginPoll, PollStart, PollTurn, SyncBatch, SyncReply, SyncReport},
 };
 
 /// Entries of one part.
@@ -41,26 +41,21 @@ pub(crate) struct ToZkWriter {
 pub(super) struct Poll {
     upstream: Rc<Upstream>,
     pub(super) zk_writer: ToZkWriter,
-    rules: SwitchRules,
-    rewrite_unchanged: bool,
-    lock: Option<PollerLock>,
 }
 
 impl Poll {
-    pub(super) fn new(settings: &PollerSettings, zk_writer: ToZkWriter, log: &Logger) -> Self {
-        Self {
-            upstream: Rc::new(Upstream::new(settings, log)),
-            zk_writer,
-            rules: settings.rules(),
-            rewrite_unchanged: settings.rewrite_unchanged,
-            lock: settings.lock.clone(),
-        }
+    pub(super) fn new(settings: PollerSettings, zk_writer: ToZkWriter, log: &Logger) -> Self {
+        Self { upstream: Rc::new(Upstream::new(settings, log)), zk_writer }
+    }
+
+    pub(super) fn settings(&self) -> &PollerSettings {
+        &self.upstream.settings
     }
 
     /// Fetches the changes since `last_date`, and writes them.
     pub(super) async fn run(self, last_date: i64) -> PollOutcome {
         let (reply, turn) = oneshot::channel();
-        let begin = BeginPoll { lock: self.lock.clone(), reply };
+        let begin = BeginPoll { lock: self.settings().lock.clone(), reply };
         // Only an actor that has ended does not reply.
         let turn = match self.zk_writer.begin.send(begin).await {
             Ok(()) => turn.await.unwrap_or(PollTurn::NoSession),
@@ -72,7 +67,7 @@ impl Poll {
             PollTurn::NoSession => return PollOutcome::NoSession,
             PollTurn::Refused(cause) => return PollOutcome::NotBegun(cause),
         };
-        match self.upstream.fetch(last_date, &self.rules).await {
+        match self.upstream.fetch(last_date).await {
             Ok(fetched) => PollOutcome::Synced(Box::new(self.sync(fetched, start).await)),
             Err(error) => PollOutcome::NotFetched(error),
         }
@@ -103,7 +98,7 @@ impl Poll {
     async fn sync_part(&self, assignments: Vec<Assignment>, start: PollStart) -> SyncReply {
         let entries = assignments.len();
         let (reply, report) = oneshot::channel();
-        let rewrite_unchanged = self.rewrite_unchanged;
+        let rewrite_unchanged = self.settings().rewrite_unchanged;
         let batch = SyncBatch { assignments, start, rewrite_unchanged, reply };
         let report = match self.zk_writer.sync.send(batch).await {
             Ok(()) => report.await.ok(),

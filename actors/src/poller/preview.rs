@@ -23,8 +23,8 @@ pub struct MapPreview {
 
 /// Fetches the whole map by the rules of a poll, and writes nothing.
 pub async fn preview_map(settings: &PollerSettings) -> Result<MapPreview, FetchError> {
-    let upstream = Upstream::new(settings, &Logger::root(Discard, o!()));
-    let FetchedMap { map, now_date, warning } = upstream.fetch(0, &settings.rules()).await?;
+    let upstream = Upstream::new(settings.clone(), &Logger::root(Discard, o!()));
+    let FetchedMap { map, now_date, warning } = upstream.fetch(0).await?;
     Ok(MapPreview { map, now_date, warning })
 }
 

@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use super::UpstreamUrl;
-use crate::{
-    domain::{Coins, SwitchRules},
-    zk_writer::PollerLock,
-};
+use crate::{domain::SwitchRules, zk_writer::PollerLock};
 
 /// Settings for polling.
 #[derive(Clone, Debug)]
@@ -26,14 +23,6 @@ pub struct PollerSettings {
     pub rewrite_unchanged: bool,
     /// Lock by which one of several daemons polls; `None` if each does (`ZKPollerLockPath`).
     pub lock: Option<PollerLock>,
-    /// Coins that may be switched to (`AvailableCoins`).
-    pub coins: Coins,
-    /// Whether names are written in lower case (`StratumServerCaseInsensitive`).
-    pub lower_case: bool,
-}
-
-impl PollerSettings {
-    pub(super) fn rules(&self) -> SwitchRules {
-        SwitchRules { coins: self.coins.clone(), lower_case: self.lower_case }
-    }
+    /// Rules for an entry of the map.
+    pub rules: SwitchRules,
 }

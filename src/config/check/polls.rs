@@ -1,6 +1,6 @@
 //! The coins, and how the user-coin map is pulled.
 
-use switcher_actors::{Coins, PollerSettings, UpstreamUrl, ZnodeDir};
+use switcher_actors::{Coins, PollerSettings, SwitchRules, UpstreamUrl, ZnodeDir};
 
 use super::{
     Reader,
@@ -47,8 +47,7 @@ impl Reader {
             overlap,
             rewrite_unchanged,
             lock: lock.map(poller_lock),
-            coins: coins?,
-            lower_case,
+            rules: SwitchRules { coins: coins?, lower_case },
         })
     }
 

@@ -6,7 +6,7 @@ use tokio::{sync::mpsc, time};
 
 use super::*;
 use crate::{
-    domain::Coins,
+    domain::{Coins, SwitchRules},
     poller::UpstreamUrl,
     zk_writer::{BeginPoll, PollTurn, SyncBatch},
 };
@@ -49,8 +49,7 @@ fn settings() -> PollerSettings {
         overlap: 0,
         rewrite_unchanged: false,
         lock: None,
-        coins: Coins::new(&["btc"]).unwrap(),
-        lower_case: false,
+        rules: SwitchRules { coins: Coins::new(&["btc"]).unwrap(), lower_case: false },
     }
 }
 
@@ -114,9 +113,11 @@ async fn another_url_or_other_coins_are_polled_at_once() {
     fixture.adopt_at(10, |settings| settings.url = url()).await;
     about(&fixture.begun(1).await, &[10.0]);
     let coins = Coins::new(&["btc", "ltc"]).unwrap();
-    fixture.adopt_at(20, |settings| (settings.url, settings.coins) = (url(), coins.clone())).await;
+    fixture
+        .adopt_at(20, |settings| (settings.url, settings.rules.coins) = (url(), coins.clone()))
+        .await;
     about(&fixture.begun(1).await, &[20.0]);
-    fixture.adopt_at(30, |settings| (settings.url, settings.coins) = (url(), coins)).await;
+    fixture.adopt_at(30, |settings| (settings.url, settings.rules.coins) = (url(), coins)).await;
     about(&fixture.begun(1).await, &[80.0]);
 }
 

@@ -20,15 +20,12 @@ use url::{Position, Url};
 
 use self::{head::AnswerHead, tls::Tls};
 use super::{
-    PollerSettings, UpstreamUrl,
+    PollerSettings,
     answer::{AnswerFault, FetchedMap},
-    body::{self, BadBody, BodyFault, Limits},
+    body::{self, BadBody, BodyFault, BodyLimits},
     url::{follow, shown},
 };
-use crate::{
-    domain::SwitchRules,
-    http_client::{HttpAnswer, HttpRequest},
-};
+use crate::http_client::{HttpAnswer, HttpRequest};
 
 /// Redirects that are followed, one after the other.
 const REDIRECTS: usize = 5;
@@ -43,11 +40,9 @@ const START_BYTES: usize = 4096;
 const CONNECTING: &str = "no connection to";
 const WAITING: &str = "no answer from";
 
-/// Source of the user-coin map, and the limits of a fetch.
+/// Source of the user-coin map.
 pub(super) struct Upstream {
-    url: UpstreamUrl,
-    timeout: Duration,
-    body_limit: u64,
+    pub(super) settings: PollerSettings,
     tls: Tls,
 }
 
@@ -69,21 +64,15 @@ impl From<String> for FetchError {
 
 impl Upstream {
     /// Reads the certificate authorities, which may take a moment.
-    pub(super) fn new(settings: &PollerSettings, log: &Logger) -> Self {
-        let PollerSettings { url, fetch_timeout, body_limit, .. } = settings;
-        let tls = Tls::new(url.is_https(), log);
-        Self { url: url.clone(), timeout: *fetch_timeout, body_limit: *body_limit, tls }
+    pub(super) fn new(settings: PollerSettings, log: &Logger) -> Self {
+        Self { tls: Tls::new(settings.url.is_https(), log), settings }
     }
 
     /// Asks for the changes since `last_date`, and reads the answer to its end. Dropping the future closes the
     /// connection, which ends the thread that reads.
-    pub(super) async fn fetch(
-        &self,
-        last_date: i64,
-        rules: &SwitchRules,
-    ) -> Result<FetchedMap, FetchError> {
-        let deadline = Instant::now() + self.timeout;
-        let (url, phase) = (self.url.asking_from(last_date), Cell::new(CONNECTING));
+    pub(super) async fn fetch(&self, last_date: i64) -> Result<FetchedMap, FetchError> {
+        let deadline = Instant::now() + self.settings.fetch_timeout;
+        let (url, phase) = (self.settings.url.asking_from(last_date), Cell::new(CONNECTING));
         let answer = timeout_at(deadline, self.answer(url.clone(), &phase, deadline)).await;
         let mut answer = answer.unwrap_or_else(|_| {
             Err(format!("{} {} within {}", phase.get(), shown(&url), self.time_limit()).into())
@@ -98,8 +87,9 @@ impl Upstream {
         }
         let (body, connection) = answer.into_reader();
         let mut reading = spawn_blocking({
-            let limits = Limits { bytes: self.body_limit, deadline: deadline.into_std() };
-            let (rules, encoding) = (rules.clone(), head.encoding);
+            let limits =
+                BodyLimits { bytes: self.settings.body_limit, deadline: deadline.into_std() };
+            let (rules, encoding) = (self.settings.rules.clone(), head.encoding);
             move || body::read(body, encoding, limits, rules)
         });
         let in_time = timeout_at(deadline, &mut reading).await.ok();
@@ -127,7 +117,7 @@ impl Upstream {
                 format!("the answer was not read within {limit}, after {received} bytes")
             }
             BodyFault::TooLarge => {
-                let limit = self.body_limit;
+                let limit = self.settings.body_limit;
                 format!("the answer is larger than {limit} bytes unpacked (CronBodyLimitBytes)")
             }
             BodyFault::NotGzip => format!(
@@ -147,7 +137,7 @@ impl Upstream {
     }
 
     fn time_limit(&self) -> String {
-        format!("{} s (CronFetchTimeoutSeconds)", self.timeout.as_secs())
+        format!("{} s (CronFetchTimeoutSeconds)", self.settings.fetch_timeout.as_secs())
     }
 
     /// Sends the request, and again where it is redirected to, until an answer begins.
@@ -181,7 +171,7 @@ impl Upstream {
         let stream = connect(url, deadline)
             .await
             .map_err(|cause| format!("cannot connect to {}: {cause}", shown(url)))?;
-        let authorization = self.url.credentials(url).map(|(user, password)| {
+        let authorization = self.settings.url.credentials(url).map(|(user, password)| {
             format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
         });
         let mut headers = vec![("accept", "application/json, */*"), ("accept-encoding", "gzip")];
