@@ -8,13 +8,14 @@ use std::{
     io::{self, Read},
 };
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
     HeaderMap, Request,
     body::Incoming,
     client::conn::http1::Builder,
-    header::{CONNECTION, HOST, USER_AGENT},
+    header::{AUTHORIZATION, CONNECTION, HOST, USER_AGENT},
 };
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -39,7 +40,9 @@ pub struct HttpRequest<'a> {
     pub host: &'a str,
     /// Path and query.
     pub target: &'a str,
-    /// Headers besides `Host`, `User-Agent`, `Connection` and `Content-Length`.
+    /// User and password of HTTP Basic authentication.
+    pub credentials: Option<(&'a str, &'a str)>,
+    /// Further headers.
     pub headers: &'a [(&'a str, &'a str)],
     /// Body, empty for `GET`.
     pub body: Vec<u8>,
@@ -60,6 +63,10 @@ impl HttpRequest<'_> {
             .header(HOST, self.host)
             .header(USER_AGENT, AGENT)
             .header(CONNECTION, "close");
+        if let Some((user, password)) = self.credentials {
+            let credentials = STANDARD.encode(format!("{user}:{password}"));
+            request = request.header(AUTHORIZATION, format!("Basic {credentials}"));
+        }
         for (name, value) in self.headers {
             request = request.header(*name, *value);
         }
@@ -78,12 +85,7 @@ impl HttpRequest<'_> {
         connection.spawn(async { drop(driver.await) });
         let (head, body) = sender.send_request(request).await.map_err(head_fault)?.into_parts();
         let status = head.status.as_u16();
-        Ok(HttpAnswer {
-            status,
-            headers: head.headers,
-            body,
-            connection: HttpConnection(connection),
-        })
+        Ok(HttpAnswer { status, headers: head.headers, body, connection: connection })
     }
 }
 
@@ -93,13 +95,9 @@ pub struct HttpAnswer {
     pub status: u16,
     pub(crate) headers: HeaderMap,
     body: Incoming,
-    connection: HttpConnection,
+    /// Closed when dropped.
+    connection: JoinSet<()>,
 }
-
-/// Connection of an answer. Closed when dropped, which ends a read of the body with an error.
-pub(crate) struct HttpConnection(
-    #[expect(dead_code, reason = "aborts its task when dropped")] JoinSet<()>,
-);
 
 impl HttpAnswer {
     /// Text of a header, with all its lines.
@@ -126,8 +124,9 @@ impl HttpAnswer {
         }
     }
 
-    /// Splits off the body, for a thread that may block. Needs a tokio runtime.
-    pub(crate) fn into_reader(self) -> (BodyReader, HttpConnection) {
+    /// Splits into the body, for a thread that may block, and the connection. Dropping the connection ends a read of the
+    /// body with an error. Needs a tokio runtime.
+    pub(crate) fn into_reader(self) -> (BodyReader, JoinSet<()>) {
         let reader =
             BodyReader { body: self.body, runtime: Handle::current(), bytes: Bytes::new() };
         (reader, self.connection)

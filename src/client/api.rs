@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use switcher_actors::{HttpRequest, Shown};
 use thiserror::Error;
 use tokio::{net::TcpStream, time::timeout};
@@ -21,9 +20,8 @@ const SHOWN_CHARS: usize = 200;
 /// Daemon to call.
 pub struct Api {
     server: String,
-    /// Fit for a terminal.
     user: String,
-    authorization: String,
+    password: String,
     timeout: Duration,
 }
 
@@ -52,30 +50,28 @@ pub enum CallError {
 impl Api {
     /// The daemon that the caller names. `timeout` is that of each call.
     pub fn new(caller: &Caller, timeout: Duration) -> Self {
-        let credentials = STANDARD.encode(format!("{}:{}", caller.user, caller.password.0));
         Self {
             server: caller.server.as_str().to_owned(),
-            user: Shown(&caller.user).to_string(),
-            authorization: format!("Basic {credentials}"),
+            user: caller.user.clone(),
+            password: caller.password.0.clone(),
             timeout,
         }
     }
 
     /// Sends JSON to one of the API's paths and reads the answer.
     pub async fn post(&self, path: &str, json: Vec<u8>) -> Result<Answer, CallError> {
-        let headers =
-            [("authorization", &*self.authorization), ("content-type", "application/json")];
         let request = HttpRequest {
             method: "POST",
             host: &self.server,
             target: path,
-            headers: &headers,
+            credentials: Some((&self.user, &self.password)),
+            headers: &[("content-type", "application/json")],
             body: json,
         };
         let (status, body) = call(request, self.timeout).await?;
         let server = self.server.clone();
         if status == 401 {
-            return Err(CallError::Unauthorized { server, user: self.user.clone() });
+            return Err(CallError::Unauthorized { server, user: Shown(&self.user).to_string() });
         }
         // The daemon reports a success with status 200 only.
         let answer = Answer::read(&body).filter(|it| !it.success || status == 200);
@@ -94,8 +90,14 @@ pub async fn get_page(
     limit: Duration,
 ) -> Result<(u16, String), CallError> {
     let server = server.as_str();
-    let request =
-        HttpRequest { method: "GET", host: server, target: path, headers: &[], body: Vec::new() };
+    let request = HttpRequest {
+        method: "GET",
+        host: server,
+        target: path,
+        credentials: None,
+        headers: &[],
+        body: Vec::new(),
+    };
     let (status, body) = timeout(limit, call(request, limit)).await.unwrap_or_else(|_| {
         Err(CallError::NoAnswer { server: server.to_owned(), cause: late(limit) })
     })?;

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashSet,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime},
 };
 
 use actix::{
@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::{
     PollerSettings,
     answer::ShapeWarning,
-    cursor::Cursor,
+    cursor::{Cursor, since_1970},
     journal::Journal,
     messages::{NewSettings, StopPolling},
     outcome::{PollOutcome, SyncedMap},
@@ -147,7 +147,7 @@ impl Poller {
         {
             self.journal.shape(warning);
         }
-        let now_date = self.cursor.judge(synced.now_date, clock());
+        let now_date = self.cursor.judge(synced.now_date, since_1970(SystemTime::now()));
         self.journal.now_date(now_date);
         self.journal.bad_entries(synced.map.bad());
         self.journal.left(&synced.report);
@@ -161,12 +161,6 @@ impl Poller {
             self.standby = standby;
         }
     }
-}
-
-/// This machine's clock, in seconds since 1970.
-fn clock() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 impl Actor for Poller {

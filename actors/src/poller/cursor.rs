@@ -13,6 +13,8 @@
 //! the next answer bear times before that answer and may never be sent: an overlap longer than an
 //! interval covers them.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 /// Seconds that a `now_date` may be ahead of this machine's clock. One further ahead is a mistake, and a poll from
 /// there would skip all changes until then.
 const AHEAD: i64 = 24 * 60 * 60;
@@ -48,6 +50,12 @@ impl NowDate {
             Self::NotPositive(_) | Self::FarAhead(_) | Self::Absent => None,
         }
     }
+}
+
+/// Seconds since 1970, as `now_date` counts them.
+pub(super) fn since_1970(time: SystemTime) -> i64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// Position in the upstream's time, in its seconds.

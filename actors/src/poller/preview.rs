@@ -1,13 +1,13 @@
 //! The user-coin map as a poll would fetch it, for commands that only read it.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use slog::{Discard, Logger, o};
 
 use super::{
     PollerSettings,
     answer::{FetchedMap, ShapeWarning},
-    cursor::{Cursor, NowDate},
+    cursor::{Cursor, NowDate, since_1970},
     fetch::{FetchError, Upstream},
     user_coin_map::SettledMap,
 };
@@ -66,8 +66,7 @@ impl MapPreview {
 
     /// Whether a poll at that moment would adopt `now_date` as the next `last_date`.
     pub fn is_followed(&self, at: SystemTime) -> bool {
-        let since = at.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
-        let clock = i64::try_from(since).unwrap_or(i64::MAX);
-        matches!(Cursor::default().judge(self.now_date, clock), NowDate::Good(_))
+        let now_date = Cursor::default().judge(self.now_date, since_1970(at));
+        matches!(now_date, NowDate::Good(_))
     }
 }

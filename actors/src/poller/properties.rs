@@ -1,5 +1,5 @@
-//! What holds for any answer of an upstream: the same functions for property tests and fuzz targets. Each
-//! panics where a property does not hold.
+//! Properties of any answer of an upstream, as functions for property tests and fuzz targets. Each panics where a
+//! property does not hold.
 
 use std::{
     collections::BTreeMap,
@@ -21,7 +21,7 @@ const PARTS: usize = 7;
 
 const LIMIT: u64 = 64 * 1024;
 
-/// What is told of an answer.
+/// Content of an answer, as it is understood.
 #[derive(Debug, PartialEq, Eq)]
 struct Understood {
     switches: BTreeMap<String, String>,
@@ -32,8 +32,8 @@ struct Understood {
 
 /// Any bytes as an answer, plain and as gzip; the first byte says in which parts they come.
 ///
-/// In which parts it comes, and whether it is packed, makes no difference; what is understood is JSON; nothing
-/// that is told of it could forge a line.
+/// The parts and the packing make no difference; an answer that is understood is JSON; nothing
+/// of it that is logged could forge a line.
 pub fn user_coin_map(bytes: &[u8]) {
     let (size, bytes) = bytes.split_first().map_or((0, bytes), |(first, rest)| (*first, rest));
     // Of several faults, which is found first depends on the parts.
@@ -112,7 +112,7 @@ fn written(choices: &mut Unstructured<'_>) -> Result<(String, Understood)> {
     Ok((format!("{{{}}}", whole.join(",")), understood))
 }
 
-/// What is told of an answer that came in these parts; of a bad one, its fault.
+/// Content of an answer that comes in these parts; of a bad one, its fault.
 fn read(parts: &[&[u8]], encoding: Encoding) -> std::result::Result<Understood, BodyFault> {
     let coins = Coins::new(&["btc", "bcc"]).expect("valid");
     let deadline = Instant::now() + Duration::from_secs(60);

@@ -9,7 +9,6 @@ mod tls_fault;
 use std::{cell::Cell, io, net::SocketAddr, time::Duration};
 
 use actix_rt::task::spawn_blocking;
-use base64::{Engine, engine::general_purpose::STANDARD};
 use slog::Logger;
 use thiserror::Error;
 use tokio::{
@@ -171,16 +170,13 @@ impl Upstream {
         let stream = connect(url, deadline)
             .await
             .map_err(|cause| format!("cannot connect to {}: {cause}", shown(url)))?;
-        let authorization = self.settings.url.credentials(url).map(|(user, password)| {
-            format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
-        });
-        let mut headers = vec![("accept", "application/json, */*"), ("accept-encoding", "gzip")];
-        headers.extend(authorization.as_deref().map(|value| ("authorization", value)));
+        let credentials = self.settings.url.credentials(url);
         let request = HttpRequest {
             method: "GET",
             host: &url[Position::BeforeHost..Position::AfterPort],
             target: &url[Position::BeforePath..Position::AfterQuery],
-            headers: &headers,
+            credentials: credentials.as_ref().map(|(user, password)| (&**user, &**password)),
+            headers: &[("accept", "application/json, */*"), ("accept-encoding", "gzip")],
             body: Vec::new(),
         };
         let answer = if url.scheme() == "https" {
