@@ -19,7 +19,7 @@ use serde_json::value::RawValue;
 use thiserror::Error as ThisError;
 
 use super::{
-    journal::fit,
+    text::fit,
     user_coin_map::{SettledMap, UserCoinMap},
 };
 use crate::{

@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_needs_is_not_held() {
+    fn unneeded_values_are_not_held() {
         let nested = format!("{{\"x\":{}", "[".repeat(1_000_000));
         let long = format!("{{\"x\":\"{}", "y".repeat(1_000_000));
         let list = format!("{{\"data\":{{\"x\":[{}", "0,".repeat(1_000_000));
@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_utf_8_is_one_bad_entry() {
+    fn a_text_that_is_not_utf_8_is_one_bad_entry() {
         let body = b"{\"data\":{\"user_coin\":{\"a\xff\":\"btc\",\"b\":\"\xc3\",\"c\":\"btc\"}}}";
         for size in [1, 2, 3, 1000] {
             let parts: Vec<&[u8]> = body.chunks(size).collect();

@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn it_moves_on_with_answers_that_were_brought_in() {
+    fn it_moves_on_with_answers_that_were_written() {
         use Settlement::{All, NotAll};
         assert_eq!(asked(&[(All, 10), (NotAll, 20), (All, 30), (NotAll, 40)]), [10, 10, 30, 30]);
     }

@@ -11,21 +11,10 @@ use super::{
     user_coin_map::{BAD_SHOWN, BadEntries},
 };
 use crate::{
-    domain::{Escaped, Source, seconds},
+    domain::{Source, seconds},
     metrics::{Metrics, PollEnd, SwitchEnd},
     zk_writer::{SkippedEntry, SyncReport},
 };
-
-/// Characters of a text from the upstream that the log shows.
-const SHOWN_CHARS: usize = 200;
-
-/// Text of the upstream, fit for the log: escaped where it could forge a line, and cut.
-pub(super) fn fit(text: &str) -> String {
-    match text.char_indices().nth(SHOWN_CHARS) {
-        Some((end, _)) => format!("{}…", Escaped(&text[..end])),
-        None => Escaped(text).to_string(),
-    }
-}
 
 pub(super) struct Journal {
     log: Logger,

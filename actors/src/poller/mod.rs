@@ -19,7 +19,7 @@
 //! * `cursor`: the next `last_date`; no clock, no network;
 //! * `preview`: the map for commands that only read it;
 //! * `url`: `UserCoinMapURL`;
-//! * `journal`: the log lines and metrics of a poll;
+//! * `journal`: the log lines and metrics of a poll; `text`: the upstream's texts in them;
 //! * `properties`: properties of any answer, for tests and fuzz targets.
 
 mod actor;
@@ -35,6 +35,7 @@ mod preview;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod properties;
 mod settings;
+mod text;
 mod url;
 mod user_coin_map;
 

@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 use thiserror::Error;
 use url::{Position, Url};
 
-use super::journal::fit;
+use super::text::fit;
 
 /// The URL of a user-coin map: `http` or `https`, with a host.
 ///
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_request_can_be_sent_to_is_refused() {
+    fn a_text_without_a_host_to_request_is_refused() {
         for text in ["", "h/u", "ftp://h/", "file:///etc/passwd", "http:h"] {
             assert_eq!(UpstreamUrl::parse(text), Err(UpstreamUrlError::Scheme), "{text}");
         }

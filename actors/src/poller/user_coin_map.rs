@@ -2,13 +2,11 @@
 
 use std::cmp::Ordering;
 
-use crate::domain::{Assignment, Coin, Puname, Shown, SwitchRules};
+use super::text::fit_name;
+use crate::domain::{Assignment, Coin, Puname, SwitchRules};
 
 /// Bad entries that are logged by name; further ones are counted.
 pub(super) const BAD_SHOWN: usize = 20;
-
-/// Characters of a bad entry's name, or of its coin's, that the log shows.
-const NAME_CHARS: usize = 200;
 
 /// The entries of an answer, in the order of its text.
 #[derive(Debug)]
@@ -69,7 +67,7 @@ impl UserCoinMap {
         if known.is_none() {
             let fault = coin.map_or_else(
                 || "its value is not a text".to_owned(),
-                |coin| format!("the coin {} is none of AvailableCoins", in_short(coin)),
+                |coin| format!("the coin {} is none of AvailableCoins", fit_name(coin)),
             );
             self.add_bad(name, fault);
         }
@@ -82,7 +80,7 @@ impl UserCoinMap {
     fn add_bad(&mut self, name: &str, fault: String) {
         self.bad.count += 1;
         if self.bad.shown.len() < BAD_SHOWN {
-            self.bad.shown.push((in_short(name), fault));
+            self.bad.shown.push((fit_name(name), fault));
         }
     }
 
@@ -150,14 +148,6 @@ impl SettledMap {
     /// The coins of the entries from the one at `from` on.
     pub(super) fn coins(&self, from: usize) -> impl Iterator<Item = &Coin> {
         self.order.iter().skip(from).filter_map(|&index| self.map.coin(index as usize))
-    }
-}
-
-/// Text of the upstream, fit for the log.
-fn in_short(text: &str) -> String {
-    match text.char_indices().nth(NAME_CHARS) {
-        Some((end, _)) => format!("{}…", Shown(&text[..end])),
-        None => Shown(text).to_string(),
     }
 }
 

@@ -1,5 +1,5 @@
-//! The upstream's certificate: which ones are trusted, and the cause and remedy that `verify`, `doctor` and the poll's log
-//! line give for the others.
+//! The upstream's certificate: the trusted ones, and the cause and remedy that `verify`, `doctor` and the poll's log line
+//! give for the others.
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -52,7 +52,7 @@ async fn is_trusted(identity: &Identity, pem: &str, host: &str) -> bool {
 async fn a_certificate_that_is_itself_trusted_serves_whether_or_not_it_is_an_authority() {
     let root = Draft::new(&["root"]).authority().self_signed().unwrap();
     for identity in [
-        // What `openssl req -x509` makes.
+        // As `openssl req -x509` makes it.
         Draft::new(&[HOST, "127.0.0.1"]).authority().self_signed().unwrap(),
         Draft::new(&[HOST, "127.0.0.1"]).self_signed().unwrap(),
         Draft::new(&[HOST, "127.0.0.1"]).issued_by(&root).unwrap(),
@@ -94,7 +94,7 @@ async fn cause_and_remedy_of_a_bad_certificate_are_named() {
     let other = Draft::new(&["other"]).authority().self_signed().unwrap();
     const LISTED: &str = "let SSL_CERT_FILE name a PEM file, and append to it";
     const SAN: &str = "-addext subjectAltName=DNS:localhost";
-    // The certificate, whether it is listed, and what is said.
+    // The certificate, whether it is listed, cause and remedy.
     let cases: Vec<(Identity, bool, &[&str], &[&str])> = vec![
         (
             authority().self_signed().unwrap(),
@@ -108,7 +108,7 @@ async fn cause_and_remedy_of_a_bad_certificate_are_named() {
             &["issued by an authority that is not trusted"],
             &[LISTED, "self-signed"],
         ),
-        // Renewed, while the one of before is listed.
+        // Renewed, while the old one is listed.
         (
             Draft::new(&["other"]).self_signed().unwrap(),
             false,

@@ -1,4 +1,4 @@
-//! What is made of an answer: which entries are written, skipped, left alone, and what the log says.
+//! Entries of an answer that are written, skipped or unchanged, and their log lines.
 
 use serde_json::json;
 use upstream_sim::{Reply, Upstream};
@@ -8,7 +8,7 @@ use crate::support::{Guarded, Output, eventually, find_program, free_port, secon
 use crate::support::{daemon::Daemon, zookeeper::ZooKeeper};
 
 #[tokio::test]
-async fn only_what_differs_is_written() {
+async fn only_differences_are_written() {
     let zookeeper = ZooKeeper::shared().await;
     let upstream = upstream().await;
     let map = [("alice", "btc"), ("bob", "bcc")];
@@ -33,7 +33,7 @@ async fn only_what_differs_is_written() {
 }
 
 #[tokio::test]
-async fn what_is_there_is_written_again_if_that_is_wanted() {
+async fn unchanged_coins_are_written_again_if_configured() {
     let zookeeper = ZooKeeper::shared().await;
     let upstream = Upstream::start(|_| Reply::map(&[("alice", "btc")], now())).await.unwrap();
     let daemon = polling(zookeeper, &upstream).set("CronRewriteUnchanged", true).start().await;
@@ -51,13 +51,13 @@ async fn the_watch_directory_keeps_its_data() {
     polls(&daemon, 2).await;
     let znodes = zookeeper.znodes().await;
     let directory = daemon.watch_dir().trim_end_matches('/').to_owned();
-    znodes.put(&directory, "somebody's own").await;
+    znodes.put(&directory, "its own").await;
     let before = znodes.stat(&directory).await.unwrap().version;
     eventually("two more polls", seconds(20), || async {
         (znodes.stat(&directory).await.unwrap().version >= before + 2).then_some(())
     })
     .await;
-    assert_eq!(znodes.get(&directory).await.as_deref(), Some("somebody's own"));
+    assert_eq!(znodes.get(&directory).await.as_deref(), Some("its own"));
     assert_eq!(znodes.children(&directory).await, Vec::<String>::new());
 }
 
@@ -167,7 +167,7 @@ async fn no_success_writes_nothing_and_keeps_last_date() {
 }
 
 #[tokio::test]
-async fn php_writes_an_empty_map_as_a_list_and_is_told_so_once() {
+async fn an_empty_map_as_php_writes_it_is_warned_of_once() {
     let zookeeper = ZooKeeper::shared().await;
     let upstream = Upstream::start(|request| {
         let now_date = if request.last_date() == Some("0") { 1_700_000_000 } else { 1_700_000_060 };

@@ -1,4 +1,4 @@
-//! The keys of the scheduled pull, and a daemon that does nothing else.
+//! The keys of polling, and a daemon that only polls.
 
 use upstream_sim::Reply;
 
@@ -6,7 +6,7 @@ use super::{assert_line, now, polling, upstream};
 use crate::support::{daemon::Daemon, eventually, seconds, zookeeper::ZooKeeper};
 
 #[tokio::test]
-async fn a_bad_value_is_told_by_its_key() {
+async fn a_bad_value_is_reported_with_its_key() {
     let zookeeper = ZooKeeper::shared().await;
     let usual = Daemon::builder(zookeeper)
         .set("ZKSwitcherWatchDir", "/t/watch/")

@@ -1,4 +1,4 @@
-//! What each poll asks from.
+//! The `last_date` of each poll.
 
 use upstream_sim::Reply;
 
@@ -55,7 +55,7 @@ async fn a_date_that_would_lose_switches_is_not_followed() {
 }
 
 #[tokio::test]
-async fn an_overlap_is_subtracted_from_what_is_asked() {
+async fn an_overlap_is_subtracted_from_last_date() {
     let zookeeper = ZooKeeper::shared().await;
     let upstream = upstream().await;
     upstream.next(Reply::map(&[], 40));

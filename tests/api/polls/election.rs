@@ -7,7 +7,7 @@ use super::{assert_line, now, polling, polls};
 use crate::support::daemon::Builder;
 use crate::support::{eventually, seconds, unique, zookeeper::ZooKeeper};
 
-/// An upstream and a configuration for each of two daemons, which ask it by names of their own.
+/// An upstream, and a configuration for each of two daemons, which request different paths.
 async fn two(zookeeper: &ZooKeeper) -> (Upstream, [Builder; 2], String) {
     let upstream = Upstream::start(|_| Reply::map(&[("alice", "btc")], now())).await.unwrap();
     let lock = format!("/t/{}/poller/lock", unique("election"));
@@ -70,8 +70,7 @@ async fn another_daemon_takes_over_when_the_poller_ends_or_is_killed() {
     asks_alone(&upstream, "third").await;
 }
 
-/// A poller that sleeps through the loss of its lock wakes up with a map that is older than what its successor
-/// has found to be right.
+/// A poller that sleeps through the loss of its lock wakes up with a map older than its successor's.
 #[tokio::test]
 async fn a_map_of_a_poller_that_has_lost_the_lock_is_not_written() {
     let zookeeper = ZooKeeper::shared().await;
@@ -125,7 +124,7 @@ async fn there_is_one_poller_again_after_zookeeper_was_away() {
 }
 
 #[tokio::test]
-async fn a_lock_that_would_never_go_is_told() {
+async fn a_lock_that_never_goes_away_is_reported() {
     let zookeeper = ZooKeeper::shared().await;
     let (upstream, [first, _], lock) = two(zookeeper).await;
     let znodes = zookeeper.znodes().await;

@@ -24,7 +24,7 @@ async fn the_first_fetch_waits_for_zookeeper_and_not_for_the_interval() {
 }
 
 #[tokio::test]
-async fn what_zookeeper_misses_is_asked_for_again() {
+async fn entries_that_zookeeper_missed_are_fetched_again() {
     let mut zookeeper = ZooKeeper::private().await;
     let (upstream, gate) = (upstream().await, Gate::default());
     upstream.next(Reply::map(&[("alice", "btc")], SECOND));
@@ -68,7 +68,7 @@ async fn zookeeper_may_die_and_freeze_in_the_middle_of_a_map() {
     let coins = znodes.get_all(&paths).await;
     assert!(coins.iter().all(Option::is_some));
 
-    // The polls from now on have another coin. Frozen in one, ZooKeeper loses nothing either.
+    // Later polls have another coin. ZooKeeper frozen during one of them loses nothing either.
     daemon.wait_for_log(&["switch, source: poll", "new: btc"]).await;
     zookeeper.stop();
     tokio::time::sleep(seconds(4)).await;
@@ -83,7 +83,7 @@ async fn zookeeper_may_die_and_freeze_in_the_middle_of_a_map() {
 }
 
 #[tokio::test]
-async fn what_zookeeper_refuses_is_asked_for_again_until_it_is_mended() {
+async fn entries_that_zookeeper_refuses_are_fetched_again_until_it_accepts_them() {
     let zookeeper = ZooKeeper::shared().await;
     let upstream =
         Upstream::start(|_| Reply::map(&[("alice", "btc"), ("bob", "btc")], SECOND)).await.unwrap();
@@ -120,7 +120,7 @@ async fn a_znode_that_may_not_be_read_costs_the_others_nothing() {
 }
 
 #[tokio::test]
-async fn what_may_not_be_done_for_a_poll_is_told() {
+async fn a_missing_right_for_a_poll_is_reported() {
     let zookeeper = ZooKeeper::shared().await;
     let upstream = upstream().await;
     let path = |what| format!("/t/{}", crate::support::unique(what));
@@ -181,7 +181,7 @@ async fn sigterm_in_mid_sync_leaves_a_line_for_each_znode_that_was_written() {
 }
 
 #[tokio::test]
-async fn a_watch_directory_that_somebody_removes_is_made_again() {
+async fn a_removed_watch_directory_is_created_again() {
     let zookeeper = ZooKeeper::shared().await;
     let upstream = Upstream::start(|_| Reply::map(&[("alice", "btc")], SECOND)).await.unwrap();
     let daemon = polling(zookeeper, &upstream).start().await;

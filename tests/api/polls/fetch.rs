@@ -1,4 +1,4 @@
-//! The fetch: deadlines, sizes, redirects, credentials, TLS, and what an error says.
+//! The fetch: deadlines, sizes, redirects, credentials, TLS, and error texts.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ pub async fn fail(builder: Builder, upstream: &Upstream, replies: Vec<(Reply, &[
     daemon
 }
 
-/// The most that the daemon has had in memory, in megabytes.
+/// Peak memory of the daemon, in megabytes.
 fn peak_mb(daemon: &Daemon) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
@@ -70,7 +70,7 @@ async fn a_hung_upstream_costs_one_deadline_and_never_two_fetches_at_a_time() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_refused_is_told_from_an_answer_that_is_bad() {
+async fn a_refused_connection_differs_from_a_bad_answer() {
     let zookeeper = ZooKeeper::shared().await;
     let upstream = upstream().await;
     let closed = format!("http://127.0.0.1:{}/", free_port());
@@ -179,7 +179,7 @@ async fn redirects_are_followed_on_the_same_host_only() {
     for _ in 0..5 {
         upstream.next(Reply::redirect("/loop"));
     }
-    // The sixth is the one that is told of.
+    // The sixth redirect is the error.
     replies.insert(0, (Reply::redirect("/loop"), &["once more after 5 redirects"]));
     let followed = 4;
     let (script, causes): (Vec<_>, Vec<_>) = replies.into_iter().unzip();
@@ -201,7 +201,7 @@ async fn redirects_are_followed_on_the_same_host_only() {
     }
     assert!(elsewhere.requests().is_empty());
 
-    // Another port may be another program: it is asked, but not told who we are.
+    // Another port may be another program: it gets a request without credentials.
     let builder = polling(zookeeper, &upstream);
     let secret = url(&upstream).replace("http://", "http://user:p%40ss@");
     upstream.next(Reply::redirect(&url(&elsewhere)));

@@ -1,5 +1,4 @@
-//! Heads of answers that are out of the ordinary: labels of an encoding that is none, many, large and folded headers, interim
-//! answers.
+//! Unusual heads of answers: labels of no real encoding, many, large and folded headers, interim answers.
 
 use upstream_sim::Reply;
 
@@ -13,7 +12,7 @@ fn with(headers: &str) -> Reply {
     Reply::with_head("200 OK", headers, MAP)
 }
 
-/// Polls one answer after the other, each of which has to bring its one entry.
+/// Polls the answers one after the other; each must yield its one entry.
 async fn all_complete(replies: Vec<Reply>) {
     let upstream = upstream().await;
     let count = replies.len();

@@ -1,4 +1,4 @@
-//! The scheduled pull: the real daemon between an upstream that does what it is told and a real ZooKeeper.
+//! Polling: the real daemon between a scripted upstream and a real ZooKeeper.
 
 mod answers;
 mod configuration;
@@ -15,7 +15,7 @@ use upstream_sim::{Reply, Request, Upstream};
 
 use crate::support::{daemon::Builder, daemon::Daemon, eventually, seconds, zookeeper::ZooKeeper};
 
-/// An upstream that has no change to tell of unless it is scripted.
+/// An upstream without changes unless it is scripted.
 async fn upstream() -> Upstream {
     Upstream::start(|_| Reply::map(&[], now())).await.unwrap()
 }
@@ -46,7 +46,7 @@ async fn requests(upstream: &Upstream, count: usize) -> Vec<Request> {
     .await
 }
 
-/// What the polls so far asked from.
+/// The `last_date` of the polls so far.
 fn asked(requests: &[Request]) -> Vec<&str> {
     requests.iter().map(|request| request.last_date().expect("last_date")).collect()
 }

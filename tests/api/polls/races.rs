@@ -1,5 +1,5 @@
-//! A poll and somebody's switch of the same sub-account, in every order. Gates hold the upstream's answer
-//! back, so that what is to happen during a fetch does.
+//! A poll and a caller's switch of the same sub-account, in every order. Gates hold the upstream's answer
+//! back, so that the switch happens during the fetch.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ async fn a_switch_during_the_fetch_stays_until_the_next_poll_knows_of_it() {
     let zookeeper = ZooKeeper::shared().await;
     let (upstream, daemon, gate) = held(zookeeper).await;
     upstream.next(Reply::map(&[("alice", "bcc"), ("bob", "bcc")], SECOND + 120));
-    // The very coin that it has already: a switch all the same.
+    // The same coin again is a switch, too.
     assert_eq!(daemon.switch("alice", "btc").await, Answer::success());
     gate.open();
     let skipping = &polls(&daemon, 2).await[1];
@@ -131,11 +131,10 @@ async fn two_daemons_may_pull_the_same_map() {
     assert!(znodes.get_all(&paths).await.iter().all(|coin| coin.as_deref() == Some("bcc")));
 }
 
-/// Callers and another client switch some of the sub-accounts that polls bring in over and over. Each fetch has
-/// a coin of its own. The coin that is found right after a switch may be of a poll, but not of one whose
-/// fetch had begun before the switch.
+/// Callers and another client switch sub-accounts that polls write over and over. Each fetch has a coin of its own.
+/// The coin right after a switch may come from a poll, but not from one with a fetch that began before the switch.
 #[tokio::test]
-async fn under_load_no_poll_undoes_what_was_switched_since_it_began() {
+async fn under_load_no_poll_undoes_a_switch_made_since_it_began() {
     const CONTENDED: usize = 40;
     const AT_LEAST: usize = 400;
     const AT_MOST: usize = 4_000;
@@ -153,7 +152,7 @@ async fn under_load_no_poll_undoes_what_was_switched_since_it_began() {
         let complete = daemon.log_with(&["outcome: complete"]);
         complete.iter().filter(|line| !line.contains("switched_meanwhile: 0")).count()
     };
-    // How often they meet is the machine's to say: until they have.
+    // Until they have met: how often depends on the machine.
     for number in 0..AT_MOST {
         if number >= AT_LEAST && meetings() > 0 {
             return;

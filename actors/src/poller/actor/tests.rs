@@ -11,7 +11,7 @@ use crate::{
     zk_writer::{BeginPoll, PollTurn, SyncBatch},
 };
 
-/// Answers each beginning of a poll as it is told, and tells when it was asked.
+/// Answers each beginning of a poll with the next of `turns`, and reports the time.
 struct Turns {
     turns: Vec<PollTurn>,
     asked: mpsc::UnboundedSender<Instant>,
@@ -53,7 +53,7 @@ fn settings() -> PollerSettings {
     }
 }
 
-/// A Poller whose turns are these, and the moments at which its polls begin.
+/// A Poller with these turns, and the times at which its polls begin.
 struct Fixture {
     poller: Addr<Poller>,
     start: Instant,

@@ -95,7 +95,7 @@ fn a_failure_wins_wherever_it_stands() {
 }
 
 #[test]
-fn what_is_not_a_map_is_told_by_its_fault() {
+fn an_answer_that_is_no_map_has_its_fault() {
     for (body, told) in [
         ("", "EOF"),
         ("<html>", "expected value"),

@@ -1,6 +1,6 @@
 //! Head of an answer: its status, and the type and packing of its body.
 
-use super::super::{body::Encoding, journal::fit};
+use super::super::{body::Encoding, text::fit};
 use crate::{domain::Escaped, http_client::HttpAnswer};
 
 #[derive(Debug)]

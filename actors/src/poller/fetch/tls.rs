@@ -42,7 +42,10 @@ impl Tls {
                 "cause" => causes.join("; "));
         }
         let provider = Arc::new(ring::default_provider());
-        let trust = Trust::new(found.certs, provider.signature_verification_algorithms);
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(found.certs.iter().cloned());
+        let algorithms = provider.signature_verification_algorithms;
+        let trust = Trust { roots, listed: found.certs, algorithms };
         let config =
             ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
         Self(config.map(|builder| {
@@ -89,14 +92,6 @@ struct Trust {
     roots: RootCertStore,
     listed: Vec<CertificateDer<'static>>,
     algorithms: WebPkiSupportedAlgorithms,
-}
-
-impl Trust {
-    fn new(listed: Vec<CertificateDer<'static>>, algorithms: WebPkiSupportedAlgorithms) -> Self {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(listed.iter().cloned());
-        Self { roots, listed, algorithms }
-    }
 }
 
 impl ServerCertVerifier for Trust {
@@ -163,14 +158,13 @@ fn of_signature(error: Error) -> Error {
 fn verify_listed(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), CertificateError> {
     let (_, certificate) =
         parse_x509_certificate(certificate).map_err(|_| CertificateError::BadEncoding)?;
-    let (from, to) = (certificate.validity().not_before, certificate.validity().not_after);
-    let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-    if seconds < from.timestamp() {
-        let not_before = unix_time(from);
+    let validity = certificate.validity();
+    let (not_before, not_after) = (unix_time(validity.not_before), unix_time(validity.not_after));
+    if now < not_before {
         return Err(CertificateError::NotValidYetContext { time: now, not_before });
     }
-    if seconds > to.timestamp() {
-        return Err(CertificateError::ExpiredContext { time: now, not_after: unix_time(to) });
+    if now > not_after {
+        return Err(CertificateError::ExpiredContext { time: now, not_after });
     }
     let usage = certificate.extended_key_usage().map_err(|_| CertificateError::BadEncoding)?;
     match usage {
