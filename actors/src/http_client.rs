@@ -85,7 +85,7 @@ impl HttpRequest<'_> {
         connection.spawn(async { drop(driver.await) });
         let (head, body) = sender.send_request(request).await.map_err(head_fault)?.into_parts();
         let status = head.status.as_u16();
-        Ok(HttpAnswer { status, headers: head.headers, body, connection: connection })
+        Ok(HttpAnswer { status, headers: head.headers, body, connection })
     }
 }
 

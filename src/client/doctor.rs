@@ -360,7 +360,7 @@ async fn upstream(findings: &mut Findings, poller: Option<&PollerSettings>) {
             return findings.problem(CHECK, format!("{url}: {}", error.cause), remedy);
         }
     };
-    findings.ok(CHECK, format!("{url} answers with {} sub-accounts", map.len()));
+    findings.ok(CHECK, format!("{url} answers with {} sub-accounts", map.sub_accounts()));
     if let Some(warning) = map.warning() {
         findings.warn(CHECK, warning, "let the backend answer in the documented shape (README)");
     }

@@ -39,7 +39,7 @@ pub async fn verify(poller: &PollerSettings, writer: &WriterSettings) -> Result<
     for (name, fault) in map.first_invalid() {
         report.line(format!("{name}: a pull skips this entry: {fault}"));
     }
-    let all = map.len();
+    let all = map.sub_accounts();
     report.line(match drift.len() {
         0 => format!("all {all} sub-accounts of the map are in ZooKeeper as it says"),
         count => format!(
@@ -72,7 +72,7 @@ async fn compare(
     dir: &ZnodeDir,
 ) -> Result<Vec<Drift>, Failure> {
     let mut drift = Vec::new();
-    for from in (0..map.len()).step_by(PART) {
+    for from in (0..map.sub_accounts()).step_by(PART) {
         let part = map.part(from, PART);
         let names = part.iter().map(|entry| entry.puname.as_str());
         let mined = znodes::mined(zookeeper, dir, names).await?;

@@ -5,14 +5,16 @@
 
 use std::{
     io::{self, BufReader, Cursor, Read},
-    mem,
     time::Instant,
 };
 
 use flate2::read::MultiGzDecoder;
 
 use super::answer::{AnswerFault, Budget, FetchedMap, parse};
-use crate::{domain::SwitchRules, go_json::DepthCheck};
+use crate::{
+    domain::SwitchRules,
+    go_json::{DepthCheck, utf8},
+};
 
 /// Bytes that are unpacked and checked in one go.
 const BUFFER: usize = 64 * 1024;
@@ -61,7 +63,6 @@ pub(super) enum BodyFault {
     Answer(AnswerFault),
 }
 
-/// BodyLimits of an answer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BodyLimits {
     /// Unpacked bytes.
@@ -176,7 +177,7 @@ impl<R: Read> Read for Wire<R> {
 /// Unpacked bytes: counted, checked, and valid UTF-8.
 struct Checked<'a, R> {
     source: R,
-    /// BodyLimits of the rest.
+    /// For the rest of the body.
     limits: BodyLimits,
     budget: &'a Budget,
     depth: DepthCheck,
@@ -211,11 +212,9 @@ impl<R: Read> Checked<'_, R> {
             .look_at(&self.raw[kept..])
             .map_err(|fault| BodyFault::Answer(AnswerFault::NotAMap(fault)))?;
         self.is_over = count == 0;
-        let mut text = mem::take(&mut self.ready).into_inner();
-        text.clear();
-        let unfinished = lossy(&self.raw, self.is_over, &mut text);
-        self.ready = Cursor::new(text);
-        self.raw.drain(..self.raw.len() - unfinished);
+        let whole = self.raw.len() - if self.is_over { 0 } else { unfinished(&self.raw) };
+        self.ready = Cursor::new(utf8(&self.raw[..whole]).into_owned().into_bytes());
+        self.raw.drain(..whole);
         Ok(())
     }
 }
@@ -235,25 +234,13 @@ impl<R: Read> Read for Checked<'_, R> {
     }
 }
 
-/// Appends `bytes` to `text`, each byte that is not UTF-8 as U+FFFD. Returns the number of bytes at the end that begin an
-/// unfinished character, 0 at the end of the body.
-fn lossy(bytes: &[u8], is_end: bool, text: &mut Vec<u8>) -> usize {
-    let mut rest = bytes;
-    loop {
-        let error = match std::str::from_utf8(rest) {
-            Ok(_) => {
-                text.extend_from_slice(rest);
-                return 0;
-            }
-            Err(error) => error,
-        };
-        text.extend_from_slice(&rest[..error.valid_up_to()]);
-        rest = &rest[error.valid_up_to()..];
-        if error.error_len().is_none() && !is_end {
-            return rest.len();
-        }
-        text.extend_from_slice("\u{fffd}".as_bytes());
-        rest = &rest[1..];
+/// Number of bytes at the end that begin a character which more bytes may complete.
+fn unfinished(bytes: &[u8]) -> usize {
+    let begin = bytes.iter().rev().take(3).position(|&byte| byte >= 0xc0);
+    let length = begin.map_or(0, |position| position + 1);
+    match str::from_utf8(&bytes[bytes.len() - length..]) {
+        Err(error) if error.error_len().is_none() => length,
+        _ => 0,
     }
 }
 
@@ -386,13 +373,15 @@ mod tests {
     fn characters_are_put_together_again() {
         let bytes = "aä用\u{1f419}".as_bytes();
         for cut in 0..bytes.len() {
-            let mut text = Vec::new();
-            let unfinished = lossy(&bytes[..cut], false, &mut text);
-            assert_eq!(lossy(&bytes[cut - unfinished..], true, &mut text), 0);
-            assert_eq!(text, bytes);
+            let whole = cut - unfinished(&bytes[..cut]);
+            let text = format!("{}{}", utf8(&bytes[..whole]), utf8(&bytes[whole..]));
+            assert_eq!(text.as_bytes(), bytes);
         }
-        let mut text = Vec::new();
-        assert_eq!(lossy(b"a\xe4", true, &mut text), 0);
-        assert_eq!(text, "a\u{fffd}".as_bytes());
+        assert_eq!(utf8(b"a\xe4"), "a\u{fffd}");
+        for whole in
+            [&b"a"[..], "ä".as_bytes(), b"", b"\xff", b"\xe4a", b"\x80\x80\x80", b"\xed\xa0"]
+        {
+            assert_eq!(unfinished(whole), 0, "{whole:?}");
+        }
     }
 }

@@ -30,13 +30,8 @@ pub async fn preview_map(settings: &PollerSettings) -> Result<MapPreview, FetchE
 
 impl MapPreview {
     /// Number of sub-accounts that a poll would write.
-    pub fn len(&self) -> usize {
+    pub fn sub_accounts(&self) -> usize {
         self.map.len()
-    }
-
-    /// Whether the map is empty.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// At most `size` entries from the one at `from` on.

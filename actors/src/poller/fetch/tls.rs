@@ -24,7 +24,7 @@ use x509_parser::{parse_x509_certificate, time::ASN1Time};
 
 use super::{
     FetchError, shown,
-    tls_fault::{BadHandshakeSignature, TlsFault},
+    tls_fault::{BadHandshakeSignature, no_name, of_handshake},
 };
 
 /// Client's side of TLS.
@@ -60,24 +60,20 @@ impl Tls {
         url: &Url,
         stream: TcpStream,
     ) -> Result<TlsStream<TcpStream>, FetchError> {
-        self.handshake(url.host_str().unwrap_or_default(), stream).await.map_err(|fault| {
-            let cause = format!("cannot connect to {}: {}", shown(url), fault.cause);
-            FetchError { cause, remedy: Some(fault.remedy) }
-        })
-    }
-
-    async fn handshake(
-        &self,
-        host: &str,
-        stream: TcpStream,
-    ) -> Result<TlsStream<TcpStream>, TlsFault> {
-        let bare = host.trim_matches(['[', ']']).to_owned();
-        let name = ServerName::try_from(bare).map_err(|_| TlsFault::no_name(host))?;
-        let connected = match &self.0 {
-            Ok(connector) => connector.connect(name.clone(), stream).await,
-            Err(error) => Err(io::Error::other(error.clone())),
+        let host = url.host_str().unwrap_or_default();
+        let connected = async {
+            let bare = host.trim_matches(['[', ']']).to_owned();
+            let name = ServerName::try_from(bare).map_err(|_| no_name(host))?;
+            let connected = match &self.0 {
+                Ok(connector) => connector.connect(name.clone(), stream).await,
+                Err(error) => Err(io::Error::other(error.clone())),
+            };
+            connected.map_err(|error| of_handshake(&error, &name))
         };
-        connected.map_err(|error| TlsFault::of_handshake(&error, &name))
+        connected.await.map_err(|FetchError { cause, remedy }| FetchError {
+            cause: format!("cannot connect to {}: {cause}", shown(url)),
+            remedy,
+        })
     }
 }
 

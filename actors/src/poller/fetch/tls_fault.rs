@@ -10,7 +10,7 @@ use tokio_rustls::rustls::{
 use webpki::Error as WebPkiError;
 use x509_parser::time::ASN1Time;
 
-use super::super::text::fit;
+use super::{super::text::fit, FetchError};
 
 /// Requirement on the server's side of TLS.
 const NEEDED: &str = "enable TLS 1.3 on the server, or TLS 1.2 with a cipher suite of ECDHE and AEAD, like \
@@ -19,111 +19,102 @@ const NEEDED: &str = "enable TLS 1.3 on the server, or TLS 1.2 with a cipher sui
 /// Beginning of a remedy that trusts another certificate.
 const TRUST: &str = "let SSL_CERT_FILE name a PEM file, and append to it";
 
-/// Failed handshake. Both texts are fit for the log.
-#[derive(Debug)]
-pub(super) struct TlsFault {
-    pub(super) cause: String,
-    pub(super) remedy: String,
-}
-
 /// Handshake whose signature does not match the certificate's key.
 #[derive(Debug, Error)]
 #[error("bad signature of the handshake")]
 pub(super) struct BadHandshakeSignature;
 
-impl TlsFault {
-    fn new(cause: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { cause: cause.into(), remedy: remedy.into() }
-    }
+/// Cause and remedy of a handshake, both fit for the log.
+fn fault(cause: impl Into<String>, remedy: impl Into<String>) -> FetchError {
+    FetchError { cause: cause.into(), remedy: Some(remedy.into()) }
+}
 
-    /// Host name that no certificate can have.
-    pub(super) fn no_name(host: &str) -> Self {
-        let cause = format!("no certificate can be valid for the host name '{}'", fit(host));
-        Self::new(cause, "put another name of the server into UserCoinMapURL")
-    }
+/// Host name that no certificate can have.
+pub(super) fn no_name(host: &str) -> FetchError {
+    let cause = format!("no certificate can be valid for the host name '{}'", fit(host));
+    fault(cause, "put another name of the server into UserCoinMapURL")
+}
 
-    /// Error of a handshake with the server of this name.
-    pub(super) fn of_handshake(error: &io::Error, name: &ServerName<'_>) -> Self {
-        use rustls::Error as Tls;
-        match error.get_ref().and_then(|inner| inner.downcast_ref()) {
-            Some(Tls::InvalidCertificate(fault)) => of_certificate(fault, name),
-            Some(Tls::AlertReceived(alert)) => of_alert(*alert),
-            Some(Tls::PeerIncompatible(
-                PeerIncompatible::ServerDoesNotSupportTls12Or13
-                | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
-            )) => Self::new("the server speaks neither TLS 1.2 nor TLS 1.3", NEEDED),
-            Some(Tls::InvalidMessage(fault)) => Self::new(
-                format!("the server's answer is not TLS ({fault:?})"),
-                "put http:// or the port of https into UserCoinMapURL",
+/// Error of a handshake with the server of this name.
+pub(super) fn of_handshake(error: &io::Error, name: &ServerName<'_>) -> FetchError {
+    use rustls::Error as Tls;
+    match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        Some(Tls::InvalidCertificate(error)) => of_certificate(error, name),
+        Some(Tls::AlertReceived(alert)) => of_alert(*alert),
+        Some(Tls::PeerIncompatible(
+            PeerIncompatible::ServerDoesNotSupportTls12Or13
+            | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
+        )) => fault("the server speaks neither TLS 1.2 nor TLS 1.3", NEEDED),
+        Some(Tls::InvalidMessage(error)) => fault(
+            format!("the server's answer is not TLS ({error:?})"),
+            "put http:// or the port of https into UserCoinMapURL",
+        ),
+        Some(other) => fault(fit(&format!("the TLS handshake failed: {other}")), NEEDED),
+        None => match error.kind() {
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => fault(
+                "the server closed the connection during the TLS handshake",
+                format!("look at the server's log; {NEEDED}"),
             ),
-            Some(other) => Self::new(fit(&format!("the TLS handshake failed: {other}")), NEEDED),
-            None => match error.kind() {
-                io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => Self::new(
-                    "the server closed the connection during the TLS handshake",
-                    format!("look at the server's log; {NEEDED}"),
-                ),
-                _ => Self::new(
-                    format!("the TLS handshake failed: {error}"),
-                    "look at the server's log and at the network",
-                ),
-            },
-        }
+            _ => fault(
+                format!("the TLS handshake failed: {error}"),
+                "look at the server's log and at the network",
+            ),
+        },
     }
 }
 
-fn of_alert(alert: AlertDescription) -> TlsFault {
+fn of_alert(alert: AlertDescription) -> FetchError {
     use AlertDescription as Alert;
     match alert {
-        Alert::HandshakeFailure | Alert::InsufficientSecurity => TlsFault::new(
+        Alert::HandshakeFailure | Alert::InsufficientSecurity => fault(
             format!(
                 "the server refuses the handshake (alert {alert:?}): most likely it has no cipher suite with ECDHE and \
                  AEAD, or demands a client certificate, or has a key on the curve P-521"
             ),
             NEEDED,
         ),
-        Alert::ProtocolVersion => TlsFault::new(
-            "the server speaks neither TLS 1.2 nor TLS 1.3 (alert ProtocolVersion)",
-            NEEDED,
-        ),
-        Alert::UnrecognisedName => TlsFault::new(
+        Alert::ProtocolVersion => {
+            fault("the server speaks neither TLS 1.2 nor TLS 1.3 (alert ProtocolVersion)", NEEDED)
+        }
+        Alert::UnrecognisedName => fault(
             "the server does not know the host name (alert UnrecognisedName)",
             "put the name that the server is configured for into UserCoinMapURL",
         ),
-        Alert::CertificateRequired | Alert::BadCertificate => TlsFault::new(
+        Alert::CertificateRequired | Alert::BadCertificate => fault(
             format!("the server demands a client certificate (alert {alert:?})"),
             "switch that off for this client, which has none; UserCoinMapURL may have a user and a password",
         ),
-        other => TlsFault::new(
+        other => fault(
             format!("the server refuses the handshake (alert {other:?})"),
             format!("look at the server's log; {NEEDED}"),
         ),
     }
 }
 
-fn of_certificate(fault: &CertificateError, name: &ServerName<'_>) -> TlsFault {
+fn of_certificate(error: &CertificateError, name: &ServerName<'_>) -> FetchError {
     use CertificateError as Cert;
     let clock = "check this machine's clock";
-    let webpki = match fault {
+    let webpki = match error {
         Cert::Other(other) => other.0.downcast_ref(),
         _ => None,
     };
-    match (fault, webpki) {
-        (Cert::ExpiredContext { not_after, .. }, _) => TlsFault::new(
+    match (error, webpki) {
+        (Cert::ExpiredContext { not_after, .. }, _) => fault(
             format!("the server's certificate has expired on {}", date(*not_after)),
             format!("renew it on the server, or {clock}"),
         ),
-        (Cert::NotValidYetContext { not_before, .. }, _) => TlsFault::new(
+        (Cert::NotValidYetContext { not_before, .. }, _) => fault(
             format!("the server's certificate is not valid before {}", date(*not_before)),
             format!("{clock} and the server's"),
         ),
         (Cert::NotValidForNameContext { presented, .. }, _) if !presented.is_empty() => {
             let (host, names) = (fit(&name.to_str()), fit(&presented.join(", ")));
-            TlsFault::new(
+            fault(
                 format!("the server's certificate is not valid for {host}, but for {names}"),
                 format!("put such a name into UserCoinMapURL, or {}", new_certificate(name)),
             )
         }
-        (Cert::UnknownIssuer, _) => TlsFault::new(
+        (Cert::UnknownIssuer, _) => fault(
             "the server's certificate is issued by an authority that is not trusted",
             format!(
                 "{TRUST} the certificate of that authority, or of a self-signed server itself, and restart the daemon; \
@@ -131,33 +122,33 @@ fn of_certificate(fault: &CertificateError, name: &ServerName<'_>) -> TlsFault {
             ),
         ),
         (Cert::BadSignature | Cert::UnsupportedSignatureAlgorithmForPublicKeyContext { .. }, _) => {
-            TlsFault::new(
+            fault(
                 "the server's certificate is not signed by the trusted certificate of its issuer's name, which may have \
              been renewed",
                 format!("{TRUST} the certificate that the issuer uses now, and restart the daemon"),
             )
         }
-        (_, Some(WebPkiError::CaUsedAsEndEntity)) => TlsFault::new(
+        (_, Some(WebPkiError::CaUsedAsEndEntity)) => fault(
             "the server's certificate is one of an authority (CA:TRUE), and not itself trusted",
             format!(
                 "{TRUST} exactly this certificate, and restart the daemon; or {} -addext basicConstraints=CA:FALSE",
                 new_certificate(name)
             ),
         ),
-        (_, Some(WebPkiError::UnsupportedCertVersion)) => TlsFault::new(
+        (_, Some(WebPkiError::UnsupportedCertVersion)) => fault(
             "the server's certificate is X.509 version 1, which cannot name hosts",
             format!(
                 "a version 3 certificate with subjectAltName is needed: {}",
                 new_certificate(name)
             ),
         ),
-        _ => TlsFault::new(unusable(fault), new_certificate(name)),
+        _ => fault(unusable(error), new_certificate(name)),
     }
 }
 
 /// Cause that only another certificate removes.
-fn unusable(fault: &CertificateError) -> String {
-    let cause = match fault {
+fn unusable(error: &CertificateError) -> String {
+    let cause = match error {
         CertificateError::NotValidForNameContext { .. } => {
             "has no subjectAltName; a host name in its commonName does not count"
         }
