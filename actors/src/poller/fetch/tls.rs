@@ -23,7 +23,8 @@ use url::Url;
 use x509_parser::{parse_x509_certificate, time::ASN1Time};
 
 use super::{
-    FetchError, shown,
+    super::url::shown,
+    error::FetchError,
     tls_fault::{BadHandshakeSignature, no_name, of_handshake},
 };
 

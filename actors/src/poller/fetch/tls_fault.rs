@@ -10,7 +10,7 @@ use tokio_rustls::rustls::{
 use webpki::Error as WebPkiError;
 use x509_parser::time::ASN1Time;
 
-use super::{super::text::fit, FetchError};
+use super::{super::text::fit, error::FetchError};
 
 /// Requirement on the server's side of TLS.
 const NEEDED: &str = "enable TLS 1.3 on the server, or TLS 1.2 with a cipher suite of ECDHE and AEAD, like \
