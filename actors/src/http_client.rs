@@ -1,5 +1,5 @@
 //! HTTP/1.1 client, one request per connection, for the Poller and for the commands that call the daemon's API. The only
-//! file that names the HTTP library (docs/decisions/0012-hyper.md).
+//! file that names the HTTP library (docs/develop/decisions/0012-http-client.md).
 //!
 //! Connections are not reused: servers close idle ones, and a request sent at that moment may or may not have been read.
 

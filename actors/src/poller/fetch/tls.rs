@@ -83,7 +83,7 @@ impl Tls {
 /// listed, as in Go's `crypto/x509`; `webpki` refuses every authority's certificate on a server.
 ///
 /// A listed certificate still has to name the host, be within its period, be meant for servers, and belong to the key
-/// that signs the handshake (docs/decisions/0025-upstream-certificates.md).
+/// that signs the handshake (docs/develop/decisions/0025-upstream-certificates.md).
 #[derive(Debug)]
 struct Trust {
     roots: RootCertStore,
