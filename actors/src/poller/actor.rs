@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::{
     PollerSettings,
     answer::ShapeWarning,
-    cursor::{Cursor, since_1970},
+    cursor::{PollCursor, since_1970},
     journal::Journal,
     messages::{NewSettings, StopPolling},
     outcome::{PollOutcome, SyncedMap},
@@ -33,7 +33,7 @@ const NO_SESSION_PAUSE: Duration = Duration::from_millis(250);
 /// skipped because of their coin may now be valid.
 pub(crate) struct Poller {
     poll: Poll,
-    cursor: Cursor,
+    cursor: PollCursor,
     state: PollerState,
     new_settings: Option<PollerSettings>,
     /// The holder of the lock according to the last poll; `None` if this daemon polls.
@@ -65,7 +65,7 @@ impl Poller {
     ) -> Self {
         Self {
             poll: Poll::new(settings, zk_writer, log),
-            cursor: Cursor::default(),
+            cursor: PollCursor::default(),
             state: PollerState::NoSession,
             new_settings: None,
             standby: None,
@@ -107,7 +107,7 @@ impl Poller {
         let has_other_url = settings.url != old.url;
         let starts_over = has_other_url || settings.rules.coins != old.rules.coins;
         if starts_over {
-            self.cursor = Cursor::default();
+            self.cursor = PollCursor::default();
         }
         if has_other_url {
             self.warned.clear();

@@ -174,7 +174,10 @@ impl Parsed<'_> {
         self.set_sample();
         while let Some(Text(field)) = map.next_key()? {
             if is_field(&field, "user_coin") {
-                map.next_value_seed(Slot { parsed: self, place: Place::UserCoin(&field) })?;
+                map.next_value_seed(AnyValue {
+                    parsed: self,
+                    place: ValuePlace::UserCoin(&field),
+                })?;
             } else if is_field(&field, "now_date") {
                 let raw = self.whole(&mut map)?;
                 self.now_date = match raw.get() {
@@ -259,7 +262,7 @@ impl<'de> Visitor<'de> for Root<'_, '_> {
                 let raw = parsed.whole(&mut map)?;
                 parsed.err_msg = text(&raw).map_or_else(String::new, |text| fit(&text.0));
             } else if is_field(&field, "data") {
-                map.next_value_seed(Slot { parsed, place: Place::Data })?;
+                map.next_value_seed(AnyValue { parsed, place: ValuePlace::Data })?;
             } else {
                 map.next_value::<IgnoredAny>()?;
             }
@@ -269,28 +272,28 @@ impl<'de> Visitor<'de> for Root<'_, '_> {
 }
 
 /// Value of any type, in a place where the type counts.
-struct Slot<'a, 'b> {
+struct AnyValue<'a, 'b> {
     parsed: &'a mut Parsed<'b>,
-    place: Place<'a>,
+    place: ValuePlace<'a>,
 }
 
-enum Place<'a> {
+enum ValuePlace<'a> {
     Data,
     /// `data.user_coin`, or in the sample's shape a sub-account of that name.
     UserCoin(&'a str),
 }
 
-impl Slot<'_, '_> {
+impl AnyValue<'_, '_> {
     fn wrong_type<E>(self) -> Result<(), E> {
         self.parsed.set_shape(DataShape::Wrong(match self.place {
-            Place::Data => "its data is not an object",
-            Place::UserCoin(_) => "its user_coin is not an object",
+            ValuePlace::Data => "its data is not an object",
+            ValuePlace::UserCoin(_) => "its user_coin is not an object",
         }));
         Ok(())
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Slot<'_, '_> {
+impl<'de> DeserializeSeed<'de> for AnyValue<'_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -298,7 +301,7 @@ impl<'de> DeserializeSeed<'de> for Slot<'_, '_> {
     }
 }
 
-impl<'de> Visitor<'de> for Slot<'_, '_> {
+impl<'de> Visitor<'de> for AnyValue<'_, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -307,8 +310,8 @@ impl<'de> Visitor<'de> for Slot<'_, '_> {
 
     fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<(), M::Error> {
         match self.place {
-            Place::Data => self.parsed.data(map),
-            Place::UserCoin(_) => self.parsed.user_coin(map),
+            ValuePlace::Data => self.parsed.data(map),
+            ValuePlace::UserCoin(_) => self.parsed.user_coin(map),
         }
     }
 
@@ -318,22 +321,24 @@ impl<'de> Visitor<'de> for Slot<'_, '_> {
             return self.wrong_type();
         }
         match self.place {
-            Place::Data => self.parsed.set_sample(),
-            Place::UserCoin(_) => self.parsed.set_documented(Some(ShapeWarning::EmptyIsNoObject)),
+            ValuePlace::Data => self.parsed.set_sample(),
+            ValuePlace::UserCoin(_) => {
+                self.parsed.set_documented(Some(ShapeWarning::EmptyIsNoObject))
+            }
         }
         Ok(())
     }
 
     fn visit_unit<E: Error>(self) -> Result<(), E> {
         // `data` counts as absent.
-        if let Place::UserCoin(_) = self.place {
+        if let ValuePlace::UserCoin(_) = self.place {
             self.parsed.set_documented(Some(ShapeWarning::EmptyIsNoObject));
         }
         Ok(())
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
-        if let Place::UserCoin(name) = self.place {
+        if let ValuePlace::UserCoin(name) = self.place {
             self.parsed.add_sample(name, Some(text));
             return Ok(());
         }

@@ -64,7 +64,7 @@ pub(super) enum BodyFault {
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(super) struct BodyLimits {
+pub(super) struct FetchLimits {
     /// Unpacked bytes.
     pub(super) bytes: u64,
     /// When to give up, even if bytes still come in: few on the wire may be many to unpack.
@@ -75,7 +75,7 @@ pub(super) struct BodyLimits {
 pub(super) fn read(
     body: impl Read,
     encoding: Encoding,
-    limits: BodyLimits,
+    limits: FetchLimits,
     rules: SwitchRules,
 ) -> Result<FetchedMap, BadBody> {
     let mut wire = Wire { source: body, received: 0, start: Vec::new(), fault: None };
@@ -84,7 +84,7 @@ pub(super) fn read(
         .map_err(|error| BodyFault::Unreadable(error.to_string()))
         .and_then(|source| {
             let budget = Budget::new(None);
-            let mut checked = Checked {
+            let mut checked = CheckedBody {
                 source,
                 limits,
                 budget: &budget,
@@ -175,10 +175,10 @@ impl<R: Read> Read for Wire<R> {
 }
 
 /// Unpacked bytes: counted, checked, and valid UTF-8.
-struct Checked<'a, R> {
+struct CheckedBody<'a, R> {
     source: R,
     /// For the rest of the body.
-    limits: BodyLimits,
+    limits: FetchLimits,
     budget: &'a Budget,
     depth: DepthCheck,
     start: Vec<u8>,
@@ -189,7 +189,7 @@ struct Checked<'a, R> {
     is_over: bool,
 }
 
-impl<R: Read> Checked<'_, R> {
+impl<R: Read> CheckedBody<'_, R> {
     /// Makes the next bytes ready; none if they only begin a character.
     fn refill(&mut self) -> Result<(), BodyFault> {
         if Instant::now() >= self.limits.deadline {
@@ -219,7 +219,7 @@ impl<R: Read> Checked<'_, R> {
     }
 }
 
-impl<R: Read> Read for Checked<'_, R> {
+impl<R: Read> Read for CheckedBody<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             let count = self.ready.read(buffer)?;
@@ -266,7 +266,7 @@ mod tests {
         limit: u64,
     ) -> Result<FetchedMap, (BodyFault, Vec<u8>)> {
         let deadline = Instant::now() + Duration::from_secs(60);
-        let limits = BodyLimits { bytes: limit, deadline };
+        let limits = FetchLimits { bytes: limit, deadline };
         let answer = read(Pieces::new(parts, is_whole), encoding, limits, rules());
         answer.map_err(|bad| (bad.fault, bad.start))
     }
@@ -315,7 +315,7 @@ mod tests {
     #[test]
     fn a_bomb_that_is_not_too_large_is_given_up_in_time() {
         let bomb = gzip(&vec![b' '; 50_000_000]);
-        let limits = BodyLimits { bytes: u64::MAX, deadline: Instant::now() };
+        let limits = FetchLimits { bytes: u64::MAX, deadline: Instant::now() };
         let fault = read(&*bomb, Encoding::Gzip, limits, rules()).unwrap_err().fault;
         assert_eq!(fault, BodyFault::TooSlow);
     }

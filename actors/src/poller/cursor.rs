@@ -1,4 +1,4 @@
-//! Cursor into the upstream's time: the next `last_date` (contract, section 4), without clock or network.
+//! PollCursor into the upstream's time: the next `last_date` (contract, section 4), without clock or network.
 //!
 //! | result of an answer's entries | next `last_date` |
 //! | --- | --- |
@@ -60,13 +60,13 @@ pub(super) fn since_1970(time: SystemTime) -> i64 {
 
 /// Position in the upstream's time, in its seconds.
 #[derive(Debug, Default)]
-pub(super) struct Cursor {
+pub(super) struct PollCursor {
     last_date: i64,
     /// The `now_date` of the last answer whose entries were all settled or skipped.
     newest: i64,
 }
 
-impl Cursor {
+impl PollCursor {
     /// The next `last_date`, before any overlap.
     pub(super) fn last_date(&self) -> i64 {
         self.last_date
@@ -109,7 +109,7 @@ mod tests {
 
     /// The `last_date` after each answer.
     fn asked(answers: &[(Settlement, i64)]) -> Vec<i64> {
-        let mut cursor = Cursor::default();
+        let mut cursor = PollCursor::default();
         let after = answers.iter().map(|&(settlement, date)| {
             let date = cursor.judge(Some(date), CLOCK);
             cursor.answered(settlement, date);
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_date_that_would_lose_switches_is_not_followed() {
-        let cursor = Cursor { last_date: 500, newest: 500 };
+        let cursor = PollCursor { last_date: 500, newest: 500 };
         for (date, judged) in [
             (None, NowDate::Absent),
             (Some(0), NowDate::NotPositive(0)),

@@ -3,7 +3,7 @@
 //! ```text
 //!            ┌──────────────── interval ────────────────┐
 //!            ▼                                          │
-//!  BeginPoll ─▶ mark ─▶ fetch ─▶ parse ─▶ UserCoinMap ─▶ SyncBatch… ─▶ reports ─▶ Cursor, log
+//!  BeginPoll ─▶ mark ─▶ fetch ─▶ parse ─▶ UserCoinMap ─▶ SyncBatch… ─▶ reports ─▶ PollCursor, log
 //! ```
 //!
 //! Nothing is written before the whole answer has been read, understood and found to be a success: a

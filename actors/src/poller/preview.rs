@@ -7,7 +7,7 @@ use slog::{Discard, Logger, o};
 use super::{
     PollerSettings,
     answer::{FetchedMap, ShapeWarning},
-    cursor::{Cursor, NowDate, since_1970},
+    cursor::{NowDate, PollCursor, since_1970},
     fetch::{FetchError, Upstream},
     user_coin_map::SettledMap,
 };
@@ -61,7 +61,7 @@ impl MapPreview {
 
     /// Whether a poll at that moment would adopt `now_date` as the next `last_date`.
     pub fn is_followed(&self, at: SystemTime) -> bool {
-        let now_date = Cursor::default().judge(self.now_date, since_1970(at));
+        let now_date = PollCursor::default().judge(self.now_date, since_1970(at));
         matches!(now_date, NowDate::Good(_))
     }
 }

@@ -13,7 +13,7 @@ use serde::de::IgnoredAny;
 
 use super::{
     answer::FetchedMap,
-    body::{self, BadBody, BodyFault, BodyLimits, Encoding},
+    body::{self, BadBody, BodyFault, Encoding, FetchLimits},
 };
 use crate::domain::{Coins, Puname, SwitchRules};
 
@@ -116,7 +116,7 @@ fn written(choices: &mut Unstructured<'_>) -> Result<(String, Understood)> {
 fn read(parts: &[&[u8]], encoding: Encoding) -> std::result::Result<Understood, BodyFault> {
     let coins = Coins::new(&["btc", "bcc"]).expect("valid");
     let deadline = Instant::now() + Duration::from_secs(60);
-    let limits = BodyLimits { bytes: LIMIT, deadline };
+    let limits = FetchLimits { bytes: LIMIT, deadline };
     let body = Pieces::new(parts, true);
     match body::read(body, encoding, limits, SwitchRules { coins, lower_case: false }) {
         Ok(answer) => Ok(understood(answer)),

@@ -16,7 +16,7 @@ use super::{
     super::{
         PollerSettings,
         answer::{AnswerFault, FetchedMap},
-        body::{self, BadBody, BodyFault, BodyLimits},
+        body::{self, BadBody, BodyFault, FetchLimits},
         url::{follow, shown},
     },
     error::FetchError,
@@ -70,7 +70,7 @@ impl Upstream {
         let (body, connection) = answer.into_reader();
         let mut reading = spawn_blocking({
             let limits =
-                BodyLimits { bytes: self.settings.body_limit, deadline: deadline.into_std() };
+                FetchLimits { bytes: self.settings.body_limit, deadline: deadline.into_std() };
             let (rules, encoding) = (self.settings.rules.clone(), head.encoding);
             move || body::read(body, encoding, limits, rules)
         });
