@@ -17,7 +17,7 @@ use switcher_actors::{PunameError, Recent, WriteFailure, escape_json};
 use thiserror::Error;
 
 use super::STREAMS;
-use crate::api::allow;
+use crate::http::error::allow;
 
 /// Methods of every page. HEAD has GET's headers and no body.
 const METHODS: &[Method] = &[Method::GET, Method::HEAD];

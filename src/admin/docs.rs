@@ -7,7 +7,7 @@ use super::{
     answer::{PageError, for_browsers},
 };
 use crate::{
-    http::RequestConfigData,
+    http::LoadedConfig,
     openapi::{Described, OpenApi, document, page},
 };
 
@@ -17,7 +17,7 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; base-uri 'none'; for
 
 /// `GET /openapi.json`
 pub async fn openapi(
-    config: RequestConfigData,
+    config: LoadedConfig,
     admin: Data<Admin>,
 ) -> Result<HttpResponse, PageError> {
     let text = described(&config, &admin)?.to_json().map_err(|_| PageError::Unwritable)?;
@@ -30,14 +30,14 @@ pub async fn openapi(
 
 /// `GET /docs`
 pub async fn docs(
-    config: RequestConfigData,
+    config: LoadedConfig,
     admin: Data<Admin>,
 ) -> Result<HttpResponse, PageError> {
     let page = page::page(&described(&config, &admin)?);
     Ok(for_browsers("text/html; charset=utf-8", POLICY, page))
 }
 
-fn described(config: &RequestConfigData, admin: &Admin) -> Result<OpenApi, PageError> {
+fn described(config: &LoadedConfig, admin: &Admin) -> Result<OpenApi, PageError> {
     let address = admin.static_info.api.ok_or(PageError::NoApi)?;
     Ok(document(&Described::new(config, admin.static_info.sub_pools, address)))
 }

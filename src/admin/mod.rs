@@ -45,9 +45,9 @@ use switcher_actors::{DryRunBatch, Metrics};
 use tokio::sync::Semaphore;
 
 use crate::{
-    api::{Endpoints, Requests},
+    api::{Endpoints, RequestMetrics},
     http::{
-        BoundListener, Deadlines, HttpActor, LiveConfig, Logins, Middleware, OF_A_WORKER,
+        BoundListener, Deadlines, HttpActor, LiveConfig, Logins, Middleware, WORKER_DESCRIPTORS,
         ServerLimits,
     },
 };
@@ -67,7 +67,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 
 /// Descriptors of the admin pages: connections, listening socket, worker, and a file that `/metrics` reads.
-pub const DESCRIPTORS: usize = CONNECTIONS + OF_A_WORKER + 2;
+pub const DESCRIPTORS: usize = CONNECTIONS + WORKER_DESCRIPTORS + 2;
 
 /// Paths without credentials, for health checks.
 const OPEN: &[&str] = &["/healthz", "/readyz"];
@@ -96,7 +96,7 @@ pub struct Console {
     pub looks: Recipient<DryRunBatch>,
     /// The API's endpoints; `None` if the API is off.
     pub endpoints: Option<Endpoints>,
-    pub requests: Requests,
+    pub requests: RequestMetrics,
     pub logins: Logins,
 }
 
@@ -110,15 +110,17 @@ pub fn admin(
     log: &Logger,
 ) -> io::Result<HttpActor> {
     let Console { static_info, looks, endpoints, requests, logins } = console;
-    let guard = Middleware::new(live_config.clone(), logins.of_listener("admin", CONNECTIONS))
-        .counting(requests)
+    let middleware = Middleware::new(live_config.clone(), logins.of_listener("admin", CONNECTIONS))
+        .counting_answers(move |request, err_no, took| {
+            requests.count_at_endpoint(request, err_no, took);
+        })
         .with_open_paths(OPEN)
-        .with_scraped_paths(SCRAPED)
+        .with_metrics_paths(SCRAPED)
         .counting_failed_logins(failed_logins(&mut registry))
         .for_browsers(listen, LINKED);
     let streams = Arc::new(Semaphore::new(STREAMS));
     let admin = Data::new(Admin { metrics, registry, live_config, streams, static_info, looks });
-    let allowance = ServerLimits {
+    let limits = ServerLimits {
         workers: 1,
         connections: CONNECTIONS,
         blocking_threads: 1,
@@ -136,7 +138,7 @@ pub fn admin(
         routes::add(config);
     };
     let log = log.new(o!("listener" => "admin"));
-    HttpActor::new("admin", bound, allowance, guard, configure, &log)
+    HttpActor::new("admin", bound, limits, middleware, configure, &log)
 }
 
 /// Counter of failed logins at the admin pages alone; `switcher_failed_logins` counts both listeners.

@@ -11,7 +11,7 @@ use serde::Serialize;
 use switcher_actors::{Metrics, Missing};
 
 use super::{Admin, answer::json_page};
-use crate::{config::Settings, http::RequestConfigData};
+use crate::{config::Settings, http::LoadedConfig};
 
 /// Facts that do not change while the daemon runs.
 #[derive(Clone, Debug)]
@@ -73,7 +73,7 @@ struct Polls {
 type Counts = BTreeMap<String, BTreeMap<&'static str, BTreeMap<&'static str, u64>>>;
 
 /// `GET /status`.
-pub async fn status(config: RequestConfigData, admin: Data<Admin>) -> HttpResponse {
+pub async fn status(config: LoadedConfig, admin: Data<Admin>) -> HttpResponse {
     let (static_info, metrics) = (&admin.static_info, &admin.metrics);
     let missing = metrics.missing();
     let body = StatusAnswer {
@@ -91,7 +91,7 @@ pub async fn status(config: RequestConfigData, admin: Data<Admin>) -> HttpRespon
         api: static_info.api.is_some(),
         sub_pools: static_info.sub_pools,
         coinbase_max_bytes: static_info.api.map(|_| config.coinbase_max),
-        coins: config.rules.coins.iter().map(|coin| coin.as_str()).collect(),
+        coins: config.switch_rules.coins.iter().map(|coin| coin.as_str()).collect(),
         switches_waiting: metrics.switches_waiting(),
         switches: counts(metrics),
     };

@@ -11,8 +11,8 @@ use super::{
     answer::{PageError, json_page},
 };
 use crate::{
-    api::{Parameters, look},
-    http::RequestConfigData,
+    api::{Parameters, dry_run},
+    http::LoadedConfig,
 };
 
 #[derive(Serialize)]
@@ -26,14 +26,14 @@ struct SubAccountAnswer<'a> {
 /// `GET /sub-account?puname=NAME`: a dry run without a coin. The read follows a sync with the leader.
 pub async fn sub_account(
     request: HttpRequest,
-    config: RequestConfigData,
+    config: LoadedConfig,
     admin: Data<Admin>,
 ) -> Result<HttpResponse, PageError> {
     let mut parameters = Parameters::new(["puname"]);
     parameters.add_urlencoded(request.query_string().as_bytes());
     let [name] = parameters.first();
-    let puname = config.rules.puname(name).map_err(PageError::Puname)?;
-    let reply = look(&admin.looks, Arc::new(Switches::of_name(&puname))).await;
+    let puname = config.switch_rules.puname(name).map_err(PageError::Puname)?;
+    let reply = dry_run(&admin.looks, Arc::new(Switches::of_name(&puname))).await;
     reply.outcome.map_err(PageError::NotRead)?;
     let result = reply.results.as_ref().and_then(|results| results.get(0));
     let old = result.and_then(|result| result.old.text());

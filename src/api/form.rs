@@ -1,11 +1,10 @@
-//! Parameters of `/switch`: out of the query, an urlencoded form or a multipart form, in the order in
-//! which Go's `FormValue` looks at them.
+//! Parameters of `/switch`, from the query, an urlencoded form or a multipart form, in the order of Go's `FormValue`.
 //!
-//! A form's values come before the query's, a multipart form's after them, and the first value of a
-//! name counts, be it empty. A pair that is not well-formed is passed over, not an error.
+//! The values of an urlencoded form precede the query's, those of a multipart form follow. The first value of a name
+//! counts, even an empty one. A malformed pair is skipped without an error.
 //!
-//! The flags of a batch (`dry_run`, `results`) are read more strictly: whoever wants a dry run must not get a real
-//! one for a slip.
+//! The flags of a batch (`dry_run`, `results`) are decoded more strictly: a typing error must not turn a dry run into
+//! a real one.
 
 use std::borrow::Cow;
 
@@ -13,7 +12,7 @@ use actix_web::web::Bytes;
 use futures_util::{FutureExt, stream};
 use multer::Multipart;
 
-/// The values of the parameters that are asked for. No others are kept: a body may have millions.
+/// Values of the parameters in `names`. No others are kept, since a body may have millions.
 #[derive(Debug)]
 pub struct Parameters<'a, const N: usize> {
     names: [&'static str; N],
@@ -21,51 +20,50 @@ pub struct Parameters<'a, const N: usize> {
 }
 
 impl<'a, const N: usize> Parameters<'a, N> {
-    /// None of `names` has a value yet.
     pub fn new(names: [&'static str; N]) -> Self {
         Self { names, values: [const { None }; N] }
     }
 
-    /// The first values, in the names' order; empty where there is none. Bytes that are not UTF-8 have become
-    /// U+FFFD, which no sub-account's or coin's name may contain.
+    /// The first values, in the order of the names; empty where there is none. Bytes outside UTF-8 have become
+    /// U+FFFD, which no name of a sub-account or a coin may contain.
     pub fn first(&self) -> [&str; N] {
         self.values.each_ref().map(|value| value.as_deref().unwrap_or_default())
     }
 
-    /// Adds the pairs of a query or of an urlencoded form, after those that are there.
+    /// Adds the pairs of a query or of an urlencoded form behind the present ones.
     pub fn add_urlencoded(&mut self, text: &'a [u8]) {
         for pair in text.split(|&byte| byte == b'&') {
-            // Go refuses the semicolon, which some once took for a separator.
+            // Go refuses the semicolon, which was once a separator.
             if pair.is_empty() || pair.contains(&b';') {
                 continue;
             }
-            let mut halves = pair.splitn(2, |&byte| byte == b'=');
-            let name = unescape(halves.next().unwrap_or_default());
-            if let Some(value) = name.and_then(|name| self.missing(&name))
-                && let Some(found) = unescape(halves.next().unwrap_or_default())
+            let (name, value) = halves(pair);
+            if let Some(name) = unescape(name)
+                && let Some(place) = self.missing(&name)
+                && let Some(value) = unescape(value.unwrap_or_default())
             {
-                *value = Some(found);
+                *place = Some(value);
             }
         }
     }
 
-    /// Adds the values of a multipart form, files left out. One that is not well-formed adds nothing.
+    /// Adds the values of a multipart form, without files. A malformed form adds nothing.
     pub fn add_multipart(&mut self, content_type: &str, body: Bytes) {
-        // All of the body is there, so there is nothing to wait for.
+        // The whole body is there, so nothing waits.
         let form = multipart_values(content_type, body, self.names).now_or_never().flatten();
         for (value, found) in self.values.iter_mut().zip(form.into_iter().flatten()) {
             *value = value.take().or(found.map(Cow::Owned));
         }
     }
 
-    /// The place of a value that is asked for and was not found yet.
+    /// The place of the value called `name`, if it has none yet.
     fn missing(&mut self, name: &str) -> Option<&mut Option<Cow<'a, str>>> {
         let index = self.names.iter().position(|wanted| *wanted == name)?;
         Some(&mut self.values[index]).filter(|value| value.is_none())
     }
 }
 
-/// The first values of `names` in a multipart form; `None` if it is not well-formed.
+/// The first values of `names` in a multipart form; `None` if it is malformed.
 async fn multipart_values<const N: usize>(
     content_type: &str,
     body: Bytes,
@@ -88,22 +86,22 @@ async fn multipart_values<const N: usize>(
     Some(values)
 }
 
-/// Which of `names` a query sets; a name that is not there is not set.
+/// Decodes the flags called `names` in a query; an absent flag is false.
 ///
-/// Names match whatever their case. A value is `true`, `1`, `false` or `0`: any other, none, and two that contradict
-/// each other are an error, which tells the name. Go's server passes over what is around a semicolon; here it
-/// parts flags as `&` does.
+/// Names match in any case. A value is `true`, `1`, `false` or `0`; any other or missing value, and two that
+/// contradict each other, are an error with the flag's name. The semicolon separates flags as `&` does, while Go's
+/// server skips the pairs around one.
 pub fn flags<const N: usize>(
     query: &str,
     names: [&'static str; N],
 ) -> Result<[bool; N], &'static str> {
     let mut flags = [None; N];
     for pair in query.as_bytes().split(|byte| b"&;".contains(byte)) {
-        let mut halves = pair.splitn(2, |&byte| byte == b'=');
-        let Some(name) = unescape(halves.next().unwrap_or_default()) else { continue };
+        let (name, value) = halves(pair);
+        let Some(name) = unescape(name) else { continue };
         let index = names.iter().position(|wanted| wanted.eq_ignore_ascii_case(&name));
         let Some(index) = index else { continue };
-        let is_set = match halves.next().and_then(unescape).as_deref() {
+        let is_set = match value.and_then(unescape).as_deref() {
             Some("true" | "1") => true,
             Some("false" | "0") => false,
             _ => return Err(names[index]),
@@ -115,12 +113,20 @@ pub fn flags<const N: usize>(
     Ok(flags.map(Option::unwrap_or_default))
 }
 
+/// Name and value of a pair, escaped.
+fn halves(pair: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match pair.iter().position(|&byte| byte == b'=') {
+        Some(equals) => (&pair[..equals], Some(&pair[equals + 1..])),
+        None => (pair, None),
+    }
+}
+
 /// The media type of a `Content-Type` header: lower case, without parameters.
 pub fn media_type(content_type: &str) -> String {
     content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-/// Undoes `+` and `%XX`; `None` if an escape is cut or not hexadecimal.
+/// Decodes `+` and `%XX`; `None` for a truncated or non-hexadecimal escape.
 fn unescape(text: &[u8]) -> Option<Cow<'_, str>> {
     if !text.contains(&b'%') && !text.contains(&b'+') {
         return Some(String::from_utf8_lossy(text));
@@ -152,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn escapes_are_undone() {
+    fn escapes_are_decoded() {
         assert_eq!(first("puname=a+b", "puname"), "a b");
         assert_eq!(first("puname=a%2Bb", "puname"), "a+b");
         assert_eq!(first("%70uname=%E7%94%A8%e6%88%b7", "puname"), "用户");
@@ -160,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_value_counts_be_it_empty() {
+    fn the_first_value_counts_even_an_empty_one() {
         assert_eq!(first("a=1&a=2", "a"), "1");
         assert_eq!(first("a=&a=2", "a"), "");
         assert_eq!(first("a&a=2", "a"), "");
@@ -169,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pair_that_is_not_well_formed_is_passed_over() {
+    fn a_malformed_pair_is_skipped() {
         assert_eq!(first("a=%zz&a=2", "a"), "2");
         assert_eq!(first("a=%4&a=2", "a"), "2");
         assert_eq!(first("a=1;b=2&a=3", "a"), "3");
@@ -177,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_is_set_clearly_or_refused() {
+    fn an_unclear_flag_is_refused() {
         let read = |query| flags(query, ["dry_run", "results"]);
         for query in ["", "x=1&dryrun=true&%zz=1", "dry_run=false&results=0", "dry_run=0;x"] {
             assert_eq!(read(query), Ok([false, false]), "{query}");
@@ -194,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn the_media_type_is_what_stands_before_the_parameters() {
+    fn the_media_type_has_no_parameters() {
         assert_eq!(media_type(" Multipart/Form-Data ; boundary=x"), "multipart/form-data");
         assert_eq!(media_type(";;;"), "");
     }

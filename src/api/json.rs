@@ -1,9 +1,8 @@
-//! Requests in JSON, read as Go's decoder reads them, so that every client of today is understood.
+//! Requests in JSON, decoded by the rules of Go's decoder, so that every client of today is understood.
 //!
-//! Field names match whatever their case, unknown fields are ignored, the last of repeated fields wins,
-//! `null` equals an absent field, and each byte that is not UTF-8 becomes U+FFFD, as does each escaped half of a
-//! surrogate pair (no znode's name may contain that, so a switch is refused with its own error, 102, instead of the
-//! whole body).
+//! Field names match in any case, unknown fields are ignored, the last of repeated fields counts, `null` equals an
+//! absent field, and each byte outside UTF-8 becomes U+FFFD, as does each escaped half of a surrogate pair. No znode's
+//! name may contain U+FFFD, so such a switch is refused with its own error, 102, instead of the whole body.
 
 use std::{borrow::Cow, fmt};
 
@@ -15,23 +14,23 @@ use switcher_actors::go_json::{DepthCheck, Text, is_field, utf8};
 
 use super::answer::ApiError;
 
-/// A batch as it was sent. Nothing of it is validated yet.
+/// A batch as it was sent, without any validation.
 ///
-/// Millions of names are kept in one text, four bytes besides for each.
+/// Millions of names are kept in one text, with four more bytes for each.
 #[derive(Debug, Default)]
 pub struct RawBatch<'a> {
     groups: Vec<Group<'a>>,
-    /// The names of all groups, one behind the other.
+    /// The names of all groups, concatenated.
     names: String,
     /// The end of each name.
     ends: Vec<u32>,
 }
 
-/// One group of a batch: these sub-accounts to that coin.
+/// One group of a batch: a coin and sub-accounts.
 #[derive(Debug)]
 struct Group<'a> {
     coin: Cow<'a, str>,
-    /// The first of the batch's names behind those of this group.
+    /// Index of the batch's first name behind this group.
     end: usize,
 }
 
@@ -61,84 +60,36 @@ impl RawBatch<'_> {
 
     fn push(&mut self, name: &str) {
         self.names.push_str(name);
-        // A body has 1 GiB at the most.
+        // A body has at most 1 GiB.
         self.ends.push(u32::try_from(self.names.len()).unwrap_or(u32::MAX));
     }
 
-    /// Forgets all names but the first `count`.
+    /// Drops all names but the first `count`.
     fn truncate(&mut self, count: usize) {
         self.ends.truncate(count);
         self.names.truncate(self.ends.last().map_or(0, |end| *end as usize));
     }
 }
 
-/// Reads `{"usercoins":[{"coin":C,"punames":[U,…]},…]}`.
+/// Decodes `{"usercoins":[{"coin":C,"punames":[U,…]},…]}`.
 pub fn parse_batch(body: &[u8]) -> Result<RawBatch<'_>, ApiError> {
     check_strings_and_depth(body)?;
     match utf8(body) {
-        Cow::Borrowed(text) => read_batch(text),
-        Cow::Owned(text) => Ok(read_batch(&text)?.into_owned()),
+        Cow::Borrowed(text) => decode(text, RawBatch::default()),
+        Cow::Owned(text) => Ok(decode(&text, RawBatch::default())?.into_owned()),
     }
 }
 
-fn read_batch(text: &str) -> Result<RawBatch<'_>, ApiError> {
-    let mut json = serde_json::Deserializer::from_str(text);
-    let batch = Fields(RawBatch::default()).deserialize(&mut json);
-    let batch = batch.map_err(ApiError::wrong_json)?;
-    json.end().map_err(ApiError::wrong_json)?;
-    Ok(batch)
-}
-
-/// Reads an object of texts: the values of `fields`, in that order; empty where the body has none.
+/// Decodes an object of texts: the values of `fields`, in that order; empty where the body has none.
 pub fn parse_texts<'a, const N: usize>(
     body: &'a [u8],
     fields: [&'static str; N],
 ) -> Result<[Cow<'a, str>; N], ApiError> {
     check_strings_and_depth(body)?;
-    match utf8(body) {
-        Cow::Borrowed(text) => read_texts(text, fields),
-        Cow::Owned(text) => Ok(read_texts(&text, fields)?.map(|text| text.into_owned().into())),
-    }
-}
-
-fn read_texts<'a, const N: usize>(
-    text: &'a str,
-    fields: [&'static str; N],
-) -> Result<[Cow<'a, str>; N], ApiError> {
-    let mut json = serde_json::Deserializer::from_str(text);
     let texts = Texts { fields, values: [const { Cow::Borrowed("") }; N] };
-    let texts = texts.deserialize(&mut json).map_err(ApiError::wrong_json)?;
-    json.end().map_err(ApiError::wrong_json)?;
-    Ok(texts)
-}
-
-/// An object of which some fields are texts.
-struct Texts<'a, const N: usize> {
-    fields: [&'static str; N],
-    values: [Cow<'a, str>; N],
-}
-
-impl<'de, const N: usize> DeserializeSeed<'de> for Texts<'de, N> {
-    type Value = [Cow<'de, str>; N];
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        Ok(deserializer.deserialize_any(Fields(self))?.values)
-    }
-}
-
-impl<'de, const N: usize> Fill<'de> for Texts<'de, N> {
-    const EXPECTED: &'static str = "an object";
-
-    fn field<M: MapAccess<'de>>(&mut self, name: &str, map: &mut M) -> Result<(), M::Error> {
-        match self.fields.iter().position(|field| is_field(name, field)) {
-            Some(index) => {
-                if let Some(Text(text)) = map.next_value()? {
-                    self.values[index] = text;
-                }
-                Ok(())
-            }
-            None => map.next_value::<IgnoredAny>().map(drop),
-        }
+    match utf8(body) {
+        Cow::Borrowed(text) => Ok(decode(text, texts)?.values),
+        Cow::Owned(text) => Ok(decode(&text, texts)?.values.map(|text| text.into_owned().into())),
     }
 }
 
@@ -146,135 +97,25 @@ fn check_strings_and_depth(body: &[u8]) -> Result<(), ApiError> {
     DepthCheck::new(usize::MAX).look_at(body).map_err(ApiError::wrong_json)
 }
 
-/// A list of groups, which are added to the batch. Those that name nobody ask for nothing and are not kept, as there
-/// may be millions; but the first is: a list of such groups alone is not an empty one.
-struct Groups<'b, 'a>(&'b mut RawBatch<'a>);
-
-impl<'de> DeserializeSeed<'de> for Groups<'_, 'de> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_option(self)
-    }
+fn decode<'a, T: FromObject<'a>>(text: &'a str, empty: T) -> Result<T, ApiError> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    let decoded = Object(empty).deserialize(&mut json).map_err(ApiError::wrong_json)?;
+    json.end().map_err(ApiError::wrong_json)?;
+    Ok(decoded)
 }
 
-impl<'de> Visitor<'de> for Groups<'_, 'de> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of groups")
-    }
-
-    fn visit_none<E: Error>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_seq(self)
-    }
-
-    fn visit_seq<S: SeqAccess<'de>>(self, mut list: S) -> Result<(), S::Error> {
-        let Self(batch) = self;
-        loop {
-            let start = batch.ends.len();
-            let group = OneGroup { coin: Cow::Borrowed(""), start, batch };
-            let Some(coin) = list.next_element_seed(Fields(group))?.map(|group| group.coin) else {
-                return Ok(());
-            };
-            let end = batch.ends.len();
-            if batch.groups.is_empty() || end > start {
-                batch.groups.push(Group { coin, end });
-            }
-        }
-    }
-}
-
-/// The group that is being read.
-struct OneGroup<'b, 'a> {
-    coin: Cow<'a, str>,
-    /// How many names the batch had before.
-    start: usize,
-    batch: &'b mut RawBatch<'a>,
-}
-
-/// A list of names, which are added to the batch.
-struct Names<'b, 'a>(&'b mut RawBatch<'a>);
-
-impl<'de> DeserializeSeed<'de> for Names<'_, 'de> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_option(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Names<'_, 'de> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a sequence")
-    }
-
-    fn visit_none<E: Error>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_seq(self)
-    }
-
-    fn visit_seq<S: SeqAccess<'de>>(self, mut list: S) -> Result<(), S::Error> {
-        while let Some(name) = list.next_element::<Option<Text<'de>>>()? {
-            self.0.push(name.as_ref().map_or("", |Text(name)| name));
-        }
-        Ok(())
-    }
-}
-
-/// An object that is filled field by field.
-trait Fill<'de>: Sized {
+/// A value that is filled field by field.
+trait FromObject<'de>: Sized {
     const EXPECTED: &'static str;
 
     /// Takes the value of the field called `name`, or skips it.
     fn field<M: MapAccess<'de>>(&mut self, name: &str, map: &mut M) -> Result<(), M::Error>;
 }
 
-impl<'de> Fill<'de> for RawBatch<'de> {
-    const EXPECTED: &'static str = r#"an object with "usercoins""#;
+/// Visits an object's fields in order; `null` is an object without fields.
+struct Object<T>(T);
 
-    fn field<M: MapAccess<'de>>(&mut self, name: &str, map: &mut M) -> Result<(), M::Error> {
-        if is_field(name, "usercoins") {
-            self.groups.clear();
-            self.truncate(0);
-            map.next_value_seed(Groups(self))
-        } else {
-            map.next_value::<IgnoredAny>().map(drop)
-        }
-    }
-}
-
-impl<'de> Fill<'de> for OneGroup<'_, 'de> {
-    const EXPECTED: &'static str = r#"an object with "coin" and "punames""#;
-
-    fn field<M: MapAccess<'de>>(&mut self, name: &str, map: &mut M) -> Result<(), M::Error> {
-        if is_field(name, "coin") {
-            if let Some(Text(coin)) = map.next_value()? {
-                self.coin = coin;
-            }
-        } else if is_field(name, "punames") {
-            self.batch.truncate(self.start);
-            map.next_value_seed(Names(self.batch))?;
-        } else {
-            map.next_value::<IgnoredAny>()?;
-        }
-        Ok(())
-    }
-}
-
-/// Visits an object's fields in order; `null` is an object without any.
-struct Fields<T>(T);
-
-impl<'de, T: Fill<'de>> DeserializeSeed<'de> for Fields<T> {
+impl<'de, T: FromObject<'de>> DeserializeSeed<'de> for Object<T> {
     type Value = T;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
@@ -282,7 +123,7 @@ impl<'de, T: Fill<'de>> DeserializeSeed<'de> for Fields<T> {
     }
 }
 
-impl<'de, T: Fill<'de>> Visitor<'de> for Fields<T> {
+impl<'de, T: FromObject<'de>> Visitor<'de> for Object<T> {
     type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -298,6 +139,142 @@ impl<'de, T: Fill<'de>> Visitor<'de> for Fields<T> {
             self.0.field(&name, &mut map)?;
         }
         Ok(self.0)
+    }
+}
+
+/// A value that takes the items of a list.
+trait FromList<'de> {
+    const EXPECTED: &'static str;
+
+    fn items<S: SeqAccess<'de>>(self, list: S) -> Result<(), S::Error>;
+}
+
+/// Visits a list; `null` is an empty one.
+struct List<T>(T);
+
+impl<'de, T: FromList<'de>> DeserializeSeed<'de> for List<T> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_option(self)
+    }
+}
+
+impl<'de, T: FromList<'de>> Visitor<'de> for List<T> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(T::EXPECTED)
+    }
+
+    fn visit_none<E: Error>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+
+    fn visit_seq<S: SeqAccess<'de>>(self, list: S) -> Result<(), S::Error> {
+        self.0.items(list)
+    }
+}
+
+/// An object with some fields that are texts.
+struct Texts<'a, const N: usize> {
+    fields: [&'static str; N],
+    values: [Cow<'a, str>; N],
+}
+
+impl<'de, const N: usize> FromObject<'de> for Texts<'de, N> {
+    const EXPECTED: &'static str = "an object";
+
+    fn field<M: MapAccess<'de>>(&mut self, name: &str, map: &mut M) -> Result<(), M::Error> {
+        match self.fields.iter().position(|field| is_field(name, field)) {
+            Some(index) => {
+                if let Some(Text(text)) = map.next_value()? {
+                    self.values[index] = text;
+                }
+                Ok(())
+            }
+            None => map.next_value::<IgnoredAny>().map(drop),
+        }
+    }
+}
+
+impl<'de> FromObject<'de> for RawBatch<'de> {
+    const EXPECTED: &'static str = r#"an object with "usercoins""#;
+
+    fn field<M: MapAccess<'de>>(&mut self, name: &str, map: &mut M) -> Result<(), M::Error> {
+        if is_field(name, "usercoins") {
+            self.groups.clear();
+            self.truncate(0);
+            map.next_value_seed(List(Groups(self)))
+        } else {
+            map.next_value::<IgnoredAny>().map(drop)
+        }
+    }
+}
+
+/// The groups of a batch. Those without names have no effect and are not kept, since there may be millions, except for
+/// the first: a list of such groups alone is not an empty list.
+struct Groups<'b, 'a>(&'b mut RawBatch<'a>);
+
+impl<'de> FromList<'de> for Groups<'_, 'de> {
+    const EXPECTED: &'static str = "a list of groups";
+
+    fn items<S: SeqAccess<'de>>(self, mut list: S) -> Result<(), S::Error> {
+        let Self(batch) = self;
+        loop {
+            let start = batch.ends.len();
+            let group = UnfinishedGroup { coin: Cow::Borrowed(""), start, batch };
+            let Some(coin) = list.next_element_seed(Object(group))?.map(|group| group.coin) else {
+                return Ok(());
+            };
+            let end = batch.ends.len();
+            if batch.groups.is_empty() || end > start {
+                batch.groups.push(Group { coin, end });
+            }
+        }
+    }
+}
+
+struct UnfinishedGroup<'b, 'a> {
+    coin: Cow<'a, str>,
+    /// Number of the batch's names before this group.
+    start: usize,
+    batch: &'b mut RawBatch<'a>,
+}
+
+impl<'de> FromObject<'de> for UnfinishedGroup<'_, 'de> {
+    const EXPECTED: &'static str = r#"an object with "coin" and "punames""#;
+
+    fn field<M: MapAccess<'de>>(&mut self, name: &str, map: &mut M) -> Result<(), M::Error> {
+        if is_field(name, "coin") {
+            if let Some(Text(coin)) = map.next_value()? {
+                self.coin = coin;
+            }
+        } else if is_field(name, "punames") {
+            self.batch.truncate(self.start);
+            map.next_value_seed(List(Names(self.batch)))?;
+        } else {
+            map.next_value::<IgnoredAny>()?;
+        }
+        Ok(())
+    }
+}
+
+/// The names of a group, which are added to the batch.
+struct Names<'b, 'a>(&'b mut RawBatch<'a>);
+
+impl<'de> FromList<'de> for Names<'_, 'de> {
+    const EXPECTED: &'static str = "a sequence";
+
+    fn items<S: SeqAccess<'de>>(self, mut list: S) -> Result<(), S::Error> {
+        while let Some(name) = list.next_element::<Option<Text<'de>>>()? {
+            self.0.push(name.as_ref().map_or("", |Text(name)| name));
+        }
+        Ok(())
     }
 }
 
@@ -330,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn groups_that_name_nobody_are_not_kept_but_for_the_first() {
+    fn groups_without_names_are_not_kept_except_for_the_first() {
         assert_eq!(groups(r#"{"usercoins":[{},{},{"coin":"btc"}]}"#), vec![group("", &[])]);
         let body = r#"{"usercoins":[{"punames":["a"]},{},{"punames":["b"]},{"punames":[]}]}"#;
         assert_eq!(groups(body), vec![group("", &["a"]), group("", &["b"])]);
@@ -347,12 +324,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_unicode_becomes_a_character_that_no_name_may_contain() {
+    fn bytes_outside_unicode_become_a_character_that_no_name_may_contain() {
         let body = r#"{"usercoins":[{"punames":["\ud800","a\udc00b","\ud83d\ude00"]}]}"#;
         assert_eq!(groups(body)[0].1, ["\u{fffd}", "a\u{fffd}b", "\u{1f600}"]);
         let batch = parse_batch(b"{\"usercoins\":[{\"punames\":[\"a\xffb\"]}]}").expect("read");
         assert_eq!(batch.name(0), "a\u{fffd}b");
-        // Half a character that is not escaped is as many bad bytes; in a field's name it makes another name.
+        // An unescaped half of a character becomes one character per byte; in a field's name it makes another name.
         let body =
             b"{\"coin\":\"\xed\xa0\xbd\\ud83d\xe4\xbd\",\"coin\xff\":\"b\",\"coin\\udc00\":\"c\"}";
         let [coin] = parse_texts(body, ["coin"]).expect("read");
@@ -368,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_this_json_is_refused() {
+    fn other_json_is_refused() {
         for body in [
             "",
             "[]",
@@ -419,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn deep_nesting_is_refused_whatever_it_is_in() {
+    fn deep_nesting_is_refused_everywhere() {
         let nested =
             |levels: usize| format!(r#"{{"x":{}{}}}"#, "[".repeat(levels), "]".repeat(levels));
         assert!(parse_batch(nested(60).as_bytes()).is_ok());

@@ -4,10 +4,10 @@
 //! * `switch`: the switch endpoints;
 //! * `sub_pool`: the sub-pool endpoints;
 //! * `form`, `json`: decoders with the rules of the Go daemon;
-//! * `answer`: every answer and every error with its number;
+//! * `answer`: every error with its number, and the answers;
 //! * `results`: the answer with a result for each entry of a batch;
-//! * `request_metrics`: counters of requests;
-//! * `properties`: what holds for any request, for tests and fuzz targets.
+//! * `request_metrics`: number and duration of requests;
+//! * `properties`: properties that hold for any request, for tests and fuzz targets.
 
 pub mod answer;
 mod form;
@@ -31,7 +31,7 @@ use crate::{
     config::ApiSettings,
     http::{
         BoundListener, Deadlines, HttpActor, LiveConfig, Logins, Middleware, ServerLimits,
-        most_at_once,
+        max_connections,
     },
 };
 
@@ -40,29 +40,26 @@ use switch::SwitchApi;
 
 #[cfg(test)]
 pub use answer::ApiError;
-pub use answer::allow;
 pub use form::Parameters;
 pub use json::parse_batch;
-pub use request_metrics::Requests;
-pub use switch::look;
+pub use request_metrics::RequestMetrics;
+pub use switch::dry_run;
 
-/// Connections of a worker, where descriptors allow more: the HTTP library's own choice.
-const MOST_OF_A_WORKER: usize = 25_600;
+/// Most connections of a worker: the HTTP library's default.
+const MAX_WORKER_CONNECTIONS: usize = 25_600;
 
-/// Threads per worker for parsing large bodies; on more, they would only compete.
+/// Threads per worker for parsing large bodies; more would only compete.
 const PARSING_THREADS: usize = 2;
 
-/// Where requests go.
+/// Recipients of the actors.
 pub struct Downstream {
-    /// Switches.
     pub writer: Recipient<WriteBatch>,
-    /// Dry runs.
-    pub looks: Recipient<DryRunBatch>,
-    /// Requests to jobmakers; `None` if the sub-pool API is off.
+    pub dry_runs: Recipient<DryRunBatch>,
+    /// `None` if the sub-pool API is off.
     pub jobmakers: Option<Recipient<CoinbaseRequest>>,
 }
 
-/// The endpoints with all that they need, for any listener. Clones share it.
+/// The endpoints and their state, for any listener. Clones share the state.
 #[derive(Clone)]
 pub struct Endpoints {
     switches: Data<SwitchApi>,
@@ -70,10 +67,9 @@ pub struct Endpoints {
 }
 
 impl Endpoints {
-    /// Those that hand over to `downstream`.
     pub fn new(downstream: Downstream, log: &Logger) -> Self {
-        let Downstream { writer, looks, jobmakers } = downstream;
-        let switches = SwitchApi { writer, looks, log: log.clone() };
+        let Downstream { writer, dry_runs, jobmakers } = downstream;
+        let switches = SwitchApi { writer, dry_runs, log: log.clone() };
         let sub_pools = SubPoolApi { jobmakers, log: log.clone() };
         Self { switches: Data::new(switches), sub_pools: Data::new(sub_pools) }
     }
@@ -84,7 +80,7 @@ impl Endpoints {
         routes::add(config);
     }
 
-    /// Adds the paths that change nothing by GET, for a listener that browsers call.
+    /// Adds the paths that change nothing by GET, for a listener for browsers.
     pub fn add_posts(&self, config: &mut ServiceConfig) {
         self.add_data(config);
         routes::add_posts(config);
@@ -95,22 +91,22 @@ impl Endpoints {
     }
 }
 
-/// The actor that serves the API by the terms `in_force`. Other listeners take up to `others` descriptors; requests are
-/// counted in `requests`, failed logins in `logins`.
-pub fn api(
+/// The actor that serves the API. Other listeners take up to `others` descriptors.
+pub fn listener(
     bound: BoundListener,
     settings: &ApiSettings,
-    in_force: LiveConfig,
+    live_config: LiveConfig,
     endpoints: Endpoints,
     others: usize,
-    (requests, logins): (Requests, Logins),
+    (metrics, logins): (RequestMetrics, Logins),
     log: &Logger,
 ) -> io::Result<HttpActor> {
     let workers = workers();
-    let connections = (most_at_once(workers, others) / workers).clamp(1, MOST_OF_A_WORKER);
+    let connections = (max_connections(workers, others) / workers).clamp(1, MAX_WORKER_CONNECTIONS);
     let logins = logins.of_listener("api", connections * workers);
-    let guard = Middleware::new(in_force, logins).counting(requests);
-    let allowance = ServerLimits {
+    let middleware = Middleware::new(live_config, logins)
+        .counting_answers(move |request, err_no, took| metrics.count(request, err_no, took));
+    let limits = ServerLimits {
         workers,
         connections,
         blocking_threads: PARSING_THREADS,
@@ -121,7 +117,7 @@ pub fn api(
         },
     };
     let configure = move |config: &mut ServiceConfig| endpoints.add(config);
-    HttpActor::new("api", bound, allowance, guard, configure, log)
+    HttpActor::new("api", bound, limits, middleware, configure, log)
 }
 
 /// Half of the cores: the other half writes to ZooKeeper, and often is ZooKeeper's. With a worker on

@@ -320,16 +320,17 @@ pub fn authorization(text: &[u8]) {
     let password = String::from_utf8_lossy(line()).into_owned();
     let header = line();
     let right = STANDARD.encode(format!("{user}:{password}"));
-    let gate = BasicAuth::new(&Credentials { user: user.clone(), password: password.clone() });
+    let auth =
+        BasicAuth::new(Some(&Credentials { user: user.clone(), password: password.clone() }));
 
     let is_right = header.len() > 6
         && header[..6].eq_ignore_ascii_case(b"basic ")
         && with_stray_bits(&header[6..], 0) == right.as_bytes();
-    assert_eq!(gate.admits(Some(header)), is_right, "{user:?} {password:?} {header:?}");
-    assert!(gate.admits(Some(format!("bAsIc {right}").as_bytes())));
+    assert_eq!(auth.admits(Some(header)), is_right, "{user:?} {password:?} {header:?}");
+    assert!(auth.admits(Some(format!("bAsIc {right}").as_bytes())));
     let stray = with_stray_bits(right.as_bytes(), 1);
-    assert!(gate.admits(Some(&[b"Basic ", &*stray].concat())), "{stray:?}");
-    assert!(!gate.admits(None));
+    assert!(auth.admits(Some(&[b"Basic ", &*stray].concat())), "{stray:?}");
+    assert!(!auth.admits(None));
     for wrong in [
         format!("{user}:{password}x"),
         format!("x{user}:{password}"),
@@ -338,7 +339,7 @@ pub fn authorization(text: &[u8]) {
     ] {
         let header = format!("Basic {}", STANDARD.encode(&wrong));
         let is_right = wrong == format!("{user}:{password}");
-        assert_eq!(gate.admits(Some(header.as_bytes())), is_right, "{wrong:?}");
+        assert_eq!(auth.admits(Some(header.as_bytes())), is_right, "{wrong:?}");
     }
 }
 

@@ -1,7 +1,8 @@
-//! The figures of the API's requests: how many, by endpoint and by what they were answered, and how long they took.
+//! Metrics of the API's requests: their number, by endpoint and `err_no`, and their duration.
 
 use std::time::Duration;
 
+use actix_web::HttpRequest;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family},
@@ -9,67 +10,50 @@ use prometheus_client::{
 };
 use switcher_actors::Histogram;
 
-/// Where a request was sent, whichever alias of the path it used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Endpoint {
-    /// One switch.
-    Switch,
-    /// Many.
-    SwitchMany,
-    /// What a sub-pool's jobmaker holds.
-    GetCoinbase,
-    /// What it shall hold.
-    UpdateCoinbase,
-    /// None: there is no such path, or the request was refused before that mattered.
-    None,
-}
+use super::routes::Endpoint;
 
-impl Endpoint {
-    const ALL: [Self; 5] =
-        [Self::Switch, Self::SwitchMany, Self::GetCoinbase, Self::UpdateCoinbase, Self::None];
+/// Labels of the endpoints, and of requests without one: to an unknown path, or refused before the path matters.
+const LABELS: [&str; 5] =
+    ["switch", "switch_multi_user", "subpool_get_coinbase", "subpool_update_coinbase", "none"];
 
-    fn label(self) -> &'static str {
-        match self {
-            Self::Switch => "switch",
-            Self::SwitchMany => "switch_multi_user",
-            Self::GetCoinbase => "subpool_get_coinbase",
-            Self::UpdateCoinbase => "subpool_update_coinbase",
-            Self::None => "none",
-        }
+fn index(endpoint: Option<Endpoint>) -> usize {
+    match endpoint {
+        Some(Endpoint::Switch) => 0,
+        Some(Endpoint::SwitchMany) => 1,
+        Some(Endpoint::GetCoinbase) => 2,
+        Some(Endpoint::UpdateCoinbase) => 3,
+        None => 4,
     }
 }
 
-/// The number that an answer carries as `err_no`, where only its maker knows it: kept beside the answer.
-#[derive(Clone, Copy, Debug)]
-pub struct ErrNo(pub u16);
-
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Answer {
+struct AnswerLabels {
     endpoint: &'static str,
     err_no: u32,
 }
 
-/// Counts requests. Clones share the figures.
+/// Clones share the metrics.
 #[derive(Clone)]
-pub struct Requests {
-    /// Those that succeeded, which are nearly all: looked up beforehand, so that one costs no lock.
-    successes: [Counter; Endpoint::ALL.len()],
-    answers: Family<Answer, Counter>,
-    seconds: [Histogram; Endpoint::ALL.len()],
+pub struct RequestMetrics {
+    /// Successful requests, which are nearly all: looked up in advance, so that one takes no lock.
+    successes: [Counter; LABELS.len()],
+    answers: Family<AnswerLabels, Counter>,
+    seconds: [Histogram; LABELS.len()],
 }
 
-impl Requests {
-    /// None yet; the figures are added to `registry`.
+impl RequestMetrics {
     pub fn new(registry: &mut Registry) -> Self {
-        type OfEndpoint = [(&'static str, &'static str); 1];
-        let answers = Family::<Answer, Counter>::default();
+        let answers = Family::<AnswerLabels, Counter>::default();
         registry.register(
             "http_requests",
             "Requests to the API that were answered, by endpoint and by the answer's err_no; 0 is success",
             answers.clone(),
         );
         let seconds: fn() -> Histogram = || Histogram::new(Histogram::SECONDS);
-        let durations = Family::<OfEndpoint, Histogram, _>::new_with_constructor(seconds);
+        let durations =
+            Family::<[(&'static str, &'static str); 1], Histogram, _>::new_with_constructor(
+                seconds,
+            );
         registry.register_with_unit(
             "http_request_duration",
             "From a request's head to its answer, body and wait for ZooKeeper included",
@@ -77,23 +61,34 @@ impl Requests {
             durations.clone(),
         );
         Self {
-            successes: Endpoint::ALL.map(|endpoint| {
-                answers.get_or_create_owned(&Answer { endpoint: endpoint.label(), err_no: 0 })
-            }),
+            successes: LABELS
+                .map(|endpoint| answers.get_or_create_owned(&AnswerLabels { endpoint, err_no: 0 })),
             answers,
-            seconds: Endpoint::ALL
-                .map(|endpoint| durations.get_or_create_owned(&[("endpoint", endpoint.label())])),
+            seconds: LABELS
+                .map(|endpoint| durations.get_or_create_owned(&[("endpoint", endpoint)])),
         }
     }
 
-    /// A request was answered. `err_no` is one of the few that the API has.
-    pub fn answered(&self, endpoint: Endpoint, err_no: u16, took: Duration) {
-        self.seconds[endpoint as usize].observe(took.as_secs_f64());
+    /// Counts an answer of the API's own listener.
+    pub fn count(&self, request: &HttpRequest, err_no: u16, took: Duration) {
+        self.answered(request.app_data().copied(), err_no, took);
+    }
+
+    /// Counts an answer of another listener, unless it is not to a request for an endpoint.
+    pub fn count_at_endpoint(&self, request: &HttpRequest, err_no: u16, took: Duration) {
+        if let Some(endpoint) = request.app_data().copied() {
+            self.answered(Some(endpoint), err_no, took);
+        }
+    }
+
+    fn answered(&self, endpoint: Option<Endpoint>, err_no: u16, took: Duration) {
+        let index = index(endpoint);
+        self.seconds[index].observe(took.as_secs_f64());
         if err_no == 0 {
-            self.successes[endpoint as usize].inc();
+            self.successes[index].inc();
         } else {
-            let answer = Answer { endpoint: endpoint.label(), err_no: err_no.into() };
-            self.answers.get_or_create(&answer).inc();
+            let labels = AnswerLabels { endpoint: LABELS[index], err_no: err_no.into() };
+            self.answers.get_or_create(&labels).inc();
         }
     }
 }
@@ -102,14 +97,17 @@ impl Requests {
 mod tests {
     use prometheus_client::encoding::text::encode;
 
-    use super::*;
+    use super::{
+        super::routes::{Row, TABLE},
+        *,
+    };
 
     #[test]
     fn a_request_is_counted_by_its_endpoint_and_its_answer() {
         let mut registry = Registry::default();
-        let requests = Requests::new(&mut registry);
+        let requests = RequestMetrics::new(&mut registry);
         for (endpoint, err_no) in
-            [(Endpoint::Switch, 0), (Endpoint::Switch, 104), (Endpoint::None, 404)]
+            [(Some(Endpoint::Switch), 0), (Some(Endpoint::Switch), 104), (None, 404)]
         {
             requests.answered(endpoint, err_no, Duration::from_millis(2));
         }
@@ -128,7 +126,15 @@ mod tests {
     }
 
     #[test]
-    fn each_endpoint_has_its_own_place() {
-        assert_eq!(Endpoint::ALL.map(|endpoint| endpoint as usize), [0, 1, 2, 3, 4]);
+    fn each_endpoint_has_its_own_label() {
+        let label = |row: &Row| (row.endpoint, LABELS[index(Some(row.endpoint))]);
+        let expected = [
+            (Endpoint::Switch, "switch"),
+            (Endpoint::SwitchMany, "switch_multi_user"),
+            (Endpoint::GetCoinbase, "subpool_get_coinbase"),
+            (Endpoint::UpdateCoinbase, "subpool_update_coinbase"),
+        ];
+        assert_eq!(TABLE.each_ref().map(label), expected);
+        assert_eq!(LABELS[index(None)], "none");
     }
 }

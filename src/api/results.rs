@@ -1,5 +1,5 @@
-//! The answer that tells of each entry of a batch (`results=true`, `dry_run=true`): the three fields of every
-//! answer, and then `results`.
+//! The answer with a result for each entry of a batch (`results=true`, `dry_run=true`): the three fields of every
+//! answer, then `results`.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -16,27 +16,28 @@ use tokio::task::yield_now;
 use utoipa::ToSchema;
 
 use super::answer::{ApiError, three_fields};
+use crate::http::error::{ErrNo, RequestError};
 
-/// Entries that are made text in one go. Answers of more are sent while they are made: one of 500,000 entries
-/// has 35 MB and more, and would take the worker from others for as long.
-const AT_ONCE: usize = 500;
+/// Entries per block. Answers of more are sent block by block: one of 500,000 entries has 35 MB and more, and would
+/// occupy the worker for as long.
+const BLOCK: usize = 500;
 
-/// What became of an entry, or what would become of it.
-// An entry as clients read it. The order of its fields is kept.
+// Clients rely on the order of the fields.
+/// The outcome of an entry, or of a dry run the outcome that it would have.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Result)]
-pub struct Entry<'a> {
-    /// As the znode is called, so in lower case where the operator says so.
+pub struct ResultBody<'a> {
+    /// The name of the znode, so in lower case where the operator has configured that.
     puname: &'a str,
-    /// What the znode held before, cut after 64 bytes: `null` where there was no znode; left out where nobody knows.
+    /// The previous data of the znode, cut after 64 bytes: `null` without a znode; left out where it is unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, required = false)]
     old: Option<Option<Cow<'a, str>>>,
-    /// The coin that was asked for.
+    /// The coin of the entry.
     new: &'a str,
     #[schema(inline)]
-    outcome: Outcome,
-    /// The newer coin of another request, which took this one's place in the same moment.
+    outcome: OutcomeLabel,
+    /// The newer coin of another request, which replaced this one in the same moment.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
     replaced_by: Option<&'a str>,
@@ -46,13 +47,13 @@ pub struct Entry<'a> {
     cause: Option<&'a str>,
 }
 
-/// `applied`: ZooKeeper has committed it. `not_applied`: not written, and will not be. `unknown`: nobody can say
-/// whether it was written, or, of a dry run, its znode was not read. `superseded`: a later entry of this batch is for
-/// the same sub-account, and counts. Of a dry run: `would_create`: there is no znode. `would_change`: it holds
-/// something else. `unchanged`: it holds the coin already; a batch would write it again.
+/// `applied`: committed by ZooKeeper. `not_applied`: not written, and will not be. `unknown`: perhaps written; of a
+/// dry run: the znode was not read. `superseded`: a later entry of this batch for the same sub-account counts. Of a dry
+/// run: `would_create`: there is no znode. `would_change`: the znode holds another value. `unchanged`: the znode holds
+/// the coin already; a batch would write it again.
 #[derive(Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum Outcome {
+enum OutcomeLabel {
     Applied,
     NotApplied,
     Unknown,
@@ -62,17 +63,19 @@ enum Outcome {
     Unchanged,
 }
 
-impl<'a> Entry<'a> {
+impl<'a> ResultBody<'a> {
     fn new(entry: &SwitchEntry<'a>, result: &'a EntryResult) -> Self {
         let (outcome, replaced_by, cause) = match &result.outcome {
-            EntryOutcome::Applied { replaced_by } => (Outcome::Applied, replaced_by.as_ref(), None),
-            EntryOutcome::NotApplied(cause) => (Outcome::NotApplied, None, Some(&**cause)),
-            EntryOutcome::Unknown(cause) => (Outcome::Unknown, None, Some(&**cause)),
-            EntryOutcome::Superseded => (Outcome::Superseded, None, None),
-            EntryOutcome::WouldCreate => (Outcome::WouldCreate, None, None),
-            EntryOutcome::WouldChange => (Outcome::WouldChange, None, None),
-            // No entry of a batch is looked at without a coin.
-            EntryOutcome::Unchanged | EntryOutcome::Seen => (Outcome::Unchanged, None, None),
+            EntryOutcome::Applied { replaced_by } => {
+                (OutcomeLabel::Applied, replaced_by.as_ref(), None)
+            }
+            EntryOutcome::NotApplied(cause) => (OutcomeLabel::NotApplied, None, Some(&**cause)),
+            EntryOutcome::Unknown(cause) => (OutcomeLabel::Unknown, None, Some(&**cause)),
+            EntryOutcome::Superseded => (OutcomeLabel::Superseded, None, None),
+            EntryOutcome::WouldCreate => (OutcomeLabel::WouldCreate, None, None),
+            EntryOutcome::WouldChange => (OutcomeLabel::WouldChange, None, None),
+            // `Seen` needs an entry without a coin, which batches do not have.
+            EntryOutcome::Unchanged | EntryOutcome::Seen => (OutcomeLabel::Unchanged, None, None),
         };
         let old = match &result.old {
             PreviousValue::NotKnown => None,
@@ -85,17 +88,20 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// The answer to `request`: what became of all of it, and of each of its entries.
+/// The answer to `request`: the outcome of the batch, and of each entry.
 pub async fn answered(
     request: &HttpRequest,
     outcome: &Result<(), ApiError>,
     switches: Arc<Switches>,
     results: Results,
 ) -> Result<HttpResponse, ApiError> {
-    let is_short = switches.entries() <= AT_ONCE;
+    let is_short = switches.entries() <= BLOCK;
     let text = AnswerText { head: three_fields(outcome), switches, results };
     let mut answer = HttpResponse::Ok();
     answer.content_type(ContentType::json());
+    if let Err(error) = outcome {
+        answer.extensions_mut().insert(ErrNo(error.err_no()));
+    }
     if is_short {
         return Ok(answer.body(text.blocks().map(|(block, _)| block).collect::<Vec<_>>().concat()));
     }
@@ -103,16 +109,16 @@ pub async fn answered(
     if request.version() >= Version::HTTP_11 {
         return Ok(answer.streaming(streamed(text)));
     }
-    // HTTP/1.0, which proxies speak, knows no chunks: it is made twice, so that its length is known first.
+    // HTTP/1.0, as of some proxies, has no chunks: the text is made twice, first for its length.
     let length = web::block({
         let text = Arc::clone(&text);
         move || text.blocks().map(|(block, _)| block.len() as u64).sum()
     });
-    let length = length.await.map_err(ApiError::body_broken)?;
+    let length = length.await.map_err(RequestError::body_broken)?;
     Ok(answer.body(SizedStream::new(length, streamed(text))))
 }
 
-/// The answer's blocks. The worker serves others after each of them, however fast the client reads.
+/// The answer's blocks. The worker serves others after each block, however fast the client reads.
 fn streamed(text: Arc<AnswerText>) -> impl stream::Stream<Item = Result<Bytes, ApiError>> {
     stream::unfold(Some(Cursor::default()), move |cursor| {
         let text = Arc::clone(&text);
@@ -132,7 +138,7 @@ struct AnswerText {
     results: Results,
 }
 
-/// Where a block begins.
+/// The beginning of a block.
 #[derive(Clone, Copy, Default)]
 struct Cursor {
     entry: usize,
@@ -145,23 +151,23 @@ impl AnswerText {
         std::iter::successors(Some(first), |(_, next)| next.map(|next| self.block(next)))
     }
 
-    /// The block that begins at `from`, and where the next one begins.
+    /// The block that begins at `from`, and the beginning of the next one.
     fn block(&self, from: Cursor) -> (Vec<u8>, Option<Cursor>) {
         let mut block = Vec::new();
         if from.entry == 0 {
-            // The object goes on.
+            // Without the closing brace.
             block.extend_from_slice(&self.head[..self.head.len().saturating_sub(1)]);
             block.extend_from_slice(br#","results":["#);
         }
         let mut next = from;
-        for entry in self.switches.iter_from(from.entry, from.place).take(AT_ONCE) {
+        for entry in self.switches.iter_from(from.entry, from.place).take(BLOCK) {
             if next.entry > 0 {
                 block.push(b',');
             }
             let result = entry.place.and_then(|place| self.results.get(place));
-            let entry_text = Entry::new(&entry, result.unwrap_or(&EntryResult::SUPERSEDED));
-            // Only a writer that fails can fail here, and a list of bytes does not.
-            let _ = serde_json::to_writer(&mut block, &entry_text);
+            let body = ResultBody::new(&entry, result.unwrap_or(&EntryResult::SUPERSEDED));
+            // Only the writer could fail, and a list of bytes does not.
+            let _ = serde_json::to_writer(&mut block, &body);
             next.entry += 1;
             next.place += usize::from(entry.place.is_some());
         }
@@ -193,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_come_in_their_order_and_only_where_they_say_something() {
+    fn fields_have_an_order_and_are_left_out_without_a_value() {
         let result = |old, outcome| EntryResult { old, outcome };
         let other = PreviousValue::Data(b"a\"b".to_vec());
         let ends = vec![
@@ -213,13 +219,26 @@ mod tests {
                 r#"{"puname":"c","new":"btc","outcome":"not_applied","cause":"no rights"}]}"#,
             )
         );
-        let nobody = r#"{"err_no":0,"err_msg":"","success":true,"results":[]}"#;
-        assert_eq!(text(&Ok(()), vec![]), nobody);
+        let empty = r#"{"err_no":0,"err_msg":"","success":true,"results":[]}"#;
+        assert_eq!(text(&Ok(()), vec![]), empty);
+    }
+
+    #[actix_web::test]
+    async fn the_metrics_see_the_error_of_an_answer_with_results() {
+        let request = actix_web::test::TestRequest::default().to_http_request();
+        let switches = Arc::new(SwitchesBuilder::new(false).build());
+        let results = || Vec::new().into_iter().collect();
+        for (outcome, expected) in [(Ok(()), None), (Err(ApiError::WriteFailed), Some(107))] {
+            let answer = answered(&request, &outcome, Arc::clone(&switches), results()).await;
+            let answer = answer.expect("an answer");
+            let err_no = answer.extensions().get().map(|ErrNo(err_no)| *err_no);
+            assert_eq!(err_no, expected);
+        }
     }
 
     #[test]
     fn blocks_follow_each_other_without_a_gap() {
-        for count in [AT_ONCE - 1, AT_ONCE, AT_ONCE + 1, 2 * AT_ONCE] {
+        for count in [BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK] {
             let end =
                 EntryResult { old: PreviousValue::Absent, outcome: EntryOutcome::WouldCreate };
             let ends = (0..count).map(|n| (n.to_string(), end.clone()));

@@ -1,64 +1,61 @@
-//! The sub-pool endpoints: validate, have the jobmaker asked, answer what it says.
+//! The sub-pool endpoints: validate, ask the jobmaker through the actors, answer its reply.
 
 use actix::{Recipient, prelude::SendError};
 use actix_web::{
     HttpRequest, HttpResponse,
     web::{Bytes, Data, Payload},
 };
-use slog::{Logger, info, warn};
+use slog::{Logger, warn};
 use switcher_actors::{
-    Caller, Coinbase, CoinbaseAction, CoinbaseRequest, CoinbaseUpdate, ExchangeFailure, Shown,
-    SubPool,
+    Caller, Coinbase, CoinbaseAction, CoinbaseRequest, CoinbaseUpdate, ExchangeFailure, SubPool,
 };
 use tokio::sync::oneshot;
 
 use super::{
-    answer::{ApiError, jobmaker_answered},
+    answer::{ApiError, jobmaker_answered, log_refused},
     json::parse_texts,
 };
 use crate::http::{
-    RequestConfigData,
+    LoadedConfig,
     body::{self, BodyLimits},
     request_id::source,
 };
 
-/// What the endpoints need. One is shared by all workers.
+/// State of the sub-pool endpoints, shared by all workers.
 pub struct SubPoolApi {
-    /// Where requests go; `None` if the API is off.
+    /// `None` if the API is off.
     pub jobmakers: Option<Recipient<CoinbaseRequest>>,
-    /// For refused requests; exchanges are logged where they are made.
+    /// For refused requests; the actors log the exchanges.
     pub log: Logger,
 }
 
-/// `POST /subpool/get-coinbase`: what a sub-pool's jobmaker holds.
+/// `POST /subpool/get-coinbase`: the values that a sub-pool's jobmaker holds.
 pub async fn get_coinbase(
     request: HttpRequest,
     payload: Payload,
-    terms: RequestConfigData,
+    config: LoadedConfig,
     api: Data<SubPoolApi>,
 ) -> Result<HttpResponse, ApiError> {
-    api.answer(&request, payload, terms.body, |body| {
+    api.answer(&request, payload, config.body_limits, |body| {
         let [coin, name] = parse_texts(body, ["coin", "subpool_name"])?;
-        not_empty(&coin, ApiError::SubPoolCoinEmpty)?;
-        not_empty(&name, ApiError::SubPoolNameEmpty)?;
+        check_names(&coin, &name)?;
         Ok((sub_pool(&coin, &name)?, CoinbaseAction::Get))
     })
     .await
 }
 
-/// `POST /subpool/update-coinbase`: what it shall hold.
+/// `POST /subpool/update-coinbase`: new values for the jobmaker.
 pub async fn update_coinbase(
     request: HttpRequest,
     payload: Payload,
-    terms: RequestConfigData,
+    config: LoadedConfig,
     api: Data<SubPoolApi>,
 ) -> Result<HttpResponse, ApiError> {
-    let coinbase_max = terms.coinbase_max;
-    api.answer(&request, payload, terms.body, move |body| {
+    let coinbase_max = config.coinbase_max;
+    api.answer(&request, payload, config.body_limits, move |body| {
         let fields = ["coin", "subpool_name", "payout_addr", "coinbase_info"];
         let [coin, name, payout_addr, coinbase_info] = parse_texts(body, fields)?;
-        not_empty(&coin, ApiError::SubPoolCoinEmpty)?;
-        not_empty(&name, ApiError::SubPoolNameEmpty)?;
+        check_names(&coin, &name)?;
         not_empty(&payout_addr, ApiError::PayoutAddressEmpty)?;
         let sub_pool = sub_pool(&coin, &name)?;
         let coinbase = Coinbase {
@@ -75,14 +72,19 @@ fn not_empty(text: &str, error: ApiError) -> Result<(), ApiError> {
     if text.is_empty() { Err(error) } else { Ok(()) }
 }
 
-/// A name that no znode can have is that of a sub-pool which does not exist.
+fn check_names(coin: &str, name: &str) -> Result<(), ApiError> {
+    not_empty(coin, ApiError::SubPoolCoinEmpty)?;
+    not_empty(name, ApiError::SubPoolNameEmpty)
+}
+
+/// A name that cannot be a znode's is that of a sub-pool that does not exist.
 fn sub_pool(coin: &str, name: &str) -> Result<SubPool, ApiError> {
     let no_sub_pool = || ApiError::Exchange(ExchangeFailure::NoSubPool(name.to_owned()));
     SubPool::parse(coin, name).ok_or_else(no_sub_pool)
 }
 
 impl SubPoolApi {
-    /// Reads the request, has the jobmaker asked what `parse` makes of it, and answers.
+    /// Reads the request, sends the result of `parse` to the jobmaker, and answers.
     async fn answer(
         &self,
         request: &HttpRequest,
@@ -91,10 +93,7 @@ impl SubPoolApi {
         parse: impl FnOnce(&Bytes) -> Result<(SubPool, CoinbaseAction), ApiError> + Send + 'static,
     ) -> Result<HttpResponse, ApiError> {
         let source = source(request);
-        let refused = |error: &ApiError| {
-            info!(self.log, "request refused"; source, "path" => request.path(),
-                "err_no" => error.number(), "err_msg" => %Shown(&error.to_string()));
-        };
+        let refused = |error: &ApiError| log_refused(&self.log, request, source, error);
         let jobmakers =
             self.jobmakers.as_ref().ok_or(ApiError::SubPoolsDisabled).inspect_err(refused)?;
         let body = body::read(request, payload, limits).await?;
@@ -108,8 +107,7 @@ impl SubPoolApi {
                 SendError::Full(_) => ExchangeFailure::QueueFull,
                 SendError::Closed(_) => ExchangeFailure::ShuttingDown,
             };
-            warn!(self.log, "request failed: {}", failure; source,
-                "path" => request.path());
+            warn!(self.log, "request failed: {}", failure; source, "path" => request.path());
             return Err(ApiError::Exchange(failure));
         }
         let ended = |_| Err(ExchangeFailure::Unknown("the actors ended meanwhile".to_owned()));

@@ -1,4 +1,4 @@
-//! The switch endpoints: validate, hand over to `ZkWriter`, answer what became of it.
+//! The switch endpoints: validate, send to `ZkWriter`, answer the outcome.
 
 use std::sync::Arc;
 
@@ -16,20 +16,18 @@ use switcher_actors::{
 use tokio::sync::oneshot;
 
 use super::{
-    answer::{ApiError, switched},
+    answer::{ApiError, log_refused, switched},
     form::{Parameters, flags, media_type},
     json::{RawBatch, parse_batch},
     results,
 };
-use crate::http::{RequestConfigData, body, request_id::source};
+use crate::http::{LoadedConfig, body, request_id::source};
 
-/// What the endpoints need. One is shared by all workers.
+/// State of the switch endpoints, shared by all workers.
 pub struct SwitchApi {
-    /// Where switches go.
     pub writer: Recipient<WriteBatch>,
-    /// Where dry runs go.
-    pub looks: Recipient<DryRunBatch>,
-    /// For refused and failed requests; what is written, `ZkWriter` logs.
+    pub dry_runs: Recipient<DryRunBatch>,
+    /// For refused and failed requests; `ZkWriter` logs the writes.
     pub log: Logger,
 }
 
@@ -80,7 +78,7 @@ fn add(switches: &mut SwitchesBuilder, puname: &str) -> Result<(), ApiError> {
 pub async fn switch_one(
     request: HttpRequest,
     payload: Payload,
-    terms: RequestConfigData,
+    config: LoadedConfig,
     api: Data<SwitchApi>,
 ) -> Result<HttpResponse, ApiError> {
     let content_type = request.headers().get(CONTENT_TYPE);
@@ -89,12 +87,14 @@ pub async fn switch_one(
     let media_type = media_type(&content_type);
     let is_form = media_type == "application/x-www-form-urlencoded" && request.method() == "POST";
     let is_multipart = media_type == "multipart/form-data";
-    // Any body is read, so that the connection can go on behind it.
+    // Any body is read, so that the connection can continue behind it.
     let has_body =
         [CONTENT_LENGTH, TRANSFER_ENCODING].iter().any(|name| request.headers().contains_key(name));
-    let body =
-        if has_body { body::read(&request, payload, terms.body).await? } else { Bytes::new() };
-    let (terms, query) = (terms.into_inner(), request.query_string().to_owned());
+    let body = match has_body {
+        true => body::read(&request, payload, config.body_limits).await?,
+        false => Bytes::new(),
+    };
+    let (config, query) = (config.into_inner(), request.query_string().to_owned());
     let switches = body::parse(body, move |body| {
         let mut parameters = Parameters::new(["puname", "coin"]);
         if is_form {
@@ -105,78 +105,73 @@ pub async fn switch_one(
             parameters.add_multipart(&content_type, body.clone());
         }
         let [puname, coin] = parameters.first();
-        validate_one(&terms.rules, puname, coin)
+        validate_one(&config.switch_rules, puname, coin)
     })
     .await;
-    api.answer(&request, switches.map(|switches| (Wanted::Answer, switches))).await
+    api.answer(&request, switches.map(|switches| (Mode::Write, switches))).await
 }
 
-/// What a client wants of a batch.
+/// The effect and the answer that a client requests for a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wanted {
-    /// To have it written, and an answer.
-    Answer,
-    /// To have it written, and an answer that tells of each entry.
-    Results,
-    /// To have nothing written, and be told of each entry what would become of it.
+enum Mode {
+    Write,
+    /// Write, and answer with a result for each entry.
+    WriteWithResults,
+    /// Write nothing, and answer with the result that each entry would have.
     DryRun,
 }
 
-impl Wanted {
+impl Mode {
     fn in_query(query: &str) -> Result<Self, ApiError> {
         let [dry_run, results] =
             flags(query, ["dry_run", "results"]).map_err(ApiError::FlagUnclear)?;
         Ok(match (dry_run, results) {
             (true, _) => Self::DryRun,
-            (false, true) => Self::Results,
-            (false, false) => Self::Answer,
+            (false, true) => Self::WriteWithResults,
+            (false, false) => Self::Write,
         })
     }
 }
 
-/// `POST /switch/multi-user`: a batch, as JSON whatever the content type says.
+/// `POST /switch/multi-user`: a batch, as JSON whatever its content type.
 pub async fn switch_many(
     request: HttpRequest,
     payload: Payload,
-    terms: RequestConfigData,
+    config: LoadedConfig,
     api: Data<SwitchApi>,
 ) -> Result<HttpResponse, ApiError> {
-    let body = body::read(&request, payload, terms.body).await?;
-    let terms = terms.into_inner();
-    let valid = match Wanted::in_query(request.query_string()) {
-        Ok(wanted) => {
-            let parse = move |body: Bytes| {
-                let switches = validate_batch(&terms.rules, parse_batch(&body)?)?;
-                // Frees its memory before repeated names are looked for.
-                drop(body);
-                Ok(switches.build())
-            };
-            body::parse(body, parse).await.map(|switches| (wanted, switches))
-        }
+    let body = body::read(&request, payload, config.body_limits).await?;
+    let config = config.into_inner();
+    let parse = move |body: Bytes| {
+        let switches = validate_batch(&config.switch_rules, parse_batch(&body)?)?;
+        // Frees memory before the search for repeated names.
+        drop(body);
+        Ok(switches.build())
+    };
+    let valid = match Mode::in_query(request.query_string()) {
+        Ok(mode) => body::parse(body, parse).await.map(|switches| (mode, switches)),
         Err(error) => Err(error),
     };
     api.answer(&request, valid).await
 }
 
 impl SwitchApi {
-    /// Has valid switches written, or looked at, and waits for what becomes of them.
+    /// Writes valid switches, or runs them dry, and answers the outcome.
     async fn answer(
         &self,
         request: &HttpRequest,
-        valid: Result<(Wanted, Switches), ApiError>,
+        valid: Result<(Mode, Switches), ApiError>,
     ) -> Result<HttpResponse, ApiError> {
         let source = source(request);
-        let (wanted, switches) = valid.inspect_err(|error| {
-            info!(self.log, "request refused"; source, "path" => request.path(),
-                "err_no" => error.number(), "err_msg" => %Shown(&error.to_string()));
-        })?;
+        let (mode, switches) =
+            valid.inspect_err(|error| log_refused(&self.log, request, source, error))?;
         let switches = Arc::new(switches);
-        let WriteReply { outcome, results } = match wanted {
-            Wanted::Answer => self.write(source, &switches, false).await,
-            Wanted::Results => self.write(source, &switches, true).await,
-            Wanted::DryRun => {
+        let WriteReply { outcome, results } = match mode {
+            Mode::Write => self.write(source, &switches, false).await,
+            Mode::WriteWithResults => self.write(source, &switches, true).await,
+            Mode::DryRun => {
                 info!(self.log, "dry run"; source, "switches" => switches.entries());
-                look(&self.looks, Arc::clone(&switches)).await
+                dry_run(&self.dry_runs, Arc::clone(&switches)).await
             }
         };
         let outcome = outcome.map_err(|failure| {
@@ -204,12 +199,12 @@ impl SwitchApi {
     }
 }
 
-/// Has znodes looked at, and waits for what they hold.
-pub async fn look(looks: &Recipient<DryRunBatch>, switches: Arc<Switches>) -> WriteReply {
-    ask(looks, |reply| DryRunBatch { switches, reply }).await
+/// Reads the znodes of `switches`, and returns the result that each would have.
+pub async fn dry_run(recipient: &Recipient<DryRunBatch>, switches: Arc<Switches>) -> WriteReply {
+    ask(recipient, |reply| DryRunBatch { switches, reply }).await
 }
 
-/// Sends `ZkWriter` a message and waits for the answer.
+/// Sends `ZkWriter` a message and waits for the reply.
 async fn ask<M: Message<Result = ()> + Send>(
     writer: &Recipient<M>,
     message: impl FnOnce(oneshot::Sender<WriteReply>) -> M,
@@ -266,12 +261,12 @@ mod tests {
             r#"{"coin":"btc","punames":[""]}"#
         );
         assert_eq!(refusal(bad), Some(ApiError::PunameInvalid));
-        // A group that names nobody is not looked at further.
+        // A group without names is not checked further.
         assert_eq!(refusal(r#"{"coin":"ltc","punames":[]}"#), None);
     }
 
     #[test]
-    fn names_are_lowered_where_the_operator_says_so() {
+    fn names_are_in_lower_case_where_configured() {
         let name = |rules: SwitchRules| {
             let switches = validate_one(&rules, "AbC", "btc").expect("valid");
             switches.name(0).to_owned()

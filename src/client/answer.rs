@@ -138,17 +138,17 @@ mod tests {
     use switcher_actors::ExchangeFailure;
 
     use super::*;
-    use crate::api::ApiError;
+    use crate::{api::ApiError, http::error::RequestError};
 
     fn fate(error: ApiError) -> Fate {
-        let (err_no, err_msg) = (error.number().into(), error.to_string());
+        let (err_no, err_msg) = (error.err_no().into(), error.to_string());
         Answer { success: false, err_no, err_msg, old: None, new: None }.fate()
     }
 
     #[test]
     fn too_many_failed_logins_are_a_matter_of_credentials() {
-        let error = ApiError::TooManyFailedLogins(3);
-        let (err_no, err_msg) = (error.number().into(), error.to_string());
+        let error = ApiError::from(RequestError::TooManyFailedLogins(3));
+        let (err_no, err_msg) = (error.err_no().into(), error.to_string());
         let answer = Answer { success: false, err_no, err_msg, old: None, new: None };
         assert_eq!(
             answer.into_failure("switch").map(|failure| failure.kind),
@@ -165,7 +165,7 @@ mod tests {
             (ApiError::UserCoinsEmpty, Fate::Refused),
             (ApiError::wrong_json(""), Fate::Refused),
             (ApiError::SubPoolsDisabled, Fate::Refused),
-            (ApiError::BodyTooLarge(1), Fate::Refused),
+            (RequestError::BodyTooLarge(1).into(), Fate::Refused),
             (ApiError::ReadFailed, Fate::NotNow),
             (ApiError::WriteFailed, Fate::Unknown),
             (ApiError::Exchange(ExchangeFailure::NoSubPool(text())), Fate::Refused),

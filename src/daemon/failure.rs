@@ -1,6 +1,6 @@
 //! Reasons why the daemon cannot run, with their exit statuses.
 
-use std::{io, net::SocketAddr};
+use std::io;
 
 use thiserror::Error;
 
@@ -35,7 +35,7 @@ fn hint(key: &str) -> &'static str {
 }
 
 impl Failure {
-    pub fn listen(key: &'static str, address: SocketAddr, source: io::Error) -> Self {
+    pub fn listen(key: &'static str, address: impl ToString, source: io::Error) -> Self {
         Self::Listen { key, address: address.to_string(), source }
     }
 

@@ -8,7 +8,7 @@ use switcher_actors::{Actors, Metrics};
 use super::failure::{ADMIN_LISTEN_ADDR, Failure, LISTEN_ADDR};
 use crate::{
     admin::{self, Console},
-    api::{self, Downstream, Endpoints, Requests},
+    api::{self, Downstream, Endpoints, RequestMetrics},
     config::{AdminSettings, ApiSettings},
     http::{BoundListener, HttpActor, LiveConfig, Logins},
 };
@@ -18,7 +18,9 @@ pub fn bind_api(
     settings: Option<ApiSettings>,
 ) -> Result<Option<(BoundListener, ApiSettings)>, Failure> {
     let Some(settings) = settings else { return Ok(None) };
-    Ok(Some((BoundListener::new(LISTEN_ADDR, &settings.listen)?, settings)))
+    let bound = BoundListener::new(&settings.listen)
+        .map_err(|source| Failure::listen(LISTEN_ADDR, &settings.listen, source))?;
+    Ok(Some((bound, settings)))
 }
 
 /// Binds the address of the admin pages, if they are on. An address that comes from the default and is in use is only
@@ -28,7 +30,9 @@ pub fn bind_admin(
     log: &Logger,
 ) -> Result<Option<(BoundListener, AdminSettings)>, Failure> {
     let Some(settings) = settings else { return Ok(None) };
-    match BoundListener::new(ADMIN_LISTEN_ADDR, &settings.listen) {
+    let bound = BoundListener::new(&settings.listen)
+        .map_err(|source| Failure::listen(ADMIN_LISTEN_ADDR, &settings.listen, source));
+    match bound {
         Ok(bound) => Ok(Some((bound, settings))),
         Err(failure) if !settings.is_given => {
             warn!(log, "the daemon runs without admin pages: {}", failure);
@@ -42,7 +46,7 @@ pub fn bind_admin(
 pub fn endpoints(actors: &Actors, log: &Logger) -> Endpoints {
     let downstream = Downstream {
         writer: actors.writer.clone(),
-        looks: actors.looks.clone(),
+        dry_runs: actors.looks.clone(),
         jobmakers: actors.jobmakers.clone(),
     };
     Endpoints::new(downstream, log)
@@ -54,11 +58,11 @@ pub fn serve_api(
     live_config: LiveConfig,
     endpoints: Endpoints,
     others: usize,
-    counters: (Requests, Logins),
+    counters: (RequestMetrics, Logins),
     log: &Logger,
 ) -> Result<Addr<HttpActor>, Failure> {
     let address = bound.address();
-    let api = api::api(bound, &settings, live_config, endpoints, others, counters, log)
+    let api = api::listener(bound, &settings, live_config, endpoints, others, counters, log)
         .map_err(|source| Failure::listen(LISTEN_ADDR, address, source))?
         .start();
     info!(log, "listening"; "address" => %address);

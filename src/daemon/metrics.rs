@@ -4,13 +4,13 @@ use prometheus_client::{metrics::info::Info, registry::Registry};
 use switcher_actors::Metrics;
 
 use super::{process::Process, reload::Reloads};
-use crate::{api::Requests, config::Settings, http::Logins, logging::Logging};
+use crate::{api::RequestMetrics, config::Settings, http::Logins, logging::Logging};
 
 /// The registry, and the counters that it shows.
 pub struct AllMetrics {
     pub registry: Registry,
     pub metrics: Metrics,
-    pub requests: Requests,
+    pub requests: RequestMetrics,
     pub logins: Logins,
     pub reloads: Reloads,
 }
@@ -36,7 +36,7 @@ impl AllMetrics {
         let interval = settings.poller.as_ref().map(|poller| poller.interval);
         let metrics = Metrics::new(&settings.callers.coins, interval, ours);
         let mut without_api = Registry::default();
-        let requests = Requests::new(if settings.api.is_some() { ours } else { &mut without_api });
+        let requests = RequestMetrics::new(if settings.api.is_some() { ours } else { &mut without_api });
         let logins = Logins::new(ours);
         let reloads = Reloads::new(ours);
         Self { registry, metrics, requests, logins, reloads }

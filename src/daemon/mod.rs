@@ -29,7 +29,6 @@ mod run;
 mod service_manager;
 mod signals;
 
-pub use self::failure::Failure;
 use self::run::Prepared;
 use crate::{
     cli::{self, Arguments, Command},

@@ -1,13 +1,6 @@
-//! The actor that owns a listener: it serves, reports cut connections and refused logins, and stops. One serves
-//! the API, another one the admin pages.
+//! The actor of a listener: it serves, reports closed connections and refused logins, and stops.
 
-use std::{
-    io,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
-    rc::Rc,
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, rc::Rc, sync::Arc, time::Duration};
 
 use actix::{
     Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, ResponseFuture,
@@ -19,188 +12,101 @@ use actix_service::{
 };
 use actix_web::{
     App,
+    body::BoxBody,
     dev::{AppConfig, Server, ServerHandle, fn_service},
-    middleware::from_fn,
+    middleware::{Next, from_fn},
     rt::net::TcpStream,
-    web::{Data, ServiceConfig},
+    web::ServiceConfig,
 };
-use rustix::io::Errno;
 use slog::{Logger, debug, warn};
-use socket2::SockRef;
 
 use super::{
+    bind::BoundListener,
     connections::{Connection, Connections, Deadlines, serve},
     hosts::LocalIp,
     logins::Summary,
-    middleware::{Middleware, guard},
+    middleware::Middleware,
 };
-use crate::daemon::Failure;
 
-/// How often cut connections and refused logins are reported.
-const SWEEP: Duration = Duration::from_secs(1);
+/// Interval of reports about closed connections and refused requests.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Connections that wait to be accepted; the kernel caps it (`net.core.somaxconn`), as for Go's listener. The standard
-/// library's 128 lets a burst of clients wait a second until they connect again.
-const BACKLOG: i32 = 4096;
+/// Seconds; longer than any grace period, since the daemon limits the time of a stop.
+const SHUTDOWN_TIMEOUT: u64 = 3600;
 
-/// Seconds. How long a stop may take is the application's to say.
-const LONGER_THAN_ANY_GRACE: u64 = 3600;
-
-/// An address that is taken, before anything else is started.
-pub struct BoundListener {
-    listener: TcpListener,
-    address: SocketAddr,
-}
-
-/// Binds to `listen`. `:8082` is Go's spelling for every address of both families, or of the older one
-/// where the newer is switched off.
-fn bind(listen: &str) -> io::Result<TcpListener> {
-    let Some(port) = listen.strip_prefix(':').and_then(|port| port.parse().ok()) else {
-        return TcpListener::bind(listen);
-    };
-    let no_ipv6 = |error: &io::Error| {
-        let missing = [Errno::AFNOSUPPORT, Errno::ADDRNOTAVAIL].map(Errno::raw_os_error);
-        error.raw_os_error().is_some_and(|code| missing.contains(&code))
-    };
-    match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)) {
-        Err(error) if no_ipv6(&error) => TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)),
-        bound => bound,
-    }
-}
-
-impl BoundListener {
-    /// Takes the address `listen`, which is the value of the configuration's `key`.
-    pub fn new(key: &'static str, listen: &str) -> Result<Self, Failure> {
-        let taken = || {
-            let listener = bind(listen)?;
-            listener.set_nonblocking(true)?;
-            // Listening again only replaces the backlog.
-            SockRef::from(&listener).listen(BACKLOG)?;
-            let address = listener.local_addr()?;
-            Ok(Self { listener, address })
-        };
-        taken().map_err(|source| Failure::Listen { key, address: listen.to_owned(), source })
-    }
-
-    /// Where clients find us; a configured port 0 has become a real one.
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-}
-
-/// What a listener allows its clients.
+/// Resources of a listener.
 #[derive(Clone, Copy, Debug)]
 pub struct ServerLimits {
-    /// Threads that serve.
     pub workers: usize,
-    /// Connections of a worker; more wait until others have ended.
+    /// Connections per worker; more wait until others have ended.
     pub connections: usize,
-    /// Threads of a worker for what would hold others up.
+    /// Blocking threads per worker.
     pub blocking_threads: usize,
-    /// Deadlines of a connection.
     pub deadlines: Deadlines,
 }
 
-/// Serves until it is told to [`Stop`].
+/// Serves a listener until [`Stop`].
 pub struct HttpActor {
     server: Option<Server>,
     handle: ServerHandle,
     connections: Connections,
-    guard: Arc<Middleware>,
+    middleware: Arc<Middleware>,
     stopping: bool,
     log: Logger,
 }
 
-/// Take no more connections and end; answered when all is done. Sent once, by the application's shutdown.
+/// Accept no more connections and end; the reply comes when all is done. Sent once, by the daemon's shutdown.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Stop {
-    /// Whether the requests under way are finished before.
+    /// Whether to finish requests under way first.
     pub gracefully: bool,
 }
 
 impl HttpActor {
-    /// An actor that serves as soon as it is started: everything passes `guard` first; `configure` adds the paths.
+    /// An actor that serves as soon as it is started. Every request passes `middleware`; `configure` adds the paths.
     /// `name` is the listener's in the HTTP library's own log.
     pub fn new(
         name: &'static str,
         bound: BoundListener,
-        allowance: ServerLimits,
-        guard: Middleware,
+        limits: ServerLimits,
+        middleware: Middleware,
         configure: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
         log: &Logger,
     ) -> io::Result<Self> {
-        let connections = Connections::new(allowance.deadlines);
-        let opened = connections.clone();
-        let guard_data = Data::new(guard.logging(log));
-        let guard_state = guard_data.clone().into_inner();
+        let connections = Connections::new(limits.deadlines);
+        let middleware = Arc::new(middleware.logging(log));
         let builder = Server::build();
         let stopping = builder.graceful_shutdown_signal();
-        // What the library's `HttpActor` would build, but for the type of its connections.
+        let stopped = move || {
+            let stopping = stopping.clone();
+            async move { stopping.notified().await }
+        };
+        let worker = {
+            let (middleware, connections) = (Arc::clone(&middleware), connections.clone());
+            move || worker(&middleware, &configure, &connections, &stopped)
+        };
         let server = builder
-            .workers(allowance.workers)
-            .max_concurrent_connections(allowance.connections)
-            .worker_max_blocking_threads(allowance.blocking_threads)
+            .workers(limits.workers)
+            .max_concurrent_connections(limits.connections)
+            .worker_max_blocking_threads(limits.blocking_threads)
             .disable_signals()
-            .shutdown_timeout(LONGER_THAN_ANY_GRACE)
-            .listen(name, bound.listener, move || {
-                let app = App::new()
-                    .app_data(guard_data.clone())
-                    .wrap(from_fn(self::guard))
-                    .configure(configure.clone())
-                    .into_factory()
-                    .map_err(|error| error.error_response());
-                let draining = stopping.clone();
-                let http = HttpService::build()
-                    // Deadlines are the connection's own.
-                    .client_request_timeout(Duration::ZERO)
-                    .client_disconnect_timeout(Duration::ZERO)
-                    .keep_alive(KeepAlive::Os)
-                    // A disconnect is noticed, so that an abandoned request does not keep others waiting.
-                    .h1_allow_half_closed(false)
-                    .on_connect_ext(|connection: &Connection, data| {
-                        data.insert(connection.tracked());
-                        if let Some(ip) = connection.local_ip() {
-                            data.insert(LocalIp(ip));
-                        }
-                    })
-                    .graceful_shutdown_signal(move || {
-                        let draining = draining.clone();
-                        async move { draining.notified().await }
-                    })
-                    // The default would hold our own address, which no endpoint needs.
-                    .h1(map_config(app, |()| AppConfig::default()));
-                let (opened, stopping) = (opened.clone(), stopping.clone());
-                fn_factory(move || {
-                    let (opened, stopping) = (opened.clone(), stopping.clone());
-                    let http = http.new_service(());
-                    async move {
-                        let http = Rc::new(http.await?);
-                        Ok::<_, ()>(fn_service(move |stream: TcpStream| {
-                            let (http, stopping) = (Rc::clone(&http), stopping.clone());
-                            let peer = stream.peer_addr().ok();
-                            let connection = opened.open(stream);
-                            async move { serve(connection, peer, http, stopping.notified()).await }
-                        }))
-                    }
-                })
-            })?
+            .shutdown_timeout(SHUTDOWN_TIMEOUT)
+            .listen(name, bound.listener, worker)?
             .run();
         Ok(Self {
             handle: server.handle(),
             server: Some(server),
             connections,
-            guard: guard_state,
+            middleware,
             stopping: false,
             log: log.clone(),
         })
     }
-}
 
-impl HttpActor {
-    /// Logs what the guard has refused since the last call, in a line for each kind.
+    /// Logs requests refused since the last call, one line per kind.
     fn report_refusals(&self) {
-        let Summary { failed, last, slowed, last_slowed } = self.guard.logins().take_summary();
+        let Summary { failed, last, slowed, last_slowed } = self.middleware.logins().take_summary();
         if let Some(last) = last {
             warn!(self.log, "wrong credentials"; "requests_refused" => failed, last);
         }
@@ -208,11 +114,61 @@ impl HttpActor {
             warn!(self.log, "slowing down failed logins; correct credentials are not delayed";
                 "addresses" => slowed, last);
         }
-        if let Some((refused, host)) = self.guard.take_refused_hosts() {
+        if let Some((refused, host)) = self.middleware.take_refused_hosts() {
             warn!(self.log, "requests for a host that is not in AdminHosts";
                 "requests_refused" => refused, "host" => host);
         }
     }
+}
+
+/// The service of a worker: its connections, the HTTP library, `middleware`, the paths of `configure`. What the
+/// library's own server builds, but for the type of the connections.
+fn worker<C, S, F>(
+    middleware: &Arc<Middleware>,
+    configure: &C,
+    connections: &Connections,
+    stopped: &S,
+) -> impl ServiceFactory<TcpStream, Config = ()> + use<C, S, F>
+where
+    C: Fn(&mut ServiceConfig) + Clone,
+    S: Fn() -> F + Clone + 'static,
+    F: Future<Output = ()> + 'static,
+{
+    let middleware = Arc::clone(middleware);
+    let check = move |request, next: Next<BoxBody>| Arc::clone(&middleware).handle(request, next);
+    let app = App::new()
+        .wrap(from_fn(check))
+        .configure(configure.clone())
+        .into_factory()
+        .map_err(|error| error.error_response());
+    let http = HttpService::build()
+        // The connection has deadlines of its own.
+        .client_request_timeout(Duration::ZERO)
+        .client_disconnect_timeout(Duration::ZERO)
+        .keep_alive(KeepAlive::Os)
+        // A disconnect is noticed, so that an abandoned request does not keep others waiting.
+        .h1_allow_half_closed(false)
+        .on_connect_ext(|connection: &Connection, data| {
+            data.insert(connection.handle());
+            if let Some(ip) = connection.local_ip() {
+                data.insert(LocalIp(ip));
+            }
+        })
+        .graceful_shutdown_signal(stopped.clone())
+        // The default would hold our own address, which no endpoint needs.
+        .h1(map_config(app, |()| AppConfig::default()));
+    let (connections, stopped) = (connections.clone(), stopped.clone());
+    fn_factory(move || {
+        let (connections, stopped) = (connections.clone(), stopped.clone());
+        let http = http.new_service(());
+        async move {
+            let http = Rc::new(http.await?);
+            Ok::<_, ()>(fn_service(move |stream: TcpStream| {
+                let peer = stream.peer_addr().ok();
+                serve(connections.open(stream), peer, Rc::clone(&http), stopped())
+            }))
+        }
+    })
 }
 
 impl Actor for HttpActor {
@@ -221,14 +177,14 @@ impl Actor for HttpActor {
     fn started(&mut self, ctx: &mut Self::Context) {
         let Some(server) = self.server.take() else { return };
         ctx.spawn(server.into_actor(self).map(|ended, act, ctx| {
-            // A panic is logged and ends the process, as the death of any actor shall.
+            // A panic is logged and ends the process, like the death of any actor.
             assert!(act.stopping, "the HTTP server ended by itself: {ended:?}");
             ctx.stop();
         }));
-        ctx.run_interval(SWEEP, |act, _| {
+        ctx.run_interval(REPORT_INTERVAL, |act, _| {
             let cut = act.connections.take_cut();
             if cut > 0 {
-                debug!(act.log, "connections that sent no request, or took no answer, were cut"; "connections" => cut);
+                debug!(act.log, "closed connections that sent no request or took no answer in time"; "connections" => cut);
             }
             act.report_refusals();
         });
@@ -240,7 +196,7 @@ impl Handler<Stop> for HttpActor {
 
     fn handle(&mut self, Stop { gracefully }: Stop, _: &mut Self::Context) -> Self::Result {
         self.stopping = true;
-        self.guard.logins().stop();
+        self.middleware.logins().stop();
         Box::pin(self.handle.stop(gracefully))
     }
 }

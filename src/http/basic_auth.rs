@@ -1,8 +1,12 @@
 //! HTTP Basic authentication.
 //!
-//! Both sides are compared as digests, name and password always both, so that the time taken tells
-//! neither how much of them was right nor how long they are.
+//! User and password are both compared, as digests, so that the time taken reveals neither a common prefix nor a
+//! length.
 
+use actix_web::{
+    HttpResponse,
+    http::header::{ContentType, WWW_AUTHENTICATE},
+};
 use base64::{
     Engine,
     alphabet::STANDARD,
@@ -13,8 +17,13 @@ use subtle::ConstantTimeEq;
 
 use crate::config::Credentials;
 
-/// Padding is demanded; stray bits after the last byte are not looked at. So it is in the daemon that
-/// this one replaces.
+/// `WWW-Authenticate` of a 401.
+pub const CHALLENGE: &str = r#"Basic realm="Restricted""#;
+
+/// Body of a 401.
+pub const UNAUTHORIZED: &str = "<h1>401 - Unauthorized</h1>";
+
+/// As in the Go daemon, padding is required, and stray bits behind the last byte are ignored.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new()
@@ -22,28 +31,26 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
-/// The operator's credentials, as digests.
+/// Digests of the accepted credentials, if any are accepted.
 #[derive(Clone, PartialEq, Eq)]
-pub struct BasicAuth {
+pub struct BasicAuth(Option<Digests>);
+
+#[derive(Clone, PartialEq, Eq)]
+struct Digests {
     user: [u8; 32],
     password: [u8; 32],
-    /// Whether there are any.
-    opens: bool,
 }
 
 impl BasicAuth {
-    /// Lets `credentials` in, and nobody else.
-    pub fn new(credentials: &Credentials) -> Self {
-        let Credentials { user, password } = credentials;
-        Self { user: digest(user.as_bytes()), password: digest(password.as_bytes()), opens: true }
+    /// Accepts `credentials` alone; `None` accepts none.
+    pub fn new(credentials: Option<&Credentials>) -> Self {
+        Self(credentials.map(|Credentials { user, password }| Digests {
+            user: digest(user.as_bytes()),
+            password: digest(password.as_bytes()),
+        }))
     }
 
-    /// Lets nobody in.
-    pub fn closed() -> Self {
-        Self { user: digest(b""), password: digest(b""), opens: false }
-    }
-
-    /// Judges an `Authorization` header's value; a missing one is judged like an empty one.
+    /// Whether the value of an `Authorization` header has the accepted credentials.
     pub fn admits(&self, header: Option<&[u8]>) -> bool {
         let decoded = header.and_then(encoded_part).and_then(|encoded| BASE64.decode(encoded).ok());
         let credentials = decoded.unwrap_or_default();
@@ -52,23 +59,34 @@ impl BasicAuth {
             Some(colon) => (&credentials[..colon], &credentials[colon + 1..]),
             None => (&credentials[..], &b""[..]),
         };
-        let admitted = digest(user).ct_eq(&self.user) & digest(password).ct_eq(&self.password);
-        bool::from(admitted) && colon.is_some() && self.opens
+        let (user, password) = (digest(user), digest(password));
+        let matches = |accepted: &Digests| {
+            bool::from(user.ct_eq(&accepted.user) & password.ct_eq(&accepted.password))
+        };
+        self.0.as_ref().is_some_and(matches) && colon.is_some()
     }
 }
 
-/// Whether an `Authorization` header's value is an attempt to log in. A missing or empty one is none, nor is the
-/// scheme's name alone: a browser's first request, and each client that waits to be asked.
+/// Whether the value of an `Authorization` header is a login attempt. A missing or empty one is not, nor is the bare
+/// scheme: browsers and other clients send these before they are asked for credentials.
 pub fn is_attempt(header: Option<&[u8]>) -> bool {
     let value = header.unwrap_or_default().trim_ascii();
     !value.is_empty() && !value.eq_ignore_ascii_case(b"Basic")
+}
+
+/// The answer to missing or wrong credentials.
+pub fn unauthorized() -> HttpResponse {
+    HttpResponse::Unauthorized()
+        .insert_header((WWW_AUTHENTICATE, CHALLENGE))
+        .content_type(ContentType::html())
+        .body(UNAUTHORIZED)
 }
 
 fn digest(text: &[u8]) -> [u8; 32] {
     Sha256::digest(text).into()
 }
 
-/// What follows the scheme's name, which is matched whatever its case.
+/// The text behind the scheme's name, whose case does not matter.
 fn encoded_part(header: &[u8]) -> Option<&[u8]> {
     const SCHEME: &[u8] = b"Basic ";
     let (scheme, encoded) = header.split_at_checked(SCHEME.len())?;
@@ -79,8 +97,9 @@ fn encoded_part(header: &[u8]) -> Option<&[u8]> {
 mod tests {
     use super::*;
 
-    fn gate(user: &str, password: &str) -> BasicAuth {
-        BasicAuth::new(&Credentials { user: user.to_owned(), password: password.to_owned() })
+    fn auth(user: &str, password: &str) -> BasicAuth {
+        let (user, password) = (user.to_owned(), password.to_owned());
+        BasicAuth::new(Some(&Credentials { user, password }))
     }
 
     fn header(scheme: &str, credentials: &str) -> Vec<u8> {
@@ -88,23 +107,23 @@ mod tests {
     }
 
     #[test]
-    fn the_right_credentials_are_let_in_whatever_the_schemes_case() {
+    fn the_right_credentials_are_accepted_in_any_case_of_the_scheme() {
         for scheme in ["Basic", "basic", "BASIC"] {
-            assert!(gate("admin", "admin").admits(Some(&header(scheme, "admin:admin"))));
+            assert!(auth("admin", "admin").admits(Some(&header(scheme, "admin:admin"))));
         }
-        assert!(gate("a", "b:c").admits(Some(&header("Basic", "a:b:c"))));
-        assert!(gate("用户", "密码").admits(Some(&header("Basic", "用户:密码"))));
+        assert!(auth("a", "b:c").admits(Some(&header("Basic", "a:b:c"))));
+        assert!(auth("用户", "密码").admits(Some(&header("Basic", "用户:密码"))));
         // "admin:admin" with bits set after its last byte.
-        assert!(gate("admin", "admin").admits(Some(b"Basic YWRtaW46YWRtaW5=")));
+        assert!(auth("admin", "admin").admits(Some(b"Basic YWRtaW46YWRtaW5=")));
     }
 
     #[test]
-    fn everything_else_is_not() {
-        let gate = gate("admin", "admin");
+    fn all_others_are_refused() {
+        let auth = auth("admin", "admin");
         for credentials in
             ["admin:", ":admin", "admin", "", ":", "Admin:admin", "admin:admin ", "x:y"]
         {
-            assert!(!gate.admits(Some(&header("Basic", credentials))), "{credentials}");
+            assert!(!auth.admits(Some(&header("Basic", credentials))), "{credentials}");
         }
         for header in [
             "",
@@ -115,9 +134,9 @@ mod tests {
             "Basic YWRtaW46YWRtaW4",
             "Basic  YWRtaW46YWRtaW4=",
         ] {
-            assert!(!gate.admits(Some(header.as_bytes())), "{header}");
+            assert!(!auth.admits(Some(header.as_bytes())), "{header}");
         }
-        assert!(!gate.admits(None));
+        assert!(!auth.admits(None));
     }
 
     #[test]
@@ -132,10 +151,10 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_gate_lets_nobody_in() {
+    fn without_accepted_credentials_none_are_right() {
         for credentials in [":", "", "admin:admin"] {
             assert!(
-                !BasicAuth::closed().admits(Some(&header("Basic", credentials))),
+                !BasicAuth::new(None).admits(Some(&header("Basic", credentials))),
                 "{credentials}"
             );
         }

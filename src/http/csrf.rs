@@ -1,15 +1,15 @@
-//! Recognizes requests that a page of another site has sent in a browser.
+//! Recognizes requests that a page of another site sends in an operator's browser.
 //!
-//! A browser keeps the credentials of HTTP Basic authentication and sends them with each request that any page
-//! causes: by a script, a form, a picture or a link. Nothing that such a page wants may happen, whatever the method:
-//! `/switch` writes by GET, and a stream of changes takes one of few places. The browser says where a request comes
-//! from, in headers that no page can write:
+//! A browser keeps the credentials of HTTP Basic authentication and sends them with every request that any page
+//! causes: by a script, a form, a picture or a link. Such a request must have no effect, whatever its method: `/switch`
+//! writes by GET, and a stream of changes occupies one of few places. Browsers name the origin of a request in headers
+//! that no page can write:
 //!
-//! * `Sec-Fetch-Site`: sent over https and to loopback. It decides where it is there;
-//! * `Origin`: sent with each request but plain GET and HEAD;
-//! * `Referer`: a page can leave it out, but cannot forge it. It is all that a picture or link over plain HTTP has.
+//! * `Sec-Fetch-Site`: over https and to loopback; where it is present, it decides;
+//! * `Origin`: in every request but plain GET and HEAD;
+//! * `Referer`: a page can leave it out, but cannot forge it. Pictures and links over plain HTTP have nothing else.
 //!
-//! Programs send none of them, and neither does an address that is typed in.
+//! Programs send none of these headers, and an address typed into a browser has none.
 
 use actix_web::http::{
     Method,
@@ -20,8 +20,8 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
-/// Whether a page of another site has sent a request with these headers.
-pub fn is_foreign(headers: &HeaderMap) -> bool {
+/// Whether a page of another site sent a request with these headers.
+pub fn is_cross_site(headers: &HeaderMap) -> bool {
     let mut sites = headers.get_all(SEC_FETCH_SITE).peekable();
     if sites.peek().is_some() {
         return !sites.all(|site| site == "same-origin" || site == "none");
@@ -30,7 +30,7 @@ pub fn is_foreign(headers: &HeaderMap) -> bool {
     let is_own = |authority: &[u8]| host.is_some_and(|host| authority.eq_ignore_ascii_case(host));
     let mut origins = headers.get_all(ORIGIN).peekable();
     if origins.peek().is_some() {
-        // We speak no TLS. Behind a proxy that does, browsers send the other header.
+        // The daemon has no TLS. Behind a proxy with TLS, browsers send `Sec-Fetch-Site`.
         return !origins
             .all(|origin| origin.as_bytes().strip_prefix(b"http://").is_some_and(is_own));
     }
@@ -38,8 +38,8 @@ pub fn is_foreign(headers: &HeaderMap) -> bool {
     !referers.all(is_own)
 }
 
-/// Whether a request is one for a page that a person opens in a tab, as by a link on another site. Browsers that do
-/// not say so are trusted: the pages for which this is asked write nothing and cannot be framed.
+/// Whether a request is for a page in a tab of its own, as a link on another site causes it. Browsers without these
+/// headers are trusted: the pages in question write nothing and cannot be framed.
 pub fn opens_a_page(method: &Method, headers: &HeaderMap) -> bool {
     let says = |name, value| headers.get_all(name).all(|it| it == value);
     (*method == Method::GET || *method == Method::HEAD)
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_from_no_browser_or_from_our_own_pages_is_not_foreign() {
+    fn requests_of_programs_and_of_own_pages_are_not_cross_site() {
         let host = ("host", "pool:8083");
         for pairs in [
             &[][..],
@@ -78,24 +78,24 @@ mod tests {
             &[host, ("origin", "http://POOL:8083")],
             &[host, ("sec-fetch-site", "same-origin")],
             &[host, ("sec-fetch-site", "none")],
-            // A proxy with TLS before us.
+            // A proxy with TLS in front.
             &[host, ("sec-fetch-site", "same-origin"), ("origin", "https://console.pool")],
             &[host, ("sec-fetch-site", "same-origin"), ("referer", "https://console.pool/")],
             &[host, ("referer", "http://pool:8083/")],
             &[host, ("referer", "https://Pool:8083")],
             &[host, ("referer", "http://pool:8083?x")],
-            // No browser's.
+            // Not from a browser.
             &[host, ("referer", "")],
             &[host, ("referer", "backend")],
-            // What a program sends that fetches by a browser's rules, but is none (Node).
+            // From a program that fetches by the rules of a browser (Node).
             &[host, ("sec-fetch-mode", "cors")],
         ] {
-            assert!(!is_foreign(&headers(pairs)), "{pairs:?}");
+            assert!(!is_cross_site(&headers(pairs)), "{pairs:?}");
         }
     }
 
     #[test]
-    fn all_else_is() {
+    fn all_others_are_cross_site() {
         let host = ("host", "pool:8083");
         for pairs in [
             &[host, ("sec-fetch-site", "cross-site")][..],
@@ -122,7 +122,7 @@ mod tests {
             &[host, ("referer", "http://pool:8083/"), ("referer", "http://evil/")],
             &[("referer", "http://evil.example/")],
         ] {
-            assert!(is_foreign(&headers(pairs)), "{pairs:?}");
+            assert!(is_cross_site(&headers(pairs)), "{pairs:?}");
         }
     }
 

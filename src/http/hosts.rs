@@ -1,14 +1,14 @@
-//! The host that a request is addressed to, on a listener that browsers open.
+//! Hosts under which a listener for browsers answers.
 //!
-//! A page at a name of its own can have that name point to our address (DNS rebinding). The browser then takes us
-//! for that page's own server and shows the page every answer. The request still carries the page's name, so a
-//! listener for browsers answers only under names that no other site can have:
+//! A page can point its own host name at the address of the daemon (DNS rebinding). The browser then takes the daemon
+//! for the server of that page and shows it every answer. The request still names the host of the page, so a listener
+//! for browsers answers only under hosts that no other site can have:
 //!
 //! * loopback names and addresses;
 //! * its own address: the host of its configured address, and the local address of the connection;
-//! * the names in `AdminHosts`.
+//! * the hosts in `AdminHosts`.
 //!
-//! A request without a host is accepted: each browser sends one.
+//! A request without a host is accepted: browsers always send one.
 
 use std::net::IpAddr;
 
@@ -20,17 +20,17 @@ use switcher_actors::Shown;
 
 use crate::config::{Host, HostName};
 
-/// Characters of a refused host that the answer and the log show.
+/// Characters of a refused host in answer and log.
 const SHOWN: usize = 100;
 
 /// Local address of a connection.
 #[derive(Clone, Copy, Debug)]
 pub struct LocalIp(pub IpAddr);
 
-/// The hosts under which a listener answers, apart from loopback.
+/// The hosts of a listener, apart from loopback.
 #[derive(Clone, Copy)]
-pub struct Ours<'a> {
-    /// The host of the listener's configured address.
+pub struct OwnHosts<'a> {
+    /// Host of the configured address.
     pub own: Option<&'a Host>,
     /// `AdminHosts`.
     pub listed: &'a [Host],
@@ -38,11 +38,11 @@ pub struct Ours<'a> {
     pub local: Option<LocalIp>,
 }
 
-impl Ours<'_> {
-    /// The host that a request names and that is not ours, for answer and log; `None` if its host is ours.
-    pub fn foreign(&self, target: &Uri, headers: &HeaderMap) -> Option<String> {
-        // The target's host counts where there is one (RFC 9112, section 3.2.2). One that contradicts the header is
-        // no browser's, so both are checked.
+impl OwnHosts<'_> {
+    /// The host of a request, for answer and log, unless it is one of these.
+    pub fn other_host(&self, target: &Uri, headers: &HeaderMap) -> Option<String> {
+        // A host in the target counts before the header (RFC 9112, section 3.2.2). Browsers never send two that
+        // differ, so both are checked.
         let target = target.authority().map(|authority| authority.as_str());
         if let Some(target) = target.filter(|target| !self.contains(target)) {
             return Some(shown(target));
@@ -66,7 +66,7 @@ impl Ours<'_> {
     }
 }
 
-/// Names that each resolver keeps for the own machine (RFC 6761, section 6.3), and loopback addresses.
+/// Loopback addresses, and the names that every resolver keeps for the own machine (RFC 6761, section 6.3).
 fn is_loopback(name: &HostName) -> bool {
     match name {
         HostName::Ip(address) => address.is_loopback(),
@@ -84,7 +84,7 @@ mod tests {
 
     use super::*;
 
-    /// The host that is refused at a listener of `own` on a connection to 10.0.0.5.
+    /// The refused host at a listener of `own` on a connection to 10.0.0.5.
     fn refused(own: &str, target: &'static str, hosts: &[&str]) -> Option<String> {
         let mut headers = HeaderMap::new();
         for host in hosts {
@@ -93,12 +93,12 @@ mod tests {
         let listed = ["console.pool.example", "gate:8443"].map(|it| Host::parse(it).unwrap());
         let own = Host::parse(own);
         let local = Some(LocalIp("::ffff:10.0.0.5".parse().unwrap()));
-        let ours = Ours { own: own.as_ref(), listed: &listed, local };
-        ours.foreign(&Uri::from_static(target), &headers)
+        let listener = OwnHosts { own: own.as_ref(), listed: &listed, local };
+        listener.other_host(&Uri::from_static(target), &headers)
     }
 
     #[test]
-    fn loopback_names_the_own_address_and_listed_names_are_ours_with_any_port() {
+    fn loopback_the_own_address_and_listed_names_are_own_hosts_with_any_port() {
         for own in [":8083", "0.0.0.0:8083", "[::]:8083", "10.0.0.5:8083", "db1:8083"] {
             for host in [
                 "localhost",
@@ -121,7 +121,7 @@ mod tests {
                 let expected = (host == "gate").then(|| host.to_owned());
                 assert_eq!(refused(own, "/", &[host]), expected, "{own} {host}");
             }
-            assert_eq!(refused(own, "/", &[]), None, "no browser leaves the header out");
+            assert_eq!(refused(own, "/", &[]), None, "browsers always send the header");
         }
         assert_eq!(refused("DB1.:8083", "/", &["db1:80"]), None);
         assert_eq!(refused("0.0.0.0:8083", "/", &["0.0.0.0:8083"]), None, "as the log shows it");
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn each_other_host_is_refused_however_it_is_spelt() {
+    fn every_other_host_is_refused_in_any_spelling() {
         for host in [
             "evil.example",
             "evil.example:8083",
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn the_targets_host_counts_as_the_headers_does() {
+    fn the_host_of_the_target_counts_like_the_header() {
         let local = "http://localhost:8083/status";
         assert_eq!(refused(":8083", local, &["localhost:8083"]), None);
         assert_eq!(refused(":8083", local, &[]), None);

@@ -1,8 +1,7 @@
-//! The terms of service: who is let in, and what may be asked for. They can be replaced while the daemon runs.
+//! The configuration that requests are judged by. A reload replaces it while the daemon runs.
 //!
-//! A request is judged and answered by one set of terms: `guard` loads them when the head has arrived and leaves
-//! them with the request, where its endpoint finds them ([`RequestConfigData`]). So no request sees the coins of one
-//! configuration and the credentials of another, and no answer changes its mind half-way.
+//! The middleware loads it once per request, when the head has arrived, and leaves it with the request for the
+//! endpoint ([`LoadedConfig`]). So no request sees the coins of one configuration and the credentials of another.
 
 use std::sync::Arc;
 
@@ -11,26 +10,24 @@ use arc_swap::ArcSwap;
 use switcher_actors::SwitchRules;
 
 use super::{basic_auth::BasicAuth, body::BodyLimits};
-use crate::config::{CallerSettings, Credentials, Host};
+use crate::config::{CallerSettings, Host};
 
-/// What holds for a request.
+/// The configuration of one request.
 pub struct RequestConfig {
-    /// Whom to let in.
-    pub gate: BasicAuth,
-    /// Whom to let in where the figures are, and nowhere else.
-    pub scraper: BasicAuth,
-    /// Hosts under which the admin listener answers, apart from its own.
+    /// `APIUser` and `APIPassword`.
+    pub auth: BasicAuth,
+    /// `MetricsUser` and `MetricsPassword`.
+    pub metrics_auth: BasicAuth,
+    /// `AdminHosts`.
     pub admin_hosts: Vec<Host>,
-    /// Which switches are valid.
-    pub rules: SwitchRules,
+    pub switch_rules: SwitchRules,
     /// Bytes of a coinbase text that jobmakers keep.
     pub coinbase_max: usize,
-    /// How much a client may send.
-    pub body: BodyLimits,
+    pub body_limits: BodyLimits,
 }
 
-/// The terms of a request, for its endpoint.
-pub type RequestConfigData = ReqData<Arc<RequestConfig>>;
+/// Extractor of the configuration that was loaded for a request.
+pub type LoadedConfig = ReqData<Arc<RequestConfig>>;
 
 impl RequestConfig {
     fn new(settings: CallerSettings) -> Self {
@@ -45,36 +42,31 @@ impl RequestConfig {
             body_timeout,
         } = settings;
         Self {
-            gate: gate(credentials.as_ref()),
-            scraper: gate(scraper.as_ref()),
+            auth: BasicAuth::new(credentials.as_ref()),
+            metrics_auth: BasicAuth::new(scraper.as_ref()),
             admin_hosts,
-            rules: SwitchRules { coins, lower_case },
+            switch_rules: SwitchRules { coins, lower_case },
             coinbase_max,
-            body: BodyLimits { size: body_limit, time: body_timeout },
+            body_limits: BodyLimits { size: body_limit, time: body_timeout },
         }
     }
 }
 
-fn gate(credentials: Option<&Credentials>) -> BasicAuth {
-    credentials.map_or_else(BasicAuth::closed, BasicAuth::new)
-}
-
-/// The terms that are in force. Clones share them: the API's listener and that of the admin pages have the same.
+/// The configuration for requests that begin now. Clones share it, as the two listeners do.
 #[derive(Clone)]
 pub struct LiveConfig(Arc<ArcSwap<RequestConfig>>);
 
 impl LiveConfig {
-    /// These, until others are put in force.
     pub fn new(settings: CallerSettings) -> Self {
         Self(Arc::new(ArcSwap::from_pointee(RequestConfig::new(settings))))
     }
 
-    /// Those for a request that begins. No lock is taken.
+    /// Takes no lock.
     pub fn load(&self) -> Arc<RequestConfig> {
         self.0.load_full()
     }
 
-    /// Puts other terms in force for requests that begin from now on.
+    /// Changes the configuration for requests that begin from now on.
     pub fn replace(&self, settings: CallerSettings) {
         self.0.store(Arc::new(RequestConfig::new(settings)));
     }
@@ -88,7 +80,7 @@ mod tests {
 
     use super::*;
 
-    fn terms(coin: &str, body_limit: usize) -> CallerSettings {
+    fn settings(coin: &str, body_limit: usize) -> CallerSettings {
         CallerSettings {
             credentials: None,
             scraper: None,
@@ -102,12 +94,12 @@ mod tests {
     }
 
     #[test]
-    fn a_request_keeps_the_terms_that_it_began_under() {
-        let in_force = LiveConfig::new(terms("btc", 1));
-        let (elsewhere, begun) = (in_force.clone(), in_force.load());
-        in_force.replace(terms("ltc", 2));
-        assert!(begun.rules.coins.get("btc").is_some() && begun.body.size == 1);
-        let later = elsewhere.load();
-        assert!(later.rules.coins.get("btc").is_none() && later.body.size == 2);
+    fn a_request_keeps_the_configuration_that_it_began_under() {
+        let live = LiveConfig::new(settings("btc", 1));
+        let (clone, begun) = (live.clone(), live.load());
+        live.replace(settings("ltc", 2));
+        assert!(begun.switch_rules.coins.get("btc").is_some() && begun.body_limits.size == 1);
+        let later = clone.load();
+        assert!(later.switch_rules.coins.get("btc").is_none() && later.body_limits.size == 2);
     }
 }

@@ -1,6 +1,6 @@
-//! Failed logins: counts them, holds their answers back, and gathers what the log says about them.
+//! Failed logins: counts them, delays their answers, and gathers a summary for the log.
 //!
-//! Correct credentials never come here, so nothing that an address does delays or refuses them.
+//! Correct credentials never come here, so no failed login delays or refuses them.
 
 use std::{
     net::{IpAddr, Ipv6Addr},
@@ -18,26 +18,25 @@ use tokio::{
     time::timeout,
 };
 
-use super::slowdown::{Answer, Slowdown};
-use crate::api::answer::ApiError;
+use super::{
+    error::RequestError,
+    slowdown::{AnswerTime, Slowdown},
+};
 
-/// Answers that a listener holds back at a time, at most; each keeps a connection.
-const MOST_HELD: usize = 256;
+/// Most answers that a listener delays at a time; each occupies a connection.
+const MAX_DELAYED: usize = 256;
 
-/// The share of a listener's connections that answers which are held back may take.
-const SHARE: usize = 4;
+/// Divisor: delayed answers may occupy at most this part of a listener's connections.
+const CONNECTION_SHARE: usize = 4;
 
-type Labels = [(&'static str, &'static str); 2];
-
-/// The part that all listeners share: an address has one slowdown for all of them. Clones share it, too.
+/// The part that all listeners share: an address has one slowdown at all of them. Clones share it.
 #[derive(Clone)]
 pub struct Logins {
     slowdown: Arc<Mutex<Slowdown>>,
-    answers: Family<Labels, Counter>,
+    answers: Family<[(&'static str, &'static str); 2], Counter>,
 }
 
 impl Logins {
-    /// No failed login yet; the metric is added to `registry`.
     pub fn new(registry: &mut Registry) -> Self {
         let answers = Family::default();
         registry.register(
@@ -48,14 +47,14 @@ impl Logins {
         Self { slowdown: Arc::default(), answers }
     }
 
-    /// The failed logins of the listener of that name, which serves so many connections at a time.
+    /// The failed logins of one listener, which serves at most `connections` at a time.
     pub fn of_listener(&self, listener: &'static str, connections: usize) -> FailedLogins {
         let counter = |answer| {
             self.answers.get_or_create_owned(&[("listener", listener), ("answer", answer)])
         };
         FailedLogins {
             slowdown: Arc::clone(&self.slowdown),
-            places: Semaphore::new((connections / SHARE).clamp(1, MOST_HELD)),
+            places: Semaphore::new((connections / CONNECTION_SHARE).clamp(1, MAX_DELAYED)),
             stopping: watch::Sender::new(false),
             at_once: counter("at_once"),
             delayed: counter("delayed"),
@@ -68,7 +67,7 @@ impl Logins {
 /// The failed logins of one listener.
 pub struct FailedLogins {
     slowdown: Arc<Mutex<Slowdown>>,
-    /// A permit for each answer that may be held back.
+    /// A permit per answer that may be delayed.
     places: Semaphore,
     stopping: watch::Sender<bool>,
     at_once: Counter,
@@ -77,28 +76,27 @@ pub struct FailedLogins {
     summary: Mutex<Summary>,
 }
 
-/// Failed logins since the last summary. They are not logged one by one: any client can send them.
+/// Failed logins since the last summary. They are not logged one by one, since any client can cause them.
 #[derive(Default)]
 pub struct Summary {
-    /// Failed logins.
     pub failed: u64,
-    /// Source of the last one.
+    /// Source of the last failed login.
     pub last: Option<Source>,
     /// Addresses whose slowdown has begun.
     pub slowed: u64,
-    /// Source of the last of them.
+    /// Source of the last failed login that began one.
     pub last_slowed: Option<Source>,
 }
 
 impl FailedLogins {
-    /// Waits until a failed login of `source` may be answered 401. The error is the answer to give at once instead.
-    /// Dropping the future gives its place back.
-    pub async fn answer(&self, source: Source) -> Result<(), ApiError> {
+    /// Waits until a failed login from `source` may be answered 401. An error is the answer to send at once instead.
+    /// Dropping the future frees its place.
+    pub async fn delay_answer(&self, source: Source) -> Result<(), RequestError> {
         match self.note(source) {
-            Answer::AtOnce => {
+            AnswerTime::AtOnce => {
                 self.at_once.inc();
             }
-            Answer::After(delay) => {
+            AnswerTime::After(delay) => {
                 let Ok(_place) = self.places.try_acquire() else {
                     return Err(self.too_many(delay));
                 };
@@ -107,12 +105,12 @@ impl FailedLogins {
                 // Until the delay is over or the listener stops.
                 let _ = timeout(delay, stopping.wait_for(|is_stopping| *is_stopping)).await;
             }
-            Answer::TooMany(delay) => return Err(self.too_many(delay)),
+            AnswerTime::TooMany(delay) => return Err(self.too_many(delay)),
         }
         Ok(())
     }
 
-    /// Gives all answers that are held back, and holds none back from now on.
+    /// Releases all delayed answers, and delays none from now on.
     pub fn stop(&self) {
         self.stopping.send_replace(true);
     }
@@ -122,7 +120,7 @@ impl FailedLogins {
         std::mem::take(&mut lock(&self.summary))
     }
 
-    fn note(&self, source: Source) -> Answer {
+    fn note(&self, source: Source) -> AnswerTime {
         let client = match source {
             Source::Api { client, .. } => client,
             Source::Poll => None,
@@ -139,9 +137,9 @@ impl FailedLogins {
         answer
     }
 
-    fn too_many(&self, delay: Duration) -> ApiError {
+    fn too_many(&self, delay: Duration) -> RequestError {
         self.too_many.inc();
-        ApiError::TooManyFailedLogins(delay.as_secs() + u64::from(delay.subsec_nanos() > 0))
+        RequestError::TooManyFailedLogins(delay.as_secs() + u64::from(delay.subsec_nanos() > 0))
     }
 }
 
@@ -167,47 +165,50 @@ mod tests {
         Logins::new(&mut Registry::default())
     }
 
-    /// Fails until answers are held back.
+    /// Fails until answers are delayed.
     fn exhaust(logins: &FailedLogins, last: u8) {
-        while logins.note(source(last)) == Answer::AtOnce {}
+        while logins.note(source(last)) == AnswerTime::AtOnce {}
     }
 
     #[tokio::test(start_paused = true)]
-    async fn no_listener_forgets_what_an_address_has_done_at_another() {
+    async fn an_address_has_one_slowdown_at_all_listeners() {
         let logins = logins();
         let (api, admin) = (logins.of_listener("api", 100), logins.of_listener("admin", 32));
         exhaust(&api, 1);
-        assert!(admin.answer(source(1)).now_or_never().is_none(), "it is held back");
-        assert_eq!(admin.answer(source(2)).now_or_never(), Some(Ok(())));
+        assert!(admin.delay_answer(source(1)).now_or_never().is_none(), "it is delayed");
+        assert_eq!(admin.delay_answer(source(2)).now_or_never(), Some(Ok(())));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_listener_holds_few_answers_back_and_a_client_that_hangs_up_leaves_its_place() {
-        let logins = logins().of_listener("admin", 2 * SHARE);
+    async fn a_listener_delays_few_answers_and_a_disconnect_frees_a_place() {
+        let logins = logins().of_listener("admin", 2 * CONNECTION_SHARE);
         for last in 1..=3 {
             exhaust(&logins, last);
         }
         let (mut first, mut second) =
-            (Box::pin(logins.answer(source(1))), Box::pin(logins.answer(source(2))));
+            (Box::pin(logins.delay_answer(source(1))), Box::pin(logins.delay_answer(source(2))));
         assert!((&mut first).now_or_never().is_none() && (&mut second).now_or_never().is_none());
-        let refused = logins.answer(source(3)).now_or_never();
-        assert!(matches!(refused, Some(Err(ApiError::TooManyFailedLogins(1..)))), "{refused:?}");
+        let refused = logins.delay_answer(source(3)).now_or_never();
+        assert!(
+            matches!(refused, Some(Err(RequestError::TooManyFailedLogins(1..)))),
+            "{refused:?}"
+        );
         drop(first);
-        assert!(logins.answer(source(3)).now_or_never().is_none(), "there is a place");
+        assert!(logins.delay_answer(source(3)).now_or_never().is_none(), "there is a place");
         assert_eq!(second.await, Ok(()));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_stop_gives_all_answers_and_none_is_held_back_afterwards() {
+    async fn a_stop_releases_all_answers_and_none_is_delayed_afterwards() {
         let logins = logins().of_listener("api", 100);
         for last in 1..=3 {
             exhaust(&logins, last);
         }
-        let mut held = pin!(join_all((1..=3).map(|last| logins.answer(source(last)))));
+        let mut held = pin!(join_all((1..=3).map(|last| logins.delay_answer(source(last)))));
         assert!((&mut held).now_or_never().is_none());
         logins.stop();
         assert_eq!(held.now_or_never(), Some(vec![Ok(()), Ok(()), Ok(())]));
-        assert_eq!(logins.answer(source(1)).now_or_never(), Some(Ok(())));
+        assert_eq!(logins.delay_answer(source(1)).now_or_never(), Some(Ok(())));
     }
 
     #[test]

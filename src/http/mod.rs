@@ -1,22 +1,27 @@
-//! A listener: connections, checks of every request, and the actor that serves it.
+//! A listener: connections, checks of every request, and the actor that serves it. The API and the admin pages have
+//! one each.
 //!
-//! * `actor`: owns a listener: binds, serves, stops; the API's, and that of the admin pages;
+//! * `actor`: serves a listener, reports on it, stops it;
+//! * `bind`: takes an address to listen on;
 //! * `connections`: message framing, deadlines and memory of each connection;
-//! * `middleware`: checks of every request before its endpoint, such as authentication;
-//! * `basic_auth`: credentials of a request;
-//! * `csrf`: recognizes requests that a page of another site has sent;
+//! * `middleware`: the checks of every request before its endpoint;
+//! * `basic_auth`: HTTP Basic authentication;
+//! * `logins`: failed logins: metrics, log, delayed answers;
+//! * `slowdown`: the delay of each failed login's answer;
+//! * `csrf`: requests that a page of another site sends;
 //! * `hosts`: hosts under which a listener for browsers answers;
-//! * `logins`: failed logins: counted, logged, and answered late;
-//! * `slowdown`: how long each of them waits;
-//! * `live_config`: the part of the configuration that each request is judged by; a reload replaces it;
-//! * `request_id`: the id that an answer and its log lines carry;
-//! * `body`: reads a request's body within a size and a time.
+//! * `live_config`: the configuration that requests are judged by; a reload replaces it;
+//! * `request_id`: the id in an answer and in its log lines;
+//! * `body`: reads a request's body within a size and a time;
+//! * `error`: the listener's refusals, and the answer of three fields.
 
 mod actor;
 mod basic_auth;
+mod bind;
 pub mod body;
 mod connections;
 mod csrf;
+pub mod error;
 mod hosts;
 mod live_config;
 mod logins;
@@ -24,11 +29,12 @@ mod middleware;
 pub mod request_id;
 mod slowdown;
 
-pub use actor::{BoundListener, HttpActor, ServerLimits, Stop};
-pub use basic_auth::BasicAuth;
+pub use actor::{HttpActor, ServerLimits, Stop};
+pub use basic_auth::{BasicAuth, CHALLENGE, UNAUTHORIZED};
+pub use bind::BoundListener;
 #[cfg(fuzzing)]
 pub use connections::properties::messages;
-pub use connections::{Deadlines, OF_A_WORKER, most_at_once};
-pub use live_config::{LiveConfig, RequestConfig, RequestConfigData};
+pub use connections::{Deadlines, WORKER_DESCRIPTORS, max_connections};
+pub use live_config::{LiveConfig, LoadedConfig, RequestConfig};
 pub use logins::Logins;
 pub use middleware::Middleware;

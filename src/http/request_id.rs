@@ -1,6 +1,6 @@
-//! Which request is which: each has an id that its answer's header and its log lines carry.
+//! Request ids: each request has one, which its answer's header and its log lines carry.
 //!
-//! Ids are ours alone: one that a client sends is passed over, so nobody can write another's into the log.
+//! An id from the client is ignored, so no client can write the id of another request into the log.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -14,22 +14,20 @@ use actix_web::{
 };
 use switcher_actors::{RequestId, Source};
 
-/// The answer's header.
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Gives ids: a listener's count from a random number on, so that neither the listeners of a process nor those of
-/// one before it give the same.
+/// The ids of a listener: a count from a random number on, so that they differ from those of other listeners and of
+/// earlier processes.
 pub struct RequestIds(AtomicU64);
 
 impl RequestIds {
-    /// With a beginning of its own.
     pub fn new() -> Self {
-        // The standard library's hasher is seeded at random.
+        // The standard library's hasher has a random seed.
         Self(AtomicU64::new(RandomState::new().hash_one(std::process::id())))
     }
 
-    /// Names `request` by an id of its own, for its handler to find by [`source`].
-    pub fn name(&self, request: &ServiceRequest) -> Source {
+    /// Gives `request` an id, which [`source`] returns to its handler.
+    pub fn assign(&self, request: &ServiceRequest) -> Source {
         let id = RequestId(self.0.fetch_add(1, Ordering::Relaxed));
         let client = request.peer_addr().map(|peer| peer.ip().to_canonical());
         let source = Source::Api { client, request: id };
@@ -38,14 +36,14 @@ impl RequestIds {
     }
 }
 
-/// Who asks, and by which request; every request has passed the guard, which knows.
+/// Client and id of a request that has passed the middleware.
 pub fn source(request: &HttpRequest) -> Source {
-    let nobody = Source::Api { client: None, request: RequestId::default() };
-    request.extensions().get().copied().unwrap_or(nobody)
+    let unknown = Source::Api { client: None, request: RequestId::default() };
+    request.extensions().get().copied().unwrap_or(unknown)
 }
 
-/// Puts the id into the answer's `headers`.
-pub fn mark(headers: &mut HeaderMap, source: Source) {
+/// Adds the id to the answer's `headers`.
+pub fn set_header(headers: &mut HeaderMap, source: Source) {
     if let Source::Api { request, .. } = source
         && let Ok(value) = HeaderValue::from_bytes(&request.digits())
     {
@@ -62,10 +60,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_differ_whoever_gives_them() {
+    fn ids_differ_between_requests_and_listeners() {
         let request = || TestRequest::default().to_srv_request();
-        let givers = [RequestIds::new(), RequestIds::new()];
-        let ids = (0..2000).map(|n| match givers[n % 2].name(&request()) {
+        let listeners = [RequestIds::new(), RequestIds::new()];
+        let ids = (0..2000).map(|n| match listeners[n % 2].assign(&request()) {
             Source::Api { request, .. } => request.0,
             Source::Poll => 0,
         });
@@ -73,13 +71,13 @@ mod tests {
     }
 
     #[test]
-    fn a_handler_finds_what_the_guard_has_named() {
+    fn a_handler_finds_the_id_that_the_middleware_assigned() {
         let request =
             TestRequest::default().insert_header((X_REQUEST_ID, "forged")).to_srv_request();
-        let named = RequestIds::new().name(&request);
-        assert_eq!(source(request.request()), named);
+        let source_of_request = RequestIds::new().assign(&request);
+        assert_eq!(source(request.request()), source_of_request);
         let mut headers = HeaderMap::new();
-        mark(&mut headers, named);
+        set_header(&mut headers, source_of_request);
         let id = headers.get("X-Request-Id").and_then(|id| id.to_str().ok()).unwrap();
         assert!(id.len() == 16 && id.bytes().all(|digit| digit.is_ascii_hexdigit()), "{id}");
     }

@@ -1,9 +1,9 @@
-//! How long each failed login waits for its answer: a plain struct without clock, network or lock.
+//! The delay of each failed login's answer: a plain struct without clock, network or lock.
 //!
-//! Each client address may fail [`FREE`] times at once. After that its failed logins are answered one after the
-//! other, one per [`INTERVAL`]; each interval without a failure gives one free failure back. An address that has
-//! [`MOST_HELD`] answers outstanding gets no further place in that queue. The state of an address is one moment, so
-//! an address that fails costs a map entry and no timer.
+//! Each client address may fail [`FREE`] times at once. Later failures are answered one after the other, one per
+//! [`INTERVAL`]; each interval without a failure restores one free failure. An address with [`MAX_DELAYED`] answers
+//! outstanding gets no further place in that queue. One moment is the whole state of an address, so a failed login
+//! costs a map entry and no timer.
 
 use std::{
     collections::HashMap,
@@ -11,26 +11,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Failed logins of an address that are answered at once: typing errors, or several programs with an old password.
+/// Failures of an address that are answered at once: typing errors, or several programs with an old password.
 pub const FREE: u32 = 10;
 
-/// From one answer to a failed login to the next one of the same address.
+/// Time between two answers to failed logins of one address.
 pub const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Answers of one address that are held back at a time.
-pub const MOST_HELD: u32 = 4;
+/// Most delayed answers of one address at a time.
+pub const MAX_DELAYED: u32 = 4;
 
-/// Addresses that are remembered. Beyond this number, the address that would recover first is forgotten.
-const MOST_ADDRESSES: usize = 4096;
+/// Most addresses in memory. Beyond this number, the address that would recover first is forgotten.
+const MAX_ADDRESSES: usize = 4096;
 
-/// When a failed login is answered.
+/// Time of the answer to a failed login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// Without a delay.
+pub enum AnswerTime {
     AtOnce,
-    /// After this time.
     After(Duration),
-    /// At once, by 429: the address has too many answers outstanding. It may try again after this time.
+    /// At once, with 429: the address has too many answers outstanding, and may try again after this time.
     TooMany(Duration),
 }
 
@@ -40,47 +38,42 @@ pub struct Slowdown {
     addresses: HashMap<IpAddr, Address>,
 }
 
-/// One address that has failed.
 struct Address {
-    /// When the address has all its free failures back.
+    /// When all free failures are restored.
     recovers: Instant,
-    /// Whether its slowdown was reported.
+    /// Whether this slowdown has been reported.
     is_reported: bool,
 }
 
 impl Slowdown {
-    /// Notes a failed login of `client`. The flag says whether the slowdown of that address begins with this one.
-    pub fn failed(&mut self, client: IpAddr, now: Instant) -> (Answer, bool) {
+    /// Notes a failed login of `client`. The flag is set where the slowdown of the address begins.
+    pub fn failed(&mut self, client: IpAddr, now: Instant) -> (AnswerTime, bool) {
         let client = network(client);
         self.make_room(client, now);
-        let address = self
-            .addresses
-            .entry(client)
-            .and_modify(|address| {
-                if address.recovers <= now {
-                    *address = Address { recovers: now, is_reported: false };
-                }
-            })
-            .or_insert(Address { recovers: now, is_reported: false });
+        let unknown = || Address { recovers: now, is_reported: false };
+        let address = self.addresses.entry(client).or_insert_with(unknown);
+        if address.recovers <= now {
+            *address = unknown();
+        }
         let recovers = address.recovers + INTERVAL;
         let delay = (recovers - now).saturating_sub(FREE * INTERVAL);
-        if delay > MOST_HELD * INTERVAL {
-            return (Answer::TooMany(delay), false);
+        if delay > MAX_DELAYED * INTERVAL {
+            return (AnswerTime::TooMany(delay), false);
         }
         address.recovers = recovers;
         if delay.is_zero() {
-            return (Answer::AtOnce, false);
+            return (AnswerTime::AtOnce, false);
         }
         let begins = !std::mem::replace(&mut address.is_reported, true);
-        (Answer::After(delay), begins)
+        (AnswerTime::After(delay), begins)
     }
 
     fn make_room(&mut self, client: IpAddr, now: Instant) {
-        if self.addresses.len() < MOST_ADDRESSES || self.addresses.contains_key(&client) {
+        if self.addresses.len() < MAX_ADDRESSES || self.addresses.contains_key(&client) {
             return;
         }
         self.addresses.retain(|_, address| address.recovers > now);
-        if self.addresses.len() >= MOST_ADDRESSES {
+        if self.addresses.len() >= MAX_ADDRESSES {
             let first = self.addresses.iter().min_by_key(|(_, address)| address.recovers);
             if let Some(first) = first.map(|(client, _)| *client) {
                 self.addresses.remove(&first);
@@ -89,7 +82,7 @@ impl Slowdown {
     }
 }
 
-/// The addresses that count as one: an IPv4 address, or a /64 of IPv6, which is what one host is given.
+/// Addresses that count as one: an IPv4 address, or a /64 of IPv6, which is what one host gets.
 fn network(client: IpAddr) -> IpAddr {
     match client.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !0 << 64).into(),
@@ -105,45 +98,48 @@ mod tests {
         [192, 0, 2, last].into()
     }
 
-    /// A client that sends its next wrong password as soon as the last one was answered.
-    fn verdicts_within(seconds: u64) -> u32 {
+    /// Answers to a client that sends the next wrong password as soon as the last one was answered.
+    fn answers_within(seconds: u64) -> u32 {
         let (mut slowdown, start) = (Slowdown::default(), Instant::now());
-        let (mut now, mut verdicts) = (start, 0);
+        let (mut now, mut answers) = (start, 0);
         while now - start < Duration::from_secs(seconds) {
             match slowdown.failed(address(1), now).0 {
-                Answer::AtOnce => {}
-                Answer::After(delay) => now += delay,
-                Answer::TooMany(_) => panic!("one at a time is never too many"),
+                AnswerTime::AtOnce => {}
+                AnswerTime::After(delay) => now += delay,
+                AnswerTime::TooMany(_) => panic!("one at a time is never too many"),
             }
             now += Duration::from_millis(1);
-            verdicts += 1;
+            answers += 1;
         }
-        verdicts
+        answers
     }
 
     #[test]
     fn the_first_failures_are_answered_at_once_and_later_ones_once_a_second() {
-        assert_eq!(verdicts_within(1), FREE + 1);
-        assert_eq!(verdicts_within(100), FREE + 100);
+        assert_eq!(answers_within(1), FREE + 1);
+        assert_eq!(answers_within(100), FREE + 100);
     }
 
     #[test]
     fn failures_at_the_same_time_wait_for_one_another_up_to_a_limit() {
         let (mut slowdown, now) = (Slowdown::default(), Instant::now());
         for _ in 0..FREE {
-            assert_eq!(slowdown.failed(address(1), now), (Answer::AtOnce, false));
+            assert_eq!(slowdown.failed(address(1), now), (AnswerTime::AtOnce, false));
         }
-        for place in 1..=MOST_HELD {
+        for place in 1..=MAX_DELAYED {
             let begins = place == 1;
-            assert_eq!(slowdown.failed(address(1), now), (Answer::After(place * INTERVAL), begins));
+            assert_eq!(
+                slowdown.failed(address(1), now),
+                (AnswerTime::After(place * INTERVAL), begins)
+            );
         }
-        // Those without a place take nothing from the queue: the wait does not grow.
+        // Failures without a place do not lengthen the queue.
         for _ in 0..1000 {
-            let too_many = Answer::TooMany((MOST_HELD + 1) * INTERVAL);
+            let too_many = AnswerTime::TooMany((MAX_DELAYED + 1) * INTERVAL);
             assert_eq!(slowdown.failed(address(1), now), (too_many, false));
         }
         let later = now + INTERVAL;
-        assert_eq!(slowdown.failed(address(1), later).0, Answer::After(MOST_HELD * INTERVAL));
+        assert_eq!(slowdown.failed(address(1), later).0, AnswerTime::After(MAX_DELAYED * INTERVAL));
     }
 
     #[test]
@@ -152,22 +148,22 @@ mod tests {
         for _ in 0..100 {
             slowdown.failed(address(1), now);
         }
-        let soon = now + (MOST_HELD + 1) * INTERVAL;
-        assert_eq!(slowdown.failed(address(1), soon), (Answer::AtOnce, false));
+        let soon = now + (MAX_DELAYED + 1) * INTERVAL;
+        assert_eq!(slowdown.failed(address(1), soon), (AnswerTime::AtOnce, false));
         let (held, begins) = slowdown.failed(address(1), soon);
-        assert!(matches!(held, Answer::After(_)) && !begins, "reported once");
+        assert!(matches!(held, AnswerTime::After(_)) && !begins, "reported once");
         let recovered = soon + 20 * INTERVAL;
         for _ in 0..FREE {
-            assert_eq!(slowdown.failed(address(1), recovered), (Answer::AtOnce, false));
+            assert_eq!(slowdown.failed(address(1), recovered), (AnswerTime::AtOnce, false));
         }
         assert!(slowdown.failed(address(1), recovered).1, "another slowdown, another report");
     }
 
     #[test]
-    fn addresses_do_not_slow_each_other_but_for_those_of_one_host() {
+    fn only_addresses_of_one_host_slow_each_other() {
         let (mut slowdown, now) = (Slowdown::default(), Instant::now());
         let mut exhaust = |client: IpAddr| {
-            while slowdown.failed(client, now).0 == Answer::AtOnce {}
+            while slowdown.failed(client, now).0 == AnswerTime::AtOnce {}
         };
         exhaust(address(1));
         exhaust("2001:db8::1".parse().unwrap());
@@ -179,20 +175,20 @@ mod tests {
             ("2001:db8:0:1::1", false),
         ] {
             let answer = slowdown.failed(client.parse().unwrap(), now).0;
-            assert_eq!(answer != Answer::AtOnce, is_slow, "{client}");
+            assert_eq!(answer != AnswerTime::AtOnce, is_slow, "{client}");
         }
     }
 
     #[test]
-    fn many_addresses_take_bounded_memory_and_push_out_those_with_the_fewest_failures() {
+    fn memory_is_bounded_and_addresses_with_the_fewest_failures_are_forgotten_first() {
         let (mut slowdown, now) = (Slowdown::default(), Instant::now());
-        while slowdown.failed(address(1), now).0 == Answer::AtOnce {}
-        for number in 0..3 * u32::try_from(MOST_ADDRESSES).unwrap() {
+        while slowdown.failed(address(1), now).0 == AnswerTime::AtOnce {}
+        for number in 0..3 * u32::try_from(MAX_ADDRESSES).unwrap() {
             slowdown.failed(IpAddr::from((0x0a00_0000 + number).to_be_bytes()), now);
-            assert!(slowdown.addresses.len() <= MOST_ADDRESSES);
+            assert!(slowdown.addresses.len() <= MAX_ADDRESSES);
         }
-        assert_ne!(slowdown.failed(address(1), now).0, Answer::AtOnce);
+        assert_ne!(slowdown.failed(address(1), now).0, AnswerTime::AtOnce);
         slowdown.failed(address(2), now + 100 * INTERVAL);
-        assert_eq!(slowdown.addresses.len(), 1, "those that have recovered are forgotten first");
+        assert_eq!(slowdown.addresses.len(), 1, "recovered addresses are forgotten first");
     }
 }

@@ -11,9 +11,12 @@ use utoipa::openapi::{
 };
 
 use super::schema::{exactly, json_content, narrowed, one_of, some_text};
-use crate::api::{
-    answer::{ApiError, three_fields},
-    request_metrics::Endpoint::{self, GetCoinbase, Switch, SwitchMany, UpdateCoinbase},
+use crate::{
+    api::{
+        answer::{ApiError, three_fields},
+        routes::Endpoint::{self, GetCoinbase, Switch, SwitchMany, UpdateCoinbase},
+    },
+    http::error::RequestError,
 };
 
 const SWITCHES: &[Endpoint] = &[Switch, SwitchMany];
@@ -28,6 +31,7 @@ const NONE: &[Endpoint] = &[];
 /// Which endpoints answer an error, and what it means to their clients.
 fn explained(error: &ApiError) -> (&'static [Endpoint], &'static str) {
     match error {
+        ApiError::Request(error) => request_explained(error),
         ApiError::PunameEmpty => (SWITCHES, "No sub-account is named."),
         ApiError::PunameInvalid => {
             (SWITCHES, "The sub-account's name cannot be a znode's, or is longer than 200 bytes.")
@@ -42,12 +46,6 @@ fn explained(error: &ApiError) -> (&'static [Endpoint], &'static str) {
         ApiError::UserCoinsEmpty => (BATCHES, "The batch has no groups."),
         ApiError::WrongJson(_) => {
             (IN_JSON, "The body is not the JSON asked for; nothing was written.")
-        }
-        ApiError::BodyBroken(_) => {
-            (ALL, "The body broke off, or its coding is wrong; nothing was written.")
-        }
-        ApiError::Malformed(_) => {
-            (ALL, "The request is not HTTP as RFC 9112 has it; nothing was written.")
         }
         ApiError::FlagUnclear(_) => (BATCHES, "A flag has another value; nothing was written."),
         ApiError::SubPoolCoinEmpty => (SUB_POOLS, "No coin is named."),
@@ -64,29 +62,40 @@ fn explained(error: &ApiError) -> (&'static [Endpoint], &'static str) {
         }
         ApiError::Exchange(failure) => exchange_explained(failure),
         ApiError::PathUnknown => (NONE, "There is no such path."),
-        ApiError::MethodNotAllowed(_) => {
+    }
+}
+
+fn request_explained(error: &RequestError) -> (&'static [Endpoint], &'static str) {
+    match error {
+        RequestError::BodyBroken(_) => {
+            (ALL, "The body broke off, or its coding is wrong; nothing was written.")
+        }
+        RequestError::Malformed(_) => {
+            (ALL, "The request is not HTTP as RFC 9112 has it; nothing was written.")
+        }
+        RequestError::MethodNotAllowed(_) => {
             (NONE, "The path has other methods, which the header `Allow` lists.")
         }
-        ApiError::OtherOrigin => {
+        RequestError::CrossSite => {
             (NONE, "A browser sent it for a page of another site; nothing was written.")
         }
-        ApiError::BodyTooSlow(_) => (ALL, "Nothing was written."),
-        ApiError::BodyTooLarge(_) => (ALL, "Nothing was written."),
-        ApiError::HeadTooSlow(_) => (ALL, "Nothing was written."),
-        ApiError::TargetTooLong(_) => (ALL, "Nothing was written."),
-        ApiError::OtherHost(_) => (
+        RequestError::BodyTooSlow(_)
+        | RequestError::BodyTooLarge(_)
+        | RequestError::HeadTooSlow(_)
+        | RequestError::TargetTooLong(_)
+        | RequestError::ExpectationFailed(_)
+        | RequestError::HeadersTooLarge(_)
+        | RequestError::HeadersTooMany(_) => (ALL, "Nothing was written."),
+        RequestError::OtherHost(_) => (
             NONE,
             "At the console's address alone: it is not served under that host; nothing was written.",
         ),
-        ApiError::TooManyFailedLogins(_) => (
+        RequestError::TooManyFailedLogins(_) => (
             NONE,
             "Wrong credentials, and many before from the same address; the header `Retry-After` has the seconds to \
              wait. Correct credentials are always accepted.",
         ),
-        ApiError::ExpectationFailed(_) => (ALL, "Nothing was written."),
-        ApiError::HeadersTooLarge(_) => (ALL, "Nothing was written."),
-        ApiError::HeadersTooMany(_) => (ALL, "Nothing was written."),
-        ApiError::HeadsTooMany => (ALL, "Nothing was written. Try again."),
+        RequestError::HeadsTooMany => (ALL, "Nothing was written. Try again."),
     }
 }
 
@@ -140,8 +149,8 @@ fn samples() -> Vec<ApiError> {
         ApiError::WriteFailed,
         ApiError::UserCoinsEmpty,
         ApiError::WrongJson(text()),
-        ApiError::BodyBroken(text()),
-        ApiError::Malformed(text()),
+        RequestError::BodyBroken(text()).into(),
+        RequestError::Malformed(text()).into(),
         ApiError::FlagUnclear("dry_run"),
         ApiError::SubPoolCoinEmpty,
         ApiError::SubPoolNameEmpty,
@@ -150,18 +159,18 @@ fn samples() -> Vec<ApiError> {
         ApiError::NotForJobmakers(CoinbaseUpdateError::CutsCharacter(30)),
         ApiError::SubPoolsDisabled,
         ApiError::PathUnknown,
-        ApiError::MethodNotAllowed(&[]),
-        ApiError::OtherOrigin,
-        ApiError::BodyTooSlow(30),
-        ApiError::BodyTooLarge(16 * 1024 * 1024),
-        ApiError::HeadTooSlow(30),
-        ApiError::TargetTooLong(8192),
-        ApiError::OtherHost(text()),
-        ApiError::TooManyFailedLogins(5),
-        ApiError::ExpectationFailed(text()),
-        ApiError::HeadersTooLarge(65536),
-        ApiError::HeadersTooMany(96),
-        ApiError::HeadsTooMany,
+        RequestError::MethodNotAllowed(&[]).into(),
+        RequestError::CrossSite.into(),
+        RequestError::BodyTooSlow(30).into(),
+        RequestError::BodyTooLarge(16 * 1024 * 1024).into(),
+        RequestError::HeadTooSlow(30).into(),
+        RequestError::TargetTooLong(8192).into(),
+        RequestError::OtherHost(text()).into(),
+        RequestError::TooManyFailedLogins(5).into(),
+        RequestError::ExpectationFailed(text()).into(),
+        RequestError::HeadersTooLarge(65536).into(),
+        RequestError::HeadersTooMany(96).into(),
+        RequestError::HeadsTooMany.into(),
     ];
     others.into_iter().chain(exchanges.map(ApiError::Exchange)).collect()
 }
@@ -177,7 +186,7 @@ fn samples_of(endpoint: Endpoint, status: u16) -> impl Iterator<Item = ApiError>
 pub fn examples(endpoint: Endpoint, status: u16) -> impl Iterator<Item = (String, RefOr<Example>)> {
     samples_of(endpoint, status).map(|error| {
         let (_, meaning) = explained(&error);
-        let name = format!("{} {error}", error.number());
+        let name = format!("{} {error}", error.err_no());
         let body = serde_json::from_slice(&three_fields(&Err(error))).ok();
         (name, ExampleBuilder::new().summary(meaning).value(body).build().into())
     })
@@ -185,7 +194,7 @@ pub fn examples(endpoint: Endpoint, status: u16) -> impl Iterator<Item = (String
 
 /// What an endpoint refuses with this status.
 pub fn refused(endpoint: Endpoint, status: u16) -> RefOr<Schema> {
-    let numbers: BTreeSet<u16> = samples_of(endpoint, status).map(|error| error.number()).collect();
+    let numbers: BTreeSet<u16> = samples_of(endpoint, status).map(|error| error.err_no()).collect();
     narrowed(
         "Refused",
         "Answer",
@@ -201,7 +210,7 @@ pub fn refused(endpoint: Endpoint, status: u16) -> RefOr<Schema> {
 pub fn add_statuses(responses: &mut Responses, endpoint: Endpoint) {
     let own = |error: &ApiError| {
         let of_endpoint = explained(error).0.contains(&endpoint) && error.status_code() != 200;
-        of_endpoint.then(|| error.number())
+        of_endpoint.then(|| error.err_no())
     };
     for error in samples() {
         let Some(status) = own(&error) else { continue };
@@ -222,7 +231,7 @@ pub fn of_no_endpoint() -> String {
         let (endpoints, meaning) = explained(&error);
         if endpoints.is_empty() {
             // A text takes all that is written to it.
-            let _ = write!(text, "\n* `{}` `{error}`: {meaning}", error.number());
+            let _ = write!(text, "\n* `{}` `{error}`: {meaning}", error.err_no());
         }
     }
     text + "\n\nWhat is no HTTP/1.1 is answered `400` or `431` with an empty body."
@@ -254,6 +263,11 @@ pub mod tests {
         let sampled: BTreeSet<&str> = shown.iter().map(|debug| name(debug)).collect();
         assert_eq!(sampled, variants(include_str!("../api/answer.rs"), "ApiError"));
 
+        let requests = shown.iter().filter_map(|debug| debug.strip_prefix("Request("));
+        let sampled: BTreeSet<&str> =
+            requests.map(|debug| name(debug.trim_end_matches(')'))).collect();
+        assert_eq!(sampled, variants(include_str!("../http/error.rs"), "RequestError"));
+
         let exchanges = shown.iter().filter_map(|debug| debug.strip_prefix("Exchange("));
         let sampled: BTreeSet<&str> =
             exchanges.map(|debug| name(debug.trim_end_matches(')'))).collect();
@@ -268,6 +282,6 @@ pub mod tests {
 
     /// Every number that the API answers, once.
     pub fn numbers() -> BTreeSet<u16> {
-        samples().iter().map(ApiError::number).collect()
+        samples().iter().map(ApiError::err_no).collect()
     }
 }

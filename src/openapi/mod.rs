@@ -17,6 +17,7 @@ mod switches;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use actix_web::http::Method;
 use switcher_actors::Coins;
 use utoipa::{
     ToSchema,
@@ -24,7 +25,7 @@ use utoipa::{
         Components, HttpMethod, Info, OpenApiBuilder, Paths, RefOr, ResponseBuilder, Schema,
         extensions::Extensions,
         header::HeaderBuilder,
-        path::Operation,
+        path::{Operation, OperationBuilder},
         response::Response,
         security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
         server::{Server, ServerBuilder, ServerVariableBuilder},
@@ -35,17 +36,14 @@ use utoipa::{
 use self::schema::{exactly, json_content, text_content};
 use crate::{
     api::{
-        answer::{Body, JobmakerBody},
-        request_metrics::Endpoint,
-        results::Entry,
-        routes,
+        answer::JobmakerBody,
+        results::ResultBody,
+        routes::{self, Endpoint},
     },
-    http::RequestConfig,
+    http::{CHALLENGE, RequestConfig, UNAUTHORIZED, error::ThreeFields},
 };
 
 pub use schema::MAX_BYTES;
-pub use sub_pools::{coinbase, get_coinbase, update_coinbase};
-pub use switches::{switch_many, switch_one};
 pub use utoipa::openapi::OpenApi;
 
 /// Extension of an operation whose path is an alias: the path that it stands for.
@@ -67,12 +65,12 @@ pub struct Described {
 }
 
 impl Described {
-    pub fn new(terms: &RequestConfig, sub_pools: bool, address: SocketAddr) -> Self {
+    pub fn new(config: &RequestConfig, sub_pools: bool, address: SocketAddr) -> Self {
         Self {
-            coins: terms.rules.coins.clone(),
-            lower_case: terms.rules.lower_case,
-            coinbase_max: terms.coinbase_max,
-            body_limit: terms.body.size,
+            coins: config.switch_rules.coins.clone(),
+            lower_case: config.switch_rules.lower_case,
+            coinbase_max: config.coinbase_max,
+            body_limit: config.body_limits.size,
             sub_pools,
             address,
         }
@@ -95,7 +93,7 @@ pub fn document(facts: &Described) -> OpenApi {
         for path in row.paths {
             for method in row.methods {
                 let Some(documented) = documented(method) else { continue };
-                let mut operation: Operation = (row.described)(facts, method).build();
+                let mut operation: Operation = operation(row.endpoint, facts, method).build();
                 operation.operation_id = Some(operation_id(method, path));
                 if *path != row.paths[0] {
                     operation.extensions =
@@ -123,8 +121,17 @@ pub fn document(facts: &Described) -> OpenApi {
         .build()
 }
 
+fn operation(endpoint: Endpoint, facts: &Described, method: &Method) -> OperationBuilder {
+    match endpoint {
+        Endpoint::Switch => switches::switch_one(facts, method),
+        Endpoint::SwitchMany => switches::switch_many(facts),
+        Endpoint::GetCoinbase => sub_pools::get_coinbase(facts),
+        Endpoint::UpdateCoinbase => sub_pools::update_coinbase(facts),
+    }
+}
+
 /// The document's name of a method of the table.
-fn documented(method: &actix_web::http::Method) -> Option<HttpMethod> {
+fn documented(method: &Method) -> Option<HttpMethod> {
     match method.as_str() {
         "GET" => Some(HttpMethod::Get),
         "POST" => Some(HttpMethod::Post),
@@ -133,7 +140,7 @@ fn documented(method: &actix_web::http::Method) -> Option<HttpMethod> {
 }
 
 /// `post_switch_multi_user`: usable as the name of a function in a generated client.
-fn operation_id(method: &actix_web::http::Method, path: &str) -> String {
+fn operation_id(method: &Method, path: &str) -> String {
     // An alias has the same letters as its path, so a slash becomes two underscores.
     let path = path.trim_start_matches('/').replace('/', "__").replace('-', "_");
     format!("{}_{path}", method.as_str().to_lowercase())
@@ -190,8 +197,8 @@ fn components(facts: &Described) -> Components {
     };
     switches::add_schemas(facts, &mut add);
     sub_pools::add_schemas(&mut add);
-    add(&Body::name(), <Body<'_> as utoipa::PartialSchema>::schema());
-    add(&Entry::name(), <Entry<'_> as utoipa::PartialSchema>::schema());
+    add(&ThreeFields::name(), <ThreeFields<'_> as utoipa::PartialSchema>::schema());
+    add(&ResultBody::name(), <ResultBody<'_> as utoipa::PartialSchema>::schema());
     add(&JobmakerBody::name(), <JobmakerBody<'_> as utoipa::PartialSchema>::schema());
     components
 }
@@ -199,12 +206,12 @@ fn components(facts: &Described) -> Components {
 /// 401, which is not JSON.
 fn unauthorized() -> Response {
     let header = HeaderBuilder::new()
-        .schema(Some(exactly(r#"Basic realm="Restricted""#)))
+        .schema(Some(exactly(CHALLENGE)))
         .description(Some("The authentication scheme"));
     ResponseBuilder::new()
         .description("Missing or wrong credentials. Nothing was read or written.")
         .header("WWW-Authenticate", header.build())
-        .content("text/html", text_content("<h1>401 - Unauthorized</h1>"))
+        .content("text/html", text_content(UNAUTHORIZED))
         .build()
 }
 

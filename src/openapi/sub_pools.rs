@@ -1,6 +1,5 @@
 //! The sub-pool endpoints: requests as `sub_pool` decodes them, answers as `answer` makes them.
 
-use actix_web::http::Method;
 use serde_json::json;
 use switcher_actors::Coinbase;
 use utoipa::openapi::{
@@ -11,16 +10,14 @@ use super::{
     Described, errors, ok,
     schema::{component, exactly, json_content, narrowed, nullable, object, some_text, text},
 };
-use crate::api::request_metrics::Endpoint;
+use crate::api::{answer::COINBASE_SCHEMA, routes::Endpoint};
 
 /// Tag of the endpoints.
 pub const TAG: &str = "sub-pools";
 
-const COINBASE: &str = "Coinbase";
-
 /// Coinbase text and payout address.
-pub fn coinbase() -> RefOr<Schema> {
-    component(COINBASE)
+fn coinbase() -> RefOr<Schema> {
+    component(COINBASE_SCHEMA)
 }
 
 /// Adds the schemas of the endpoints.
@@ -31,7 +28,7 @@ pub fn add_schemas(add: &mut impl FnMut(&str, RefOr<Schema>)) {
         ("coinbase_info", text("The text in the coinbase transaction").into()),
         ("payout_addr", text("The payout address").into()),
     ]);
-    add(COINBASE, fields.build().into());
+    add(COINBASE_SCHEMA, fields.build().into());
     add("SubPool", object([coin(), name()]).build().into());
     let coinbase_info = text("The text in the coinbase transaction; empty by default");
     let update = object([
@@ -59,7 +56,7 @@ fn name() -> (&'static str, RefOr<Schema>) {
 }
 
 /// `POST /subpool/get-coinbase`.
-pub fn get_coinbase(facts: &Described, _: &Method) -> OperationBuilder {
+pub fn get_coinbase(facts: &Described) -> OperationBuilder {
     let example = json!({ "coin": "btc", "subpool_name": "pool3" });
     described(
         "Reads a sub-pool's coinbase text and payout address from its jobmaker",
@@ -73,7 +70,7 @@ pub fn get_coinbase(facts: &Described, _: &Method) -> OperationBuilder {
 }
 
 /// `POST /subpool/update-coinbase`.
-pub fn update_coinbase(facts: &Described, _: &Method) -> OperationBuilder {
+pub fn update_coinbase(facts: &Described) -> OperationBuilder {
     let example = json!({
         "coin": "btc", "subpool_name": "pool3", "payout_addr": ADDRESS, "coinbase_info": "tiger",
     });

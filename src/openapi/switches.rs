@@ -16,7 +16,7 @@ use super::{
         object, one_of, some_text,
     },
 };
-use crate::api::request_metrics::Endpoint;
+use crate::api::routes::Endpoint;
 
 /// Tag of the endpoints.
 pub const TAG: &str = "switches";
@@ -122,7 +122,7 @@ pub fn switch_one(facts: &Described, method: &Method) -> OperationBuilder {
 }
 
 /// `POST /switch/multi-user`.
-pub fn switch_many(facts: &Described, _: &Method) -> OperationBuilder {
+pub fn switch_many(facts: &Described) -> OperationBuilder {
     let flag = |name: &str, description: &str| {
         let values = ["true", "false", "1", "0"].map(Value::from);
         query(name, Required::False, description).schema(Some(one_of(values)))

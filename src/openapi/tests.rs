@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use actix_web::{App, http::Method, test as web};
+use actix_web::{App, test as web};
 use serde_json::Value;
 
 use super::*;

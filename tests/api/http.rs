@@ -156,6 +156,9 @@ async fn what_is_no_http_is_answered_by_a_reason() {
             ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(), 400, "HTTP/2.0"),
             (format!("{get}\r\n\r\n"), 400, "Host"),
             (format!("{get}\r\n{host}{host}\r\n"), 400, "Host"),
+            (format!("{get}\r\nHost: a b\r\n\r\n"), 400, "'a b'"),
+            (format!("{get}\r\nHost: a@b/c\r\n\r\n"), 400, "'a@b/c'"),
+            (format!("{get}\r\nHost: é\r\n\r\n"), 400, "'é'"),
             (format!("{get}\r\n{host}No colon\r\n\r\n"), 400, "No colon"),
             (format!("{get}\r\n{host}X Y: z\r\n\r\n"), 400, "X Y"),
             (format!("{get}\r\n{host}X : z\r\n\r\n"), 400, "X "),
@@ -314,6 +317,33 @@ async fn an_answer_is_not_lost_to_what_comes_behind_its_request() {
             assert!(said.rfind("HTTP/1.1 400 ") > said.rfind("HTTP/1.1 200 "), "{said}");
         }
     }
+}
+
+/// `nc -N` and PHP's `stream_socket_shutdown` close their side right behind a request.
+#[tokio::test]
+async fn a_whole_body_is_read_though_its_client_has_closed_its_side() {
+    let daemon = Daemon::builder(ZooKeeper::shared().await).start().await;
+    let lines = ["POST /switch/multi-user HTTP/1.1", "Host: 127.0.0.1"];
+    let body = BATCH.replace("btc", "none");
+    let length = format!("Content-Length: {}", body.len());
+    let with_length = raw(&[&lines[..], &[&length]].concat(), &body);
+    let chunks = format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
+    let chunked = raw(&[&lines[..], &["Transfer-Encoding: chunked"]].concat(), &chunks);
+    for request in [with_length, chunked] {
+        let mut stream = TcpStream::connect(daemon.base()).await.unwrap();
+        stream.write_all(&request).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut said = String::new();
+        timeout(seconds(20), stream.read_to_string(&mut said)).await.unwrap().unwrap();
+        assert!(said.contains("coin is inexistent"), "{said}");
+    }
+    let cut = raw(&[&lines[..], &[&length]].concat(), &body[1..]);
+    let mut stream = TcpStream::connect(daemon.base()).await.unwrap();
+    stream.write_all(&cut).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut said = String::new();
+    timeout(seconds(20), stream.read_to_string(&mut said)).await.unwrap().unwrap();
+    assert!(said.contains("request body cannot be read"), "{said}");
 }
 
 #[tokio::test]

@@ -1,9 +1,9 @@
-//! The chunked coding of a request's body (RFC 9112, section 7.1): where the data and the body end.
+//! The chunked coding of a request's body (RFC 9112, section 7.1): the ends of its data and of the body.
 
-use super::head::malformed;
-use crate::api::answer::ApiError;
+use super::head::{is_token, malformed};
+use crate::http::error::RequestError;
 
-/// Bytes of a chunk's size line, extensions included.
+/// Bytes of a chunk's size line with its extensions.
 const LINE_LIMIT: usize = 4 * 1024;
 
 /// Bytes of all trailer lines.
@@ -35,18 +35,17 @@ enum State {
     DataEnded,
     /// At the beginning of a trailer line, or of the empty line that ends the body.
     Trailer,
-    TrailerLine,
+    TrailerName,
+    TrailerValue,
     TrailerLineEnd,
     LastLineEnd,
     Done,
 }
 
-/// The beginning of what was received.
+/// The beginning of the received bytes: coding, then data.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Part {
-    /// Bytes of the coding, without data.
+pub struct Span {
     pub coding: usize,
-    /// Bytes of data behind them.
     pub data: usize,
 }
 
@@ -56,12 +55,9 @@ impl Chunked {
         self.state == State::Done
     }
 
-    /// Reads `bytes` up to the end of the first data, of the body, or of the input. The caller drops what is in the
-    /// returned part before the next call.
-    ///
-    /// # Errors
-    /// The coding is malformed, or a size line or the trailer is too long.
-    pub fn next(&mut self, bytes: &[u8]) -> Result<Part, ApiError> {
+    /// Reads `bytes` up to the end of the first data, of the body, or of the input. The caller drops the returned span
+    /// before the next call. An error means malformed coding, or too long a size line or trailer.
+    pub fn next(&mut self, bytes: &[u8]) -> Result<Span, RequestError> {
         for (at, &byte) in bytes.iter().enumerate() {
             if self.state == State::Data {
                 let data = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len() - at);
@@ -69,22 +65,22 @@ impl Chunked {
                 if self.left == 0 {
                     self.state = State::DataEnd;
                 }
-                return Ok(Part { coding: at, data });
+                return Ok(Span { coding: at, data });
             }
             if self.is_done() {
-                return Ok(Part { coding: at, data: 0 });
+                return Ok(Span { coding: at, data: 0 });
             }
             self.state = self.step(byte)?;
         }
-        Ok(Part { coding: bytes.len(), data: 0 })
+        Ok(Span { coding: bytes.len(), data: 0 })
     }
 
-    fn step(&mut self, byte: u8) -> Result<State, ApiError> {
+    fn step(&mut self, byte: u8) -> Result<State, RequestError> {
         use State::*;
         self.count()?;
         match (self.state, byte) {
             (Size | Digits, byte) if byte.is_ascii_hexdigit() => self.digit(byte),
-            (Digits | Blank, b'\r') | (Extension, b'\r') => Ok(SizeEnd),
+            (Digits | Blank | Extension, b'\r') => Ok(SizeEnd),
             (Digits | Blank, b' ' | b'\t') => Ok(Blank),
             (Digits | Blank, b';') => Ok(Extension),
             (Extension, byte) if is_text(byte) => Ok(Extension),
@@ -99,9 +95,10 @@ impl Chunked {
                 Ok(Size)
             }
             (Trailer, b'\r') => Ok(LastLineEnd),
-            (Trailer, byte) if is_text(byte) && !matches!(byte, b' ' | b'\t') => Ok(TrailerLine),
-            (TrailerLine, byte) if is_text(byte) => Ok(TrailerLine),
-            (TrailerLine, b'\r') => Ok(TrailerLineEnd),
+            (Trailer | TrailerName, byte) if is_token(byte) => Ok(TrailerName),
+            (TrailerName, b':') => Ok(TrailerValue),
+            (TrailerValue, byte) if is_text(byte) => Ok(TrailerValue),
+            (TrailerValue, b'\r') => Ok(TrailerLineEnd),
             (TrailerLineEnd, b'\n') => Ok(Trailer),
             (LastLineEnd, b'\n') => Ok(Done),
             (state, byte) => Err(malformed(format!(
@@ -111,18 +108,22 @@ impl Chunked {
         }
     }
 
-    fn digit(&mut self, digit: u8) -> Result<State, ApiError> {
+    fn digit(&mut self, digit: u8) -> Result<State, RequestError> {
         let digit = char::from(digit).to_digit(16).unwrap_or_default();
         let size = self.left.checked_mul(16).and_then(|size| size.checked_add(digit.into()));
         self.left = size.ok_or_else(|| malformed("a chunk's size is larger than 64 bits"))?;
         Ok(State::Digits)
     }
 
-    fn count(&mut self) -> Result<(), ApiError> {
+    fn count(&mut self) -> Result<(), RequestError> {
         self.line += 1;
         let is_trailer = matches!(
             self.state,
-            State::Trailer | State::TrailerLine | State::TrailerLineEnd | State::LastLineEnd
+            State::Trailer
+                | State::TrailerName
+                | State::TrailerValue
+                | State::TrailerLineEnd
+                | State::LastLineEnd
         );
         if is_trailer && self.line > TRAILER_LIMIT {
             return Err(malformed(format!("the trailer is longer than {TRAILER_LIMIT} bytes")));
@@ -150,8 +151,9 @@ fn place(state: State) -> &'static str {
         State::Data | State::DataEnd | State::DataEnded => {
             "behind a chunk; a chunk ends with CR LF"
         }
+        State::TrailerName => "in a trailer's name, which ends with a colon",
         State::Trailer
-        | State::TrailerLine
+        | State::TrailerValue
         | State::TrailerLineEnd
         | State::LastLineEnd
         | State::Done => "in its trailer, whose lines end with CR LF",
@@ -163,20 +165,20 @@ mod tests {
     use super::*;
 
     /// Decodes `body` in parts of `step` bytes: its data, and how many bytes it took.
-    fn decode(body: &[u8], step: usize) -> Result<(Vec<u8>, usize), ApiError> {
+    fn decode(body: &[u8], step: usize) -> Result<(Vec<u8>, usize), RequestError> {
         let (mut decoder, mut data, mut taken, mut known) = (Chunked::default(), Vec::new(), 0, 0);
         while !decoder.is_done() && taken < body.len() {
             known = (known + step).min(body.len());
-            let part = decoder.next(&body[taken..known])?;
-            data.extend_from_slice(&body[taken + part.coding..][..part.data]);
-            taken += part.coding + part.data;
+            let span = decoder.next(&body[taken..known])?;
+            data.extend_from_slice(&body[taken + span.coding..][..span.data]);
+            taken += span.coding + span.data;
         }
         assert!(decoder.is_done(), "it has not ended");
         Ok((data, taken))
     }
 
     #[test]
-    fn data_and_end_are_found_however_the_bytes_arrive() {
+    fn data_and_end_do_not_depend_on_the_parts_that_arrive() {
         for (body, data) in [
             ("0\r\n\r\n", ""),
             ("5\r\nhello\r\n0\r\n\r\n", "hello"),
@@ -196,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_two_readers_could_understand_in_two_ways_is_refused() {
+    fn ambiguous_coding_is_refused() {
         for body in [
             "5\nhello\r\n0\r\n\r\n",
             "5\r\nhello\n0\r\n\r\n",
@@ -205,6 +207,9 @@ mod tests {
             "5\r\nhello\r\n0\r\n\n",
             "0\r\nX: 1\n\r\n",
             "0\r\n folded\r\n\r\n",
+            "0\r\nX\r\n\r\n",
+            "0\r\nX : 1\r\n\r\n",
+            "0\r\n: 1\r\n\r\n",
             "5\rhello\r\n0\r\n\r\n",
             "5;a\nb\r\nhello\r\n0\r\n\r\n",
             "5;\0\r\nhello\r\n0\r\n\r\n",
@@ -218,12 +223,12 @@ mod tests {
             "10000000000000000\r\n",
         ] {
             let refused = decode(body.as_bytes(), body.len());
-            assert!(matches!(refused, Err(ApiError::Malformed(_))), "{body:?}: {refused:?}");
+            assert!(matches!(refused, Err(RequestError::Malformed(_))), "{body:?}: {refused:?}");
         }
         for (before, part) in [("1;", "x"), ("0\r\n", "X: 1\r\n")] {
             let body = format!("{before}{}", part.repeat(9_000));
             let refused = decode(body.as_bytes(), 1_000);
-            assert!(matches!(refused, Err(ApiError::Malformed(_))), "{before:?}: {refused:?}");
+            assert!(matches!(refused, Err(RequestError::Malformed(_))), "{before:?}: {refused:?}");
         }
     }
 }

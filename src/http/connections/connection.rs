@@ -26,29 +26,29 @@ use tokio::{
 
 use super::{
     ConnectionHandle, Connections,
-    inbound::{Inbound, Request},
+    head::{Framing, Head},
+    inbound::Inbound,
 };
-use crate::api::answer::ApiError;
+use crate::http::error::RequestError;
 
-/// Bytes that are read at a time, and that are held while a request is under way. Enough for some tens of requests.
-const AHEAD: usize = 8 * 1024;
+/// Bytes that are read at a time, and that are held while a request is under way: some tens of requests.
+pub(super) const AHEAD: usize = 8 * 1024;
 
 /// Time for a client to read a connection's last answer while it may still be sending.
 const AFTER_LAST_ANSWER: Duration = Duration::from_secs(1);
 
-/// Bytes of answers that the kernel keeps unsent. By default it keeps megabytes, and has the daemon write again only
-/// when a third of them was taken: a client that reads slowly would look like one that does not read.
+/// Bytes of answers that the kernel keeps unsent. By default it keeps megabytes, and wakes the daemon only when a third
+/// was taken: a client that reads slowly would look like one that does not read.
 const UNSENT: u32 = 64 * 1024;
 
 /// The interim answer to `Expect: 100-continue` (RFC 9110, section 15.2.1).
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// State of a connection.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Phase {
-    /// For a head: since the connection was opened, or the last answer sent.
+    /// For a head, since the connection was opened or the last answer sent.
     Waiting(Instant),
-    /// The library has a head, and its answer is not made.
+    /// The library has a head, and the answer is not made yet.
     UnderWay,
     /// The library has all of the answer.
     Made,
@@ -65,32 +65,31 @@ pub(super) struct Inner {
     common: Connections,
     pub(super) phase: Phase,
     is_first: bool,
-    /// A head or a body was not understood, so the client may send on after the answer.
+    /// A head or a body was refused, so the client may send on after the answer.
     was_refused: bool,
     pub(super) inbound: Inbound,
-    /// Memory that an unfinished head holds, as far as it was counted.
+    /// Memory that an unfinished head holds, as counted in `common`.
     held: usize,
     /// Whether the answer under way is the last.
     pub(super) closes: bool,
-    /// The answer to the head or body that could not be understood.
-    pub(super) refusal: Option<ApiError>,
+    /// The answer to a refused head or body.
+    pub(super) refusal: Option<RequestError>,
     pub(super) wants_body: bool,
-    /// What is left to be sent of [`CONTINUE`], before the body is read.
+    /// The unsent rest of [`CONTINUE`], which precedes the body.
     interim: &'static [u8],
-    /// Answers that were collected. Empty, it holds no memory.
+    /// Collected answers. Empty, it holds no memory.
     pub(super) outbound: BytesMut,
-    /// Timer for the next deadline. It is set again only when it fires early, so most requests do not touch it.
+    /// Timer for the next deadline. It is reset only when it fires early, so most requests leave it alone.
     alarm: Option<Pin<Box<Sleep>>>,
-    /// Since when the client has not taken what was written.
+    /// Since when the client has taken nothing.
     pub(super) stuck_since: Option<Instant>,
     pub(super) is_cut: bool,
     reader: Option<Waker>,
 }
 
 impl Connections {
-    /// A connection over `stream`.
     pub fn open(&self, stream: TcpStream) -> Connection {
-        // Without it the connection works, too.
+        // The connection works without it, too.
         let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
         Connection(Rc::new(RefCell::new(Inner {
             stream,
@@ -114,24 +113,23 @@ impl Connections {
 }
 
 impl Connection {
-    /// For its requests.
-    pub fn tracked(&self) -> ConnectionHandle {
+    pub fn handle(&self) -> ConnectionHandle {
         ConnectionHandle(Rc::clone(&self.0))
     }
 
-    /// The daemon's own address of the connection; `None` if it has ended already.
+    /// The daemon's own address; `None` if the connection has ended already.
     pub fn local_ip(&self) -> Option<IpAddr> {
         self.0.borrow().stream.local_addr().ok().map(|local| local.ip())
     }
 
-    /// Waits until the library can read a request, which may be one that was refused. False if the client has gone or
-    /// said nothing in time.
+    /// Waits until the library can read a request, or the stand-in for a refused one. False if the client has gone or
+    /// has sent nothing in time.
     pub async fn first_head(&self) -> bool {
         poll_fn(|cx| self.0.borrow_mut().poll_head(cx)).await.unwrap_or(false)
     }
 
-    /// After the last answer, reads on and discards, for a moment, if the client has sent more than was read: closing
-    /// the socket on that would reset the connection, and with it answers that are still on their way.
+    /// After the last answer, discards for a moment what the client has sent on. Closing the socket with unread bytes
+    /// would reset the connection, and with it answers that are still on their way.
     pub async fn linger(&self) {
         if !self.0.borrow_mut().needs_linger() {
             return;
@@ -145,7 +143,7 @@ impl Connection {
 }
 
 impl Inner {
-    /// Wakes the library, so that it reads again.
+    /// Makes the library read again.
     pub(super) fn wake(&mut self) {
         if let Some(reader) = self.reader.take() {
             reader.wake();
@@ -174,7 +172,7 @@ impl Inner {
         }
     }
 
-    /// Whether a deadline was missed; if not, `cx` is woken when one is.
+    /// Whether a deadline was missed; if not, `cx` is woken at the next one.
     fn is_overdue(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(due) = self.due() else { return false };
         let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(due)));
@@ -199,7 +197,7 @@ impl Inner {
         self.is_cut
     }
 
-    /// Reads from the socket what the library must not have yet. Ready with the number of bytes; 0 at the end.
+    /// Reads from the socket into `inbound`. Ready with the number of bytes; 0 at the end.
     fn poll_receive(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<io::Result<usize>> {
         let mut space = [MaybeUninit::uninit(); AHEAD];
         let mut received = ReadBuf::uninit(&mut space[..most.min(AHEAD)]);
@@ -231,52 +229,58 @@ impl Inner {
                     // The answer is sent under a deadline of its own.
                     self.is_cut = false;
                     let time = self.time_for_head().as_secs();
-                    self.refuse(ApiError::HeadTooSlow(time));
+                    self.refuse(RequestError::HeadTooSlow(time));
                 }
             }
         }
     }
 
-    /// Looks for a request in what was received; true if there is one, or a refusal in its place.
+    /// Looks for a request in the received bytes; true if there is one, or a refusal in its place.
     fn find_request(&mut self) -> bool {
         let found = self.inbound.next_request();
         let held = if matches!(found, Ok(None)) { self.inbound.capacity() } else { 0 };
         let fits = held == self.held || self.common.hold(self.held, held);
         self.held = held;
         match found {
-            Ok(Some(request)) => self.begin(&request),
+            Ok(Some(head)) => self.begin(head),
             Ok(None) if fits => return false,
-            Ok(None) => self.refuse(ApiError::HeadsTooMany),
+            Ok(None) => self.refuse(RequestError::HeadsTooMany),
             Err(error) => self.refuse(error),
         }
         true
     }
 
-    fn begin(&mut self, request: &Request) {
+    fn begin(&mut self, head: Head) {
         self.phase = Phase::UnderWay;
         self.is_first = false;
-        self.closes = !request.keeps_alive;
+        self.closes = !head.keeps_alive;
         self.wants_body = false;
-        self.interim = if request.expects_continue { CONTINUE } else { b"" };
+        self.interim = if head.expects_continue { CONTINUE } else { b"" };
     }
 
-    /// Has the library answer an error in place of what was received. No request can be found behind it.
-    fn refuse(&mut self, error: ApiError) {
+    /// Gives the library a stand-in for the received bytes, to be answered with `error`. It is the last request.
+    fn refuse(&mut self, error: RequestError) {
         self.common.hold(self.held, 0);
         self.held = 0;
         self.inbound.refuse();
         self.was_refused = true;
         self.refusal = Some(error);
-        self.begin(&Request { keeps_alive: false, expects_continue: false });
+        let framing = Framing::Length(0);
+        self.begin(Head { framing, keeps_alive: false, expects_continue: false });
     }
 
-    /// While a request is under way: notices that the client hangs up, and reads a little ahead.
-    fn poll_watch(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// While a request is under way: notices a disconnect, and reads a little ahead. A body that arrived before the
+    /// disconnect is handed over first.
+    fn poll_watch(&mut self, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.note_reader(cx);
         while self.inbound.len() < AHEAD {
             let room = AHEAD - self.inbound.len();
             if ready!(self.poll_receive(cx, room))? == 0 {
-                return Poll::Ready(Ok(()));
+                let has_more = self.inbound.has_body() && self.inbound.len() > 0;
+                return match self.phase == Phase::UnderWay && has_more {
+                    true => self.poll_body(cx, into),
+                    false => Poll::Ready(Ok(())),
+                };
             }
         }
         Poll::Pending
@@ -297,7 +301,7 @@ impl Inner {
                 self.was_refused = true;
                 self.refusal = Some(error);
                 self.wants_body = false;
-                // The request learns of it when it reads on, which it does in this same poll of its task.
+                // The request takes the refusal when it reads on, in this same poll of its task.
                 return Poll::Pending;
             }
             if into.filled().len() > before {
@@ -309,7 +313,7 @@ impl Inner {
         }
     }
 
-    /// Sends `100 Continue` behind the answers before, unless the client has begun to send the body without it.
+    /// Sends `100 Continue` behind earlier answers, unless the client has begun to send the body already.
     fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.interim.len() == CONTINUE.len() && self.inbound.len() > 0 {
             self.interim = b"";
@@ -338,7 +342,7 @@ impl Inner {
             Phase::UnderWay if self.wants_body && self.inbound.has_body() => {
                 self.poll_body(cx, into)
             }
-            _ => self.poll_watch(cx),
+            _ => self.poll_watch(cx, into),
         }
     }
 
@@ -382,13 +386,13 @@ impl AsyncRead for Connection {
     ) -> Poll<io::Result<()>> {
         let mut inner = self.0.borrow_mut();
         let waits = matches!(inner.phase, Phase::Waiting(_));
-        // A head that is overdue gets an answer.
+        // An overdue head gets an answer.
         if inner.is_cut || !waits && inner.is_cut(cx) {
             // As if the client had ended it.
             return Poll::Ready(Ok(()));
         }
         if inner.stuck_since.is_some() {
-            // Writing wakes the task.
+            // A write wakes the task.
             return Poll::Pending;
         }
         inner.poll_next(cx, buffer)

@@ -1,4 +1,4 @@
-//! A connection as its requests see it: which request was refused, whether the body is wanted, when the answer is made.
+//! The view that a request has of its connection: a refusal in its place, its body, the progress of its answer.
 
 use std::{
     cell::RefCell,
@@ -13,59 +13,59 @@ use actix_web::{
 };
 
 use super::connection::{Inner, Phase};
-use crate::api::answer::ApiError;
+use crate::http::error::RequestError;
 
-/// Handle of a connection, for the request that it has handed over.
+/// A connection, for its requests.
 #[derive(Clone)]
 pub struct ConnectionHandle(pub(super) Rc<RefCell<Inner>>);
 
 impl ConnectionHandle {
-    /// The answer to the request in whose place the library got another one. At most once.
-    pub fn take_refusal(&self) -> Option<ApiError> {
+    /// The answer to the refused request that the library got a stand-in for. Returned once.
+    pub fn take_refusal(&self) -> Option<RequestError> {
         self.0.borrow_mut().refusal.take()
     }
 
-    /// Hands over the body from now on; before that the client is told to continue, if it waits.
-    pub fn body_began(&self) {
+    /// Hands over the body from now on. A client that waits for it gets `100 Continue` first.
+    pub fn begin_body(&self) {
         let mut inner = self.0.borrow_mut();
         inner.wants_body = true;
         inner.wake();
     }
 
     /// Hands over no more of the body.
-    pub fn body_ended(&self) {
+    pub fn end_body(&self) {
         self.0.borrow_mut().wants_body = false;
     }
 
-    /// The guard of the request's answer. Its end is the end of the answer.
-    pub fn answering(&self) -> Answering {
-        Answering { tracked: self.clone(), closes: false }
+    /// The answer to the request at hand.
+    pub fn begin_answer(&self) -> AnswerInProgress {
+        AnswerInProgress { connection: self.clone(), closes: false }
     }
 }
 
-/// An answer in the making. Dropped when the library has all of it, or when there will be none.
-pub struct Answering {
-    tracked: ConnectionHandle,
+/// An answer that is being made. Dropped when the library has all of it, or when there will be none.
+pub struct AnswerInProgress {
+    connection: ConnectionHandle,
     closes: bool,
 }
 
-impl Answering {
-    /// Whether the connection has to end after this answer: the client wants it, or has sent a body that was not read,
-    /// whose end is the only place where another request could begin.
+impl AnswerInProgress {
+    /// Whether the connection must end after this answer: on the client's request, or because of an unread body, whose
+    /// end is the only place where another request could begin.
     pub fn must_close(&self) -> bool {
-        let inner = self.tracked.0.borrow();
+        let inner = self.connection.0.borrow();
         inner.closes || inner.inbound.has_body()
     }
 
-    /// The connection ends after this answer.
+    /// Ends the connection after this answer.
     pub fn close(&mut self) {
         self.closes = true;
     }
 }
 
-impl Drop for Answering {
+impl Drop for AnswerInProgress {
     fn drop(&mut self) {
-        let mut inner = self.tracked.0.borrow_mut();
+        let mut inner = self.connection.0.borrow_mut();
         inner.closes |= self.closes;
         if inner.phase == Phase::UnderWay {
             inner.phase = Phase::Made;
@@ -73,20 +73,19 @@ impl Drop for Answering {
     }
 }
 
-/// An answer's body. The library drops it when it has taken all of it.
-pub struct Answered {
+/// An answer's body. The library drops it when it has taken all bytes.
+pub struct TrackedBody {
     body: BoxBody,
-    _answering: Option<Answering>,
+    _answer: Option<AnswerInProgress>,
 }
 
-impl Answered {
-    /// The body of the answer that `answering` guards.
-    pub fn new(body: BoxBody, answering: Option<Answering>) -> Self {
-        Self { body, _answering: answering }
+impl TrackedBody {
+    pub fn new(body: BoxBody, answer: Option<AnswerInProgress>) -> Self {
+        Self { body, _answer: answer }
     }
 }
 
-impl MessageBody for Answered {
+impl MessageBody for TrackedBody {
     type Error = <BoxBody as MessageBody>::Error;
 
     fn size(&self) -> BodySize {

@@ -8,7 +8,7 @@
 //! | --- | --- |
 //! | `Upgrade`, `HTTP2-Settings`, the option `upgrade` | dropped: a server may ignore them (RFC 9110, section 7.8) |
 //! | `Expect: 100-continue` | dropped: the connection answers it when the body is wanted |
-//! | bytes of the target that are no ASCII, and `"`, `<`, `>`, `` ` ``, `#` | percent-encoded, as Go's server reads them |
+//! | bytes of the target outside ASCII, and `"`, `<`, `>`, `` ` ``, `#` | percent-encoded, as Go's server reads them |
 //! | the same `Content-Length` twice | once |
 //! | HTTP/1.0 `POST` without `Content-Length` | `Content-Length: 0` |
 
@@ -16,7 +16,7 @@ use memchr::{memchr, memchr_iter};
 use switcher_actors::Escaped;
 
 use super::request_line::RequestLine;
-use crate::api::answer::ApiError;
+use crate::http::error::RequestError;
 
 /// Bytes of a request target. A name of 200 bytes, all escaped, takes 600.
 pub const TARGET_LIMIT: usize = 8 * 1024;
@@ -27,29 +27,26 @@ pub const HEADERS_LIMIT: usize = 64 * 1024;
 /// Header lines of a request. The HTTP library takes 96, and a rewritten head may have one more than the client's.
 const LINES_LIMIT: usize = 95;
 
-/// Bytes of a request line besides its target.
+/// Bytes of a request line without its target.
 const LINE_ROOM: usize = 64;
 
-/// Bytes of a head, line ends and empty lines before it included.
+/// Bytes of a head, with line ends and the empty lines before it.
 pub const HEAD_LIMIT: usize = TARGET_LIMIT + HEADERS_LIMIT + 1024;
 
-/// Search for the end of a head. It goes on where it stopped, so each byte is looked at once.
+/// Search for the end of a head. It resumes where it stopped, so each byte is searched once.
 #[derive(Default)]
 pub struct Scan {
     /// Beginning of the head, behind empty lines.
     start: usize,
     /// Beginning of the current line.
     line: usize,
-    /// Bytes that have been searched.
     searched: usize,
 }
 
 impl Scan {
-    /// Bytes up to the end of the head in `bytes`, which grows from call to call; `None` if more have to come.
-    ///
-    /// # Errors
-    /// A line ends with a bare LF, the first byte begins no method, or the head is larger than the limits.
-    pub fn end(&mut self, bytes: &[u8]) -> Result<Option<usize>, ApiError> {
+    /// Bytes up to the end of the head in `bytes`, which grows from call to call; `None` if more are needed. An error
+    /// means a line that ends with a bare LF, a first byte that begins no method, or a head above the limits.
+    pub fn end(&mut self, bytes: &[u8]) -> Result<Option<usize>, RequestError> {
         while let Some(at) = memchr(b'\n', &bytes[self.searched..]) {
             let line_feed = self.searched + at;
             let line = &bytes[self.line..line_feed];
@@ -76,19 +73,19 @@ impl Scan {
         self.check_unfinished(bytes)
     }
 
-    fn check_unfinished(&self, bytes: &[u8]) -> Result<Option<usize>, ApiError> {
+    fn check_unfinished(&self, bytes: &[u8]) -> Result<Option<usize>, RequestError> {
         check_first(&bytes[self.start..])?;
         if self.line == self.start && bytes.len() - self.start > TARGET_LIMIT + LINE_ROOM {
-            return Err(ApiError::TargetTooLong(TARGET_LIMIT));
+            return Err(RequestError::TargetTooLong(TARGET_LIMIT));
         }
         if bytes.len() > HEAD_LIMIT {
-            return Err(ApiError::HeadersTooLarge(HEADERS_LIMIT));
+            return Err(RequestError::HeadersTooLarge(HEADERS_LIMIT));
         }
         Ok(None)
     }
 }
 
-/// Where a request's body ends.
+/// The end of a request's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
     /// After so many bytes; 0 without a body.
@@ -97,11 +94,9 @@ pub enum Framing {
     Chunked,
 }
 
-/// A head that has been checked.
-#[derive(Debug, PartialEq, Eq)]
+/// A valid head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
-    /// The head for the library, where it differs from the client's.
-    pub rewritten: Option<Vec<u8>>,
     pub framing: Framing,
     /// Whether the client allows another request on this connection.
     pub keeps_alive: bool,
@@ -109,30 +104,26 @@ pub struct Head {
     pub expects_continue: bool,
 }
 
-/// Parses a whole head, empty lines before it included: the bytes up to what [`Scan::end`] returned.
-///
-/// # Errors
-/// The answer to a head that is malformed, ambiguous, too large, or expects what the daemon cannot do.
-pub fn parse(head: &[u8]) -> Result<Head, ApiError> {
+/// Parses a whole head, with the empty lines before it: the bytes up to the result of [`Scan::end`]. The second part is
+/// the head for the library, where it differs.
+pub fn parse(head: &[u8]) -> Result<(Head, Option<Vec<u8>>), RequestError> {
     let mut lines = lines(head);
     let line = RequestLine::parse(lines.next().unwrap_or_default())?;
-    let mut fields = Fields::default();
+    let mut headers = Headers::default();
     for line in lines.clone() {
-        fields.read(line)?;
+        headers.read(line)?;
     }
-    let framing = fields.framing(&line)?;
-    let keeps_alive = match (line.is_1_0, fields.closes) {
-        (_, true) => false,
-        (is_1_0, false) => !is_1_0 || fields.keeps_alive,
-    };
-    let needs_length = line.is_1_0 && line.method == b"POST" && fields.length.is_none();
-    let rewritten = (fields.needs_rewrite || needs_length || line.needs_rewrite()).then(|| {
-        let kept = lines.filter(|line| !is_rewritten(name_of(line)));
-        rewrite(&line, kept, framing, keeps_alive, fields.length.is_some() || needs_length)
+    let framing = headers.framing(&line)?;
+    let keeps_alive = !headers.closes && (!line.is_1_0 || headers.keeps_alive);
+    let needs_length = line.is_1_0 && line.method == b"POST" && headers.length.is_none();
+    let rewritten = (headers.needs_rewrite || needs_length || line.needs_rewrite()).then(|| {
+        let kept =
+            lines.filter(|line| Field::named(name_of(line)).is_none_or(|it| it == Field::Host));
+        rewrite(&line, kept, framing, keeps_alive, headers.length.is_some() || needs_length)
     });
     let has_body = framing != Framing::Length(0);
-    let expects_continue = fields.expects_continue && has_body && !line.is_1_0;
-    Ok(Head { rewritten, framing, keeps_alive, expects_continue })
+    let expects_continue = headers.expects_continue && has_body && !line.is_1_0;
+    Ok((Head { framing, keeps_alive, expects_continue }, rewritten))
 }
 
 /// The lines of a head without their ends, from the request line to the last header.
@@ -150,9 +141,38 @@ fn name_of(line: &[u8]) -> &[u8] {
     memchr(b':', line).map_or(line, |colon| &line[..colon])
 }
 
-/// The header fields that decide about the connection and the body.
+/// A header that decides about the connection or the body. A rewritten head has all but `Host` in their canonical form
+/// alone, or not at all.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Field {
+    Host,
+    Expect,
+    Upgrade,
+    Connection,
+    ContentLength,
+    Http2Settings,
+    TransferEncoding,
+}
+
+impl Field {
+    fn named(name: &[u8]) -> Option<Self> {
+        let (field, wanted) = match name.len() {
+            4 => (Self::Host, "host"),
+            6 => (Self::Expect, "expect"),
+            7 => (Self::Upgrade, "upgrade"),
+            10 => (Self::Connection, "connection"),
+            14 if matches!(name[0], b'c' | b'C') => (Self::ContentLength, "content-length"),
+            14 => (Self::Http2Settings, "http2-settings"),
+            17 => (Self::TransferEncoding, "transfer-encoding"),
+            _ => return None,
+        };
+        name.eq_ignore_ascii_case(wanted.as_bytes()).then_some(field)
+    }
+}
+
+/// The headers so far.
 #[derive(Default)]
-struct Fields {
+struct Headers {
     lines: usize,
     size: usize,
     has_host: bool,
@@ -165,8 +185,8 @@ struct Fields {
     needs_rewrite: bool,
 }
 
-impl Fields {
-    fn read(&mut self, line: &[u8]) -> Result<(), ApiError> {
+impl Headers {
+    fn read(&mut self, line: &[u8]) -> Result<(), RequestError> {
         if matches!(line.first(), Some(b' ' | b'\t')) {
             return Err(malformed(
                 "a header line begins with a blank: folded lines are not allowed",
@@ -187,39 +207,45 @@ impl Fields {
         self.lines += 1;
         self.size += name.len() + value.len();
         if self.size > HEADERS_LIMIT {
-            return Err(ApiError::HeadersTooLarge(HEADERS_LIMIT));
+            return Err(RequestError::HeadersTooLarge(HEADERS_LIMIT));
         }
         if self.lines > LINES_LIMIT {
-            return Err(ApiError::HeadersTooMany(LINES_LIMIT));
+            return Err(RequestError::HeadersTooMany(LINES_LIMIT));
         }
-        self.note(name, value)
-    }
-
-    fn note(&mut self, name: &[u8], value: &[u8]) -> Result<(), ApiError> {
-        let is = |wanted: &str| name.eq_ignore_ascii_case(wanted.as_bytes());
-        match name.len() {
-            4 if is("host") => {
-                if self.has_host {
-                    return Err(malformed("the header Host comes twice"));
-                }
-                self.has_host = true;
-            }
-            6 if is("expect") => self.note_expect(value)?,
-            7 if is("upgrade") => self.needs_rewrite = true,
-            10 if is("connection") => self.note_connection(value),
-            14 if is("content-length") => self.note_length(value)?,
-            14 if is("http2-settings") => self.needs_rewrite = true,
-            17 if is("transfer-encoding") => self.note_coding(value)?,
-            _ => {}
+        match Field::named(name) {
+            Some(Field::Host) => self.note_host(value)?,
+            Some(Field::Expect) => self.note_expect(value)?,
+            Some(Field::Upgrade | Field::Http2Settings) => self.needs_rewrite = true,
+            Some(Field::Connection) => self.note_connection(value),
+            Some(Field::ContentLength) => self.note_length(value)?,
+            Some(Field::TransferEncoding) => self.note_coding(value)?,
+            None => {}
         }
         Ok(())
     }
 
-    fn note_expect(&mut self, value: &[u8]) -> Result<(), ApiError> {
+    /// Allows the bytes of a host and a port (RFC 9110, section 7.2), as Go's server does.
+    fn note_host(&mut self, value: &[u8]) -> Result<(), RequestError> {
+        if self.has_host {
+            return Err(malformed("the header Host comes twice"));
+        }
+        self.has_host = true;
+        let is_allowed =
+            |byte: &u8| byte.is_ascii_alphanumeric() || b"!$%&'()*+,-.:;=[]_~".contains(byte);
+        if !value.iter().all(is_allowed) {
+            let value = quoted(value);
+            return Err(malformed(format!(
+                "the Host {value} is not a host with or without a port"
+            )));
+        }
+        Ok(())
+    }
+
+    fn note_expect(&mut self, value: &[u8]) -> Result<(), RequestError> {
         self.needs_rewrite = true;
         for token in tokens(value) {
             if !token.eq_ignore_ascii_case(b"100-continue") {
-                return Err(ApiError::ExpectationFailed(quoted(token)));
+                return Err(RequestError::ExpectationFailed(quoted(token)));
             }
             self.expects_continue = true;
         }
@@ -239,7 +265,7 @@ impl Fields {
         self.needs_rewrite |= !is_plain || self.closes && self.keeps_alive;
     }
 
-    fn note_length(&mut self, value: &[u8]) -> Result<(), ApiError> {
+    fn note_length(&mut self, value: &[u8]) -> Result<(), RequestError> {
         let digits =
             value.iter().all(u8::is_ascii_digit).then(|| str::from_utf8(value).ok()).flatten();
         let Some(length) = digits.and_then(|digits| digits.parse().ok()) else {
@@ -258,7 +284,7 @@ impl Fields {
         }
     }
 
-    fn note_coding(&mut self, value: &[u8]) -> Result<(), ApiError> {
+    fn note_coding(&mut self, value: &[u8]) -> Result<(), RequestError> {
         if self.is_chunked || !value.eq_ignore_ascii_case(b"chunked") {
             let value = quoted(value);
             return Err(malformed(format!(
@@ -269,7 +295,7 @@ impl Fields {
         Ok(())
     }
 
-    fn framing(&self, line: &RequestLine<'_>) -> Result<Framing, ApiError> {
+    fn framing(&self, line: &RequestLine<'_>) -> Result<Framing, RequestError> {
         if !self.has_host && !line.is_1_0 {
             return Err(malformed("an HTTP/1.1 request needs the header Host"));
         }
@@ -289,13 +315,6 @@ impl Fields {
 /// The tokens of a comma-separated list.
 fn tokens(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|token| !token.is_empty())
-}
-
-/// Whether a rewritten head has this header in its canonical form alone, or not at all.
-fn is_rewritten(name: &[u8]) -> bool {
-    ["connection", "content-length", "expect", "http2-settings", "transfer-encoding", "upgrade"]
-        .iter()
-        .any(|rewritten| name.eq_ignore_ascii_case(rewritten.as_bytes()))
 }
 
 fn rewrite<'a>(
@@ -328,10 +347,10 @@ fn rewrite<'a>(
     head
 }
 
-/// Whether a method or a header's name may contain the byte (RFC 9110, section 5.6.2).
+/// Whether the byte is allowed in a method or in a header's name (RFC 9110, section 5.6.2).
 pub fn is_token(byte: u8) -> bool {
     const OTHERS: &[u8] = b"!#$%&'*+-.^_`|~";
-    /// Looked up for each byte of each name.
+    /// A table, since every byte of every name is looked up.
     static TOKENS: [bool; 256] = {
         let (mut tokens, mut byte) = ([false; 256], 0);
         while byte < 256 {
@@ -348,8 +367,8 @@ pub fn is_token(byte: u8) -> bool {
     TOKENS[usize::from(byte)]
 }
 
-/// Refuses what is no HTTP at its first byte, such as TLS, instead of waiting for a line.
-fn check_first(line: &[u8]) -> Result<(), ApiError> {
+/// Refuses other protocols, such as TLS, at their first byte, instead of waiting for a line.
+fn check_first(line: &[u8]) -> Result<(), RequestError> {
     match line.first() {
         Some(&byte) if !is_token(byte) && !matches!(byte, b'\r' | b'\n') => {
             Err(malformed(format!(
@@ -360,9 +379,8 @@ fn check_first(line: &[u8]) -> Result<(), ApiError> {
     }
 }
 
-/// The answer to a request that is not HTTP as the standard has it.
-pub fn malformed(cause: impl Into<String>) -> ApiError {
-    ApiError::Malformed(cause.into())
+pub fn malformed(cause: impl Into<String>) -> RequestError {
+    RequestError::Malformed(cause.into())
 }
 
 /// A client's bytes for an error message.

@@ -1,4 +1,4 @@
-//! Received bytes that the HTTP library has not read yet: one request at a time, its head and then its body.
+//! Received bytes that the HTTP library has not read yet, handed over one request at a time: its head, then its body.
 //! No clock, no socket.
 
 use actix_web::web::{Buf, BytesMut};
@@ -6,17 +6,16 @@ use tokio::io::ReadBuf;
 
 use super::{
     chunked::Chunked,
-    head::{Framing, Scan, parse},
+    head::{Framing, Head, Scan, parse},
 };
-use crate::api::answer::ApiError;
+use crate::http::error::RequestError;
 
-/// The head of the request that the library answers in place of one that was refused.
+/// A head that the library can answer in place of a refused one.
 const STAND_IN: &[u8] = b"GET * HTTP/1.1\r\nHost: refused\r\nConnection: close\r\n\r\n";
 
 /// Room for a chunk's size line and the line end behind its data.
 const CHUNK_ROOM: usize = 16 + 2 + 2;
 
-/// The last chunk.
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 /// Buffer and position in the stream of requests.
@@ -26,28 +25,22 @@ pub struct Inbound {
     bytes: BytesMut,
     /// Bytes of a head, at the beginning of `bytes`, that may be handed over.
     head: usize,
-    body: Body,
+    body: UnreadBody,
     scan: Scan,
 }
 
 /// The part of a body that has not been handed over.
-enum Body {
+enum UnreadBody {
     Length(u64),
     Chunked(Chunked),
-    /// The data of a chunked body; its last chunk is missing.
+    /// All data of a chunked body was handed over, but not its last chunk.
     LastChunk,
 }
 
-impl Default for Body {
+impl Default for UnreadBody {
     fn default() -> Self {
         Self::Length(0)
     }
-}
-
-/// A request whose head can be handed over.
-pub struct Request {
-    pub keeps_alive: bool,
-    pub expects_continue: bool,
 }
 
 impl Inbound {
@@ -61,48 +54,44 @@ impl Inbound {
         self.bytes.capacity()
     }
 
-    /// Takes in what the client has sent.
     pub fn receive(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// Looks for the next request; the one before has to be handed over whole. `None` if more bytes are needed.
-    ///
-    /// # Errors
-    /// The answer to a head that cannot be understood. No further request can be found then.
-    pub fn next_request(&mut self) -> Result<Option<Request>, ApiError> {
+    /// Looks for the next request; the one before must have been handed over whole. `None` if more bytes are needed.
+    /// After an error, no further request can be found.
+    pub fn next_request(&mut self) -> Result<Option<Head>, RequestError> {
         let Some(end) = self.scan.end(&self.bytes)? else { return Ok(None) };
-        let head = parse(&self.bytes[..end])?;
+        let (head, rewritten) = parse(&self.bytes[..end])?;
         self.scan = Scan::default();
         self.head = end;
-        if let Some(rewritten) = &head.rewritten {
+        if let Some(rewritten) = rewritten {
             let mut bytes = BytesMut::with_capacity(rewritten.len() + self.bytes.len() - end);
-            bytes.extend_from_slice(rewritten);
+            bytes.extend_from_slice(&rewritten);
             bytes.extend_from_slice(&self.bytes[end..]);
             self.bytes = bytes;
             self.head = rewritten.len();
         }
         self.body = match head.framing {
-            Framing::Length(length) => Body::Length(length),
-            Framing::Chunked => Body::Chunked(Chunked::default()),
+            Framing::Length(length) => UnreadBody::Length(length),
+            Framing::Chunked => UnreadBody::Chunked(Chunked::default()),
         };
-        let (keeps_alive, expects_continue) = (head.keeps_alive, head.expects_continue);
-        Ok(Some(Request { keeps_alive, expects_continue }))
+        Ok(Some(head))
     }
 
-    /// Replaces everything with a request that the library can answer with an error.
+    /// Replaces all bytes with a request that the library can answer with an error.
     pub fn refuse(&mut self) {
         *self = Self { bytes: STAND_IN.into(), head: STAND_IN.len(), ..Self::default() };
     }
 
-    /// Whether a head can be handed over, or the rest of one.
+    /// Whether a head, or the rest of one, can be handed over.
     pub fn has_head(&self) -> bool {
         self.head > 0
     }
 
     /// Whether a part of the body has not been handed over.
     pub fn has_body(&self) -> bool {
-        !matches!(self.body, Body::Length(0))
+        !matches!(self.body, UnreadBody::Length(0))
     }
 
     /// Hands over as much of the head as `into` has room for.
@@ -116,57 +105,54 @@ impl Inbound {
     /// received bytes come before.
     pub fn direct(&self) -> u64 {
         match self.body {
-            Body::Length(left) if self.bytes.is_empty() => left,
+            UnreadBody::Length(left) if self.bytes.is_empty() => left,
             _ => 0,
         }
     }
 
-    /// The library has got so many bytes of the body directly.
+    /// The library has received `count` bytes of the body directly.
     pub fn passed(&mut self, count: u64) {
-        if let Body::Length(left) = &mut self.body {
+        if let UnreadBody::Length(left) = &mut self.body {
             *left = left.saturating_sub(count);
         }
     }
 
-    /// Hands over as much of the received body as `into` has room for. A chunked body gets chunks of its own, without
-    /// extensions and trailers.
-    ///
-    /// # Errors
-    /// The answer to a body whose coding is malformed. Its end cannot be found then.
-    pub fn take_body(&mut self, into: &mut ReadBuf<'_>) -> Result<(), ApiError> {
+    /// Hands over as much of the received body as `into` has room for. The library gets a chunked body in other chunks,
+    /// without extensions and trailers. After an error, the end of the body cannot be found.
+    pub fn take_body(&mut self, into: &mut ReadBuf<'_>) -> Result<(), RequestError> {
         match &mut self.body {
-            Body::Length(left) => {
+            UnreadBody::Length(left) => {
                 let room = self.bytes.len().min(into.remaining());
                 let count = usize::try_from(*left).unwrap_or(usize::MAX).min(room);
                 *left -= count as u64;
                 self.take(count, into);
                 Ok(())
             }
-            Body::Chunked(_) => self.take_chunk(into),
-            Body::LastChunk => {
+            UnreadBody::Chunked(_) => self.take_chunk(into),
+            UnreadBody::LastChunk => {
                 self.take_last_chunk(into);
                 Ok(())
             }
         }
     }
 
-    fn take_chunk(&mut self, into: &mut ReadBuf<'_>) -> Result<(), ApiError> {
-        let Body::Chunked(chunked) = &mut self.body else { return Ok(()) };
+    fn take_chunk(&mut self, into: &mut ReadBuf<'_>) -> Result<(), RequestError> {
+        let UnreadBody::Chunked(chunked) = &mut self.body else { return Ok(()) };
         let room = into.remaining().saturating_sub(CHUNK_ROOM);
         while room > 0 && !self.bytes.is_empty() && !chunked.is_done() {
             let known = self.bytes.len().min(room);
-            let part = chunked.next(&self.bytes[..known])?;
-            self.bytes.advance(part.coding);
-            if part.data > 0 {
-                into.put_slice(format!("{:x}\r\n", part.data).as_bytes());
-                into.put_slice(&self.bytes[..part.data]);
+            let span = chunked.next(&self.bytes[..known])?;
+            self.bytes.advance(span.coding);
+            if span.data > 0 {
+                into.put_slice(format!("{:x}\r\n", span.data).as_bytes());
+                into.put_slice(&self.bytes[..span.data]);
                 into.put_slice(b"\r\n");
-                self.bytes.advance(part.data);
+                self.bytes.advance(span.data);
                 break;
             }
         }
         if chunked.is_done() {
-            self.body = Body::LastChunk;
+            self.body = UnreadBody::LastChunk;
             self.take_last_chunk(into);
         }
         self.release();
@@ -176,7 +162,7 @@ impl Inbound {
     fn take_last_chunk(&mut self, into: &mut ReadBuf<'_>) {
         if into.remaining() >= LAST_CHUNK.len() {
             into.put_slice(LAST_CHUNK);
-            self.body = Body::Length(0);
+            self.body = UnreadBody::Length(0);
         }
     }
 

@@ -1,15 +1,14 @@
-//! The connections that the HTTP library reads and writes: message framing, deadlines, and bounds on what a client
-//! may make the daemon hold (docs/develop/decisions/0013-connection-layer.md).
+//! The connections that the HTTP library reads and writes: message framing, deadlines, and bounds on the memory that a
+//! client can occupy (docs/develop/decisions/0013-connection-layer.md).
 //!
-//! * `head`: a request's head: its end, its checks, its canonical form;
-//! * `request_line`: its first line;
-//! * `chunked`: where a chunked body ends;
-//! * `inbound`: what was received, handed over one request at a time;
+//! * `serve`: a connection from its first byte to its end;
+//! * `connection`: its phases and deadlines, and what the library reads;
+//! * `inbound`: received bytes, handed over one request at a time;
+//! * `head`, `request_line`: a request's head: its end, its checks, its canonical form;
+//! * `chunked`: the end of a chunked body;
 //! * `outbound`: answers on their way to the socket;
-//! * `connection`: one connection, with its deadlines;
-//! * `handle`: a connection as its requests see it;
-//! * `properties`: what holds for any bytes, for tests and the fuzz target;
-//! * `serve`: a connection from its first byte to its end.
+//! * `handle`: the view that a request has of its connection;
+//! * `properties`: properties that hold for any bytes, for tests and the fuzz target.
 
 mod chunked;
 mod connection;
@@ -35,32 +34,30 @@ use std::{
 use rustix::process::{Resource, getrlimit};
 
 pub use connection::Connection;
-pub use handle::{Answered, Answering, ConnectionHandle};
+pub use handle::{AnswerInProgress, ConnectionHandle, TrackedBody};
 pub use serve::serve;
 
-/// Descriptors that connections must not take: for new sessions with ZooKeeper, pulls and the log.
+/// Descriptors that connections must leave for new ZooKeeper sessions, polls and the log.
 const RESERVED: usize = 64;
 
-/// Descriptors of an HTTP worker's own: its event loop and what wakes it.
-pub const OF_A_WORKER: usize = 8;
+/// Descriptors of an HTTP worker's event loop.
+pub const WORKER_DESCRIPTORS: usize = 8;
 
-/// Memory that each unfinished head may hold, whatever the others do: so a flood cannot take the room for an ordinary
-/// head that arrives in parts.
+/// Memory that every unfinished head may hold, so that in a flood an ordinary head can still arrive in parts.
 const HEAD_ROOM: usize = 2 * 1024;
 
-/// Memory that all unfinished heads of a listener may hold together beyond that.
+/// Memory that all unfinished heads of a listener may hold together beyond [`HEAD_ROOM`].
 const HEADS_LIMIT: usize = 16 * 1024 * 1024;
 
-/// Divisor: one head may hold at most this part of the memory that the others leave, so that a few cannot take all.
+/// Divisor: one head may hold at most this part of the memory that the others leave.
 const SHARE_OF_ROOM: usize = 64;
 
-/// Connections that may be open at once, as the operating system's limit of open files has it, if other listeners
-/// keep so many descriptors. More wait until others have ended: strangers who hold connections must not keep us
-/// from ZooKeeper.
-pub fn most_at_once(workers: usize, others: usize) -> usize {
+/// Most connections at a time within the operating system's limit of open files, of which other listeners take
+/// `others`. Further clients wait, so that they cannot keep the daemon from ZooKeeper.
+pub fn max_connections(workers: usize, others: usize) -> usize {
     let Some(limit) = getrlimit(Resource::Nofile).current else { return usize::MAX };
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    limit.saturating_sub(RESERVED + others + workers.saturating_mul(OF_A_WORKER)).max(1)
+    limit.saturating_sub(RESERVED + others + workers.saturating_mul(WORKER_DESCRIPTORS)).max(1)
 }
 
 /// Deadlines of a connection.
@@ -71,7 +68,7 @@ pub struct Deadlines {
     /// From the last byte of an answer, when the kernel has taken it, to the first byte of the next request.
     pub idle: Duration,
     /// From the last byte of an answer to the end of the next head, once that has begun; and for the client to take
-    /// anything of an answer.
+    /// any bytes of an answer.
     pub patience: Duration,
 }
 
@@ -85,7 +82,6 @@ pub struct Connections {
 }
 
 impl Connections {
-    /// Shared state of no connections.
     pub fn new(deadlines: Deadlines) -> Self {
         Self { deadlines, cut: Arc::default(), held: Arc::default() }
     }
@@ -100,7 +96,7 @@ impl Connections {
     }
 
     /// Changes the memory that one head holds from `before` to `now`. False if that is more than its share; it counts
-    /// all the same, until it is released.
+    /// all the same until it is released.
     fn hold(&self, before: usize, now: usize) -> bool {
         let [before, now] = [before, now].map(|held| held.saturating_sub(HEAD_ROOM));
         if now <= before {

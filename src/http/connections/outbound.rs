@@ -1,4 +1,4 @@
-//! Answers that the socket has not taken yet. Several are sent together; the moment when one has been sent is noted.
+//! Answers that the socket has not taken yet: sent together where possible, with the time of sending noted.
 
 use std::{
     io, mem,
@@ -11,12 +11,11 @@ use tokio::{io::AsyncWrite, time::Instant};
 
 use super::connection::{Connection, Inner, Phase};
 
-/// Bytes of answers that are collected while requests that were sent ahead are being answered, so that they go out
-/// together.
+/// Bytes of answers that are collected while pipelined requests are under way, to be sent together.
 const COLLECTED: usize = 16 * 1024;
 
 impl Inner {
-    /// Writes to the socket, and notices when the client takes nothing.
+    /// Writes to the socket, and notes when the client takes nothing.
     fn poll_send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if self.is_cut {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
@@ -29,13 +28,13 @@ impl Inner {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
         } else if self.stuck_since.take().is_some() {
-            // Reading was put off.
+            // Resumes reading.
             cx.waker().wake_by_ref();
         }
         written
     }
 
-    /// Sends the answers that were collected.
+    /// Sends the collected answers.
     pub(super) fn poll_push(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.outbound.is_empty() {
             let mut outbound = mem::take(&mut self.outbound);
@@ -74,7 +73,7 @@ impl AsyncWrite for Connection {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let mut inner = self.0.borrow_mut();
-        // There is another request, whose answer will follow.
+        // The answer to another request will follow.
         if inner.inbound.len() > 0 && inner.outbound.len() + bytes.len() <= COLLECTED {
             inner.outbound.extend_from_slice(bytes);
             return Poll::Ready(Ok(bytes.len()));
@@ -83,7 +82,7 @@ impl AsyncWrite for Connection {
         inner.poll_send(cx, bytes)
     }
 
-    /// The library calls it whenever it has nothing more to write for now.
+    /// The library calls this whenever it has nothing more to write for now.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.0.borrow_mut().poll_flush(cx)
     }

@@ -1,5 +1,5 @@
-//! Properties that hold for any bytes of a client: one function for property tests and the fuzz target. It panics where a
-//! property does not hold.
+//! Properties that hold for any bytes of a client, as a function for property tests and the fuzz target. It panics where
+//! a property does not hold.
 
 use std::mem::MaybeUninit;
 
@@ -12,13 +12,13 @@ use actix_rt::Runtime;
 use actix_web::{http::ConnectionType, web::BytesMut};
 use tokio::io::ReadBuf;
 
-use super::inbound::{Inbound, Request};
-use crate::api::answer::ApiError;
+use super::{head::Head, inbound::Inbound};
+use crate::http::error::RequestError;
 
 /// Any bytes as a stream of requests.
 ///
-/// The same requests are found however the bytes arrive. The HTTP library finds each request and its body where the
-/// daemon does, sees no upgrade and no expectation, and agrees on whether the connection stays open.
+/// The requests do not depend on the parts in which the bytes arrive. The HTTP library finds each request and its body
+/// where the daemon does, sees no upgrade and no expectation, and agrees on whether the connection stays open.
 pub fn messages(bytes: &[u8]) {
     let whole = read(bytes, bytes.len().max(1));
     for step in [1, 2, 7, 100] {
@@ -30,7 +30,7 @@ pub fn messages(bytes: &[u8]) {
 struct Read {
     /// Heads and bodies of requests, the last of which may be unfinished.
     requests: Vec<(Vec<u8>, Vec<u8>)>,
-    refusal: Option<ApiError>,
+    refusal: Option<RequestError>,
 }
 
 fn read(bytes: &[u8], step: usize) -> Read {
@@ -45,12 +45,12 @@ fn read(bytes: &[u8], step: usize) -> Read {
     read
 }
 
-/// Has the library read what can be handed over.
+/// Lets the library read all that can be handed over.
 fn drive(
     inbound: &mut Inbound,
     library: &mut Option<Library>,
     read: &mut Read,
-) -> Result<(), ApiError> {
+) -> Result<(), RequestError> {
     loop {
         let Some(reader) = library else {
             let Some(request) = inbound.next_request()? else { return Ok(()) };
@@ -58,7 +58,7 @@ fn drive(
             while inbound.has_head() {
                 reader.feed(|into| inbound.take_head(into));
             }
-            read.requests.push((reader.head(&request), Vec::new()));
+            read.requests.push((reader.head(request), Vec::new()));
             *library = Some(reader);
             continue;
         };
@@ -106,7 +106,7 @@ impl Library {
         into.filled().len()
     }
 
-    fn head(&mut self, expected: &Request) -> Vec<u8> {
+    fn head(&mut self, expected: Head) -> Vec<u8> {
         let text = self.bytes.to_vec();
         let read = self.codec.decode(&mut self.bytes);
         let Ok(Some(Message::Item(request))) = read else {

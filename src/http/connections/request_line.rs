@@ -3,12 +3,12 @@
 use actix_web::http::{Method, Uri};
 
 use super::head::{TARGET_LIMIT, is_token, malformed, quoted};
-use crate::api::answer::ApiError;
+use crate::http::error::RequestError;
 
-/// Methods that some path has, for a request that names none.
+/// `Allow` in the answer to a request without a path.
 const METHODS: &[Method] = &[Method::GET, Method::POST];
 
-/// A request line that has been checked.
+/// A valid request line.
 pub struct RequestLine<'a> {
     pub method: &'a [u8],
     target: &'a [u8],
@@ -17,10 +17,7 @@ pub struct RequestLine<'a> {
 
 impl<'a> RequestLine<'a> {
     /// Parses a line without its end.
-    ///
-    /// # Errors
-    /// The answer to what is no request line, or to a method or a target that is not supported.
-    pub fn parse(line: &'a [u8]) -> Result<Self, ApiError> {
+    pub fn parse(line: &'a [u8]) -> Result<Self, RequestError> {
         let mut parts = line.split(|&byte| byte == b' ');
         let (Some(method), Some(target), Some(version), None) =
             (parts.next(), parts.next(), parts.next(), parts.next())
@@ -52,12 +49,12 @@ impl<'a> RequestLine<'a> {
         encoded(self.target)
     }
 
-    fn check_target(&self) -> Result<(), ApiError> {
+    fn check_target(&self) -> Result<(), RequestError> {
         if self.method == b"CONNECT" {
-            return Err(ApiError::MethodNotAllowed(METHODS));
+            return Err(RequestError::MethodNotAllowed(METHODS));
         }
         if self.target.len() > TARGET_LIMIT {
-            return Err(ApiError::TargetTooLong(TARGET_LIMIT));
+            return Err(RequestError::TargetTooLong(TARGET_LIMIT));
         }
         let refused = || malformed(format!("{} is no request target", quoted(self.target)));
         if self.target.is_empty() || self.target.iter().any(u8::is_ascii_control) {
@@ -70,13 +67,13 @@ impl<'a> RequestLine<'a> {
         Ok(())
     }
 
-    /// Whether the target has bytes that the library refuses.
+    /// Whether the library refuses bytes of the target.
     pub fn needs_rewrite(&self) -> bool {
         self.target.iter().any(|&byte| is_encoded(byte))
     }
 }
 
-/// Whether the HTTP library refuses or cuts a target with such a byte.
+/// Whether the HTTP library refuses or cuts a target with this byte.
 fn is_encoded(byte: u8) -> bool {
     !byte.is_ascii() || matches!(byte, b'"' | b'<' | b'>' | b'`' | b'#')
 }

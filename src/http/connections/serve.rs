@@ -7,11 +7,8 @@ use actix_service::Service;
 use super::Connection;
 
 /// Waits for the first head, lets `http` serve the connection, and lets the client read the last answer. `http` keeps
-/// buffers of some kilobytes for each connection, so it gets none before a head has arrived whole. Until then,
-/// `stopping` ends the connection.
-///
-/// # Errors
-/// Those of `http`.
+/// buffers of some kilobytes per connection, so it gets none before a head has arrived whole. Until then, `stopping`
+/// ends the connection.
 pub async fn serve<S>(
     connection: Connection,
     peer: Option<SocketAddr>,
@@ -28,7 +25,7 @@ where
     if !has_request {
         return Ok(());
     }
-    // In a box, so that a connection without a head does not have the room for it.
+    // Boxed, so that a connection without a head does not reserve the space.
     let served = Box::pin(http.call((connection.clone(), peer))).await;
     connection.linger().await;
     served

@@ -16,12 +16,11 @@ use tokio::{
     time::{self, sleep, timeout},
 };
 
-use super::{Connection, Connections, Deadlines, HEAD_ROOM, HEADS_LIMIT};
-use crate::api::answer::ApiError;
+use super::{Connection, Connections, Deadlines, HEAD_ROOM, HEADS_LIMIT, connection::AHEAD};
+use crate::http::error::RequestError;
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: s\r\n\r\n";
 const POST: &[u8] = b"POST / HTTP/1.1\r\nHost: s\r\nContent-Length: 40000\r\n\r\n";
-const AHEAD: usize = 8 * 1024;
 
 /// A connection to be served, and its client.
 async fn connected(connections: &Connections) -> (Connection, TcpStream) {
@@ -55,9 +54,9 @@ async fn read_all(connection: &mut Connection) -> Vec<u8> {
 
 /// Answers the request that was read.
 async fn answer(connection: &mut Connection, answer: &[u8]) {
-    let answering = connection.tracked().answering();
+    let in_progress = connection.handle().begin_answer();
     connection.write_all(answer).await.expect("sent");
-    drop(answering);
+    drop(in_progress);
     connection.flush().await.expect("sent");
 }
 
@@ -84,7 +83,7 @@ async fn no_more_than_so_much_is_read_while_a_request_is_under_way() {
     let (mut served, mut client) = connected(&patient()).await;
     client.write_all(&GET.repeat(10_000)).await.expect("sent");
     assert_eq!(read_all(&mut served).await, GET);
-    let inner = &served.tracked().0;
+    let inner = &served.handle().0;
     assert!(inner.borrow().inbound.len() <= AHEAD);
     assert!(inner.borrow().inbound.capacity() <= 2 * AHEAD);
 }
@@ -95,10 +94,10 @@ async fn a_body_is_handed_over_when_it_is_wanted_and_nothing_behind_it() {
     let body = vec![b'x'; 40_000];
     client.write_all(&[POST, &body, GET].concat()).await.expect("sent");
     assert_eq!(read_all(&mut served).await, POST);
-    served.tracked().body_began();
+    served.handle().begin_body();
     assert_eq!(read_all(&mut served).await, body);
-    served.tracked().body_ended();
-    assert!(!served.tracked().answering().must_close());
+    served.handle().end_body();
+    assert!(!served.handle().begin_answer().must_close());
     answer(&mut served, b"answer").await;
     assert_eq!(read_all(&mut served).await, GET);
 }
@@ -108,10 +107,10 @@ async fn a_body_that_was_not_read_makes_the_answer_the_last() {
     let (mut served, mut client) = connected(&patient()).await;
     client.write_all(&[POST, &[b'x'; 40_000], GET].concat()).await.expect("sent");
     assert_eq!(read_all(&mut served).await, POST);
-    let mut answering = served.tracked().answering();
-    assert!(answering.must_close());
-    answering.close();
-    drop(answering);
+    let mut answer = served.handle().begin_answer();
+    assert!(answer.must_close());
+    answer.close();
+    drop(answer);
     served.flush().await.expect("sent");
     assert!(ends_within(&mut served, 1).await);
 }
@@ -122,7 +121,7 @@ async fn a_client_is_told_to_continue_when_its_body_is_wanted() {
     let post = b"POST / HTTP/1.1\r\nHost: s\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n";
     client.write_all(post).await.expect("sent");
     assert!(!read_all(&mut served).await.is_empty());
-    served.tracked().body_began();
+    served.handle().begin_body();
     assert!(read_all(&mut served).await.is_empty());
     let mut interim = [0; 25];
     client.read_exact(&mut interim).await.expect("an interim answer");
@@ -136,12 +135,12 @@ async fn a_refusal_takes_its_turn_and_ends_the_connection() {
     let (mut served, mut client) = connected(&patient()).await;
     client.write_all(&[GET, b"HELLO\r\n\r\n", GET].concat()).await.expect("sent");
     assert_eq!(read_all(&mut served).await, GET);
-    assert_eq!(served.tracked().take_refusal(), None);
+    assert_eq!(served.handle().take_refusal(), None);
     answer(&mut served, b"answer").await;
     let stand_in = read_all(&mut served).await;
     assert!(stand_in.starts_with(b"GET * "));
-    assert!(matches!(served.tracked().take_refusal(), Some(ApiError::Malformed(_))));
-    assert!(served.tracked().answering().must_close());
+    assert!(matches!(served.handle().take_refusal(), Some(RequestError::Malformed(_))));
+    assert!(served.handle().begin_answer().must_close());
     answer(&mut served, b"refused").await;
     assert!(ends_within(&mut served, 1).await);
 }
@@ -153,6 +152,20 @@ async fn a_client_that_hangs_up_is_noticed_while_its_request_is_under_way() {
     assert_eq!(read_all(&mut served).await, GET);
     drop(client);
     assert!(ends_within(&mut served, 1).await);
+}
+
+#[actix_web::test]
+async fn a_whole_body_is_handed_over_before_a_disconnect_is_noticed() {
+    for post in [
+        &b"POST / HTTP/1.1\r\nHost: s\r\nContent-Length: 4\r\n\r\nbody"[..],
+        b"POST / HTTP/1.1\r\nHost: s\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n",
+    ] {
+        let (mut served, mut client) = connected(&patient()).await;
+        client.write_all(post).await.expect("sent");
+        client.shutdown().await.expect("an end");
+        assert_eq!(read_all(&mut served).await, post);
+        assert!(ends_within(&mut served, 1).await);
+    }
 }
 
 /// Counts how often it is woken.
@@ -198,7 +211,7 @@ async fn a_client_that_takes_no_answer_is_cut() {
     let (mut served, mut client) = connected(&connections).await;
     client.write_all(GET).await.expect("sent");
     assert_eq!(read_all(&mut served).await, GET);
-    let _answering = served.tracked().answering();
+    let _answer = served.handle().begin_answer();
     time::pause();
     let endless = async { while served.write_all(&[b'x'; 64 * 1024]).await.is_ok() {} };
     assert!(timeout(Duration::from_secs(61), endless).await.is_ok());
@@ -218,11 +231,11 @@ async fn answers_reach_a_client_that_has_sent_on_when_the_connection_ends() {
     let mut served = patient().open(served);
     client.write_all(&GET.repeat(2_000)).await.expect("sent");
     let ending = async {
-        let mut answering = served.tracked().answering();
-        answering.close();
+        let mut answer = served.handle().begin_answer();
+        answer.close();
         assert!(!read_all(&mut served).await.is_empty());
         served.write_all(&[b'y'; ANSWERS]).await.expect("sent");
-        drop(answering);
+        drop(answer);
         served.flush().await.expect("sent");
         served.shutdown().await.expect("an end");
         served.linger().await;
@@ -267,7 +280,7 @@ async fn a_head_that_does_not_end_is_answered() {
     assert!(timeout(Duration::from_millis(200), served.first_head()).await.is_err());
     time::pause();
     assert_eq!(timeout(Duration::from_secs(31), served.first_head()).await, Ok(true));
-    assert_eq!(served.tracked().take_refusal(), Some(ApiError::HeadTooSlow(30)));
+    assert_eq!(served.handle().take_refusal(), Some(RequestError::HeadTooSlow(30)));
 }
 
 #[actix_web::test]
@@ -277,7 +290,7 @@ async fn the_time_for_the_next_request_begins_when_the_answer_was_sent() {
     let (mut served, mut client) = connected(&Connections::new(deadlines)).await;
     client.write_all(GET).await.expect("sent");
     assert_eq!(read_all(&mut served).await, GET);
-    let answering = served.tracked().answering();
+    let in_progress = served.handle().begin_answer();
     let answer = vec![b'x'; 50 << 20];
     // Each part takes less than the deadlines, all of them more.
     let reading = async {
@@ -290,7 +303,7 @@ async fn the_time_for_the_next_request_begins_when_the_answer_was_sent() {
     };
     let writing = async {
         // The library has all of it at once.
-        drop(answering);
+        drop(in_progress);
         served.write_all(&answer).await.expect("sent");
         served.flush().await.expect("sent");
         // The kernel still has some of it.
