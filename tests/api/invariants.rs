@@ -1,5 +1,6 @@
 //! Which part of the code may name what (`docs/develop/architecture.md`, "Invariants"), by a search in its text.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -93,6 +94,62 @@ fn no_record_has_a_key_of_the_lines_own() {
         }
     }
     assert!(!name("\"cause\" =>", "src", "").is_empty(), "the search finds nothing");
+}
+
+/// The names of the modules behind `crate::` in a source, those of `use crate::{…}` included.
+fn modules_named(text: &str) -> BTreeSet<&str> {
+    let mut named = BTreeSet::new();
+    for rest in text.split("crate::").skip(1) {
+        let Some(list) = rest.strip_prefix('{') else {
+            named.extend(rest.split(|c: char| !c.is_alphanumeric() && c != '_').next());
+            continue;
+        };
+        let (mut depth, mut start) = (0, 0);
+        for (at, c) in list.char_indices() {
+            if depth == 0 && matches!(c, ':' | ',' | '}' | '{') {
+                named.insert(list[start..at].trim());
+            }
+            match c {
+                '{' => depth += 1,
+                '}' if depth == 0 => break,
+                '}' => depth -= 1,
+                _ => {}
+            }
+            if matches!(c, ':' | ',' | '}' | '{') {
+                start = at + 1;
+            }
+        }
+    }
+    named
+}
+
+/// The rooms of the daemon's crate, from the lowest to the highest.
+#[test]
+fn no_room_names_one_above_or_at_its_level() {
+    const ROOMS: [&[&str]; 7] = [
+        &["config"],
+        &["http"],
+        &["api"],
+        &["openapi"],
+        &["admin", "client"],
+        &["cli"],
+        &["daemon"],
+    ];
+    for (level, rooms) in ROOMS.iter().enumerate() {
+        for room in *rooms {
+            let others = ROOMS[level..].concat().into_iter().filter(|other| other != room);
+            let others: BTreeSet<&str> = others.collect();
+            for (path, text) in sources(&format!("src/{room}")) {
+                let named: Vec<_> = modules_named(&text).intersection(&others).copied().collect();
+                assert!(named.is_empty(), "{} names {named:?}", path.display());
+            }
+        }
+    }
+    let named = sources("src/daemon");
+    let named: BTreeSet<&str> = named.iter().flat_map(|(_, text)| modules_named(text)).collect();
+    for room in ["config", "http", "api", "admin", "client", "cli", "logging"] {
+        assert!(named.contains(room), "the search does not find {room} in {named:?}");
+    }
 }
 
 #[test]
