@@ -16,10 +16,7 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; base-uri 'none'; for
     frame-ancestors 'none'";
 
 /// `GET /openapi.json`
-pub async fn openapi(
-    config: LoadedConfig,
-    admin: Data<Admin>,
-) -> Result<HttpResponse, PageError> {
+pub async fn openapi(config: LoadedConfig, admin: Data<Admin>) -> Result<HttpResponse, PageError> {
     let text = described(&config, &admin)?.to_json().map_err(|_| PageError::Unwritable)?;
     let mut response = HttpResponse::Ok();
     Ok(response
@@ -29,10 +26,7 @@ pub async fn openapi(
 }
 
 /// `GET /docs`
-pub async fn docs(
-    config: LoadedConfig,
-    admin: Data<Admin>,
-) -> Result<HttpResponse, PageError> {
+pub async fn docs(config: LoadedConfig, admin: Data<Admin>) -> Result<HttpResponse, PageError> {
     let page = page::page(&described(&config, &admin)?);
     Ok(for_browsers("text/html; charset=utf-8", POLICY, page))
 }

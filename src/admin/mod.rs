@@ -47,8 +47,8 @@ use tokio::sync::Semaphore;
 use crate::{
     api::{Endpoints, RequestMetrics},
     http::{
-        BoundListener, Deadlines, HttpActor, LiveConfig, Logins, Middleware, WORKER_DESCRIPTORS,
-        ServerLimits,
+        BoundListener, Deadlines, HttpActor, LiveConfig, Logins, Middleware, ServerLimits,
+        SpecialPaths, WORKER_DESCRIPTORS,
     },
 };
 
@@ -69,14 +69,11 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 /// Descriptors of the admin pages: connections, listening socket, worker, and a file that `/metrics` reads.
 pub const DESCRIPTORS: usize = CONNECTIONS + WORKER_DESCRIPTORS + 2;
 
-/// Paths without credentials, for health checks.
-const OPEN: &[&str] = &["/healthz", "/readyz"];
-
-/// Paths that the scraper's credentials open, too.
-const SCRAPED: &[&str] = &["/metrics"];
-
-/// Pages to which other sites may link.
-const LINKED: &[&str] = &["/", "/docs"];
+const PATHS: SpecialPaths = SpecialPaths {
+    open: &["/healthz", "/readyz"],
+    metrics: &["/metrics"],
+    linked: &["/", "/docs"],
+};
 
 /// State of the pages, shared by all connections.
 struct Admin {
@@ -110,14 +107,14 @@ pub fn admin(
     log: &Logger,
 ) -> io::Result<HttpActor> {
     let Console { static_info, looks, endpoints, requests, logins } = console;
-    let middleware = Middleware::new(live_config.clone(), logins.of_listener("admin", CONNECTIONS))
-        .counting_answers(move |request, err_no, took| {
-            requests.count_at_endpoint(request, err_no, took);
-        })
-        .with_open_paths(OPEN)
-        .with_metrics_paths(SCRAPED)
-        .counting_failed_logins(failed_logins(&mut registry))
-        .for_browsers(listen, LINKED);
+    let log = log.new(o!("listener" => "admin"));
+    let count = move |request: &_, err_no, took| requests.count_at_endpoint(request, err_no, took);
+    let logins = logins.of_listener("admin", CONNECTIONS);
+    let middleware = Middleware::new(live_config.clone(), logins, count, &log).for_browsers(
+        listen,
+        PATHS,
+        failed_logins(&mut registry),
+    );
     let streams = Arc::new(Semaphore::new(STREAMS));
     let admin = Data::new(Admin { metrics, registry, live_config, streams, static_info, looks });
     let limits = ServerLimits {
@@ -137,7 +134,6 @@ pub fn admin(
         }
         routes::add(config);
     };
-    let log = log.new(o!("listener" => "admin"));
     HttpActor::new("admin", bound, limits, middleware, configure, &log)
 }
 

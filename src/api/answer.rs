@@ -21,55 +21,42 @@ use crate::http::error::{ErrNo, RequestError, ThreeFields, refusal, shortened};
 /// A refused or failed request. The text is the answer's `err_msg`.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum ApiError {
-    /// Refused by the listener
     #[error(transparent)]
     Request(#[from] RequestError),
-    /// 101
     #[error("puname is empty")]
     PunameEmpty,
-    /// 102
     #[error("puname invalid")]
     PunameInvalid,
-    /// 103
     #[error("coin is empty")]
     CoinEmpty,
-    /// 104
     #[error("coin is inexistent")]
     CoinInexistent,
-    /// 105: nothing was written, since ZooKeeper is unavailable
+    /// Nothing was written, since ZooKeeper is unavailable.
     #[error("read record failed")]
     ReadFailed,
-    /// 107: not written, or unknown
+    /// Not written, or unknown.
     #[error("write record failed")]
     WriteFailed,
-    /// 108
     #[error("usercoins is empty")]
     UserCoinsEmpty,
-    /// 400
     #[error("wrong JSON, {0}")]
     WrongJson(String),
-    /// 400: a typing error in `dry_run` must not cause real writes
+    /// A typing error in `dry_run` must not cause real writes.
     #[error("{0} must be true, false, 1 or 0; nothing was written")]
     FlagUnclear(&'static str),
-    /// 400
     #[error("coin cannot be empty")]
     SubPoolCoinEmpty,
-    /// 400
     #[error("subpool_name cannot be empty")]
     SubPoolNameEmpty,
-    /// 400
     #[error("payout_addr cannot be empty")]
     PayoutAddressEmpty,
-    /// 400: the jobmaker could not answer it
+    /// The jobmaker could not acknowledge the update.
     #[error(transparent)]
     NotForJobmakers(#[from] CoinbaseUpdateError),
-    /// 403
     #[error("API disabled")]
     SubPoolsDisabled,
-    /// 404, 500, 503, 504: no answer from the jobmaker
     #[error("{}", exchange_text(.0))]
     Exchange(ExchangeFailure),
-    /// 404
     #[error(
         "no such path; there are /switch, /switch/multi-user, /subpool/get-coinbase and \
          /subpool/update-coinbase"

@@ -22,10 +22,9 @@ mod switch;
 
 use std::io;
 
-use actix::Recipient;
 use actix_web::web::{Data, ServiceConfig};
 use slog::Logger;
-use switcher_actors::{CoinbaseRequest, DryRunBatch, WriteBatch};
+use switcher_actors::Actors;
 
 use crate::{
     config::ApiSettings,
@@ -51,14 +50,6 @@ const MAX_WORKER_CONNECTIONS: usize = 25_600;
 /// Threads per worker for parsing large bodies; more would only compete.
 const PARSING_THREADS: usize = 2;
 
-/// Recipients of the actors.
-pub struct Downstream {
-    pub writer: Recipient<WriteBatch>,
-    pub dry_runs: Recipient<DryRunBatch>,
-    /// `None` if the sub-pool API is off.
-    pub jobmakers: Option<Recipient<CoinbaseRequest>>,
-}
-
 /// The endpoints and their state, for any listener. Clones share the state.
 #[derive(Clone)]
 pub struct Endpoints {
@@ -67,10 +58,10 @@ pub struct Endpoints {
 }
 
 impl Endpoints {
-    pub fn new(downstream: Downstream, log: &Logger) -> Self {
-        let Downstream { writer, dry_runs, jobmakers } = downstream;
+    pub fn new(actors: &Actors, log: &Logger) -> Self {
+        let (writer, dry_runs) = (actors.writer.clone(), actors.looks.clone());
         let switches = SwitchApi { writer, dry_runs, log: log.clone() };
-        let sub_pools = SubPoolApi { jobmakers, log: log.clone() };
+        let sub_pools = SubPoolApi { jobmakers: actors.jobmakers.clone(), log: log.clone() };
         Self { switches: Data::new(switches), sub_pools: Data::new(sub_pools) }
     }
 
@@ -104,8 +95,8 @@ pub fn listener(
     let workers = workers();
     let connections = (max_connections(workers, others) / workers).clamp(1, MAX_WORKER_CONNECTIONS);
     let logins = logins.of_listener("api", connections * workers);
-    let middleware = Middleware::new(live_config, logins)
-        .counting_answers(move |request, err_no, took| metrics.count(request, err_no, took));
+    let count = move |request: &_, err_no, took| metrics.count(request, err_no, took);
+    let middleware = Middleware::new(live_config, logins, count, log);
     let limits = ServerLimits {
         workers,
         connections,

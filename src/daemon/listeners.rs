@@ -3,12 +3,12 @@
 use actix::{Actor, Addr};
 use prometheus_client::registry::Registry;
 use slog::{Logger, info, warn};
-use switcher_actors::{Actors, Metrics};
+use switcher_actors::Metrics;
 
 use super::failure::{ADMIN_LISTEN_ADDR, Failure, LISTEN_ADDR};
 use crate::{
     admin::{self, Console},
-    api::{self, Downstream, Endpoints, RequestMetrics},
+    api::{self, Endpoints, RequestMetrics},
     config::{AdminSettings, ApiSettings},
     http::{BoundListener, HttpActor, LiveConfig, Logins},
 };
@@ -40,16 +40,6 @@ pub fn bind_admin(
         }
         Err(failure) => Err(failure),
     }
-}
-
-/// Endpoints of the API, for both listeners.
-pub fn endpoints(actors: &Actors, log: &Logger) -> Endpoints {
-    let downstream = Downstream {
-        writer: actors.writer.clone(),
-        dry_runs: actors.looks.clone(),
-        jobmakers: actors.jobmakers.clone(),
-    };
-    Endpoints::new(downstream, log)
 }
 
 /// Starts the API. Other listeners need up to `others` descriptors.

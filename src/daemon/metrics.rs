@@ -36,7 +36,8 @@ impl AllMetrics {
         let interval = settings.poller.as_ref().map(|poller| poller.interval);
         let metrics = Metrics::new(&settings.callers.coins, interval, ours);
         let mut without_api = Registry::default();
-        let requests = RequestMetrics::new(if settings.api.is_some() { ours } else { &mut without_api });
+        let requests =
+            RequestMetrics::new(if settings.api.is_some() { ours } else { &mut without_api });
         let logins = Logins::new(ours);
         let reloads = Reloads::new(ours);
         Self { registry, metrics, requests, logins, reloads }

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 
 use super::{
     failure::Failure,
-    listeners::{bind_admin, bind_api, endpoints, serve_admin, serve_api},
+    listeners::{bind_admin, bind_api, serve_admin, serve_api},
     metrics::AllMetrics,
     reload::Reload,
     service_manager::ServiceManager,
@@ -26,6 +26,7 @@ use super::{
 };
 use crate::{
     admin::{self, Console, StaticInfo},
+    api::Endpoints,
     config::{Checked, Settings},
     http::{HttpActor, LiveConfig, Stop},
     logging::Logging,
@@ -78,7 +79,7 @@ async fn run(
     let admin = bind_admin(admin, log)?;
     let descriptors = if admin.is_some() { admin::DESCRIPTORS } else { 0 };
     let actors = Actors::start(writer, sub_pools, poller, &metrics, log);
-    let endpoints = endpoints(&actors, log);
+    let endpoints = Endpoints::new(&actors, log);
     let console = Console {
         static_info,
         looks: actors.looks.clone(),

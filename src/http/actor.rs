@@ -23,7 +23,6 @@ use slog::{Logger, debug, warn};
 use super::{
     bind::BoundListener,
     connections::{Connection, Connections, Deadlines, serve},
-    hosts::LocalIp,
     logins::Summary,
     middleware::Middleware,
 };
@@ -75,7 +74,7 @@ impl HttpActor {
         log: &Logger,
     ) -> io::Result<Self> {
         let connections = Connections::new(limits.deadlines);
-        let middleware = Arc::new(middleware.logging(log));
+        let middleware = Arc::new(middleware);
         let builder = Server::build();
         let stopping = builder.graceful_shutdown_signal();
         let stopped = move || {
@@ -150,9 +149,6 @@ where
         .h1_allow_half_closed(false)
         .on_connect_ext(|connection: &Connection, data| {
             data.insert(connection.handle());
-            if let Some(ip) = connection.local_ip() {
-                data.insert(LocalIp(ip));
-            }
         })
         .graceful_shutdown_signal(stopped.clone())
         // The default would hold our own address, which no endpoint needs.

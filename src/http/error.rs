@@ -14,54 +14,50 @@ use utoipa::ToSchema;
 /// A request that the listener refuses. The text is the answer's `err_msg`.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum RequestError {
-    /// 400: the connection broke within the body, or its coding is malformed
+    /// The connection broke within the body, or its coding is malformed.
     #[error("request body cannot be read: {0}")]
     BodyBroken(String),
-    /// 400: not HTTP, or HTTP that two parsers could read in two ways
+    /// Not HTTP, or HTTP that two parsers could read in two ways.
     #[error("malformed request: {0}")]
     Malformed(String),
-    /// 403
     #[error(
         "sent by a page of another site in an operator's browser, so it is refused; nothing was written"
     )]
     CrossSite,
-    /// 405; the methods of the path
+    /// The methods of the path.
     #[error("method not allowed for this path")]
     MethodNotAllowed(&'static [Method]),
-    /// 408; seconds
+    /// Seconds.
     #[error("request body did not arrive within {0} seconds")]
     BodyTooSlow(u64),
-    /// 408; seconds
+    /// Seconds.
     #[error("request head did not arrive within {0} seconds")]
     HeadTooSlow(u64),
-    /// 413
+    /// Bytes.
     #[error("request body is larger than {0} bytes; send a batch in parts")]
     BodyTooLarge(usize),
-    /// 414
+    /// Bytes.
     #[error("request target is longer than {0} bytes")]
     TargetTooLong(usize),
-    /// 417
     #[error("expectation {0} cannot be met; only 100-continue can")]
     ExpectationFailed(String),
-    /// 421, from the admin listener alone; the host in the request
+    /// From the admin listener alone; the host in the request.
     #[error(
         "these pages are not served under the host {0}; use the address that they listen on, or add the host to \
          AdminHosts; nothing was written"
     )]
     OtherHost(String),
-    /// 429: wrong credentials, after many from the same address; seconds
+    /// Seconds.
     #[error(
         "wrong credentials, and too many failed logins from this address before; check user and password, and try \
          again in {0} seconds; nothing was written"
     )]
     TooManyFailedLogins(u64),
-    /// 431
+    /// Bytes.
     #[error("request headers are larger than {0} bytes")]
     HeadersTooLarge(usize),
-    /// 431
     #[error("request has more than {0} header lines")]
     HeadersTooMany(usize),
-    /// 503
     #[error(
         "no memory is left for unfinished request heads; send the head in one segment; nothing was written"
     )]

@@ -23,10 +23,6 @@ use crate::config::{Host, HostName};
 /// Characters of a refused host in answer and log.
 const SHOWN: usize = 100;
 
-/// Local address of a connection.
-#[derive(Clone, Copy, Debug)]
-pub struct LocalIp(pub IpAddr);
-
 /// The hosts of a listener, apart from loopback.
 #[derive(Clone, Copy)]
 pub struct OwnHosts<'a> {
@@ -35,7 +31,7 @@ pub struct OwnHosts<'a> {
     /// `AdminHosts`.
     pub listed: &'a [Host],
     /// Local address of the request's connection.
-    pub local: Option<LocalIp>,
+    pub local: Option<IpAddr>,
 }
 
 impl OwnHosts<'_> {
@@ -56,7 +52,7 @@ impl OwnHosts<'_> {
     }
 
     fn contains(&self, text: &str) -> bool {
-        let local = self.local.map(|LocalIp(ip)| HostName::Ip(ip.to_canonical()));
+        let local = self.local.map(|ip| HostName::Ip(ip.to_canonical()));
         Host::parse(text).is_some_and(|host| {
             is_loopback(&host.name)
                 || local.is_some_and(|local| local == host.name)
@@ -92,7 +88,7 @@ mod tests {
         }
         let listed = ["console.pool.example", "gate:8443"].map(|it| Host::parse(it).unwrap());
         let own = Host::parse(own);
-        let local = Some(LocalIp("::ffff:10.0.0.5".parse().unwrap()));
+        let local = Some("::ffff:10.0.0.5".parse().unwrap());
         let listener = OwnHosts { own: own.as_ref(), listed: &listed, local };
         listener.other_host(&Uri::from_static(target), &headers)
     }

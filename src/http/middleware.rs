@@ -17,7 +17,7 @@ use actix_web::{
     middleware::Next,
 };
 use prometheus_client::metrics::counter::Counter;
-use slog::{Discard, Logger, debug, o};
+use slog::{Logger, debug};
 use switcher_actors::{Shown, Source, seconds};
 
 use super::{
@@ -25,7 +25,7 @@ use super::{
     connections::{AnswerInProgress, ConnectionHandle, TrackedBody},
     csrf::{is_cross_site, opens_a_page},
     error::{ErrNo, RequestError},
-    hosts::{LocalIp, OwnHosts},
+    hosts::OwnHosts,
     live_config::{LiveConfig, RequestConfig},
     logins::FailedLogins,
     request_id::{RequestIds, set_header},
@@ -43,72 +43,57 @@ pub struct Middleware {
     live_config: LiveConfig,
     ids: RequestIds,
     logins: FailedLogins,
-    open_paths: &'static [&'static str],
-    metrics_paths: &'static [&'static str],
-    /// A second metric of failed logins.
-    failed_logins: Counter,
     count_answer: CountAnswer,
     log: Logger,
+    paths: SpecialPaths,
     /// `None` at a listener for programs.
     browsers: Option<BrowserRules>,
+}
+
+/// Paths with rules of their own.
+#[derive(Clone, Copy, Default)]
+pub struct SpecialPaths {
+    /// Every request is admitted, with any credentials or none.
+    pub open: &'static [&'static str],
+    /// `MetricsUser` and `MetricsPassword` are accepted, too.
+    pub metrics: &'static [&'static str],
+    /// Pages that links on other sites may open: they write nothing and cannot be framed.
+    pub linked: &'static [&'static str],
 }
 
 /// Rules of a listener that people open in a browser.
 struct BrowserRules {
     /// Host of the configured address.
     own: Option<Host>,
-    /// Pages that links on other sites may open: they write nothing and cannot be framed.
-    linked_pages: &'static [&'static str],
+    /// A second metric of failed logins.
+    failed_logins: Counter,
     /// Requests refused for their host since the last report, and the last host.
     refused: Mutex<Option<(u64, String)>>,
 }
 
 impl Middleware {
-    pub fn new(live_config: LiveConfig, logins: FailedLogins) -> Self {
+    pub fn new(
+        live_config: LiveConfig,
+        logins: FailedLogins,
+        count_answer: impl Fn(&HttpRequest, u16, Duration) + Send + Sync + 'static,
+        log: &Logger,
+    ) -> Self {
         Self {
             live_config,
             ids: RequestIds::new(),
             logins,
-            open_paths: &[],
-            metrics_paths: &[],
-            failed_logins: Counter::default(),
-            count_answer: Box::new(|_, _, _| ()),
-            log: Logger::root(Discard, o!()),
+            count_answer: Box::new(count_answer),
+            log: log.clone(),
+            paths: SpecialPaths::default(),
             browsers: None,
         }
     }
 
-    pub fn counting_answers(
-        self,
-        count: impl Fn(&HttpRequest, u16, Duration) + Send + Sync + 'static,
-    ) -> Self {
-        Self { count_answer: Box::new(count), ..self }
-    }
-
-    /// Admits every request for `open_paths`, with any credentials or none.
-    pub fn with_open_paths(self, open_paths: &'static [&'static str]) -> Self {
-        Self { open_paths, ..self }
-    }
-
-    /// Also accepts `MetricsUser` and `MetricsPassword` for `metrics_paths`.
-    pub fn with_metrics_paths(self, metrics_paths: &'static [&'static str]) -> Self {
-        Self { metrics_paths, ..self }
-    }
-
-    pub fn counting_failed_logins(self, failed_logins: Counter) -> Self {
-        Self { failed_logins, ..self }
-    }
-
-    /// Answers only under the hosts of this listener, whose configured address is `listen`. Links on other sites may
-    /// open `linked_pages`.
-    pub fn for_browsers(self, listen: &str, linked_pages: &'static [&'static str]) -> Self {
+    /// Answers only under the hosts of this listener, whose configured address is `listen`.
+    pub fn for_browsers(self, listen: &str, paths: SpecialPaths, failed_logins: Counter) -> Self {
         let own = Host::parse(listen);
-        let browsers = BrowserRules { own, linked_pages, refused: Mutex::default() };
-        Self { browsers: Some(browsers), ..self }
-    }
-
-    pub fn logging(self, log: &Logger) -> Self {
-        Self { log: log.clone(), ..self }
+        let browsers = BrowserRules { own, failed_logins, refused: Mutex::default() };
+        Self { paths, browsers: Some(browsers), ..self }
     }
 
     pub fn logins(&self) -> &FailedLogins {
@@ -143,8 +128,11 @@ impl Middleware {
             Ok(Verdict::Admitted | Verdict::Open) => next.call(request).await?,
             Ok(Verdict::NoCredentials) => request.into_response(unauthorized()),
             Ok(Verdict::WrongCredentials) => {
+                if let Some(browsers) = &self.browsers {
+                    browsers.failed_logins.inc();
+                }
                 let held_since = Instant::now();
-                let allowed = self.failed_login(source).await;
+                let allowed = self.logins.delay_answer(source).await;
                 // A client that guesses passwords must not raise the request durations.
                 began += held_since.elapsed();
                 match allowed {
@@ -165,7 +153,7 @@ impl Middleware {
         config: &RequestConfig,
     ) -> Result<Verdict, RequestError> {
         let headers = request.headers();
-        if self.open_paths.contains(&request.path()) {
+        if self.paths.open.contains(&request.path()) {
             return Ok(Verdict::Open);
         }
         // Before the credentials: a browser must not ask for them under another name.
@@ -174,7 +162,7 @@ impl Middleware {
         }
         let credentials = headers.get(AUTHORIZATION).map(|value| value.as_bytes());
         let may_scrape = || {
-            self.metrics_paths.contains(&request.path()) && config.metrics_auth.admits(credentials)
+            self.paths.metrics.contains(&request.path()) && config.metrics_auth.admits(credentials)
         };
         if !config.auth.admits(credentials) && !may_scrape() {
             return Ok(match is_attempt(credentials) {
@@ -182,20 +170,13 @@ impl Middleware {
                 false => Verdict::NoCredentials,
             });
         }
-        let opens_linked_page = |browsers: &BrowserRules| {
-            browsers.linked_pages.contains(&request.path())
-                && opens_a_page(request.method(), headers)
+        let opens_linked_page = || {
+            self.paths.linked.contains(&request.path()) && opens_a_page(request.method(), headers)
         };
-        if is_cross_site(headers) && !self.browsers.as_ref().is_some_and(opens_linked_page) {
+        if is_cross_site(headers) && !opens_linked_page() {
             return Err(RequestError::CrossSite);
         }
         Ok(Verdict::Admitted)
-    }
-
-    /// Waits as long as the answer to a failed login is held back. An error replaces the 401.
-    async fn failed_login(&self, source: Source) -> Result<(), RequestError> {
-        self.failed_logins.inc();
-        self.logins.delay_answer(source).await
     }
 
     fn report(&self, response: &ServiceResponse, source: Source, took: Duration) {
@@ -222,7 +203,7 @@ impl BrowserRules {
         request: &ServiceRequest,
         config: &RequestConfig,
     ) -> Result<(), RequestError> {
-        let local = request.conn_data::<LocalIp>().copied();
+        let local = request.conn_data().and_then(ConnectionHandle::local_ip);
         let hosts = OwnHosts { own: self.own.as_ref(), listed: &config.admin_hosts, local };
         let Some(host) = hosts.other_host(request.uri(), request.headers()) else {
             return Ok(());

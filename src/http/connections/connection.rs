@@ -10,7 +10,6 @@ use std::{
     future::poll_fn,
     io,
     mem::MaybeUninit,
-    net::IpAddr,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, Waker, ready},
@@ -115,11 +114,6 @@ impl Connections {
 impl Connection {
     pub fn handle(&self) -> ConnectionHandle {
         ConnectionHandle(Rc::clone(&self.0))
-    }
-
-    /// The daemon's own address; `None` if the connection has ended already.
-    pub fn local_ip(&self) -> Option<IpAddr> {
-        self.0.borrow().stream.local_addr().ok().map(|local| local.ip())
     }
 
     /// Waits until the library can read a request, or the stand-in for a refused one. False if the client has gone or

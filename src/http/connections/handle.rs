@@ -2,6 +2,7 @@
 
 use std::{
     cell::RefCell,
+    net::IpAddr,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll},
@@ -23,6 +24,11 @@ impl ConnectionHandle {
     /// The answer to the refused request that the library got a stand-in for. Returned once.
     pub fn take_refusal(&self) -> Option<RequestError> {
         self.0.borrow_mut().refusal.take()
+    }
+
+    /// The daemon's own address; `None` if the connection has ended already.
+    pub fn local_ip(&self) -> Option<IpAddr> {
+        self.0.borrow().stream.local_addr().ok().map(|local| local.ip())
     }
 
     /// Hands over the body from now on. A client that waits for it gets `100 Continue` first.

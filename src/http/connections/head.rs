@@ -349,22 +349,8 @@ fn rewrite<'a>(
 
 /// Whether the byte is allowed in a method or in a header's name (RFC 9110, section 5.6.2).
 pub fn is_token(byte: u8) -> bool {
-    const OTHERS: &[u8] = b"!#$%&'*+-.^_`|~";
-    /// A table, since every byte of every name is looked up.
-    static TOKENS: [bool; 256] = {
-        let (mut tokens, mut byte) = ([false; 256], 0);
-        while byte < 256 {
-            tokens[byte] = (byte as u8).is_ascii_alphanumeric();
-            byte += 1;
-        }
-        let mut other = 0;
-        while other < OTHERS.len() {
-            tokens[OTHERS[other] as usize] = true;
-            other += 1;
-        }
-        tokens
-    };
-    TOKENS[usize::from(byte)]
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~')
 }
 
 /// Refuses other protocols, such as TLS, at their first byte, instead of waiting for a line.
