@@ -1,4 +1,4 @@
-//! What holds for any request, however hostile: the same functions for property tests and fuzz targets.
+//! Properties that hold for any request, however hostile: the same functions for property tests and fuzz targets.
 //! Each panics where a property does not hold.
 
 use std::borrow::Cow;
@@ -20,19 +20,19 @@ type Groups = Vec<(String, Vec<String>)>;
 
 /// Any bytes as a JSON body.
 ///
-/// What is understood is JSON, means the same after it was written anew, and whatever is around it; an
-/// error's text is short and cannot forge a line.
+/// A body that is decoded is JSON. It has the same meaning with blanks around it, and after it is encoded again. The text
+/// of an error is short and cannot forge a line.
 pub fn json_body(body: &[u8]) {
     let padded = [b" \n", body, b"\t\r"].concat();
     let read = batch(body);
-    // An error tells where it is.
+    // An error contains its position.
     assert_eq!(read.as_ref().ok(), batch(&padded).as_ref().ok(), "blanks matter");
     match read {
         Ok(groups) => {
             assert_is_json(body);
-            let anew = groups.iter().map(|(coin, names)| json!({"coin": coin, "punames": names}));
-            let anew = json!({ "usercoins": anew.collect::<Vec<_>>() }).to_string();
-            assert_eq!(batch(anew.as_bytes()), Ok(groups));
+            let encoded = groups.iter().map(|(coin, names)| json!({"coin": coin, "punames": names}));
+            let encoded = json!({ "usercoins": encoded.collect::<Vec<_>>() }).to_string();
+            assert_eq!(batch(encoded.as_bytes()), Ok(groups));
         }
         Err(error) => assert_is_fit_for_the_log(&error),
     }
@@ -41,10 +41,10 @@ pub fn json_body(body: &[u8]) {
         Ok(texts) => {
             assert_is_json(body);
             let texts = texts.map(Cow::into_owned);
-            let anew = fields.iter().zip(&texts).map(|(field, text)| (*field, text));
-            let anew = json!(anew.collect::<std::collections::BTreeMap<_, _>>()).to_string();
+            let encoded = fields.iter().zip(&texts).map(|(field, text)| (*field, text));
+            let encoded = json!(encoded.collect::<std::collections::BTreeMap<_, _>>()).to_string();
             let again =
-                parse_texts(anew.as_bytes(), fields).map(|texts| texts.map(Cow::into_owned));
+                parse_texts(encoded.as_bytes(), fields).map(|texts| texts.map(Cow::into_owned));
             assert_eq!(again, Ok(texts));
         }
         Err(error) => assert_is_fit_for_the_log(&error),
@@ -60,7 +60,7 @@ fn batch(body: &[u8]) -> std::result::Result<Groups, ApiError> {
 fn assert_is_json(body: &[u8]) {
     let text = String::from_utf8_lossy(body);
     let json = serde_json::from_str::<IgnoredAny>(&text);
-    assert!(json.is_ok(), "{json:?} is understood: {text}");
+    assert!(json.is_ok(), "{json:?} is decoded: {text}");
 }
 
 fn assert_is_fit_for_the_log(error: &ApiError) {
@@ -72,8 +72,8 @@ fn assert_is_fit_for_the_log(error: &ApiError) {
 
 /// A batch drawn from `choices`, written in any of the ways that Go's decoder understands.
 ///
-/// It is read as Go reads it: of repeated fields the last counts, whatever the case of their names; `null`
-/// is an absent text or an empty list; other fields do not matter.
+/// The last of repeated fields counts, in any case of their names; `null` is an absent text or an empty list; other
+/// fields have no effect.
 pub fn json_body_by_choices(choices: &[u8]) {
     let mut choices = Unstructured::new(choices);
     let (body, expected) = written_batch(&mut choices).expect("a choice can always be made");
@@ -149,7 +149,7 @@ fn written_group(choices: &mut Unstructured<'_>) -> Result<(String, (String, Vec
     Ok((object(&fields, choices)?, (coin, names)))
 }
 
-/// What stands between two of a list or an object.
+/// The separator between two items of a list or an object.
 fn blank(choices: &mut Unstructured<'_>) -> Result<&'static str> {
     choices.choose(&[",", " ,\t", "\r\n,", ", "]).copied()
 }
@@ -231,7 +231,7 @@ fn quoted(text: &str, choices: &mut Unstructured<'_>) -> Result<String> {
 
 /// Any bytes as a query, and cut in two as a form and a query.
 ///
-/// A pair is what lies between two `&`, its escapes undone; the first of a name counts, a form's first.
+/// A pair lies between two `&`, and its escapes are decoded. The first value of a name counts, a form's first.
 pub fn form(text: &[u8]) {
     let (form, query) = text.split_at(text.len() / 2);
     for parts in [&[text][..], &[form, query]] {
@@ -311,7 +311,7 @@ pub fn multipart_form(text: &[u8]) {
 
 /// User name, password and header, one per line of `text`.
 ///
-/// A header is let in if and only if it is `Basic`, in any case, and the base64 of exactly the right
+/// A header is accepted if and only if it is `Basic`, in any case, and the base64 of exactly the right
 /// credentials, where bits behind the last byte may be set.
 pub fn authorization(text: &[u8]) {
     let mut lines = text.splitn(3, |&byte| byte == b'\n');

@@ -7,7 +7,7 @@ use crate::support::daemon::Daemon;
 use crate::support::frame_proxy::{FrameProxy, MULTI, MULTI_READ};
 use crate::support::zookeeper::ZooKeeper;
 
-/// More than are written without a look before it.
+/// More entries than are written without reading their znodes first.
 const USERS: usize = 20;
 
 /// Operations in the results of a transaction.
@@ -22,7 +22,7 @@ const NO_NODE: i32 = -101;
 const BAD_VERSION: i32 = -103;
 const NODE_EXISTS: i32 = -110;
 
-/// One result: the operation, more to come, an error code, and what belongs to it.
+/// One result: the operation, more to come, an error code, and the details.
 fn result(operation: i32, body: &[u8]) -> Vec<u8> {
     [&operation.to_be_bytes()[..], &[0], &0_i32.to_be_bytes(), body].concat()
 }
@@ -99,7 +99,7 @@ async fn one_missing_result_makes_the_whole_transaction_unknown() {
     let proxy = FrameProxy::start(zookeeper.address()).await;
     let daemon = through(&proxy, zookeeper).await;
     assert_eq!(daemon.switch("other", "btc").await, Answer::success());
-    // So many that they are looked at first: the first transaction creates all, the second sets all.
+    // So many that their znodes are read first: the first transaction creates all, the second sets all.
     let users: Vec<String> = (0..USERS).map(|number| format!("user{number:03}")).collect();
     let users: Vec<&str> = users.iter().map(String::as_str).collect();
     for coin in ["btc", "bcc"] {

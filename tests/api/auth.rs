@@ -1,4 +1,4 @@
-//! Who may come in: HTTP Basic on everything, and nothing happens for those who may not.
+//! Authentication: HTTP Basic on every path, and no effect without the right credentials.
 
 use std::net::IpAddr;
 
@@ -99,7 +99,7 @@ async fn headers_that_are_no_basic_credentials_are_wrong() {
 }
 
 #[tokio::test]
-async fn the_name_of_the_scheme_matches_whatever_its_case() {
+async fn the_name_of_the_scheme_matches_in_any_case() {
     let zookeeper = ZooKeeper::shared().await;
     let daemon = Daemon::start(zookeeper).await;
     for scheme in ["Basic", "basic", "BASIC", "bAsIc"] {
@@ -138,7 +138,7 @@ async fn a_stranger_is_refused_before_his_body_is_waited_for() {
 /// Failed logins of an address that are answered at once.
 const FREE: usize = 10;
 
-/// Failed logins by listener, and by how they were answered.
+/// Failed logins by listener, and by answer.
 async fn failed_logins(admin: &Admin, listener: &str) -> [f64; 3] {
     let samples = admin.samples().await;
     ["at_once", "delayed", "too_many"].map(|answer| {
@@ -148,7 +148,7 @@ async fn failed_logins(admin: &Admin, listener: &str) -> [f64; 3] {
     })
 }
 
-/// What a browser sends first, and a client that waits to be asked.
+/// The first request of a browser, and of a client that waits for the challenge.
 #[tokio::test]
 async fn a_request_without_credentials_is_no_failed_login() {
     let zookeeper = ZooKeeper::shared().await;
@@ -167,7 +167,7 @@ async fn a_request_without_credentials_is_no_failed_login() {
     }
     let refused = "switcher_admin_logins_refused_total";
     assert_eq!(admin.samples().await.value(refused), 0.0);
-    // The next look at refused logins, which are logged together.
+    // The next report of refused logins, which are logged together.
     sleep(seconds(2)).await;
     assert!(daemon.log_with(&["credentials"]).is_empty(), "{:#?}", daemon.log());
 
@@ -197,7 +197,7 @@ async fn guess_from(source: IpAddr, address: &str) -> Connection {
     connection
 }
 
-/// Guesses from that address until an answer is held back, and returns the connection that waits for it.
+/// Guesses from that address until an answer is delayed, and returns the connection that waits for it.
 async fn exhaust(admin: &Admin, listener: &str, address: &str, source: IpAddr) -> Connection {
     loop {
         let before = failed_logins(admin, listener).await;
@@ -227,7 +227,7 @@ async fn an_address_that_guesses_waits_and_correct_credentials_never_do() {
         let at_once = failed_logins(&admin, listener).await[0];
         let mut guessing = exhaust(&admin, listener, address, source).await;
         assert!(failed_logins(&admin, listener).await[0] - at_once >= FREE as f64);
-        // Neither listener, and no other address, is the worse for it.
+        // Neither listener, and no other address, is affected.
         for (address, status) in [(daemon.base(), 404), (&*admin.address, 200)] {
             let mut connection = Connection::open_from(source, address).await.unwrap();
             assert_eq!(connection.send(&page).await.unwrap().status, status, "{listener}");
@@ -272,7 +272,7 @@ async fn guesses_on_many_connections_are_answered_one_after_the_other_or_429() {
             assert_eq!(response.header("Connection"), Some("close"));
             let answer = response.answer();
             assert!(answer.err_no == 429 && answer.err_msg.contains("wrong credentials"));
-            // At the same moment the right ones are as good as ever.
+            // At the same moment correct credentials are accepted.
             let right = Request::get("/status").credentials(USER, PASSWORD);
             let mut connection = Connection::open_from(source, &admin.address).await.unwrap();
             assert_eq!(connection.send(&right).await.unwrap().status, 200);
@@ -282,7 +282,7 @@ async fn guesses_on_many_connections_are_answered_one_after_the_other_or_429() {
     }
 }
 
-/// The admin listener has 32 connections, of which answers that are held back take eight at most.
+/// The admin listener has 32 connections, of which delayed answers take at most eight.
 #[tokio::test]
 async fn guesses_from_many_addresses_leave_room_for_others() {
     let zookeeper = ZooKeeper::shared().await;
@@ -306,7 +306,7 @@ async fn guesses_from_many_addresses_leave_room_for_others() {
 }
 
 #[tokio::test]
-async fn a_stop_answers_what_is_held_back() {
+async fn a_stop_sends_delayed_answers() {
     let zookeeper = ZooKeeper::shared().await;
     let mut daemon = Daemon::builder(zookeeper).admin().start().await;
     let admin = Admin::of(&daemon).await;

@@ -15,7 +15,8 @@ async fn assert_untouched(znodes: &Znodes, daemon: &Daemon, what: &str) {
 }
 
 #[tokio::test]
-async fn one_bad_entry_refuses_the_batch_without_a_trace_and_the_first_in_order_is_told() {
+async fn one_bad_entry_refuses_the_batch_without_a_trace_and_the_first_error_in_order_is_reported()
+{
     let zookeeper = ZooKeeper::shared().await;
     let daemon = Daemon::start(zookeeper).await;
     let znodes = zookeeper.znodes().await;
@@ -31,7 +32,7 @@ async fn one_bad_entry_refuses_the_batch_without_a_trace_and_the_first_in_order_
         (json!([good, group("", &["alice"])]), 103),
         (json!([good, group("nope", &["alice"])]), 104),
         (json!([group("bcc", &["a/b"]), good]), 102),
-        // The first in order is told, not the gravest.
+        // The first error in order is reported, not the gravest.
         (json!([group("nope", &["alice"]), group("bcc", &[""])]), 104),
         (json!([group("bcc", &["a/b"]), group("bcc", &[""])]), 102),
         (json!([group("", &["alice", ""])]), 103),
@@ -83,7 +84,7 @@ async fn the_last_of_duplicates_wins() {
 }
 
 #[tokio::test]
-async fn nobody_to_switch_is_no_error_but_no_list_is() {
+async fn an_empty_list_of_names_is_no_error_but_no_list_of_groups_is() {
     let zookeeper = ZooKeeper::shared().await;
     let daemon = Daemon::start(zookeeper).await;
     for json in [

@@ -1,7 +1,7 @@
-//! Requests that were put to the Go daemon, and what ours must answer and leave in ZooKeeper.
+//! Requests recorded with the Go daemon, and the answers and ZooKeeper contents that this daemon owes them.
 //!
 //! The data is `tests/golden/http.json`; its `about` explains it. The cases of one configuration
-//! run one after the other on one daemon, and every case that fails is told, not only the first.
+//! run one after the other on one daemon, and every failed case is reported, not only the first.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -75,7 +75,7 @@ async fn run(config: &str) {
         };
         acking.stop().await;
         let mut znodes = tree.read().await;
-        // The file names no acks: they are the jobmaker's. Where there is none, nobody touches them.
+        // The file names no acks: the jobmaker writes them. Without a jobmaker they must stay untouched.
         let ack = znodes.remove(RECORDED_ACK);
         if case.jobmaker.is_none() && ack.as_ref() != case.znodes_before.get(RECORDED_ACK) {
             problems.push(format!("{RECORDED_ACK} has become {ack:?}"));
@@ -106,7 +106,7 @@ struct Case {
     jobmaker: Option<Part>,
 }
 
-/// What the jobmaker of the recorded sub-pool does.
+/// Behaviour of the recorded sub-pool's jobmaker.
 #[derive(Deserialize)]
 #[serde(try_from = "String")]
 enum Part {
@@ -134,7 +134,7 @@ impl TryFrom<String> for Part {
     }
 }
 
-/// Whoever plays the jobmaker during a case.
+/// The simulated jobmaker of a case.
 enum Acking {
     Nobody,
     Simulator(Jobmaker),
@@ -260,7 +260,7 @@ impl Case {
         if let Some(expected) = expected.or_else(|| self.refusal_passed_on()) {
             return (text != expected).then(|| format!("body: expected {expected:?}"));
         }
-        // A refusal in our own words: the three fields, and the number where it is laid down.
+        // A refusal in our own words: the three fields, and the number where the contract has one.
         let Ok(answer) = serde_json::from_str::<Answer>(&text) else {
             return Some("body: expected the three fields of an error".to_owned());
         };
@@ -271,7 +271,7 @@ impl Case {
         wrong.then(|| format!("err_no: expected {:?}", self.ours.err_no))
     }
 
-    /// The answer to a get that the jobmaker refuses: what its ack says, with 500 (contract, section 2).
+    /// The answer to a get that the jobmaker refuses: the content of its ack, with 500 (contract, section 2).
     /// The Go daemon said 0, and the file leaves the rest to our own words.
     fn refusal_passed_on(&self) -> Option<String> {
         let Some(Part::Writes(bytes)) = &self.jobmaker else {
@@ -346,7 +346,7 @@ impl<'de> Visitor<'de> for CompactVisitor {
     }
 }
 
-/// The recorded tree, moved below a root of this test's own.
+/// The recorded tree, moved below the root of this test.
 struct Tree {
     root: String,
     znodes: Znodes,
@@ -357,8 +357,8 @@ impl Tree {
         format!("{}{path}", self.root)
     }
 
-    /// Makes the tree what it was before the recorded request. The two directories stay, as they
-    /// do in life: only what is below them goes.
+    /// Restores the tree to its state before the recorded request. The two directories stay, as in
+    /// production: only the znodes below them are deleted.
     async fn restore(&self, recorded: &BTreeMap<String, String>) {
         for directory in [RECORDED_WATCH_DIR, RECORDED_SUBPOOL_DIR] {
             let directory = self.place(directory);

@@ -1,5 +1,5 @@
-//! HTTP messages as clients and proxies send them: which ones are requests, where they end, and when the connection
-//! does. On both listeners, in both versions.
+//! HTTP messages as clients and proxies send them: which of them are requests, where each ends, and when the connection
+//! ends. On both listeners, in both versions.
 
 use std::time::{Duration, Instant};
 
@@ -37,7 +37,7 @@ async fn say(address: &str, bytes: &[u8]) -> String {
     said
 }
 
-/// Reads until `end` has come.
+/// Reads up to `end`.
 async fn read_until(stream: &mut TcpStream, end: &str) -> String {
     let (mut said, mut some) = (String::new(), vec![0; 4096]);
     while !said.contains(end) {
@@ -121,7 +121,7 @@ async fn raw_bytes_of_a_target_count_as_percent_encoded() {
             assert_eq!(znodes.get(&daemon.path(&user)).await.as_deref(), Some("btc"), "{user}");
         }
     }
-    // GBK is no UTF-8: such a name is as invalid as when it comes encoded.
+    // GBK is not UTF-8: such a name is as invalid as its encoded form.
     let encoded = daemon.send(Request::switch(b"\xd3\xc3", "btc")).await.answer();
     let mut head = raw(&["GET /switch?coin=btc&puname=\u{1} HTTP/1.1", "Host: 127.0.0.1"], "");
     let at = head.iter().position(|&byte| byte == 1).unwrap();
@@ -134,7 +134,7 @@ async fn raw_bytes_of_a_target_count_as_percent_encoded() {
 }
 
 #[tokio::test]
-async fn what_is_no_http_is_answered_by_a_reason() {
+async fn other_protocols_and_malformed_heads_are_answered_with_a_reason() {
     let daemon = Daemon::builder(ZooKeeper::shared().await).admin().start().await;
     let host = "Host: 127.0.0.1\r\n";
     let get = "GET /switch?puname=alice&coin=btc HTTP/1.1";
@@ -306,7 +306,7 @@ async fn a_body_that_a_switch_does_not_need_ends_no_connection() {
 }
 
 #[tokio::test]
-async fn an_answer_is_not_lost_to_what_comes_behind_its_request() {
+async fn an_answer_is_not_lost_to_bytes_behind_its_request() {
     let daemon = Daemon::start(ZooKeeper::shared().await).await;
     for behind in ["HELLO\r\n\r\n", "GET / HTTP/1.1\n\n", "\0\0", "GET / HTTP/9.9\r\n\r\n"] {
         for good in [1, 3, 40] {
@@ -444,7 +444,7 @@ async fn a_body_is_asked_for_only_if_it_will_be_read() {
             stream.write_all(body.as_bytes()).await.unwrap();
             let said = read_until(&mut stream, "}").await;
             assert!(said.starts_with("HTTP/1.1 200 "), "{said}");
-            // The body has come already, so there is nothing to ask for.
+            // The body has come already, so no interim answer is needed.
             stream
                 .write_all(&raw(&[post, "Host: 127.0.0.1", framing, expect], &body))
                 .await
@@ -480,7 +480,7 @@ fn unchunked(mut body: &[u8]) -> Vec<u8> {
     data
 }
 
-/// Reads a chunked answer, and for so long not faster than about 2.5 MB/s.
+/// Reads a chunked answer, during `slowly` at most at about 2.5 MB/s.
 async fn read_steadily(stream: &mut TcpStream, slowly: Duration) -> Vec<u8> {
     let end = Instant::now() + slowly;
     let mut said = Vec::new();

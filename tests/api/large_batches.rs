@@ -1,4 +1,4 @@
-//! Batches as large as a body may be, four at once: they are small in memory, and others are answered meanwhile.
+//! Batches as large as a body may be, four at once: they take little memory, and other clients are answered meanwhile.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ const CLIENTS: usize = 4;
 /// Megabytes of the daemon while it holds the batches of all four.
 const MEGABYTES: u64 = 300;
 
-/// The longest wait of another client, in an unoptimized build on a machine that does other things, too.
+/// The longest wait of another client, in an unoptimized build on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Four million entries for one sub-account, in 16 MiB.

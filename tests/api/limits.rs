@@ -1,4 +1,4 @@
-//! Clients that are slow, greedy or broken: they are cut off, and nobody else notices.
+//! Clients that are slow, greedy or broken: they are cut off, and no other client notices.
 
 use std::time::Duration;
 
@@ -147,7 +147,7 @@ async fn a_connection_that_never_says_anything_is_closed() {
 }
 
 #[tokio::test]
-async fn hundreds_of_half_requests_keep_nobody_waiting() {
+async fn hundreds_of_half_requests_delay_no_other_client() {
     let zookeeper = ZooKeeper::shared().await;
     let mut daemon = Daemon::start(zookeeper).await;
     let whole = Request::batch(BATCH).header("Content-Length", "1000").credentials(USER, PASSWORD);
@@ -164,7 +164,7 @@ async fn hundreds_of_half_requests_keep_nobody_waiting() {
     }
 }
 
-/// As large as they may be, and slowly. What is refused frees its room.
+/// Heads of the largest size, sent slowly. A refused head frees its memory.
 #[tokio::test]
 async fn unfinished_heads_of_strangers_hold_little_memory_and_leave_room_for_others() {
     const CONNECTIONS: usize = 4_000;
@@ -196,7 +196,7 @@ async fn unfinished_heads_of_strangers_hold_little_memory_and_leave_room_for_oth
 }
 
 #[tokio::test]
-async fn clients_that_hang_up_before_their_answer_harm_nobody() {
+async fn clients_that_hang_up_before_their_answer_do_no_harm() {
     let zookeeper = ZooKeeper::shared().await;
     let mut daemon = Daemon::start(zookeeper).await;
     for number in 0..300 {
@@ -209,7 +209,7 @@ async fn clients_that_hang_up_before_their_answer_harm_nobody() {
 }
 
 #[tokio::test]
-async fn json_that_nests_100_000_deep_is_wrong_and_harms_nobody() {
+async fn json_that_nests_100_000_deep_is_wrong_and_does_no_harm() {
     let zookeeper = ZooKeeper::shared().await;
     let mut daemon = Daemon::start(zookeeper).await;
     let nest =
@@ -243,7 +243,7 @@ async fn json_that_nests_100_000_deep_is_wrong_and_harms_nobody() {
 }
 
 #[tokio::test]
-async fn heads_that_are_too_long_or_no_http_are_refused_and_harm_nobody() {
+async fn heads_that_are_too_long_or_no_http_are_refused_and_do_no_harm() {
     let zookeeper = ZooKeeper::shared().await;
     let mut daemon = Daemon::start(zookeeper).await;
     let long = "x".repeat(2 * MIB);
@@ -280,7 +280,7 @@ async fn heads_that_are_too_long_or_no_http_are_refused_and_harm_nobody() {
         ),
     ] {
         let mut connection = daemon.connect().await;
-        // Hanging up without a word is an answer too.
+        // Closing the connection without an answer is accepted, too.
         if let Ok(response) = connection.exchange(bytes.as_bytes(), false).await {
             let refused = (400..500).contains(&response.status) || !response.answer().success;
             assert!(refused, "{what}: {response:?}");

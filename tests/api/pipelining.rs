@@ -1,4 +1,4 @@
-//! Clients that send the next requests before they have read the answers to the last.
+//! Clients that send the next requests before they have read the last answers.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ fn known(puname: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn what_arrives_while_many_requests_wait_is_answered_too() {
+async fn requests_that_arrive_while_many_wait_are_answered_too() {
     let zookeeper = ZooKeeper::private().await;
     let daemon = Daemon::builder(&zookeeper).start().await;
     let mut connection = daemon.connect().await;
@@ -33,7 +33,7 @@ async fn what_arrives_while_many_requests_wait_is_answered_too() {
     }
 }
 
-/// A refusal closes the connection; what the client has sent behind it must not cost it the answers before.
+/// A refusal closes the connection; bytes behind it must not cost the client the earlier answers.
 #[tokio::test]
 async fn a_refusal_costs_no_answer_that_came_before_it() {
     const GOOD: usize = 300;

@@ -1,5 +1,5 @@
-//! Batches that tell of each entry (`results=true`), and dry runs (`dry_run=true`): each outcome, in the request's
-//! order, and nothing written that is not to be.
+//! Batches with a result for each entry (`results=true`), and dry runs (`dry_run=true`): each outcome, in the request's
+//! order, and no other writes.
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -38,14 +38,14 @@ fn group(coin: &str, punames: &[&str]) -> Value {
 }
 
 /// `puname: outcome` of each.
-fn told(results: &[Value]) -> Vec<String> {
+fn outcomes(results: &[Value]) -> Vec<String> {
     let text = |result: &Value, field| result[field].as_str().unwrap_or("?").to_owned();
     let each = results.iter();
     each.map(|result| format!("{}: {}", text(result, "puname"), text(result, "outcome"))).collect()
 }
 
 #[tokio::test]
-async fn results_tell_of_each_entry_in_the_requests_order() {
+async fn results_have_each_entry_in_the_order_of_the_request() {
     let zookeeper = ZooKeeper::shared().await;
     let daemon = Daemon::start(zookeeper).await;
     assert_eq!(daemon.switch("zoe", "btc").await, Answer::success());
@@ -63,14 +63,14 @@ async fn results_tell_of_each_entry_in_the_requests_order() {
     for (user, coin) in [("zoe", "btc"), ("adam", "bcc"), ("mia", "btc")] {
         assert_eq!(znodes.get(&daemon.path(user)).await.as_deref(), Some(coin), "{user}");
     }
-    // The alias, and nobody to switch.
+    // The alias, and no sub-account.
     let nobody = json!({"usercoins": [group("btc", &[])]}).to_string();
     let alias = daemon.send(Request::post("/switch-multi-user?results=1").body(nobody)).await;
     assert_eq!(split(&alias), (Answer::success(), vec![]));
 }
 
 #[tokio::test]
-async fn a_dry_run_tells_what_would_change_and_writes_nothing() {
+async fn a_dry_run_reports_changes_and_writes_nothing() {
     let zookeeper = ZooKeeper::shared().await;
     let daemon = Daemon::start(zookeeper).await;
     let znodes = zookeeper.znodes().await;
@@ -100,7 +100,7 @@ async fn a_dry_run_tells_what_would_change_and_writes_nothing() {
     assert!(daemon.log_with(&["switch,", "new: bcc"]).is_empty(), "no switch is logged");
 }
 
-/// When each znode was written last, and how often.
+/// Time of the last write of each znode, and number of writes.
 async fn zxids(daemon: &Daemon, zookeeper: &ZooKeeper, users: &[&str]) -> Vec<(i64, i32)> {
     let znodes = zookeeper.znodes().await;
     let mut zxids = Vec::new();
@@ -112,7 +112,7 @@ async fn zxids(daemon: &Daemon, zookeeper: &ZooKeeper, users: &[&str]) -> Vec<(i
 }
 
 #[tokio::test]
-async fn what_is_no_valid_batch_gets_the_same_error_with_every_flag() {
+async fn an_invalid_batch_gets_the_same_error_with_every_flag() {
     let zookeeper = ZooKeeper::shared().await;
     let daemon = Daemon::start(zookeeper).await;
     for body in [
@@ -176,7 +176,7 @@ async fn odd_names_are_valid_json_and_lower_case_where_they_are_written_so() {
         let (answer, results) = batch(&daemon, query, &json).await;
         assert_eq!(answer, Answer::success());
         let expected = names.iter().chain(&["alice"]).map(|name| format!("{name}: {outcome}"));
-        assert_eq!(told(&results), expected.collect::<Vec<_>>());
+        assert_eq!(outcomes(&results), expected.collect::<Vec<_>>());
     }
 }
 
@@ -190,19 +190,19 @@ async fn a_znode_that_is_not_ours_fails_alone_and_says_why() {
     znodes.put_forbidden(&daemon.path("hidden"), "btc").await;
     let json = json!({"usercoins": [group("bcc", &["first", "locked", "hidden", "last"])]});
 
-    // Whether a znode may be written is not asked; one that may not be read is no success.
+    // A dry run does not check write permission; a znode that cannot be read is not a success.
     let (answer, results) = batch(&daemon, DRY_RUN, &json).await;
     assert_eq!(answer, Answer::error(105, "read record failed"));
     let expected =
         ["first: would_change", "locked: would_change", "hidden: unknown", "last: would_create"];
-    assert_eq!(told(&results), expected);
+    assert_eq!(outcomes(&results), expected);
     assert!(results[2]["cause"].as_str().is_some_and(|cause| !cause.is_empty()), "{results:?}");
 
     let (answer, results) = batch(&daemon, RESULTS, &json).await;
     assert_eq!(answer, Answer::error(107, "write record failed"));
     let expected =
         ["first: applied", "locked: not_applied", "hidden: not_applied", "last: applied"];
-    assert_eq!(told(&results), expected);
+    assert_eq!(outcomes(&results), expected);
     for result in &results[1..3] {
         let cause = result["cause"].as_str().unwrap_or_default();
         assert!(cause.contains("ZooKeeper refused it"), "{result}");
@@ -221,8 +221,8 @@ async fn with_zookeeper_away_nothing_is_applied_and_nothing_is_known() {
         let (answer, results) = batch(&daemon, query, &json).await;
         assert_eq!(answer, Answer::error(105, "read record failed"), "{query}");
         let last = [format!("b: {outcome}"), format!("a: {outcome}")];
-        assert_eq!(told(&results)[1..], last, "{query}");
-        assert_eq!(told(&results)[0], "a: superseded", "{query}");
+        assert_eq!(outcomes(&results)[1..], last, "{query}");
+        assert_eq!(outcomes(&results)[0], "a: superseded", "{query}");
         assert!(results[1]["cause"].as_str().is_some_and(|cause| cause.contains("time allowed")));
         assert_eq!(results[1].get("old"), None, "nobody knows what is there");
     }
@@ -242,7 +242,7 @@ async fn too_many_are_refused_at_once_by_an_error_alone() {
 }
 
 #[tokio::test]
-async fn a_lost_connection_leaves_unknown_what_was_under_way() {
+async fn a_lost_connection_makes_entries_under_way_unknown() {
     let zookeeper = ZooKeeper::private().await;
     let builder = Daemon::builder(&zookeeper).set("ZKSessionTimeoutSeconds", 2);
     let daemon = builder.set("ZKRequestTimeoutSeconds", 30).start().await;
@@ -253,14 +253,14 @@ async fn a_lost_connection_leaves_unknown_what_was_under_way() {
     assert_eq!(real.0, Answer::error(107, "write record failed"));
     assert_eq!(dry.0, Answer::error(105, "read record failed"));
     for results in [real.1, dry.1] {
-        assert_eq!(told(&results), ["a: unknown", "b: unknown"]);
+        assert_eq!(outcomes(&results), ["a: unknown", "b: unknown"]);
         assert!(results.iter().all(|result| result["cause"].is_string()), "{results:?}");
     }
     zookeeper.cont();
 }
 
 #[tokio::test]
-async fn a_shutdown_answers_who_waits_for_results() {
+async fn a_shutdown_answers_clients_that_wait_for_results() {
     let zookeeper = ZooKeeper::absent().await;
     let builder = Daemon::builder(&zookeeper).set("ZKRequestTimeoutSeconds", 60);
     let mut daemon = builder.set("ShutdownGraceSeconds", 4).admin().start().await;
@@ -279,17 +279,17 @@ async fn a_shutdown_answers_who_waits_for_results() {
     for (connection, told_of_it) in waiting.iter_mut().zip(["a: not_applied", "a: unknown"]) {
         let (answer, results) = split(&connection.read_response().await.unwrap());
         assert_eq!(answer, Answer::error(105, "read record failed"));
-        assert_eq!(told(&results), [told_of_it]);
+        assert_eq!(outcomes(&results), [told_of_it]);
     }
     assert!(daemon.wait_exit(seconds(10)).await.success());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_batch_of_100_000_is_told_whole_and_in_order() {
+async fn results_of_a_batch_of_100_000_are_whole_and_in_order() {
     const NAMES: usize = 100_000;
     let zookeeper = ZooKeeper::shared().await;
     let daemon = Daemon::start(zookeeper).await;
-    // In an order of their own, and one of them twice.
+    // Unsorted, and one name twice.
     let mut names: Vec<String> = (0..NAMES).map(|n| format!("user{}", n * 7_919 % NAMES)).collect();
     names[NAMES - 1] = names[0].clone();
     let json = json!({"usercoins": [{"coin": "btc", "punames": names}]});
@@ -323,7 +323,7 @@ async fn a_client_of_http_1_0_gets_a_long_answer_without_chunks() {
     assert_eq!(connection.drip_until_closed(b"", seconds(1), seconds(4)).await, b"");
 }
 
-/// Prints what the largest batches take; the figures of decision 15 come from here.
+/// Prints time and memory of the largest batches; the source of the numbers in decision 15.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[allow(clippy::print_stdout)]
 #[ignore = "prints figures: --ignored --nocapture results::what_a_batch_of_500_000"]

@@ -1,4 +1,4 @@
-//! The single switch: what it writes, what it refuses and why, and in which order writes win.
+//! The single switch: its writes, its refusals with their reasons, and the order in which writes win.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -73,7 +73,7 @@ async fn with_credentials_for_zookeeper_only_we_write_and_all_may_read() {
 async fn a_znode_that_only_our_credentials_open_can_be_switched() {
     let zookeeper = ZooKeeper::shared().await;
     let znodes = zookeeper.znodes().await;
-    // The directory is there already, open to all, as a pool finds it that starts to use them.
+    // The directory is there already, open to all, as for a pool that starts to use the daemon.
     let anonymous = Daemon::start(zookeeper).await;
     assert_eq!(anonymous.switch("bob", "btc").await, Answer::success());
     znodes.put_for_digest_user(&anonymous.path("alice"), "btc").await;
@@ -203,7 +203,7 @@ async fn names_that_only_look_wrong_are_taken() {
 }
 
 #[tokio::test]
-async fn a_broken_percent_escape_switches_nobody() {
+async fn a_broken_percent_escape_has_no_effect() {
     let zookeeper = ZooKeeper::shared().await;
     let daemon = Daemon::start(zookeeper).await;
     for target in ["/switch?puname=%zz&coin=btc", "/switch?puname=alice%&coin=btc"] {
@@ -227,13 +227,13 @@ async fn names_are_written_in_lower_case_where_the_stratum_side_wants_it() {
     assert_eq!(znodes.get(&daemon.path("ALICE")).await, None);
     assert_eq!(znodes.get(&daemon.path("Alice")).await, None);
 
-    // Letter by letter, as the Go daemon does it: neither a final sigma nor a dot of its own.
+    // Letter by letter, as the Go daemon does it: without a final sigma and without a separate dot.
     for (name, written) in [("ΑΣ", "ασ"), ("İX", "ix"), ("ẞ", "ß"), ("ЖЁ", "жё")] {
         assert_eq!(daemon.switch(name, "btc").await, Answer::success());
         assert_eq!(znodes.get(&daemon.path(written)).await.as_deref(), Some("btc"), "{name}");
     }
 
-    // Each of these takes two bytes, and three in lower case: what counts is what is written.
+    // Each of these takes two bytes, and three in lower case: the written name counts.
     let grows = "Ⱥ".repeat(100);
     let answer = daemon.switch(&grows, "btc").await;
     assert_eq!(answer, Answer::error(102, "puname invalid"), "200 bytes that become 300");
@@ -322,7 +322,7 @@ async fn requests_sent_in_one_go_are_answered_in_their_order() {
 }
 
 #[tokio::test]
-async fn each_switch_is_logged_once_with_what_became_of_it() {
+async fn each_switch_is_logged_once_with_its_outcome() {
     let zookeeper = ZooKeeper::shared().await;
     let daemon = Daemon::start(zookeeper).await;
     assert_eq!(daemon.switch("alice", "btc").await, Answer::success());
@@ -345,7 +345,7 @@ async fn the_last_acknowledged_write_wins_among_64_clients() {
     const ROUNDS: usize = 2;
     const COINS: usize = CLIENTS * USERS * ROUNDS;
 
-    /// An acknowledged write: no other has its coin.
+    /// An acknowledged write, with a coin that no other write has.
     struct Write {
         user: usize,
         coin: usize,
@@ -365,7 +365,7 @@ async fn the_last_acknowledged_write_wins_among_64_clients() {
             let mut connection = Connection::open(&address).await.unwrap();
             let mut writes = Vec::new();
             for step in 0..USERS * ROUNDS {
-                // Each client begins elsewhere, so that they meet everywhere.
+                // Each client begins at another name, so that all names are contended.
                 let user = (client + step) % USERS;
                 let coin = client * USERS * ROUNDS + step;
                 let request = Request::switch(format!("user{user}"), format!("c{coin}"));
@@ -394,7 +394,7 @@ async fn the_last_acknowledged_write_wins_among_64_clients() {
 }
 
 #[tokio::test]
-async fn the_log_claims_no_old_coin_that_somebody_else_has_replaced() {
+async fn the_log_shows_no_old_coin_that_another_writer_has_replaced() {
     let zookeeper = ZooKeeper::shared().await;
     let daemon =
         Daemon::builder(zookeeper).set("AvailableCoins", json!(["a", "b", "c"])).start().await;

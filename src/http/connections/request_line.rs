@@ -79,14 +79,11 @@ fn is_encoded(byte: u8) -> bool {
 }
 
 fn encoded(target: &[u8]) -> Vec<u8> {
-    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     let mut text = Vec::with_capacity(target.len() + 64);
     for &byte in target {
-        if is_encoded(byte) {
-            let digit = |nibble: u8| DIGITS[usize::from(nibble)];
-            text.extend([b'%', digit(byte >> 4), digit(byte & 15)]);
-        } else {
-            text.push(byte);
+        match is_encoded(byte) {
+            true => text.extend(format!("%{byte:02X}").as_bytes()),
+            false => text.push(byte),
         }
     }
     text

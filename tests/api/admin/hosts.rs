@@ -58,7 +58,6 @@ async fn pages_answer_under_another_host_to_nobody() {
         "127.0.0.1.evil.example",
         "192.0.2.1",
         "switcher",
-        "localhost@evil.example",
         "localhost:x",
     ] {
         let status = Request::get("/status").credentials(USER, PASSWORD);
@@ -67,6 +66,10 @@ async fn pages_answer_under_another_host_to_nobody() {
         let batch = batch.credentials(USER, PASSWORD).host(host);
         assert_refused(&admin.send(&batch).await, host, host);
     }
+    // Not a valid Host at any listener.
+    let status = Request::get("/status").credentials(USER, PASSWORD);
+    let response = admin.send(&status.host("localhost@evil.example")).await;
+    assert_eq!((response.status, response.answer().err_no), (400, 400), "{response:?}");
     assert_eq!(zookeeper.znodes().await.get(&daemon.path("alice")).await, None);
     daemon
         .wait_for_log(&["requests for a host that is not in AdminHosts", "listener: admin"])

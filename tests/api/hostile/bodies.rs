@@ -84,7 +84,7 @@ pub fn forms() -> Vec<Post> {
     ]
 }
 
-/// JSON that says nothing at length.
+/// Long JSON without content.
 pub fn nothings() -> Vec<Post> {
     let batch =
         |head, part, tail, err_no| ("/switch/multi-user", "", filled(head, part, tail), err_no);
@@ -151,8 +151,8 @@ pub async fn duplicates(daemon: &Daemon, zookeeper: &ZooKeeper) -> Sent {
     Sent { connections: 3, requests: 3 }
 }
 
-/// Heads that two readers could understand in two ways; what one of them would take for a second request
-/// must not be done.
+/// Heads that two parsers could read in two ways; a second request that only one of them finds must have
+/// no effect.
 pub async fn conflicting_lengths(daemon: &Daemon, zookeeper: &ZooKeeper) -> Sent {
     let znodes = zookeeper.znodes().await;
     let hidden = known(Request::switch("smuggled", "btc")).head_bytes();
@@ -182,7 +182,7 @@ pub async fn conflicting_lengths(daemon: &Daemon, zookeeper: &ZooKeeper) -> Sent
         let mut connection = daemon.connect().await;
         let bytes = [head.as_bytes(), b"0\r\n\r\n", hidden.as_bytes()].concat();
         let _ = connection.write(&bytes).await;
-        // As many answers as it likes to give, then it hangs up, if only for want of a next request.
+        // Any number of answers, then the daemon closes the connection, at the latest for lack of a next request.
         let hung_up =
             timeout(seconds(20), async { while connection.read_response().await.is_ok() {} }).await;
         assert!(hung_up.is_ok(), "{framing:?}: neither answered nor refused");
@@ -193,7 +193,7 @@ pub async fn conflicting_lengths(daemon: &Daemon, zookeeper: &ZooKeeper) -> Sent
     sent
 }
 
-/// Credentials of many sizes around 64 KiB; whatever the answer, nobody is let in.
+/// Credentials of many sizes around 64 KiB; whatever the answer, none is accepted.
 pub async fn large_credentials(daemon: &Daemon, scale: Scale) -> Sent {
     let mut sent = Sent::default();
     for _ in 0..scale.rounds * 4 {
@@ -210,14 +210,14 @@ pub async fn large_credentials(daemon: &Daemon, scale: Scale) -> Sent {
                 let request = Request::switch("stranger", "btc").header("Authorization", header);
                 let mut connection = Connection::open(daemon.base()).await.unwrap();
                 sent += Sent { connections: 1, requests: 1 };
-                // Hanging up without a word is an answer too.
+                // Closing the connection without an answer is accepted, too.
                 if let Ok(response) = connection.send(&request).await {
                     assert!([400, 401, 431].contains(&response.status), "{size}: {response:?}");
                 }
             }
         }
     }
-    // The next look at refused logins, which are logged together.
+    // The next report of refused logins, which are logged together.
     tokio::time::sleep(Duration::from_millis(1_200)).await;
     sent
 }

@@ -16,7 +16,7 @@ use crate::support::seconds;
 
 const BATCH: &str = r#"{"usercoins":[{"coin":"btc","punames":["alice"]}]}"#;
 const DRIP: Duration = Duration::from_millis(200);
-/// The daemon's own patience is one or two seconds in these tests.
+/// The daemon's timeouts are one or two seconds in these tests.
 const PATIENCE: Duration = seconds(30);
 
 /// Sends `start` over as many connections and goes on with `drop`, until the daemon has hung up on all.
@@ -36,7 +36,7 @@ async fn drip(
             for request in whole {
                 connection.exchange(request, false).await.unwrap();
             }
-            // Hung up on already is what it waits for.
+            // A closed connection is the goal.
             let _ = connection.write(last).await;
             connection.drip_until_closed(drop, DRIP, PATIENCE).await;
         });
@@ -76,7 +76,7 @@ pub async fn slow_bodies(daemon: &Daemon, scale: Scale) -> Sent {
     }
 }
 
-/// Strangers who announce a body and drip it after they were refused.
+/// Clients without credentials that announce a body and drip it after the refusal.
 pub async fn slow_strangers(daemon: &Daemon, scale: Scale) -> Sent {
     let head = Request::post("/switch/multi-user").header("Transfer-Encoding", "chunked");
     drip(daemon, scale.connections, vec![head.head_bytes()], b"1\r\n \r\n").await

@@ -1,4 +1,4 @@
-//! Line ends, terminal escapes and secrets in every field that somebody else fills.
+//! Line ends, terminal escapes and secrets in every field that another program fills.
 
 use serde_json::json;
 use upstream_sim::{Reply, Upstream};
@@ -22,8 +22,8 @@ pub fn upstream_url(upstream: &Upstream) -> String {
     format!("http://pool:a@{PASSWORD}@{}/{}?token={PASSWORD}", upstream.address(), "map")
 }
 
-/// With sub-pools and an upstream, whose URL holds secrets, as do ZooKeeper's credentials; what is there
-/// already below `root` are forgeries.
+/// With sub-pools, and with secrets in the URL of the upstream and in ZooKeeper's credentials. The znodes
+/// below `root` hold forgeries.
 pub async fn configured(
     builder: Builder,
     zookeeper: &ZooKeeper,
@@ -31,7 +31,7 @@ pub async fn configured(
     root: &str,
 ) -> Builder {
     let znodes = zookeeper.znodes().await;
-    // A jobmaker that says nothing but forgeries, whatever it is asked.
+    // A jobmaker that answers every request with forgeries.
     let value = json!({"coinbase_info": FORGERY, "payout_addr": FORGERY});
     let ack = json!({"subpool_name": FORGERY, "host": {"hostname": FORGERY, FORGERY: FORGERY},
         "old": value, "success": false, "err_msg": FORGERY});
@@ -110,7 +110,7 @@ fn requests(scale: Scale) -> Vec<Request> {
     std::iter::repeat_n(all, scale.rounds).flatten().collect()
 }
 
-/// What no parser should take: raw line ends and escapes in the request line and in headers.
+/// Heads that no parser should accept: raw line ends and escapes in the request line and in headers.
 fn broken_heads() -> Vec<Vec<u8>> {
     let authorization = basic(USER, PASSWORD);
     let head = |line: &str, header: &str| {
@@ -132,18 +132,18 @@ fn broken_heads() -> Vec<Vec<u8>> {
     ]
 }
 
-/// Sends them all and waits until the upstream's answers, which do the same, have been pulled.
+/// Sends them all and waits until the upstream's answers, which do the same, have been polled.
 pub async fn forge(daemon: &Daemon, upstream: &Upstream, scale: Scale) -> Sent {
     let requests = requests(scale);
     let mut sent = Sent::default();
     for request in &requests {
-        // Answers of any kind, but answers.
+        // Any answer will do.
         daemon.send_as_is(request).await;
         sent = Sent { connections: sent.connections + 1, requests: sent.requests + 1 };
     }
     for head in broken_heads() {
         let mut connection = Connection::open(daemon.base()).await.unwrap();
-        // Hanging up without a word is an answer too.
+        // Closing the connection without an answer is accepted, too.
         let _ = connection.exchange(&head, false).await;
         sent = Sent { connections: sent.connections + 1, requests: sent.requests + 1 };
     }

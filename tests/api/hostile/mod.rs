@@ -1,8 +1,8 @@
 //! Hostile input from all sides, while a bystander switches and every one of its requests must succeed.
 //!
-//! Afterwards the daemon must be alive and small, and its log free of secrets and of what attackers wrote.
+//! Afterwards the daemon must be alive and small, and its log free of secrets and forgeries.
 //! `limits` has the single clients that break a rule; here they come in numbers. `make hostile` prints
-//! what came of a larger version.
+//! the results of a larger version.
 
 mod bodies;
 mod connections;
@@ -184,7 +184,7 @@ async fn idle_connections_leave_descriptors_for_a_new_session() {
 #[tokio::test]
 #[ignore = "minutes: make hostile"]
 #[allow(clippy::print_stdout)]
-async fn a_longer_siege_prints_what_came_of_it() {
+async fn a_longer_siege_prints_its_results() {
     println!("{}", Reckoning::head());
     let mut all = Vec::new();
     macro_rules! besieged {

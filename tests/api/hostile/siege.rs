@@ -1,5 +1,5 @@
-//! What each attack runs under: a daemon that debugs, a bystander whose every request must succeed, and the
-//! reckoning afterwards.
+//! The setting of each attack: a daemon with a debug log, a bystander, all requests of which must succeed, and
+//! the checks afterwards.
 
 use std::cell::Cell;
 use std::ops::AddAssign;
@@ -13,10 +13,10 @@ use crate::support::{eventually, seconds};
 pub const USER: &str = "keeper";
 /// The daemon's own password; no log may show it.
 pub const PASSWORD: &str = "t0p-s3cr3t-of-the-pool";
-/// What attackers try; no log may show that either: it may be nearly right.
+/// The attackers' password. It could be nearly right, so no log may show it either.
 pub const ATTEMPT: &str = "n3arly-s3cr3t-of-the-pool";
 
-/// A line end of any kind, a line that looks like the log's, and what moves a terminal's cursor.
+/// Line ends of all kinds, a line that looks like the log's, and escapes that move a terminal's cursor.
 pub const FORGERY: &str = "x, outcome: applied\r\nJan 01 00:00:00.000 INFO switch, forged: yes\
     \u{1b}[2J\u{1b}]0;t\u{7}\u{85}Jan 01\u{2028}Jan 01\u{202e}\u{9b}2J";
 
@@ -45,7 +45,7 @@ pub const SHORT: Scale =
 pub const LONG: Scale =
     Scale { connections: 2_000, requests: 50_000, idle: 10_000, deaf: 200, rounds: 10 };
 
-/// What an attacker sent.
+/// Connections and requests of an attacker.
 #[derive(Clone, Copy, Default)]
 pub struct Sent {
     pub connections: usize,
@@ -59,8 +59,8 @@ impl AddAssign for Sent {
     }
 }
 
-/// An attack's name, and the megabytes that the daemon may hold at its worst moment: about twice what it was
-/// seen to hold.
+/// An attack's name, and the megabytes that the daemon may hold at its worst moment: about twice the
+/// measured value.
 #[derive(Clone, Copy)]
 pub struct Attack {
     pub name: &'static str,
@@ -73,13 +73,13 @@ impl Attack {
     }
 }
 
-/// What came of an attack.
+/// Results of an attack.
 pub struct Reckoning {
     attack: Attack,
     sent: Sent,
     asked: usize,
     served: usize,
-    /// What the bystander met instead of being served.
+    /// Failed requests of the bystander.
     unserved: Vec<String>,
     peak: u64,
     forged: Vec<String>,
@@ -124,7 +124,7 @@ impl Reckoning {
     }
 }
 
-/// A daemon under the closest watch, with patience for a second only.
+/// A daemon with a debug log and timeouts of a second.
 pub fn builder(zookeeper: &ZooKeeper) -> Builder {
     Daemon::builder(zookeeper)
         .set("APIUser", USER)
@@ -135,13 +135,13 @@ pub fn builder(zookeeper: &ZooKeeper) -> Builder {
         .argument("3")
 }
 
-/// A request that is let in.
+/// A request with the right credentials.
 pub fn known(request: Request) -> Request {
     request.credentials(USER, PASSWORD)
 }
 
-/// Goes on with `sending` until it ends, or until the daemon has hung up on everybody but the bystander: a
-/// sender whose window was closed may learn of that only minutes later.
+/// Goes on with `sending` until it ends, or until the daemon has closed all connections but the bystander's: a
+/// sender with a closed window may notice that only minutes later.
 pub async fn while_it_listens(daemon: &Daemon, before: usize, sending: impl Future) {
     let hanging_up = async {
         tokio::time::sleep(seconds(3)).await;
@@ -157,7 +157,7 @@ pub async fn while_it_listens(daemon: &Daemon, before: usize, sending: impl Futu
     }
 }
 
-/// Attacks the daemon while a bystander switches, and reckons.
+/// Attacks the daemon while a bystander switches, and checks the results.
 pub async fn besiege(
     attack: Attack,
     mut daemon: Daemon,
@@ -190,7 +190,7 @@ pub async fn besiege(
     }
 }
 
-/// Switches until the attack is over, and once more, counting; tells what came of requests that were not served.
+/// Switches until the attack is over, and once more, counting; returns the failures.
 async fn stand_by(daemon: &Daemon, asked: &Cell<usize>, is_over: &Cell<bool>) -> Vec<String> {
     let (mut unserved, mut kept) = (Vec::new(), None);
     loop {
@@ -215,7 +215,7 @@ async fn stand_by(daemon: &Daemon, asked: &Cell<usize>, is_over: &Cell<bool>) ->
     }
 }
 
-/// Whether a line is not the daemon's own: made by a text that it logged, or with what moves a cursor.
+/// Whether a line is not the daemon's own: made by a logged text, or with escapes that move a cursor.
 fn is_forged(line: &str) -> bool {
     let is_of_no_line =
         |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202e}');
@@ -224,7 +224,7 @@ fn is_forged(line: &str) -> bool {
         || outside_quotes(line).contains("forged: ")
 }
 
-/// The line without what stands in quotes, be they single, double or escaped themselves.
+/// The line without its quoted parts, in single, double or escaped quotes.
 fn outside_quotes(line: &str) -> String {
     let (mut outside, mut rest, mut closing) = (String::new(), line, None);
     while let Some(c) = rest.chars().next() {
