@@ -30,7 +30,8 @@ pub fn json_body(body: &[u8]) {
     match read {
         Ok(groups) => {
             assert_is_json(body);
-            let encoded = groups.iter().map(|(coin, names)| json!({"coin": coin, "punames": names}));
+            let encoded =
+                groups.iter().map(|(coin, names)| json!({"coin": coin, "punames": names}));
             let encoded = json!({ "usercoins": encoded.collect::<Vec<_>>() }).to_string();
             assert_eq!(batch(encoded.as_bytes()), Ok(groups));
         }

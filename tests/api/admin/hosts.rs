@@ -53,13 +53,9 @@ async fn pages_answer_under_another_host_to_nobody() {
             assert_eq!(response.header("WWW-Authenticate"), None, "nobody is asked for a password");
         }
     }
-    for host in [
-        "localhost.evil.example",
-        "127.0.0.1.evil.example",
-        "192.0.2.1",
-        "switcher",
-        "localhost:x",
-    ] {
+    for host in
+        ["localhost.evil.example", "127.0.0.1.evil.example", "192.0.2.1", "switcher", "localhost:x"]
+    {
         let status = Request::get("/status").credentials(USER, PASSWORD);
         assert_refused(&admin.send(&status.host(host)).await, host, host);
         let batch = Request::batch(r#"{"usercoins":[{"coin":"btc","punames":["alice"]}]}"#);
