@@ -4,6 +4,8 @@ use std::{fmt, path::PathBuf, str::FromStr};
 
 use clap::{Args, Subcommand};
 
+use crate::config::{local_address, split_host_port};
+
 /// What a client command does.
 #[derive(Debug, PartialEq, Eq, Subcommand)]
 pub enum ClientCommand {
@@ -218,26 +220,18 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Where a daemon can be called: `host:port`.
+/// Address of a listener of a daemon: `host:port`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerAddress(String);
 
 impl ServerAddress {
-    /// `host:port`.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Where a daemon that listens at `listen` can be called from its own machine: on loopback, if it listens
-    /// everywhere. `None` for a port that the operating system has chosen.
+    /// Address at which this machine reaches a listener of its own ([`local_address`]).
     pub fn of_listener(listen: &str) -> Option<Self> {
-        let (host, port) = split(listen)?;
-        let host = match host {
-            "" | "0.0.0.0" => "127.0.0.1",
-            "[::]" => "[::1]",
-            host => host,
-        };
-        (port != 0).then(|| Self(format!("{host}:{port}")))
+        local_address(listen).map(Self)
     }
 }
 
@@ -250,41 +244,16 @@ impl FromStr for ServerAddress {
         }
         let bare = text.strip_prefix("http://").unwrap_or(text);
         let bare = bare.strip_suffix('/').unwrap_or(bare);
-        match split(bare) {
+        match split_host_port(bare) {
             Some((host, port)) if !host.is_empty() && port != 0 => Ok(Self(bare.to_owned())),
             _ => Err("expected host:port, like 127.0.0.1:8082"),
         }
     }
 }
 
-/// Host, with the brackets of an IPv6 address, and port.
-fn split(address: &str) -> Option<(&str, u16)> {
-    let (host, port) = address.rsplit_once(':')?;
-    let is_bracketed = host.starts_with('[') && host.ends_with(']');
-    let is_name =
-        !host.contains(|c: char| ":/@[]".contains(c) || c.is_whitespace() || c.is_control());
-    (is_name || is_bracketed).then_some((host, port.parse().ok()?))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_listener_is_called_on_its_own_machine() {
-        for (listen, called) in [
-            (":8082", Some("127.0.0.1:8082")),
-            ("0.0.0.0:8082", Some("127.0.0.1:8082")),
-            ("[::]:8082", Some("[::1]:8082")),
-            ("10.0.0.5:80", Some("10.0.0.5:80")),
-            ("localhost:80", Some("localhost:80")),
-            ("127.0.0.1:0", None),
-            ("nowhere", None),
-        ] {
-            let found = ServerAddress::of_listener(listen);
-            assert_eq!(found.as_ref().map(ServerAddress::as_str), called, "{listen}");
-        }
-    }
 
     #[test]
     fn a_server_is_a_host_and_a_port() {

@@ -1,24 +1,25 @@
-//! What a client of the API takes from the configuration. It needs no more of it to be there or to be right: a
-//! machine that only sends switches knows no ZooKeeper.
+//! The keys that a client of the API reads. No other key needs to be set or valid: a machine that only sends switches
+//! knows no ZooKeeper.
 
 use std::{ffi::OsString, path::Path};
 
-use super::{Problem, found::Value, keys, load};
+use super::{
+    Problem, load,
+    value::{as_text, as_texts},
+};
 
-const ADMIN_LISTEN_ADDR: &str = "AdminListenAddr";
-
-/// The values that were found; an empty one counts as none. Never printed.
+/// Values of the file and the environment; an empty text counts as absent. Never printed.
 #[derive(Default)]
 pub struct Access {
-    /// `ListenAddr`, where the daemon listens.
+    /// `ListenAddr`.
     pub listen: Option<String>,
-    /// `AdminListenAddr`, given or by default; `None` if the admin listener is off.
+    /// `AdminListenAddr`, set or by default; `None` if the admin listener is off.
     pub admin_listen: Option<String>,
     /// `APIUser`.
     pub user: Option<String>,
     /// `APIPassword`.
     pub password: Option<String>,
-    /// `AvailableCoins`; empty if it is not there.
+    /// `AvailableCoins`; empty if absent.
     pub coins: Vec<String>,
 }
 
@@ -31,30 +32,15 @@ pub fn access(
     if !raw.problems.is_empty() {
         return Err(raw.problems);
     }
-    let value = |name: &str| raw.values.get(name).map(|found| &found.value);
-    let text = |name: &str| match value(name)? {
-        Value::Text(text) if !text.is_empty() => Some(text.clone()),
-        _ => None,
-    };
-    let admin_listen = match value(ADMIN_LISTEN_ADDR) {
-        None | Some(Value::Null) => {
-            keys::find(ADMIN_LISTEN_ADDR).and_then(|key| key.default).map(str::to_owned)
-        }
-        Some(_) => text(ADMIN_LISTEN_ADDR),
-    };
-    let coin = |item: &Value| match item {
-        Value::Text(text) => Some(text.clone()),
-        _ => None,
-    };
-    let coins = match value("AvailableCoins") {
-        Some(Value::List(coins)) => coins.iter().filter_map(coin).collect(),
-        _ => Vec::new(),
+    let text = |name: &str| {
+        let text = as_text(raw.values.get(name)?)?;
+        (!text.is_empty()).then(|| text.to_owned())
     };
     Ok(Access {
         listen: text("ListenAddr"),
-        admin_listen,
+        admin_listen: text("AdminListenAddr"),
         user: text("APIUser"),
         password: text("APIPassword"),
-        coins,
+        coins: raw.values.get("AvailableCoins").and_then(as_texts).unwrap_or_default(),
     })
 }

@@ -1,8 +1,12 @@
-//! Turns raw values into [`Settings`], or tells all that is wrong with them at once.
+//! Turns raw values into [`Settings`], or reports every problem at once.
+//!
+//! * `read`: single values, each as the type of its key;
+//! * `listeners`, `credentials`, `zookeeper`, `directories`, `polls`: the sections of the settings;
+//! * `quoting`: likely causes of values that cannot work.
 
-mod addresses;
-mod callers;
+mod credentials;
 mod directories;
+mod listeners;
 mod polls;
 mod quoting;
 mod read;
@@ -10,34 +14,35 @@ mod zookeeper;
 
 use std::{fmt::Display, str::FromStr};
 
+use config::Map;
 use switcher_actors::{Quoted, UpstreamUrl, WriterLimits, WriterSettings};
 
 use self::{directories::Directories, quoting::hint};
 use super::{
     Checked, Rejected, Settings,
-    found::{Found, Value},
-    keys::{self, KEYS, Key, Kind},
-    load::Raw,
+    keys::{self, KEYS, Key, KeyKind},
+    load::RawConfig,
     problem::Problem,
-    values::Values,
+    snapshot::Snapshot,
+    value::{DEFAULT, Value, ValueKind, as_number, origin},
 };
 use crate::logging::{LogFormatSetting, LogLevel, LogSettings, Rotation};
 
-pub(super) fn check(mut raw: Raw) -> Result<Checked, Rejected> {
-    let misspelt = raw.unknown.iter().filter_map(|name| {
+pub(super) fn check(raw: RawConfig) -> Result<Checked, Rejected> {
+    let RawConfig { values, unknown, problems } = raw;
+    let misspelt = unknown.iter().filter_map(|name| {
         let near = keys::nearest(name)?;
         Some(format!("unknown key {} is ignored: did you mean {near}?", Quoted(name)))
     });
     let warnings: Vec<_> = misspelt.collect();
-    let problems = std::mem::take(&mut raw.problems);
     if problems.iter().any(Problem::is_of_all) {
-        // What the file would have said is not missing.
+        // Keys of an unreadable file are not missing.
         return Err(Rejected { problems, warnings, values: None });
     }
-    let mut reader = Reader { raw, problems, warnings };
+    let mut reader = Reader { values, problems, warnings };
     let settings = reader.settings();
-    let (listing, values) = (reader.listing(), reader.values());
-    let Reader { problems, warnings, .. } = reader;
+    let Reader { values, problems, warnings } = reader;
+    let (listing, values) = (listing(&values), Snapshot::new(&values));
     match settings {
         Some(settings) if problems.is_empty() => {
             Ok(Checked { settings, warnings, listing, values })
@@ -46,18 +51,19 @@ pub(super) fn check(mut raw: Raw) -> Result<Checked, Rejected> {
     }
 }
 
-/// Takes values out one by one and notes what is wrong with them.
+/// Reads values one by one and records problems. A method that returns an `Option` returns `None` for a part that is
+/// switched off, or after a recorded problem.
 struct Reader {
-    raw: Raw,
+    values: Map<String, Value>,
     problems: Vec<Problem>,
     warnings: Vec<String>,
 }
 
 impl Reader {
-    /// `None` only after a problem was noted. Goes on to the other keys whatever was wrong with one.
+    /// Reads every key, even after a problem.
     fn settings(&mut self) -> Option<Settings> {
         let api_enabled = self.flag("EnableAPIServer");
-        let wants_cron_job = self.flag("EnableCronJob");
+        let polls_enabled = self.flag("EnableCronJob");
         let coins = self.coins();
         let lower_case = self.flag("StratumServerCaseInsensitive");
         let zookeeper = self.zookeeper();
@@ -71,9 +77,9 @@ impl Reader {
         let callers = self.callers(coins.clone(), lower_case);
         let api = self.api(api_enabled);
         let admin = self.admin(api_enabled, callers.as_ref());
-        let poller = self.poller(wants_cron_job, coins, lower_case, lock);
+        let poller = self.poller(polls_enabled, coins, lower_case, lock);
         let sub_pools = self.sub_pools(sub_pools);
-        if !api_enabled && !wants_cron_job {
+        if !api_enabled && !polls_enabled {
             self.problem(
                 "EnableAPIServer",
                 "is false and so is EnableCronJob: there is nothing to do; set one of them to true",
@@ -85,7 +91,6 @@ impl Reader {
         Some(Settings { api, admin, callers, writer, sub_pools, poller, shutdown_grace, log })
     }
 
-    /// `None` only after a problem was noted.
     fn log(&mut self) -> Option<LogSettings> {
         let rotation =
             Rotation { size: self.number("LogFileSize"), count: self.size("LogFileCount") };
@@ -94,72 +99,56 @@ impl Reader {
         Some(LogSettings { format: format?, level: level?, rotation })
     }
 
-    /// `None` only after a problem was noted.
     fn parsed<T: FromStr<Err: Display>>(&mut self, key: &'static str) -> Option<T> {
         let text = self.text(key);
         let problem = |error| self.problem(key, format!("{error}{}", hint(&text)));
         T::from_str(&text).map_err(problem).ok()
     }
 
-    fn values(&self) -> Values {
-        Values::of(|key| {
-            let value = match self.found(key.name) {
-                Some(found) => found.value.clone(),
-                None => Value::from_text(key.kind, key.default?),
-            };
-            let shown = shown(key, &value);
-            Some((value, shown))
-        })
-    }
-
     fn problem(&mut self, key: &'static str, text: impl Into<String>) {
         self.problems.push(Problem::of(key, text));
     }
 
-    fn listing(&self) -> Vec<String> {
-        KEYS.iter()
-            .map(|key| match self.found(key.name) {
-                Some(Found { value, origin }) => {
-                    format!("{} = {} ({origin})", key.name, shown(key, value))
-                }
-                None => match key.default {
-                    Some("") => format!("{} = \"\" (default)", key.name),
-                    Some(default) => format!("{} = {default} (default)", key.name),
-                    None => format!("{} is not set", key.name),
-                },
-            })
-            .collect()
+    /// Records a problem with a text: the text itself, the fault, the likely cause.
+    fn refuse(&mut self, key: &'static str, text: &str, fault: impl Display) {
+        self.problem(key, format!("is {}{fault}{}", Quoted(text), hint(text)));
     }
 }
 
-/// The key of a name that this file spells itself.
-fn key(name: &'static str) -> &'static Key {
-    match keys::find(name) {
-        Some(key) => key,
-        None => unreachable!("{name} is not in the list of keys"),
-    }
+fn listing(values: &Map<String, Value>) -> Vec<String> {
+    let line = |key: &Key| match (values.get(key.name), key.default) {
+        (None, _) => format!("{} is not set", key.name),
+        (Some(value), Some(default)) if origin(value) == DEFAULT => {
+            let default = if default.is_empty() { "\"\"" } else { default };
+            format!("{} = {default} (default)", key.name)
+        }
+        (Some(value), _) => format!("{} = {} ({})", key.name, shown(key, value), origin(value)),
+    };
+    KEYS.iter().map(line).collect()
 }
 
-fn shown(key: &Key, value: &Value) -> String {
-    if key.kind == Kind::Secret {
+/// A value as the log and `--check-config` show it.
+pub(super) fn shown(key: &Key, value: &Value) -> String {
+    if key.kind == KeyKind::Secret {
         return "(secret)".to_owned();
     }
-    match value {
-        Value::Null => "null".to_owned(),
-        Value::Flag(flag) => flag.to_string(),
-        Value::Number(number) => number.clone(),
-        Value::Text(text) if key.kind == Kind::Url => Quoted(&without_secrets(text)).to_string(),
-        Value::Text(text) => Quoted(text).to_string(),
-        Value::List(items) => {
+    match &value.kind {
+        ValueKind::Nil => "null".to_owned(),
+        ValueKind::Boolean(flag) => flag.to_string(),
+        ValueKind::String(text) if key.kind == KeyKind::Url => {
+            Quoted(&without_secrets(text)).to_string()
+        }
+        ValueKind::String(text) => Quoted(text).to_string(),
+        ValueKind::Array(items) => {
             let items: Vec<String> = items.iter().map(|item| shown(key, item)).collect();
             format!("[{}]", items.join(", "))
         }
-        Value::Other => "an object or a list of lists".to_owned(),
+        _ => as_number(value).unwrap_or("an object or a list of lists").to_owned(),
     }
 }
 
-/// A URL without its credentials and its query, where tokens are. Of what is no URL we cannot tell where they
-/// are: only its beginning is shown then.
+/// A URL without its credentials and its query, which may hold tokens. Of a text that is no URL only the scheme is
+/// certainly harmless.
 fn without_secrets(url: &str) -> String {
     match UpstreamUrl::parse(url) {
         Ok(url) => url.to_string(),

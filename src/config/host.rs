@@ -1,56 +1,71 @@
-//! A host, as a `Host` header and the key `AdminHosts` spell it.
+//! Hosts and ports: the one place that splits them.
+//!
+//! [`Host`] is what a browser sends in a `Host` header; `addresses` reads addresses to listen on and to connect to.
 
-use std::{fmt, net::IpAddr};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr},
+};
 
 /// Bytes of the longest host name (RFC 1035, section 2.3.4).
 const NAME_MAX: usize = 253;
 const LABEL_MAX: usize = 63;
 
+/// Splits `host:port`, `[address]:port` or a host without a port. The host keeps its brackets and is not checked; it
+/// may be empty. `None` if there is more than one colon, or the port is no number below 65536.
+pub fn split_port(text: &str) -> Option<(&str, Option<u16>)> {
+    let end = match text.starts_with('[') {
+        true => text.find(']')? + 1,
+        false => text.find(':').unwrap_or(text.len()),
+    };
+    let (host, port) = text.split_at(end);
+    if port.is_empty() {
+        return Some((host, None));
+    }
+    let digits = port.strip_prefix(':')?;
+    let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+    Some((host, Some(digits.parse().ok().filter(|_| is_number)?)))
+}
+
+/// The inside of the brackets around an IPv6 address.
+pub fn without_brackets(host: &str) -> Option<&str> {
+    host.strip_prefix('[')?.strip_suffix(']')
+}
+
 /// `name`, `name:port`, `192.0.2.1`, `[2001:db8::1]:8083` and so on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Host {
-    /// The name or address.
+    /// Name or address.
     pub name: HostName,
-    /// The port, if one is given.
+    /// Port, if given.
     pub port: Option<u16>,
 }
 
 /// The part before the port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostName {
-    /// An address; IPv4 addresses inside IPv6 are IPv4 addresses.
+    /// Address; an IPv4 address inside IPv6 is an IPv4 address.
     Ip(IpAddr),
-    /// A name in lower case, without a dot at its end.
+    /// Name in lower case, without a dot at its end.
     Dns(String),
 }
 
 impl Host {
-    /// `None` if no browser would send that text as a host. Names with letters outside ASCII are such texts: browsers
-    /// send their ASCII form (`xn--…`).
+    /// Parses a host; `None` if no browser sends that text. Browsers send the ASCII form (`xn--…`) of names with other
+    /// letters.
     pub fn parse(text: &str) -> Option<Self> {
-        let (name, port) = match text.strip_prefix('[') {
-            Some(rest) => {
-                let (address, port) = rest.split_once(']')?;
-                let address: IpAddr = address.parse().ok()?;
-                (HostName::Ip(address.is_ipv6().then(|| address.to_canonical())?), port)
+        let (host, port) = split_port(text).filter(|(_, port)| *port != Some(0))?;
+        let name = match without_brackets(host) {
+            Some(address) => {
+                HostName::Ip(IpAddr::V6(address.parse::<Ipv6Addr>().ok()?).to_canonical())
             }
-            None => {
-                let (name, port) = text.split_at(text.find(':').unwrap_or(text.len()));
-                (name.parse().map(HostName::Ip).ok().or_else(|| dns_name(name))?, port)
-            }
-        };
-        let port = match port.strip_prefix(':') {
-            Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
-                Some(digits.parse().ok().filter(|&port| port != 0)?)
-            }
-            None if port.is_empty() => None,
-            _ => return None,
+            None => host.parse().map(HostName::Ip).ok().or_else(|| dns_name(host))?,
         };
         Some(Self { name, port })
     }
 
-    /// Whether a request for `other` is one for this host. Without a port of its own, each port is meant. A browser
-    /// leaves 80 out, and behind a proxy with TLS 443.
+    /// Whether a request for `other` is for this host. A host without a port admits each port. Browsers omit port 80,
+    /// and behind a TLS proxy 443.
     pub fn admits(&self, other: &Self) -> bool {
         let port = match (self.port, other.port) {
             (None, _) => true,

@@ -1,281 +1,191 @@
 //! Every configuration key: its kind, default and meaning. `--help`, the checks, the environment and
-//! the README's table all follow this list.
+//! the table in docs/operate/configuration.md all follow this list.
 
-/// What a key's value looks like.
+/// Type of a key's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum KeyKind {
     /// `true` or `false`.
     Flag,
-    /// A text.
+    /// Text.
     Text,
-    /// A URL, shown without credentials and query.
+    /// URL; shown without credentials and query.
     Url,
-    /// A text that is never shown.
+    /// Text that is never shown.
     Secret,
-    /// A whole number within limits, both inclusive.
+    /// Whole number within limits, both inclusive.
     Number {
-        /// The smallest.
+        /// Smallest value.
         min: u64,
-        /// The largest.
+        /// Largest value.
         max: u64,
     },
-    /// A list of texts; in the environment, separated by commas.
+    /// List of texts; in the environment, separated by commas.
     List,
 }
 
-impl Kind {
-    /// Whether JSON writes such a value without quotes.
-    pub fn is_bare(self) -> bool {
-        matches!(self, Self::Flag | Self::Number { .. })
-    }
-}
-
-/// One key of the configuration file, which is also the name of its environment variable.
+/// A key of the configuration file, and the environment variable of the same name.
 #[derive(Debug)]
 pub struct Key {
-    /// The exact name.
+    /// Exact name.
     pub name: &'static str,
-    /// What its value looks like.
-    pub kind: Kind,
-    /// The value of an absent key, as the environment would spell it; `None`: see `meaning`.
+    /// Type of its value.
+    pub kind: KeyKind,
+    /// Value of an absent key, as the environment would spell it; `None`: see `meaning`.
     pub default: Option<&'static str>,
-    /// What it decides, with its unit.
+    /// Purpose, with the unit.
     pub meaning: &'static str,
-    /// Whether a running daemon takes another value over when it reads its configuration again. Otherwise it
-    /// refuses that, and needs a restart.
+    /// Whether a reload applies another value. Otherwise a reload with another value is rejected: it needs a restart.
     pub is_reloadable: bool,
 }
 
 impl Key {
-    /// The same key, of which a running daemon takes another value over.
+    const fn or(mut self, default: &'static str) -> Self {
+        self.default = Some(default);
+        self
+    }
+
+    const fn means(mut self, meaning: &'static str) -> Self {
+        self.meaning = meaning;
+        self
+    }
+
     const fn reloadable(mut self) -> Self {
         self.is_reloadable = true;
         self
     }
 }
 
-const fn key(
-    name: &'static str,
-    kind: Kind,
-    default: Option<&'static str>,
-    meaning: &'static str,
-) -> Key {
-    Key { name, kind, default, meaning, is_reloadable: false }
+const fn key(name: &'static str, kind: KeyKind) -> Key {
+    Key { name, kind, default: None, meaning: "", is_reloadable: false }
 }
 
-const SECONDS: Kind = Kind::Number { min: 1, max: 3600 };
+const fn flag(name: &'static str) -> Key {
+    key(name, KeyKind::Flag).or("false")
+}
+
+const fn text(name: &'static str) -> Key {
+    key(name, KeyKind::Text)
+}
+
+const fn secret(name: &'static str) -> Key {
+    key(name, KeyKind::Secret)
+}
+
+const fn list(name: &'static str) -> Key {
+    key(name, KeyKind::List)
+}
+
+const fn number(name: &'static str, min: u64, max: u64, default: &'static str) -> Key {
+    key(name, KeyKind::Number { min, max }).or(default)
+}
+
+const fn seconds(name: &'static str, default: &'static str) -> Key {
+    number(name, 1, 3600, default)
+}
 
 /// All keys, the contract's (section 5) and ours.
 pub const KEYS: &[Key] = &[
-    key("EnableAPIServer", Kind::Flag, Some("false"), "serve the HTTP API"),
-    key(
-        "APIUser",
-        Kind::Text,
-        None,
-        "user name for HTTP Basic authentication; required with the API",
-    )
-    .reloadable(),
-    key(
-        "APIPassword",
-        Kind::Secret,
-        None,
-        "password for HTTP Basic authentication; required with the API",
-    )
-    .reloadable(),
-    key("ListenAddr", Kind::Text, None, "host:port of the API; required with the API"),
-    key(
-        "AdminListenAddr",
-        Kind::Text,
-        Some("127.0.0.1:8083"),
-        "host:port of the console, metrics, health, recent changes and the API's description; empty = off",
-    ),
-    key(
-        "AdminHosts",
-        Kind::List,
-        Some(""),
-        "host names that browsers and proxies call the admin pages by, apart from their address and localhost; a port is optional",
-    )
-    .reloadable(),
-    key(
-        "MetricsUser",
-        Kind::Text,
-        Some(""),
-        "user name that opens /metrics of the admin pages and nothing else; empty = none but the API's",
-    )
-    .reloadable(),
-    key("MetricsPassword", Kind::Secret, Some(""), "its password; not the API's").reloadable(),
-    key("AvailableCoins", Kind::List, None, "coins that may be switched to; required").reloadable(),
-    key("ZKBroker", Kind::List, None, "ZooKeeper servers, host:port each, without a port 2181; required"),
-    key("ZKSwitcherWatchDir", Kind::Text, None, "znode directory of the sub-accounts; required"),
-    key("EnableCronJob", Kind::Flag, Some("false"), "pull the user-coin map"),
-    key(
-        "CronIntervalSeconds",
-        Kind::Number { min: 1, max: 86_400 },
-        Some("60"),
-        "seconds from the beginning of a pull to that of the next; one that takes longer delays it",
-    )
-    .reloadable(),
-    key(
-        "UserCoinMapURL",
-        Kind::Url,
-        None,
-        "where the user-coin map is pulled from; required with the cron job",
-    )
-    .reloadable(),
-    key(
-        "StratumServerCaseInsensitive",
-        Kind::Flag,
-        Some("false"),
-        "write sub-account names in lower case",
-    ),
-    key(
-        "ZKSubPoolUpdateBaseDir",
-        Kind::Text,
-        Some(""),
-        "znode directory of the sub-pools; empty = sub-pool API off",
-    ),
-    key(
-        "ZKSubPoolUpdateAckTimeout",
-        SECONDS,
-        Some("5"),
-        "seconds to wait for a jobmaker's ack, and before that as many for the request's turn",
-    )
-    .reloadable(),
-    key(
-        "JobmakerCoinbaseMaxBytes",
-        Kind::Number { min: 1, max: 8192 },
-        Some("30"),
-        "bytes after which jobmakers cut coinbase_info (their own setting)",
-    )
-    .reloadable(),
-    key(
-        "CronFetchTimeoutSeconds",
-        SECONDS,
-        Some("30"),
-        "seconds that a pull's fetch may take: connection, header and whole answer",
-    )
-    .reloadable(),
-    key(
-        "CronBodyLimitBytes",
-        Kind::Number { min: 1024, max: 1 << 30 },
-        Some("268435456"),
-        "bytes of the largest user-coin map that is taken, unpacked",
-    )
-    .reloadable(),
-    key(
-        "CronOverlapSeconds",
-        Kind::Number { min: 0, max: 86_400 },
-        Some("0"),
-        "seconds that are subtracted from last_date, for an upstream that does not send what changed in that very second",
-    )
-    .reloadable(),
-    key(
-        "CronRewriteUnchanged",
-        Kind::Flag,
-        Some("false"),
-        "write what ZooKeeper holds already, too, so that its watches fire",
-    )
-    .reloadable(),
-    key(
-        "ZKPollerLockPath",
-        Kind::Text,
-        Some(""),
-        "znode by which daemons choose the one that pulls; empty = each pulls",
-    ),
-    key(
-        "ZKSessionTimeoutSeconds",
-        Kind::Number { min: 1, max: 60 },
-        Some("5"),
-        "seconds of silence after which ZooKeeper ends our session",
-    ),
-    key(
-        "ZKRequestTimeoutSeconds",
-        SECONDS,
-        Some("5"),
-        "seconds after which a switch is answered, whatever ZooKeeper does; a second more for every 20,000 switches that wait",
-    )
-    .reloadable(),
-    key(
-        "ZKQueueLimit",
-        Kind::Number { min: 1, max: 10_000_000 },
-        Some("1000000"),
-        "switches that may wait for ZooKeeper, and as many entries of dry runs; more are refused at once",
-    )
-    .reloadable(),
-    key(
-        "ZKDigestCredentials",
-        Kind::Secret,
-        Some(""),
-        "user:password for ZooKeeper's digest scheme; empty = none",
-    ),
-    key(
-        "ZKServerVersion",
-        Kind::Text,
-        Some(""),
-        "oldest ZooKeeper version in the ensemble, like 3.4.13; empty = ask the servers",
-    ),
-    key(
-        "APIBodyLimitBytes",
-        Kind::Number { min: 1024, max: 1 << 30 },
-        Some("16777216"),
-        "bytes of the largest request body that is taken",
-    )
-    .reloadable(),
-    key(
-        "APIHeadTimeoutSeconds",
-        SECONDS,
-        Some("5"),
-        "seconds that a client may take to send a request's head; idle connections are closed after as long",
-    ),
-    key(
-        "APIBodyTimeoutSeconds",
-        SECONDS,
-        Some("30"),
-        "seconds that a client may take to send a request's body",
-    )
-    .reloadable(),
-    key(
-        "ShutdownGraceSeconds",
-        Kind::Number { min: 1, max: 300 },
-        Some("8"),
-        "seconds from SIGTERM to the end; keep it below your supervisor's patience",
-    )
-    .reloadable(),
-    key(
-        "LogFormat",
-        Kind::Text,
-        Some("auto"),
-        "what log lines look like: human, json, or auto: human on a terminal, else json",
-    ),
-    key(
-        "LogLevel",
-        Kind::Text,
-        Some("info"),
-        "what is logged: error, warn, info or debug, and of single modules, as in info,zk_writer=debug; -v 3 and -vmodule win",
-    )
-    .reloadable(),
-    key(
-        "LogFileSize",
-        Kind::Number { min: 0, max: 1 << 40 },
-        Some("104857600"),
-        "bytes after which the log file of -log_dir is renamed and a new one begun; 0 = never",
-    ),
-    key(
-        "LogFileCount",
-        Kind::Number { min: 1, max: 1000 },
-        Some("10"),
-        "old log files that are kept beside the one that grows",
-    ),
+    flag("EnableAPIServer").means("serve the HTTP API"),
+    text("APIUser")
+        .reloadable()
+        .means("user name for HTTP Basic authentication; required with the API"),
+    secret("APIPassword")
+        .reloadable()
+        .means("password for HTTP Basic authentication; required with the API"),
+    text("ListenAddr").means("host:port of the API; required with the API"),
+    text("AdminListenAddr")
+        .or("127.0.0.1:8083")
+        .means("host:port of the console, metrics, health and the API's description; empty = off"),
+    list("AdminHosts")
+        .or("")
+        .reloadable()
+        .means("other host names under which browsers and proxies reach the admin pages, with or without a port"),
+    text("MetricsUser")
+        .or("")
+        .reloadable()
+        .means("user name that may read /metrics of the admin pages and nothing else; empty = none"),
+    secret("MetricsPassword")
+        .or("")
+        .reloadable()
+        .means("password of MetricsUser; must differ from APIPassword"),
+    list("AvailableCoins").reloadable().means("coins that sub-accounts may be switched to; required"),
+    list("ZKBroker").means("ZooKeeper servers, each host:port, without a port 2181; required"),
+    text("ZKSwitcherWatchDir").means("znode directory of the sub-accounts; required"),
+    flag("EnableCronJob").means("poll the user-coin map"),
+    number("CronIntervalSeconds", 1, 86_400, "60")
+        .reloadable()
+        .means("seconds from the start of a poll to the start of the next; a longer poll delays the next"),
+    key("UserCoinMapURL", KeyKind::Url)
+        .reloadable()
+        .means("URL of the user-coin map; required with EnableCronJob"),
+    flag("StratumServerCaseInsensitive").means("write sub-account names in lower case"),
+    text("ZKSubPoolUpdateBaseDir")
+        .or("")
+        .means("znode directory of the sub-pools; empty = sub-pool API off"),
+    seconds("ZKSubPoolUpdateAckTimeout", "5")
+        .reloadable()
+        .means("seconds to wait for a jobmaker's ack, and before that as many in the queue"),
+    number("JobmakerCoinbaseMaxBytes", 1, 8192, "30")
+        .reloadable()
+        .means("bytes at which jobmakers cut coinbase_info (their own setting)"),
+    seconds("CronFetchTimeoutSeconds", "30")
+        .reloadable()
+        .means("seconds for one fetch of the map: connection, header and whole body"),
+    number("CronBodyLimitBytes", 1024, 1 << 30, "268435456")
+        .reloadable()
+        .means("largest user-coin map, in bytes after decompression"),
+    number("CronOverlapSeconds", 0, 86_400, "0")
+        .reloadable()
+        .means("seconds subtracted from last_date, for an upstream that omits changes of that very second"),
+    flag("CronRewriteUnchanged")
+        .reloadable()
+        .means("also write values that ZooKeeper already holds, so that its watches fire"),
+    text("ZKPollerLockPath")
+        .or("")
+        .means("znode by which daemons elect the one that polls; empty = each daemon polls"),
+    number("ZKSessionTimeoutSeconds", 1, 60, "5")
+        .means("seconds of silence after which ZooKeeper ends the session"),
+    seconds("ZKRequestTimeoutSeconds", "5")
+        .reloadable()
+        .means("seconds after which a switch is answered in any case; one more for every 20,000 queued switches"),
+    number("ZKQueueLimit", 1, 10_000_000, "1000000")
+        .reloadable()
+        .means("queued switches, and as many entries of dry runs; the daemon refuses more at once"),
+    secret("ZKDigestCredentials")
+        .or("")
+        .means("user:password for ZooKeeper's digest scheme; empty = none"),
+    text("ZKServerVersion")
+        .or("")
+        .means("oldest ZooKeeper version in the ensemble, like 3.4.13; empty = ask the servers"),
+    number("APIBodyLimitBytes", 1024, 1 << 30, "16777216")
+        .reloadable()
+        .means("largest request body, in bytes"),
+    seconds("APIHeadTimeoutSeconds", "5")
+        .means("seconds for a client to send a request's head; also the limit of idle connections"),
+    seconds("APIBodyTimeoutSeconds", "30")
+        .reloadable()
+        .means("seconds for a client to send a request's body"),
+    number("ShutdownGraceSeconds", 1, 300, "8")
+        .reloadable()
+        .means("seconds from SIGTERM to the exit; keep it below the supervisor's limit"),
+    text("LogFormat").or("auto").means("human, json, or auto: human on a terminal, else json"),
+    text("LogLevel")
+        .or("info")
+        .reloadable()
+        .means("error, warn, info or debug, also by module, as in info,zk_writer=debug; -v 3 and -vmodule win"),
+    number("LogFileSize", 0, 1 << 40, "104857600")
+        .means("bytes after which the log file of -log_dir is rotated; 0 = never"),
+    number("LogFileCount", 1, 1000, "10").means("rotated log files to keep"),
 ];
 
-/// The key of that name, whatever its case: the daemon that this one replaces reads names so.
+/// Finds a key by its name, in any case: the daemon that this one replaces reads names so.
 pub fn find(name: &str) -> Option<&'static Key> {
     KEYS.iter()
         .find(|key| key.name == name)
         .or_else(|| KEYS.iter().find(|key| key.name.eq_ignore_ascii_case(name)))
 }
 
-/// The key that `name` was probably meant to be, if it is close to one.
+/// Finds the key that a misspelt name probably stands for.
 pub fn nearest(name: &str) -> Option<&'static str> {
     const CLOSE_ENOUGH: f64 = 0.87;
     let lower = name.to_lowercase();

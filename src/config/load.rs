@@ -2,72 +2,81 @@
 
 use std::{borrow::Cow, collections::BTreeMap, ffi::OsString, fs, path::Path};
 
-use switcher_actors::{Shown, go_json};
-
-use super::{
-    found::{Found, Origin, Value, read_file},
-    keys::{self, KEYS},
-    layers::{Layer, merge},
-    problem::Problem,
+use config::Map;
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, IgnoredAny, MapAccess, Visitor},
+};
+use switcher_actors::{
+    Shown,
+    go_json::{self, Text},
 };
 
-/// The values as found, under the keys' exact names, each knowing where it comes from.
-#[derive(Debug, Default)]
-pub struct Raw {
-    /// By key name.
-    pub values: BTreeMap<&'static str, Found>,
-    /// Keys of the file that are none of ours.
+use super::{
+    keys::{self, KEYS},
+    problem::Problem,
+    value::{self, FILE, Layer, Value, ValueKind, with_origin},
+};
+
+/// The configuration before any check.
+#[derive(Default)]
+pub struct RawConfig {
+    /// Values by the exact names of their keys, defaults included.
+    pub values: Map<String, Value>,
+    /// Keys of the file that this program does not know.
     pub unknown: Vec<String>,
-    /// What could not be read.
+    /// Values or files that cannot be read.
     pub problems: Vec<Problem>,
 }
 
 /// Reads `file` (if any) and lets `environment` override it.
-pub fn load(file: Option<&Path>, environment: impl Fn(&str) -> Option<OsString>) -> Raw {
+pub fn load(file: Option<&Path>, environment: impl Fn(&str) -> Option<OsString>) -> RawConfig {
     gather(file.map(read), environment)
 }
 
 /// As [`load`], for a file with that text.
 #[cfg(any(test, fuzzing))]
-pub fn load_text(text: &str, environment: impl Fn(&str) -> Option<OsString>) -> Raw {
-    gather(Some(understand(text.as_bytes(), Path::new("config.json"))), environment)
+pub fn load_text(text: &str, environment: impl Fn(&str) -> Option<OsString>) -> RawConfig {
+    gather(Some(parse(text.as_bytes(), Path::new("config.json"))), environment)
 }
 
 fn gather(
-    file: Option<Result<Vec<(String, Value)>, Problem>>,
+    file: Option<Result<Entries, Problem>>,
     environment: impl Fn(&str) -> Option<OsString>,
-) -> Raw {
-    let mut raw = Raw::default();
+) -> RawConfig {
+    let mut raw = RawConfig::default();
     let file = match file {
-        Some(Ok(found)) => raw.take_file(found),
+        Some(Ok(entries)) => raw.file_layer(entries),
         Some(Err(problem)) => {
             raw.problems.push(problem);
             Layer::default()
         }
         None => Layer::default(),
     };
-    let environment = raw.take_environment(environment);
-    match merge([file, environment]) {
+    let environment = raw.environment_layer(environment);
+    match value::merge(file, environment) {
         Ok(values) => raw.values = values,
         Err(error) => raw.problems.push(Problem::of_all(error.to_string())),
     }
     raw
 }
 
-fn read(path: &Path) -> Result<Vec<(String, Value)>, Problem> {
+fn read(path: &Path) -> Result<Entries, Problem> {
     let bytes =
         fs::read(path).map_err(|error| of_file(path, &format!("cannot be read: {error}")))?;
-    understand(&bytes, path)
+    parse(&bytes, path)
 }
 
-/// The file's values under the names that it spells. The errors do not quote the file: it holds a password.
-fn understand(bytes: &[u8], path: &Path) -> Result<Vec<(String, Value)>, Problem> {
+/// Parses the file. The errors do not quote the file: it holds a password.
+fn parse(bytes: &[u8], path: &Path) -> Result<Entries, Problem> {
     let text = decode(bytes).map_err(|fault| of_file(path, fault))?;
-    read_file(&text).map_err(|fault| of_file(path, &fault))
+    serde_json::from_str::<IgnoredAny>(&text)
+        .map_err(|error| of_file(path, &format!("is no JSON: {error}")))?;
+    serde_json::from_str(&text).map_err(|_| of_file(path, "is no JSON object of keys and values"))
 }
 
-/// The text of a file that an editor may have put a byte order mark before. As in Go's decoder, a byte that is not
-/// UTF-8 becomes U+FFFD: it may stand in a comment of another program's.
+/// Decodes a file, with or without a byte order mark. As in Go's decoder, a byte that is not UTF-8 becomes U+FFFD: it
+/// may stand in another program's comment.
 fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, &'static str> {
     if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
         return Err("is UTF-16; save it as UTF-8");
@@ -79,36 +88,60 @@ fn of_file(path: &Path, fault: &str) -> Problem {
     Problem::of_all(format!("file {} {fault}", Shown(&path.to_string_lossy())))
 }
 
-impl Raw {
-    /// Names match whatever their case, as in the daemon that this one replaces. Of a name that is repeated in the
-    /// same spelling the last counts, as there, and `null` changes nothing.
-    fn take_file(&mut self, found: Vec<(String, Value)>) -> Layer {
-        let mut layer = Layer::default();
-        let last: BTreeMap<String, Value> =
-            found.into_iter().filter(|(_, value)| *value != Value::Null).collect();
-        for (name, value) in last {
+/// Values of the file by the names in it. As in Go's decoder, the last of repeated names wins and `null` changes
+/// nothing.
+#[derive(Default)]
+struct Entries(BTreeMap<String, ValueKind>);
+
+impl<'de> Deserialize<'de> for Entries {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Self::default())
+    }
+}
+
+impl<'de> Visitor<'de> for Entries {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(mut self, mut map: M) -> Result<Self, M::Error> {
+        while let Some(Text(name)) = map.next_key()? {
+            let kind = value::from_json(map.next_value()?).ok_or(M::Error::custom(""))?;
+            if kind != ValueKind::Nil {
+                self.0.insert(name.into_owned(), kind);
+            }
+        }
+        Ok(self)
+    }
+}
+
+impl RawConfig {
+    /// Finds the keys of the file's names in any case, as the daemon that this one replaces does.
+    fn file_layer(&mut self, Entries(entries): Entries) -> Layer {
+        let mut layer = BTreeMap::new();
+        for (name, kind) in entries {
             let Some(key) = keys::find(&name) else {
                 self.unknown.push(name);
                 continue;
             };
-            let found = Found { value, origin: Origin::File };
-            if layer.0.insert(key.name, found).is_some() {
+            if layer.insert(key.name, with_origin(kind, FILE)).is_some() {
                 let text = "is in the file more than once, in different cases; keep one of them";
                 self.problems.push(Problem::of(key.name, text));
             }
         }
-        layer
+        layer.into_iter().collect()
     }
 
-    fn take_environment(&mut self, environment: impl Fn(&str) -> Option<OsString>) -> Layer {
-        let mut layer = Layer::default();
+    fn environment_layer(&mut self, environment: impl Fn(&str) -> Option<OsString>) -> Layer {
+        let mut layer = Layer::new();
         for key in KEYS {
-            let Some(value) = environment(key.name) else { continue };
-            let origin = Origin::Environment(key.name);
-            match value.into_string() {
+            let Some(text) = environment(key.name) else { continue };
+            let origin = format!("environment variable {}", key.name);
+            match text.into_string() {
                 Ok(text) => {
-                    let value = Value::from_text(key.kind, &text);
-                    layer.0.insert(key.name, Found { value, origin });
+                    layer.push((key.name, with_origin(value::from_text(key.kind, &text), &origin)));
                 }
                 Err(_) => {
                     self.problems.push(Problem::of(key.name, format!("{origin} is not UTF-8")));

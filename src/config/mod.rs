@@ -1,25 +1,24 @@
-//! What the operator decides: keys, where their values come from, and the settings made of them.
+//! The configuration: its keys, their values, and the settings that follow.
 //!
 //! * `keys`: the list of keys;
-//! * `host`: a host, as a browser names it;
-//! * `problem`: what is wrong with a value;
-//! * `found`: values as found, of any type; `load`: file and environment into such values;
-//! * `check`: raw values into [`Settings`], or all that is wrong with them at once;
-//! * `values`: what has changed since it was read last;
-//! * `access`: the few of them that a client of the API needs;
+//! * `host`, `addresses`: hosts and ports;
+//! * `value`: raw values, and which place wins; `load`: the file and the environment;
+//! * `check`: raw values to [`Settings`], or every problem at once; `problem`: one of them;
+//! * `snapshot`: the changes since the last load;
+//! * `access`: the keys that a client of the API reads;
 //! * `properties`: what holds for any file and environment, for tests and fuzz targets.
 
 mod access;
+mod addresses;
 mod check;
-mod found;
 mod host;
 mod keys;
-mod layers;
 mod load;
 mod problem;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
-mod values;
+mod snapshot;
+mod value;
 
 use std::{ffi::OsString, fmt, path::Path, time::Duration};
 
@@ -28,28 +27,29 @@ use switcher_actors::{Coins, PollerSettings, SubPoolSettings, WriterLimits, Writ
 use crate::logging::{LogLevel, LogSettings};
 
 pub use access::{Access, access};
+pub use addresses::{local_address, split_host_port};
 pub use host::{Host, HostName};
 pub use problem::Problem;
-pub use values::{Change, Values};
+pub use snapshot::{KeyChange, Snapshot};
 
-/// The whole configuration, checked.
+/// The whole configuration, valid.
 #[derive(Debug)]
 pub struct Settings {
-    /// The HTTP API, if it is on.
+    /// HTTP API; `None` if off.
     pub api: Option<ApiSettings>,
-    /// The admin listener, if it is on.
+    /// Admin listener; `None` if off.
     pub admin: Option<AdminSettings>,
-    /// Who may ask for what, of the API and of the admin listener.
+    /// Rules for callers of both listeners.
     pub callers: CallerSettings,
-    /// How switches reach ZooKeeper.
+    /// Writes to ZooKeeper.
     pub writer: WriterSettings,
-    /// The sub-pools; `None` if their API is off.
+    /// Sub-pools; `None` if their API is off.
     pub sub_pools: Option<SubPoolSettings>,
-    /// How the user-coin map is pulled, if it is.
+    /// Polls of the user-coin map; `None` if off.
     pub poller: Option<PollerSettings>,
-    /// From the first signal to the end of the process.
+    /// Time from the first signal to the end of the process.
     pub shutdown_grace: Duration,
-    /// What is logged, and how.
+    /// Level, format and rotation of the log.
     pub log: LogSettings,
 }
 
@@ -59,7 +59,7 @@ impl Settings {
         self.callers.lower_case
     }
 
-    /// The part that can change while the daemon runs. What is left out here needs a restart.
+    /// The part that a reload applies. Everything else needs a restart.
     pub fn reloadable(self) -> Reloadable {
         let Self { api: _, admin: _, callers, writer, sub_pools, poller, shutdown_grace, log } =
             self;
@@ -70,69 +70,70 @@ impl Settings {
     }
 }
 
-/// The part of the configuration that can change while the daemon runs. It holds keys that cannot, too, which are
-/// then as they were ([`Change::is_reloadable`]).
+/// The part of the configuration that a reload applies. Keys in it that need a restart have their old values
+/// ([`KeyChange::is_reloadable`]).
 #[derive(Debug)]
 pub struct Reloadable {
-    /// Who may ask for what.
+    /// Rules for callers of both listeners.
     pub callers: CallerSettings,
-    /// How long and how many callers may wait.
+    /// Limits of the queue of switches.
     pub limits: WriterLimits,
-    /// For a jobmaker's ack; `None` if the sub-pool API is off.
+    /// Time to wait for a jobmaker's ack; `None` if the sub-pool API is off.
     pub ack_timeout: Option<Duration>,
-    /// How the user-coin map is pulled, if it is.
+    /// Polls of the user-coin map; `None` if off.
     pub poller: Option<PollerSettings>,
-    /// From the first signal to the end of the process.
+    /// Time from the first signal to the end of the process.
     pub shutdown_grace: Duration,
-    /// What is logged.
+    /// Level of the log.
     pub log_level: LogLevel,
 }
 
-/// What the HTTP actor needs.
+/// Settings of the API's listener.
 #[derive(Clone, Debug)]
 pub struct ApiSettings {
-    /// Where to listen: `host:port`, or `:port` for every address.
+    /// Address to listen on: `host:port`, or `:port` for every address.
     pub listen: String,
-    /// For a request's head.
+    /// Time limit for a request's head.
     pub head_timeout: Duration,
 }
 
-/// Who may ask for what. The same holds for the API and for the admin listener.
+/// Rules for callers, shared by the API and the admin listener.
 #[derive(Clone, Debug)]
 pub struct CallerSettings {
-    /// Who may call; `None` if there is no one, since the API is off and has no credentials.
+    /// Credentials for everything; `None` if the API is off and none are set: then no caller has access.
     pub credentials: Option<Credentials>,
-    /// Who may look at the figures and do nothing else (`MetricsUser`, `MetricsPassword`), if somebody may.
+    /// Credentials for the metrics alone (`MetricsUser`, `MetricsPassword`), if set.
     pub scraper: Option<Credentials>,
-    /// Hosts under which the admin listener answers, apart from its own.
+    /// Hosts of the admin listener besides its own address.
     pub admin_hosts: Vec<Host>,
-    /// What may be switched to.
+    /// Coins that sub-accounts may be switched to.
     pub coins: Coins,
     /// Whether names are written in lower case.
     pub lower_case: bool,
-    /// Bytes of a coinbase text that jobmakers keep.
+    /// Bytes at which jobmakers cut a coinbase text.
     pub coinbase_max: usize,
-    /// Bytes of the largest body.
+    /// Largest body, in bytes.
     pub body_limit: usize,
-    /// For a request's body.
+    /// Time limit for a request's body.
     pub body_timeout: Duration,
 }
 
-/// What the admin listener needs.
+/// Settings of the admin listener.
 #[derive(Clone, Debug)]
 pub struct AdminSettings {
-    /// Where to listen, as for the API.
+    /// Address to listen on, as for the API.
     pub listen: String,
-    /// Whether the operator has asked for that address. Otherwise the daemon does without rather than not start.
+    /// Whether the operator has set that address. If the default is in use by another program, the daemon runs without
+    /// admin pages.
     pub is_given: bool,
 }
 
 /// User name and password. Never printed.
 #[derive(Clone)]
 pub struct Credentials {
-    /// The name.
+    /// Name.
     pub user: String,
-    /// The password.
+    /// Password.
     pub password: String,
 }
 
@@ -142,20 +143,20 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// A configuration that passed, with what the operator should look at nevertheless.
+/// A valid configuration.
 #[derive(Debug)]
 pub struct Checked {
-    /// What the daemon runs with.
+    /// Settings for the daemon.
     pub settings: Settings,
-    /// Suspicious, but no reason not to start.
+    /// Suspicious values; no reason not to start.
     pub warnings: Vec<String>,
-    /// Every key with its value (secrets masked) and where it comes from.
+    /// Every key with its value (secrets masked) and its origin.
     pub listing: Vec<String>,
-    /// Every key's value, to be compared with those of another time.
-    pub values: Values,
+    /// Every key's value, to compare with a later load.
+    pub values: Snapshot,
 }
 
-/// The list of keys, for the help text.
+/// Lists the keys for the help text.
 pub fn describe_keys() -> String {
     let line = |key: &keys::Key| {
         let default = match key.default {
@@ -168,23 +169,23 @@ pub fn describe_keys() -> String {
     };
     let lines: String = keys::KEYS.iter().map(line).collect();
     format!(
-        "Configuration keys (JSON file, or environment variables of the same names); SIGHUP has another value of \
-         those with [reload] taken over, others need a restart:\n{lines}"
+        "Configuration keys (JSON file, or environment variables of the same names); SIGHUP applies new values of \
+         those with [reload], others need a restart:\n{lines}"
     )
 }
 
-/// A configuration that the daemon does not start with.
+/// An invalid configuration: the daemon does not start with it.
 #[derive(Debug)]
 pub struct Rejected {
-    /// Everything that is wrong with it.
+    /// Every problem.
     pub problems: Vec<Problem>,
-    /// What may explain it, like a misspelt key.
+    /// Possible explanations, like a misspelt key.
     pub warnings: Vec<String>,
     /// Every key's value as found; `None` if the file could not be read.
-    pub values: Option<Values>,
+    pub values: Option<Snapshot>,
 }
 
-/// Reads and checks the configuration.
+/// Loads and checks the configuration.
 pub fn load(
     file: Option<&Path>,
     environment: impl Fn(&str) -> Option<OsString>,

@@ -1,8 +1,8 @@
-//! What is wrong with a configuration, in the operator's words.
+//! A problem of a configuration, in the operator's words.
 
 use std::fmt;
 
-/// One thing that is wrong: the key, what was found, what is expected.
+/// A problem with one key, or with the whole configuration. The text says what was found and what is expected.
 #[derive(Debug)]
 pub struct Problem {
     key: Option<&'static str>,
@@ -10,17 +10,16 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// Something about the whole of it: "configuration …".
+    /// A problem with the whole: "configuration …".
     pub(super) fn of_all(text: impl Into<String>) -> Self {
         Self { key: None, text: text.into() }
     }
 
-    /// Whether it is about the whole of it.
     pub(super) fn is_of_all(&self) -> bool {
         self.key.is_none()
     }
 
-    /// Something about one key's value: "APIUser: …".
+    /// A problem with one key's value: "APIUser: …".
     pub(super) fn of(key: &'static str, text: impl Into<String>) -> Self {
         Self { key: Some(key), text: text.into() }
     }

@@ -1,5 +1,5 @@
-//! What holds for any configuration: the same functions for property tests and fuzz targets. Each panics
-//! where a property does not hold.
+//! Properties of any configuration, for property tests and fuzz targets. Each function panics where its property does
+//! not hold.
 
 use std::ffi::OsString;
 
@@ -7,28 +7,27 @@ use arbitrary::{Result, Unstructured};
 use serde_json::{Value, json};
 
 use super::{
-    Checked, Rejected, Values,
+    Checked, Rejected, Snapshot,
     check::check,
-    keys::{KEYS, Kind},
+    keys::{KEYS, KeyKind},
     load::load_text,
 };
 
-/// Any text as the configuration file, with nothing in the environment.
+/// Checks any text as the configuration file, with an empty environment.
 ///
-/// Another secret in the same place would change nothing of what is told.
+/// Another secret in the same place must not change any message.
 pub fn configuration(text: &str) {
-    let told = judge(text, |_| None);
+    let messages = judge(text, |_| None);
     let Ok(Value::Object(mut file)) = serde_json::from_str(text) else {
-        assert!(told.is_err(), "no object, but taken: {text}");
+        assert!(messages.is_err(), "no object, but taken: {text}");
         return;
     };
-    let told = judge(&json!(file).to_string(), |_| None);
+    let messages = judge(&json!(file).to_string(), |_| None);
     let is_secret = |name: &str| {
         let secrets = ["APIPassword", "MetricsPassword", "ZKDigestCredentials"];
         secrets.iter().any(|key| key.eq_ignore_ascii_case(name))
     };
-    // Different secrets stay different, and equal ones equal: that is told, as are quotes, blanks and characters that
-    // are not seen.
+    // Messages report whether secrets are equal, and quotes, blanks and invisible characters in them: those stay.
     let other = |c: char| match char::from_u32(u32::from(c) ^ 1) {
         Some(other) if c.is_ascii_alphanumeric() && other.is_ascii_alphanumeric() => other,
         _ => c,
@@ -38,10 +37,10 @@ pub fn configuration(text: &str) {
             *value = json!(secret.chars().map(other).collect::<String>());
         }
     }
-    assert_eq!(judge(&json!(file).to_string(), |_| None), told, "a secret is told");
+    assert_eq!(judge(&json!(file).to_string(), |_| None), messages, "a message shows a secret");
 }
 
-/// A good configuration with keys drawn from `choices`, some in the file, some in the environment.
+/// Checks a good configuration with one key drawn from `choices`, in the file or in the environment.
 ///
 /// The environment wins over the file; a value is taken or refused by the limits of its key; a refusal names
 /// the key and no secret.
@@ -103,14 +102,14 @@ fn check_overridden(choices: &mut Unstructured<'_>) -> Result<()> {
     }
     let name = if choices.ratio(1, 4)? { key.name.to_lowercase() } else { key.name.to_owned() };
     let file = file.to_string().replace(&format!("\"{}\"", key.name), &format!("\"{name}\""));
-    let told =
+    let messages =
         judge(&file, |name| (is_in_environment && name == key.name).then(|| OsString::from(text)));
     // In the file the text is no flag, number or list, whatever it says.
     let is_of_its_kind = match key.kind {
-        Kind::Flag if is_in_environment => {
+        KeyKind::Flag if is_in_environment => {
             ["true", "false", "1", "0"].contains(&text.trim().to_ascii_lowercase().as_str())
         }
-        Kind::Number { min, max } if is_in_environment => {
+        KeyKind::Number { min, max } if is_in_environment => {
             let is_whole = |number: f64| number.fract() == 0.0;
             let is_within = |number: f64| min as f64 <= number && number <= max as f64;
             let text = text.trim();
@@ -118,11 +117,11 @@ fn check_overridden(choices: &mut Unstructured<'_>) -> Result<()> {
             let number = number.or_else(|| serde_json::from_str(text).ok());
             number.is_some_and(|number| is_whole(number) && is_within(number))
         }
-        Kind::Flag | Kind::Number { .. } => false,
-        Kind::List => is_in_environment,
-        Kind::Text | Kind::Url | Kind::Secret => true,
+        KeyKind::Flag | KeyKind::Number { .. } => false,
+        KeyKind::List => is_in_environment,
+        KeyKind::Text | KeyKind::Url | KeyKind::Secret => true,
     };
-    match &told {
+    match &messages {
         Ok(lines) => {
             assert!(is_of_its_kind, "{} = {text:?} was taken", key.name);
             let origin = if is_in_environment { "(environment variable " } else { "(file)" };
@@ -132,31 +131,31 @@ fn check_overridden(choices: &mut Unstructured<'_>) -> Result<()> {
         Err(lines) => {
             let names_it = lines.iter().any(|line| line.starts_with(&format!("{}: ", key.name)));
             assert!(names_it, "{} = {text:?} was refused: {lines:?}", key.name);
-            let is_simple = matches!(key.kind, Kind::Flag | Kind::Number { .. });
+            let is_simple = matches!(key.kind, KeyKind::Flag | KeyKind::Number { .. });
             assert!(!(is_simple && is_of_its_kind) || key.name == "EnableAPIServer", "{lines:?}");
         }
     }
-    let is_told = |secret| {
-        told.as_ref().unwrap_or_else(|lines| lines).iter().any(|line| line.contains(secret))
+    let shows = |secret| {
+        messages.as_ref().unwrap_or_else(|lines| lines).iter().any(|line| line.contains(secret))
     };
-    assert!(text.contains(SECRET) || !is_told(SECRET), "{told:?}");
+    assert!(text.contains(SECRET) || !shows(SECRET), "{messages:?}");
     Ok(())
 }
 
-/// What the operator is told, on success of every key; `Err` for a configuration that is refused.
+/// All messages for the operator, on success of every key; `Err` for a configuration that is refused.
 ///
-/// None of it could move a terminal's cursor.
+/// No message can move a terminal's cursor.
 fn judge(
     text: &str,
     environment: impl Fn(&str) -> Option<OsString>,
 ) -> std::result::Result<Vec<String>, Vec<String>> {
-    let told = match check(load_text(text, environment)) {
+    let messages = match check(load_text(text, environment)) {
         Ok(Checked { settings, warnings, mut listing, values }) => {
             assert_eq!(listing.len(), KEYS.len());
             assert!(settings.api.is_some() || settings.poller.is_some(), "there is nothing to do");
             listing.extend(warnings);
             listing.extend(changes_to(&values));
-            // Whoever prints the settings prints no secret either.
+            // The settings' `Debug` form shows no secret either.
             listing.push(format!("{settings:?}"));
             Ok(listing)
         }
@@ -167,18 +166,18 @@ fn judge(
             Err(problems.chain(warnings).chain(changes).collect())
         }
     };
-    for line in told.as_ref().unwrap_or_else(|lines| lines) {
+    for line in messages.as_ref().unwrap_or_else(|lines| lines) {
         assert!(!line.contains(switcher_actors::is_invisible), "{line:?}");
     }
-    told
+    messages
 }
 
-/// What a daemon with nothing but defaults would tell of these values if it read them.
-fn changes_to(values: &Values) -> Vec<String> {
+/// Changes that a daemon with nothing but defaults reports for these values.
+fn changes_to(snapshot: &Snapshot) -> Vec<String> {
     let Err(Rejected { values: Some(before), .. }) = check(load_text("{}", |_| None)) else {
         panic!("it can be read, and is not enough");
     };
-    before.changes_to(values).iter().map(ToString::to_string).collect()
+    before.changes_to(snapshot).iter().map(ToString::to_string).collect()
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ use switcher_actors::{Actors, Metrics};
 use tokio::sync::oneshot;
 
 use crate::{
-    config::{self, Change, Checked, Rejected, Reloadable, Values},
+    config::{self, Checked, KeyChange, Rejected, Reloadable, Snapshot},
     http::LiveConfig,
     logging::{Levels, Logging},
 };
@@ -33,7 +33,7 @@ use crate::{
 pub struct Reload {
     /// The file that was read at the start; a reload fails without it.
     file: Option<PathBuf>,
-    values: Values,
+    values: Snapshot,
     shutdown_grace: Duration,
     live_config: LiveConfig,
     metrics: Metrics,
@@ -45,7 +45,7 @@ pub struct Reload {
 impl Reload {
     pub fn new(
         file: Option<PathBuf>,
-        values: Values,
+        values: Snapshot,
         shutdown_grace: Duration,
         live_config: LiveConfig,
         metrics: &Metrics,
@@ -107,7 +107,7 @@ impl Reload {
         self.live_config.replace(callers);
     }
 
-    fn applied(&self, changes: &[Change]) {
+    fn applied(&self, changes: &[KeyChange]) {
         self.reloads.applied();
         let changes: Vec<_> = changes.iter().map(ToString::to_string).collect();
         let changed = if changes.is_empty() { "nothing".to_owned() } else { changes.join("; ") };

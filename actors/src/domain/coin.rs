@@ -5,7 +5,7 @@ use std::{borrow::Borrow, fmt, sync::Arc};
 use foldhash::{HashSet, HashSetExt};
 use thiserror::Error;
 
-use super::{Quoted, is_invisible};
+use super::{Quoted, is_invisible, is_quote, is_separator};
 
 /// The stratum side reads no more of a znode (contract, section 1).
 const MAX_COIN_BYTES: usize = 64;
@@ -112,17 +112,19 @@ impl Coins {
     }
 }
 
-/// Why a character cannot be part of a coin's name. Letters and digits of any script can, and of ASCII whatever
-/// neither quotes, encloses nor separates.
+/// Why a coin's name cannot contain a character. Letters and digits of any script are fine, and so is ASCII that does
+/// not quote, enclose, separate or begin a variable.
 fn character_fault(c: char) -> Option<&'static str> {
     match c {
         c if c.is_control() => Some("contains a control character"),
         c if is_invisible(c) || c.is_whitespace() => {
-            Some("contains a blank or a character that is not seen")
+            Some("contains a blank or an invisible character")
         }
-        '"' | '\'' | '`' => Some("contains a quote"),
+        c if is_quote(c) => Some("contains a quote"),
         '(' | ')' | '[' | ']' | '{' | '}' | '<' | '>' => Some("contains a bracket"),
-        ',' | ';' | ':' | '|' | '/' | '\\' | '&' | '=' => Some("contains a separator of lists"),
+        ':' | '/' | '\\' | '&' | '=' => Some("contains a separator of lists"),
+        c if is_separator(c) => Some("contains a separator of lists"),
+        '$' => Some("contains a dollar sign, like a variable that was not replaced by its value"),
         c if c.is_ascii() || c.is_alphanumeric() => None,
         _ => Some("contains a character that is neither a letter nor a digit"),
     }
@@ -166,6 +168,7 @@ mod tests {
             "btc\u{3000}bcc",
             "btc\u{200b}",
             "btc\u{3164}",
+            "$COINS",
         ] {
             let refused = Coins::new(&["ltc", name]);
             assert!(matches!(refused, Err(CoinsError::Coin { .. })), "{name}");

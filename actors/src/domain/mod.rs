@@ -8,6 +8,7 @@ mod previous_value;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod properties;
 mod puname;
+mod punctuation;
 mod seconds;
 mod shown;
 mod source;
@@ -21,6 +22,7 @@ pub(crate) use path::component_fault;
 pub use path::{ZnodeDir, ZnodeDirError};
 pub use previous_value::PreviousValue;
 pub use puname::{Puname, PunameError};
+pub use punctuation::{QUOTES, is_quote, is_separator};
 pub use seconds::seconds;
 pub use shown::{Escaped, Quoted, Shown};
 pub use source::{RequestId, Source};

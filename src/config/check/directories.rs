@@ -1,9 +1,11 @@
-//! Directories of znodes, which must lie apart: a sub-account's znode in the place of a sub-pool's would make a switch
-//! overwrite a payout request.
+//! Znode directories. They must not overlap: if a sub-account's znode were a sub-pool's, a switch would overwrite a
+//! payout request.
 
-use switcher_actors::{PollerLock, Quoted, SubPoolSettings, ZnodeDir, is_invisible};
+use switcher_actors::{
+    PollerLock, Quoted, SubPoolSettings, ZnodeDir, is_invisible, is_quote, is_separator,
+};
 
-use super::{Reader, quoting::hint};
+use super::Reader;
 
 const WATCH_DIR: &str = "ZKSwitcherWatchDir";
 const SUB_POOLS: &str = "ZKSubPoolUpdateBaseDir";
@@ -12,7 +14,7 @@ const LOCK: &str = "ZKPollerLockPath";
 /// ZooKeeper's own znodes.
 const ZOOKEEPER: &str = "/zookeeper/";
 
-/// The directories that are set and valid.
+/// Directories that are set and valid.
 #[derive(Debug, Default)]
 pub(super) struct Directories {
     pub(super) watch_dir: Option<ZnodeDir>,
@@ -21,7 +23,7 @@ pub(super) struct Directories {
 }
 
 impl Reader {
-    /// Reads all directories, and notes as problems which of them cannot be where they are.
+    /// Reads all directories and refuses those that overlap or are ZooKeeper's own.
     pub(super) fn directories(&mut self) -> Directories {
         let watch_dir =
             self.dir(WATCH_DIR, "an absolute znode path, like /stratumSwitcher/btcbcc/");
@@ -50,11 +52,10 @@ impl Reader {
             );
             self.problem(key, text);
         } else if dir.as_str().starts_with(ZOOKEEPER) {
-            let text = format!(
-                "is {}, within /zookeeper, where ZooKeeper's own znodes are; choose another place, like {like}",
-                Quoted(dir.node())
+            let fault = format!(
+                ", within /zookeeper, where ZooKeeper's own znodes are; choose another place, like {like}"
             );
-            self.problem(key, text);
+            self.refuse(key, dir.node(), fault);
         }
     }
 
@@ -63,7 +64,7 @@ impl Reader {
         (key, dir): (&'static str, &ZnodeDir),
         (other_key, other): (&str, &ZnodeDir),
     ) {
-        // That is a problem by itself.
+        // The root is a problem by itself.
         if dir.parent().is_none() || other.parent().is_none() {
             return;
         }
@@ -73,13 +74,12 @@ impl Reader {
             (true, false) => "above",
             (false, true) => "within",
         };
-        let text = format!(
-            "is {}, {relation} {other_key}, which is {}: one would overwrite the other's znodes; choose places of \
-             which none contains the other",
-            Quoted(dir.node()),
+        let fault = format!(
+            ", {relation} {other_key}, which is {}: one would overwrite the other's znodes; choose places of which \
+             none contains the other",
             Quoted(other.node())
         );
-        self.problem(key, text);
+        self.problem(key, format!("is {}{fault}", Quoted(dir.node())));
     }
 
     fn dir(&mut self, name: &'static str, expected: &str) -> Option<ZnodeDir> {
@@ -90,37 +90,33 @@ impl Reader {
                 Some(dir)
             }
             Err(error) => {
-                let text = format!(
-                    "is {}, which {error}; expected an absolute znode path{}",
-                    Quoted(&text),
-                    hint(&text)
-                );
-                self.problem(name, text);
+                let fault = format!(", which {error}; expected an absolute znode path");
+                self.refuse(name, &text, fault);
                 None
             }
         }
     }
 
-    /// A path that can be meant, but hardly is: the programs on its other side have to spell it the same way.
+    /// Warns about a path that works but is hardly intended: other programs must spell it the same way.
     fn doubt_dir(&mut self, name: &'static str, text: &str) {
-        let is_odd = |c: char| is_invisible(c) || "\"'`,;[]，、；“”".contains(c);
+        let is_odd =
+            |c: char| is_invisible(c) || is_quote(c) || is_separator(c) || "[]".contains(c);
         if text.contains(is_odd) || text.split('/').any(|name| name.trim() != name) {
             self.warnings.push(format!(
-                "{name} is {}: it contains a blank at an end of a name, or a quote, a bracket, a separator of lists or \
-                 a character that is not seen, all of which are part of the path",
+                "{name} is {}: the path itself contains a quote, a bracket, a separator of lists, an invisible \
+                 character, or a blank at an end of a name",
                 Quoted(text)
             ));
         }
     }
 
-    /// `None` if the sub-pool API is off, or after a problem was noted.
     pub(super) fn sub_pools(&mut self, base_dir: Option<ZnodeDir>) -> Option<SubPoolSettings> {
         let ack_timeout = self.seconds("ZKSubPoolUpdateAckTimeout");
         Some(SubPoolSettings { base_dir: base_dir?, ack_timeout })
     }
 }
 
-/// The lock by which daemons choose the one that polls.
+/// Lock by which daemons elect the one that polls.
 pub(super) fn poller_lock(path: ZnodeDir) -> PollerLock {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     PollerLock { path, holder: format!("{host}, process {}", std::process::id()) }

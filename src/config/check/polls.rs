@@ -1,27 +1,27 @@
-//! The coins, and how the user-coin map is pulled.
+//! The coins, and the polls of the user-coin map.
 
-use switcher_actors::{Coins, PollerSettings, SwitchRules, UpstreamUrl, ZnodeDir};
+use switcher_actors::{Coins, PollerSettings, SwitchRules, UpstreamUrl, ZnodeDir, is_quote};
 
 use super::{
     Reader,
     directories::poller_lock,
-    quoting::{hint, list_hint},
+    quoting::{hint, list_cause},
 };
 
 impl Reader {
     pub(super) fn coins(&mut self) -> Option<Coins> {
-        let names = self.list("AvailableCoins")?;
+        const KEY: &str = "AvailableCoins";
+        let names = self.list(KEY)?;
         let coins = Coins::new(&names);
         if let Err(error) = &coins {
-            let origin = self.found("AvailableCoins").map(|found| found.origin);
-            let hint = list_hint(names.iter().map(String::as_str), origin, ["btc", "bcc"]);
-            let expected = "expected the coins that may be switched to";
-            self.problem("AvailableCoins", format!("{error}, {expected}{hint}"));
+            let cause = list_cause(&names).map(|cause| format!("; {cause}")).unwrap_or_default();
+            let form = self.list_form(KEY, "btc", "bcc");
+            let expected = "expected the coins that sub-accounts may be switched to";
+            self.problem(KEY, format!("{error}, {expected}{cause}{form}"));
         }
         coins.ok()
     }
 
-    /// `None` if the map is not pulled, or after a problem was noted.
     pub(super) fn poller(
         &mut self,
         enabled: bool,
@@ -37,7 +37,7 @@ impl Reader {
         if !enabled {
             return None;
         }
-        let url = self.required("UserCoinMapURL", "where to pull the user-coin map from");
+        let url = self.required("UserCoinMapURL", "the URL of the user-coin map");
         let url = url.and_then(|text| self.upstream(&text));
         Some(PollerSettings {
             url: url?,
@@ -51,16 +51,15 @@ impl Reader {
         })
     }
 
-    /// The messages do not quote the URL: it may hold a password or a token.
+    /// Parses the URL. The messages do not quote it: it may hold a password or a token.
     fn upstream(&mut self, text: &str) -> Option<UpstreamUrl> {
         const KEY: &str = "UserCoinMapURL";
-        const QUOTES: &[char] = &['"', '\'', '`', '“', '”'];
         let lower = text.to_ascii_lowercase();
         if lower.matches("http://").count() + lower.matches("https://").count() > 1
             && text.contains([',', ';', ' ', '|'])
         {
             self.problem(KEY, "looks like several URLs; the map comes from one");
-        } else if text.ends_with(QUOTES) || text.starts_with(QUOTES) {
+        } else if text.ends_with(is_quote) || text.starts_with(is_quote) {
             self.problem(KEY, "begins or ends with a quote, which is part of the value: remove it");
         } else {
             match UpstreamUrl::parse(text) {

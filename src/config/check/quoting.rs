@@ -1,16 +1,10 @@
-//! Likely causes of values that cannot work: the syntax of a shell, of an env file or of JSON inside a value, and
-//! line ends of another system.
+//! Likely causes of values that cannot work: syntax of a shell, an env file or JSON inside a value, and line ends of
+//! another system.
 
-use switcher_actors::is_invisible;
+use switcher_actors::{QUOTES, is_invisible, is_quote, is_separator};
 
-use crate::config::found::Origin;
-
-/// Quotes, as pairs: programs', and those that word processors make of them.
-const QUOTES: &[(char, char)] =
-    &[('"', '"'), ('\'', '\''), ('`', '`'), ('“', '”'), ('‘', '’'), ('„', '“'), ('«', '»')];
-
-/// Separators of lists that other formats use.
-const SEPARATORS: &[char] = &[',', ';', '|', '，', '、', '；', '､', '﹐', '︐', '｜'];
+use super::Reader;
+use crate::config::value::{FILE, origin};
 
 /// Whether a text begins and ends with quotes that belong together.
 fn is_quoted(text: &str) -> bool {
@@ -18,13 +12,12 @@ fn is_quoted(text: &str) -> bool {
     QUOTES.iter().any(|pair| inner(pair).is_some())
 }
 
-/// Whether a text looks like a list of JSON, like `["btc", "bcc"]`.
 fn is_json_list(text: &str) -> bool {
     let inner = text.trim().strip_prefix('[').and_then(|text| text.strip_suffix(']'));
     inner.is_some_and(|inner| inner.trim().is_empty() || inner.contains(['"', '\'', ',']))
 }
 
-/// The likely cause of a text that cannot work, as the end of an error: "; …", or empty. Quotes nothing of the text.
+/// Likely cause of a text that cannot work, as the end of an error: "; …", or empty. Does not quote the text.
 pub fn hint(text: &str) -> String {
     let cause = if let Some(fault) = line_end(text) {
         return format!("; it {fault}");
@@ -35,8 +28,8 @@ pub fn hint(text: &str) -> String {
     } else if text.trim() != text {
         "remove the blanks around it"
     } else if text.contains(is_invisible) {
-        "it contains a character that is not seen: type it again"
-    } else if text.contains(SEPARATORS) || text.contains(char::is_whitespace) {
+        "it contains an invisible character: type it again"
+    } else if text.contains(is_separator) || text.contains(char::is_whitespace) {
         "it looks like several values in one"
     } else {
         return String::new();
@@ -44,35 +37,34 @@ pub fn hint(text: &str) -> String {
     format!("; {cause}")
 }
 
-/// The likely cause of a list with an entry that cannot work, and how the list is written where it comes from.
-pub fn list_hint<'a>(
-    items: impl IntoIterator<Item = &'a str> + Clone,
-    origin: Option<Origin>,
-    [one, two]: [&str; 2],
-) -> String {
-    let has = |test: &dyn Fn(&str) -> bool| items.clone().into_iter().any(test);
-    // A JSON list that was cut at its commas still begins with a bracket and a quote.
-    let is_list =
-        |item: &str| is_json_list(item) || item.starts_with("[\"") || item.starts_with("['");
-    let has_quote = |item: &str| QUOTES.iter().any(|&(open, close)| item.contains([open, close]));
-    let cause = if has(&is_list) {
-        "; it looks like a JSON list inside a text"
-    } else if has(&has_quote) {
-        "; the quotes are part of the value"
-    } else if has(&|item| item.contains(SEPARATORS) || item.trim().contains(char::is_whitespace)) {
-        "; it looks like several values in one"
-    } else if has(&|item| item.trim() != item) {
-        "; there are blanks around a value"
+/// Likely cause of a list with an entry that cannot work.
+pub fn list_cause<S: AsRef<str>>(items: &[S]) -> Option<&'static str> {
+    let any = |test: fn(&str) -> bool| items.iter().any(|item| test(item.as_ref()));
+    // A JSON list that was split at its commas still begins with a bracket and a quote.
+    if any(|item| is_json_list(item) || item.starts_with("[\"") || item.starts_with("['")) {
+        Some("it looks like a JSON list inside a text")
+    } else if any(|item| item.contains(is_quote)) {
+        Some("the quotes are part of the value")
+    } else if any(|item| item.contains(is_separator) || item.trim().contains(char::is_whitespace)) {
+        Some("it looks like several values in one")
+    } else if any(|item| item.trim() != item) {
+        Some("there are blanks around a value")
     } else {
-        ""
-    };
-    match origin {
-        Some(Origin::Environment(name)) => format!("{cause}; write {name}={one},{two}"),
-        _ => format!("{cause}; write [\"{one}\", \"{two}\"]"),
+        None
     }
 }
 
-/// Why a user name or a password cannot work: clients send the value that was meant. Quotes nothing of it.
+impl Reader {
+    /// How to write a list where the key's value comes from, as the end of an error.
+    pub(super) fn list_form(&self, key: &str, one: &str, two: &str) -> String {
+        match self.values.get(key).map(origin) {
+            Some(FILE) | None => format!("; write [\"{one}\", \"{two}\"]"),
+            Some(_) => format!("; write {key}={one},{two}"),
+        }
+    }
+}
+
+/// Why a user name or a password cannot work: clients send the intended value. Does not quote it.
 pub fn credential_fault(text: &str) -> Option<&'static str> {
     if let Some(fault) = line_end(text) {
         Some(fault)
@@ -89,12 +81,12 @@ pub fn credential_fault(text: &str) -> Option<&'static str> {
     }
 }
 
-/// Why a user name or a password may not be the one that was meant. Quotes nothing of it.
+/// Why a user name or a password may differ from the intended one. Does not quote it.
 pub fn credential_doubt(text: &str) -> Option<&'static str> {
     if text.trim() != text {
         Some("begins or ends with a blank, which is part of the value")
     } else if text.contains(is_invisible) {
-        Some("contains a character that is not seen, or a blank of another kind")
+        Some("contains an invisible character, or a blank of another kind")
     } else if QUOTES.iter().any(|(open, close)| text.starts_with(*open) != text.ends_with(*close)) {
         Some("has a quote at one end, which is part of the value")
     } else {
@@ -102,7 +94,7 @@ pub fn credential_doubt(text: &str) -> Option<&'static str> {
     }
 }
 
-/// A line end at the end of a text, and where it is likely to come from.
+/// A line end at the end of a text, and its likely origin.
 fn line_end(text: &str) -> Option<&'static str> {
     match text.as_bytes().last()? {
         b'\n' => Some("ends in a line feed (\\n), as a file's content does: remove it"),
@@ -127,7 +119,7 @@ mod tests {
             ("a\r", "carriage return (\\r)"),
             ("a\n", "line feed (\\n)"),
             (" a", "blanks around"),
-            ("a\u{200b}b", "not seen"),
+            ("a\u{200b}b", "invisible"),
             ("a:1,b:1", "several values"),
             ("a；b", "several values"),
         ] {
@@ -139,15 +131,13 @@ mod tests {
     }
 
     #[test]
-    fn a_list_is_shown_as_it_is_written_where_it_comes_from() {
-        let hint = |items: &[&str], origin| list_hint(items.iter().copied(), origin, ["a", "b"]);
-        let environment = Some(Origin::Environment("ZKBroker"));
-        let told = hint(&["[\"x\"", "\"y\"]"], environment);
-        assert!(told.contains("JSON list") && told.ends_with("; write ZKBroker=a,b"), "{told}");
-        let told = hint(&["x y"], Some(Origin::File));
-        assert!(told.contains("several") && told.ends_with("; write [\"a\", \"b\"]"), "{told}");
-        assert!(hint(&["\"x", "y\""], environment).contains("quotes"));
-        assert!(hint(&["x "], Some(Origin::File)).contains("blanks around"));
+    fn the_likely_cause_of_a_bad_list_is_named() {
+        let cause = |items: &[&str]| list_cause(items).unwrap_or_default();
+        assert!(cause(&["[\"x\"", "\"y\"]"]).contains("JSON list"));
+        assert!(cause(&["x y"]).contains("several"));
+        assert!(cause(&["\"x", "y\""]).contains("quotes"));
+        assert!(cause(&["x "]).contains("blanks around"));
+        assert_eq!(cause(&["x", "y"]), "");
     }
 
     #[test]

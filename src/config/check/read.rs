@@ -1,68 +1,55 @@
-//! Takes single values out, each as the type of its key.
+//! Reads single values, each as the type of its key.
 
 use std::time::Duration;
 
-use super::{Reader, key, quoting::hint, shown};
+use super::{Reader, quoting::hint, shown};
 use crate::config::{
-    found::{Found, Origin, Value, whole},
-    keys::Kind,
+    keys::{self, Key, KeyKind},
+    value::{
+        FILE, Value, ValueKind, as_number, as_text, as_texts, from_text, origin, whole, with_origin,
+    },
 };
 
 impl Reader {
-    /// A text that must be there and not be empty.
+    /// A text that must be set and not be empty.
     pub(super) fn required(&mut self, name: &'static str, expected: &str) -> Option<String> {
         let known = self.problems.len();
         let text = self.text(name);
         if !text.is_empty() {
             return Some(text);
         }
-        // A value of the wrong type was complained about already.
+        // A value of the wrong type is a recorded problem already.
         if self.problems.len() == known {
-            let found = if self.found(name).is_some() { "is empty" } else { "is missing" };
+            let found = if self.values.contains_key(name) { "is empty" } else { "is missing" };
             self.problem(name, format!("{found}, expected {expected}"));
         }
         None
     }
 
     pub(super) fn flag(&mut self, name: &'static str) -> bool {
-        self.value(name, "true or false", |value| match value {
-            Value::Flag(flag) => Some(*flag),
+        let take = |value: &Value| match value.kind {
+            ValueKind::Boolean(flag) => Some(flag),
             _ => None,
-        })
-        .unwrap_or_default()
+        };
+        self.value(name, "true or false", take).unwrap_or_default()
     }
 
     pub(super) fn text(&mut self, name: &'static str) -> String {
-        self.value(name, "a text in quotes", |value| match value {
-            Value::Text(text) => Some(text.clone()),
-            _ => None,
-        })
-        .unwrap_or_default()
+        let take = |value: &Value| as_text(value).map(str::to_owned);
+        self.value(name, "a text in quotes", take).unwrap_or_default()
     }
 
-    /// A text that is checked elsewhere, or matters nowhere else; empty if there is none.
-    pub(super) fn peek(&self, name: &'static str) -> String {
-        match self.found(name).map(|found| &found.value) {
-            Some(Value::Text(text)) => text.clone(),
-            _ => String::new(),
-        }
+    /// A text that is checked elsewhere; empty if there is none.
+    pub(super) fn peek(&self, name: &str) -> String {
+        self.values.get(name).and_then(as_text).unwrap_or_default().to_owned()
     }
 
-    /// `None` only after a problem was noted.
+    /// An absent list is empty.
     pub(super) fn list(&mut self, name: &'static str) -> Option<Vec<String>> {
-        if self.found(name).is_none() {
+        if !self.values.contains_key(name) {
             return Some(Vec::new());
         }
-        self.value(name, "a list of texts, like [\"btc\", \"bcc\"]", |value| match value {
-            Value::List(items) => items
-                .iter()
-                .map(|item| match item {
-                    Value::Text(text) => Some(text.clone()),
-                    _ => None,
-                })
-                .collect(),
-            _ => None,
-        })
+        self.value(name, "a list of texts, like [\"btc\", \"bcc\"]", as_texts)
     }
 
     pub(super) fn seconds(&mut self, name: &'static str) -> Duration {
@@ -74,44 +61,44 @@ impl Reader {
     }
 
     pub(super) fn number(&mut self, name: &'static str) -> u64 {
-        let Kind::Number { min, max } = key(name).kind else { return 0 };
+        let KeyKind::Number { min, max } = key(name).kind else { return 0 };
         let expected = format!("a whole number from {min} to {max}");
-        self.value(name, &expected, |value| match value {
-            Value::Number(number) => whole(number).filter(|number| (min..=max).contains(number)),
-            _ => None,
-        })
-        .unwrap_or_default()
+        let take = |value: &Value| {
+            as_number(value).and_then(whole).filter(|number| (min..=max).contains(number))
+        };
+        self.value(name, &expected, take).unwrap_or_default()
     }
 
-    /// The key's value or its default. Notes a problem if `take` finds the value of the wrong type.
+    /// Takes the key's value; one of the wrong type is a problem.
     fn value<T>(
         &mut self,
         name: &'static str,
         expected: &str,
         take: impl Fn(&Value) -> Option<T>,
     ) -> Option<T> {
-        let key = key(name);
-        let Some(Found { value, origin }) = self.found(name) else {
-            return take(&Value::from_text(key.kind, key.default?));
-        };
+        let (key, value) = (key(name), self.values.get(name)?);
         let taken = take(value);
         if taken.is_none() {
-            let hint = match value {
-                Value::Text(text) if *origin == Origin::File && key.kind.is_bare() => {
-                    let bare = take(&Value::from_text(key.kind, text));
-                    bare.map_or_else(|| hint(text), |_| "; write it without quotes".to_owned())
-                }
-                Value::Text(text) => hint(text),
-                _ => String::new(),
+            let is_bare = matches!(key.kind, KeyKind::Flag | KeyKind::Number { .. });
+            let needs_no_quotes = |text| {
+                let bare = with_origin(from_text(key.kind, text), FILE);
+                is_bare && origin(value) == FILE && take(&bare).is_some()
             };
-            let text = format!("is {} ({origin}), expected {expected}{hint}", shown(key, value));
-            self.problem(name, text);
+            let hint = match as_text(value) {
+                Some(text) if needs_no_quotes(text) => "; write it without quotes".to_owned(),
+                text => text.map(hint).unwrap_or_default(),
+            };
+            let (shown, origin) = (shown(key, value), origin(value));
+            self.problem(name, format!("is {shown} ({origin}), expected {expected}{hint}"));
         }
         taken
     }
+}
 
-    /// The value as found. In Go's decoder null leaves a field as it was, as if it were absent.
-    pub(super) fn found(&self, name: &str) -> Option<&Found> {
-        self.raw.values.get(name).filter(|found| found.value != Value::Null)
+/// The key of a name in this program.
+fn key(name: &'static str) -> &'static Key {
+    match keys::find(name) {
+        Some(key) => key,
+        None => unreachable!("{name} is not in the list of keys"),
     }
 }

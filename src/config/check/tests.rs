@@ -248,7 +248,7 @@ fn a_scraper_has_credentials_of_its_own_or_none() {
         ("prometheus", "", "MetricsPassword: is empty, and MetricsUser is not"),
         ("", "looks-only", "MetricsUser: is empty, and MetricsPassword is not"),
         ("a:b", "looks-only", "MetricsUser: contains a colon"),
-        ("prometheus", "s3cret", "MetricsPassword: is APIPassword's value"),
+        ("prometheus", "s3cret", "MetricsPassword: equals APIPassword"),
     ] {
         let problems = scraper(user, password).unwrap_err();
         assert!(problems[0].starts_with(problem) && problems.len() == 1, "{problems:?}");
@@ -269,7 +269,7 @@ fn an_admin_address_that_cannot_work_is_told() {
         );
     }
     for value in ["127.0.0.1:8082", ":8082", "0.0.0.0:8082"] {
-        assert!(told(value)[0].contains("and ListenAddr"), "{value}");
+        assert!(told(value)[0].contains("overlaps ListenAddr"), "{value}");
     }
 }
 
@@ -317,11 +317,11 @@ fn another(key: &Key) -> String {
         ("ZKServerVersion", _) => "3.4.13",
         ("ZKDigestCredentials", _) => "somebody:secret",
         ("UserCoinMapURL", _) => "http://elsewhere/map",
-        (_, Kind::Flag) => "true",
-        (_, Kind::Number { min, .. }) => {
+        (_, KeyKind::Flag) => "true",
+        (_, KeyKind::Number { min, .. }) => {
             return (if key.default == Some(&min.to_string()) { min + 1 } else { min }).to_string();
         }
-        (_, Kind::Text) => "/elsewhere/for/this",
+        (_, KeyKind::Text) => "/elsewhere/for/this",
         (name, kind) => panic!("what else may {name} be, which is {kind:?}?"),
     };
     text.to_owned()

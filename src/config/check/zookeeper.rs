@@ -1,20 +1,17 @@
-//! ZooKeeper's servers, and the daemon's credentials there.
+//! ZooKeeper's servers and their version.
 
 use std::str::FromStr;
 
-use switcher_actors::{DigestCredentials, Quoted, ServerVersion, ZkSettings};
+use switcher_actors::{Quoted, ServerVersion, ZkSettings};
 
-use super::{
-    Reader,
-    addresses::broker,
-    quoting::{credential_fault, hint, list_hint},
-};
+use super::{Reader, quoting::list_cause};
+use crate::config::addresses::broker;
 
 impl Reader {
     pub(super) fn zookeeper(&mut self) -> Option<ZkSettings> {
         let brokers = self.brokers();
         let session_timeout = self.seconds("ZKSessionTimeoutSeconds");
-        let credentials = self.credentials();
+        let credentials = self.digest();
         let version = self.version();
         Some(ZkSettings { brokers: brokers?, session_timeout, credentials, version })
     }
@@ -25,14 +22,17 @@ impl Reader {
         if brokers.is_empty() {
             self.problem(KEY, "is empty, expected at least one host:port");
         }
-        let origin = self.found(KEY).map(|found| found.origin);
         let mut addresses = Vec::with_capacity(brokers.len());
         for text in &brokers {
             match broker(text) {
                 Ok(address) => addresses.push(address),
                 Err(expected) => {
-                    let hint = list_hint([text.as_str()], origin, ["zk1:2181", "zk2:2181"]);
-                    let hint = if hint.starts_with("; write") { String::new() } else { hint };
+                    let hint = match list_cause(&[text]) {
+                        Some(cause) => {
+                            format!("; {cause}{}", self.list_form(KEY, "zk1:2181", "zk2:2181"))
+                        }
+                        None => String::new(),
+                    };
                     self.problem(KEY, format!("contains {}, {expected}{hint}", Quoted(text)));
                 }
             }
@@ -40,22 +40,9 @@ impl Reader {
         Some(addresses)
     }
 
-    fn credentials(&mut self) -> Option<DigestCredentials> {
-        const KEY: &str = "ZKDigestCredentials";
-        let text = self.text(KEY);
-        let credentials = DigestCredentials::parse(&text);
-        let (user, password) = text.split_once(':').unwrap_or((&text, ""));
-        let fault = [&*text, user, password].into_iter().find_map(credential_fault);
-        if let Some(fault) = fault {
-            self.problem(KEY, fault);
-        } else if credentials.is_none() && !text.is_empty() {
-            self.problem(KEY, "is not of the form user:password");
-        }
-        credentials
-    }
-
     fn version(&mut self) -> Option<ServerVersion> {
-        let text = self.text("ZKServerVersion");
+        const KEY: &str = "ZKServerVersion";
+        let text = self.text(KEY);
         if text.is_empty() {
             return None;
         }
@@ -63,14 +50,9 @@ impl Reader {
         match ServerVersion::from_str(&text) {
             Ok(version) if version >= oldest => return Some(version),
             Ok(_) => {
-                let problem =
-                    format!("is {}; servers before {oldest} are not supported", Quoted(&text));
-                self.problem("ZKServerVersion", problem);
+                self.refuse(KEY, &text, format!("; servers before {oldest} are not supported"))
             }
-            Err(error) => {
-                let problem = format!("is {}, which {error}{}", Quoted(&text), hint(&text));
-                self.problem("ZKServerVersion", problem);
-            }
+            Err(error) => self.refuse(KEY, &text, format!(", which {error}")),
         }
         None
     }

@@ -17,7 +17,7 @@ fn whole_numbers_are_read_in_any_spelling_and_shown_as_written() {
     let changes = checked.values.changes_to(&load(&plain, &[]).unwrap().values);
     assert!(changes.is_empty(), "the same numbers: {:?}", changes.len());
 
-    for key in KEYS.iter().filter(|key| matches!(key.kind, Kind::Number { .. })) {
+    for key in KEYS.iter().filter(|key| matches!(key.kind, KeyKind::Number { .. })) {
         for value in ["60.5", "1e400", "-1", "-60.0", "1e-400", "2e30"] {
             let json = GOOD.replacen('{', &format!("{{\"{}\": {value},", key.name), 1);
             let problems = load(&json, &[]).unwrap_err();
@@ -142,13 +142,18 @@ fn credentials_that_no_client_can_mean_are_refused_and_never_shown() {
         assert!(warnings.len() == 1 && warnings[0].starts_with("APIPassword "), "{warnings:?}");
         assert!(!warnings[0].contains("hunter"), "{warnings:?}");
     }
+    for doubtful in ["u:hunter2 ", "u :hunter2", "u: hunter2", "u:\"hunter2", "u:hunter2\u{200b}"] {
+        let warnings = load(GOOD, &[("ZKDigestCredentials", doubtful)]).unwrap().warnings;
+        assert!(warnings.len() == 1 && warnings[0].starts_with("ZKDigestCredentials "));
+        assert!(!warnings[0].contains("hunter"), "{warnings:?}");
+    }
 }
 
 #[test]
 fn a_published_password_is_warned_about_the_more_on_every_address() {
     let warnings = |environment: &[(&str, &str)]| load(GOOD, environment).unwrap().warnings;
     assert!(warnings(&[("ListenAddr", "0.0.0.0:8082")]).is_empty());
-    for password in callers::SAMPLE_PASSWORDS {
+    for password in credentials::SAMPLE_PASSWORDS {
         let told = warnings(&[("APIPassword", password)]);
         let expected = "APIPassword is the password of the published samples; choose another one";
         assert_eq!(told, [expected]);
@@ -160,7 +165,7 @@ fn a_published_password_is_warned_about_the_more_on_every_address() {
             );
             let own = ("ListenAddr", "127.0.0.1:8082");
             let told = warnings(&[("APIPassword", password), ("AdminListenAddr", ":8083"), own]);
-            assert!(told[0].contains("AdminListenAddr (:8083) takes connections"), "{told:?}");
+            assert!(told[0].contains("AdminListenAddr (:8083) accepts connections"), "{told:?}");
         }
     }
     let scraper = [("MetricsUser", "prometheus"), ("MetricsPassword", "admin")];
@@ -181,7 +186,7 @@ fn every_password_of_a_shipped_configuration_is_known_to_be_public() {
             let Some((key, password)) = line.split_once(": ") else { continue };
             if ["APIPassword", "MetricsPassword"].contains(&key) && !password.is_empty() {
                 found += 1;
-                assert!(callers::SAMPLE_PASSWORDS.contains(&password), "{file:?}: {password}");
+                assert!(credentials::SAMPLE_PASSWORDS.contains(&password), "{file:?}: {password}");
             }
         }
     }
