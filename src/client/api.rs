@@ -6,7 +6,7 @@ use switcher_actors::{HttpRequest, Shown};
 use thiserror::Error;
 use tokio::{net::TcpStream, time::timeout};
 
-use super::{answer::Answer, arguments::ServerAddress, caller::Caller};
+use super::{answer::DaemonAnswer, arguments::ServerAddress, caller::Caller};
 
 /// Largest answer, in bytes. The daemon's own are far smaller.
 const ANSWER_LIMIT: usize = 1 << 20;
@@ -59,7 +59,7 @@ impl Api {
     }
 
     /// Sends JSON to one of the API's paths and reads the answer.
-    pub async fn post(&self, path: &str, json: Vec<u8>) -> Result<Answer, CallError> {
+    pub async fn post(&self, path: &str, json: Vec<u8>) -> Result<DaemonAnswer, CallError> {
         let request = HttpRequest {
             method: "POST",
             host: &self.server,
@@ -74,7 +74,7 @@ impl Api {
             return Err(CallError::Unauthorized { server, user: Shown(&self.user).to_string() });
         }
         // The daemon reports a success with status 200 only.
-        let answer = Answer::read(&body).filter(|it| !it.success || status == 200);
+        let answer = DaemonAnswer::read(&body).filter(|it| !it.success || status == 200);
         answer.ok_or_else(|| {
             let start: String = String::from_utf8_lossy(&body).chars().take(SHOWN_CHARS).collect();
             let description = format!("status {status}, and begins {}", Shown(&start));

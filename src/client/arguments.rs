@@ -6,48 +6,48 @@ use clap::{Args, Subcommand};
 
 use crate::config::{local_address, split_host_port};
 
-/// What a client command does.
+/// A client command.
 #[derive(Debug, PartialEq, Eq, Subcommand)]
 pub enum ClientCommand {
     /// Switch one sub-account to a coin
     Switch(SwitchArguments),
-    /// Switch many sub-accounts, as a file says
+    /// Switch many sub-accounts, listed in a file
     ///
-    /// The file is the JSON of the API, {"usercoins":[{"coin":C,"punames":[U,…]},…]}, if its first character is
-    /// `{`; else CSV with a line `sub-account,coin` for each, in quotes where need be, with or without a first
-    /// line `user,coin`. It is checked whole before anything is sent, and then sent in chunks. The daemon
+    /// A file that starts with `{` is the JSON of the API, {"usercoins":[{"coin":C,"punames":[U,…]},…]}. Any other
+    /// file is CSV with a line `sub-account,coin` for each switch, quoted where necessary, with or without a first
+    /// line `user,coin`. The whole file is checked before anything is sent, and then sent in chunks. The daemon
     /// writes a chunk whole or refuses it whole.
     ///
-    /// How far it came is kept in FILE.progress until all is acknowledged. A second run with the same file and
-    /// server goes on after the last acknowledged chunk. A chunk whose outcome nobody knows is never sent again
-    /// by the same run; the next one sends it again, and says so.
+    /// The resume file, FILE.progress, holds the progress until all entries are acknowledged. A second run with the
+    /// same file and server continues after the last acknowledged chunk. A run never repeats a chunk of unknown
+    /// outcome; the next run sends that chunk again, and reports it.
     Batch(BatchArguments),
-    /// Show what a sub-pool's blocks carry and whom they pay, as its jobmaker says
+    /// Show the coinbase text and payout address of a sub-pool, as its jobmaker reports them
     GetCoinbase(GetCoinbaseArguments),
-    /// Change what a sub-pool's blocks carry and whom they pay; shows old and new, and asks
+    /// Change the coinbase text and payout address of a sub-pool, after showing old and new and asking
     UpdateCoinbase(UpdateCoinbaseArguments),
-    /// Show the coins that ZooKeeper holds for sub-accounts; asks ZooKeeper, not the daemon
+    /// Show the coins of sub-accounts in ZooKeeper, without the daemon
     ///
-    /// Needs the daemon's configuration. Exit status 1 if one of them has no znode.
+    /// Needs the daemon's configuration. Exit status 1 if a sub-account has no znode.
     Status(StatusArguments),
-    /// Compare the user-coin map (UserCoinMapURL) with ZooKeeper, and print what differs
+    /// Compare the user-coin map (UserCoinMapURL) with ZooKeeper, and print the differences
     ///
-    /// Needs the daemon's configuration, but no EnableCronJob. Exit status 1 if something differs. What ZooKeeper
-    /// holds for sub-accounts that are not in the map is not looked at. Writes nothing.
+    /// Needs the daemon's configuration, but no EnableCronJob. Exit status 1 if there is a difference. Ignores
+    /// sub-accounts that are not in the map. Writes nothing.
     Verify(OutputArguments),
-    /// Ask the daemon on this machine whether it is alive; for containers and scripts
+    /// Check that the daemon on this machine is alive; for containers and scripts
     ///
-    /// Asks /healthz, or with --ready /readyz, at AdminListenAddr of the environment or the configuration. Needs no
-    /// credentials. Exit status 0 if it is, 1 if it is not or does not answer, 78 if AdminListenAddr is off.
+    /// Gets /healthz, or with --ready /readyz, at AdminListenAddr of the environment or the configuration. Needs no
+    /// credentials. Exit status 0 if healthy, 1 if unhealthy or without an answer, 78 if AdminListenAddr is off.
     Health(HealthArguments),
-    /// Check the configuration and all that the daemon depends on; each finding comes with its remedy
+    /// Check the configuration and everything that the daemon depends on; each finding has a remedy
     ///
     /// Exit status 1 if there is a problem; warnings do not count. Writes nothing.
     Doctor(ApiArguments),
 }
 
 impl ClientCommand {
-    /// As it is spelt, for JSON.
+    /// The command's word, for JSON.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Switch(_) => "switch",
@@ -61,7 +61,6 @@ impl ClientCommand {
         }
     }
 
-    /// Whether a script reads the result.
     pub fn wants_json(&self) -> bool {
         let output = match self {
             Self::Switch(arguments) => &arguments.api.output,
@@ -77,15 +76,15 @@ impl ClientCommand {
     }
 }
 
-/// How the result is shown.
+/// Format of the result.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 pub struct OutputArguments {
-    /// Print one JSON document instead of text, whatever happens but for bad arguments
+    /// Print one JSON document instead of text, also after a failure other than a bad argument
     #[arg(long)]
     pub json: bool,
 }
 
-/// Where the daemon's API is, and who calls.
+/// Address of the daemon's API, and the credentials.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct ApiArguments {
     /// The daemon's address [default: ListenAddr of the configuration, on this machine]
@@ -96,7 +95,7 @@ pub struct ApiArguments {
     #[arg(long, value_name = "NAME")]
     pub user: Option<String>,
 
-    /// Password; whoever lists this machine's processes can read it there
+    /// Password; visible in the list of this machine's processes
     #[arg(long, value_name = "PASSWORD", conflicts_with = "password_file")]
     pub password: Option<Secret>,
 
@@ -116,10 +115,10 @@ pub struct ApiArguments {
 /// `switch`.
 #[derive(Args, Debug, PartialEq, Eq)]
 pub struct SwitchArguments {
-    /// The sub-account
+    /// Sub-account
     #[arg(value_name = "USER")]
     pub sub_account: String,
-    /// What it mines from now on
+    /// Coin that the sub-account mines from now on
     pub coin: String,
     #[command(flatten)]
     pub api: ApiArguments,
@@ -128,16 +127,16 @@ pub struct SwitchArguments {
 /// `batch`.
 #[derive(Args, Debug, PartialEq, Eq)]
 pub struct BatchArguments {
-    /// JSON or CSV; `-` is standard input; it and a pipe cannot be resumed unless --progress-file is given
+    /// JSON or CSV; `-` is standard input. Without --progress-file, standard input and pipes cannot be resumed
     pub file: PathBuf,
-    /// Entries that are sent at a time
+    /// Entries in one request
     #[arg(long, value_name = "ENTRIES", default_value_t = 1000,
           value_parser = clap::value_parser!(u32).range(1..=500_000))]
     pub chunk: u32,
-    /// Where to keep how far it came [default: FILE.progress]
+    /// Resume file [default: FILE.progress]
     #[arg(long, value_name = "FILE")]
     pub progress_file: Option<PathBuf>,
-    /// Begin at the first entry, whatever a run before has sent
+    /// Start at the first entry, and ignore an earlier run's resume file
     #[arg(long)]
     pub restart: bool,
     #[command(flatten)]
@@ -153,12 +152,12 @@ pub struct GetCoinbaseArguments {
     pub api: ApiArguments,
 }
 
-/// Which sub-pool.
+/// Coin and name of a sub-pool.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct SubPoolArguments {
-    /// The sub-pool's coin
+    /// Coin of the sub-pool
     pub coin: String,
-    /// The sub-pool's name
+    /// Name of the sub-pool
     pub pool: String,
 }
 
@@ -167,13 +166,13 @@ pub struct SubPoolArguments {
 pub struct UpdateCoinbaseArguments {
     #[command(flatten)]
     pub sub_pool: SubPoolArguments,
-    /// Whom the sub-pool's blocks pay from now on
+    /// Address that the sub-pool's blocks pay from now on
     #[arg(long, value_name = "ADDRESS")]
     pub payout_addr: String,
-    /// What they carry; may be empty ('')
+    /// Text in the coinbase of the sub-pool's blocks; may be empty ('')
     #[arg(long, value_name = "TEXT")]
     pub coinbase_info: String,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long)]
     pub yes: bool,
     #[command(flatten)]
@@ -183,7 +182,7 @@ pub struct UpdateCoinbaseArguments {
 /// `status`.
 #[derive(Args, Debug, PartialEq, Eq)]
 pub struct StatusArguments {
-    /// The sub-accounts
+    /// Sub-accounts
     #[arg(value_name = "USER", required = true)]
     pub sub_accounts: Vec<String>,
     #[command(flatten)]
@@ -193,10 +192,10 @@ pub struct StatusArguments {
 /// `health`.
 #[derive(Args, Debug, PartialEq, Eq)]
 pub struct HealthArguments {
-    /// Ask whether it is ready to serve, and print what is missing
+    /// Check that the daemon is ready to serve, and print the reasons if not
     #[arg(long)]
     pub ready: bool,
-    /// Seconds to wait for the answer
+    /// Seconds to wait for an answer
     #[arg(long, value_name = "SECONDS", default_value_t = 2,
           value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub timeout: u64,
@@ -204,7 +203,7 @@ pub struct HealthArguments {
     pub output: OutputArguments,
 }
 
-/// A text that is never shown.
+/// Text that is never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(pub String);
 

@@ -8,55 +8,69 @@ use std::{
 use switcher_actors::Shown;
 
 use super::{
-    answer::Fate,
+    answer::Effect,
     api::{Api, CallError},
     arguments::BatchArguments,
-    batch_file::Batch,
-    batch_input::{Input, shown},
+    batch_file::BatchFile,
+    batch_input::{BatchInput, shown},
     caller::Caller,
-    report::{Failure, Kind, Report},
-    resume_file::{Found, Progress},
-    switch::{Entry, send},
-    terminal::{self, Bar},
+    report::{CommandFailure, CommandReport, FailureKind},
+    resume_file::{ResumeFile, Resumption},
+    switch::{WantedSwitch, send},
+    terminal::{self, ProgressBar},
 };
 
-/// Coins of a refused chunk that are told.
-const COINS_TOLD: usize = 10;
+/// Coins of a refused chunk that the error names.
+const COINS_SHOWN: usize = 10;
 
 /// Reads, resumes, sends.
-pub async fn batch(arguments: &BatchArguments, caller: &Caller) -> Result<Report, Failure> {
-    let input = Input::read(&arguments.file)?;
-    let batch = Batch::read(&input.content, &caller.coins).map_err(|faults| {
-        let text = format!("nothing was sent: {}: {}", shown(&arguments.file), faults.join("\n  "));
-        Failure::new(Kind::Refused, text)
+pub async fn batch(
+    arguments: &BatchArguments,
+    caller: &Caller,
+) -> Result<CommandReport, CommandFailure> {
+    let nothing_sent =
+        |kind, cause: &str| CommandFailure::new(kind, format!("nothing was sent: {cause}"));
+    let input = BatchInput::read(&arguments.file)?;
+    let batch = BatchFile::read(&input.content, &caller.coins).map_err(|faults| {
+        let text = format!("{}: {}", shown(&arguments.file), faults.join("\n  "));
+        nothing_sent(FailureKind::Refused, &text)
     })?;
-    let file = progress_file(arguments, &input)?;
+    let file = resume_path(arguments, &input)?;
     let server = caller.server.as_str();
-    let mut progress = Progress::new(file, &input.content, batch.entries.len(), server);
+    let mut resume_file = ResumeFile::new(file, &input.content, batch.entries.len(), server);
     drop(input);
     let quiet = arguments.api.output.json;
-    // The lock comes first, so that no other run changes what is read. If locking fails, the report still shows the
-    // progress.
-    let locked = progress.lock();
+    // The lock comes first, so that no other run changes the file. Any other failure to lock still reports its content.
+    let locked = resume_file
+        .lock()
+        .map_err(|error| (nothing_sent(FailureKind::NoOutputFile, &error.to_string()), error));
+    if let Err((failure, error)) = &locked
+        && error.is_in_use
+    {
+        return Err(failure.clone());
+    }
     if !arguments.restart {
-        let found = progress
+        let resumption = resume_file
             .resume()
-            .map_err(|error| Failure::new(Kind::NoInput, format!("nothing was sent: {error}")))?;
-        tell_of_resumption(found, &progress, &batch, quiet);
+            .map_err(|error| nothing_sent(FailureKind::NoInput, &error.to_string()))?;
+        note_resumption(resumption, &resume_file, &batch, quiet);
     }
     let api = Api::new(caller, Duration::from_secs(arguments.api.timeout));
-    let mut sending =
-        Sending { api, batch, progress, bar: Bar::new(quiet), report: Report::default() };
-    sending.begin();
+    let (bar, report) = (ProgressBar::new(quiet), CommandReport::default());
+    let mut run = BatchRun { api, batch, resume_file, bar, report };
+    run.begin();
     let ended = match locked {
-        Ok(()) => sending.all(arguments.chunk as usize).await,
-        Err(error) => Err(Failure::new(Kind::NoOutputFile, format!("nothing was sent: {error}"))),
+        Ok(()) => run.send_all(arguments.chunk as usize).await,
+        Err((failure, _)) => Err(failure),
     };
-    Ok(sending.end(ended.err()))
+    Ok(run.end(ended.err()))
 }
 
-/// Where to keep the progress; `None` for a stream, unless the operator names a place.
-fn progress_file(arguments: &BatchArguments, input: &Input) -> Result<Option<PathBuf>, Failure> {
+/// Path of the resume file; `None` for a stream, unless the operator names one.
+fn resume_path(
+    arguments: &BatchArguments,
+    input: &BatchInput,
+) -> Result<Option<PathBuf>, CommandFailure> {
     let Some(file) = &arguments.progress_file else {
         let mut file = arguments.file.clone().into_os_string();
         file.push(".progress");
@@ -64,32 +78,32 @@ fn progress_file(arguments: &BatchArguments, input: &Input) -> Result<Option<Pat
     };
     if input.is_at(file) {
         let text = format!(
-            "nothing was sent: progress file {}: it is the batch itself; --progress-file needs another place",
+            "nothing was sent: resume file {}: it is the batch itself; --progress-file needs another place",
             shown(file)
         );
-        return Err(Failure::new(Kind::NoInput, text));
+        return Err(CommandFailure::new(FailureKind::NoInput, text));
     }
     Ok(Some(file.clone()))
 }
 
-fn tell_of_resumption(found: Found, progress: &Progress, batch: &Batch, quiet: bool) {
-    let (first, count) = (progress.acknowledged(), progress.under_way());
+fn note_resumption(found: Resumption, resumed: &ResumeFile, batch: &BatchFile, quiet: bool) {
+    let (first, count) = (resumed.acknowledged(), resumed.under_way());
     match found {
-        Found::Nothing => {}
-        Found::AnotherBatch => terminal::note(
+        Resumption::NoFile => {}
+        Resumption::AnotherBatch => terminal::note(
             quiet,
-            "the progress file is of another content or server: beginning at the first entry",
+            "the resume file belongs to another content or server: starting at the first entry",
         ),
-        Found::ThisBatch => {
+        Resumption::ThisBatch => {
             let all = batch.entries.len();
-            terminal::note(quiet, &format!("going on after {first} of {all} entries"));
+            terminal::note(quiet, &format!("continuing after {first} of {all} entries"));
             if count > 0 {
+                let place = batch.place(first);
                 terminal::note(
                     quiet,
                     &format!(
-                        "{count} entries, from {} on, were under way when the run before ended; nobody \
-                     knows whether they were written, so they are sent again",
-                        batch.place(first)
+                        "the outcome of {count} entries, from {place} on, is unknown since the last run; they are \
+                         sent again"
                     ),
                 );
             }
@@ -97,36 +111,36 @@ fn tell_of_resumption(found: Found, progress: &Progress, batch: &Batch, quiet: b
     }
 }
 
-/// A batch on its way.
-struct Sending {
+/// One run of a batch.
+struct BatchRun {
     api: Api,
-    batch: Batch,
-    progress: Progress,
-    bar: Bar,
-    report: Report,
+    batch: BatchFile,
+    resume_file: ResumeFile,
+    bar: ProgressBar,
+    report: CommandReport,
 }
 
-impl Sending {
+impl BatchRun {
     fn begin(&mut self) {
         self.report.field("entries", self.batch.entries.len());
-        self.report.field("resumed_after", self.progress.acknowledged());
-        self.report.field("sent_again", self.progress.under_way());
+        self.report.field("resumed_after", self.resume_file.acknowledged());
+        self.report.field("sent_again", self.resume_file.under_way());
     }
 
     /// Sends chunk after chunk, until one is not acknowledged.
-    async fn all(&mut self, size: usize) -> Result<(), Failure> {
+    async fn send_all(&mut self, size: usize) -> Result<(), CommandFailure> {
         let (began, all, skipped) =
-            (Instant::now(), self.batch.entries.len(), self.progress.acknowledged());
-        while self.progress.acknowledged() < all {
-            self.chunk(size).await?;
-            let done = self.progress.acknowledged();
+            (Instant::now(), self.batch.entries.len(), self.resume_file.acknowledged());
+        while self.resume_file.acknowledged() < all {
+            self.send_chunk(size).await?;
+            let done = self.resume_file.acknowledged();
             self.bar.show(done, all, (done - skipped) as f64 / began.elapsed().as_secs_f64());
         }
         Ok(())
     }
 
-    async fn chunk(&mut self, size: usize) -> Result<(), Failure> {
-        let first = self.progress.acknowledged();
+    async fn send_chunk(&mut self, size: usize) -> Result<(), CommandFailure> {
+        let first = self.resume_file.acknowledged();
         let entries = &self.batch.entries[first..];
         let entries = &entries[..size.min(entries.len())];
         let last = first + entries.len() - 1;
@@ -136,8 +150,11 @@ impl Sending {
             self.batch.place(first),
             self.batch.place(last)
         );
-        self.progress.send(entries.len()).map_err(|error| {
-            Failure::new(Kind::NoOutputFile, format!("{what}: nothing was sent; {error}"))
+        self.resume_file.send(entries.len()).map_err(|error| {
+            CommandFailure::new(
+                FailureKind::NoOutputFile,
+                format!("{what}: nothing was sent; {error}"),
+            )
         })?;
         let answer = match send(&self.api, entries).await {
             Ok(answer) => answer,
@@ -151,17 +168,17 @@ impl Sending {
                 return Err(failure);
             }
         };
-        let fate = answer.fate();
+        let effect = answer.effect();
         match answer.into_failure(&what) {
             None => {
-                self.progress.acknowledge();
+                self.resume_file.acknowledge();
                 Ok(())
             }
             Some(mut failure) => {
-                if fate == Fate::Refused {
+                if effect == Effect::Refused {
                     failure.text += &format!("; its coins: {}", coins(entries));
                 }
-                if fate != Fate::Unknown {
+                if effect != Effect::Unknown {
                     self.take_back(&mut failure);
                 }
                 Err(failure)
@@ -169,31 +186,32 @@ impl Sending {
         }
     }
 
-    /// Records that nothing of the chunk was written. The failure stays the one that it is, whether or not that works.
-    fn take_back(&mut self, failure: &mut Failure) {
-        if let Err(error) = self.progress.take_back() {
-            failure.text +=
-                &format!("\n{error}; the next run sends this chunk as one of unknown outcome");
+    /// Records that nothing of the chunk was written. An error is added to the failure.
+    fn take_back(&mut self, failure: &mut CommandFailure) {
+        if let Err(error) = self.resume_file.take_back() {
+            failure.text += &format!(
+                "\n{error}; the next run treats the outcome of this chunk as unknown and sends it again"
+            );
         }
     }
 
-    fn end(self, failure: Option<Failure>) -> Report {
-        let Self { batch, progress, mut bar, mut report, .. } = self;
+    fn end(self, failure: Option<CommandFailure>) -> CommandReport {
+        let Self { batch, resume_file, mut bar, mut report, .. } = self;
         bar.clear();
         let (all, done, left) =
-            (batch.entries.len(), progress.acknowledged(), progress.under_way());
+            (batch.entries.len(), resume_file.acknowledged(), resume_file.under_way());
         report.field("acknowledged", done);
         report.field("outcome_unknown", left);
         match failure {
             None => {
                 report.line(format!("{all} entries acknowledged"));
-                if let Err(error) = progress.finish() {
+                if let Err(error) = resume_file.finish() {
                     // A later run with the same batch would skip entries.
                     let text = format!(
-                        "{error}\nall {all} entries were acknowledged; remove the progress file before the same \
-                         batch is sent again, or use --restart"
+                        "{error}\nall {all} entries were acknowledged; remove the resume file before sending the \
+                         same batch again, or use --restart"
                     );
-                    report.fail(Failure::new(Kind::NoOutputFile, text));
+                    report.fail(CommandFailure::new(FailureKind::NoOutputFile, text));
                 }
             }
             Some(mut failure) => {
@@ -211,10 +229,11 @@ impl Sending {
     }
 }
 
-fn coins(entries: &[Entry]) -> String {
+fn coins(entries: &[WantedSwitch]) -> String {
     let mut coins: Vec<_> = entries.iter().map(|entry| entry.coin.as_str()).collect();
     coins.sort_unstable();
     coins.dedup();
-    let told: Vec<_> = coins.iter().take(COINS_TOLD).map(|coin| Shown(coin).to_string()).collect();
-    told.join(", ") + if coins.len() > COINS_TOLD { ", …" } else { "" }
+    let shown: Vec<_> =
+        coins.iter().take(COINS_SHOWN).map(|coin| Shown(coin).to_string()).collect();
+    shown.join(", ") + if coins.len() > COINS_SHOWN { ", …" } else { "" }
 }

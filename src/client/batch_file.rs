@@ -2,34 +2,34 @@
 
 use csv::{ErrorKind, Position, ReaderBuilder, StringRecord};
 
-use super::switch::Entry;
+use super::switch::WantedSwitch;
 use crate::api::parse_batch;
 
-/// Faults that are told one by one; the others are counted.
-const FAULTS_TOLD: usize = 20;
+/// Faults that are reported one by one; the others are counted.
+const FAULTS_SHOWN: usize = 20;
 
-/// What Excel puts before UTF-8.
+/// Excel puts it before UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The switches of a file, in its order.
 #[derive(Debug)]
-pub struct Batch {
+pub struct BatchFile {
     /// At least one.
-    pub entries: Vec<Entry>,
-    places: Places,
+    pub entries: Vec<WantedSwitch>,
+    positions: Positions,
 }
 
-/// Where an entry stands in the file.
+/// Positions of the entries in the file.
 #[derive(Debug)]
-enum Places {
-    /// Which line each begins in, from 1.
+enum Positions {
+    /// The line in which each entry begins, from 1.
     Lines(Vec<u64>),
-    /// Only which entry it is.
+    /// The number of the entry.
     Numbers,
 }
 
-impl Batch {
-    /// Reads a file's content. On faults it tells all, the first of them one by one.
+impl BatchFile {
+    /// Parses a file's content. The error lists the faults: the first ones, and the number of the others.
     pub fn read(content: &[u8], coins: &[String]) -> Result<Self, Vec<String>> {
         let content = content.strip_prefix(BYTE_ORDER_MARK).unwrap_or(content);
         let is_json = content.trim_ascii_start().first() == Some(&b'{');
@@ -47,25 +47,25 @@ impl Batch {
         }
     }
 
-    /// Where the entry of that index stands, in words.
+    /// Position of an entry, in words.
     pub fn place(&self, index: usize) -> String {
-        match &self.places {
-            Places::Lines(lines) => format!("line {}", lines.get(index).copied().unwrap_or(0)),
-            Places::Numbers => format!("entry {}", index + 1),
+        match &self.positions {
+            Positions::Lines(lines) => format!("line {}", lines.get(index).copied().unwrap_or(0)),
+            Positions::Numbers => format!("entry {}", index + 1),
         }
     }
 }
 
-/// The API's own reading of it, so both agree on what is in a file.
-fn read_json(content: &[u8]) -> Result<Batch, Vec<String>> {
+/// Parses JSON as the API does.
+fn read_json(content: &[u8]) -> Result<BatchFile, Vec<String>> {
     let batch = parse_batch(content).map_err(|error| vec![error.to_string()])?;
     let entries = batch.groups().flat_map(|(coin, punames)| {
-        punames.map(move |user| Entry { user: user.to_owned(), coin: coin.to_owned() })
+        punames.map(move |user| WantedSwitch { user: user.to_owned(), coin: coin.to_owned() })
     });
-    Ok(Batch { entries: entries.collect(), places: Places::Numbers })
+    Ok(BatchFile { entries: entries.collect(), positions: Positions::Numbers })
 }
 
-fn read_csv(content: &[u8], faults: &mut Faults) -> Batch {
+fn read_csv(content: &[u8], faults: &mut Faults) -> BatchFile {
     let (mut entries, mut lines) = (Vec::new(), Vec::new());
     let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(content);
     for (index, record) in reader.records().enumerate() {
@@ -84,17 +84,17 @@ fn read_csv(content: &[u8], faults: &mut Faults) -> Batch {
         let line = line(content, record.position());
         match (record.len(), record.get(0), record.get(1)) {
             (2, Some(user), Some(coin)) if index > 0 || !is_header(user, coin) => {
-                entries.push(Entry { user: user.to_owned(), coin: coin.to_owned() });
+                entries.push(WantedSwitch { user: user.to_owned(), coin: coin.to_owned() });
                 lines.push(line);
             }
             (2, ..) => {}
             (fields, ..) => faults.add(&format!("line {line}"), &not_two(&record, fields)),
         }
     }
-    Batch { entries, places: Places::Lines(lines) }
+    BatchFile { entries, positions: Positions::Lines(lines) }
 }
 
-/// The line that a record begins in. The reader's position is that of the blank lines before it.
+/// The line in which a record begins. The reader's position is that of the blank lines before it.
 fn line(content: &[u8], position: Option<&Position>) -> u64 {
     let Some(position) = position else { return 0 };
     let start = usize::try_from(position.byte()).unwrap_or(usize::MAX);
@@ -103,7 +103,7 @@ fn line(content: &[u8], position: Option<&Position>) -> u64 {
     position.line() + blank.filter(|byte| **byte == b'\n').count() as u64
 }
 
-/// A first line that names the columns.
+/// Whether a first line names the columns.
 fn is_header(user: &str, coin: &str) -> bool {
     let is_user = ["user", "puname", "sub_account", "sub-account"]
         .iter()
@@ -122,26 +122,26 @@ fn not_two(record: &StringRecord, fields: usize) -> String {
     format!("has {fields} field{s}, expected two: sub-account,coin{hint}")
 }
 
-/// What is wrong with a file.
+/// Faults of a file.
 #[derive(Default)]
 struct Faults {
-    told: Vec<String>,
+    shown: Vec<String>,
     count: usize,
 }
 
 impl Faults {
     fn add(&mut self, place: &str, fault: &str) {
         self.count += 1;
-        if self.told.len() < FAULTS_TOLD {
-            self.told.push(format!("{place}: {fault}"));
+        if self.shown.len() < FAULTS_SHOWN {
+            self.shown.push(format!("{place}: {fault}"));
         }
     }
 
     fn all(mut self) -> Option<Vec<String>> {
-        if self.count > self.told.len() {
-            self.told.push(format!("and {} more", self.count - self.told.len()));
+        if self.count > self.shown.len() {
+            self.shown.push(format!("and {} more", self.count - self.shown.len()));
         }
-        (self.count > 0).then_some(self.told)
+        (self.count > 0).then_some(self.shown)
     }
 }
 
@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     fn read(content: &[u8]) -> Result<Vec<(String, String)>, Vec<String>> {
-        let batch = Batch::read(content, &[])?;
+        let batch = BatchFile::read(content, &[])?;
         Ok(batch.entries.into_iter().map(|entry| (entry.user, entry.coin)).collect())
     }
 
@@ -185,8 +185,8 @@ mod tests {
     }
 
     #[test]
-    fn bad_lines_are_told_by_their_numbers() {
-        let told = faults(b"alice,btc\n\nbob\ncarol,btc,x\n\xff,btc\na/b,btc\ndave,\n,btc\n");
+    fn bad_lines_are_reported_by_their_numbers() {
+        let found = faults(b"alice,btc\n\nbob\ncarol,btc,x\n\xff,btc\na/b,btc\ndave,\n,btc\n");
         let expected = [
             "line 3: has 1 field, expected two: sub-account,coin",
             "line 4: has 3 fields, expected two: sub-account,coin",
@@ -195,7 +195,7 @@ mod tests {
             "line 7: sub-account dave: the coin is empty",
             "line 8: the sub-account \"\" is empty",
         ];
-        assert_eq!(told, expected.join("\n"));
+        assert_eq!(found, expected.join("\n"));
         assert!(faults(b"alice;btc\n").contains("separated by commas"));
         assert!(faults(b"\"alice,btc\nbob,btc\n").contains("line 1: has 1 field"));
         assert_eq!(faults(b""), "it has no entry");
@@ -209,9 +209,11 @@ mod tests {
 
     #[test]
     fn a_line_number_survives_a_name_of_several_lines() {
-        let told = faults(b"\"a\nb\",btc\nbob,btc\nc/d,btc\n");
-        assert!(told.starts_with("line 1: the sub-account \"a\\nb\" contains a control character"));
-        assert!(told.ends_with("line 4: the sub-account c/d contains a slash"), "{told}");
+        let found = faults(b"\"a\nb\",btc\nbob,btc\nc/d,btc\n");
+        assert!(
+            found.starts_with("line 1: the sub-account \"a\\nb\" contains a control character")
+        );
+        assert!(found.ends_with("line 4: the sub-account c/d contains a slash"), "{found}");
     }
 
     #[test]
@@ -228,10 +230,10 @@ mod tests {
     #[test]
     fn coins_are_compared_where_the_daemons_are_known() {
         let coins = ["btc".to_owned(), "bcc".to_owned()];
-        assert!(Batch::read(b"alice,btc\n", &coins).is_ok());
-        let told = Batch::read(b"alice,btc\nbob, btc\n", &coins).unwrap_err();
+        assert!(BatchFile::read(b"alice,btc\n", &coins).is_ok());
+        let found = BatchFile::read(b"alice,btc\nbob, btc\n", &coins).unwrap_err();
         let expected =
-            "line 2: sub-account bob: the coin \" btc\" is none of AvailableCoins (btc, bcc)";
-        assert_eq!(told, [expected]);
+            "line 2: sub-account bob: the coin \" btc\" is not in AvailableCoins (btc, bcc)";
+        assert_eq!(found, [expected]);
     }
 }

@@ -9,29 +9,28 @@ use std::{
 
 use switcher_actors::Shown;
 
-use super::report::{Failure, Kind};
+use super::report::{CommandFailure, FailureKind};
 
 /// Largest batch, in bytes: about five million entries. Sources without an end, like `/dev/zero`, stop here.
 const SIZE_LIMIT: u64 = 128 << 20;
 
-/// A batch as it was read.
-pub struct Input {
-    /// All bytes.
+/// Content of a batch.
+pub struct BatchInput {
     pub content: Vec<u8>,
     /// Device and inode of a regular file; `None` for a stream, which a later run cannot read again.
     identity: Option<(u64, u64)>,
 }
 
-impl Input {
+impl BatchInput {
     /// Reads the file, or standard input for `-`.
-    pub fn read(file: &Path) -> Result<Self, Failure> {
+    pub fn read(file: &Path) -> Result<Self, CommandFailure> {
         let failed = |kind, fault: String| {
-            Failure::new(kind, format!("nothing was sent: {}: {fault}", shown(file)))
+            CommandFailure::new(kind, format!("nothing was sent: {}: {fault}", shown(file)))
         };
-        let not_read = |error: io::Error| failed(Kind::NoInput, error.to_string());
+        let not_read = |error: io::Error| failed(FailureKind::NoInput, error.to_string());
         let too_large = || {
             let fault = format!("it is larger than {} MiB; split it", SIZE_LIMIT >> 20);
-            failed(Kind::Refused, fault)
+            failed(FailureKind::Refused, fault)
         };
         let mut identity = None;
         let source: Box<dyn Read> = if is_standard_input(file) {
@@ -40,7 +39,10 @@ impl Input {
             let opened = File::open(file).map_err(not_read)?;
             let metadata = opened.metadata().map_err(not_read)?;
             if metadata.is_dir() {
-                return Err(failed(Kind::NoInput, "it is a directory, expected a file".to_owned()));
+                return Err(failed(
+                    FailureKind::NoInput,
+                    "it is a directory, expected a file".to_owned(),
+                ));
             }
             if metadata.is_file() && !is_descriptor(file) {
                 if metadata.len() > SIZE_LIMIT {
@@ -58,12 +60,12 @@ impl Input {
         Ok(Self { content, identity })
     }
 
-    /// Whether it cannot be read again, so that a progress file would be of no use unless it is asked for.
+    /// Whether the batch cannot be read again: a resume file is then of no use by default.
     pub fn is_stream(&self) -> bool {
         self.identity.is_none()
     }
 
-    /// Whether this path leads to the file that was read.
+    /// Whether the path leads to the batch's file.
     pub fn is_at(&self, path: &Path) -> bool {
         self.identity.is_some()
             && fs::metadata(path).ok().map(|it| identity_of(&it)) == self.identity
@@ -80,7 +82,7 @@ fn is_standard_input(file: &Path) -> bool {
         || path::absolute(file).is_ok_and(|it| names.map(Path::new).contains(&&*it))
 }
 
-/// Whether the path names an open file descriptor. There is no room for a progress file next to it.
+/// Whether the path names an open file descriptor: its directory cannot hold a resume file.
 fn is_descriptor(file: &Path) -> bool {
     path::absolute(file).is_ok_and(|it| it.starts_with("/dev/fd") || it.starts_with("/proc"))
 }

@@ -1,5 +1,5 @@
-//! Where the daemon's API is and who calls it: from flags, else from the environment, else from the
-//! configuration file, which is not even read if the flags say all.
+//! Address and credentials of a call: from flags, else from the environment, else from the configuration file, which is
+//! read only if the flags are incomplete.
 
 use std::{env, fs, path::Path};
 
@@ -7,26 +7,23 @@ use switcher_actors::Shown;
 
 use super::{
     arguments::{ApiArguments, Secret, ServerAddress},
-    report::{Failure, Kind},
+    report::{CommandFailure, FailureKind},
 };
 use crate::config::{self, Access};
 
-/// All that a call needs.
+/// Address and credentials of a call.
 #[derive(Debug)]
 pub struct Caller {
-    /// The daemon's address.
     pub server: ServerAddress,
-    /// User name.
     pub user: String,
-    /// Password.
     pub password: Secret,
-    /// The coins that the daemon is configured with; empty if its configuration is not known here.
+    /// Coins of the daemon's configuration; empty if that is not known here.
     pub coins: Vec<String>,
 }
 
 impl Caller {
-    /// Finds what `arguments` leave open in the environment and in `file`.
-    pub fn find(arguments: &ApiArguments, file: Option<&Path>) -> Result<Self, Failure> {
+    /// Completes `arguments` from the environment and `file`.
+    pub fn find(arguments: &ApiArguments, file: Option<&Path>) -> Result<Self, CommandFailure> {
         let password = match &arguments.password_file {
             Some(file) => Some(read_password(file)?),
             None => arguments.password.clone(),
@@ -36,13 +33,13 @@ impl Caller {
         let access = if is_complete { Access::default() } else { configured(file)? };
         let missing = |kind, what, flag, key| {
             let file = file.map_or("there is no configuration file".to_owned(), |file| {
-                format!("looked into {}", Shown(&file.to_string_lossy()))
+                format!("read {}", Shown(&file.to_string_lossy()))
             });
             let text = format!(
                 "no {what}: give --{flag}, or set {key} in the environment or in a \
                 configuration file (--config FILE; {file})"
             );
-            Failure::new(kind, text)
+            CommandFailure::new(kind, text)
         };
         let (server, coins) = match (&arguments.server, &access.listen) {
             (Some(server), _) => (server.clone(), Vec::new()),
@@ -53,16 +50,16 @@ impl Caller {
                         HOST:PORT",
                         Shown(listen)
                     );
-                    Failure::new(Kind::Configuration, text)
+                    CommandFailure::new(FailureKind::Configuration, text)
                 })?;
                 (server, access.coins)
             }
             (None, None) => {
-                let (kind, what) = (Kind::Configuration, "address of the daemon");
+                let (kind, what) = (FailureKind::Configuration, "address of the daemon");
                 return Err(missing(kind, what, "server", "ListenAddr"));
             }
         };
-        let no_credential = |what, flag, key| missing(Kind::Credentials, what, flag, key);
+        let no_credential = |what, flag, key| missing(FailureKind::Credentials, what, flag, key);
         let user = arguments.user.clone().or(access.user);
         let password = password.or(access.password.map(Secret));
         Ok(Self {
@@ -75,21 +72,24 @@ impl Caller {
     }
 }
 
-/// What a client needs of the configuration.
-pub fn configured(file: Option<&Path>) -> Result<Access, Failure> {
+/// Reads the keys for clients.
+pub fn configured(file: Option<&Path>) -> Result<Access, CommandFailure> {
     config::access(file, |name| env::var_os(name)).map_err(|problems| {
         let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
-        Failure::new(Kind::Configuration, problems.join("; "))
+        CommandFailure::new(FailureKind::Configuration, problems.join("; "))
     })
 }
 
-fn read_password(file: &Path) -> Result<Secret, Failure> {
+fn read_password(file: &Path) -> Result<Secret, CommandFailure> {
     let failed = |fault: String| {
         let file = file.to_string_lossy();
-        Failure::new(Kind::NoInput, format!("password file {}: {fault}", Shown(&file)))
+        CommandFailure::new(
+            FailureKind::NoInput,
+            format!("password file {}: {fault}", Shown(&file)),
+        )
     };
     let text = fs::read_to_string(file).map_err(|error| failed(error.to_string()))?;
-    // Some editors put a byte order mark before a text.
+    // Some editors save a byte order mark.
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let line = text.lines().next().unwrap_or_default();
     if line.is_empty() {

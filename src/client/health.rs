@@ -1,4 +1,4 @@
-//! `health`: asks the daemon on this machine whether it is alive, or ready, for containers and scripts.
+//! `health`: checks that the daemon on this machine is alive, or ready, for containers and scripts.
 
 use std::{path::Path, time::Duration};
 
@@ -6,24 +6,27 @@ use super::{
     api::{CallError, get_page},
     arguments::{HealthArguments, ServerAddress},
     caller::configured,
-    report::{Failure, Kind, Report},
+    report::{CommandFailure, CommandReport, FailureKind},
 };
 
-/// Asks the admin listener that the environment or `file` tells of.
+/// Gets the health page of the admin listener that the environment or `file` configures.
 ///
-/// That nobody answers, or answers otherwise, is what was looked for, and no failure.
-pub async fn health(arguments: &HealthArguments, file: Option<&Path>) -> Result<Report, Failure> {
+/// A daemon that does not answer is a result of the check, not a failure of the command.
+pub async fn health(
+    arguments: &HealthArguments,
+    file: Option<&Path>,
+) -> Result<CommandReport, CommandFailure> {
     let server = server(file)?;
     let (path, good) = if arguments.ready { ("/readyz", "ready") } else { ("/healthz", "ok") };
-    let mut report = Report::default();
+    let mut report = CommandReport::default();
     let missing = match get_page(&server, path, Duration::from_secs(arguments.timeout)).await {
         Ok((200, text)) if text.trim_end() == good => Vec::new(),
         Ok((503, text)) if text.starts_with("not ready\n") => {
             text.lines().skip(1).map(str::to_owned).collect()
         }
         Ok((status, _)) => vec![format!(
-            "what answers at {} has no admin pages (status {status} to {path}); does another program \
-             listen there, or the API? Look at AdminListenAddr",
+            "the program at {} has no admin pages (status {status} for {path}); is it another program, or the API? \
+             Check AdminListenAddr",
             server.as_str()
         )],
         Err(CallError::NotSent { server, cause }) => {
@@ -36,7 +39,7 @@ pub async fn health(arguments: &HealthArguments, file: Option<&Path>) -> Result<
     if missing.is_empty() {
         report.line(good);
     } else {
-        report.amiss();
+        report.found_something();
     }
     for what in &missing {
         report.line(what.as_str());
@@ -47,12 +50,15 @@ pub async fn health(arguments: &HealthArguments, file: Option<&Path>) -> Result<
     Ok(report)
 }
 
-fn server(file: Option<&Path>) -> Result<ServerAddress, Failure> {
-    let failed = |text: String| Failure::new(Kind::Configuration, text);
+fn server(file: Option<&Path>) -> Result<ServerAddress, CommandFailure> {
+    let failed = |text: String| CommandFailure::new(FailureKind::Configuration, text);
     let listen = configured(file)?.admin_listen.ok_or_else(|| {
-        failed("AdminListenAddr is empty, so nobody can be asked: give it an address".to_owned())
+        failed(
+            "AdminListenAddr is empty, so there are no admin pages to get: set it to an address"
+                .to_owned(),
+        )
     })?;
     ServerAddress::of_listener(&listen).ok_or_else(|| {
-        failed(format!("AdminListenAddr is {listen:?}, which cannot be called: give it a port"))
+        failed(format!("AdminListenAddr is {listen:?}, which cannot be called: set it to an address with a port"))
     })
 }

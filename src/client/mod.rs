@@ -1,17 +1,17 @@
-//! The client: commands of the same program that call a daemon, or look at what it depends on.
+//! The client: commands of the same program that call a daemon, or read its dependencies.
 //!
 //! * `arguments`: the commands and their flags;
-//! * `caller`, `api`, `answer`: whom to call and as whom; the HTTP request; what an answer lets us claim;
+//! * `caller`, `api`, `answer`: address and credentials; the HTTP request; the effect that an answer proves;
 //! * `switch`, `batch` with `batch_input`, `batch_file` and `resume_file`: switches;
-//! * `sub_pool`: what a sub-pool's jobmaker holds, and a change of it;
-//! * `znodes`, `status`, `verify`: what ZooKeeper holds, past the daemon;
+//! * `sub_pool`: a sub-pool's coinbase text and payout address;
+//! * `znodes`, `status`, `verify`: coins in ZooKeeper, without the daemon;
 //! * `health`: whether the daemon on this machine is alive, or ready;
-//! * `doctor`: all that the daemon depends on, with remedies;
-//! * `terminal`: what is said and asked meanwhile;
-//! * `report`: what is said at the end, as text or JSON, and the exit statuses.
+//! * `doctor`: every dependency of the daemon, with remedies;
+//! * `terminal`: notes and questions during a command;
+//! * `report`: the result as text or JSON, and the exit statuses.
 //!
-//! A command returns a [`Report`] or a [`Failure`] and prints nothing of its result itself, so that each has
-//! both forms and one exit status.
+//! A command returns a [`CommandReport`] or a [`CommandFailure`] and prints nothing of its result itself, so that each
+//! has both forms and one exit status.
 
 mod answer;
 mod api;
@@ -39,7 +39,7 @@ use tokio::runtime;
 pub use arguments::ClientCommand;
 use caller::Caller;
 pub use report::EXIT_STATUSES;
-use report::{Failure, Kind, Report, show};
+use report::{CommandFailure, CommandReport, FailureKind, show};
 
 use crate::config::{self, Rejected, Settings};
 
@@ -48,15 +48,19 @@ pub fn run(command: &ClientCommand, file: Option<&Path>) -> ExitCode {
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
     let ended = match runtime {
         Ok(runtime) => runtime.block_on(act(command, file)),
-        Err(error) => {
-            Err(Failure::new(Kind::Internal, format!("cannot wait for answers: {error}")))
-        }
+        Err(error) => Err(CommandFailure::new(
+            FailureKind::Internal,
+            format!("cannot start the runtime: {error}"),
+        )),
     };
-    let report = ended.unwrap_or_else(Report::from);
+    let report = ended.unwrap_or_else(CommandReport::from);
     show(report, command.name(), command.wants_json(), io::stdout().lock(), io::stderr().lock())
 }
 
-async fn act(command: &ClientCommand, file: Option<&Path>) -> Result<Report, Failure> {
+async fn act(
+    command: &ClientCommand,
+    file: Option<&Path>,
+) -> Result<CommandReport, CommandFailure> {
     match command {
         ClientCommand::Switch(arguments) => {
             switch::switch(arguments, &Caller::find(&arguments.api, file)?).await
@@ -75,13 +79,14 @@ async fn act(command: &ClientCommand, file: Option<&Path>) -> Result<Report, Fai
             status::status(&arguments.sub_accounts, &settings).await
         }
         ClientCommand::Verify(_) => {
-            // The map can be compared by who does not pull it, too.
-            let pulling = |name: &str| match name {
+            // The comparison needs the map's URL, but no polls.
+            let polling = |name: &str| match name {
                 "EnableCronJob" => Some("true".into()),
                 name => env::var_os(name),
             };
-            let Settings { poller, writer, .. } = settings(file, pulling)?;
-            let no_url = || Failure::new(Kind::Configuration, "UserCoinMapURL is missing");
+            let Settings { poller, writer, .. } = settings(file, polling)?;
+            let no_url =
+                || CommandFailure::new(FailureKind::Configuration, "UserCoinMapURL is missing");
             verify::verify(&poller.ok_or_else(no_url)?, &writer).await
         }
         ClientCommand::Health(arguments) => health::health(arguments, file).await,
@@ -92,12 +97,13 @@ async fn act(command: &ClientCommand, file: Option<&Path>) -> Result<Report, Fai
 fn settings(
     file: Option<&Path>,
     environment: impl Fn(&str) -> Option<OsString>,
-) -> Result<Settings, Failure> {
+) -> Result<Settings, CommandFailure> {
     let checked = config::load(file, environment).map_err(|Rejected { problems, .. }| {
         let file = file.map_or("no file".to_owned(), |it| Shown(&it.to_string_lossy()).to_string());
         let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
-        let text = format!("bad configuration ({file} and environment): {}", problems.join("; "));
-        Failure::new(Kind::Configuration, text)
+        let text =
+            format!("invalid configuration ({file} and environment): {}", problems.join("; "));
+        CommandFailure::new(FailureKind::Configuration, text)
     })?;
     Ok(checked.settings)
 }

@@ -1,4 +1,4 @@
-//! What a client command has to say, as text or as JSON, and its exit status.
+//! Result of a client command, as text or as JSON, and its exit status.
 
 use std::{fmt, io, process::ExitCode};
 
@@ -6,115 +6,97 @@ use serde_json::{Map, Value, json};
 use switcher_actors::escape_json;
 use thiserror::Error;
 
-/// The client commands' exit statuses, for the help text; those of `sysexits.h` where it has one.
+/// Exit statuses of the client commands, for the help text; those of `sysexits.h` where it has one.
 pub const EXIT_STATUSES: &str = "\
 Exit status of the client commands:
   0   done
-  1   looked, and something is amiss: a sub-account without znode, drift, a problem, a daemon that is not
-      healthy; or not confirmed
-  2   bad argument, or a question could not be asked
-  65  the file, a name, or the request cannot be used, or was refused; nothing of it was written
+  1   a check found something: a sub-account without znode, drift, a problem, an unhealthy daemon; or not
+      confirmed
+  2   bad argument, or no terminal to confirm on
+  65  the file, a name, or the request is invalid or was refused; nothing of it was written
   66  a file cannot be read
   69  the daemon, ZooKeeper or the upstream is not available; nothing was written: try again
   70  internal failure
   73  a file cannot be written
   74  standard output cannot be written
   75  the outcome is unknown: it may have been written or not
-  76  what answers there is not this daemon; if it is a proxy, the outcome is unknown
+  76  another program answers at that address; if it is a proxy, the outcome is unknown
   77  the credentials are missing or refused
-  78  bad configuration";
+  78  invalid configuration";
 
-/// Why a command did not do what it was asked for.
+/// Reason why a command did not do its job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum FailureKind {
     /// The operator did not confirm.
     NotConfirmed,
-    /// The operator has to say more.
+    /// The operator must give more arguments.
     Usage,
-    /// What is asked for is wrong, and nothing of it was written.
+    /// The request is wrong; nothing of it was written.
     Refused,
     /// A file cannot be read.
     NoInput,
-    /// Somebody who is needed is away; nothing was written.
+    /// A server is not available; nothing was written.
     Unavailable,
-    /// Something is wrong with the machine.
+    /// The machine lacks something.
     Internal,
     /// A file cannot be written.
     NoOutputFile,
-    /// It may have been written or not.
+    /// The request may have been written or not.
     Unknown,
     /// Another program answers.
     Protocol,
     /// The credentials are missing or wrong.
     Credentials,
-    /// The configuration is wrong.
+    /// The configuration is invalid.
     Configuration,
 }
 
-impl Kind {
-    fn exit_status(self) -> u8 {
+impl FailureKind {
+    /// Exit status, and name in JSON.
+    fn code(self) -> (u8, &'static str) {
         match self {
-            Self::NotConfirmed => 1,
-            Self::Usage => 2,
-            Self::Refused => 65,
-            Self::NoInput => 66,
-            Self::Unavailable => 69,
-            Self::Internal => 70,
-            Self::NoOutputFile => 73,
-            Self::Unknown => 75,
-            Self::Protocol => 76,
-            Self::Credentials => 77,
-            Self::Configuration => 78,
-        }
-    }
-
-    /// The name in JSON.
-    fn name(self) -> &'static str {
-        match self {
-            Self::NotConfirmed => "not confirmed",
-            Self::Usage => "usage",
-            Self::Refused => "refused",
-            Self::NoInput => "no input",
-            Self::Unavailable => "unavailable",
-            Self::Internal => "internal",
-            Self::NoOutputFile => "no output file",
-            Self::Unknown => "outcome unknown",
-            Self::Protocol => "protocol",
-            Self::Credentials => "credentials",
-            Self::Configuration => "configuration",
+            Self::NotConfirmed => (1, "not confirmed"),
+            Self::Usage => (2, "usage"),
+            Self::Refused => (65, "refused"),
+            Self::NoInput => (66, "no input"),
+            Self::Unavailable => (69, "unavailable"),
+            Self::Internal => (70, "internal"),
+            Self::NoOutputFile => (73, "no output file"),
+            Self::Unknown => (75, "outcome unknown"),
+            Self::Protocol => (76, "protocol"),
+            Self::Credentials => (77, "credentials"),
+            Self::Configuration => (78, "configuration"),
         }
     }
 }
 
-/// What went wrong: what happened, to which value, and what to do. Fit for a terminal, and without secrets.
+/// A command's failure: what happened, to which value, and the remedy. Fit for a terminal, and without secrets.
 #[derive(Clone, Debug, Error)]
 #[error("{text}")]
-pub struct Failure {
-    /// Which sort.
-    pub kind: Kind,
-    /// The whole of it, in words.
+pub struct CommandFailure {
+    pub kind: FailureKind,
     pub text: String,
-    /// The daemon's number for it, if it was the daemon that refused.
+    /// The daemon's number, if the daemon refused.
     pub err_no: Option<i64>,
 }
 
-impl Failure {
-    /// One that has no number.
-    pub fn new(kind: Kind, text: impl fmt::Display) -> Self {
+impl CommandFailure {
+    /// A failure without a number.
+    pub fn new(kind: FailureKind, text: impl fmt::Display) -> Self {
         Self { kind, text: text.to_string(), err_no: None }
     }
 }
 
-/// What a command tells at its end.
+/// A command's result: lines for people, fields for scripts.
 #[derive(Debug, Default)]
-pub struct Report {
+pub struct CommandReport {
     lines: Vec<String>,
     fields: Map<String, Value>,
-    is_amiss: bool,
-    failure: Option<Failure>,
+    found_something: bool,
+    failure: Option<CommandFailure>,
 }
 
-impl Report {
+impl CommandReport {
     /// Adds a line for people.
     pub fn line(&mut self, line: impl Into<String>) {
         self.lines.push(line.into());
@@ -125,44 +107,43 @@ impl Report {
         self.fields.insert(name.to_owned(), value.into());
     }
 
-    /// Takes note that what was looked at is not as it should be.
-    pub fn amiss(&mut self) {
-        self.is_amiss = true;
+    /// Records that a check found something: exit status 1.
+    pub fn found_something(&mut self) {
+        self.found_something = true;
     }
 
-    /// Takes note of a failure that came after something had been done.
-    pub fn fail(&mut self, failure: Failure) {
+    /// Records a failure after a part was done.
+    pub fn fail(&mut self, failure: CommandFailure) {
         self.failure = Some(failure);
     }
 
     fn exit_status(&self) -> u8 {
         match &self.failure {
-            Some(failure) => failure.kind.exit_status(),
-            None => u8::from(self.is_amiss),
+            Some(failure) => failure.kind.code().0,
+            None => u8::from(self.found_something),
         }
     }
 
     fn document(mut self, command: &str) -> Value {
         self.field("command", command);
         self.field("exit_status", self.exit_status());
-        if let Some(Failure { kind, text, err_no }) = &self.failure {
-            let error = json!({"kind": kind.name(), "text": text, "err_no": err_no});
+        if let Some(CommandFailure { kind, text, err_no }) = &self.failure {
+            let error = json!({"kind": kind.code().1, "text": text, "err_no": err_no});
             self.field("error", error);
         }
         Value::Object(self.fields)
     }
 }
 
-impl From<Failure> for Report {
-    fn from(failure: Failure) -> Self {
+impl From<CommandFailure> for CommandReport {
+    fn from(failure: CommandFailure) -> Self {
         Self { failure: Some(failure), ..Self::default() }
     }
 }
 
-/// Writes what a command has to say, and turns it into an exit status. A reader who has gone away has seen what
-/// it wanted to see.
+/// Prints a report and returns its exit status. A reader that closes the pipe early is no failure.
 pub fn show(
-    report: Report,
+    report: CommandReport,
     command: &str,
     as_json: bool,
     mut output: impl io::Write,
@@ -195,27 +176,27 @@ mod tests {
     #[test]
     fn every_exit_status_is_in_the_help() {
         for kind in [
-            Kind::NotConfirmed,
-            Kind::Usage,
-            Kind::Refused,
-            Kind::NoInput,
-            Kind::Unavailable,
-            Kind::Internal,
-            Kind::NoOutputFile,
-            Kind::Unknown,
-            Kind::Protocol,
-            Kind::Credentials,
-            Kind::Configuration,
+            FailureKind::NotConfirmed,
+            FailureKind::Usage,
+            FailureKind::Refused,
+            FailureKind::NoInput,
+            FailureKind::Unavailable,
+            FailureKind::Internal,
+            FailureKind::NoOutputFile,
+            FailureKind::Unknown,
+            FailureKind::Protocol,
+            FailureKind::Credentials,
+            FailureKind::Configuration,
         ] {
-            let status = format!("\n  {:<4}", kind.exit_status());
+            let status = format!("\n  {:<4}", kind.code().0);
             assert!(EXIT_STATUSES.contains(&status), "{kind:?}");
         }
     }
 
     #[test]
-    fn json_moves_no_cursor_and_says_the_same() {
+    fn json_moves_no_cursor_and_keeps_the_values() {
         let value = json!({"用户": "\u{9b}2J\u{202e}\u{7f}\n\u{1b}\u{e0001}\u{3164}é"});
-        let mut report = Report::default();
+        let mut report = CommandReport::default();
         report.field("value", value.clone());
         let mut output = Vec::new();
         show(report, "status", true, &mut output, io::sink());
@@ -226,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_who_has_gone_is_no_failure() {
+    fn a_reader_that_closes_the_pipe_is_no_failure() {
         struct Gone(io::ErrorKind);
         impl io::Write for Gone {
             fn write(&mut self, _: &[u8]) -> io::Result<usize> {
@@ -237,7 +218,7 @@ mod tests {
             }
         }
         let shown = |kind| {
-            let mut report = Report::default();
+            let mut report = CommandReport::default();
             report.line("x");
             let mut errors = Vec::new();
             let code = show(report, "status", false, Gone(kind), &mut errors);
@@ -245,8 +226,8 @@ mod tests {
         };
         let success = format!("{:?}", ExitCode::SUCCESS);
         assert_eq!(shown(io::ErrorKind::BrokenPipe), (success, String::new()));
-        let (code, told) = shown(io::ErrorKind::StorageFull);
+        let (code, errors) = shown(io::ErrorKind::StorageFull);
         assert_eq!(code, format!("{:?}", ExitCode::from(74)));
-        assert!(told.contains("standard output"), "{told}");
+        assert!(errors.contains("standard output"), "{errors}");
     }
 }

@@ -1,8 +1,8 @@
-//! The progress file of a batch: how far it came, so that a second run continues where the first one ended.
+//! The resume file of a batch: the entries done so far, so that a second run continues where the first one ended.
 //!
 //! The file is written before each chunk and removed at the end. Each write goes to `FILE.new`, is synced, and
 //! replaces the file in one step, so a run that is killed leaves a whole record of the acknowledged entries and of
-//! those under way. While a run goes on it holds a lock on `FILE.lock`.
+//! those in flight. During a run it holds a lock on `FILE.lock`.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -15,96 +15,89 @@ use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// Largest progress file that is read, in bytes. A record has about 200.
+/// Largest resume file, in bytes. A record has about 200.
 const SIZE_LIMIT: usize = 4096;
 
-/// Permissions of a new progress file, less the umask. It holds no secrets.
+/// Permissions of a new resume file, less the umask. It holds no secrets.
 const MODE: u32 = 0o644;
 
 /// Content of the file.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
-struct Record {
-    /// Digest of the batch's content. Another content is another batch.
+struct ResumeRecord {
+    /// Digest of the batch's content. Other content is another batch.
     sha256: String,
-    /// The daemon that acknowledged, `host:port`. Another one knows nothing of it.
+    /// The daemon that acknowledged, `host:port`. A record says nothing about another daemon.
     server: String,
-    /// Entries that were acknowledged, from the first on.
+    /// Acknowledged entries, from the first on.
     acknowledged: usize,
     /// Entries after the acknowledged ones that were sent and whose outcome is unknown.
     under_way: usize,
 }
 
-/// How far one batch came at one daemon.
+/// Progress of one batch at one daemon, kept in a file.
 #[derive(Debug)]
-pub struct Progress {
+pub struct ResumeFile {
     /// `None` keeps no file.
     file: Option<PathBuf>,
     /// Entries of the batch.
     entries: usize,
-    record: Record,
+    record: ResumeRecord,
     /// Entries after the acknowledged ones that were sent without an answer, by this run or an earlier one.
     unknown: usize,
-    /// Entries of the chunk that is being sent.
+    /// Entries of the chunk in flight.
     sending: usize,
     lock: Option<Lock>,
 }
 
-/// The file cannot be read, or is no record of this batch. Nothing was changed.
+/// The file cannot be read, is no record of this batch, cannot be written or removed, or is in use.
 #[derive(Debug, thiserror::Error)]
-#[error("progress file {}: {fault}; --progress-file chooses another place", file.display())]
-pub struct UnusableProgress {
+#[error("resume file {}: {fault}; --progress-file chooses another place", file.display())]
+pub struct ResumeFileError {
     file: PathBuf,
     fault: String,
+    /// Whether another run uses the file now: its content is then about to change.
+    pub is_in_use: bool,
 }
 
-/// The file cannot be written or removed.
-#[derive(Debug, thiserror::Error)]
-#[error("progress file {}: {cause}; --progress-file chooses another place", file.display())]
-pub struct ProgressError {
-    file: PathBuf,
-    cause: io::Error,
-}
-
-impl Progress {
-    /// Progress of a batch that begins at its first entry.
+impl ResumeFile {
+    /// A batch that starts at its first entry.
     pub fn new(file: Option<PathBuf>, content: &[u8], entries: usize, server: &str) -> Self {
-        let record = Record {
+        let record = ResumeRecord {
             sha256: format!("{:x}", Sha256::digest(content)),
             server: server.to_owned(),
-            ..Record::default()
+            ..ResumeRecord::default()
         };
         Self { file, entries, record, unknown: 0, sending: 0, lock: None }
     }
 
-    /// Takes over the record of an earlier run, if it is of the same batch and daemon.
-    pub fn resume(&mut self) -> Result<Found, UnusableProgress> {
-        let Some(file) = &self.file else { return Ok(Found::Nothing) };
-        let unusable = |fault: String| UnusableProgress { file: file.clone(), fault };
-        let Some(text) = read(file).map_err(|error| unusable(error.to_string()))? else {
-            return Ok(Found::Nothing);
+    /// Adopts the record of an earlier run, if it belongs to the same batch and daemon. Changes nothing after an error.
+    pub fn resume(&mut self) -> Result<Resumption, ResumeFileError> {
+        let Some(file) = &self.file else { return Ok(Resumption::NoFile) };
+        let Some(text) = read(file).map_err(|error| failed(file, error))? else {
+            return Ok(Resumption::NoFile);
         };
         let wrong = |fault: String| {
-            unusable(fault + "; --restart replaces it and begins at the first entry")
+            let fault = fault + "; --restart replaces it and starts at the first entry";
+            failed(file, io::Error::other(fault))
         };
-        let found = Record::parse(&text).map_err(wrong)?;
+        let found = ResumeRecord::parse(&text).map_err(wrong)?;
         if found.sha256 != self.record.sha256 || found.server != self.record.server {
-            return Ok(Found::AnotherBatch);
+            return Ok(Resumption::AnotherBatch);
         }
         found.check(self.entries).map_err(wrong)?;
         self.unknown = found.under_way;
         self.record = found;
-        Ok(Found::ThisBatch)
+        Ok(Resumption::ThisBatch)
     }
 
-    /// Reserves the file for this run. Another run that uses it at the same time is an error.
-    pub fn lock(&mut self) -> Result<(), ProgressError> {
+    /// Reserves the file for this run.
+    pub fn lock(&mut self) -> Result<(), ResumeFileError> {
         if let Some(file) = &self.file {
             self.lock = Some(Lock::take(file).map_err(|error| failed(file, error))?);
         }
         Ok(())
     }
 
-    /// Entries that were acknowledged.
     pub fn acknowledged(&self) -> usize {
         self.record.acknowledged
     }
@@ -114,9 +107,9 @@ impl Progress {
         self.record.under_way
     }
 
-    /// Records that so many more are about to be sent. After an error nothing may be sent, and the progress is what
-    /// it was.
-    pub fn send(&mut self, entries: usize) -> Result<(), ProgressError> {
+    /// Records that the next `entries` are about to be sent. After an error the record is unchanged, and nothing may
+    /// be sent.
+    pub fn send(&mut self, entries: usize) -> Result<(), ResumeFileError> {
         let before = self.record.under_way;
         self.record.under_way = self.unknown.max(entries);
         self.write().inspect_err(|_| self.record.under_way = before)?;
@@ -124,21 +117,21 @@ impl Progress {
         Ok(())
     }
 
-    /// Records that the chunk is acknowledged. The file holds that from the next [`send`](Self::send) on.
+    /// Records that the chunk is acknowledged. The next [`send`](Self::send) writes that to the file.
     pub fn acknowledge(&mut self) {
         self.record.acknowledged += self.sending;
         self.unknown = self.unknown.saturating_sub(self.sending);
         self.record.under_way = self.unknown;
     }
 
-    /// Records that nothing of the chunk was written. That says nothing of what was sent before.
-    pub fn take_back(&mut self) -> Result<(), ProgressError> {
+    /// Records that nothing of the chunk was written. Entries that were sent before stay unknown.
+    pub fn take_back(&mut self) -> Result<(), ResumeFileError> {
         self.record.under_way = self.unknown;
         self.write()
     }
 
     /// Removes the file, since all entries are acknowledged.
-    pub fn finish(self) -> Result<(), ProgressError> {
+    pub fn finish(self) -> Result<(), ResumeFileError> {
         let Some(file) = &self.file else { return Ok(()) };
         let remove = || {
             let folder = open_folder(file)?;
@@ -150,14 +143,14 @@ impl Progress {
         remove().map_err(|error| failed(file, error))
     }
 
-    fn write(&self) -> Result<(), ProgressError> {
+    fn write(&self) -> Result<(), ResumeFileError> {
         let Some(file) = &self.file else { return Ok(()) };
         replace(file, &self.record).map_err(|error| failed(file, error))
     }
 }
 
-impl Record {
-    /// Reads a record. The fault quotes nothing of the file, which may be one that holds secrets.
+impl ResumeRecord {
+    /// Parses a record. The fault does not quote the file, which may be one that holds secrets.
     fn parse(text: &[u8]) -> Result<Self, String> {
         if text.is_empty() {
             return Err("it is empty".to_owned());
@@ -166,15 +159,15 @@ impl Record {
             return Err(format!("it is larger than {SIZE_LIMIT} bytes"));
         }
         let record: Self = serde_json::from_slice(text).map_err(|error| {
-            format!("it is not a progress file (line {}, column {})", error.line(), error.column())
+            format!("it is not a resume file (line {}, column {})", error.line(), error.column())
         })?;
         let is_digest = record.sha256.len() == 64
             && record.sha256.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        if is_digest { Ok(record) } else { Err("its sha256 is no SHA-256 digest".to_owned()) }
+        if is_digest { Ok(record) } else { Err("its sha256 is not a SHA-256 digest".to_owned()) }
     }
 
-    /// Checks a record of this batch against its number of entries. A finished batch has no file, so at least one
-    /// entry is left.
+    /// Checks a record against the batch's number of entries. A finished batch has no file, so at least one entry is
+    /// left.
     fn check(&self, entries: usize) -> Result<(), String> {
         let Self { acknowledged, under_way, .. } = self;
         let left = entries.saturating_sub(*acknowledged);
@@ -192,8 +185,7 @@ impl Record {
     }
 }
 
-/// Content of the progress file, or as much as shows that it is too large; `None` if there is none. A symbolic link is
-/// followed.
+/// Reads the file, at most one byte past the limit; `None` if there is no file. Follows a symbolic link.
 fn read(file: &Path) -> io::Result<Option<Vec<u8>>> {
     // A FIFO without a writer would block.
     let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
@@ -209,15 +201,15 @@ fn read(file: &Path) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(text))
 }
 
-/// Replaces the file by a record: written and synced before the rename, the directory synced afterwards. A symbolic
-/// link is replaced itself, never the file that it points to.
-fn replace(file: &Path, record: &Record) -> io::Result<()> {
+/// Replaces the file by a record: written and synced before the rename, the directory synced afterwards. Replaces a
+/// symbolic link itself, never its target.
+fn replace(file: &Path, record: &ResumeRecord) -> io::Result<()> {
     // Opened before the rename: a record must not be in place if this run reports that it could not be written.
     let folder = open_folder(file)?;
     let new = suffixed(file, ".new");
     let create = || OpenOptions::new().write(true).create_new(true).mode(MODE).open(&new);
     let mut created = match create() {
-        // Left by a run that was killed: the lock excludes a run that still writes it.
+        // Left by a run that was killed: the lock excludes a live one.
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             fs::remove_file(&new)?;
             create()?
@@ -235,7 +227,7 @@ fn replace(file: &Path, record: &Record) -> io::Result<()> {
     sync(&folder)
 }
 
-/// The directory of the file, to sync it.
+/// Opens the directory of the file, to sync it.
 fn open_folder(file: &Path) -> io::Result<File> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
     File::open(folder.unwrap_or(Path::new(".")))
@@ -270,24 +262,25 @@ struct Lock {
 }
 
 impl Lock {
-    /// Locks, unless the progress file is something that must not be replaced, like a device.
-    fn take(progress_file: &Path) -> io::Result<Self> {
-        if fs::metadata(progress_file).is_ok_and(|there| !there.is_file()) {
+    /// Locks, unless the resume file is something that must not be replaced, like a device.
+    fn take(resume_file: &Path) -> io::Result<Self> {
+        if fs::metadata(resume_file).is_ok_and(|there| !there.is_file()) {
             return Err(not_regular());
         }
-        let file = suffixed(progress_file, ".lock");
+        let file = suffixed(resume_file, ".lock");
         let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
         loop {
             let mut options = OpenOptions::new();
             options.write(true).create(true).truncate(false).mode(MODE).custom_flags(flags);
             let held = options.open(&file)?;
             held.try_lock().map_err(|error| match error {
-                TryLockError::WouldBlock => {
-                    io::Error::other("another run uses it; wait until that run has ended")
-                }
+                TryLockError::WouldBlock => io::Error::new(
+                    ErrorKind::WouldBlock,
+                    "another run uses it; wait until that run has ended",
+                ),
                 TryLockError::Error(error) => error,
             })?;
-            // The run before may have removed the file between our two steps, and a third run may lock another.
+            // An earlier run may have removed the file between these two steps, and a third run may lock a new one.
             let (ours, there) = (held.metadata()?, fs::symlink_metadata(&file));
             if there.is_ok_and(|there| (there.dev(), there.ino()) == (ours.dev(), ours.ino())) {
                 return Ok(Self { file, _held: held });
@@ -302,19 +295,19 @@ impl Drop for Lock {
     }
 }
 
-/// Result of a look at the progress file.
+/// Result of [`ResumeFile::resume`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Found {
-    /// There is no file.
-    Nothing,
-    /// Progress of this batch.
+pub enum Resumption {
+    NoFile,
+    /// The record belongs to this batch.
     ThisBatch,
-    /// Progress of another batch, or of this one at another daemon.
+    /// The record belongs to another batch, or to this one at another daemon.
     AnotherBatch,
 }
 
-fn failed(file: &Path, cause: io::Error) -> ProgressError {
-    ProgressError { file: file.to_owned(), cause }
+fn failed(file: &Path, error: io::Error) -> ResumeFileError {
+    let is_in_use = error.kind() == ErrorKind::WouldBlock;
+    ResumeFileError { file: file.to_owned(), fault: error.to_string(), is_in_use }
 }
 
 #[cfg(test)]

@@ -1,22 +1,25 @@
-//! `status USER…`: what ZooKeeper holds for sub-accounts.
+//! `status USER…`: the coins of sub-accounts in ZooKeeper.
 
 use serde_json::json;
 use switcher_actors::{Puname, Shown};
 
 use super::{
-    report::{Failure, Kind, Report},
+    report::{CommandFailure, CommandReport, FailureKind},
     znodes::{self, Mined},
 };
 use crate::config::Settings;
 
-/// Looks at each sub-account's znode.
-pub async fn status(users: &[String], settings: &Settings) -> Result<Report, Failure> {
+/// Reads each sub-account's znode.
+pub async fn status(
+    users: &[String],
+    settings: &Settings,
+) -> Result<CommandReport, CommandFailure> {
     let names = users.iter().map(|user| name(user, settings)).collect::<Result<Vec<_>, _>>()?;
     let zookeeper = znodes::open(&settings.writer.zookeeper).await?;
     let dir = &settings.writer.watch_dir;
     let mined = znodes::mined(&zookeeper, dir, names.iter().map(Puname::as_str)).await;
     zookeeper.close().await;
-    let mut report = Report::default();
+    let mut report = CommandReport::default();
     let mut sub_accounts = Vec::new();
     for (name, mined) in names.iter().zip(mined?) {
         report.line(format!("{}: {}", name.shown(), mined.shown()));
@@ -31,7 +34,7 @@ pub async fn status(users: &[String], settings: &Settings) -> Result<Report, Fai
             "is_readable": !matches!(mined, Mined::Forbidden(_)),
         }));
         if mined.coin().is_none() {
-            report.amiss();
+            report.found_something();
         }
     }
     report.field("sub_accounts", sub_accounts);
@@ -39,10 +42,13 @@ pub async fn status(users: &[String], settings: &Settings) -> Result<Report, Fai
     Ok(report)
 }
 
-/// As the daemon would write it.
-fn name(user: &str, settings: &Settings) -> Result<Puname, Failure> {
+/// The name as the daemon writes it.
+fn name(user: &str, settings: &Settings) -> Result<Puname, CommandFailure> {
     let parse = if settings.lower_case() { Puname::parse_lower_case } else { Puname::parse };
     parse(user).map_err(|error| {
-        Failure::new(Kind::Refused, format!("the sub-account {} {error}", Shown(user)))
+        CommandFailure::new(
+            FailureKind::Refused,
+            format!("the sub-account {} {error}", Shown(user)),
+        )
     })
 }

@@ -1,16 +1,17 @@
-//! `get-coinbase` and `update-coinbase`: what a sub-pool's jobmaker holds, and a change of it that was shown first.
+//! `get-coinbase` and `update-coinbase`: reads the values of a sub-pool's jobmaker, and changes them after showing old
+//! and new.
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
-use switcher_actors::Shown;
+use serde_json::json;
+use switcher_actors::{Coinbase, Shown};
 
 use super::{
-    answer::{Answer, Held},
+    answer::DaemonAnswer,
     api::Api,
     arguments::{GetCoinbaseArguments, SubPoolArguments, UpdateCoinbaseArguments},
     caller::Caller,
-    report::{Failure, Kind, Report},
+    report::{CommandFailure, CommandReport, FailureKind},
     terminal,
 };
 
@@ -18,11 +19,10 @@ use super::{
 pub async fn get_coinbase(
     arguments: &GetCoinbaseArguments,
     caller: &Caller,
-) -> Result<Report, Failure> {
+) -> Result<CommandReport, CommandFailure> {
     let api = Api::new(caller, Duration::from_secs(arguments.api.timeout));
-    let told = ask(&api, &arguments.sub_pool).await?;
-    told.note(arguments.api.output.json);
-    let Told { held, complaint } = told;
+    let JobmakerState { held, complaint } =
+        ask(&api, &arguments.sub_pool, arguments.api.output.json).await?;
     let mut report = about(&arguments.sub_pool);
     report.line(format!("{}:", name(&arguments.sub_pool)));
     report.line(format!("  payout_addr    {}", Shown(&held.payout_addr)));
@@ -37,19 +37,18 @@ pub async fn get_coinbase(
 pub async fn update_coinbase(
     arguments: &UpdateCoinbaseArguments,
     caller: &Caller,
-) -> Result<Report, Failure> {
+) -> Result<CommandReport, CommandFailure> {
     let UpdateCoinbaseArguments { sub_pool, payout_addr, coinbase_info, yes, api } = arguments;
     let quiet = api.output.json;
     let api = Api::new(caller, Duration::from_secs(api.timeout));
-    let told = ask(&api, sub_pool).await?;
-    told.note(quiet);
-    let shown = told.held;
-    let wanted = Held { coinbase_info: coinbase_info.clone(), payout_addr: payout_addr.clone() };
+    let shown = ask(&api, sub_pool, quiet).await?.held;
+    let wanted =
+        Coinbase { coinbase_info: coinbase_info.clone(), payout_addr: payout_addr.clone() };
     if !yes {
         let question = format!("{}\nChange it?", change(sub_pool, &shown, &wanted).join("\n"));
         if !terminal::confirm(&question)? {
             let text = format!("update of {}: not confirmed, nothing was changed", name(sub_pool));
-            return Err(Failure::new(Kind::NotConfirmed, text));
+            return Err(CommandFailure::new(FailureKind::NotConfirmed, text));
         }
     }
     let what = format!("update of {}", name(sub_pool));
@@ -62,71 +61,71 @@ pub async fn update_coinbase(
     let answer = api.post("/subpool/update-coinbase", body.to_string().into_bytes()).await;
     let answer = answer.map_err(|error| error.of_change(&what))?;
     let mut report = about(sub_pool);
-    report.field("wanted", json_of(&wanted));
-    let Answer { old, new, .. } = answer.clone();
+    report.field("wanted", json!(wanted));
+    let DaemonAnswer { old, new, .. } = answer.clone();
     if let Some(old) = &old {
-        report.field("old", json_of(old));
+        report.field("old", json!(old));
         if *old != shown {
-            terminal::note(quiet, "somebody else has changed the sub-pool since it was shown");
+            terminal::note(quiet, "another request has changed the sub-pool since it was shown");
         }
     }
     match (answer.into_failure(&what), old, new) {
         (Some(failure), ..) => report.fail(failure),
         (None, Some(old), Some(new)) => {
-            report.field("new", json_of(&new));
+            report.field("new", json!(new));
             if new != wanted {
-                terminal::note(quiet, "the jobmaker holds it in its own spelling, or cut");
+                terminal::note(
+                    quiet,
+                    "the jobmaker holds the new values in its own spelling, or cut",
+                );
             }
             for line in change(sub_pool, &old, &new) {
                 report.line(line);
             }
         }
         (None, ..) => {
-            let text = format!("{what}: done, but the answer does not say what is held now");
-            report.fail(Failure::new(Kind::Protocol, text));
+            let text = format!("{what}: done, but the answer lacks the new values");
+            report.fail(CommandFailure::new(FailureKind::Protocol, text));
         }
     }
     Ok(report)
 }
 
-/// What a jobmaker holds.
-struct Told {
-    held: Held,
-    /// Its own words, if it refuses the request that lies in its znode, as after an update that it refused. What
-    /// it holds it tells all the same.
+/// A jobmaker's state.
+struct JobmakerState {
+    held: Coinbase,
+    /// The jobmaker's error, if it refuses the request in its znode, as after an update that it refused.
     complaint: Option<String>,
 }
 
-impl Told {
-    fn note(&self, quiet: bool) {
-        if let Some(complaint) = &self.complaint {
-            terminal::note(
-                quiet,
-                &format!(
-                    "the jobmaker refuses the last request that was sent to it: {}",
-                    Shown(complaint)
-                ),
-            );
-        }
-    }
-}
-
-async fn ask(api: &Api, sub_pool: &SubPoolArguments) -> Result<Told, Failure> {
+async fn ask(
+    api: &Api,
+    sub_pool: &SubPoolArguments,
+    quiet: bool,
+) -> Result<JobmakerState, CommandFailure> {
     let what = format!("question about {}", name(sub_pool));
     let body = json!({"coin": sub_pool.coin, "subpool_name": sub_pool.pool});
     let answer = api.post("/subpool/get-coinbase", body.to_string().into_bytes()).await;
     let mut answer = answer.map_err(|error| error.of_question(&what))?;
-    if let Some(held) = answer.old.take() {
-        let complaint = (!answer.success).then_some(answer.err_msg);
-        return Ok(Told { held, complaint });
+    let Some(held) = answer.old.take() else {
+        return Err(answer.into_failure(&what).unwrap_or_else(|| {
+            let text = format!("{what}: the answer lacks the jobmaker's values");
+            CommandFailure::new(FailureKind::Protocol, text)
+        }));
+    };
+    let complaint = (!answer.success).then_some(answer.err_msg);
+    if let Some(complaint) = &complaint {
+        let complaint = Shown(complaint);
+        terminal::note(
+            quiet,
+            &format!("the jobmaker refuses the last request sent to it: {complaint}"),
+        );
     }
-    Err(answer.into_failure(&what).unwrap_or_else(|| {
-        Failure::new(Kind::Protocol, format!("{what}: the answer does not say what is held"))
-    }))
+    Ok(JobmakerState { held, complaint })
 }
 
-fn about(sub_pool: &SubPoolArguments) -> Report {
-    let mut report = Report::default();
+fn about(sub_pool: &SubPoolArguments) -> CommandReport {
+    let mut report = CommandReport::default();
     report.field("coin", sub_pool.coin.as_str());
     report.field("subpool_name", sub_pool.pool.as_str());
     report
@@ -136,8 +135,8 @@ fn name(sub_pool: &SubPoolArguments) -> String {
     format!("{}/{}", Shown(&sub_pool.coin), Shown(&sub_pool.pool))
 }
 
-/// Old and new under each other, where two addresses are compared with the eye.
-fn change(sub_pool: &SubPoolArguments, old: &Held, new: &Held) -> Vec<String> {
+/// Old and new values below each other, to compare by eye.
+fn change(sub_pool: &SubPoolArguments, old: &Coinbase, new: &Coinbase) -> Vec<String> {
     vec![
         format!("{}:", name(sub_pool)),
         format!("  payout_addr    old  {}", Shown(&old.payout_addr)),
@@ -145,8 +144,4 @@ fn change(sub_pool: &SubPoolArguments, old: &Held, new: &Held) -> Vec<String> {
         format!("  coinbase_info  old  {}", Shown(&old.coinbase_info)),
         format!("                 new  {}", Shown(&new.coinbase_info)),
     ]
-}
-
-fn json_of(held: &Held) -> Value {
-    json!({"coinbase_info": held.coinbase_info, "payout_addr": held.payout_addr})
 }

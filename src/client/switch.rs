@@ -1,4 +1,4 @@
-//! `switch`, and how switches are sent.
+//! `switch`, and the request that sends switches.
 
 use std::time::Duration;
 
@@ -6,24 +6,24 @@ use serde_json::{Value, json};
 use switcher_actors::{Puname, Shown};
 
 use super::{
-    answer::Answer,
+    answer::DaemonAnswer,
     api::{Api, CallError},
     arguments::SwitchArguments,
     caller::Caller,
-    report::{Failure, Kind, Report},
+    report::{CommandFailure, CommandReport, FailureKind},
 };
 
-/// One switch, as the operator wrote it.
+/// One switch as the operator wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// The sub-account's name.
+pub struct WantedSwitch {
+    /// Name of the sub-account.
     pub user: String,
-    /// The coin's name.
+    /// Name of the coin.
     pub coin: String,
 }
 
-impl Entry {
-    /// What is wrong with it, whatever the daemon's configuration; `coins` are the daemon's, if they are known.
+impl WantedSwitch {
+    /// The first fault that needs no daemon. `coins` are the daemon's, empty if unknown.
     pub fn fault(&self, coins: &[String]) -> Option<String> {
         if let Err(error) = Puname::parse(&self.user) {
             return Some(format!("the sub-account {} {error}", Shown(&self.user)));
@@ -35,7 +35,7 @@ impl Entry {
             let known: Vec<_> = coins.iter().map(|coin| Shown(coin).to_string()).collect();
             let (user, coin) = (Shown(&self.user), Shown(&self.coin));
             return Some(format!(
-                "sub-account {user}: the coin {coin} is none of AvailableCoins ({})",
+                "sub-account {user}: the coin {coin} is not in AvailableCoins ({})",
                 known.join(", ")
             ));
         }
@@ -43,8 +43,8 @@ impl Entry {
     }
 }
 
-/// Sends switches, in their order.
-pub async fn send(api: &Api, entries: &[Entry]) -> Result<Answer, CallError> {
+/// Sends switches in their order.
+pub async fn send(api: &Api, entries: &[WantedSwitch]) -> Result<DaemonAnswer, CallError> {
     let by_coin = entries.chunk_by(|a, b| a.coin == b.coin).map(|group| {
         let users: Vec<_> = group.iter().map(|entry| entry.user.as_str()).collect();
         json!({"coin": group[0].coin, "punames": users})
@@ -54,16 +54,22 @@ pub async fn send(api: &Api, entries: &[Entry]) -> Result<Answer, CallError> {
 }
 
 /// `switch USER COIN`.
-pub async fn switch(arguments: &SwitchArguments, caller: &Caller) -> Result<Report, Failure> {
+pub async fn switch(
+    arguments: &SwitchArguments,
+    caller: &Caller,
+) -> Result<CommandReport, CommandFailure> {
     let SwitchArguments { sub_account: user, coin, api } = arguments;
-    let entry = Entry { user: user.clone(), coin: coin.clone() };
+    let entry = WantedSwitch { user: user.clone(), coin: coin.clone() };
     let what = format!("switch of {} to {}", Shown(user), Shown(coin));
     if let Some(fault) = entry.fault(&caller.coins) {
-        return Err(Failure::new(Kind::Refused, format!("nothing was sent: {fault}")));
+        return Err(CommandFailure::new(
+            FailureKind::Refused,
+            format!("nothing was sent: {fault}"),
+        ));
     }
     let api = Api::new(caller, Duration::from_secs(api.timeout));
     let answer = send(&api, &[entry]).await.map_err(|error| error.of_change(&what))?;
-    let mut report = Report::default();
+    let mut report = CommandReport::default();
     report.field("sub_account", user.as_str());
     report.field("coin", coin.as_str());
     match answer.into_failure(&what) {

@@ -1,4 +1,4 @@
-//! `verify`: what ZooKeeper holds beside what the user-coin map says. Writes nothing.
+//! `verify`: compares the user-coin map with ZooKeeper. Writes nothing.
 
 use serde_json::json;
 use switcher_actors::{
@@ -6,25 +6,29 @@ use switcher_actors::{
 };
 
 use super::{
-    report::{Failure, Kind, Report},
+    report::{CommandFailure, CommandReport, FailureKind},
     znodes::{self, Mined},
 };
 
-/// Sub-accounts that are compared at a time.
-const PART: usize = 10_000;
+/// Sub-accounts compared at a time.
+const CHUNK: usize = 10_000;
 
-/// Fetches the map, then looks at the znodes of all that are in it.
-pub async fn verify(poller: &PollerSettings, writer: &WriterSettings) -> Result<Report, Failure> {
+/// Fetches the map, then reads the znodes of its sub-accounts.
+pub async fn verify(
+    poller: &PollerSettings,
+    writer: &WriterSettings,
+) -> Result<CommandReport, CommandFailure> {
     let url = &poller.url;
     let map = preview_map(poller).await.map_err(|error| {
-        let text =
-            format!("the user-coin map at {url} cannot be had: {error}; `doctor` looks closer");
-        Failure::new(Kind::Unavailable, text)
+        let text = format!(
+            "the user-coin map at {url} cannot be fetched: {error}; `doctor` checks the upstream"
+        );
+        CommandFailure::new(FailureKind::Unavailable, text)
     })?;
     let zookeeper = znodes::open(&writer.zookeeper).await?;
     let compared = compare(&map, &zookeeper, &writer.watch_dir).await;
     zookeeper.close().await;
-    let mut report = Report::default();
+    let mut report = CommandReport::default();
     let mut drift = Vec::new();
     for Drift { entry, mined } in compared? {
         let (name, wanted) = (entry.puname.shown(), Shown(entry.coin.as_str()));
@@ -37,21 +41,21 @@ pub async fn verify(poller: &PollerSettings, writer: &WriterSettings) -> Result<
         }));
     }
     for (name, fault) in map.first_invalid() {
-        report.line(format!("{name}: a pull skips this entry: {fault}"));
+        report.line(format!("{name}: a poll skips this entry: {fault}"));
     }
     let all = map.sub_accounts();
     report.line(match drift.len() {
-        0 => format!("all {all} sub-accounts of the map are in ZooKeeper as it says"),
+        0 => format!("all {all} sub-accounts of the map have the same coin in ZooKeeper"),
         count => format!(
-            "{count} of {all} sub-accounts differ; one that was switched by the API since the map \
-             was made may be among them"
+            "{count} of {all} sub-accounts differ, among them perhaps some that the API switched after the map was \
+             made"
         ),
     });
     if map.invalid() > 0 {
         report.line(format!("{} entries of the map can never be written", map.invalid()));
     }
     if !drift.is_empty() {
-        report.amiss();
+        report.found_something();
     }
     report.field("sub_accounts", all);
     report.field("drift", drift);
@@ -60,7 +64,7 @@ pub async fn verify(poller: &PollerSettings, writer: &WriterSettings) -> Result<
     Ok(report)
 }
 
-/// A sub-account whose znode does not hold what the map says.
+/// A sub-account whose znode and map entry differ.
 struct Drift {
     entry: Assignment,
     mined: Mined,
@@ -70,10 +74,10 @@ async fn compare(
     map: &MapPreview,
     zookeeper: &Inspector,
     dir: &ZnodeDir,
-) -> Result<Vec<Drift>, Failure> {
+) -> Result<Vec<Drift>, CommandFailure> {
     let mut drift = Vec::new();
-    for from in (0..map.sub_accounts()).step_by(PART) {
-        let part = map.part(from, PART);
+    for from in (0..map.sub_accounts()).step_by(CHUNK) {
+        let part = map.part(from, CHUNK);
         let names = part.iter().map(|entry| entry.puname.as_str());
         let mined = znodes::mined(zookeeper, dir, names).await?;
         let compared = part.into_iter().zip(mined);

@@ -1,41 +1,39 @@
-//! What ZooKeeper holds for sub-accounts, for the commands that compare or show it.
+//! The coins of sub-accounts in ZooKeeper, for the commands that show or compare them.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use switcher_actors::{Inspector, NoAnswer, Seen, Shown, ZkSettings, ZnodeDir};
 
-use super::report::{Failure, Kind};
+use super::report::{CommandFailure, FailureKind};
 
-/// A session with the configured ZooKeeper.
-pub async fn open(settings: &ZkSettings) -> Result<Inspector, Failure> {
+/// Opens a session with the configured ZooKeeper.
+pub async fn open(settings: &ZkSettings) -> Result<Inspector, CommandFailure> {
     let brokers = settings.brokers.join(",");
     Inspector::open(settings.clone()).await.map_err(|error| {
         let text = format!(
-            "ZooKeeper ({brokers}) gives no session: {error}; is it up, and is \
-            ZKBroker right? `doctor` looks closer"
+            "ZooKeeper ({brokers}) grants no session: {error}; is it running, and is ZKBroker right? `doctor` checks \
+             each broker"
         );
-        Failure::new(Kind::Unavailable, text)
+        CommandFailure::new(FailureKind::Unavailable, text)
     })
 }
 
-/// What a sub-account's znode holds.
+/// Content of a sub-account's znode.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Mined {
-    /// A coin, since then.
     Coin {
-        /// Its name; what is not UTF-8 has become U+FFFD.
+        /// Name of the coin, with U+FFFD for bytes that are not UTF-8.
         name: String,
-        /// When it was written, in seconds since 1970, by ZooKeeper's clock.
+        /// Time of the write by ZooKeeper's clock, in seconds since 1970.
         since: u64,
     },
-    /// There is no znode.
     NoZnode,
-    /// It may not be read.
+    /// The ACL forbids reading; ZooKeeper's error.
     Forbidden(String),
 }
 
 impl Mined {
-    /// The coin's name, if there is one.
+    /// Name of the coin, if there is one.
     pub fn coin(&self) -> Option<&str> {
         match self {
             Self::Coin { name, .. } => Some(name),
@@ -43,7 +41,7 @@ impl Mined {
         }
     }
 
-    /// For people.
+    /// Text for people.
     pub fn shown(&self) -> String {
         match self {
             Self::Coin { name, .. } => Shown(name).to_string(),
@@ -53,12 +51,12 @@ impl Mined {
     }
 }
 
-/// Looks at the znodes of these sub-accounts, in their order.
+/// Reads the znodes of sub-accounts, in their order.
 pub async fn mined(
     zookeeper: &Inspector,
     dir: &ZnodeDir,
     names: impl Iterator<Item = &str>,
-) -> Result<Vec<Mined>, Failure> {
+) -> Result<Vec<Mined>, CommandFailure> {
     let paths: Vec<_> = names.map(|name| dir.child(name)).collect();
     let paths: Vec<_> = paths.iter().map(String::as_str).collect();
     let seen = zookeeper.look(&paths).await.map_err(away)?;
@@ -73,12 +71,12 @@ pub async fn mined(
     Ok(mined.collect())
 }
 
-/// ZooKeeper was there, and is gone.
-pub fn away(error: NoAnswer) -> Failure {
-    Failure::new(Kind::Unavailable, format!("ZooKeeper gives no answer any more: {error}"))
+/// Failure for a ZooKeeper that is gone after the session began.
+fn away(error: NoAnswer) -> CommandFailure {
+    CommandFailure::new(FailureKind::Unavailable, format!("ZooKeeper stopped answering: {error}"))
 }
 
-/// Since 1970.
+/// Seconds since 1970.
 pub fn seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::component_fault;
@@ -50,7 +50,7 @@ impl fmt::Display for SubPool {
 }
 
 /// What a sub-pool's blocks carry and where they are paid. The fields have the order of the answers.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Hash, Serialize)]
 pub struct Coinbase {
     /// The text in the coinbase transaction.
     pub coinbase_info: String,

@@ -116,7 +116,7 @@ async fn a_second_run_goes_on_after_the_last_acknowledged_chunk() {
     assert_eq!((&kept["acknowledged"], &kept["under_way"]), (&json!(6), &json!(3)), "{kept}");
 
     let told = cli.ends_with(0).await;
-    let parts = ["going on after 6 of 10", "3 entries, from line 7 on", "sent again"];
+    let parts = ["continuing after 6 of 10", "3 entries, from line 7 on", "sent again"];
     assert_says(&told.stderr, &parts);
     let requests = puppet.requests();
     assert_eq!(requests.len(), 5);
@@ -192,7 +192,7 @@ async fn another_content_or_server_begins_at_the_first_entry() {
     // What is no such file is not overwritten, and one that cannot be written stops it before anything is sent.
     let before = second.requests().len();
     let told = one_by_one(&second).words("--progress-file").arg(&file).ends_with(66).await;
-    assert_says(&told.stderr, &["progress file", &file]);
+    assert_says(&told.stderr, &["resume file", &file]);
     assert_eq!(std::fs::read_to_string(&file).unwrap(), csv(3));
     let told = one_by_one(&second).words("--progress-file /no/such/p").ends_with(73).await;
     assert_says(&told.stderr, &["/no/such/p", "--progress-file"]);

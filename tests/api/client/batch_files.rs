@@ -91,7 +91,7 @@ async fn a_progress_file_that_cannot_be_written_afterwards_hides_no_other_failur
     let document = at_chunk(&file, &puppet).json(65).await;
     assert_eq!(counts(&document), (0, 0), "{document}");
     let text = document["error"]["text"].as_str().unwrap();
-    assert_says(text, &["refused", "its coins: btc", "progress file", "the next run"]);
+    assert_says(text, &["refused", "its coins: btc", "resume file", "the next run"]);
 }
 
 #[tokio::test]
@@ -107,7 +107,7 @@ async fn a_finished_batch_whose_progress_file_stays_is_reported() {
     let text = document["error"]["text"].as_str().unwrap();
     assert_says(
         text,
-        &["all 2 entries were acknowledged", "remove the progress file", "--restart"],
+        &["all 2 entries were acknowledged", "remove the resume file", "--restart"],
     );
 }
 
@@ -216,6 +216,8 @@ async fn two_runs_do_not_send_one_batch_at_the_same_time() {
     for cli in [at_chunk(&file, &puppet), at_chunk(&file, &puppet).arg("--restart")] {
         let told = cli.ends_with(73).await.stderr;
         assert_says(&told, &["nothing was sent", ".progress", "another run uses it"]);
+        // The live run's chunk is neither unknown nor about to be sent again.
+        assert!(!told.contains("note: ") && !told.contains("entries"), "{told}");
     }
     // Killed, it leaves its lock file, which locks nothing any more, and a chunk of unknown outcome.
     first.abort();

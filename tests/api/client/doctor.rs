@@ -90,21 +90,21 @@ async fn all_is_well_but_for_the_open_znodes() {
             "ok       broker: 127.0.0.1:",
             "version 3.",
             "ok       session: granted",
-            "ok       path: ZKSwitcherWatchDir is there",
-            "ok       path: ZKSubPoolUpdateBaseDir is there",
-            "warning  acl: everybody who reaches ZooKeeper may change /t/",
+            "ok       path: ZKSwitcherWatchDir exists",
+            "ok       path: ZKSubPoolUpdateBaseDir exists",
+            "warning  acl: any client that reaches ZooKeeper may change /t/",
             "         → let only the pool's machines reach ZooKeeper",
             "ok       jobmaker: btc/pool3 acked ",
             "ok       upstream: http://127.0.0.1:",
             "answers with 1 sub-accounts",
             "ok       clock: the upstream's now_date is ",
             "ok       api: 127.0.0.1:",
-            "answers, and takes the credentials",
+            "answers, and accepts the credentials",
             "problems: 0, warnings: 3",
         ],
     );
     assert_eq!(scene.daemon.log_with(&[" switch, source: api"]), Vec::<String>::new());
-    finds(&scene.doctor(), "ok", "api", &["takes the credentials"]).await;
+    finds(&scene.doctor(), "ok", "api", &["accepts the credentials"]).await;
 }
 
 #[tokio::test]
@@ -147,7 +147,7 @@ async fn brokers_that_do_not_answer_are_found() {
         .set("ZKBroker", json!([zookeeper.address(), silent_address, nobody, old]));
     let cli = doctor(&builder);
     finds(&cli, "ok", "broker", &[&zookeeper.address(), "version"]).await;
-    finds(&cli, "warning", "broker", &[&silent_address, "does not tell its version"]).await;
+    finds(&cli, "warning", "broker", &[&silent_address, "does not report its version"]).await;
     let problems = found(&cli, "problem", "broker").await;
     assert_eq!(problems.len(), 2, "{problems:?}");
     assert_says(&problems[0], &[&nobody, "refused"]);
@@ -199,7 +199,7 @@ async fn paths_that_are_absent_or_closed_are_found() {
     znodes.put_for_digest_user(&format!("{root}/ours"), "").await;
     finds(&doctor(&ours), "ok", "acl", &["not open to the world"]).await;
     znodes.put(&format!("{root}/open"), "").await;
-    finds(&doctor(&builder("open")), "warning", "acl", &["everybody", "/open"]).await;
+    finds(&doctor(&builder("open")), "warning", "acl", &["any client", "/open"]).await;
 }
 
 #[tokio::test]

@@ -169,7 +169,7 @@ async fn an_update_without_an_answer_is_of_unknown_outcome() {
     let answers = [get.to_string(), update("other", "new").to_string()].map(Act::Answer);
     let puppet = Puppet::start(answers).await;
     let told = cli.clone().at_address(puppet.address()).ends_with(0).await;
-    assert_says(&told.stderr, &["somebody else has changed"]);
+    assert_says(&told.stderr, &["another request has changed"]);
     let puppet = Puppet::start([Act::Answer(get.to_string())]).await;
     let told = Cli::new("get-coinbase btc p").at_address(puppet.address()).ends_with(0).await;
     assert_says(&told.stdout, &["\"a\\u{1b}[2J\""]);
