@@ -101,25 +101,32 @@ impl DaemonAnswer {
 }
 
 impl CallError {
-    /// Failure of a request that changes something: without an answer its outcome is unknown.
+    /// Effect of a request without an answer of the daemon. A proxy may have forwarded it.
+    pub fn effect(&self) -> Effect {
+        match self {
+            Self::NotSent { .. } | Self::Unauthorized { .. } => Effect::NotNow,
+            Self::NoAnswer { .. } | Self::NotTheDaemon { .. } => Effect::Unknown,
+        }
+    }
+
+    /// Failure of a request that changes something.
     pub fn of_change(self, what: &str) -> CommandFailure {
-        self.with(what, FailureKind::Unknown, "outcome unknown")
+        self.failure(what, FailureKind::Unknown, "outcome unknown")
     }
 
     /// Failure of a request that changes nothing.
     pub fn of_question(self, what: &str) -> CommandFailure {
-        self.with(what, FailureKind::Unavailable, "not done")
+        self.failure(what, FailureKind::Unavailable, "not done")
     }
 
-    fn with(self, what: &str, no_answer: FailureKind, effect: &str) -> CommandFailure {
+    fn failure(self, what: &str, no_answer: FailureKind, unknown: &str) -> CommandFailure {
         let (kind, effect) = match self {
             Self::NotSent { .. } => (FailureKind::Unavailable, "not done, nothing was written"),
-            Self::NoAnswer { .. } => (no_answer, effect),
+            Self::NoAnswer { .. } => (no_answer, unknown),
             Self::Unauthorized { .. } => (FailureKind::Credentials, "refused, nothing was written"),
-            // A proxy may have forwarded the request.
-            Self::NotTheDaemon { .. } => (FailureKind::Protocol, effect),
+            Self::NotTheDaemon { .. } => (FailureKind::Protocol, unknown),
         };
-        CommandFailure::new(kind, format!("{what}: {effect}; {self}"))
+        kind.failure(format!("{what}: {effect}; {self}"))
     }
 }
 

@@ -47,32 +47,18 @@ pub enum ClientCommand {
 }
 
 impl ClientCommand {
-    /// The command's word, for JSON.
-    pub fn name(&self) -> &'static str {
+    /// The command's word, and the format of its result.
+    pub fn output(&self) -> (&'static str, &OutputArguments) {
         match self {
-            Self::Switch(_) => "switch",
-            Self::Batch(_) => "batch",
-            Self::GetCoinbase(_) => "get-coinbase",
-            Self::UpdateCoinbase(_) => "update-coinbase",
-            Self::Status(_) => "status",
-            Self::Verify(_) => "verify",
-            Self::Health(_) => "health",
-            Self::Doctor(_) => "doctor",
+            Self::Switch(it) => ("switch", &it.api.output),
+            Self::Batch(it) => ("batch", &it.api.output),
+            Self::GetCoinbase(it) => ("get-coinbase", &it.api.output),
+            Self::UpdateCoinbase(it) => ("update-coinbase", &it.api.output),
+            Self::Status(it) => ("status", &it.output),
+            Self::Verify(output) => ("verify", output),
+            Self::Health(it) => ("health", &it.output),
+            Self::Doctor(it) => ("doctor", &it.output),
         }
-    }
-
-    pub fn wants_json(&self) -> bool {
-        let output = match self {
-            Self::Switch(arguments) => &arguments.api.output,
-            Self::Batch(arguments) => &arguments.api.output,
-            Self::GetCoinbase(arguments) => &arguments.api.output,
-            Self::UpdateCoinbase(arguments) => &arguments.api.output,
-            Self::Status(arguments) => &arguments.output,
-            Self::Verify(output) => output,
-            Self::Health(arguments) => &arguments.output,
-            Self::Doctor(arguments) => &arguments.output,
-        };
-        output.json
     }
 }
 
@@ -112,7 +98,6 @@ pub struct ApiArguments {
     pub output: OutputArguments,
 }
 
-/// `switch`.
 #[derive(Args, Debug, PartialEq, Eq)]
 pub struct SwitchArguments {
     /// Sub-account
@@ -124,7 +109,6 @@ pub struct SwitchArguments {
     pub api: ApiArguments,
 }
 
-/// `batch`.
 #[derive(Args, Debug, PartialEq, Eq)]
 pub struct BatchArguments {
     /// JSON or CSV; `-` is standard input. Without --progress-file, standard input and pipes cannot be resumed
@@ -143,7 +127,6 @@ pub struct BatchArguments {
     pub api: ApiArguments,
 }
 
-/// `get-coinbase`.
 #[derive(Args, Debug, PartialEq, Eq)]
 pub struct GetCoinbaseArguments {
     #[command(flatten)]
@@ -161,7 +144,6 @@ pub struct SubPoolArguments {
     pub pool: String,
 }
 
-/// `update-coinbase`.
 #[derive(Args, Debug, PartialEq, Eq)]
 pub struct UpdateCoinbaseArguments {
     #[command(flatten)]
@@ -179,7 +161,6 @@ pub struct UpdateCoinbaseArguments {
     pub api: ApiArguments,
 }
 
-/// `status`.
 #[derive(Args, Debug, PartialEq, Eq)]
 pub struct StatusArguments {
     /// Sub-accounts
@@ -189,7 +170,6 @@ pub struct StatusArguments {
     pub output: OutputArguments,
 }
 
-/// `health`.
 #[derive(Args, Debug, PartialEq, Eq)]
 pub struct HealthArguments {
     /// Check that the daemon is ready to serve, and print the reasons if not

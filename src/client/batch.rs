@@ -1,6 +1,7 @@
 //! `batch FILE`: sends a batch in chunks, each only after the one before was acknowledged.
 
 use std::{
+    fmt::Display,
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -9,12 +10,12 @@ use switcher_actors::Shown;
 
 use super::{
     answer::Effect,
-    api::{Api, CallError},
+    api::Api,
     arguments::BatchArguments,
     batch_file::BatchFile,
     batch_input::{BatchInput, shown},
     caller::Caller,
-    report::{CommandFailure, CommandReport, FailureKind},
+    report::{CommandFailure, CommandReport, CommandResult, FailureKind},
     resume_file::{ResumeFile, Resumption},
     switch::{WantedSwitch, send},
     terminal::{self, ProgressBar},
@@ -24,46 +25,45 @@ use super::{
 const COINS_SHOWN: usize = 10;
 
 /// Reads, resumes, sends.
-pub async fn batch(
-    arguments: &BatchArguments,
-    caller: &Caller,
-) -> Result<CommandReport, CommandFailure> {
-    let nothing_sent =
-        |kind, cause: &str| CommandFailure::new(kind, format!("nothing was sent: {cause}"));
+pub async fn batch(arguments: &BatchArguments, caller: &Caller) -> CommandResult {
     let input = BatchInput::read(&arguments.file)?;
     let batch = BatchFile::read(&input.content, &caller.coins).map_err(|faults| {
         let text = format!("{}: {}", shown(&arguments.file), faults.join("\n  "));
-        nothing_sent(FailureKind::Refused, &text)
+        nothing_sent(FailureKind::Refused, text)
     })?;
     let file = resume_path(arguments, &input)?;
     let server = caller.server.as_str();
     let mut resume_file = ResumeFile::new(file, &input.content, batch.entries.len(), server);
     drop(input);
     let quiet = arguments.api.output.json;
-    // The lock comes first, so that no other run changes the file. Any other failure to lock still reports its content.
-    let locked = resume_file
-        .lock()
-        .map_err(|error| (nothing_sent(FailureKind::NoOutputFile, &error.to_string()), error));
-    if let Err((failure, error)) = &locked
-        && error.is_in_use
-    {
-        return Err(failure.clone());
-    }
+    // The lock comes first, so that no other run changes the file. If another run holds it, the content is that run's;
+    // after another failure to lock, the report still shows the content.
+    let locked = match resume_file.lock() {
+        Err(error) if error.is_in_use => {
+            return Err(nothing_sent(FailureKind::NoOutputFile, error));
+        }
+        locked => locked.map_err(|error| nothing_sent(FailureKind::NoOutputFile, error)),
+    };
     if !arguments.restart {
-        let resumption = resume_file
-            .resume()
-            .map_err(|error| nothing_sent(FailureKind::NoInput, &error.to_string()))?;
+        let resumption =
+            resume_file.resume().map_err(|error| nothing_sent(FailureKind::NoInput, error))?;
         note_resumption(resumption, &resume_file, &batch, quiet);
     }
     let api = Api::new(caller, Duration::from_secs(arguments.api.timeout));
     let (bar, report) = (ProgressBar::new(quiet), CommandReport::default());
     let mut run = BatchRun { api, batch, resume_file, bar, report };
-    run.begin();
+    run.report.field("entries", run.batch.entries.len());
+    run.report.field("resumed_after", run.resume_file.acknowledged());
+    run.report.field("sent_again", run.resume_file.under_way());
     let ended = match locked {
         Ok(()) => run.send_all(arguments.chunk as usize).await,
-        Err((failure, _)) => Err(failure),
+        Err(failure) => Err(failure),
     };
     Ok(run.end(ended.err()))
+}
+
+fn nothing_sent(kind: FailureKind, cause: impl Display) -> CommandFailure {
+    kind.failure(format!("nothing was sent: {cause}"))
 }
 
 /// Path of the resume file; `None` for a stream, unless the operator names one.
@@ -77,35 +77,32 @@ fn resume_path(
         return Ok((!input.is_stream()).then(|| file.into()));
     };
     if input.is_at(file) {
-        let text = format!(
-            "nothing was sent: resume file {}: it is the batch itself; --progress-file needs another place",
-            shown(file)
+        let file = shown(file);
+        let cause = format!(
+            "resume file {file}: it is the batch itself; --progress-file needs another place"
         );
-        return Err(CommandFailure::new(FailureKind::NoInput, text));
+        return Err(nothing_sent(FailureKind::NoInput, cause));
     }
     Ok(Some(file.clone()))
 }
 
 fn note_resumption(found: Resumption, resumed: &ResumeFile, batch: &BatchFile, quiet: bool) {
     let (first, count) = (resumed.acknowledged(), resumed.under_way());
+    let note = |text: &str| terminal::note(quiet, text);
     match found {
         Resumption::NoFile => {}
-        Resumption::AnotherBatch => terminal::note(
-            quiet,
-            "the resume file belongs to another content or server: starting at the first entry",
-        ),
+        Resumption::AnotherBatch => {
+            note(
+                "the resume file belongs to another content or server: starting at the first entry",
+            );
+        }
         Resumption::ThisBatch => {
-            let all = batch.entries.len();
-            terminal::note(quiet, &format!("continuing after {first} of {all} entries"));
+            note(&format!("continuing after {first} of {} entries", batch.entries.len()));
             if count > 0 {
                 let place = batch.place(first);
-                terminal::note(
-                    quiet,
-                    &format!(
-                        "the outcome of {count} entries, from {place} on, is unknown since the last run; they are \
-                         sent again"
-                    ),
-                );
+                note(&format!(
+                    "the outcome of {count} entries, from {place} on, is unknown: they are sent again"
+                ));
             }
         }
     }
@@ -121,12 +118,6 @@ struct BatchRun {
 }
 
 impl BatchRun {
-    fn begin(&mut self) {
-        self.report.field("entries", self.batch.entries.len());
-        self.report.field("resumed_after", self.resume_file.acknowledged());
-        self.report.field("sent_again", self.resume_file.under_way());
-    }
-
     /// Sends chunk after chunk, until one is not acknowledged.
     async fn send_all(&mut self, size: usize) -> Result<(), CommandFailure> {
         let (began, all, skipped) =
@@ -151,48 +142,27 @@ impl BatchRun {
             self.batch.place(last)
         );
         self.resume_file.send(entries.len()).map_err(|error| {
-            CommandFailure::new(
-                FailureKind::NoOutputFile,
-                format!("{what}: nothing was sent; {error}"),
-            )
+            FailureKind::NoOutputFile.failure(format!("{what}: nothing was sent; {error}"))
         })?;
-        let answer = match send(&self.api, entries).await {
-            Ok(answer) => answer,
-            Err(error) => {
-                let is_harmless =
-                    matches!(error, CallError::NotSent { .. } | CallError::Unauthorized { .. });
-                let mut failure = error.of_change(&what);
-                if is_harmless {
-                    self.take_back(&mut failure);
-                }
-                return Err(failure);
-            }
+        let (effect, failure) = match send(&self.api, entries).await {
+            Ok(answer) => (answer.effect(), answer.into_failure(&what)),
+            Err(error) => (error.effect(), Some(error.of_change(&what))),
         };
-        let effect = answer.effect();
-        match answer.into_failure(&what) {
-            None => {
-                self.resume_file.acknowledge();
-                Ok(())
-            }
-            Some(mut failure) => {
-                if effect == Effect::Refused {
-                    failure.text += &format!("; its coins: {}", coins(entries));
-                }
-                if effect != Effect::Unknown {
-                    self.take_back(&mut failure);
-                }
-                Err(failure)
-            }
+        let Some(mut failure) = failure else {
+            self.resume_file.acknowledge();
+            return Ok(());
+        };
+        if effect == Effect::Refused {
+            failure.text += &format!("; its coins: {}", coins(entries));
         }
-    }
-
-    /// Records that nothing of the chunk was written. An error is added to the failure.
-    fn take_back(&mut self, failure: &mut CommandFailure) {
-        if let Err(error) = self.resume_file.take_back() {
+        if effect != Effect::Unknown
+            && let Err(error) = self.resume_file.take_back()
+        {
             failure.text += &format!(
                 "\n{error}; the next run treats the outcome of this chunk as unknown and sends it again"
             );
         }
+        Err(failure)
     }
 
     fn end(self, failure: Option<CommandFailure>) -> CommandReport {
@@ -211,7 +181,7 @@ impl BatchRun {
                         "{error}\nall {all} entries were acknowledged; remove the resume file before sending the \
                          same batch again, or use --restart"
                     );
-                    report.fail(CommandFailure::new(FailureKind::NoOutputFile, text));
+                    report.fail(FailureKind::NoOutputFile.failure(text));
                 }
             }
             Some(mut failure) => {

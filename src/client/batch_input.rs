@@ -24,8 +24,8 @@ pub struct BatchInput {
 impl BatchInput {
     /// Reads the file, or standard input for `-`.
     pub fn read(file: &Path) -> Result<Self, CommandFailure> {
-        let failed = |kind, fault: String| {
-            CommandFailure::new(kind, format!("nothing was sent: {}: {fault}", shown(file)))
+        let failed = |kind: FailureKind, fault: String| {
+            kind.failure(format!("nothing was sent: {}: {fault}", shown(file)))
         };
         let not_read = |error: io::Error| failed(FailureKind::NoInput, error.to_string());
         let too_large = || {

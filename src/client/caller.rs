@@ -31,26 +31,23 @@ impl Caller {
         let is_complete =
             arguments.server.is_some() && arguments.user.is_some() && password.is_some();
         let access = if is_complete { Access::default() } else { configured(file)? };
-        let missing = |kind, what, flag, key| {
+        let missing = |kind: FailureKind, what, flag, key| {
             let file = file.map_or("there is no configuration file".to_owned(), |file| {
                 format!("read {}", Shown(&file.to_string_lossy()))
             });
-            let text = format!(
-                "no {what}: give --{flag}, or set {key} in the environment or in a \
-                configuration file (--config FILE; {file})"
-            );
-            CommandFailure::new(kind, text)
+            kind.failure(format!(
+                "no {what}: give --{flag}, or set {key} in the environment or in a configuration file (--config FILE; \
+                 {file})"
+            ))
         };
         let (server, coins) = match (&arguments.server, &access.listen) {
             (Some(server), _) => (server.clone(), Vec::new()),
             (None, Some(listen)) => {
                 let server = ServerAddress::of_listener(listen).ok_or_else(|| {
-                    let text = format!(
-                        "ListenAddr is {}, which cannot be called: give --server \
-                        HOST:PORT",
-                        Shown(listen)
-                    );
-                    CommandFailure::new(FailureKind::Configuration, text)
+                    let listen = Shown(listen);
+                    FailureKind::Configuration.failure(format!(
+                        "ListenAddr is {listen}, which cannot be called: give --server HOST:PORT"
+                    ))
                 })?;
                 (server, access.coins)
             }
@@ -76,17 +73,14 @@ impl Caller {
 pub fn configured(file: Option<&Path>) -> Result<Access, CommandFailure> {
     config::access(file, |name| env::var_os(name)).map_err(|problems| {
         let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
-        CommandFailure::new(FailureKind::Configuration, problems.join("; "))
+        FailureKind::Configuration.failure(problems.join("; "))
     })
 }
 
 fn read_password(file: &Path) -> Result<Secret, CommandFailure> {
     let failed = |fault: String| {
         let file = file.to_string_lossy();
-        CommandFailure::new(
-            FailureKind::NoInput,
-            format!("password file {}: {fault}", Shown(&file)),
-        )
+        FailureKind::NoInput.failure(format!("password file {}: {fault}", Shown(&file)))
     };
     let text = fs::read_to_string(file).map_err(|error| failed(error.to_string()))?;
     // Some editors save a byte order mark.

@@ -6,16 +6,13 @@ use super::{
     api::{CallError, get_page},
     arguments::{HealthArguments, ServerAddress},
     caller::configured,
-    report::{CommandFailure, CommandReport, FailureKind},
+    report::{CommandFailure, CommandReport, CommandResult, FailureKind},
 };
 
 /// Gets the health page of the admin listener that the environment or `file` configures.
 ///
 /// A daemon that does not answer is a result of the check, not a failure of the command.
-pub async fn health(
-    arguments: &HealthArguments,
-    file: Option<&Path>,
-) -> Result<CommandReport, CommandFailure> {
+pub async fn health(arguments: &HealthArguments, file: Option<&Path>) -> CommandResult {
     let server = server(file)?;
     let (path, good) = if arguments.ready { ("/readyz", "ready") } else { ("/healthz", "ok") };
     let mut report = CommandReport::default();
@@ -51,14 +48,10 @@ pub async fn health(
 }
 
 fn server(file: Option<&Path>) -> Result<ServerAddress, CommandFailure> {
-    let failed = |text: String| CommandFailure::new(FailureKind::Configuration, text);
-    let listen = configured(file)?.admin_listen.ok_or_else(|| {
-        failed(
-            "AdminListenAddr is empty, so there are no admin pages to get: set it to an address"
-                .to_owned(),
-        )
-    })?;
-    ServerAddress::of_listener(&listen).ok_or_else(|| {
-        failed(format!("AdminListenAddr is {listen:?}, which cannot be called: set it to an address with a port"))
-    })
+    let failed = |fault: &str| {
+        let text = format!("AdminListenAddr is {fault}: set it to an address with a port");
+        FailureKind::Configuration.failure(text)
+    };
+    let listen = configured(file)?.admin_listen.ok_or_else(|| failed("empty"))?;
+    ServerAddress::of_listener(&listen).ok_or_else(|| failed(&format!("{listen:?}")))
 }

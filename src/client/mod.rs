@@ -39,44 +39,34 @@ use tokio::runtime;
 pub use arguments::ClientCommand;
 use caller::Caller;
 pub use report::EXIT_STATUSES;
-use report::{CommandFailure, CommandReport, FailureKind, show};
+use report::{CommandFailure, CommandReport, CommandResult, FailureKind, show};
 
 use crate::config::{self, Rejected, Settings};
 
 /// Runs a command to its end; `file` is the configuration file, if there is one.
 pub fn run(command: &ClientCommand, file: Option<&Path>) -> ExitCode {
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
-    let ended = match runtime {
+    let result = match runtime {
         Ok(runtime) => runtime.block_on(act(command, file)),
-        Err(error) => Err(CommandFailure::new(
-            FailureKind::Internal,
-            format!("cannot start the runtime: {error}"),
-        )),
+        Err(error) => {
+            Err(FailureKind::Internal.failure(format!("cannot start the runtime: {error}")))
+        }
     };
-    let report = ended.unwrap_or_else(CommandReport::from);
-    show(report, command.name(), command.wants_json(), io::stdout().lock(), io::stderr().lock())
+    let report = result.unwrap_or_else(CommandReport::from);
+    let (name, output) = command.output();
+    show(report, name, output.json, io::stdout().lock(), io::stderr().lock())
 }
 
-async fn act(
-    command: &ClientCommand,
-    file: Option<&Path>,
-) -> Result<CommandReport, CommandFailure> {
+async fn act(command: &ClientCommand, file: Option<&Path>) -> CommandResult {
+    let caller = |arguments| Caller::find(arguments, file);
     match command {
-        ClientCommand::Switch(arguments) => {
-            switch::switch(arguments, &Caller::find(&arguments.api, file)?).await
-        }
-        ClientCommand::Batch(arguments) => {
-            batch::batch(arguments, &Caller::find(&arguments.api, file)?).await
-        }
-        ClientCommand::GetCoinbase(arguments) => {
-            sub_pool::get_coinbase(arguments, &Caller::find(&arguments.api, file)?).await
-        }
-        ClientCommand::UpdateCoinbase(arguments) => {
-            sub_pool::update_coinbase(arguments, &Caller::find(&arguments.api, file)?).await
-        }
-        ClientCommand::Status(arguments) => {
+        ClientCommand::Switch(it) => switch::switch(it, &caller(&it.api)?).await,
+        ClientCommand::Batch(it) => batch::batch(it, &caller(&it.api)?).await,
+        ClientCommand::GetCoinbase(it) => sub_pool::get_coinbase(it, &caller(&it.api)?).await,
+        ClientCommand::UpdateCoinbase(it) => sub_pool::update_coinbase(it, &caller(&it.api)?).await,
+        ClientCommand::Status(it) => {
             let settings = settings(file, |name| env::var_os(name))?;
-            status::status(&arguments.sub_accounts, &settings).await
+            status::status(&it.sub_accounts, &settings).await
         }
         ClientCommand::Verify(_) => {
             // The comparison needs the map's URL, but no polls.
@@ -85,12 +75,11 @@ async fn act(
                 name => env::var_os(name),
             };
             let Settings { poller, writer, .. } = settings(file, polling)?;
-            let no_url =
-                || CommandFailure::new(FailureKind::Configuration, "UserCoinMapURL is missing");
+            let no_url = || FailureKind::Configuration.failure("UserCoinMapURL is missing");
             verify::verify(&poller.ok_or_else(no_url)?, &writer).await
         }
-        ClientCommand::Health(arguments) => health::health(arguments, file).await,
-        ClientCommand::Doctor(arguments) => Ok(doctor::doctor(arguments, file).await),
+        ClientCommand::Health(it) => health::health(it, file).await,
+        ClientCommand::Doctor(it) => Ok(doctor::doctor(it, file).await),
     }
 }
 
@@ -103,7 +92,7 @@ fn settings(
         let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
         let text =
             format!("invalid configuration ({file} and environment): {}", problems.join("; "));
-        CommandFailure::new(FailureKind::Configuration, text)
+        FailureKind::Configuration.failure(text)
     })?;
     Ok(checked.settings)
 }

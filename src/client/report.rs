@@ -1,6 +1,6 @@
 //! Result of a client command, as text or as JSON, and its exit status.
 
-use std::{fmt, io, process::ExitCode};
+use std::{io, process::ExitCode};
 
 use serde_json::{Map, Value, json};
 use switcher_actors::escape_json;
@@ -68,6 +68,11 @@ impl FailureKind {
             Self::Configuration => (78, "configuration"),
         }
     }
+
+    /// A failure that is not the daemon's.
+    pub fn failure(self, text: impl Into<String>) -> CommandFailure {
+        CommandFailure { kind: self, text: text.into(), err_no: None }
+    }
 }
 
 /// A command's failure: what happened, to which value, and the remedy. Fit for a terminal, and without secrets.
@@ -80,12 +85,8 @@ pub struct CommandFailure {
     pub err_no: Option<i64>,
 }
 
-impl CommandFailure {
-    /// A failure without a number.
-    pub fn new(kind: FailureKind, text: impl fmt::Display) -> Self {
-        Self { kind, text: text.to_string(), err_no: None }
-    }
-}
+/// Result of a command.
+pub type CommandResult = Result<CommandReport, CommandFailure>;
 
 /// A command's result: lines for people, fields for scripts.
 #[derive(Debug, Default)]

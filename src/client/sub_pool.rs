@@ -11,15 +11,12 @@ use super::{
     api::Api,
     arguments::{GetCoinbaseArguments, SubPoolArguments, UpdateCoinbaseArguments},
     caller::Caller,
-    report::{CommandFailure, CommandReport, FailureKind},
+    report::{CommandFailure, CommandReport, CommandResult, FailureKind},
     terminal,
 };
 
 /// `get-coinbase COIN POOL`.
-pub async fn get_coinbase(
-    arguments: &GetCoinbaseArguments,
-    caller: &Caller,
-) -> Result<CommandReport, CommandFailure> {
+pub async fn get_coinbase(arguments: &GetCoinbaseArguments, caller: &Caller) -> CommandResult {
     let api = Api::new(caller, Duration::from_secs(arguments.api.timeout));
     let JobmakerState { held, complaint } =
         ask(&api, &arguments.sub_pool, arguments.api.output.json).await?;
@@ -37,7 +34,7 @@ pub async fn get_coinbase(
 pub async fn update_coinbase(
     arguments: &UpdateCoinbaseArguments,
     caller: &Caller,
-) -> Result<CommandReport, CommandFailure> {
+) -> CommandResult {
     let UpdateCoinbaseArguments { sub_pool, payout_addr, coinbase_info, yes, api } = arguments;
     let quiet = api.output.json;
     let api = Api::new(caller, Duration::from_secs(api.timeout));
@@ -48,7 +45,7 @@ pub async fn update_coinbase(
         let question = format!("{}\nChange it?", change(sub_pool, &shown, &wanted).join("\n"));
         if !terminal::confirm(&question)? {
             let text = format!("update of {}: not confirmed, nothing was changed", name(sub_pool));
-            return Err(CommandFailure::new(FailureKind::NotConfirmed, text));
+            return Err(FailureKind::NotConfirmed.failure(text));
         }
     }
     let what = format!("update of {}", name(sub_pool));
@@ -74,10 +71,7 @@ pub async fn update_coinbase(
         (None, Some(old), Some(new)) => {
             report.field("new", json!(new));
             if new != wanted {
-                terminal::note(
-                    quiet,
-                    "the jobmaker holds the new values in its own spelling, or cut",
-                );
+                terminal::note(quiet, "the jobmaker holds them in its own spelling, or cut");
             }
             for line in change(sub_pool, &old, &new) {
                 report.line(line);
@@ -85,7 +79,7 @@ pub async fn update_coinbase(
         }
         (None, ..) => {
             let text = format!("{what}: done, but the answer lacks the new values");
-            report.fail(CommandFailure::new(FailureKind::Protocol, text));
+            report.fail(FailureKind::Protocol.failure(text));
         }
     }
     Ok(report)
@@ -108,18 +102,15 @@ async fn ask(
     let answer = api.post("/subpool/get-coinbase", body.to_string().into_bytes()).await;
     let mut answer = answer.map_err(|error| error.of_question(&what))?;
     let Some(held) = answer.old.take() else {
-        return Err(answer.into_failure(&what).unwrap_or_else(|| {
-            let text = format!("{what}: the answer lacks the jobmaker's values");
-            CommandFailure::new(FailureKind::Protocol, text)
-        }));
+        let no_values = format!("{what}: the answer lacks the jobmaker's values");
+        let failure = answer.into_failure(&what);
+        return Err(failure.unwrap_or_else(|| FailureKind::Protocol.failure(no_values)));
     };
     let complaint = (!answer.success).then_some(answer.err_msg);
     if let Some(complaint) = &complaint {
-        let complaint = Shown(complaint);
-        terminal::note(
-            quiet,
-            &format!("the jobmaker refuses the last request sent to it: {complaint}"),
-        );
+        let note =
+            format!("the jobmaker refuses the last request sent to it: {}", Shown(complaint));
+        terminal::note(quiet, &note);
     }
     Ok(JobmakerState { held, complaint })
 }

@@ -10,7 +10,7 @@ use super::{
     api::{Api, CallError},
     arguments::SwitchArguments,
     caller::Caller,
-    report::{CommandFailure, CommandReport, FailureKind},
+    report::{CommandReport, CommandResult, FailureKind},
 };
 
 /// One switch as the operator wrote it.
@@ -54,18 +54,12 @@ pub async fn send(api: &Api, entries: &[WantedSwitch]) -> Result<DaemonAnswer, C
 }
 
 /// `switch USER COIN`.
-pub async fn switch(
-    arguments: &SwitchArguments,
-    caller: &Caller,
-) -> Result<CommandReport, CommandFailure> {
+pub async fn switch(arguments: &SwitchArguments, caller: &Caller) -> CommandResult {
     let SwitchArguments { sub_account: user, coin, api } = arguments;
     let entry = WantedSwitch { user: user.clone(), coin: coin.clone() };
     let what = format!("switch of {} to {}", Shown(user), Shown(coin));
     if let Some(fault) = entry.fault(&caller.coins) {
-        return Err(CommandFailure::new(
-            FailureKind::Refused,
-            format!("nothing was sent: {fault}"),
-        ));
+        return Err(FailureKind::Refused.failure(format!("nothing was sent: {fault}")));
     }
     let api = Api::new(caller, Duration::from_secs(api.timeout));
     let answer = send(&api, &[entry]).await.map_err(|error| error.of_change(&what))?;

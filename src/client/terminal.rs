@@ -19,13 +19,13 @@ pub fn confirm(question: &str) -> Result<bool, CommandFailure> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         let text = "confirmation needed, but there is no terminal to ask on (standard input and standard error): give \
             --yes to skip the question; nothing was changed";
-        return Err(CommandFailure::new(FailureKind::Usage, text));
+        return Err(FailureKind::Usage.failure(text));
     }
     let mut errors = io::stderr();
     let asked = write!(errors, "{question} [y/N] ").and_then(|()| errors.flush());
     let mut answer = String::new();
     asked.and_then(|()| io::stdin().read_line(&mut answer)).map_err(|error| {
-        CommandFailure::new(FailureKind::Usage, format!("cannot ask for confirmation: {error}"))
+        FailureKind::Usage.failure(format!("cannot ask for confirmation: {error}"))
     })?;
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }

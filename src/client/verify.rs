@@ -2,42 +2,40 @@
 
 use serde_json::json;
 use switcher_actors::{
-    Assignment, Inspector, MapPreview, PollerSettings, Shown, WriterSettings, ZnodeDir, preview_map,
+    Assignment, Inspector, MapPreview, PollerSettings, Seen, Shown, WriterSettings, ZnodeDir,
+    preview_map,
 };
 
 use super::{
-    report::{CommandFailure, CommandReport, FailureKind},
-    znodes::{self, Mined},
+    report::{CommandFailure, CommandReport, CommandResult, FailureKind},
+    znodes::{self, coin, shown},
 };
 
 /// Sub-accounts compared at a time.
 const CHUNK: usize = 10_000;
 
 /// Fetches the map, then reads the znodes of its sub-accounts.
-pub async fn verify(
-    poller: &PollerSettings,
-    writer: &WriterSettings,
-) -> Result<CommandReport, CommandFailure> {
+pub async fn verify(poller: &PollerSettings, writer: &WriterSettings) -> CommandResult {
     let url = &poller.url;
     let map = preview_map(poller).await.map_err(|error| {
         let text = format!(
             "the user-coin map at {url} cannot be fetched: {error}; `doctor` checks the upstream"
         );
-        CommandFailure::new(FailureKind::Unavailable, text)
+        FailureKind::Unavailable.failure(text)
     })?;
     let zookeeper = znodes::open(&writer.zookeeper).await?;
     let compared = compare(&map, &zookeeper, &writer.watch_dir).await;
     zookeeper.close().await;
     let mut report = CommandReport::default();
     let mut drift = Vec::new();
-    for Drift { entry, mined } in compared? {
+    for (entry, znode) in compared? {
         let (name, wanted) = (entry.puname.shown(), Shown(entry.coin.as_str()));
-        report.line(format!("{name}: the map says {wanted}, ZooKeeper {}", mined.shown()));
+        report.line(format!("{name}: the map says {wanted}, ZooKeeper {}", shown(&znode)));
         drift.push(json!({
             "sub_account": entry.puname.as_str(),
             "map": entry.coin.as_str(),
-            "zookeeper": mined.coin(),
-            "is_readable": !matches!(mined, Mined::Forbidden(_)),
+            "zookeeper": coin(&znode),
+            "is_readable": !matches!(znode, Seen::Forbidden(_)),
         }));
     }
     for (name, fault) in map.first_invalid() {
@@ -64,26 +62,21 @@ pub async fn verify(
     Ok(report)
 }
 
-/// A sub-account whose znode and map entry differ.
-struct Drift {
-    entry: Assignment,
-    mined: Mined,
-}
-
+/// Entries of the map whose znodes differ.
 async fn compare(
     map: &MapPreview,
     zookeeper: &Inspector,
     dir: &ZnodeDir,
-) -> Result<Vec<Drift>, CommandFailure> {
+) -> Result<Vec<(Assignment, Seen)>, CommandFailure> {
     let mut drift = Vec::new();
     for from in (0..map.sub_accounts()).step_by(CHUNK) {
         let part = map.part(from, CHUNK);
         let names = part.iter().map(|entry| entry.puname.as_str());
-        let mined = znodes::mined(zookeeper, dir, names).await?;
-        let compared = part.into_iter().zip(mined);
-        let differs =
-            |(entry, mined): &(Assignment, Mined)| mined.coin() != Some(entry.coin.as_str());
-        drift.extend(compared.filter(differs).map(|(entry, mined)| Drift { entry, mined }));
+        let znodes = znodes::read(zookeeper, dir, names).await?;
+        let differs = |(entry, znode): &(Assignment, Seen)| {
+            coin(znode).is_none_or(|coin| coin != entry.coin.as_str())
+        };
+        drift.extend(part.into_iter().zip(znodes).filter(differs));
     }
     Ok(drift)
 }

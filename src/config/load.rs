@@ -45,14 +45,11 @@ fn gather(
     environment: impl Fn(&str) -> Option<OsString>,
 ) -> RawConfig {
     let mut raw = RawConfig::default();
-    let file = match file {
-        Some(Ok(entries)) => raw.file_layer(entries),
-        Some(Err(problem)) => {
-            raw.problems.push(problem);
-            Layer::default()
-        }
-        None => Layer::default(),
-    };
+    let entries = file.unwrap_or_else(|| Ok(Entries::default())).unwrap_or_else(|problem| {
+        raw.problems.push(problem);
+        Entries::default()
+    });
+    let file = raw.file_layer(entries);
     let environment = raw.environment_layer(environment);
     match value::merge(file, environment) {
         Ok(values) => raw.values = values,
@@ -139,13 +136,10 @@ impl RawConfig {
         for key in KEYS {
             let Some(text) = environment(key.name) else { continue };
             let origin = format!("environment variable {}", key.name);
-            match text.into_string() {
-                Ok(text) => {
-                    layer.push((key.name, with_origin(value::from_text(key.kind, &text), &origin)));
-                }
-                Err(_) => {
-                    self.problems.push(Problem::of(key.name, format!("{origin} is not UTF-8")));
-                }
+            if let Some(text) = text.to_str() {
+                layer.push((key.name, with_origin(value::from_text(key.kind, text), &origin)));
+            } else {
+                self.problems.push(Problem::of(key.name, format!("{origin} is not UTF-8")));
             }
         }
         layer

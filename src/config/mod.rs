@@ -32,24 +32,17 @@ pub use host::{Host, HostName};
 pub use problem::Problem;
 pub use snapshot::{KeyChange, Snapshot};
 
-/// The whole configuration, valid.
+/// The whole configuration, valid; `None` for a part that is switched off.
 #[derive(Debug)]
 pub struct Settings {
-    /// HTTP API; `None` if off.
     pub api: Option<ApiSettings>,
-    /// Admin listener; `None` if off.
     pub admin: Option<AdminSettings>,
-    /// Rules for callers of both listeners.
     pub callers: CallerSettings,
-    /// Writes to ZooKeeper.
     pub writer: WriterSettings,
-    /// Sub-pools; `None` if their API is off.
     pub sub_pools: Option<SubPoolSettings>,
-    /// Polls of the user-coin map; `None` if off.
     pub poller: Option<PollerSettings>,
     /// Time from the first signal to the end of the process.
     pub shutdown_grace: Duration,
-    /// Level, format and rotation of the log.
     pub log: LogSettings,
 }
 
@@ -74,17 +67,13 @@ impl Settings {
 /// ([`KeyChange::is_reloadable`]).
 #[derive(Debug)]
 pub struct Reloadable {
-    /// Rules for callers of both listeners.
     pub callers: CallerSettings,
-    /// Limits of the queue of switches.
     pub limits: WriterLimits,
     /// Time to wait for a jobmaker's ack; `None` if the sub-pool API is off.
     pub ack_timeout: Option<Duration>,
-    /// Polls of the user-coin map; `None` if off.
     pub poller: Option<PollerSettings>,
     /// Time from the first signal to the end of the process.
     pub shutdown_grace: Duration,
-    /// Level of the log.
     pub log_level: LogLevel,
 }
 
@@ -93,7 +82,6 @@ pub struct Reloadable {
 pub struct ApiSettings {
     /// Address to listen on: `host:port`, or `:port` for every address.
     pub listen: String,
-    /// Time limit for a request's head.
     pub head_timeout: Duration,
 }
 
@@ -106,22 +94,18 @@ pub struct CallerSettings {
     pub scraper: Option<Credentials>,
     /// Hosts of the admin listener besides its own address.
     pub admin_hosts: Vec<Host>,
-    /// Coins that sub-accounts may be switched to.
     pub coins: Coins,
-    /// Whether names are written in lower case.
     pub lower_case: bool,
     /// Bytes at which jobmakers cut a coinbase text.
     pub coinbase_max: usize,
-    /// Largest body, in bytes.
+    /// In bytes.
     pub body_limit: usize,
-    /// Time limit for a request's body.
     pub body_timeout: Duration,
 }
 
 /// Settings of the admin listener.
 #[derive(Clone, Debug)]
 pub struct AdminSettings {
-    /// Address to listen on, as for the API.
     pub listen: String,
     /// Whether the operator has set that address. If the default is in use by another program, the daemon runs without
     /// admin pages.
@@ -131,9 +115,7 @@ pub struct AdminSettings {
 /// User name and password. Never printed.
 #[derive(Clone)]
 pub struct Credentials {
-    /// Name.
     pub user: String,
-    /// Password.
     pub password: String,
 }
 
@@ -146,7 +128,6 @@ impl fmt::Debug for Credentials {
 /// A valid configuration.
 #[derive(Debug)]
 pub struct Checked {
-    /// Settings for the daemon.
     pub settings: Settings,
     /// Suspicious values; no reason not to start.
     pub warnings: Vec<String>,
@@ -177,7 +158,6 @@ pub fn describe_keys() -> String {
 /// An invalid configuration: the daemon does not start with it.
 #[derive(Debug)]
 pub struct Rejected {
-    /// Every problem.
     pub problems: Vec<Problem>,
     /// Possible explanations, like a misspelt key.
     pub warnings: Vec<String>,

@@ -1,8 +1,8 @@
 //! Checks of ZooKeeper: brokers, session, directories.
 
 use switcher_actors::{
-    AccessRule, BrokerState, Inspector, NoAnswer, Seen, ServerVersion, Shown, SubPoolSettings,
-    WriterSettings, ZnodeDir, probe_brokers,
+    BrokerState, Inspector, NoAnswer, Seen, ServerVersion, Shown, SubPoolSettings, WriterSettings,
+    ZnodeDir, probe_brokers,
 };
 
 use super::{findings::Findings, jobmakers::jobmakers};
@@ -59,94 +59,77 @@ async fn znodes(
     zookeeper: &Inspector,
 ) -> Result<(), NoAnswer> {
     let Settings { writer, sub_pools, .. } = settings;
-    let user = writer.zookeeper.credentials.as_ref().map(|credentials| credentials.user());
-    let watch_dir = Directory {
-        key: "ZKSwitcherWatchDir",
-        dir: &writer.watch_dir,
-        absent: "start the daemon, which creates it",
-        needs_create: true,
-    };
-    watch_dir.check(findings, user, zookeeper).await?;
+    let absent = "start the daemon, which creates it";
+    if exists(findings, zookeeper, "ZKSwitcherWatchDir", &writer.watch_dir, absent).await? {
+        let user = writer.zookeeper.credentials.as_ref().map(|credentials| credentials.user());
+        acl(findings, zookeeper, &writer.watch_dir, user, true).await?;
+    }
     let Some(SubPoolSettings { base_dir, .. }) = sub_pools else {
         findings.ok("jobmaker", "not checked: ZKSubPoolUpdateBaseDir is empty");
         return Ok(());
     };
-    let base_dir_exists = Directory {
-        key: "ZKSubPoolUpdateBaseDir",
-        dir: base_dir,
-        absent: "start a jobmaker, which creates it, or correct the key",
-        needs_create: false,
-    };
-    if base_dir_exists.check(findings, user, zookeeper).await? {
+    let absent = "start a jobmaker, which creates it, or correct the key";
+    if exists(findings, zookeeper, "ZKSubPoolUpdateBaseDir", base_dir, absent).await? {
+        acl(findings, zookeeper, base_dir, None, false).await?;
         jobmakers(findings, base_dir, zookeeper).await?;
     }
     Ok(())
 }
 
-/// A znode directory of the configuration.
-struct Directory<'a> {
-    key: &'static str,
-    dir: &'a ZnodeDir,
+async fn exists(
+    findings: &mut Findings,
+    zookeeper: &Inspector,
+    key: &str,
+    dir: &ZnodeDir,
     absent: &'static str,
-    /// Whether the daemon creates znodes there.
-    needs_create: bool,
+) -> Result<bool, NoAnswer> {
+    const CHECK: &str = "path";
+    let node = dir.node();
+    let seen = zookeeper.look(&[node]).await?.pop();
+    match &seen {
+        Some(Seen::Znode { .. }) => findings.ok(CHECK, format!("{key} exists ({node})")),
+        Some(Seen::Forbidden(cause)) => {
+            let text = format!("{key} ({node}) cannot be read: {cause}");
+            findings.problem(CHECK, text, "set ZKDigestCredentials to a user of its ACL");
+        }
+        Some(Seen::Nothing) | None => {
+            findings.problem(CHECK, format!("{key} ({node}) is absent"), absent);
+        }
+    }
+    Ok(matches!(seen, Some(Seen::Znode { .. })))
 }
 
-impl Directory<'_> {
-    /// Checks that the directory exists, and its ACL.
-    async fn check(
-        &self,
-        findings: &mut Findings,
-        user: Option<&str>,
-        zookeeper: &Inspector,
-    ) -> Result<bool, NoAnswer> {
-        let node = self.dir.node();
-        match zookeeper.look(&[node]).await?.pop() {
-            Some(Seen::Znode { .. }) => {
-                findings.ok("path", format!("{} exists ({node})", self.key))
-            }
-            Some(Seen::Forbidden(cause)) => {
-                let text = format!("{} ({node}) cannot be read: {cause}", self.key);
-                findings.problem("path", text, "set ZKDigestCredentials to a user of its ACL");
-                return Ok(false);
-            }
-            Some(Seen::Nothing) | None => {
-                findings.problem("path", format!("{} ({node}) is absent", self.key), self.absent);
-                return Ok(false);
-            }
-        }
-        if let Some(rules) = zookeeper.access(node).await? {
-            self.judge(findings, user, &rules);
-        }
-        Ok(true)
-    }
-
-    fn judge(&self, findings: &mut Findings, user: Option<&str>, rules: &[AccessRule]) {
-        const CHECK: &str = "acl";
-        let node = self.dir.node();
-        let everybody: Vec<_> = rules.iter().filter(|rule| rule.is_everybody).collect();
-        if everybody.iter().any(|rule| rule.write || rule.create || rule.delete) {
-            findings.warn(
-                CHECK,
-                format!("any client that reaches ZooKeeper may change {node}"),
-                "let only the pool's machines reach ZooKeeper; or set ZKDigestCredentials and the \
-                 ACLs of the znodes that exist",
-            );
-            return;
-        }
-        let ours = user.map(|user| format!("digest:{user}"));
-        let may_create = rules.iter().any(|rule| Some(&rule.who) == ours.as_ref() && rule.create);
-        if self.needs_create && !may_create {
-            let users: Vec<_> =
-                rules.iter().filter(|rule| rule.create).map(|rule| rule.who.as_str()).collect();
-            let users = if users.is_empty() { "no user".to_owned() } else { users.join(", ") };
-            findings.problem(
-                CHECK,
-                format!("the daemon may not create sub-accounts in {node}: {} may", Shown(&users)),
-                "set ZKDigestCredentials to a user of the ACL, or change the ACL",
-            );
-            return;
-        }
+/// Checks a directory's ACL; the daemon creates znodes in it if `needs_create`.
+async fn acl(
+    findings: &mut Findings,
+    zookeeper: &Inspector,
+    dir: &ZnodeDir,
+    user: Option<&str>,
+    needs_create: bool,
+) -> Result<(), NoAnswer> {
+    const CHECK: &str = "acl";
+    let node = dir.node();
+    let Some(rules) = zookeeper.access(node).await? else { return Ok(()) };
+    let ours = user.map(|user| format!("digest:{user}"));
+    let creators = || rules.iter().filter(|rule| rule.create).map(|rule| rule.who.as_str());
+    let may_create = ours.is_some_and(|ours| creators().any(|who| who == ours));
+    if rules.iter().any(|rule| rule.is_everybody && (rule.write || rule.create || rule.delete)) {
+        findings.warn(
+            CHECK,
+            format!("any client that reaches ZooKeeper may change {node}"),
+            "let only the pool's machines reach ZooKeeper; or set ZKDigestCredentials and the \
+             ACLs of the znodes that exist",
+        );
+    } else if needs_create && !may_create {
+        let creators: Vec<_> = creators().collect();
+        let creators = if creators.is_empty() { "no user".to_owned() } else { creators.join(", ") };
+        findings.problem(
+            CHECK,
+            format!("the daemon may not create sub-accounts in {node}: {} may", Shown(&creators)),
+            "set ZKDigestCredentials to a user of the ACL, or change the ACL",
+        );
+    } else {
         findings.ok(CHECK, format!("{node} is not open to the world"));
     }
+    Ok(())
 }

@@ -25,11 +25,12 @@ pub(super) struct Directories {
 impl Reader {
     /// Reads all directories and refuses those that overlap or are ZooKeeper's own.
     pub(super) fn directories(&mut self) -> Directories {
-        let watch_dir =
-            self.dir(WATCH_DIR, "an absolute znode path, like /stratumSwitcher/btcbcc/");
+        let example = "an absolute znode path, like /stratumSwitcher/btcbcc/";
+        let watch_dir = self.required(WATCH_DIR, example);
+        let watch_dir = watch_dir.and_then(|text| self.dir(WATCH_DIR, &text));
         let mut if_set = |key| {
-            let is_set = !self.text(key).is_empty();
-            if is_set { self.dir(key, "an absolute znode path") } else { None }
+            let text = self.text(key);
+            if text.is_empty() { None } else { self.dir(key, &text) }
         };
         let (sub_pools, lock) = (if_set(SUB_POOLS), if_set(LOCK));
         let found = [(WATCH_DIR, &watch_dir), (SUB_POOLS, &sub_pools), (LOCK, &lock)];
@@ -46,17 +47,17 @@ impl Reader {
 
     fn expect_a_place_of_its_own(&mut self, key: &'static str, dir: &ZnodeDir) {
         let like = if key == LOCK { "/switcher/poller" } else { "/switcher/btcbcc/" };
-        if dir.parent().is_none() {
-            let text = format!(
-                "is the root, where ZooKeeper's own znodes are; choose a place below, like {like}"
-            );
-            self.problem(key, text);
+        let place = if dir.parent().is_none() {
+            "the root"
         } else if dir.as_str().starts_with(ZOOKEEPER) {
-            let fault = format!(
-                ", within /zookeeper, where ZooKeeper's own znodes are; choose another place, like {like}"
-            );
-            self.refuse(key, dir.node(), fault);
-        }
+            "within /zookeeper"
+        } else {
+            return;
+        };
+        let fault = format!(
+            ", {place}, where ZooKeeper's own znodes are; choose another place, like {like}"
+        );
+        self.problem(key, format!("is {}{fault}", Quoted(dir.node())));
     }
 
     fn expect_apart(
@@ -82,19 +83,19 @@ impl Reader {
         self.problem(key, format!("is {}{fault}", Quoted(dir.node())));
     }
 
-    fn dir(&mut self, name: &'static str, expected: &str) -> Option<ZnodeDir> {
-        let text = self.required(name, expected)?;
-        match ZnodeDir::parse(&text) {
-            Ok(dir) => {
-                self.doubt_dir(name, &text);
-                Some(dir)
-            }
+    fn dir(&mut self, name: &'static str, text: &str) -> Option<ZnodeDir> {
+        let dir = ZnodeDir::parse(text);
+        match &dir {
+            Ok(_) => self.doubt_dir(name, text),
             Err(error) => {
-                let fault = format!(", which {error}; expected an absolute znode path");
-                self.refuse(name, &text, fault);
-                None
+                self.refuse(
+                    name,
+                    text,
+                    format!(", which {error}; expected an absolute znode path"),
+                );
             }
         }
+        dir.ok()
     }
 
     /// Warns about a path that works but is hardly intended: other programs must spell it the same way.

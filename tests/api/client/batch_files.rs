@@ -105,10 +105,7 @@ async fn a_finished_batch_whose_progress_file_stays_is_reported() {
     let document = cli.json(73).await;
     assert_eq!(counts(&document), (2, 0), "{document}");
     let text = document["error"]["text"].as_str().unwrap();
-    assert_says(
-        text,
-        &["all 2 entries were acknowledged", "remove the resume file", "--restart"],
-    );
+    assert_says(text, &["all 2 entries were acknowledged", "remove the resume file", "--restart"]);
 }
 
 #[tokio::test]
