@@ -1,5 +1,4 @@
-//! The configuration: what is refused and how clearly, what overrides what, what is never shown,
-//! and the command lines that supervisors use today.
+//! The configuration: refusals and their texts, precedence, secrets, and the command lines that supervisors use today.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -11,7 +10,7 @@ use crate::support::daemon::{Builder, Daemon, PASSWORD, USER};
 use crate::support::zookeeper::ZooKeeper;
 use crate::support::{eventually, flag, free_port, seconds};
 
-/// The exit status of a configuration that cannot work (`EX_CONFIG` of sysexits).
+/// Exit status of an invalid configuration (`EX_CONFIG` of sysexits).
 const BAD_CONFIGURATION: i32 = 78;
 
 fn object(value: Value) -> Map<String, Value> {
@@ -20,7 +19,7 @@ fn object(value: Value) -> Map<String, Value> {
 }
 
 #[tokio::test]
-async fn all_problems_are_told_at_once_each_with_its_key() {
+async fn all_problems_are_reported_at_once_each_with_its_key() {
     let zookeeper = ZooKeeper::shared().await;
     let bad = Daemon::builder(zookeeper)
         .set("APIUser", "")
@@ -110,7 +109,7 @@ async fn each_value_that_cannot_work_is_refused_by_itself() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_missing_or_no_json_is_told_with_its_path() {
+async fn a_file_that_is_missing_or_no_json_is_reported_with_its_path() {
     let zookeeper = ZooKeeper::shared().await;
     let builder = Daemon::builder(zookeeper);
     let missing = builder.folder().join("missing.json");
@@ -129,7 +128,7 @@ async fn a_file_that_is_missing_or_no_json_is_told_with_its_path() {
 }
 
 #[tokio::test]
-async fn a_misspelt_key_is_warned_about_with_the_key_that_was_meant() {
+async fn a_warning_about_a_misspelt_key_names_the_intended_key() {
     let zookeeper = ZooKeeper::shared().await;
     let builder = Daemon::builder(zookeeper)
         .set("ZKSubPoolUpdateAckTimout", 3)
@@ -143,7 +142,7 @@ async fn a_misspelt_key_is_warned_about_with_the_key_that_was_meant() {
     ] {
         let shown = finished.shown();
         let told = shown.lines().find(|line| {
-            // The key itself, not only the one that was meant, which may contain it.
+            // The key itself, not only the intended one, which may contain it.
             line.contains(meant) && line.replace(meant, "").contains(found)
         });
         assert!(told.is_some(), "no line with {found} and {meant}:\n{shown}");
@@ -238,7 +237,7 @@ async fn the_environment_alone_is_a_configuration() {
 }
 
 #[tokio::test]
-async fn a_wrong_value_in_the_environment_is_told_like_one_in_the_file() {
+async fn a_wrong_value_in_the_environment_is_reported_like_one_in_the_file() {
     let zookeeper = ZooKeeper::shared().await;
     let finished = Daemon::builder(zookeeper)
         .environment("EnableCronJob", "perhaps")
@@ -308,7 +307,7 @@ async fn every_shipped_configuration_passes_the_check() {
     let mut files: Vec<PathBuf> =
         std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
-    // That one configures a Grafana.
+    // This file configures Grafana.
     files.retain(|file| !file.ends_with("grafana-dashboard.json"));
     assert!(!files.is_empty(), "no configuration in {}", folder.display());
     for file in files {
@@ -356,7 +355,7 @@ async fn the_command_lines_of_today_start_the_daemon() {
 }
 
 #[tokio::test]
-async fn a_log_folder_takes_the_log() {
+async fn the_log_goes_to_the_log_folder() {
     let zookeeper = ZooKeeper::shared().await;
     for (number, spelling) in
         [&["-log_dir="][..], &["--log_dir="], &["-log_dir"], &["--log_dir"]].iter().enumerate()
@@ -391,7 +390,7 @@ async fn a_log_folder_takes_the_log() {
 }
 
 #[tokio::test]
-async fn a_line_end_of_a_windows_file_is_seen_in_every_error() {
+async fn every_error_shows_a_line_end_of_a_windows_file() {
     let zookeeper = ZooKeeper::shared().await;
     let builder = Daemon::builder(zookeeper);
     let file = builder.write_config();
@@ -436,7 +435,7 @@ async fn a_file_with_a_byte_order_mark_and_numbers_of_a_template_starts_the_daem
 }
 
 #[tokio::test]
-async fn a_published_password_is_warned_about_at_the_start_and_by_the_check() {
+async fn the_start_and_the_check_warn_about_a_published_password() {
     let zookeeper = ZooKeeper::shared().await;
     let builder =
         Daemon::builder(zookeeper).set("APIPassword", "admin").set("ListenAddr", "[::]:0");
@@ -474,7 +473,7 @@ fn log_text(folder: &Path) -> String {
 }
 
 #[tokio::test]
-async fn help_and_version_are_told_and_a_wrong_flag_is_refused() {
+async fn help_and_version_are_printed_and_a_wrong_flag_is_refused() {
     let zookeeper = ZooKeeper::shared().await;
     let builder: Builder = Daemon::builder(zookeeper);
     let help = builder.run(&["--help".into()]).await;

@@ -1,4 +1,4 @@
-//! `batch`: what it reads, in which chunks it sends, and how a second run goes on.
+//! `batch`: its input, its chunks, and how a second run continues.
 
 use std::time::Duration;
 
@@ -94,7 +94,7 @@ async fn a_bad_line_is_named_and_nothing_is_sent() {
 }
 
 #[tokio::test]
-async fn a_second_run_goes_on_after_the_last_acknowledged_chunk() {
+async fn a_second_run_continues_after_the_last_acknowledged_chunk() {
     let folder = tempfile::tempdir().unwrap();
     let file = write(folder.path(), "batch.csv", csv(10));
     let success = || Act::Answer(SUCCESS.to_owned());
@@ -128,7 +128,7 @@ async fn a_second_run_goes_on_after_the_last_acknowledged_chunk() {
 }
 
 #[tokio::test]
-async fn what_was_certainly_not_written_is_told_from_what_is_unknown() {
+async fn a_chunk_that_was_certainly_not_written_is_not_unknown() {
     let folder = tempfile::tempdir().unwrap();
     let file = write(folder.path(), "batch.csv", "a,btc\nb,btc\nc,\"l\ttc\"\nd,bcc\n");
     let error = |err_no: i64| {
@@ -141,7 +141,7 @@ async fn what_was_certainly_not_written_is_told_from_what_is_unknown() {
         (error(105), 69, 0),
         (error(107), 75, 2),
         (Act::Raw(unauthorized.to_owned()), 77, 0),
-        // A proxy may have passed it on.
+        // A proxy may have forwarded the request.
         (Act::Raw(html.to_owned()), 76, 2),
         (Act::HangUp, 75, 2),
     ] {
@@ -163,7 +163,7 @@ async fn what_was_certainly_not_written_is_told_from_what_is_unknown() {
 }
 
 #[tokio::test]
-async fn another_content_or_server_begins_at_the_first_entry() {
+async fn another_content_or_server_starts_at_the_first_entry() {
     let folder = tempfile::tempdir().unwrap();
     let file = write(folder.path(), "batch.csv", csv(4));
     let broken = || [Act::Answer(SUCCESS.to_owned()), Act::HangUp];
@@ -189,7 +189,7 @@ async fn another_content_or_server_begins_at_the_first_entry() {
     one_by_one(&third).arg("--restart").ends_with(75).await;
     assert_eq!(punames(&third.requests()[3]), ["user0"]);
 
-    // What is no such file is not overwritten, and one that cannot be written stops it before anything is sent.
+    // Another kind of file is not overwritten, and a file that cannot be written stops the run before it sends.
     let before = second.requests().len();
     let told = one_by_one(&second).words("--progress-file").arg(&file).ends_with(66).await;
     assert_says(&told.stderr, &["resume file", &file]);
@@ -200,7 +200,7 @@ async fn another_content_or_server_begins_at_the_first_entry() {
 }
 
 #[tokio::test]
-async fn standard_input_is_resumed_where_a_progress_file_is_named() {
+async fn standard_input_is_resumed_with_a_named_resume_file() {
     let folder = tempfile::tempdir().unwrap();
     let kept = folder.path().join("kept").to_str().unwrap().to_owned();
     let success = || Act::Answer(SUCCESS.to_owned());
@@ -248,7 +248,7 @@ async fn a_batch_survives_a_daemon_that_is_killed_in_the_middle_of_it() {
     let paths: Vec<_> = (0..ENTRIES).map(|number| daemon.path(&format!("user{number}"))).collect();
     let values = zookeeper.znodes().await.get_all(&paths).await;
     assert!(values.iter().all(|value| value.as_deref() == Some("btc")));
-    // The new daemon was sent the rest, and nothing of what had been acknowledged.
+    // The new daemon got the rest, and no acknowledged entry.
     let rest = ENTRIES - usize::try_from(acknowledged).unwrap();
     eventually("the log has all lines", seconds(20), || async {
         (daemon.log_with(&[" switch, "]).len() >= rest).then_some(())

@@ -28,7 +28,7 @@ fn fifo(path: &Path) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-/// Acknowledged entries and those of unknown outcome, as the document tells them.
+/// Acknowledged entries, and entries of unknown outcome, in the document.
 fn counts(document: &Value) -> (u64, u64) {
     let count =
         |name: &str| document[name].as_u64().unwrap_or_else(|| panic!("{name}: {document}"));
@@ -36,13 +36,13 @@ fn counts(document: &Value) -> (u64, u64) {
 }
 
 #[tokio::test]
-async fn a_chunk_that_the_progress_file_cannot_hold_is_not_sent_and_not_in_doubt() {
+async fn a_chunk_that_the_resume_file_cannot_hold_is_not_sent_and_not_unknown() {
     let folder = tempfile::tempdir().unwrap();
     let file = write(folder.path(), "batch.csv", csv(5));
     let puppet = Puppet::start([success()]).await;
     let at = |cli: Cli| cli.words("--chunk 2").at_address(puppet.address());
 
-    // The first chunk: no such directory, a directory that lets nobody create files, an obstacle.
+    // The first chunk: no directory, a directory without permission to create files, an obstacle.
     obstruct(folder.path().join("kept.new"));
     let kept = folder.path().join("kept").to_str().unwrap().to_owned();
     for place in ["/no/such/progress", "/proc/progress", &kept] {
@@ -56,7 +56,7 @@ async fn a_chunk_that_the_progress_file_cannot_hold_is_not_sent_and_not_in_doubt
     }
     assert_eq!(puppet.requests(), Vec::<String>::new());
 
-    // A later one, with and without a chunk whose outcome an earlier run left open.
+    // A later chunk, with and without a chunk of unknown outcome from an earlier run.
     let obstacle = PathBuf::from(format!("{file}.progress.new"));
     let puppet = Puppet::start([obstruct_and(&obstacle, SUCCESS), success()]).await;
     let document = at_chunk(&file, &puppet).json(73).await;
@@ -82,7 +82,7 @@ fn at_chunk(file: &str, puppet: &Puppet) -> Cli {
 }
 
 #[tokio::test]
-async fn a_progress_file_that_cannot_be_written_afterwards_hides_no_other_failure() {
+async fn a_resume_file_that_cannot_be_written_afterwards_hides_no_other_failure() {
     let folder = tempfile::tempdir().unwrap();
     let file = write(folder.path(), "batch.csv", csv(2));
     let refusal = r#"{"err_no":104,"err_msg":"invalid coin","success":false}"#;
@@ -95,11 +95,11 @@ async fn a_progress_file_that_cannot_be_written_afterwards_hides_no_other_failur
 }
 
 #[tokio::test]
-async fn a_finished_batch_whose_progress_file_stays_is_reported() {
+async fn a_finished_batch_whose_resume_file_stays_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let file = write(folder.path(), "batch.csv", csv(2));
     let kept = folder.path().join("kept");
-    // It becomes a directory while the only chunk is on its way.
+    // The file becomes a directory while the only chunk is in flight.
     let puppet = Puppet::start([obstruct_and(&kept, SUCCESS)]).await;
     let cli = at_chunk(&file, &puppet).words("--progress-file").arg(&kept);
     let document = cli.json(73).await;
@@ -109,7 +109,7 @@ async fn a_finished_batch_whose_progress_file_stays_is_reported() {
 }
 
 #[tokio::test]
-async fn a_progress_file_that_cannot_be_right_stops_the_batch() {
+async fn a_resume_file_that_cannot_be_right_stops_the_batch() {
     let folder = tempfile::tempdir().unwrap();
     let file = write(folder.path(), "batch.csv", csv(4));
     let puppet = Puppet::start([Act::HangUp]).await;
@@ -138,7 +138,7 @@ async fn a_progress_file_that_cannot_be_right_stops_the_batch() {
 }
 
 #[tokio::test]
-async fn a_progress_file_is_a_regular_file_or_nothing_is_sent() {
+async fn a_resume_file_is_a_regular_file_or_nothing_is_sent() {
     let folder = tempfile::tempdir().unwrap();
     let file = write(folder.path(), "batch.csv", csv(2));
     let puppet = Puppet::start([success()]).await;
@@ -149,7 +149,7 @@ async fn a_progress_file_is_a_regular_file_or_nothing_is_sent() {
         let told = cli.arg("--restart").ends_with(73).await.stderr;
         assert_says(&told, &["nothing was sent", place, "not a regular file"]);
     }
-    // The batch itself is no place for it, either.
+    // The resume file must not be the batch itself.
     let told = at_chunk(&file, &puppet).words("--restart --progress-file").arg(&file);
     assert_says(&told.ends_with(66).await.stderr, &["the batch itself"]);
     assert_eq!(std::fs::read_to_string(&file).unwrap(), csv(2));
@@ -216,7 +216,7 @@ async fn two_runs_do_not_send_one_batch_at_the_same_time() {
         // The live run's chunk is neither unknown nor about to be sent again.
         assert!(!told.contains("note: ") && !told.contains("entries"), "{told}");
     }
-    // Killed, it leaves its lock file, which locks nothing any more, and a chunk of unknown outcome.
+    // A killed run leaves its lock file, which no longer locks, and a chunk of unknown outcome.
     first.abort();
     let _ = first.await;
     let document = eventually("the first run is gone", seconds(20), || async {

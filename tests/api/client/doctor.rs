@@ -1,4 +1,4 @@
-//! `doctor`: everything in order, and each thing that may be wrong, by itself.
+//! `doctor`: everything in order, and each possible problem by itself.
 
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ use crate::support::daemon::{Builder, Daemon};
 use crate::support::zookeeper::{DIGEST_CREDENTIALS, Znodes, ZooKeeper};
 use crate::support::{free_port, unique};
 
-/// All that a daemon depends on, in order.
+/// Every dependency of a daemon, in order.
 struct Scene {
     builder: Builder,
     daemon: Daemon,
@@ -52,8 +52,8 @@ fn doctor(builder: &Builder) -> Cli {
     Cli::new("doctor").config(builder.write_config())
 }
 
-/// Looks, and returns the texts of what a check found at this level, after seeing that each comes with a remedy
-/// unless all is well.
+/// Runs `doctor` and returns the texts of a check's findings at one level. Panics if a finding that needs a remedy
+/// lacks it.
 async fn found(cli: &Cli, level: &str, check: &str) -> Vec<String> {
     let finished = cli.clone().arg("--json").run().await;
     let document: Value = serde_json::from_str(&finished.stdout).unwrap();
@@ -70,7 +70,7 @@ async fn found(cli: &Cli, level: &str, check: &str) -> Vec<String> {
     wanted.map(text).collect()
 }
 
-/// Panics unless the check has exactly one finding of this level, which says all of `parts`.
+/// Panics unless the check has exactly one finding of this level, with all `parts`.
 pub async fn finds(cli: &Cli, level: &str, check: &str, parts: &[&str]) {
     let texts = found(cli, level, check).await;
     assert_eq!(texts.len(), 1, "{level} {check}: {texts:?}");
@@ -108,7 +108,7 @@ async fn all_is_well_but_for_the_open_znodes() {
 }
 
 #[tokio::test]
-async fn what_is_off_is_not_looked_at() {
+async fn parts_that_are_off_are_not_checked() {
     let zookeeper = ZooKeeper::shared().await;
     let upstream = Upstream::start(|_| Reply::map(&[], now())).await.unwrap();
     let builder = Daemon::builder(zookeeper)
@@ -158,14 +158,14 @@ async fn brokers_that_do_not_answer_are_found() {
     assert_eq!(found(&doctor(&builder), "problem", "path").await, Vec::<String>::new());
 }
 
-/// The address of what says that it is a ZooKeeper of a version that is not supported.
+/// Address of a server that claims to be a ZooKeeper of an unsupported version.
 async fn old_broker() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let text = b"Zookeeper version: 3.4.5-1392090, built on 09/30/2012 17:52 GMT\n";
-            // A question that is not read would reset the connection, and the answer with it.
+            // An unread question would reset the connection, and the answer with it.
             if stream.read_exact(&mut [0; 4]).await.is_ok() {
                 let _ = stream.write_all(text).await;
             }
@@ -203,7 +203,7 @@ async fn paths_that_are_absent_or_closed_are_found() {
 }
 
 #[tokio::test]
-async fn jobmakers_that_give_no_sign_of_life_are_found() {
+async fn silent_jobmakers_are_found() {
     let scene = scene().await;
     let hours_later = |cli: Cli| fake_time(cli, "+2h");
     finds(&scene.doctor(), "ok", "jobmaker", &["btc/pool3 acked "]).await;
@@ -225,7 +225,7 @@ async fn jobmakers_that_give_no_sign_of_life_are_found() {
     finds(&doctor(&builder), "warning", "jobmaker", &["no sub-pool"]).await;
 }
 
-/// The same command with another clock; `None` where libfaketime is not installed.
+/// A command with another clock; `None` where libfaketime is not installed.
 fn fake_time(cli: Cli, offset: &str) -> Option<Cli> {
     let folders = std::fs::read_dir("/usr/lib").ok()?.flatten();
     let files = folders.map(|folder| folder.path().join("faketime/libfaketimeMT.so.1"));

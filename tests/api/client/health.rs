@@ -1,4 +1,4 @@
-//! `health`: alive, ready, neither, and nobody to ask.
+//! `health`: alive, ready, neither, and no admin pages.
 
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -12,7 +12,7 @@ fn health(builder: &Builder) -> Cli {
     Cli::new("health").config(builder.write_config())
 }
 
-/// A daemon to be whose admin pages are at a port that is known beforehand.
+/// A daemon's configuration with a known port for the admin pages.
 fn builder(zookeeper: &ZooKeeper) -> (Builder, u16) {
     let port = free_port();
     let address = format!("127.0.0.1:{port}");
@@ -20,7 +20,7 @@ fn builder(zookeeper: &ZooKeeper) -> (Builder, u16) {
 }
 
 #[tokio::test]
-async fn it_tells_alive_from_ready_and_what_is_missing() {
+async fn alive_differs_from_ready_and_missing_parts_are_named() {
     let mut zookeeper = ZooKeeper::absent().await;
     let (builder, port) = builder(&zookeeper);
     let cli = health(&builder);
@@ -53,13 +53,13 @@ async fn it_finds_the_daemon_by_the_environment_alone_and_on_loopback() {
         let cli = Cli::new("health").environment("AdminListenAddr", &listen);
         assert_eq!(cli.ends_with(0).await.stdout, "ok\n", "{listen}");
     }
-    // What else is wrong with the configuration is no concern of it.
+    // Other problems of the configuration do not matter.
     let bad = builder.clone().without("ZKBroker").set("APIPassword", "");
     health(&bad).ends_with(0).await;
 }
 
 #[tokio::test]
-async fn nobody_to_ask_is_told_as_that() {
+async fn missing_admin_pages_are_a_configuration_failure() {
     let zookeeper = ZooKeeper::shared().await;
     let (builder, _) = builder(zookeeper);
     for (listen, said) in
@@ -72,14 +72,14 @@ async fn nobody_to_ask_is_told_as_that() {
     }
     Cli::new("health --config /no/such.json").ends_with(78).await;
     Cli::new("health --timeout 0").ends_with(2).await;
-    // Without a word, they are where they are by default.
+    // The default address holds without the key.
     let named = Cli::new("health").run().await;
     let said = named.stdout.contains("127.0.0.1:8083") || named.stdout == "ok\n";
     assert!(said, "{named:?}");
 }
 
 #[tokio::test]
-async fn who_keeps_silent_or_is_another_program_is_not_healthy() {
+async fn a_silent_server_or_another_program_is_not_healthy() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = silent.local_addr().unwrap().to_string();
     let cli = Cli::new("health --timeout 1").environment("AdminListenAddr", &address);

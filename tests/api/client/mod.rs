@@ -26,7 +26,7 @@ use tokio::process::Command;
 use crate::support::daemon::{Daemon, Finished, PASSWORD, PROGRAM, USER};
 use crate::support::seconds;
 
-/// A command line to be.
+/// A command line.
 #[derive(Clone, Default)]
 pub struct Cli {
     arguments: Vec<OsString>,
@@ -54,12 +54,12 @@ impl Cli {
         self.arg("--config").arg(file)
     }
 
-    /// At this daemon, with the right credentials.
+    /// Calls a daemon with the right credentials.
     fn at(self, daemon: &Daemon) -> Self {
         self.at_address(daemon.base())
     }
 
-    /// At this address, with the usual credentials.
+    /// Calls an address with the usual credentials.
     fn at_address(self, address: &str) -> Self {
         self.words(&format!("--server {address} --user {USER} --password {PASSWORD}"))
     }
@@ -87,7 +87,7 @@ impl Cli {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
-        // One that does not read it may be gone already.
+        // A command that does not read standard input may have ended.
         let _ = stdin.write_all(&self.stdin).await;
         drop(stdin);
         let output = tokio::time::timeout(seconds(180), child.wait_with_output());
@@ -99,14 +99,14 @@ impl Cli {
         }
     }
 
-    /// Runs it and looks at the exit status.
+    /// Runs the command and checks the exit status.
     async fn ends_with(&self, code: i32) -> Finished {
         let finished = self.run().await;
         assert_eq!(finished.code, Some(code), "{:?}: {finished:?}", self.arguments);
         finished
     }
 
-    /// Runs it with `--json` and returns the one document, which has to say the exit status, too.
+    /// Runs the command with `--json` and returns the document, which must hold the exit status.
     async fn json(&self, code: i32) -> Value {
         let finished = self.clone().arg("--json").ends_with(code).await;
         assert_eq!(finished.stderr, "", "all is in the document");
@@ -118,7 +118,7 @@ impl Cli {
     }
 }
 
-/// Panics unless the text has every one of `parts`.
+/// Panics unless the text has all `parts`.
 fn assert_says(text: &str, parts: &[&str]) {
     let missing: Vec<_> = parts.iter().filter(|part| !text.contains(**part)).collect();
     assert!(missing.is_empty(), "no {missing:?} in:\n{text}");

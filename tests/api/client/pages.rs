@@ -39,7 +39,7 @@ async fn completions_know_every_command_and_are_valid() {
 }
 
 #[tokio::test]
-async fn manual_pages_tell_what_the_help_tells() {
+async fn manual_pages_have_the_content_of_the_help() {
     let page = Cli::new("man").ends_with(0).await.stdout;
     assert_says(&page, &[".TH switcher-api-server 1", "ZKSwitcherWatchDir", "outcome is unknown"]);
     let folder = tempfile::tempdir().unwrap();

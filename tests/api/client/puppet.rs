@@ -1,4 +1,4 @@
-//! A server in the daemon's place that answers what it is told, for what a daemon does rarely.
+//! A server in the daemon's place with scripted answers, for rare behaviour of a daemon.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -11,18 +11,18 @@ use tokio::task::JoinHandle;
 /// The daemon's success.
 pub const SUCCESS: &str = r#"{"err_no":0,"err_msg":"","success":true}"#;
 
-/// What to do with a request that was read.
+/// Reaction to a request.
 #[derive(Clone, Debug)]
 pub enum Act {
-    /// Answer so, with status 200.
+    /// Answer this body with status 200.
     Answer(String),
     /// Answer these bytes.
     Raw(String),
-    /// Say nothing, and keep the connection.
+    /// Do not answer, and keep the connection.
     Silence,
     /// Close the connection.
     HangUp,
-    /// Put a directory that is not empty, which no file can replace, at this path; then answer so.
+    /// Create a non-empty directory, which no file can replace, at this path; then answer.
     Obstruct(PathBuf, String),
 }
 
@@ -40,7 +40,7 @@ impl Drop for Puppet {
 }
 
 impl Puppet {
-    /// Does one act after the other; the last one again and again.
+    /// Performs the acts in order; the last one repeatedly.
     pub async fn start(acts: impl IntoIterator<Item = Act>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();

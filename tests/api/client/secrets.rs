@@ -59,7 +59,7 @@ async fn no_output_has_a_secret() {
             let shown = finished.shown();
             assert!(finished.code.is_some(), "{finished:?}");
             assert!(!shown.contains(SECRET), "{:?}: {shown}", cli.arguments);
-            // Nor as it goes over the wire.
+            // Nor in its form on the wire.
             assert!(!shown.contains("czNjcjN0"), "{:?}: {shown}", cli.arguments);
         }
     }

@@ -1,4 +1,4 @@
-//! `status`: what ZooKeeper holds, past the daemon.
+//! `status`: coins in ZooKeeper, without the daemon.
 
 use serde_json::json;
 
@@ -9,7 +9,7 @@ use crate::support::unique;
 use crate::support::zookeeper::ZooKeeper;
 
 #[tokio::test]
-async fn what_zookeeper_holds_is_shown_and_what_is_missing_is_said() {
+async fn coins_in_zookeeper_and_missing_znodes_are_shown() {
     let zookeeper = ZooKeeper::shared().await;
     let builder = Daemon::builder(zookeeper);
     let config = builder.write_config();
@@ -43,7 +43,7 @@ async fn what_zookeeper_holds_is_shown_and_what_is_missing_is_said() {
         ])
     );
     assert_eq!(document["watch_dir"], daemon.watch_dir());
-    // It looks only: no session stays, and the daemon is not asked.
+    // The command only reads: no session stays, and the daemon gets no request.
     assert_eq!(znodes.get(&daemon.path("bob")).await, None);
     drop(daemon);
     Cli::new("status alice").config(&config).ends_with(0).await;
@@ -67,7 +67,7 @@ async fn names_are_read_as_the_daemon_writes_them() {
 }
 
 #[tokio::test]
-async fn a_bad_configuration_is_told() {
+async fn a_bad_configuration_is_reported() {
     let zookeeper = ZooKeeper::shared().await;
     let bad = Daemon::builder(zookeeper).set("ZKSwitcherWatchDir", "relative").set("ZKBroker", "x");
     let cli = Cli::new("status alice").config(bad.write_config());

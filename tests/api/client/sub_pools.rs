@@ -45,7 +45,7 @@ impl Scene {
         cli.arg("--coinbase-info").arg(info).at(&self.daemon)
     }
 
-    /// The coinbase texts that the jobmaker was given, one after the other.
+    /// Coinbase texts that the jobmaker got, in order.
     fn applied(&self) -> Vec<String> {
         let applied = self.jobmaker.applied().into_iter().map(|applied| applied.coinbase_info);
         let mut texts: Vec<_> = applied.collect();
@@ -55,7 +55,7 @@ impl Scene {
 }
 
 #[tokio::test]
-async fn what_a_jobmaker_holds_is_shown() {
+async fn a_jobmakers_values_are_shown() {
     let scene = scene().await;
     let told = scene.get("btc pool3").ends_with(0).await;
     let expected = format!("btc/pool3:\n  payout_addr    {ADDRESS}\n  coinbase_info  hellobtc\n");
@@ -82,7 +82,7 @@ async fn an_update_shows_old_and_new() {
         "old": {"coinbase_info": "tiger", "payout_addr": OTHER},
         "new": {"coinbase_info": "", "payout_addr": ADDRESS}});
     assert_eq!(document, expected);
-    // What the jobmaker makes of it is told.
+    // A note reports that the jobmaker changed the text.
     let long = "0123456789012345678901234567890123456789";
     let told = scene.update(&OTHER.to_uppercase(), long).arg("--yes").ends_with(0).await;
     assert_says(&told.stderr, &["its own spelling, or cut"]);
@@ -90,7 +90,7 @@ async fn an_update_shows_old_and_new() {
 }
 
 #[tokio::test]
-async fn an_update_is_asked_about_on_a_terminal_only() {
+async fn an_update_asks_only_on_a_terminal() {
     let scene = scene().await;
     let cli = scene.update(OTHER, "tiger");
     let told = cli.clone().stdin("y\n").ends_with(2).await;
@@ -114,13 +114,13 @@ async fn an_update_is_asked_about_on_a_terminal_only() {
 }
 
 #[tokio::test]
-async fn each_way_to_fail_is_told_apart() {
+async fn failures_differ() {
     let scene = scene().await;
     let told = scene.update("nonsense", "x").arg("--yes").ends_with(65).await;
     let parts =
         ["update of btc/pool3", "refused", "the jobmaker says 500", "invalid payout address"];
     assert_says(&told.stderr, &parts);
-    // The jobmaker goes on refusing what lies in its znode, and tells what it holds all the same.
+    // The jobmaker still refuses the request in its znode, and reports its values.
     let told = scene.get("btc pool3").ends_with(0).await;
     assert_says(&told.stdout, &[ADDRESS, "hellobtc"]);
     assert_says(&told.stderr, &["note: ", "refuses the last request", "invalid payout address"]);

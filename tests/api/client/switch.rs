@@ -1,5 +1,4 @@
-//! `switch`, and what all commands that call the API have in common: whom they call, as whom, and what they say
-//! when that fails.
+//! `switch`, and the common part of all commands that call the API: address, credentials, and failures.
 
 use std::process::Stdio;
 
@@ -12,7 +11,7 @@ use crate::support::zookeeper::ZooKeeper;
 use crate::support::{free_port, unique};
 
 #[tokio::test]
-async fn a_switch_is_written_and_told() {
+async fn a_switch_is_written_and_reported() {
     let zookeeper = ZooKeeper::shared().await;
     let daemon = Daemon::start(zookeeper).await;
     let znodes = zookeeper.znodes().await;
@@ -28,7 +27,7 @@ async fn a_switch_is_written_and_told() {
     assert_eq!(document, expected);
     assert_eq!(znodes.get(&daemon.path("alice")).await.as_deref(), Some("btc"));
 
-    // A name may be anything that a znode's may be.
+    // Any name of a znode may be a sub-account's.
     Cli::new("switch").arg("a b,\"用户\"").arg("btc").at(&daemon).ends_with(0).await;
     assert_eq!(znodes.get(&daemon.path("a b,\"用户\"")).await.as_deref(), Some("btc"));
 }
@@ -53,7 +52,7 @@ async fn address_and_credentials_come_from_flags_environment_or_configuration() 
     }
     let flags = switch().words(&server).words("--user admin --password-file").arg(&password);
     flags.ends_with(0).await;
-    // With all of it in flags, nothing else is looked at.
+    // Complete flags need no file and no environment.
     flags.clone().environment("APIPassword", "wrong").config("/none").ends_with(0).await;
     let named = switch().words(&format!("--server http://127.0.0.1:{port}/ --user admin"));
     named.environment("APIPassword", "s3cr3t pass").ends_with(0).await;
@@ -61,7 +60,7 @@ async fn address_and_credentials_come_from_flags_environment_or_configuration() 
     let wrong = switch().config(&config).environment("APIPassword", "wrong");
     wrong.ends_with(77).await;
     wrong.words("--password-file").arg(&password).ends_with(0).await;
-    // The coins of the configuration are known, but only of the daemon that it is the configuration of.
+    // The configuration's coins hold only for the daemon of that configuration.
     let told = Cli::new("switch alice ltc").config(&config).ends_with(65).await;
     assert_says(&told.stderr, &["nothing was sent", "alice", "ltc", "AvailableCoins (btc, bcc)"]);
     let told = Cli::new("switch alice ltc").words(&server).config(&config).ends_with(65).await;
@@ -69,7 +68,7 @@ async fn address_and_credentials_come_from_flags_environment_or_configuration() 
 }
 
 #[tokio::test]
-async fn what_is_missing_is_named_with_all_its_places() {
+async fn a_missing_value_is_named_with_all_its_places() {
     let folder = tempfile::tempdir().unwrap();
     let switch = || Cli::new("switch alice btc");
     let told = switch().ends_with(78).await;
@@ -95,7 +94,7 @@ async fn what_is_missing_is_named_with_all_its_places() {
 }
 
 #[tokio::test]
-async fn each_way_to_fail_has_its_exit_status_and_says_what_became_of_it() {
+async fn each_failure_has_its_exit_status_and_its_outcome() {
     let zookeeper = ZooKeeper::shared().await;
     let daemon = Daemon::start(zookeeper).await;
     let nobody = format!("127.0.0.1:{}", free_port());
@@ -138,13 +137,13 @@ fn error(err_no: i64) -> String {
 }
 
 #[tokio::test]
-async fn a_lost_zookeeper_is_told_as_such() {
+async fn a_lost_zookeeper_is_reported_as_such() {
     let mut zookeeper = ZooKeeper::private().await;
     let builder = Daemon::builder(&zookeeper).set("ZKRequestTimeoutSeconds", 1);
     let daemon = builder.start().await;
     zookeeper.kill9();
     let told = Cli::new("switch alice btc").at(&daemon).run().await;
-    // Nobody can say of one that was sent while the connection broke.
+    // The outcome of a request during the break is unknown.
     assert!(matches!(told.code, Some(69 | 75)), "{told:?}");
     let told = Cli::new("switch alice btc").at(&daemon).ends_with(69).await;
     assert_says(&told.stderr, &["105", "ZooKeeper is away"]);
@@ -173,7 +172,7 @@ async fn names_cannot_move_the_cursor() {
 }
 
 #[tokio::test]
-async fn a_closed_pipe_ends_it_quietly() {
+async fn a_closed_pipe_ends_a_command_quietly() {
     let zookeeper = ZooKeeper::shared().await;
     let builder = Daemon::builder(zookeeper);
     let _daemon = builder.start().await;

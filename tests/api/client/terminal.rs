@@ -10,8 +10,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use super::Cli;
 use crate::support::{eventually, seconds};
 
-/// Runs a command on a terminal. Once that shows `prompt`, `answer` is typed. Returns the exit status and all
-/// that was shown.
+/// Runs a command on a terminal and types `answer` after `prompt`. Returns the exit status and the output.
 pub async fn on_terminal(cli: &Cli, prompt: &str, answer: &str) -> (Option<i32>, String) {
     let (keyboard, screen) = terminal();
     let mut command = cli.command();
@@ -43,7 +42,7 @@ pub async fn on_terminal(cli: &Cli, prompt: &str, answer: &str) -> (Option<i32>,
     (status.code(), text())
 }
 
-/// Our end of a terminal, and the program's.
+/// The test's end of a terminal, and the program's.
 fn terminal() -> (File, File) {
     let ours: OwnedFd = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&ours).unwrap();

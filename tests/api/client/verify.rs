@@ -1,4 +1,4 @@
-//! `verify`: the user-coin map beside ZooKeeper.
+//! `verify`: the user-coin map compared with ZooKeeper.
 
 use serde_json::json;
 use upstream_sim::{Reply, Upstream};
@@ -14,7 +14,7 @@ async fn drift_is_printed_and_is_the_exit_status() {
     let zookeeper = ZooKeeper::shared().await;
     let upstream =
         Upstream::start(|_| Reply::map(&[("alice", "btc"), ("a b", "bcc")], now())).await.unwrap();
-    // The daemon does not pull, so that the drift stays.
+    // The daemon does not poll, so that the drift stays.
     let builder =
         Daemon::builder(zookeeper).set("UserCoinMapURL", url(&upstream) + "?token=s3cr3t");
     let daemon = builder.start().await;
@@ -48,7 +48,7 @@ async fn drift_is_printed_and_is_the_exit_status() {
 }
 
 #[tokio::test]
-async fn entries_that_can_never_be_written_are_told_and_are_no_drift() {
+async fn entries_that_can_never_be_written_are_reported_and_are_no_drift() {
     let zookeeper = ZooKeeper::shared().await;
     let map = [("alice", "btc"), ("bob", "ltc\u{1b}"), ("c/d", "btc")];
     let upstream = Upstream::start(move |_| Reply::map(&map, now())).await.unwrap();
@@ -70,7 +70,7 @@ async fn a_large_map_is_compared_whole() {
     let daemon = builder.start().await;
     let names: Vec<_> = (0..25_000).map(|number| format!("user{number:07}")).collect();
     daemon.batch(json!({"usercoins": [{"coin": "btc", "punames": names}]}).to_string()).await;
-    // At the ends of the parts that are compared at a time.
+    // At the ends of the chunks.
     let switched = ["user0009999", "user0010000", "user0024999"];
     for name in switched {
         daemon.switch(name, "bcc").await;
@@ -83,7 +83,7 @@ async fn a_large_map_is_compared_whole() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_compared_is_told() {
+async fn a_comparison_that_fails_is_reported() {
     let zookeeper = ZooKeeper::shared().await;
     let upstream =
         Upstream::start(|_| Reply::status(500, "Oops", "text/html", "<b>")).await.unwrap();

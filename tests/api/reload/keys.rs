@@ -1,4 +1,4 @@
-//! Each key: a running daemon takes another value over, or refuses it by the key's name.
+//! Each key: a reload applies another value, or is rejected with the key's name.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::support::daemon::{Builder, PASSWORD, USER};
 use crate::support::unique;
 use crate::support::zookeeper::ZooKeeper;
 
-/// The keys as `--help` lists them, and whether it says that a reload takes them over.
+/// Keys in `--help`, and whether it marks them as reloadable.
 async fn keys(builder: &Builder) -> BTreeMap<String, bool> {
     let help = builder.run(&["--help".into()]).await.stdout;
     let (_, list) = help.split_once("Configuration keys").expect("the list of keys");
@@ -19,7 +19,7 @@ async fn keys(builder: &Builder) -> BTreeMap<String, bool> {
     lines.map(|(name, text)| (name.to_owned(), text.trim_end().ends_with("[reload]"))).collect()
 }
 
-/// Every key with a value, so that each can have another.
+/// A value for every key, so that each can get another.
 fn every_key() -> Map<String, Value> {
     let text = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/config/default.json")).unwrap();
     serde_json::from_slice(&text).unwrap()
@@ -45,7 +45,7 @@ fn another(key: &str, value: &Value, upstream: &Upstream) -> Value {
 }
 
 #[tokio::test]
-async fn each_key_is_taken_over_or_refused_by_its_name() {
+async fn each_key_is_applied_or_rejected_by_its_name() {
     let zookeeper = ZooKeeper::shared().await;
     let upstream = Upstream::start(|_| Reply::map(&[], 1_513_239_055)).await.unwrap();
     let here = unique("reloaded");
@@ -92,13 +92,13 @@ async fn each_key_is_taken_over_or_refused_by_its_name() {
     }
     assert_eq!(applied(&daemon, &builder).await, "nothing");
     assert_eq!(daemon.switch("alice", "btc").await, Answer::success());
-    // No secret is told.
+    // The log shows no secret.
     let log = daemon.log().join("\n");
     assert!(!log.contains("somebody:secret") && !log.contains("APIPassword from"), "{log}");
 }
 
 #[tokio::test]
-async fn a_coin_that_comes_is_taken_and_one_that_goes_is_refused() {
+async fn a_new_coin_is_accepted_and_a_removed_one_is_refused() {
     let zookeeper = ZooKeeper::shared().await;
     let builder = patient(zookeeper).admin();
     let daemon = builder.start().await;
@@ -133,19 +133,19 @@ async fn credentials_are_replaced_between_two_requests_of_a_connection_and_for_t
     assert_eq!(admin.get("/metrics").await.status, 401);
     let page = Request::get("/metrics").credentials("operator", "another");
     assert_eq!(admin.send(&page).await.status, 200);
-    // Those of who looks at figures alone are replaced by the same means.
+    // Credentials for the metrics alone are replaced in the same way.
     let page = Request::get("/metrics").credentials("scraper", "scraping");
     assert_eq!(admin.send(&page).await.status, 401);
     let with = with.set("MetricsUser", "scraper").set("MetricsPassword", "scraping");
     applied(&daemon, &with).await;
     assert_eq!(admin.send(&page).await.status, 200);
-    // Who follows changes with the old ones is told of no more.
+    // A stream that was opened with the old credentials ends.
     let rest = events.rest().await.expect("the end of the stream");
     assert!(!rest.contains("bcc"), "{rest}");
 }
 
 #[tokio::test]
-async fn limits_hold_for_what_comes_after() {
+async fn limits_hold_for_later_requests() {
     let zookeeper = ZooKeeper::shared().await;
     let builder = patient(zookeeper);
     let daemon = builder.start().await;

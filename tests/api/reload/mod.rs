@@ -1,4 +1,4 @@
-//! SIGHUP: the configuration is read again, and put in force whole or not at all.
+//! SIGHUP: a reload applies the whole configuration or nothing.
 
 mod keys;
 mod moments;
@@ -12,11 +12,11 @@ use crate::support::daemon::{Builder, Daemon};
 use crate::support::zookeeper::ZooKeeper;
 use crate::support::{eventually, seconds};
 
-/// What a reload ends with in the log.
+/// Log messages at the end of a reload.
 const APPLIED: &str = "configuration reloaded";
 const REFUSED: &str = "reload rejected; previous configuration kept";
 
-/// A daemon that lets nobody down because the machine is busy: what is told here is not about its patience.
+/// A daemon with long timeouts: a busy machine must not fail these tests.
 fn patient(zookeeper: &ZooKeeper) -> Builder {
     Daemon::builder(zookeeper)
         .set("ZKSessionTimeoutSeconds", 30)
@@ -24,14 +24,13 @@ fn patient(zookeeper: &ZooKeeper) -> Builder {
         .set("APIHeadTimeoutSeconds", 60)
 }
 
-/// Writes the configuration again, sends SIGHUP and waits for what comes of it. Returns the lines of the log that
-/// tell of it.
+/// Writes the configuration, sends SIGHUP and waits for the result. Returns the log lines of the reload.
 async fn reload(daemon: &Daemon, builder: &Builder) -> Vec<String> {
     builder.write_config();
     hang_up(daemon).await
 }
 
-/// As [`reload`], of what lies there.
+/// As [`reload`], with the file as it is.
 async fn hang_up(daemon: &Daemon) -> Vec<String> {
     let before = daemon.log().len();
     daemon.signal(Signal::HUP);
@@ -44,7 +43,7 @@ async fn hang_up(daemon: &Daemon) -> Vec<String> {
     .await
 }
 
-/// Panics unless it was applied. Returns what changed, as the log tells it.
+/// Panics unless the reload was applied. Returns the changes in the log.
 pub async fn applied(daemon: &Daemon, builder: &Builder) -> String {
     let lines = reload(daemon, builder).await;
     let last = lines.last().expect("a line");
@@ -53,7 +52,7 @@ pub async fn applied(daemon: &Daemon, builder: &Builder) -> String {
     changed.to_owned()
 }
 
-/// Panics unless it was refused, for every one of `causes`.
+/// Panics unless the reload was rejected for all `causes`.
 async fn refused(daemon: &Daemon, builder: &Builder, causes: &[&str]) {
     let lines = reload(daemon, builder).await;
     assert_refused(&lines, causes);

@@ -1,4 +1,4 @@
-//! SIGHUP at moments at which one would rather not get it.
+//! SIGHUP at inconvenient moments.
 
 use std::io::Write;
 
@@ -13,14 +13,14 @@ use crate::support::daemon::{PASSWORD, USER};
 use crate::support::zookeeper::ZooKeeper;
 use crate::support::{eventually, seconds};
 
-/// Whether that process has a handler for SIGHUP, signal 1.
+/// Whether a process has a handler for SIGHUP, signal 1.
 fn heeds_hang_up(pid: u32) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
     caught.is_some_and(|mask| u64::from_str_radix(mask.trim(), 16).is_ok_and(|mask| mask & 1 == 1))
 }
 
-/// The configuration is a pipe, so reading it lasts until somebody writes to it.
+/// The configuration is a pipe, so reading blocks until the test writes to it.
 #[tokio::test]
 async fn before_the_configuration_is_read_it_is_kept_for_later_and_no_reading_delays_the_end() {
     let zookeeper = ZooKeeper::shared().await;
@@ -46,7 +46,7 @@ async fn before_the_configuration_is_read_it_is_kept_for_later_and_no_reading_de
     })
     .await;
     writer.await.unwrap();
-    // It reads again, and nobody writes.
+    // The daemon reads again, and the test does not write.
     process.signal(Signal::TERM);
     assert_eq!(process.wait(seconds(30)).await.code(), Some(0), "{:#?}", log.lines());
 }
@@ -68,13 +68,13 @@ async fn while_zookeeper_is_away_it_is_heeded() {
 }
 
 #[tokio::test]
-async fn while_the_daemon_ends_it_is_ignored_and_told() {
+async fn while_the_daemon_ends_it_is_ignored_and_logged() {
     let zookeeper = ZooKeeper::shared().await;
     let builder = patient(zookeeper).admin();
     let mut daemon = builder.start().await;
     let admin = Admin::of(&daemon).await;
     admin.wait_until(200, "ready").await;
-    // The rest of its body never comes, which keeps the daemon for some seconds.
+    // The rest of the body never comes, which delays the exit by some seconds.
     let mut client = daemon.connect().await;
     let request = Request::batch("{}").credentials(USER, PASSWORD);
     client.write(&request.head_bytes()).await.unwrap();

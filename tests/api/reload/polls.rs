@@ -1,4 +1,4 @@
-//! What a reload means for polls.
+//! Effect of a reload on polls.
 
 use serde_json::json;
 use upstream_sim::{Gate, Reply, Upstream};
@@ -13,7 +13,7 @@ async fn upstream(entries: &'static [(&'static str, &'static str)]) -> Upstream 
     Upstream::start(move |_| Reply::map(entries, now())).await.unwrap()
 }
 
-/// A daemon that polls once, and not again by itself while the test runs.
+/// A daemon that polls once during the test, unless a reload causes another poll.
 fn polling(zookeeper: &ZooKeeper, upstream: &Upstream) -> Builder {
     patient(zookeeper)
         .set("EnableCronJob", true)
@@ -28,14 +28,14 @@ async fn polls(daemon: &Daemon, count: usize) -> String {
     .await
 }
 
-/// What the requests so far asked from.
+/// `last_date` of the requests so far.
 fn asked(upstream: &Upstream) -> Vec<String> {
     let requests = upstream.requests();
     requests.iter().map(|request| request.last_date().expect("last_date").to_owned()).collect()
 }
 
 #[tokio::test]
-async fn another_url_is_asked_at_once_and_for_all() {
+async fn another_url_is_polled_at_once_for_the_whole_map() {
     let zookeeper = ZooKeeper::shared().await;
     let (old, new) = (upstream(&[("alice", "btc")]).await, upstream(&[("alice", "bcc")]).await);
     let builder = polling(zookeeper, &old);
@@ -49,7 +49,7 @@ async fn another_url_is_asked_at_once_and_for_all() {
 }
 
 #[tokio::test]
-async fn other_coins_have_the_map_asked_for_whole_since_their_entries_were_skipped() {
+async fn other_coins_cause_a_poll_of_the_whole_map_since_their_entries_were_skipped() {
     let zookeeper = ZooKeeper::shared().await;
     let upstream = upstream(&[("alice", "btc"), ("bob", "ltc")]).await;
     let builder = polling(zookeeper, &upstream);
@@ -61,7 +61,7 @@ async fn other_coins_have_the_map_asked_for_whole_since_their_entries_were_skipp
     assert!(second.contains(", written: 1,") && second.contains("invalid: 0"), "{second}");
     let held = zookeeper.znodes().await.get(&daemon.path("bob")).await;
     assert_eq!(held.as_deref(), Some("ltc"));
-    // One that goes is skipped from then on, and what it holds stays.
+    // Entries of a removed coin are skipped from then on, and their znodes stay.
     applied(&daemon, &builder).await;
     let third = polls(&daemon, 3).await;
     assert!(third.contains("unchanged: 1") && third.contains("invalid: 1"), "{third}");
@@ -91,7 +91,7 @@ async fn a_poll_under_way_ends_as_it_began_and_the_next_follows_at_once() {
 }
 
 #[tokio::test]
-async fn a_shorter_interval_holds_for_the_wait_under_way_and_asks_for_what_has_changed() {
+async fn a_shorter_interval_shortens_the_current_wait_and_polls_for_changes() {
     let zookeeper = ZooKeeper::shared().await;
     let upstream = upstream(&[("alice", "btc")]).await;
     let builder = polling(zookeeper, &upstream).admin();

@@ -1,4 +1,4 @@
-//! What is refused leaves the configuration of before in force, whole.
+//! A rejected reload keeps the whole previous configuration.
 
 use rustix::process::Signal;
 use serde_json::json;
@@ -12,7 +12,7 @@ use crate::support::{eventually, seconds};
 const SUCCESSFUL: &str = "switcher_config_last_reload_successful";
 
 #[tokio::test]
-async fn all_is_as_it_was_if_anything_is_wrong_and_everything_wrong_is_told() {
+async fn nothing_changes_after_a_problem_and_every_problem_is_logged() {
     let zookeeper = ZooKeeper::shared().await;
     let builder = patient(zookeeper).admin();
     let daemon = builder.start().await;
@@ -37,7 +37,7 @@ async fn all_is_as_it_was_if_anything_is_wrong_and_everything_wrong_is_told() {
     let refusals = r#"switcher_config_reloads_total{result="refused"}"#;
     assert_eq!((samples.value(refusals), samples.value(SUCCESSFUL)), (1.0, 0.0));
 
-    // One change that could be taken over does not come along with one that cannot.
+    // A reloadable change is not applied together with one that needs a restart.
     let half = builder.clone().set("AvailableCoins", json!(["ltc"])).set("EnableCronJob", true);
     refused(&daemon, &half, &["EnableCronJob from false to true needs a restart"]).await;
     assert_eq!(daemon.switch("alice", "ltc").await.err_no, 104);
@@ -51,7 +51,7 @@ async fn all_is_as_it_was_if_anything_is_wrong_and_everything_wrong_is_told() {
 }
 
 #[tokio::test]
-async fn a_value_that_no_start_takes_is_refused_and_another_spelling_is_no_change() {
+async fn an_invalid_value_is_rejected_and_another_spelling_is_no_change() {
     let zookeeper = ZooKeeper::shared().await;
     let builder = patient(zookeeper);
     let daemon = builder.start().await;
@@ -73,10 +73,10 @@ async fn a_value_that_no_start_takes_is_refused_and_another_spelling_is_no_chang
 }
 
 #[tokio::test]
-async fn a_file_that_is_cut_or_gone_is_refused_and_the_environment_is_not_taken_for_all() {
+async fn a_truncated_or_missing_file_is_rejected_even_if_the_environment_is_complete() {
     let zookeeper = ZooKeeper::shared().await;
     let watch_dir = "/t/reloaded-without-file/";
-    // Alone it would be enough.
+    // The environment alone would be enough.
     let builder = patient(zookeeper)
         .environment("EnableAPIServer", "true")
         .environment("APIUser", "admin")
@@ -103,7 +103,7 @@ async fn a_file_that_is_cut_or_gone_is_refused_and_the_environment_is_not_taken_
 }
 
 #[tokio::test]
-async fn a_daemon_that_is_configured_by_its_environment_alone_reads_the_same_again() {
+async fn a_reload_with_the_environment_alone_changes_nothing() {
     let zookeeper = ZooKeeper::shared().await;
     let builder = patient(zookeeper)
         .environment("EnableAPIServer", "true")
@@ -118,13 +118,13 @@ async fn a_daemon_that_is_configured_by_its_environment_alone_reads_the_same_aga
         .environment("ZKSwitcherWatchDir", "/t/reloaded-environment/");
     let daemon = builder.start_with(&[]).await;
     let lines = hang_up(&daemon).await;
-    // That of the published password comes before.
+    // The warning about the published password comes first.
     assert!(lines.iter().any(|line| line.contains("changed: nothing")), "{lines:?}");
     assert_eq!(daemon.switch("alice", "bcc").await, Answer::success());
 }
 
 #[tokio::test]
-async fn what_the_environment_says_wins_over_the_file_as_at_the_start() {
+async fn the_environment_wins_over_the_file_as_at_the_start() {
     let zookeeper = ZooKeeper::shared().await;
     let builder = patient(zookeeper).environment("ZKQueueLimit", "1000");
     let daemon = builder.start().await;
@@ -132,7 +132,7 @@ async fn what_the_environment_says_wins_over_the_file_as_at_the_start() {
 }
 
 #[tokio::test]
-async fn of_many_signals_the_last_state_of_the_file_counts() {
+async fn after_many_signals_the_last_state_of_the_file_counts() {
     let zookeeper = ZooKeeper::shared().await;
     let builder = patient(zookeeper);
     let daemon = builder.start().await;
@@ -141,7 +141,7 @@ async fn of_many_signals_the_last_state_of_the_file_counts() {
         limit(number).write_config();
         daemon.signal(Signal::HUP);
     }
-    // A signal may find the file half-written, which is refused; one more comes after each.
+    // A signal may find the file half-written, which is rejected; another signal follows each write.
     eventually("the last limit", seconds(30), || async {
         let changed = daemon.log_with(&[APPLIED, "to 100"]);
         changed.last().map(|_| ())
@@ -170,7 +170,7 @@ async fn many_reloads_leave_no_descriptors_and_no_memory_behind() {
     for number in 0..200 {
         turn(number).await;
     }
-    // The connection of the last look may not be closed yet.
+    // The connection of the last request may still be open.
     eventually("the descriptors of before", seconds(20), || async {
         (daemon.descriptors() <= before.0).then_some(())
     })

@@ -1,4 +1,4 @@
-//! Reloads under traffic: nobody is refused or lost for what does not concern him, and what was accepted stands.
+//! Reloads under traffic: no request fails because of an unrelated change, and accepted switches are written.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -12,7 +12,7 @@ use crate::support::seconds;
 use crate::support::zookeeper::ZooKeeper;
 
 #[tokio::test]
-async fn clients_notice_nothing_of_reloads_that_do_not_concern_them() {
+async fn clients_do_not_notice_unrelated_reloads() {
     const CLIENTS: usize = 4;
     let zookeeper = ZooKeeper::shared().await;
     let builder = patient(zookeeper)
@@ -50,7 +50,7 @@ async fn clients_notice_nothing_of_reloads_that_do_not_concern_them() {
         for (key, value) in changes.iter().cycle().take(3 * changes.len()) {
             let before = switched.load(Ordering::Relaxed);
             applied(&daemon, &builder.clone().set(key, value.clone())).await;
-            // Traffic in between, and the next reload takes this change back.
+            // Traffic in between; the next reload reverts this change.
             eventually("switches between two reloads", seconds(30), || async {
                 (switched.load(Ordering::Relaxed) >= before + CLIENTS).then_some(())
             })
@@ -69,7 +69,7 @@ async fn clients_notice_nothing_of_reloads_that_do_not_concern_them() {
 }
 
 #[tokio::test]
-async fn a_request_ends_by_the_terms_that_it_began_under() {
+async fn a_request_keeps_the_configuration_of_its_start() {
     let zookeeper = ZooKeeper::shared().await;
     let builder = patient(zookeeper);
     let daemon = builder.start().await;
@@ -78,7 +78,7 @@ async fn a_request_ends_by_the_terms_that_it_began_under() {
     let mut early = daemon.connect().await;
     early.write(&request.head_bytes()).await.unwrap();
     early.write(&batch.as_bytes()[..10]).await.unwrap();
-    // The head has been judged when the daemon answers another one that was sent later.
+    // The daemon has checked the head once it answers a later request.
     assert_eq!(daemon.switch("carol", "bcc").await, Answer::success());
     let other = builder
         .set("AvailableCoins", json!(["ltc"]))
@@ -89,13 +89,13 @@ async fn a_request_ends_by_the_terms_that_it_began_under() {
     assert_eq!(late.send(&request).await.unwrap().status, 401);
     early.write(&batch.as_bytes()[10..]).await.unwrap();
     assert_eq!(early.read_response().await.unwrap().answer(), Answer::success());
-    // The next one of the same connection is judged anew.
+    // The next request of the same connection gets the new configuration.
     let response = early.send(&request).await.unwrap();
     assert_eq!(response.status, 401);
 }
 
 #[tokio::test]
-async fn what_was_accepted_is_written_though_its_coin_has_gone_and_the_queue_is_shorter() {
+async fn accepted_switches_are_written_after_their_coin_is_removed_and_the_queue_shortened() {
     let zookeeper = ZooKeeper::private().await;
     let builder = patient(&zookeeper)
         .admin()
@@ -122,7 +122,7 @@ async fn what_was_accepted_is_written_though_its_coin_has_gone_and_the_queue_is_
             .set("ZKRequestTimeoutSeconds", 1);
         let changed = applied(&daemon, &other).await;
         assert!(changed.contains("ZKQueueLimit from 1000000 to 5"), "{changed}");
-        // Those who come now are under the new limits.
+        // New requests get the new limits.
         assert_eq!(daemon.switch("later", "bcc").await.err_no, 104);
         assert_eq!(daemon.switch("later", "btc").await.err_no, 107);
         applied(&daemon, &other.clone().set("ZKQueueLimit", 100)).await;
