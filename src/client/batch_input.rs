@@ -24,13 +24,13 @@ pub struct BatchInput {
 impl BatchInput {
     /// Reads the file, or standard input for `-`.
     pub fn read(file: &Path) -> Result<Self, CommandFailure> {
-        let failed = |kind: FailureKind, fault: String| {
+        let failed = |kind: FailureKind, fault: &str| {
             kind.failure(format!("nothing was sent: {}: {fault}", shown(file)))
         };
-        let not_read = |error: io::Error| failed(FailureKind::NoInput, error.to_string());
+        let not_read = |error: io::Error| failed(FailureKind::NoInput, &error.to_string());
         let too_large = || {
             let fault = format!("it is larger than {} MiB; split it", SIZE_LIMIT >> 20);
-            failed(FailureKind::Refused, fault)
+            failed(FailureKind::Refused, &fault)
         };
         let mut identity = None;
         let source: Box<dyn Read> = if is_standard_input(file) {
@@ -39,10 +39,8 @@ impl BatchInput {
             let opened = File::open(file).map_err(not_read)?;
             let metadata = opened.metadata().map_err(not_read)?;
             if metadata.is_dir() {
-                return Err(failed(
-                    FailureKind::NoInput,
-                    "it is a directory, expected a file".to_owned(),
-                ));
+                let fault = "it is a directory, expected a file";
+                return Err(failed(FailureKind::NoInput, fault));
             }
             if metadata.is_file() && !is_descriptor(file) {
                 if metadata.len() > SIZE_LIMIT {

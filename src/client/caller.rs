@@ -40,32 +40,28 @@ impl Caller {
                  {file})"
             ))
         };
-        let (server, coins) = match (&arguments.server, &access.listen) {
-            (Some(server), _) => (server.clone(), Vec::new()),
-            (None, Some(listen)) => {
-                let server = ServerAddress::of_listener(listen).ok_or_else(|| {
-                    let listen = Shown(listen);
+        let no_server =
+            || missing(FailureKind::Configuration, "address of the daemon", "server", "ListenAddr");
+        let no_credential = |what, flag, key| missing(FailureKind::Credentials, what, flag, key);
+        let (server, coins) = match &arguments.server {
+            Some(server) => (server.clone(), Vec::new()),
+            None => {
+                let listen = access.listen.ok_or_else(no_server)?;
+                let server = ServerAddress::of_listener(&listen).ok_or_else(|| {
+                    let listen = Shown(&listen);
                     FailureKind::Configuration.failure(format!(
                         "ListenAddr is {listen}, which cannot be called: give --server HOST:PORT"
                     ))
                 })?;
                 (server, access.coins)
             }
-            (None, None) => {
-                let (kind, what) = (FailureKind::Configuration, "address of the daemon");
-                return Err(missing(kind, what, "server", "ListenAddr"));
-            }
         };
-        let no_credential = |what, flag, key| missing(FailureKind::Credentials, what, flag, key);
         let user = arguments.user.clone().or(access.user);
+        let user = user.ok_or_else(|| no_credential("user name", "user", "APIUser"))?;
         let password = password.or(access.password.map(Secret));
-        Ok(Self {
-            server,
-            coins,
-            user: user.ok_or_else(|| no_credential("user name", "user", "APIUser"))?,
-            password: password
-                .ok_or_else(|| no_credential("password", "password-file", "APIPassword"))?,
-        })
+        let password =
+            password.ok_or_else(|| no_credential("password", "password-file", "APIPassword"))?;
+        Ok(Self { server, user, password, coins })
     }
 }
 

@@ -27,9 +27,7 @@ Exit status of the client commands:
 /// Reason why a command did not do its job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureKind {
-    /// The operator did not confirm.
     NotConfirmed,
-    /// The operator must give more arguments.
     Usage,
     /// The request is wrong; nothing of it was written.
     Refused,
@@ -37,7 +35,6 @@ pub enum FailureKind {
     NoInput,
     /// A server is not available; nothing was written.
     Unavailable,
-    /// The machine lacks something.
     Internal,
     /// A file cannot be written.
     NoOutputFile,
@@ -45,9 +42,7 @@ pub enum FailureKind {
     Unknown,
     /// Another program answers.
     Protocol,
-    /// The credentials are missing or wrong.
     Credentials,
-    /// The configuration is invalid.
     Configuration,
 }
 

@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ports_are_told_from_hosts() {
+    fn ports_are_split_from_hosts() {
         assert_eq!(split_host_port("a:1"), Some(("a", 1)));
         assert_eq!(split_host_port("[::1]:80"), Some(("[::1]", 80)));
         assert_eq!(split_host_port("[fe80::1%eth0]:80"), Some(("[fe80::1%eth0]", 80)));

@@ -77,7 +77,7 @@ fn the_environment_alone_is_enough() {
 }
 
 #[test]
-fn all_problems_are_told_at_once() {
+fn all_problems_are_reported_at_once() {
     let problems = load(
         r#"{"EnableAPIServer": true, "EnableCronJob": "yes", "CronIntervalSeconds": 0,
             "AvailableCoins": [], "ZKBroker": ["localhost:"], "ZKSwitcherWatchDir": "relative/",
@@ -150,7 +150,7 @@ fn no_secret_is_ever_shown() {
 }
 
 #[test]
-fn values_of_the_wrong_type_or_out_of_range_are_told() {
+fn values_of_the_wrong_type_or_out_of_range_are_reported() {
     for (key, value) in [
         ("EnableAPIServer", "1"),
         ("APIUser", "5"),
@@ -182,7 +182,7 @@ fn replace(key: &str, value: &str) -> String {
 }
 
 #[test]
-fn a_file_that_is_no_json_object_is_told_with_its_place() {
+fn a_file_that_is_no_json_object_is_reported_with_its_place() {
     for json in ["", "[]", "\"hunter2\"", "{\"APIPassword\": \"hunter2\", }"] {
         let problems = load(json, &[]).unwrap_err();
         assert!(problems[0].contains("is no JSON"), "{problems:?}");
@@ -201,7 +201,7 @@ fn a_key_in_two_spellings_is_refused_not_drawn_by_lot() {
 
 #[cfg(unix)]
 #[test]
-fn an_environment_variable_that_is_no_text_is_told() {
+fn an_environment_variable_that_is_no_text_is_reported() {
     use std::os::unix::ffi::OsStringExt;
 
     let find = |name: &str| (name == "APIPassword").then(|| OsString::from_vec(vec![0xff]));
@@ -259,17 +259,17 @@ fn a_scraper_has_credentials_of_its_own_or_none() {
 }
 
 #[test]
-fn an_admin_address_that_cannot_work_is_told() {
-    let told = |value| load(GOOD, &[("AdminListenAddr", value)]).unwrap_err();
+fn an_admin_address_that_cannot_work_is_reported() {
+    let reported = |value| load(GOOD, &[("AdminListenAddr", value)]).unwrap_err();
     for value in ["8083", "127.0.0.1", "127.0.0.1:99999", "a b:1"] {
-        let problems = told(value);
+        let problems = reported(value);
         assert!(
             problems[0].starts_with("AdminListenAddr: ") && problems.len() == 1,
             "{problems:?}"
         );
     }
     for value in ["127.0.0.1:8082", ":8082", "0.0.0.0:8082"] {
-        assert!(told(value)[0].contains("overlaps ListenAddr"), "{value}");
+        assert!(reported(value)[0].contains("overlaps ListenAddr"), "{value}");
     }
 }
 
@@ -285,7 +285,7 @@ fn an_api_where_the_admin_pages_would_be_by_default_does_without_them() {
 }
 
 #[test]
-fn without_the_api_its_credentials_may_be_missing_but_that_is_told() {
+fn without_the_api_its_credentials_may_be_missing_but_that_is_reported() {
     let polls = r#"{
         "EnableCronJob": true, "UserCoinMapURL": "http://127.0.0.1:8000/", "AvailableCoins": ["btc"],
         "ZKBroker": ["127.0.0.1:2181"], "ZKSwitcherWatchDir": "/stratumSwitcher/btcbcc"
@@ -306,7 +306,7 @@ fn without_the_api_its_credentials_may_be_missing_but_that_is_told() {
 fn another(key: &Key) -> String {
     let text = match (key.name, key.kind) {
         ("EnableAPIServer" | "EnableCronJob", _) => "false",
-        ("APIUser" | "APIPassword", _) => "somebody",
+        ("APIUser" | "APIPassword", _) => "another",
         ("MetricsUser" | "MetricsPassword", _) => "scraper2",
         ("ListenAddr" | "AdminListenAddr", _) => "127.0.0.1:8099",
         ("AdminHosts", _) => "console.example.com,gate:8443",
@@ -315,7 +315,7 @@ fn another(key: &Key) -> String {
         ("LogLevel", _) => "info,zk_writer=debug",
         ("ZKBroker", _) => "elsewhere:2181",
         ("ZKServerVersion", _) => "3.4.13",
-        ("ZKDigestCredentials", _) => "somebody:secret",
+        ("ZKDigestCredentials", _) => "another:secret",
         ("UserCoinMapURL", _) => "http://elsewhere/map",
         (_, KeyKind::Flag) => "true",
         (_, KeyKind::Number { min, .. }) => {
@@ -354,21 +354,23 @@ fn each_key_that_a_reload_takes_over_changes_what_a_reload_hands_on() {
         let changed: Vec<_> = changes.iter().map(|it| (it.key, it.is_reloadable)).collect();
         assert_eq!(changed, [(key.name, key.is_reloadable)]);
         if key.is_reloadable {
-            assert_ne!(handed_on(before), handed_on(after), "{} reaches nobody", key.name);
+            assert_ne!(handed_on(before), handed_on(after), "{} is not handed on", key.name);
         }
     }
 }
 
 #[test]
-fn a_change_is_told_without_secrets_and_whatever_its_place() {
-    let told = |json: &str, environment: &[(&str, &str)]| {
+fn a_change_is_reported_without_secrets_and_whatever_its_place() {
+    let reported = |json: &str, environment: &[(&str, &str)]| {
         let (before, after) = (load(GOOD, &[]).unwrap(), load(json, environment).unwrap());
         let changes = before.values.changes_to(&after.values);
         changes.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
-    assert!(told(GOOD, &[("AvailableCoins", "btc, bcc"), ("ZKQueueLimit", "1000000")]).is_empty());
+    assert!(
+        reported(GOOD, &[("AvailableCoins", "btc, bcc"), ("ZKQueueLimit", "1000000")]).is_empty()
+    );
     assert_eq!(
-        told(
+        reported(
             &GOOD.replace("\"bcc\"", "\"ltc\""),
             &[("APIPassword", "hidden"), ("ZKQueueLimit", "7")]
         ),

@@ -43,7 +43,7 @@ async fn drift_is_printed_and_is_the_exit_status() {
     daemon.switch("alice", "btc").await;
     daemon.switch("a b", "bcc").await;
     let told = cli.ends_with(0).await;
-    assert_eq!(told.stdout, "all 2 sub-accounts of the map are in ZooKeeper as it says\n");
+    assert_eq!(told.stdout, "all 2 sub-accounts of the map have the same coin in ZooKeeper\n");
     assert_eq!(cli.json(0).await["drift"], json!([]));
 }
 

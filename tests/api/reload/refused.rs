@@ -65,7 +65,7 @@ async fn an_invalid_value_is_rejected_and_another_spelling_is_no_change() {
         "AvailableCoins: its coin \"btc bcc\" contains a blank",
         "APIPassword: begins and ends with a quote",
         "ZKQueueLimit: is 60.5 (file)",
-        "ZKSubPoolUpdateBaseDir: is the root",
+        "ZKSubPoolUpdateBaseDir: is \"/\", the root",
     ];
     refused(&daemon, &bad, &causes).await;
     let same = builder.clone().set("CronIntervalSeconds", json!(60.0));

@@ -29,17 +29,17 @@ fn whole_numbers_are_read_in_any_spelling_and_shown_as_written() {
 
 #[test]
 fn an_error_says_that_a_value_needs_no_quotes() {
-    let told = |key, value: &str, environment: &[(&str, &str)]| {
+    let reported = |key, value: &str, environment: &[(&str, &str)]| {
         let json = GOOD.replacen('{', &format!("{{\"{key}\": {value},"), 1);
         load(&json, environment).unwrap_err().join("\n")
     };
-    let problem = told("ZKQueueLimit", "\"60\"", &[]);
+    let problem = reported("ZKQueueLimit", "\"60\"", &[]);
     assert!(problem.ends_with("; write it without quotes"), "{problem}");
-    let problem = told("ZKQueueLimit", "1", &[("ZKQueueLimit", "\"60\"")]);
+    let problem = reported("ZKQueueLimit", "1", &[("ZKQueueLimit", "\"60\"")]);
     assert!(problem.ends_with("; the quotes are part of the value: remove them"), "{problem}");
-    let problem = told("EnableCronJob", "\"true\"", &[]);
+    let problem = reported("EnableCronJob", "\"true\"", &[]);
     assert!(problem.ends_with("; write it without quotes"), "{problem}");
-    let problem = told("LogLevel", "\"loud\\r\"", &[]);
+    let problem = reported("LogLevel", "\"loud\\r\"", &[]);
     assert!(problem.contains("carriage return (\\r)"), "{problem}");
     let problem = load(GOOD, &[("ListenAddr", "127.0.0.1:8082\r")]).unwrap_err().join("\n");
     assert!(problem.contains("8082\\r\"") && problem.contains("carriage return"), "{problem}");
@@ -63,19 +63,31 @@ fn syntax_of_lists_and_quotes_inside_values_is_refused_with_its_cause() {
         ("btc\nbcc", "several values in one"),
     ] {
         let problems = in_environment("AvailableCoins", value).unwrap_err();
-        let told = &problems[0];
-        assert!(problems.len() == 1 && told.starts_with("AvailableCoins: its coin "), "{told}");
-        assert!(told.contains(cause) && told.contains("write AvailableCoins=btc,bcc"), "{told}");
-        let told = &in_file("AvailableCoins", serde_json::json!([value])).unwrap_err()[0];
-        assert!(told.contains(cause) && told.contains(r#"write ["btc", "bcc"]"#), "{told}");
+        let reported = &problems[0];
+        assert!(
+            problems.len() == 1 && reported.starts_with("AvailableCoins: its coin "),
+            "{reported}"
+        );
+        assert!(
+            reported.contains(cause) && reported.contains("write AvailableCoins=btc,bcc"),
+            "{reported}"
+        );
+        let reported = &in_file("AvailableCoins", serde_json::json!([value])).unwrap_err()[0];
+        assert!(
+            reported.contains(cause) && reported.contains(r#"write ["btc", "bcc"]"#),
+            "{reported}"
+        );
     }
-    let told = &in_file("AvailableCoins", serde_json::json!(["ltc", "btc "])).unwrap_err()[0];
-    assert!(told.contains("\"btc \"") && told.contains("blanks around"), "{told}");
+    let reported = &in_file("AvailableCoins", serde_json::json!(["ltc", "btc "])).unwrap_err()[0];
+    assert!(reported.contains("\"btc \"") && reported.contains("blanks around"), "{reported}");
     for value in ["\"zk1:2181,zk2:2181\"", "zk1;zk2", "[\"zk1\",\"zk2\"]", "zk1:2181 zk2:2181"] {
-        let told = &in_environment("ZKBroker", value).unwrap_err()[0];
-        assert!(told.contains("expected host:port") && told.contains("write ZKBroker="), "{told}");
-        let told = &in_file("ZKBroker", serde_json::json!([value])).unwrap_err()[0];
-        assert!(told.contains("write [\"zk1:2181\", \"zk2:2181\"]"), "{told}");
+        let reported = &in_environment("ZKBroker", value).unwrap_err()[0];
+        assert!(
+            reported.contains("expected host:port") && reported.contains("write ZKBroker="),
+            "{reported}"
+        );
+        let reported = &in_file("ZKBroker", serde_json::json!([value])).unwrap_err()[0];
+        assert!(reported.contains("write [\"zk1:2181\", \"zk2:2181\"]"), "{reported}");
     }
     for (key, value) in [
         ("ListenAddr", "\"127.0.0.1:8082\""),
@@ -88,16 +100,17 @@ fn syntax_of_lists_and_quotes_inside_values_is_refused_with_its_cause() {
         ("LogLevel", "'info'"),
     ] {
         for refused in [in_environment(key, value), in_file(key, value.into())] {
-            let told = &refused.unwrap_err()[0];
-            let has_cause = told.contains("the quotes are part") || told.contains("several values");
-            assert!(told.starts_with(key) && has_cause, "{told}");
+            let reported = &refused.unwrap_err()[0];
+            let has_cause =
+                reported.contains("the quotes are part") || reported.contains("several values");
+            assert!(reported.starts_with(key) && has_cause, "{reported}");
         }
     }
     for url in ["\"http://h/map\"", "http://h/map\"", "http://h/map,http://i/map", "'http://h/map'"]
     {
         let environment = [("EnableCronJob", "true"), ("UserCoinMapURL", url)];
-        let told = load(GOOD, &environment).unwrap_err().join("\n");
-        assert!(told.starts_with("UserCoinMapURL: ") && !told.contains('\n'), "{told}");
+        let reported = load(GOOD, &environment).unwrap_err().join("\n");
+        assert!(reported.starts_with("UserCoinMapURL: ") && !reported.contains('\n'), "{reported}");
     }
 }
 
@@ -126,14 +139,17 @@ fn credentials_that_no_client_can_mean_are_refused_and_never_shown() {
             for refused in [load(GOOD, &environment), in_file] {
                 let problems = refused.unwrap_err();
                 assert!(problems.len() == 1, "{problems:?}");
-                let told = &problems[0];
-                assert!(told.starts_with(key) && told.contains(cause), "{told}");
-                assert!(!told.contains("hunter") && !told.contains("hun"), "{told}");
+                let reported = &problems[0];
+                assert!(reported.starts_with(key) && reported.contains(cause), "{reported}");
+                assert!(!reported.contains("hunter") && !reported.contains("hun"), "{reported}");
             }
         }
     }
-    let told = load(GOOD, &[("ZKDigestCredentials", "\"u:hunter2\"")]).unwrap_err();
-    assert!(told[0].contains("begins and ends with a quote") && told.len() == 1, "{told:?}");
+    let reported = load(GOOD, &[("ZKDigestCredentials", "\"u:hunter2\"")]).unwrap_err();
+    assert!(
+        reported[0].contains("begins and ends with a quote") && reported.len() == 1,
+        "{reported:?}"
+    );
     for good in ["it's", "a b", "a\"b", "\"", "a,b;c", "[x,y]", "用户"] {
         assert!(load(GOOD, &[("APIPassword", good), ("APIUser", good)]).is_ok(), "{good}");
     }
@@ -154,18 +170,22 @@ fn a_published_password_is_warned_about_the_more_on_every_address() {
     let warnings = |environment: &[(&str, &str)]| load(GOOD, environment).unwrap().warnings;
     assert!(warnings(&[("ListenAddr", "0.0.0.0:8082")]).is_empty());
     for password in credentials::SAMPLE_PASSWORDS {
-        let told = warnings(&[("APIPassword", password)]);
+        let reported = warnings(&[("APIPassword", password)]);
         let expected = "APIPassword is the password of the published samples; choose another one";
-        assert_eq!(told, [expected]);
+        assert_eq!(reported, [expected]);
         for listen in ["0.0.0.0:8082", "[::]:8082", ":8082"] {
-            let told = warnings(&[("APIPassword", password), ("ListenAddr", listen)]);
+            let reported = warnings(&[("APIPassword", password), ("ListenAddr", listen)]);
             assert!(
-                told.len() == 1 && told[0].contains(&format!("ListenAddr ({listen})")),
-                "{told:?}"
+                reported.len() == 1 && reported[0].contains(&format!("ListenAddr ({listen})")),
+                "{reported:?}"
             );
             let own = ("ListenAddr", "127.0.0.1:8082");
-            let told = warnings(&[("APIPassword", password), ("AdminListenAddr", ":8083"), own]);
-            assert!(told[0].contains("AdminListenAddr (:8083) accepts connections"), "{told:?}");
+            let reported =
+                warnings(&[("APIPassword", password), ("AdminListenAddr", ":8083"), own]);
+            assert!(
+                reported[0].contains("AdminListenAddr (:8083) accepts connections"),
+                "{reported:?}"
+            );
         }
     }
     let scraper = [("MetricsUser", "prometheus"), ("MetricsPassword", "admin")];
@@ -214,13 +234,14 @@ fn directories_that_overlap_are_refused_by_both_keys_and_values() {
     ] {
         let problems = dirs(watch_dir, sub_pools, "").unwrap_err();
         assert!(problems.len() == 1, "{problems:?}");
-        let told = &problems[0];
+        let reported = &problems[0];
         assert!(
-            told.starts_with("ZKSubPoolUpdateBaseDir: is ") && told.contains("ZKSwitcherWatchDir"),
-            "{told}"
+            reported.starts_with("ZKSubPoolUpdateBaseDir: is ")
+                && reported.contains("ZKSwitcherWatchDir"),
+            "{reported}"
         );
         for dir in [watch_dir, sub_pools] {
-            assert!(told.contains(&format!("\"{}\"", dir.trim_end_matches('/'))), "{told}");
+            assert!(reported.contains(&format!("\"{}\"", dir.trim_end_matches('/'))), "{reported}");
         }
     }
     for (lock, other) in [
@@ -230,9 +251,15 @@ fn directories_that_overlap_are_refused_by_both_keys_and_values() {
         ("/subpool", "ZKSubPoolUpdateBaseDir"),
     ] {
         let problems = dirs("/switcher", "/subpool", lock).unwrap_err();
-        let told = &problems[0];
-        assert!(problems.len() == 1 && told.starts_with("ZKPollerLockPath: is "), "{problems:?}");
-        assert!(told.contains(other) && told.contains("none contains the other"), "{told}");
+        let reported = &problems[0];
+        assert!(
+            problems.len() == 1 && reported.starts_with("ZKPollerLockPath: is "),
+            "{problems:?}"
+        );
+        assert!(
+            reported.contains(other) && reported.contains("none contains the other"),
+            "{reported}"
+        );
     }
     assert_eq!(dirs("/a/switcher", "/a/subpool", "/a").unwrap_err().len(), 2);
     for (watch_dir, sub_pools, lock, key) in [
@@ -284,8 +311,8 @@ fn a_file_as_editors_of_other_systems_save_it_is_read() {
     assert!(read(&latin).is_ok());
     let utf16: Vec<u8> =
         format!("\u{feff}{GOOD}").encode_utf16().flat_map(u16::to_le_bytes).collect();
-    let told = read(&utf16).unwrap_err().problems[0].to_string();
-    assert!(told.ends_with("is UTF-16; save it as UTF-8"), "{told}");
+    let reported = read(&utf16).unwrap_err().problems[0].to_string();
+    assert!(reported.ends_with("is UTF-16; save it as UTF-8"), "{reported}");
     // Of repeated names the last counts, as in Go's decoder.
     let twice = GOOD.replacen('{', "{\"APIUser\": \"first\",", 1);
     let user = |text: &str| load(text, &[]).unwrap().settings.callers.credentials.unwrap().user;
