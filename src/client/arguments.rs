@@ -175,7 +175,7 @@ pub struct HealthArguments {
     /// Check that the daemon is ready to serve, and print the reasons if not
     #[arg(long)]
     pub ready: bool,
-    /// Seconds to wait for an answer
+    /// Seconds to wait for the answer
     #[arg(long, value_name = "SECONDS", default_value_t = 2,
           value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub timeout: u64,
