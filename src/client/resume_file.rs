@@ -30,7 +30,7 @@ struct ResumeRecord {
     server: String,
     /// Acknowledged entries, from the first on.
     acknowledged: usize,
-    /// Entries after the acknowledged ones that were sent and whose outcome is unknown.
+    /// Entries after the acknowledged ones that were sent without a known outcome.
     under_way: usize,
 }
 
@@ -102,7 +102,7 @@ impl ResumeFile {
         self.record.acknowledged
     }
 
-    /// Entries after the acknowledged ones whose outcome is unknown.
+    /// Entries of unknown outcome, after the acknowledged ones.
     pub fn under_way(&self) -> usize {
         self.record.under_way
     }

@@ -62,7 +62,7 @@ pub async fn verify(poller: &PollerSettings, writer: &WriterSettings) -> Command
     Ok(report)
 }
 
-/// Entries of the map whose znodes differ.
+/// Finds the entries of the map that differ from their znodes.
 async fn compare(
     map: &MapPreview,
     zookeeper: &Inspector,

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use super::host::{split_port, without_brackets};
 
-/// Port of a ZooKeeper server whose address has none, as in Go's client.
+/// Default port of a ZooKeeper server, as in Go's client.
 const ZOOKEEPER_PORT: u16 = 2181;
 
 /// Splits an address to listen on or to connect to. `None` without a port, or if the host is neither empty nor a name

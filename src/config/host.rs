@@ -82,7 +82,7 @@ fn dns_name(text: &str) -> Option<HostName> {
         (1..=LABEL_MAX).contains(&label.len())
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
     };
-    // Browsers read a name whose last label is a number as an IPv4 address (127.1), and send it as one.
+    // Browsers read a name with a number as its last label as an IPv4 address (127.1), and send that.
     let last = name.rsplit('.').next()?;
     let is_number = last.bytes().all(|byte| byte.is_ascii_digit());
     (name.len() <= NAME_MAX && name.split('.').all(is_label) && !is_number)

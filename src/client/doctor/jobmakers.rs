@@ -9,7 +9,7 @@ use super::findings::Findings;
 /// A jobmaker acks unasked every 300 seconds (contract, section 3); an older ack means that it has missed two.
 const OLD_ACK: Duration = Duration::from_secs(900);
 
-/// Most sub-pools whose acks are read.
+/// Most acks to read.
 const SUB_POOLS: usize = 1000;
 
 /// Checks the age of each sub-pool's ack.
