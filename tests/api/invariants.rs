@@ -68,8 +68,8 @@ fn only_journals_and_the_session_tell_the_observer_of_effects() {
         ("metrics.poll(", "/journal.rs"),
         ("metrics.overwrote(", "/journal.rs"),
         (".recent().note(", "/journal.rs"),
-        ("metrics.session_up(", "/actor/session.rs"),
-        ("metrics.connection_lost(", "/actor/session.rs"),
+        ("metrics.session_up(", "/zk_writer/session.rs"),
+        ("metrics.connection_lost(", "/zk_writer/session.rs"),
         ("metrics.depths(", "/zk_writer/actor.rs"),
     ] {
         assert_eq!(name(call, "actors/src", allowed), Vec::<PathBuf>::new(), "{call}");

@@ -3,18 +3,8 @@
 //! | state | what callers get |
 //! | --- | --- |
 //! | no session | requests wait for one until their deadline, then [`WriteFailure::NotSent`] or [`ExchangeFailure::NotRead`]; the Poller is told at once |
-//! | session up | chunks go out, at most [`CHUNKS_UNDER_WAY`](chunks::CHUNKS_UNDER_WAY) at a time; each sub-pool has one exchange |
+//! | session up | chunks go out, at most `CHUNKS_UNDER_WAY` at a time; each sub-pool has one exchange |
 //! | draining | new requests get [`WriteFailure::ShuttingDown`]; accepted ones finish or expire |
-//!
-//! * `session`: how these states follow each other;
-//! * `chunks`: how switches go out;
-//! * `looks`: how dry runs are read;
-//! * `polls`: how polls begin, and how what they fetched goes out.
-
-mod chunks;
-mod looks;
-mod polls;
-mod session;
 
 use std::time::{Duration, Instant};
 
@@ -22,23 +12,23 @@ use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture, f
 use slog::{Logger, o};
 use tokio::sync::oneshot;
 
-use self::session::{Outage, live};
 use super::{
+    dry_runs::DryRuns,
     journal::Journal,
-    last_seen::LastSeen,
-    looks::DryRuns,
     messages::{
         BeginPoll, CoinbaseRequest, Drain, DryRunBatch, NewLimits, Ping, SyncBatch, WriteBatch,
         WriteFailure, WriteReply,
     },
-    queue::{NOT_SENT, Queue},
-    sub_pools::{Begun, SubPoolSettings, SubPools, ToAckWaiter},
+    session::{Outage, live},
+    settings::{SubPoolSettings, WriterSettings},
+    sub_pools::{Begun, SubPools, ToAckWaiter},
+    switches::{LastSeen, NOT_SENT, Queue},
 };
 use crate::{
     ack_waiter::ExchangeFailure,
-    domain::{SubPool, ZnodeDir},
+    domain::SubPool,
     metrics::{Depths, Metrics},
-    zk::{Connection, Session, ZkSettings},
+    zk::{Connection, Session},
 };
 
 /// Sub-accounts whose last state is remembered, about 100 bytes each; twice as many for a while.
@@ -54,62 +44,41 @@ const SWEEP: Duration = Duration::from_millis(100);
 /// time for what waits before it, so that a batch of 500,000 does not fail for its size alone.
 const SLOWEST_PACE: u32 = 20_000;
 
-/// What an operator decides about writing.
-#[derive(Clone, Debug)]
-pub struct WriterSettings {
-    /// How to reach ZooKeeper.
-    pub zookeeper: ZkSettings,
-    /// Where the sub-accounts' znodes are (`ZKSwitcherWatchDir`).
-    pub watch_dir: ZnodeDir,
-    /// How long and how many callers may wait.
-    pub limits: WriterLimits,
-}
-
-/// How long and how many callers may wait; can be changed while the daemon runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WriterLimits {
-    /// After so long a request is answered, whatever ZooKeeper does; larger batches get more, a second
-    /// for every 20,000 switches that wait.
-    pub request_timeout: Duration,
-    /// Switches that may wait; a request that would pass it is refused.
-    pub queue_limit: usize,
-}
-
 /// Owns the ZooKeeper session and the order of writes.
 pub(crate) struct ZkWriter {
-    settings: WriterSettings,
-    log: Logger,
-    journal: Journal,
-    metrics: Metrics,
-    queue: Queue,
-    looks: DryRuns,
-    last_seen: LastSeen,
+    pub(super) settings: WriterSettings,
+    pub(super) log: Logger,
+    pub(super) journal: Journal,
+    pub(super) metrics: Metrics,
+    pub(super) queue: Queue,
+    pub(super) looks: DryRuns,
+    pub(super) last_seen: LastSeen,
     /// `None` if the sub-pool API is off.
-    sub_pools: Option<SubPools>,
+    pub(super) sub_pools: Option<SubPools>,
     /// `None` while an attempt to connect has it.
-    session: Option<Session>,
-    connection: Option<Connection>,
-    chunks_under_way: usize,
+    pub(super) session: Option<Session>,
+    pub(super) connection: Option<Connection>,
+    pub(super) chunks_under_way: usize,
     /// Beginnings of polls and parts of user-coin maps that are under way: the Poller bounds them.
-    polls_under_way: usize,
+    pub(super) polls_under_way: usize,
     /// When a caller last sent a request.
-    called: Option<Instant>,
+    pub(super) called: Option<Instant>,
     /// Whether a pump is due at the end of this turn of the mailbox.
-    pump_due: bool,
-    outage: Outage,
+    pub(super) pump_due: bool,
+    pub(super) outage: Outage,
     /// The size of the servers' requests that the log was warned of.
-    small_request_limit: Option<usize>,
-    draining: Option<Draining>,
+    pub(super) small_request_limit: Option<usize>,
+    pub(super) draining: Option<Draining>,
 }
 
 /// The end has begun.
-struct Draining {
+pub(super) struct Draining {
     /// When what is not finished is given up.
-    give_up: Instant,
+    pub(super) give_up: Instant,
     /// When the session is given up, too.
-    until: Instant,
+    pub(super) until: Instant,
     /// Whom to tell when it is over; taken when the session is being closed.
-    done: Option<oneshot::Sender<()>>,
+    pub(super) done: Option<oneshot::Sender<()>>,
 }
 
 impl ZkWriter {
@@ -145,7 +114,7 @@ impl ZkWriter {
     }
 
     /// Begins the next exchange with a sub-pool's jobmaker, if it has none and somebody waits.
-    fn begin_exchange(&mut self, sub_pool: &SubPool, ctx: &mut Context<Self>) {
+    pub(super) fn begin_exchange(&mut self, sub_pool: &SubPool, ctx: &mut Context<Self>) {
         let Some(connection) = live(&self.connection) else { return };
         let sub_pools = self.sub_pools.as_mut();
         let Some(Begun { id, task }) = sub_pools.and_then(|it| it.begin(sub_pool, connection))

@@ -7,9 +7,8 @@ use std::sync::Arc;
 use slog::{Logger, debug, error, info, warn};
 
 use super::{
-    commit::Committed,
-    queue::{Chunk, Entry, Outcome, Settled},
-    sync::{Fate, Part, Synced},
+    polls::{Fate, Part, Synced},
+    switches::{Chunk, Committed, Entry, Outcome, Settled},
 };
 use crate::{
     domain::{Assignment, PreviousValue, Shown, Source, Switches},

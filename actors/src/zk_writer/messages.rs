@@ -10,7 +10,7 @@ use actix::Message;
 use thiserror::Error;
 use tokio::sync::oneshot;
 
-use super::{actor::WriterLimits, results::Results};
+use super::{results::Results, settings::WriterLimits};
 use crate::{
     ack_waiter::Caller,
     domain::{Assignment, Coin, CoinbaseUpdate, Puname, Source, SubPool, Switches, ZnodeDir},

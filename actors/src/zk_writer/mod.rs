@@ -4,56 +4,36 @@
 //! WriteBatch ─▶ Queue ── take ──▶ Chunk ─▶ commit() ─▶ ZooKeeper
 //!                 ▲                           │
 //!                 └────── finish ◀── outcomes ┘  ─▶ replies, log
-//! ```
 //!
-//! * `messages`: what others send here;
-//! * `actor`: the shell: mailbox, timers, the session's states, what is under way;
-//! * `queue`: who waits for what, which znode is under way; no clock, no network;
-//! * `commit`: brings one chunk into ZooKeeper, whatever exists there already;
-//! * `last_seen`: what we last saw in each znode: spares most looks;
-//! * `results`: how each entry of a batch ended, for callers who ask for that;
-//! * `journal`: what is told of each switch: log line, figures, last changes.
-//!
-//! ```text
 //! DryRunBatch ─▶ DryRuns ── take ──▶ Part ─▶ ZooKeeper ── finish ─▶ DryRuns ─▶ replies
-//! ```
 //!
-//! * `looks`: who waits for a dry run, and what is being read; no clock, no network.
+//! BeginPoll ─▶ turn::take() ─▶ ZooKeeper ─▶ the moment from which others are fresher
+//! SyncBatch ─▶ sync() ───────▶ ZooKeeper ─▶ report, log
 //!
-//! ```text
 //! CoinbaseRequest ─▶ Lanes ── begin ──▶ exchange() ─▶ ZooKeeper ─▶ jobmaker
-//!                  ▲                    │
-//!                  └── finish ◀── over ─┴─▶ AckWaiter ─▶ replies, log
+//!                      ▲                    │
+//!                      └── finish ◀── over ─┴─▶ AckWaiter ─▶ replies, log
 //! ```
 //!
-//! * `sub_pools`: begins exchanges with jobmakers;
-//! * `lanes`: who waits for which sub-pool's; no clock, no network;
-//! * `exchange`: makes one.
-//!
-//! ```text
-//! BeginPoll ─▶ poll_turn::take() ─▶ ZooKeeper ─▶ the moment from which others are fresher
-//! SyncBatch ─▶ sync() ────────────▶ ZooKeeper ─▶ report, log
-//! ```
-//!
-//! * `poll_turn`: whether this daemon polls, and the mark before a fetch;
-//! * `sync`: brings a part of a user-coin map in, on conditions.
+//! * `messages`, `settings`: the actor's vocabulary;
+//! * `actor`: mailbox, deadlines, and what is under way;
+//! * `session`: connects, reconnects, and ends the session;
+//! * `switches`, `dry_runs`, `polls`, `sub_pools`: one folder for each kind of request;
+//! * `results`: results of a batch's entries;
+//! * `journal`: reports each switch to the log, the metrics and the recent changes.
 
 mod actor;
-mod commit;
-mod exchange;
+mod dry_runs;
 mod journal;
-mod lanes;
-mod last_seen;
-mod looks;
 mod messages;
-mod poll_turn;
-mod queue;
+mod polls;
 mod results;
+mod session;
+mod settings;
 mod sub_pools;
-mod sync;
+mod switches;
 
 pub(crate) use actor::ZkWriter;
-pub use actor::{WriterLimits, WriterSettings};
 pub(crate) use messages::{
     BeginPoll, Drain, NewLimits, Ping, PollStart, PollTurn, SkippedEntry, SyncBatch, SyncReply,
     SyncReport,
@@ -62,5 +42,5 @@ pub use messages::{
     CoinbaseAction, CoinbaseRequest, DryRunBatch, PollerLock, WriteBatch, WriteFailure, WriteReply,
 };
 pub use results::{EntryOutcome, EntryResult, Results};
-pub use sub_pools::SubPoolSettings;
+pub use settings::{SubPoolSettings, WriterLimits, WriterSettings};
 pub(crate) use sub_pools::ToAckWaiter;

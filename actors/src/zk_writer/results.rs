@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use foldhash::{HashMap, HashMapExt};
 
-use super::queue::Outcome;
+use super::switches::Outcome;
 use crate::domain::{Coin, PreviousValue};
 
 /// How one entry of a batch ended, or would end.

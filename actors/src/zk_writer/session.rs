@@ -11,11 +11,10 @@ use std::{
 use actix::{ActorContext, ActorFutureExt, AsyncContext, Context, WrapFuture, fut::wrap_future};
 use slog::{info, warn};
 
-use super::ZkWriter;
+use super::{actor::ZkWriter, sub_pools::SubPools};
 use crate::{
     domain::seconds,
     zk::{ConnectError, Connection, Established, RECONNECT_PAUSE},
-    zk_writer::sub_pools::SubPools,
 };
 
 /// Since when there is no session, and what was said of it: each cause once an outage.

@@ -11,27 +11,27 @@ use std::{collections::VecDeque, ops::Range, sync::Arc, time::Instant};
 use foldhash::{HashMap, HashMapExt};
 use tokio::sync::oneshot;
 
-use super::{
-    messages::{DryRunBatch, WriteFailure, WriteReply},
-    results::{EntryOutcome, EntryResult, Results},
-};
 use crate::{
     domain::{Coin, PreviousValue, Switches},
     zk::Look,
+    zk_writer::{
+        messages::{DryRunBatch, WriteFailure, WriteReply},
+        results::{EntryOutcome, EntryResult, Results},
+    },
 };
 
 /// Sub-accounts that are looked at in one go.
-pub(super) const PART_ENTRIES: usize = 500;
+pub(crate) const PART_ENTRIES: usize = 500;
 
 /// Parts on their way at a time.
-pub(super) const PARTS_UNDER_WAY: usize = 2;
+pub(crate) const PARTS_UNDER_WAY: usize = 2;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct BatchId(u64);
 
 /// What is to be read in one go.
 #[derive(Debug)]
-pub(super) struct Part {
+pub(crate) struct Part {
     batch: BatchId,
     switches: Arc<Switches>,
     places: Range<usize>,
@@ -39,7 +39,7 @@ pub(super) struct Part {
 
 impl Part {
     /// The names of the sub-accounts.
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.places.clone().map(|place| self.switches.name(place))
     }
 }
@@ -73,7 +73,7 @@ impl Batch {
 }
 
 #[derive(Debug)]
-pub(super) struct DryRuns {
+pub(crate) struct DryRuns {
     batches: HashMap<BatchId, Batch>,
     next_batch: u64,
     /// Whose turn it is; some may be answered already.
@@ -86,7 +86,7 @@ pub(super) struct DryRuns {
 
 impl DryRuns {
     /// `limit` counts entries that were accepted and not answered yet.
-    pub(super) fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         Self {
             batches: HashMap::new(),
             next_batch: 0,
@@ -98,22 +98,22 @@ impl DryRuns {
     }
 
     /// From now on so many may wait. What waits already stays, be it more.
-    pub(super) fn set_limit(&mut self, limit: usize) {
+    pub(crate) fn set_limit(&mut self, limit: usize) {
         self.limit = limit;
     }
 
     /// Entries that were accepted and are not answered yet.
-    pub(super) fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.waiting
     }
 
     /// Whether nobody waits for anything and nothing is under way.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.batches.is_empty() && self.parts_under_way == 0
     }
 
     /// Takes a batch in, or answers it at once.
-    pub(super) fn accept(&mut self, look: DryRunBatch, deadline: Instant) {
+    pub(crate) fn accept(&mut self, look: DryRunBatch, deadline: Instant) {
         let DryRunBatch { switches, reply } = look;
         if switches.is_empty() {
             let _ = reply.send(WriteReply { outcome: Ok(()), results: Some(Results::new(0)) });
@@ -135,7 +135,7 @@ impl DryRuns {
     }
 
     /// The next part to read, `None` if nothing waits or enough is under way.
-    pub(super) fn take(&mut self) -> Option<Part> {
+    pub(crate) fn take(&mut self) -> Option<Part> {
         while self.parts_under_way < PARTS_UNDER_WAY {
             let id = self.turns.pop_front()?;
             let Some(batch) = self.batches.get_mut(&id) else { continue };
@@ -158,7 +158,7 @@ impl DryRuns {
     }
 
     /// Takes in what was read of a part: what each znode holds, or why nothing was read.
-    pub(super) fn finish(&mut self, part: &Part, read: Result<Vec<Look>, String>) {
+    pub(crate) fn finish(&mut self, part: &Part, read: Result<Vec<Look>, String>) {
         self.parts_under_way -= 1;
         let Some(batch) = self.batches.get_mut(&part.batch) else { return };
         batch.parts_under_way -= 1;
@@ -180,12 +180,12 @@ impl DryRuns {
     }
 
     /// Answers the batches whose deadline is not after `now`.
-    pub(super) fn expire(&mut self, now: Instant) {
+    pub(crate) fn expire(&mut self, now: Instant) {
         self.give_up(|batch| batch.deadline <= now);
     }
 
     /// The same for all, whatever their deadlines.
-    pub(super) fn expire_all(&mut self) {
+    pub(crate) fn expire_all(&mut self) {
         self.give_up(|_| true);
     }
 

@@ -15,10 +15,10 @@ use std::{
     time::Instant,
 };
 
-use super::messages::{CoinbaseAction, CoinbaseRequest};
 use crate::{
     ack_waiter::{Caller, Turn},
     domain::{CoinbaseUpdate, SubPool},
+    zk_writer::messages::{CoinbaseAction, CoinbaseRequest},
 };
 
 /// All sub-pools that somebody waits for.

@@ -7,20 +7,20 @@ use std::sync::Arc;
 
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture, fut::wrap_future};
 
-use super::{ZkWriter, session::live};
-use crate::zk_writer::{
+use super::{
     commit::{Committed, commit},
     last_seen::Seen,
     queue::{Chunk, ChunkRoom},
 };
+use crate::zk_writer::{actor::ZkWriter, session::live};
 
 /// Chunks on their way at a time, if each is full.
-pub(super) const CHUNKS_UNDER_WAY: usize = 4;
+pub(crate) const CHUNKS_UNDER_WAY: usize = 4;
 
 impl ZkWriter {
     /// Has [`pump`](Self::pump) run once the messages that are in the mailbox now have been taken in,
     /// so that they share a chunk.
-    pub(super) fn pump_soon(&mut self, ctx: &mut Context<Self>) {
+    pub(crate) fn pump_soon(&mut self, ctx: &mut Context<Self>) {
         if !self.pump_due {
             self.pump_due = true;
             ctx.spawn(async {}.into_actor(self).map(|(), act, ctx| {
@@ -32,7 +32,7 @@ impl ZkWriter {
 
     /// Sends what waits: at once if nothing is under way, beside other chunks only if it fills one. So
     /// an idle service does not wait, and a busy one sends few large transactions, not many small ones.
-    pub(super) fn pump(&mut self, ctx: &mut Context<Self>) {
+    pub(crate) fn pump(&mut self, ctx: &mut Context<Self>) {
         let Some(connection) = live(&self.connection) else { return };
         self.queue.set_room(ChunkRoom {
             bytes: connection.transaction_limit(),

@@ -4,15 +4,18 @@ use std::{sync::Arc, time::Duration};
 
 use actix::{ActorFutureExt, AsyncContext, Context, fut::wrap_future};
 
-use super::{ZkWriter, session::live};
+use super::{
+    sync::{Fate, Part, Synced, sync},
+    turn,
+};
 use crate::{
     domain::Assignment,
     zk::Connection,
     zk_writer::{
-        last_seen::Seen,
+        actor::ZkWriter,
         messages::{BeginPoll, PollTurn, SyncBatch, SyncReply, SyncReport},
-        poll_turn,
-        sync::{Fate, Part, Synced, sync},
+        session::live,
+        switches::Seen,
     },
 };
 
@@ -21,7 +24,7 @@ const CALLERS_EXPECTED: Duration = Duration::from_secs(1);
 
 impl ZkWriter {
     /// Has a poll begin, if there is a session.
-    pub(super) fn begin_poll(
+    pub(crate) fn begin_poll(
         &mut self,
         BeginPoll { lock, reply }: BeginPoll,
         ctx: &mut Context<Self>,
@@ -32,7 +35,7 @@ impl ZkWriter {
         };
         let taking = connection.spawn({
             let (connection, dir) = (connection.clone(), self.settings.watch_dir.clone());
-            async move { poll_turn::take(&connection, &dir, lock.as_ref()).await }
+            async move { turn::take(&connection, &dir, lock.as_ref()).await }
         });
         self.polls_under_way += 1;
         ctx.spawn(wrap_future::<_, Self>(taking).map(move |turn, act, ctx| {
@@ -45,7 +48,7 @@ impl ZkWriter {
 
     /// Brings a part of a user-coin map in; beside the chunks, since its writes are conditional and keep no
     /// order with theirs.
-    pub(super) fn begin_sync(&mut self, batch: SyncBatch, ctx: &mut Context<Self>) {
+    pub(crate) fn begin_sync(&mut self, batch: SyncBatch, ctx: &mut Context<Self>) {
         let SyncBatch { assignments, start, rewrite_unchanged, reply } = batch;
         let refusal = match (&self.draining, live(&self.connection)) {
             (None, Some(connection)) if connection.session() == start.session => {

@@ -2,11 +2,11 @@
 
 use actix::{ActorFutureExt, AsyncContext, Context, fut::wrap_future};
 
-use super::{ZkWriter, session::live};
+use crate::zk_writer::{actor::ZkWriter, session::live};
 
 impl ZkWriter {
     /// Reads what waits, as much as may be under way at a time.
-    pub(super) fn pump_looks(&mut self, ctx: &mut Context<Self>) {
+    pub(crate) fn pump_looks(&mut self, ctx: &mut Context<Self>) {
         let Some(connection) = live(&self.connection) else { return };
         while let Some(part) = self.looks.take() {
             let dir = &self.settings.watch_dir;

@@ -18,12 +18,12 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::messages::{SkippedEntry, SyncReport};
 use crate::{
     domain::{Assignment, PreviousValue, ZnodeDir},
     zk::{
         Connection, Content, Look, Overwrite, Revision, TransactionError, WriteError, WriteOp, Zxid,
     },
+    zk_writer::messages::{SkippedEntry, SyncReport},
 };
 
 /// Transactions that may be void before what is left goes one by one: each costs a round trip, and whoever
@@ -35,25 +35,25 @@ const ROUNDS: usize = TRANSACTIONS + 3;
 
 /// What is to be brought in, and under which conditions.
 #[derive(Debug)]
-pub(super) struct Part {
+pub(crate) struct Part {
     /// No sub-account is in it twice.
-    pub(super) assignments: Vec<Assignment>,
+    pub(crate) assignments: Vec<Assignment>,
     /// What was written after it is fresher than the map.
-    pub(super) mark: Zxid,
+    pub(crate) mark: Zxid,
     /// Whether to write what is there already (`CronRewriteUnchanged`).
-    pub(super) rewrite_unchanged: bool,
+    pub(crate) rewrite_unchanged: bool,
     /// Whether anything was sent that could change a znode. For who has to tell the end of a part that was cut
     /// off with its connection.
     is_sent: AtomicBool,
 }
 
 impl Part {
-    pub(super) fn new(assignments: Vec<Assignment>, mark: Zxid, rewrite_unchanged: bool) -> Self {
+    pub(crate) fn new(assignments: Vec<Assignment>, mark: Zxid, rewrite_unchanged: bool) -> Self {
         Self { assignments, mark, rewrite_unchanged, is_sent: AtomicBool::new(false) }
     }
 
     /// What became of its entries if its connection was lost before [`sync`] could tell.
-    pub(super) fn cut_off(&self) -> Vec<Synced> {
+    pub(crate) fn cut_off(&self) -> Vec<Synced> {
         let fate = if self.is_sent.load(Ordering::SeqCst) {
             Fate::Unknown("the connection was lost".to_owned())
         } else {
@@ -64,7 +64,7 @@ impl Part {
     }
 
     /// Counts its entries by what became of them.
-    pub(super) fn report(&self, synced: &[Synced]) -> SyncReport {
+    pub(crate) fn report(&self, synced: &[Synced]) -> SyncReport {
         let mut report = SyncReport::default();
         for (entry, synced) in self.assignments.iter().zip(synced) {
             let (count, refusal) = match &synced.fate {
@@ -104,17 +104,17 @@ impl Part {
 
 /// How one entry ended: its fate, and what is known of its znode.
 #[derive(Clone, Debug)]
-pub(super) struct Synced {
-    pub(super) fate: Fate,
+pub(crate) struct Synced {
+    pub(crate) fate: Fate,
     /// What its znode held before our write, if the write's answer proves it; without a write, what was read.
-    pub(super) old: PreviousValue,
+    pub(crate) old: PreviousValue,
     /// The state that its znode is in now, if we wrote it and were told.
-    pub(super) revision: Option<Revision>,
+    pub(crate) revision: Option<Revision>,
 }
 
 /// What became of one entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(crate) enum Fate {
     /// ZooKeeper committed it.
     Written,
     /// ZooKeeper committed it, but to another znode than the one that was read.
@@ -132,7 +132,7 @@ pub(super) enum Fate {
 }
 
 /// Brings `part` into `dir`. Returns what became of each entry, in order.
-pub(super) async fn sync(connection: &Connection, dir: &ZnodeDir, part: &Part) -> Vec<Synced> {
+pub(crate) async fn sync(connection: &Connection, dir: &ZnodeDir, part: &Part) -> Vec<Synced> {
     let paths: Vec<String> =
         part.assignments.iter().map(|entry| dir.child(entry.puname.as_str())).collect();
     let asked: Vec<&str> = paths.iter().map(String::as_str).collect();

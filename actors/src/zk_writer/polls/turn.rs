@@ -1,9 +1,9 @@
 //! Whether this daemon polls now, and from which moment on other people's switches are fresher.
 
-use super::messages::{PollStart, PollTurn, PollerLock};
 use crate::{
     domain::{Escaped, ZnodeDir},
     zk::{Claim, Connection, WriteError, Zxid},
+    zk_writer::messages::{PollStart, PollTurn, PollerLock},
 };
 
 /// Claims the poller's lock, where there is one, and marks the moment: by writing the watch directory's own

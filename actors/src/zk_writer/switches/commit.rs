@@ -34,18 +34,18 @@ const ONE_BY_ONE_FROM: usize = 3;
 
 /// What became of one entry.
 #[derive(Clone, Debug)]
-pub(super) struct Committed {
-    pub(super) outcome: Outcome,
+pub(crate) struct Committed {
+    pub(crate) outcome: Outcome,
     /// What its znode held before our write, if the write's answer proves it; or when ZooKeeper refused the
     /// write, if the znode was in the same state before and after.
-    pub(super) old: PreviousValue,
+    pub(crate) old: PreviousValue,
     /// The state that its znode is in now, if we wrote it and were told.
-    pub(super) revision: Option<Revision>,
+    pub(crate) revision: Option<Revision>,
 }
 
 impl Committed {
     /// What nobody can say anything of.
-    pub(super) fn unknown() -> Self {
+    pub(crate) fn unknown() -> Self {
         let outcome = Outcome::Unknown("the connection was lost".to_owned());
         Self { outcome, old: PreviousValue::NotKnown, revision: None }
     }
@@ -53,7 +53,7 @@ impl Committed {
 
 /// Writes `chunk` into `dir`; `seen` holds what we know of each entry's znode. Returns what became of
 /// each entry, in order.
-pub(super) async fn commit(
+pub(crate) async fn commit(
     connection: &Connection,
     dir: &ZnodeDir,
     chunk: &Chunk,

@@ -22,39 +22,41 @@ use std::{collections::VecDeque, mem, time::Instant};
 use foldhash::{HashMap, HashMapExt};
 use smallvec::{SmallVec, smallvec};
 
-pub(super) use self::chunk::{Chunk, Entry, Outcome, Settled};
+pub(in crate::zk_writer) use self::chunk::{Chunk, Entry, Outcome, Settled};
 use self::{
     chunk::{Asker, Askers, newest},
     large::{LargeBatch, LargeBatches},
     request::{BatchId, Due, Reply, Request, answer_all},
 };
-use super::{
-    messages::{WriteBatch, WriteFailure, WriteReply},
-    results::{EntryResult, Results},
+use crate::{
+    domain::{PreviousValue, Puname},
+    zk_writer::{
+        messages::{WriteBatch, WriteFailure, WriteReply},
+        results::{EntryResult, Results},
+    },
 };
-use crate::domain::{PreviousValue, Puname};
 
 /// Entries of one chunk at the most. Larger transactions were measured to bring little, and they
 /// make everybody behind them wait.
-pub(super) const CHUNK_ENTRIES: usize = 500;
+pub(crate) const CHUNK_ENTRIES: usize = 500;
 
 /// Bytes of one chunk's names and coins, unless [`Queue::set_room`] says otherwise.
 const CHUNK_BYTES: usize = 128 * 1024;
 
 /// Entries that are given up in one go: each gets a log line, and others wait meanwhile.
-pub(super) const GIVEN_UP_AT_ONCE: usize = 1_000;
+pub(crate) const GIVEN_UP_AT_ONCE: usize = 1_000;
 
 /// The room in a chunk.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct ChunkRoom {
+pub(crate) struct ChunkRoom {
     /// Bytes of all entries.
-    pub(super) bytes: usize,
+    pub(crate) bytes: usize,
     /// Bytes of an entry besides its name and coin.
-    pub(super) per_entry: usize,
+    pub(crate) per_entry: usize,
 }
 
 /// Why what was withdrawn is not applied.
-pub(super) const NOT_SENT: &str = "not sent within the time allowed";
+pub(crate) const NOT_SENT: &str = "not sent within the time allowed";
 
 /// The state of one sub-account that somebody waits for.
 #[derive(Debug, Default)]
@@ -74,7 +76,7 @@ enum Lane {
 }
 
 #[derive(Debug)]
-pub(super) struct Queue {
+pub(crate) struct Queue {
     slots: HashMap<Puname, Slot>,
     requests: HashMap<BatchId, Request>,
     next_request: u64,
@@ -93,7 +95,7 @@ pub(super) struct Queue {
 
 impl Queue {
     /// `limit` counts switches that were accepted and not sent yet.
-    pub(super) fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         Self {
             slots: HashMap::new(),
             requests: HashMap::new(),
@@ -109,35 +111,35 @@ impl Queue {
     }
 
     /// From now on so many may wait. What waits already stays, be it more.
-    pub(super) fn set_limit(&mut self, limit: usize) {
+    pub(crate) fn set_limit(&mut self, limit: usize) {
         self.limit = limit;
     }
 
     /// Sets the room of the chunks that are taken from now on.
-    pub(super) fn set_room(&mut self, room: ChunkRoom) {
+    pub(crate) fn set_room(&mut self, room: ChunkRoom) {
         self.room = room;
     }
 
     /// Switches accepted and not sent yet.
-    pub(super) fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.waiting
     }
 
     /// Whether a chunk of all that can be sent now would be full, or nearly: names that are settled
     /// already may be counted.
-    pub(super) fn fills_a_chunk(&self) -> bool {
+    pub(crate) fn fills_a_chunk(&self) -> bool {
         self.prompt.len() + self.bulk.len() + self.large.len() >= CHUNK_ENTRIES
     }
 
     /// Whether nobody waits for anything.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.requests.is_empty() && self.given_up.is_empty()
     }
 
     /// Takes a request in, or answers it at once: an empty one has nothing to wait for, and one that
     /// would pass the limit is refused. The limit counts superseded entries of the request, too. Returns whether it
     /// was not refused.
-    pub(super) fn accept(&mut self, batch: WriteBatch, deadline: Instant) -> bool {
+    pub(crate) fn accept(&mut self, batch: WriteBatch, deadline: Instant) -> bool {
         let WriteBatch { source, switches, wants_results, reply } = batch;
         let at_once = if switches.is_empty() {
             let results = wants_results.then(|| Results::new(0));
@@ -202,7 +204,7 @@ impl Queue {
     }
 
     /// The next chunk to write, `None` if nothing can be sent now.
-    pub(super) fn take(&mut self) -> Option<Chunk> {
+    pub(crate) fn take(&mut self) -> Option<Chunk> {
         let kept_for_bulk = (self.bulk.len() + self.large.len()).min(CHUNK_ENTRIES / 2);
         let mut chunk = Chunk { entries: Vec::new() };
         let mut bytes = 0;
@@ -264,7 +266,7 @@ impl Queue {
 
     /// Settles a chunk: `ends` holds for each of its entries, in order, what became of it and what its znode
     /// held before. Answers every request that waits for nothing more.
-    pub(super) fn finish<'a>(
+    pub(crate) fn finish<'a>(
         &mut self,
         chunk: &Chunk,
         ends: impl IntoIterator<Item = (&'a Outcome, &'a PreviousValue)>,
@@ -318,12 +320,12 @@ impl Queue {
     /// Answers the requests whose deadline is not after `now`, and withdraws whatever of them was not
     /// sent: that is returned, about [`GIVEN_UP_AT_ONCE`] entries. If any are, the next call may have more. What is
     /// under way is settled when its chunk comes back.
-    pub(super) fn expire(&mut self, now: Instant) -> Vec<Entry> {
+    pub(crate) fn expire(&mut self, now: Instant) -> Vec<Entry> {
         self.give_up(|deadline| deadline <= now)
     }
 
     /// The same for all requests, whatever their deadlines.
-    pub(super) fn expire_all(&mut self) -> Vec<Entry> {
+    pub(crate) fn expire_all(&mut self) -> Vec<Entry> {
         self.give_up(|_| true)
     }
 

@@ -9,27 +9,20 @@ use tokio::{sync::oneshot, task::JoinHandle};
 use super::{
     exchange::{self, Place, Reporter},
     lanes::{Expired, Lanes, Withdrawn},
-    messages::{CoinbaseAction, CoinbaseRequest},
 };
 use crate::{
     ack_waiter::{Event, ExchangeFailure, ExchangeId, Expect, Journal, Report, Turn},
-    domain::{SubPool, ZnodeDir},
+    domain::SubPool,
     metrics::Metrics,
     zk::Connection,
+    zk_writer::{
+        messages::{CoinbaseAction, CoinbaseRequest},
+        settings::SubPoolSettings,
+    },
 };
 
 /// Requests that may wait for an exchange, of all sub-pools together.
 const WAITING: usize = 10_000;
-
-/// What an operator decides about sub-pools.
-#[derive(Clone, Debug)]
-pub struct SubPoolSettings {
-    /// Where the sub-pools' znodes are (`ZKSubPoolUpdateBaseDir`).
-    pub base_dir: ZnodeDir,
-    /// For a jobmaker's ack, from the moment that the request is sent (`ZKSubPoolUpdateAckTimeout`). A
-    /// request may wait for its turn as long before that.
-    pub ack_timeout: Duration,
-}
 
 /// How `AckWaiter` is told of exchanges.
 pub(crate) struct ToAckWaiter {
@@ -40,7 +33,7 @@ pub(crate) struct ToAckWaiter {
 }
 
 /// The exchanges: who waits for one, and where they take place.
-pub(super) struct SubPools {
+pub(crate) struct SubPools {
     settings: SubPoolSettings,
     lanes: Lanes,
     acks: ToAckWaiter,
@@ -49,14 +42,14 @@ pub(super) struct SubPools {
 }
 
 /// An exchange that has begun.
-pub(super) struct Begun {
-    pub(super) id: ExchangeId,
+pub(crate) struct Begun {
+    pub(crate) id: ExchangeId,
     /// Ends when the exchange is over or its connection is gone.
-    pub(super) task: JoinHandle<()>,
+    pub(crate) task: JoinHandle<()>,
 }
 
 impl SubPools {
-    pub(super) fn new(
+    pub(crate) fn new(
         settings: SubPoolSettings,
         acks: ToAckWaiter,
         metrics: &Metrics,
@@ -67,17 +60,17 @@ impl SubPools {
     }
 
     /// Those who ask from now on, and exchanges that begin from now on, have so long.
-    pub(super) fn set_ack_timeout(&mut self, ack_timeout: Duration) {
+    pub(crate) fn set_ack_timeout(&mut self, ack_timeout: Duration) {
         self.settings.ack_timeout = ack_timeout;
     }
 
     /// Requests that wait for an exchange.
-    pub(super) fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.lanes.waiting()
     }
 
     /// Takes a request in, or answers it at once.
-    pub(super) fn accept(&mut self, ask: CoinbaseRequest) {
+    pub(crate) fn accept(&mut self, ask: CoinbaseRequest) {
         if self.lanes.is_full() {
             self.refuse(ask, ExchangeFailure::QueueFull);
         } else {
@@ -86,7 +79,7 @@ impl SubPools {
     }
 
     /// Answers a request that nothing was written for.
-    pub(super) fn refuse(&self, ask: CoinbaseRequest, failure: ExchangeFailure) {
+    pub(crate) fn refuse(&self, ask: CoinbaseRequest, failure: ExchangeFailure) {
         let CoinbaseRequest { sub_pool, ask, caller } = ask;
         match ask {
             CoinbaseAction::Get => {
@@ -100,7 +93,7 @@ impl SubPools {
     }
 
     /// Begins the next exchange with this sub-pool's jobmaker, if it has none and somebody waits.
-    pub(super) fn begin(&mut self, sub_pool: &SubPool, connection: &Connection) -> Option<Begun> {
+    pub(crate) fn begin(&mut self, sub_pool: &SubPool, connection: &Connection) -> Option<Begun> {
         loop {
             let (turn, gone) = self.lanes.begin(sub_pool);
             for Withdrawn { sub_pool, caller, update } in gone {
@@ -133,12 +126,12 @@ impl SubPools {
     }
 
     /// The exchange with this sub-pool's jobmaker is over.
-    pub(super) fn finish(&mut self, sub_pool: &SubPool) {
+    pub(crate) fn finish(&mut self, sub_pool: &SubPool) {
         self.lanes.finish(sub_pool);
     }
 
     /// Tells `AckWaiter`, in its place, that an exchange was cut off with its connection.
-    pub(super) fn cut_off(&self, id: ExchangeId, cause: &str) -> impl Future<Output = ()> + use<> {
+    pub(crate) fn cut_off(&self, id: ExchangeId, cause: &str) -> impl Future<Output = ()> + use<> {
         let event = Event::CutOff(cause.to_owned());
         let told = self.acks.report.send(Report { id, event });
         async move {
@@ -148,17 +141,17 @@ impl SubPools {
     }
 
     /// Sub-pools that have no exchange.
-    pub(super) fn idle(&self) -> Vec<SubPool> {
+    pub(crate) fn idle(&self) -> Vec<SubPool> {
         self.lanes.idle()
     }
 
     /// Whether nobody waits and no exchange is under way.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.lanes.is_empty()
     }
 
     /// Answers those whose time to wait is over.
-    pub(super) fn expire(&mut self, is_connected: bool) {
+    pub(crate) fn expire(&mut self, is_connected: bool) {
         let failure = if is_connected {
             ExchangeFailure::NotServed
         } else {
@@ -169,7 +162,7 @@ impl SubPools {
     }
 
     /// Answers all who wait, since the daemon ends.
-    pub(super) fn expire_all(&mut self) {
+    pub(crate) fn expire_all(&mut self) {
         let expired = self.lanes.expire(None);
         self.answer(expired, &ExchangeFailure::ShuttingDown);
     }

@@ -16,14 +16,14 @@ use crate::{
 
 /// What a znode held when we wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Seen {
-    pub(super) coin: Coin,
-    pub(super) revision: Revision,
+pub(crate) struct Seen {
+    pub(crate) coin: Coin,
+    pub(crate) revision: Revision,
 }
 
 /// The sub-accounts seen most recently: at least `capacity` of them, at most twice as many.
 #[derive(Debug)]
-pub(super) struct LastSeen {
+pub(crate) struct LastSeen {
     capacity: usize,
     recent: HashMap<Puname, Seen>,
     /// Was `recent` until that was full.
@@ -31,24 +31,24 @@ pub(super) struct LastSeen {
 }
 
 impl LastSeen {
-    pub(super) fn new(capacity: usize) -> Self {
+    pub(crate) fn new(capacity: usize) -> Self {
         Self { capacity, recent: HashMap::new(), before: HashMap::new() }
     }
 
-    pub(super) fn get(&self, puname: &Puname) -> Option<&Seen> {
+    pub(crate) fn get(&self, puname: &Puname) -> Option<&Seen> {
         self.recent.get(puname).or_else(|| self.before.get(puname))
     }
 
     /// Takes in a newer state of a znode that is remembered. Others are none of those seen most recently: a
     /// million that a poll writes would drive out all that callers switch.
-    pub(super) fn refresh(&mut self, puname: &Puname, seen: Option<Seen>) {
+    pub(crate) fn refresh(&mut self, puname: &Puname, seen: Option<Seen>) {
         if self.get(puname).is_some() {
             self.note(puname, seen);
         }
     }
 
     /// Remembers what a znode holds, or forgets it if that is not known.
-    pub(super) fn note(&mut self, puname: &Puname, seen: Option<Seen>) {
+    pub(crate) fn note(&mut self, puname: &Puname, seen: Option<Seen>) {
         let Some(seen) = seen else {
             self.recent.remove(puname);
             self.before.remove(puname);

@@ -10,25 +10,25 @@ use crate::{
 
 /// What is to be written in one go.
 #[derive(Debug)]
-pub(in crate::zk_writer) struct Chunk {
-    pub(in crate::zk_writer) entries: Vec<Entry>,
+pub(crate) struct Chunk {
+    pub(crate) entries: Vec<Entry>,
 }
 
 /// One znode's new value, and everybody who asked for it or for one that it replaces.
 #[derive(Debug)]
-pub(in crate::zk_writer) struct Entry {
-    pub(in crate::zk_writer) puname: Puname,
+pub(crate) struct Entry {
+    pub(crate) puname: Puname,
     pub(super) askers: Askers,
 }
 
 impl Entry {
     /// The value to write: what was asked for last.
-    pub(in crate::zk_writer) fn coin(&self) -> &Coin {
+    pub(crate) fn coin(&self) -> &Coin {
         newest(&self.askers)
     }
 
     /// Each switch that asked for this entry, in the order of asking.
-    pub(in crate::zk_writer) fn switches(&self) -> impl Iterator<Item = Settled<'_>> {
+    pub(crate) fn switches(&self) -> impl Iterator<Item = Settled<'_>> {
         let last = self.askers.len() - 1;
         self.askers.iter().enumerate().map(move |(index, asker)| Settled {
             source: asker.source,
@@ -41,7 +41,7 @@ impl Entry {
 
 /// What became of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::zk_writer) enum Outcome {
+pub(crate) enum Outcome {
     /// ZooKeeper committed it.
     Applied,
     /// It is known not to have been written; the text says why.
@@ -62,12 +62,12 @@ impl Outcome {
 
 /// One switch that is settled, for the log.
 #[derive(Debug)]
-pub(in crate::zk_writer) struct Settled<'a> {
-    pub(in crate::zk_writer) source: Source,
-    pub(in crate::zk_writer) puname: &'a Puname,
-    pub(in crate::zk_writer) coin: &'a Coin,
+pub(crate) struct Settled<'a> {
+    pub(crate) source: Source,
+    pub(crate) puname: &'a Puname,
+    pub(crate) coin: &'a Coin,
     /// The newer value that was written in its place.
-    pub(in crate::zk_writer) superseded_by: Option<&'a Coin>,
+    pub(crate) superseded_by: Option<&'a Coin>,
 }
 
 /// One asker nearly always.
