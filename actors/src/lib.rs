@@ -56,9 +56,10 @@ pub use ack_waiter::{Caller, ExchangeFailure, ExchangeReply, JobmakerAnswer};
 pub use actors::Actors;
 pub use domain::{
     Assignment, Coin, Coinbase, CoinbaseUpdate, CoinbaseUpdateError, Coins, CoinsError, Escaped,
-    INVISIBLE, PreviousValue, Puname, PunameError, QUOTES, Quoted, RequestId, Shown, Source,
-    SubPool, SwitchEntry, SwitchRules, Switches, SwitchesBuilder, ZnodeDir, ZnodeDirError,
-    escape_json, is_invisible, is_quote, is_separator, push_json_escape, seconds,
+    INVISIBLE, OutcomeKind, PreviousValue, Puname, PunameError, QUOTES, Quoted, RequestId, Shown,
+    Source, SubPool, SwitchEntry, SwitchOutcome, SwitchResult, SwitchRules, Switches,
+    SwitchesBuilder, ZnodeDir, ZnodeDirError, escape_json, is_invisible, is_quote, is_separator,
+    push_json_escape, seconds,
 };
 pub use http_client::{HttpAnswer, HttpRequest};
 pub use metrics::{Change, ChangeKind, Histogram, Metrics, Missing, Recent, Since, SwitchCount};
@@ -70,6 +71,6 @@ pub use zk::{
     ZkSettings, probe_brokers,
 };
 pub use zk_writer::{
-    CoinbaseAction, CoinbaseRequest, DryRunBatch, EntryOutcome, EntryResult, PollerLock, Results,
-    SubPoolSettings, WriteBatch, WriteFailure, WriteReply, WriterLimits, WriterSettings,
+    CoinbaseAction, CoinbaseRequest, DryRunBatch, PollerLock, Results, SubPoolSettings, WriteBatch,
+    WriteFailure, WriteReply, WriterLimits, WriterSettings,
 };

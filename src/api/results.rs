@@ -11,9 +11,14 @@ use actix_web::{
 };
 use futures_util::stream;
 use serde::Serialize;
-use switcher_actors::{EntryOutcome, EntryResult, PreviousValue, Results, SwitchEntry, Switches};
+use switcher_actors::{
+    OutcomeKind, PreviousValue, Results, SwitchEntry, SwitchOutcome, SwitchResult, Switches,
+};
 use tokio::task::yield_now;
-use utoipa::ToSchema;
+use utoipa::{
+    ToSchema,
+    openapi::{Object, Type},
+};
 
 use super::answer::{ApiError, three_fields};
 use crate::http::error::{ErrNo, RequestError};
@@ -35,8 +40,8 @@ pub struct ResultBody<'a> {
     old: Option<Option<Cow<'a, str>>>,
     /// The coin of the entry.
     new: &'a str,
-    #[schema(inline)]
-    outcome: OutcomeLabel,
+    #[schema(schema_with = outcome)]
+    outcome: &'static str,
     /// The newer coin of another request, which replaced this one in the same moment.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
@@ -47,44 +52,40 @@ pub struct ResultBody<'a> {
     cause: Option<&'a str>,
 }
 
-/// `applied`: committed by ZooKeeper. `not_applied`: not written, and will not be. `unknown`: perhaps written; of a
-/// dry run: the znode was not read. `superseded`: a later entry of this batch for the same sub-account counts. Of a dry
-/// run: `would_create`: there is no znode. `would_change`: the znode holds another value. `unchanged`: the znode holds
-/// the coin already; a batch would write it again.
-#[derive(Clone, Copy, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-enum OutcomeLabel {
-    Applied,
-    NotApplied,
-    Unknown,
-    Superseded,
-    WouldCreate,
-    WouldChange,
-    Unchanged,
+/// Schema of an entry's outcome.
+fn outcome() -> Object {
+    let kinds = [
+        OutcomeKind::Applied,
+        OutcomeKind::NotApplied,
+        OutcomeKind::Unknown,
+        OutcomeKind::Superseded,
+        OutcomeKind::WouldCreate,
+        OutcomeKind::WouldChange,
+        OutcomeKind::Unchanged,
+    ];
+    let text = "\
+         `applied`: committed by ZooKeeper. `not_applied`: not written, and will not be. `unknown`: perhaps written; of a\n\
+         dry run: the znode was not read. `superseded`: a later entry of this batch for the same sub-account counts. Of a dry\n\
+         run: `would_create`: there is no znode. `would_change`: the znode holds another value. `unchanged`: the znode holds\n\
+         the coin already; a batch would write it again.";
+    let outcome = Object::builder().schema_type(Type::String).description(Some(text));
+    outcome.enum_values(Some(kinds.map(OutcomeKind::label))).build()
 }
 
 impl<'a> ResultBody<'a> {
-    fn new(entry: &SwitchEntry<'a>, result: &'a EntryResult) -> Self {
-        let (outcome, replaced_by, cause) = match &result.outcome {
-            EntryOutcome::Applied { replaced_by } => {
-                (OutcomeLabel::Applied, replaced_by.as_ref(), None)
-            }
-            EntryOutcome::NotApplied(cause) => (OutcomeLabel::NotApplied, None, Some(&**cause)),
-            EntryOutcome::Unknown(cause) => (OutcomeLabel::Unknown, None, Some(&**cause)),
-            EntryOutcome::Superseded => (OutcomeLabel::Superseded, None, None),
-            EntryOutcome::WouldCreate => (OutcomeLabel::WouldCreate, None, None),
-            EntryOutcome::WouldChange => (OutcomeLabel::WouldChange, None, None),
-            // `Seen` needs an entry without a coin, which batches do not have.
-            EntryOutcome::Unchanged | EntryOutcome::Seen => (OutcomeLabel::Unchanged, None, None),
-        };
+    fn new(entry: &SwitchEntry<'a>, result: &'a SwitchResult) -> Self {
         let old = match &result.old {
             PreviousValue::NotKnown => None,
             old => Some(old.text()),
         };
-        let replaced_by = replaced_by.map(|coin| coin.as_str());
+        let replaced_by = match &result.outcome {
+            SwitchOutcome::ReplacedBy(newer) => Some(newer.as_str()),
+            _ => None,
+        };
         // All entries of a batch have a coin.
         let new = entry.coin.map_or("", |coin| coin.as_str());
-        Self { puname: entry.puname, old, new, outcome, replaced_by, cause }
+        let outcome = result.outcome.kind().label();
+        Self { puname: entry.puname, old, new, outcome, replaced_by, cause: result.outcome.cause() }
     }
 }
 
@@ -165,7 +166,7 @@ impl AnswerText {
                 block.push(b',');
             }
             let result = entry.place.and_then(|place| self.results.get(place));
-            let body = ResultBody::new(&entry, result.unwrap_or(&EntryResult::SUPERSEDED));
+            let body = ResultBody::new(&entry, result.unwrap_or(&SwitchResult::SUPERSEDED));
             // Only the writer could fail, and a list of bytes does not.
             let _ = serde_json::to_writer(&mut block, &body);
             next.entry += 1;
@@ -186,7 +187,7 @@ mod tests {
     use super::*;
 
     /// All entries of a batch that names each sub-account once.
-    fn text(outcome: &Result<(), ApiError>, ends: Vec<(String, EntryResult)>) -> String {
+    fn text(outcome: &Result<(), ApiError>, ends: Vec<(String, SwitchResult)>) -> String {
         let coins = Coins::new(&["btc"]).expect("valid");
         let mut builder = SwitchesBuilder::new(false);
         ends.iter().for_each(|(name, _)| builder.add(name).expect("valid"));
@@ -200,14 +201,14 @@ mod tests {
 
     #[test]
     fn fields_have_an_order_and_are_left_out_without_a_value() {
-        let result = |old, outcome| EntryResult { old, outcome };
+        let result = |old, outcome| SwitchResult { old, outcome };
         let other = PreviousValue::Data(b"a\"b".to_vec());
         let ends = vec![
-            ("a".to_owned(), result(PreviousValue::Absent, EntryOutcome::WouldCreate)),
-            ("\\".to_owned(), result(other, EntryOutcome::Applied { replaced_by: None })),
+            ("a".to_owned(), result(PreviousValue::Absent, SwitchOutcome::WouldCreate)),
+            ("\\".to_owned(), result(other, SwitchOutcome::Applied)),
             (
                 "c".to_owned(),
-                result(PreviousValue::NotKnown, EntryOutcome::NotApplied("no rights".into())),
+                result(PreviousValue::NotKnown, SwitchOutcome::NotApplied("no rights".into())),
             ),
         ];
         assert_eq!(
@@ -240,7 +241,7 @@ mod tests {
     fn blocks_follow_each_other_without_a_gap() {
         for count in [BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK] {
             let end =
-                EntryResult { old: PreviousValue::Absent, outcome: EntryOutcome::WouldCreate };
+                SwitchResult { old: PreviousValue::Absent, outcome: SwitchOutcome::WouldCreate };
             let ends = (0..count).map(|n| (n.to_string(), end.clone()));
             let text = text(&Ok(()), ends.collect());
             let answer: serde_json::Value = serde_json::from_str(&text).expect("JSON");

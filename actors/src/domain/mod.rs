@@ -3,6 +3,7 @@
 
 mod coin;
 mod invisible;
+mod outcome;
 mod path;
 mod previous_value;
 #[cfg(any(test, fuzzing))]
@@ -18,6 +19,7 @@ mod switches;
 
 pub use coin::{Coin, Coins, CoinsError};
 pub use invisible::{INVISIBLE, escape_json, is_invisible, push_json_escape};
+pub use outcome::{OutcomeKind, SwitchOutcome, SwitchResult};
 pub(crate) use path::component_fault;
 pub use path::{ZnodeDir, ZnodeDirError};
 pub use previous_value::PreviousValue;

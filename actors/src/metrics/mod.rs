@@ -29,9 +29,9 @@ pub use histogram::Histogram;
 pub use readiness::Missing;
 pub use recent::{Change, ChangeKind, Recent, Since};
 pub use registry::SwitchCount;
-pub(crate) use registry::{Asked, Depths, ExchangeEnd, PollEnd, SwitchEnd};
+pub(crate) use registry::{Asked, Depths, ExchangeEnd, PollEnd};
 
-use crate::domain::{Coin, Coins, Source};
+use crate::domain::{Coin, Coins, OutcomeKind, Source};
 use readiness::Readiness;
 use registry::Counters;
 
@@ -107,13 +107,13 @@ impl Metrics {
     }
 
     /// A switch is settled.
-    pub(crate) fn switch(&self, source: Source, coin: &Coin, end: SwitchEnd) {
+    pub(crate) fn switch(&self, source: Source, coin: &Coin, end: OutcomeKind) {
         self.0.counters.switch(source, coin, end);
     }
 
     /// So many entries of one request were superseded by later ones of the same request.
     pub(crate) fn superseded(&self, source: Source, coin: &Coin, count: usize) {
-        self.0.counters.switches(source, coin, SwitchEnd::Superseded, count as u64);
+        self.0.counters.switches(source, coin, OutcomeKind::Superseded, count as u64);
     }
 
     /// So many switches came back from ZooKeeper together.

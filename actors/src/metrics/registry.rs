@@ -20,51 +20,23 @@ use prometheus_client::{
 };
 
 use super::Histogram;
-use crate::domain::{Coin, Coins, Source};
+use crate::domain::{Coin, Coins, OutcomeKind, Source};
 
 /// A series' labels.
 type Labels = [(&'static str, String); 1];
 
-/// What became of a switch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SwitchEnd {
-    /// ZooKeeper committed it.
-    Applied,
-    /// It is known not to have been written.
-    NotApplied,
-    /// Nobody can say.
-    Unknown,
-    /// A newer one to the same sub-account was committed in its place.
-    Superseded,
-    /// The poll found it there already.
-    Unchanged,
-    /// The poll found somebody fresher.
-    Skipped,
-}
+/// Results that are counted. Those that a caller's switch can have come first.
+const RESULTS: [OutcomeKind; 6] = [
+    OutcomeKind::Applied,
+    OutcomeKind::NotApplied,
+    OutcomeKind::Unknown,
+    OutcomeKind::Superseded,
+    OutcomeKind::Unchanged,
+    OutcomeKind::Skipped,
+];
 
-impl SwitchEnd {
-    /// Those that a caller's switch can have come first.
-    const ALL: [Self; 6] = [
-        Self::Applied,
-        Self::NotApplied,
-        Self::Unknown,
-        Self::Superseded,
-        Self::Unchanged,
-        Self::Skipped,
-    ];
-    const OF_CALLERS: usize = 4;
-
-    fn label(self) -> &'static str {
-        match self {
-            Self::Applied => "applied",
-            Self::NotApplied => "not_applied",
-            Self::Unknown => "unknown",
-            Self::Superseded => "superseded",
-            Self::Unchanged => "unchanged",
-            Self::Skipped => "skipped",
-        }
-    }
-}
+/// Number of results that a caller's switch can have.
+const RESULTS_OF_CALLERS: usize = 4;
 
 /// What was asked of a jobmaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -208,8 +180,8 @@ type SwitchLabels = [(&'static str, String); 3];
 
 /// The switches to one coin, by what became of them.
 struct OfCoin {
-    api: [Counter; SwitchEnd::OF_CALLERS],
-    poll: [Counter; SwitchEnd::ALL.len()],
+    api: [Counter; RESULTS_OF_CALLERS],
+    poll: [Counter; RESULTS.len()],
 }
 
 impl Counters {
@@ -312,11 +284,11 @@ impl Counters {
         }
     }
 
-    pub(super) fn switch(&self, source: Source, coin: &Coin, end: SwitchEnd) {
+    pub(super) fn switch(&self, source: Source, coin: &Coin, end: OutcomeKind) {
         self.switches(source, coin, end, 1);
     }
 
-    pub(super) fn switches(&self, source: Source, coin: &Coin, end: SwitchEnd, count: u64) {
+    pub(super) fn switches(&self, source: Source, coin: &Coin, end: OutcomeKind, count: u64) {
         let of_coins = self.switches.of_coins.load();
         let Some(of_coin) = of_coins.get(coin) else { return };
         let counter = match source {
@@ -475,7 +447,7 @@ impl Switches {
         let mut counts = Vec::new();
         for (coin, OfCoin { api, poll }) in self.of_coins.load().iter().map(|(c, of)| (c, &**of)) {
             for (source, counters) in [("api", &api[..]), ("poll", &poll[..])] {
-                counts.extend(SwitchEnd::ALL.iter().zip(counters).map(|(end, counter)| {
+                counts.extend(RESULTS.iter().zip(counters).map(|(end, counter)| {
                     let (coin, result, count) = (coin.clone(), end.label(), counter.get());
                     SwitchCount { source, coin, result, count }
                 }));
@@ -485,7 +457,7 @@ impl Switches {
     }
 
     fn of_coin(&self, coin: &Coin) -> OfCoin {
-        let series = |source: &str, end: SwitchEnd| {
+        let series = |source: &str, end: OutcomeKind| {
             let labels: SwitchLabels = [
                 ("source", source.to_owned()),
                 ("coin", coin.as_str().to_owned()),
@@ -494,8 +466,8 @@ impl Switches {
             self.family.get_or_create_owned(&labels)
         };
         OfCoin {
-            api: std::array::from_fn(|end| series("api", SwitchEnd::ALL[end])),
-            poll: SwitchEnd::ALL
+            api: std::array::from_fn(|end| series("api", RESULTS[end])),
+            poll: RESULTS
                 .map(|end| if self.polls { series("poll", end) } else { Counter::default() }),
         }
     }
@@ -559,12 +531,12 @@ mod tests {
             Source::Api { client: Some(Ipv4Addr::LOCALHOST.into()), request: RequestId(1) },
             coins.get("bcc").unwrap(),
         );
-        counters.switch(api, bcc, SwitchEnd::Unknown);
-        counters.switch(Source::Poll, bcc, SwitchEnd::Skipped);
+        counters.switch(api, bcc, OutcomeKind::Unknown);
+        counters.switch(Source::Poll, bcc, OutcomeKind::Skipped);
         // A caller's switch has no such end, and the coin is none of these.
-        counters.switch(api, bcc, SwitchEnd::Skipped);
+        counters.switch(api, bcc, OutcomeKind::Skipped);
         let foreign = Coins::new(&["ltc"]).unwrap();
-        counters.switch(api, foreign.get("ltc").unwrap(), SwitchEnd::Applied);
+        counters.switch(api, foreign.get("ltc").unwrap(), OutcomeKind::Applied);
         let counts = counters.switch_counts();
         let counted = counts.iter().filter(|it| it.count > 0);
         let counted = counted.map(|it| (it.source, it.coin.as_str(), it.result, it.count));
@@ -586,12 +558,12 @@ mod tests {
         let (coins, mut registry) = (Coins::new(&["btc", "bcc"]).unwrap(), Registry::default());
         let counters = Counters::new(&coins, EVERY_MINUTE, &mut registry);
         let api = Source::Api { client: None, request: RequestId(1) };
-        counters.switch(api, coins.get("bcc").unwrap(), SwitchEnd::Applied);
+        counters.switch(api, coins.get("bcc").unwrap(), OutcomeKind::Applied);
         let later = Coins::new(&["ltc", "btc"]).unwrap();
         counters.allow(&later);
-        counters.switch(api, later.get("ltc").unwrap(), SwitchEnd::Applied);
+        counters.switch(api, later.get("ltc").unwrap(), OutcomeKind::Applied);
         // It was accepted before.
-        counters.switch(api, coins.get("bcc").unwrap(), SwitchEnd::Applied);
+        counters.switch(api, coins.get("bcc").unwrap(), OutcomeKind::Applied);
         let text = text(&registry);
         for line in [
             r#"switches_total{source="api",coin="bcc",result="applied"} 2"#,
@@ -606,7 +578,7 @@ mod tests {
     fn each_end_has_its_own_place() {
         let is_in_order =
             |places: &mut dyn Iterator<Item = usize>| places.eq(0..places.size_hint().0);
-        assert!(is_in_order(&mut SwitchEnd::ALL.map(|end| end as usize).into_iter()));
+        assert!(is_in_order(&mut RESULTS.map(|end| end as usize).into_iter()));
         assert!(is_in_order(&mut ExchangeEnd::ALL.map(|end| end as usize).into_iter()));
         assert!(is_in_order(&mut PollEnd::ALL.map(|end| end as usize).into_iter()));
         assert!(is_in_order(&mut Asked::ALL.map(|asked| asked as usize).into_iter()));

@@ -11,8 +11,8 @@ use super::{
     user_coin_map::{BAD_SHOWN, BadEntries},
 };
 use crate::{
-    domain::{Source, seconds},
-    metrics::{Metrics, PollEnd, SwitchEnd},
+    domain::{OutcomeKind, Source, SwitchOutcome, seconds},
+    metrics::{Metrics, PollEnd},
     zk_writer::{SkippedEntry, SyncReport},
 };
 
@@ -62,21 +62,19 @@ impl Journal {
         }
     }
 
-    /// Entries that were left alone or refused, by name up to a number.
-    pub(super) fn left(&self, report: &SyncReport) {
-        for SkippedEntry { puname, old, coin, refusal } in &report.left {
-            match refusal {
-                None => {
-                    info!(self.log, "switch"; Source::Poll, "sub_account" => %puname.shown(),
-                    "old" => old, "new" => %coin, "outcome" => "skipped",
-                    "cause" => "switched since the poll began")
-                }
-                Some(cause) => warn!(self.log, "switch"; Source::Poll,
-                    "sub_account" => %puname.shown(), "old" => old, "new" => %coin, "outcome" => "not applied",
-                    "cause" => cause),
+    /// Entries that were skipped or refused, by name up to a number.
+    pub(super) fn skipped(&self, report: &SyncReport) {
+        for SkippedEntry { puname, old, coin, outcome } in &report.skipped {
+            let (words, cause) = (outcome.kind().words(), outcome.cause());
+            if *outcome == SwitchOutcome::Skipped {
+                info!(self.log, "switch"; Source::Poll, "sub_account" => %puname.shown(),
+                    "old" => old, "new" => %coin, "outcome" => words, "cause" => cause);
+            } else {
+                warn!(self.log, "switch"; Source::Poll, "sub_account" => %puname.shown(),
+                    "old" => old, "new" => %coin, "outcome" => words, "cause" => cause);
             }
         }
-        let more = report.switched_meanwhile + report.refused - report.left.len();
+        let more = report.switched_meanwhile + report.refused - report.skipped.len();
         if more > 0 {
             info!(self.log, "more switches of the poll skipped or refused"; "entries" => more);
         }
@@ -114,7 +112,7 @@ impl Journal {
         let end = if cause.is_none() { PollEnd::Complete } else { PollEnd::Incomplete };
         self.metrics.poll(end, took, map.bad().count);
         for coin in map.coins(synced.handed_over) {
-            self.metrics.switch(Source::Poll, coin, SwitchEnd::NotApplied);
+            self.metrics.switch(Source::Poll, coin, OutcomeKind::NotApplied);
         }
         // Readiness does not wait for refused entries, which ZooKeeper will refuse again.
         if report.not_written == 0 {

@@ -1,21 +1,19 @@
-//! What is told of each switch that is settled: a log line, the figures, and its place among the last changes.
-//!
-//! The line says who asked, which sub-account, from which coin to which, and what came of it.
+//! Reports settled switches: a log line, the metrics, and the recent changes.
 
 use std::sync::Arc;
 
 use slog::{Logger, debug, error, info, warn};
 
 use super::{
-    polls::{Fate, Part, Synced},
-    switches::{Chunk, Committed, Entry, Outcome, Settled},
+    polls::Part,
+    switches::{Chunk, Entry, SettledSwitch},
+    write::Written,
 };
 use crate::{
-    domain::{Assignment, PreviousValue, Shown, Source, Switches},
-    metrics::{Change, ChangeKind, Metrics, SwitchEnd},
+    domain::{Assignment, OutcomeKind, Shown, Source, SwitchOutcome, SwitchResult, Switches},
+    metrics::{Change, ChangeKind, Metrics},
 };
 
-/// Where it is told.
 pub(super) struct Journal {
     log: Logger,
     metrics: Metrics,
@@ -27,20 +25,23 @@ impl Journal {
     }
 
     /// Callers' switches that came back from ZooKeeper.
-    pub(super) fn committed(&self, chunk: &Chunk, committed: &[Committed]) {
+    pub(super) fn committed(&self, chunk: &Chunk, written: &[Written]) {
         self.metrics.chunk(chunk.entries.len());
         debug!(self.log, "chunk"; "sub_accounts" => chunk.entries.len());
-        let ends = committed.iter().map(|committed| (&committed.old, &committed.outcome));
-        self.settled(chunk.entries.iter().zip(ends));
+        let entries = chunk.entries.iter().zip(written);
+        self.settled(entries.flat_map(|(entry, written)| {
+            entry.switches().map(move |switch| (switch, &written.result))
+        }));
     }
 
     /// Callers' switches that were never sent.
     pub(super) fn withdrawn(&self, entries: &[Entry], cause: &str) {
-        let outcome = Outcome::NotApplied(cause.to_owned());
-        self.settled(entries.iter().map(|entry| (entry, (&PreviousValue::NotKnown, &outcome))));
+        let result = SwitchResult::without_old(SwitchOutcome::NotApplied(cause.into()));
+        let switches = entries.iter().flat_map(Entry::switches);
+        self.settled(switches.map(|switch| (switch, &result)));
     }
 
-    /// Entries of a request that later ones of the same request supersede: they are counted and logged together.
+    /// Entries of a request that later ones of the same request supersede: counted and logged together.
     pub(super) fn superseded(&self, source: Source, switches: &Switches) {
         let count = switches.entries() - switches.len();
         if count > 0 {
@@ -52,155 +53,78 @@ impl Journal {
         }
     }
 
-    fn settled<'a>(
-        &self,
-        entries: impl Iterator<Item = (&'a Entry, (&'a PreviousValue, &'a Outcome))> + Clone,
-    ) {
-        let mut count = 0;
-        for (entry, (_, outcome)) in entries.clone() {
-            let end = end_of(outcome);
-            for switch in entry.switches() {
-                let end = match (end, switch.superseded_by) {
-                    (SwitchEnd::Applied, Some(_)) => SwitchEnd::Superseded,
-                    (end, _) => end,
-                };
-                self.metrics.switch(switch.source, switch.coin, end);
-                count += 1;
-            }
-        }
-        if count == 0 {
-            return;
-        }
-        let changes = entries.clone().flat_map(|(entry, (old, outcome))| {
-            entry.switches().map(move |switch| move || change(&switch, old, outcome))
-        });
-        self.metrics.recent().note(count, changes);
-        for (entry, (old, outcome)) in entries {
-            entry.switches().for_each(|switch| self.log_switch(&switch, old, outcome));
-        }
+    /// A part of a poll's map. The Poller logs the entries that are known not to have been written, up to a number.
+    pub(super) fn synced(&self, part: &Part, written: &[Written]) {
+        let entries = part.assignments.iter().zip(written);
+        self.settled(
+            entries.map(|(entry, written)| (SettledSwitch::of_poll(entry), &written.result)),
+        );
     }
 
-    fn log_switch(&self, switch: &Settled<'_>, old: &PreviousValue, outcome: &Outcome) {
-        let Settled { source, puname, coin, superseded_by } = switch;
-        let text = words(outcome);
-        match (cause(outcome), superseded_by) {
-            (None, None) => {
-                info!(self.log, "switch"; source, "sub_account" => %puname.shown(),
-                "old" => %old, "new" => %coin, "outcome" => text)
-            }
-            (None, Some(newer)) => info!(self.log, "switch"; source,
-                "sub_account" => %puname.shown(), "old" => %old, "new" => %coin, "outcome" => text,
-                "superseded_by" => %newer),
-            (Some(cause), _) => {
-                warn!(self.log, "switch"; source, "sub_account" => %puname.shown(),
-                "old" => %old, "new" => %coin, "outcome" => text, "cause" => cause)
-            }
-        }
-    }
-
-    /// What became of a part of a poll's map. Of what was not written, and is known not to have been, the Poller
-    /// logs as much as it likes.
-    pub(super) fn synced(&self, part: &Part, synced: &[Synced]) {
-        let entries = part.assignments.iter().zip(synced);
-        let mut count = 0;
-        for (entry, synced) in entries.clone() {
-            self.metrics.switch(Source::Poll, &entry.coin, end_of_fate(&synced.fate));
-            count += usize::from(synced.fate != Fate::Unchanged);
-        }
-        if count > 0 {
-            let changes = entries.clone().filter(|(_, synced)| synced.fate != Fate::Unchanged);
-            self.metrics.recent().note(count, changes.map(|(entry, end)| || polled(entry, end)));
-        }
-        entries.for_each(|(entry, synced)| self.log_synced(entry, synced));
-    }
-
-    /// A part of a poll's map that was not begun. The Poller's line tells how many entries that are.
+    /// A part of a poll's map that was not begun. The Poller logs the number of its entries.
     pub(super) fn not_synced(&self, assignments: &[Assignment]) {
         for entry in assignments {
-            self.metrics.switch(Source::Poll, &entry.coin, SwitchEnd::NotApplied);
+            self.metrics.switch(Source::Poll, &entry.coin, OutcomeKind::NotApplied);
         }
     }
 
-    fn log_synced(&self, entry: &Assignment, Synced { fate, old, .. }: &Synced) {
-        match fate {
-            Fate::Written => info!(self.log, "switch"; Source::Poll,
-                "sub_account" => %entry.puname.shown(), "old" => %old, "new" => %entry.coin,
-                "outcome" => "applied"),
-            Fate::Overwrote(overwrite) => {
+    fn settled<'a>(
+        &self,
+        switches: impl Iterator<Item = (SettledSwitch<'a>, &'a SwitchResult)> + Clone,
+    ) {
+        let is_change = |result: &SwitchResult| result.outcome != SwitchOutcome::Unchanged;
+        let mut changes = 0;
+        for (switch, result) in switches.clone() {
+            let kind = match (result.outcome.kind(), switch.superseded_by) {
+                (OutcomeKind::Applied, Some(_)) => OutcomeKind::Superseded,
+                (kind, _) => kind,
+            };
+            self.metrics.switch(switch.source, switch.coin, kind);
+            changes += usize::from(is_change(result));
+        }
+        if changes > 0 {
+            let changed = switches.clone().filter(|(_, result)| is_change(result));
+            let changed = changed.map(|(switch, result)| move || change(&switch, result));
+            self.metrics.recent().note(changes, changed);
+        }
+        switches.for_each(|(switch, result)| self.log_switch(&switch, result));
+    }
+
+    fn log_switch(&self, switch: &SettledSwitch<'_>, SwitchResult { old, outcome }: &SwitchResult) {
+        let SettledSwitch { source, puname, coin, superseded_by } = *switch;
+        let words = outcome.kind().words();
+        match outcome {
+            // The Poller reports these.
+            SwitchOutcome::Unchanged
+            | SwitchOutcome::Skipped
+            | SwitchOutcome::Refused(_)
+            | SwitchOutcome::NotApplied(_)
+                if source == Source::Poll => {}
+            SwitchOutcome::Overwrote { znode, cause } => {
                 self.metrics.overwrote();
-                error!(self.log, "switch"; Source::Poll,
-                    "sub_account" => %entry.puname.shown(), "old" => %old, "new" => %entry.coin,
-                    "outcome" => "applied", "cause" => %overwrite, "znode" => %Shown(&overwrite.path));
+                error!(self.log, "switch"; source, "sub_account" => %puname.shown(), "old" => %old,
+                    "new" => %coin, "outcome" => words, "cause" => &**cause, "znode" => %Shown(znode));
             }
-            Fate::Unknown(cause) => warn!(self.log, "switch"; Source::Poll,
-                "sub_account" => %entry.puname.shown(), "old" => %old, "new" => %entry.coin,
-                "outcome" => "outcome unknown", "cause" => cause),
-            Fate::Unchanged | Fate::SwitchedMeanwhile | Fate::Refused(_) | Fate::NotWritten(_) => {}
+            _ => match (outcome.cause(), superseded_by) {
+                (None, None) => info!(self.log, "switch"; source, "sub_account" => %puname.shown(),
+                    "old" => %old, "new" => %coin, "outcome" => words),
+                (None, Some(newer)) => info!(self.log, "switch"; source,
+                    "sub_account" => %puname.shown(), "old" => %old, "new" => %coin,
+                    "outcome" => words, "superseded_by" => %newer),
+                (Some(cause), _) => warn!(self.log, "switch"; source,
+                    "sub_account" => %puname.shown(), "old" => %old, "new" => %coin,
+                    "outcome" => words, "cause" => cause),
+            },
         }
     }
 }
 
-fn words(outcome: &Outcome) -> &'static str {
-    match outcome {
-        Outcome::Applied => "applied",
-        Outcome::NotApplied(_) => "not applied",
-        Outcome::Unknown(_) => "outcome unknown",
-    }
-}
-
-fn cause(outcome: &Outcome) -> Option<&str> {
-    match outcome {
-        Outcome::Applied => None,
-        Outcome::NotApplied(cause) | Outcome::Unknown(cause) => Some(cause),
-    }
-}
-
-fn end_of(outcome: &Outcome) -> SwitchEnd {
-    match outcome {
-        Outcome::Applied => SwitchEnd::Applied,
-        Outcome::NotApplied(_) => SwitchEnd::NotApplied,
-        Outcome::Unknown(_) => SwitchEnd::Unknown,
-    }
-}
-
-fn end_of_fate(fate: &Fate) -> SwitchEnd {
-    match fate {
-        Fate::Written | Fate::Overwrote(_) => SwitchEnd::Applied,
-        Fate::Unchanged => SwitchEnd::Unchanged,
-        Fate::SwitchedMeanwhile => SwitchEnd::Skipped,
-        Fate::Refused(_) | Fate::NotWritten(_) => SwitchEnd::NotApplied,
-        Fate::Unknown(_) => SwitchEnd::Unknown,
-    }
-}
-
-fn change(switch: &Settled<'_>, old: &PreviousValue, outcome: &Outcome) -> Change {
+fn change(switch: &SettledSwitch<'_>, SwitchResult { old, outcome }: &SwitchResult) -> Change {
     let what = ChangeKind::Switch {
         puname: switch.puname.clone(),
         old: old.to_kept(),
         new: switch.coin.clone(),
         superseded_by: switch.superseded_by.cloned(),
     };
-    Change::new(switch.source, what, words(outcome), cause(outcome).map(Arc::from))
-}
-
-fn polled(entry: &Assignment, Synced { fate, old, .. }: &Synced) -> Change {
-    let overwrote;
-    let (outcome, cause) = match fate {
-        Fate::Written => ("applied", None),
-        Fate::Overwrote(overwrite) => {
-            overwrote = overwrite.to_string();
-            ("applied", Some(&*overwrote))
-        }
-        Fate::Unchanged => ("unchanged", None),
-        Fate::SwitchedMeanwhile => ("skipped", Some("switched since the poll began")),
-        Fate::Refused(cause) | Fate::NotWritten(cause) => ("not applied", Some(&**cause)),
-        Fate::Unknown(cause) => ("outcome unknown", Some(&**cause)),
-    };
-    let what = ChangeKind::Switch {
-        puname: entry.puname.clone(),
-        old: old.to_kept(),
-        new: entry.coin.clone(),
-        superseded_by: None,
-    };
-    Change::new(Source::Poll, what, outcome, cause.map(Arc::from))
+    Change::new(switch.source, what, outcome.kind().words(), outcome.cause().map(Arc::from))
 }

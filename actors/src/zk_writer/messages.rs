@@ -13,7 +13,10 @@ use tokio::sync::oneshot;
 use super::{results::Results, settings::WriterLimits};
 use crate::{
     ack_waiter::Caller,
-    domain::{Assignment, Coin, CoinbaseUpdate, Puname, Source, SubPool, Switches, ZnodeDir},
+    domain::{
+        Assignment, Coin, CoinbaseUpdate, Puname, Source, SubPool, SwitchOutcome, Switches,
+        ZnodeDir,
+    },
     zk::{SessionNumber, Zxid},
 };
 
@@ -101,6 +104,26 @@ pub enum WriteFailure {
 }
 
 impl WriteFailure {
+    /// The failure of a request because of one entry, if that failed.
+    pub(super) fn of(outcome: &SwitchOutcome) -> Option<Self> {
+        match outcome {
+            SwitchOutcome::Applied
+            | SwitchOutcome::ReplacedBy(_)
+            | SwitchOutcome::Overwrote { .. } => None,
+            SwitchOutcome::Refused(cause) | SwitchOutcome::NotApplied(cause) => {
+                Some(Self::Refused(cause.to_string()))
+            }
+            SwitchOutcome::Unknown(cause) => Some(Self::Unknown(cause.to_string())),
+            // No entry that was to be written ends so; if one did, nothing would prove that it was written.
+            SwitchOutcome::Superseded
+            | SwitchOutcome::Unchanged
+            | SwitchOutcome::Skipped
+            | SwitchOutcome::WouldCreate
+            | SwitchOutcome::WouldChange
+            | SwitchOutcome::Seen => Some(Self::Unknown(outcome.kind().label().to_owned())),
+        }
+    }
+
     /// Of two failures within one batch, the one to answer: an unknown outcome covers a known one.
     pub(super) fn worse(self, other: Self) -> Self {
         if matches!(other, Self::Unknown(_)) || !matches!(self, Self::Unknown(_)) {
@@ -232,8 +255,8 @@ pub(crate) struct SyncReport {
     pub(crate) refused: usize,
     /// Not written, or perhaps not: there was no session, or it broke.
     pub(crate) not_written: usize,
-    /// The first of those that were left alone or refused.
-    pub(crate) left: Vec<SkippedEntry>,
+    /// The first entries that were skipped or refused.
+    pub(crate) skipped: Vec<SkippedEntry>,
     /// Why the first of those that were not written were not.
     pub(crate) cause: Option<String>,
 }
@@ -247,13 +270,13 @@ pub(crate) struct SkippedEntry {
     pub(crate) old: String,
     /// What the map says.
     pub(crate) coin: Coin,
-    /// Why ZooKeeper refused it; `None` if somebody was fresher than the map.
-    pub(crate) refusal: Option<String>,
+    /// [`SwitchOutcome::Skipped`] or [`SwitchOutcome::Refused`].
+    pub(crate) outcome: SwitchOutcome,
 }
 
 impl SyncReport {
     /// So many [`SkippedEntry`] are told of at most.
-    pub(crate) const LEFT_TOLD: usize = 20;
+    pub(crate) const SKIPPED_NAMED: usize = 20;
 
     /// How many entries it tells of.
     pub(crate) fn entries(&self) -> usize {
@@ -269,8 +292,8 @@ impl AddAssign for SyncReport {
         self.switched_meanwhile += other.switched_meanwhile;
         self.refused += other.refused;
         self.not_written += other.not_written;
-        let room = Self::LEFT_TOLD.saturating_sub(self.left.len());
-        self.left.extend(other.left.into_iter().take(room));
+        let room = Self::SKIPPED_NAMED.saturating_sub(self.skipped.len());
+        self.skipped.extend(other.skipped.into_iter().take(room));
         self.cause = self.cause.take().or(other.cause);
     }
 }

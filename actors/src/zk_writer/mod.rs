@@ -32,6 +32,7 @@ mod session;
 mod settings;
 mod sub_pools;
 mod switches;
+mod write;
 
 pub(crate) use actor::ZkWriter;
 pub(crate) use messages::{
@@ -41,6 +42,6 @@ pub(crate) use messages::{
 pub use messages::{
     CoinbaseAction, CoinbaseRequest, DryRunBatch, PollerLock, WriteBatch, WriteFailure, WriteReply,
 };
-pub use results::{EntryOutcome, EntryResult, Results};
+pub use results::Results;
 pub use settings::{SubPoolSettings, WriterLimits, WriterSettings};
 pub(crate) use sub_pools::ToAckWaiter;

@@ -1,89 +1,31 @@
-//! What became of each entry of a batch, for the callers who ask for that, and what would become of it.
-
-use std::sync::Arc;
+//! Results of a batch's entries, for callers that ask for them.
 
 use foldhash::{HashMap, HashMapExt};
 
-use super::switches::Outcome;
-use crate::domain::{Coin, PreviousValue};
+use crate::domain::{SwitchOutcome, SwitchResult};
 
-/// How one entry of a batch ended, or would end.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct EntryResult {
-    /// What its znode held before, as much of it as is shown.
-    pub old: PreviousValue,
-    /// What became of it.
-    pub outcome: EntryOutcome,
-}
-
-/// What became of one entry of a batch. Entries that failed together share the text that says why.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum EntryOutcome {
-    /// ZooKeeper has committed it, or the newer value that another request asked for and that took its place
-    /// in the same moment.
-    Applied {
-        /// That newer value.
-        replaced_by: Option<Coin>,
-    },
-    /// It is known not to have been written; the text says why.
-    NotApplied(Arc<str>),
-    /// Nobody can say whether it was written, or, of a [`DryRunBatch`](super::DryRunBatch), what its znode
-    /// holds; the text says why.
-    Unknown(Arc<str>),
-    /// A later entry of the same batch is for the same sub-account: what became of that one counts.
-    Superseded,
-    /// Would be written to a new znode.
-    WouldCreate,
-    /// Would be written in place of what its znode holds.
-    WouldChange,
-    /// Its znode holds the coin already. It would be written again, so that watches fire.
-    Unchanged,
-    /// Its znode was looked at, and no coin was asked about.
-    Seen,
-}
-
-impl EntryResult {
-    /// The end of an entry of a real batch; `newer` is the value of another request that was written in its
-    /// place.
-    pub(super) fn of_write(outcome: &Outcome, old: &PreviousValue, newer: Option<&Coin>) -> Self {
-        let outcome = match outcome {
-            Outcome::Applied => EntryOutcome::Applied { replaced_by: newer.cloned() },
-            Outcome::NotApplied(cause) => EntryOutcome::NotApplied(cause.as_str().into()),
-            Outcome::Unknown(cause) => EntryOutcome::Unknown(cause.as_str().into()),
-        };
-        Self { old: old.to_kept(), outcome }
-    }
-
-    pub(super) fn not_applied(cause: &str) -> Self {
-        Self { old: PreviousValue::NotKnown, outcome: EntryOutcome::NotApplied(cause.into()) }
-    }
-
-    pub(super) fn unknown(cause: &str) -> Self {
-        Self { old: PreviousValue::NotKnown, outcome: EntryOutcome::Unknown(cause.into()) }
-    }
-}
-
-/// The results of one batch, by the places of its entries ([`Switches`](crate::domain::Switches)).
+/// Results of one batch, by the places of its entries ([`Switches`](crate::domain::Switches)).
 ///
 /// Equal results are kept once: an entry costs four bytes, and each different result about 100.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Results {
     /// For each entry the index of its result in `all`.
     indices: Vec<u32>,
-    /// The first two are of entries that are not settled.
-    all: Vec<EntryResult>,
-    known: HashMap<EntryResult, u32>,
+    /// The different results. The first two are those of open entries.
+    all: Vec<SwitchResult>,
+    known: HashMap<SwitchResult, u32>,
 }
 
-/// The index of entries that were not sent. It is zero, so that a million of them need no memory yet.
+/// Index of entries that wait.
 const WAITING: u32 = 0;
 
-/// The index of entries that were sent and not answered.
+/// Index of entries that were sent.
 const UNDER_WAY: u32 = 1;
 
 impl Results {
+    /// Results of so many entries, all waiting.
     pub(super) fn new(entries: usize) -> Self {
-        let open = EntryResult::unknown("");
+        let open = SwitchResult::without_old(SwitchOutcome::Unknown("".into()));
         Self {
             indices: vec![WAITING; entries],
             all: vec![open.clone(), open],
@@ -98,8 +40,8 @@ impl Results {
         }
     }
 
-    /// Notes how an entry ended.
-    pub(super) fn note(&mut self, place: usize, result: EntryResult) {
+    /// Notes the result of an entry.
+    pub(super) fn note(&mut self, place: usize, result: SwitchResult) {
         let Some(index) = self.indices.get_mut(place) else { return };
         *index = *self.known.entry(result).or_insert_with_key(|result| {
             self.all.push(result.clone());
@@ -108,38 +50,32 @@ impl Results {
         });
     }
 
-    /// Settles the entries that are still open: those that wait, and those that were sent.
-    pub(super) fn end(mut self, waiting: EntryResult, under_way: EntryResult) -> Self {
-        self.all[WAITING as usize] = waiting;
-        self.all[UNDER_WAY as usize] = under_way;
+    /// Settles the open entries: those that wait, and those that were sent.
+    pub(super) fn end(mut self, waiting: SwitchOutcome, under_way: SwitchOutcome) -> Self {
+        self.all[WAITING as usize] = SwitchResult::without_old(waiting);
+        self.all[UNDER_WAY as usize] = SwitchResult::without_old(under_way);
         self.known = HashMap::new();
         self
     }
 
-    /// The result of the entry at a place; `None` behind the last.
-    pub fn get(&self, place: usize) -> Option<&EntryResult> {
+    /// The result of the entry at a place; `None` beyond the last.
+    pub fn get(&self, place: usize) -> Option<&SwitchResult> {
         self.all.get(*self.indices.get(place)? as usize)
     }
 
     /// All results, by the places of their entries.
-    pub fn iter(&self) -> impl Iterator<Item = &EntryResult> {
+    pub fn iter(&self) -> impl Iterator<Item = &SwitchResult> {
         (0..self.indices.len()).filter_map(|place| self.get(place))
     }
 }
 
-impl FromIterator<EntryResult> for Results {
-    fn from_iter<I: IntoIterator<Item = EntryResult>>(results: I) -> Self {
+impl FromIterator<SwitchResult> for Results {
+    fn from_iter<I: IntoIterator<Item = SwitchResult>>(results: I) -> Self {
         let results: Vec<_> = results.into_iter().collect();
         let mut all = Self::new(results.len());
         results.into_iter().enumerate().for_each(|(place, result)| all.note(place, result));
         all
     }
-}
-
-impl EntryResult {
-    /// The result of an entry that a later one of its batch supersedes.
-    pub const SUPERSEDED: Self =
-        Self { old: PreviousValue::NotKnown, outcome: EntryOutcome::Superseded };
 }
 
 #[cfg(test)]
@@ -150,12 +86,14 @@ mod tests {
     fn open_entries_end_as_not_sent_or_unknown() {
         let mut results = Results::new(4);
         (0..3).for_each(|place| results.sent(place));
-        results.note(0, EntryResult::not_applied("no rights"));
-        results.note(2, EntryResult::not_applied("no rights"));
+        let not_applied = |cause: &str| SwitchOutcome::NotApplied(cause.into());
+        let refused = SwitchResult::without_old(not_applied("no rights"));
+        results.note(0, refused.clone());
+        results.note(2, refused.clone());
         assert_eq!(results.all.len(), 3, "equal results are kept once");
-        let (waiting, lost) = (EntryResult::not_applied("late"), EntryResult::unknown("lost"));
+        let (waiting, lost) = (not_applied("late"), SwitchOutcome::Unknown("lost".into()));
         let results = results.end(waiting.clone(), lost.clone());
-        let refused = EntryResult::not_applied("no rights");
+        let [waiting, lost] = [waiting, lost].map(SwitchResult::without_old);
         let expected = [&refused, &lost, &refused, &waiting];
         assert!(results.iter().eq(expected), "{results:?}");
         assert_eq!(results.get(4), None);

@@ -12,11 +12,11 @@ use foldhash::{HashMap, HashMapExt};
 use tokio::sync::oneshot;
 
 use crate::{
-    domain::{Coin, PreviousValue, Switches},
+    domain::{Coin, PreviousValue, SwitchOutcome, SwitchResult, Switches},
     zk::Look,
     zk_writer::{
         messages::{DryRunBatch, WriteFailure, WriteReply},
-        results::{EntryOutcome, EntryResult, Results},
+        results::Results,
     },
 };
 
@@ -65,7 +65,7 @@ impl Batch {
 
     fn end(self, failure: Option<WriteFailure>) {
         let cause = failure.as_ref().map(ToString::to_string).unwrap_or_default();
-        let unread = EntryResult::unknown(&cause);
+        let unread = SwitchOutcome::Unknown(cause.into());
         let results = Some(self.results.end(unread.clone(), unread));
         // The caller may have gone away.
         let _ = self.reply.send(WriteReply { outcome: failure.map_or(Ok(()), Err), results });
@@ -210,10 +210,10 @@ impl DryRuns {
 }
 
 /// What an entry would do to what its znode holds.
-fn compare(coin: Option<&Coin>, look: Look) -> EntryResult {
+fn compare(coin: Option<&Coin>, look: Look) -> SwitchResult {
     let content = match look {
         Ok(content) => content,
-        Err(cause) => return EntryResult::unknown(&cause),
+        Err(cause) => return SwitchResult::without_old(SwitchOutcome::Unknown(cause.into())),
     };
     let old = match (&content, coin) {
         (None, _) => PreviousValue::Absent,
@@ -223,12 +223,12 @@ fn compare(coin: Option<&Coin>, look: Look) -> EntryResult {
         (Some(content), _) => PreviousValue::kept(&content.data),
     };
     let outcome = match (&old, coin) {
-        (_, None) => EntryOutcome::Seen,
-        (PreviousValue::Absent, _) => EntryOutcome::WouldCreate,
-        (PreviousValue::Coin(_), _) => EntryOutcome::Unchanged,
-        _ => EntryOutcome::WouldChange,
+        (_, None) => SwitchOutcome::Seen,
+        (PreviousValue::Absent, _) => SwitchOutcome::WouldCreate,
+        (PreviousValue::Coin(_), _) => SwitchOutcome::Unchanged,
+        _ => SwitchOutcome::WouldChange,
     };
-    EntryResult { old, outcome }
+    SwitchResult { old, outcome }
 }
 
 #[cfg(test)]

@@ -8,4 +8,4 @@ mod pump;
 mod sync;
 mod turn;
 
-pub(super) use sync::{Fate, Part, Synced};
+pub(super) use sync::Part;

@@ -5,17 +5,18 @@ use std::{sync::Arc, time::Duration};
 use actix::{ActorFutureExt, AsyncContext, Context, fut::wrap_future};
 
 use super::{
-    sync::{Fate, Part, Synced, sync},
+    sync::{Part, sync},
     turn,
 };
 use crate::{
-    domain::Assignment,
+    domain::{Assignment, OutcomeKind},
     zk::Connection,
     zk_writer::{
         actor::ZkWriter,
         messages::{BeginPoll, PollTurn, SyncBatch, SyncReply, SyncReport},
         session::live,
         switches::Seen,
+        write::Written,
     },
 };
 
@@ -115,18 +116,13 @@ impl ZkWriter {
         parts
     }
 
-    fn remember_synced(&mut self, part: &Part, synced: &[Synced]) {
+    fn remember_synced(&mut self, part: &Part, synced: &[Written]) {
         for (entry, synced) in part.assignments.iter().zip(synced) {
-            let seen = match synced.fate {
-                Fate::Written | Fate::Overwrote(_) => {
-                    synced.revision.map(|revision| Seen { coin: entry.coin.clone(), revision })
-                }
-                Fate::Unknown(_) => None,
-                Fate::Unchanged
-                | Fate::SwitchedMeanwhile
-                | Fate::Refused(_)
-                | Fate::NotWritten(_) => continue,
-            };
+            let outcome = &synced.result.outcome;
+            if !matches!(outcome.kind(), OutcomeKind::Applied | OutcomeKind::Unknown) {
+                continue;
+            }
+            let seen = synced.revision.map(|revision| Seen { coin: entry.coin.clone(), revision });
             self.last_seen.refresh(&entry.puname, seen);
         }
     }

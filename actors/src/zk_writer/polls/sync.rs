@@ -19,11 +19,14 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::{
-    domain::{Assignment, PreviousValue, ZnodeDir},
+    domain::{Assignment, PreviousValue, SwitchOutcome, SwitchResult, ZnodeDir},
     zk::{
         Connection, Content, Look, Overwrite, Revision, TransactionError, WriteError, WriteOp, Zxid,
     },
-    zk_writer::messages::{SkippedEntry, SyncReport},
+    zk_writer::{
+        messages::{SkippedEntry, SyncReport},
+        write::Written,
+    },
 };
 
 /// Transactions that may be void before what is left goes one by one: each costs a round trip, and whoever
@@ -52,87 +55,59 @@ impl Part {
         Self { assignments, mark, rewrite_unchanged, is_sent: AtomicBool::new(false) }
     }
 
-    /// What became of its entries if its connection was lost before [`sync`] could tell.
-    pub(crate) fn cut_off(&self) -> Vec<Synced> {
-        let fate = if self.is_sent.load(Ordering::SeqCst) {
-            Fate::Unknown("the connection was lost".to_owned())
+    /// The end of its entries if its connection was lost before [`sync`] returned.
+    pub(crate) fn cut_off(&self) -> Vec<Written> {
+        let outcome = if self.is_sent.load(Ordering::SeqCst) {
+            SwitchOutcome::Unknown("the connection was lost".into())
         } else {
-            Fate::NotWritten("the connection was lost before anything was written".to_owned())
+            SwitchOutcome::NotApplied("the connection was lost before anything was written".into())
         };
-        let synced = Synced { fate, old: PreviousValue::NotKnown, revision: None };
-        vec![synced; self.assignments.len()]
+        vec![Written::not_written(outcome); self.assignments.len()]
     }
 
-    /// Counts its entries by what became of them.
-    pub(crate) fn report(&self, synced: &[Synced]) -> SyncReport {
+    /// Counts the entries by their outcomes.
+    pub(super) fn report(&self, written: &[Written]) -> SyncReport {
         let mut report = SyncReport::default();
-        for (entry, synced) in self.assignments.iter().zip(synced) {
-            let (count, refusal) = match &synced.fate {
-                Fate::Written => (&mut report.written, None),
-                Fate::Overwrote(_) => {
+        for (entry, Written { result, .. }) in self.assignments.iter().zip(written) {
+            let outcome = &result.outcome;
+            let count = match outcome {
+                SwitchOutcome::Overwrote { .. } => {
                     report.overwrote += 1;
-                    (&mut report.written, None)
+                    &mut report.written
                 }
-                Fate::Unchanged => (&mut report.unchanged, None),
-                Fate::SwitchedMeanwhile => (&mut report.switched_meanwhile, Some(None)),
-                Fate::Refused(cause) => (&mut report.refused, Some(Some(cause.clone()))),
-                Fate::NotWritten(cause) => {
-                    report.cause.get_or_insert_with(|| cause.clone());
-                    (&mut report.not_written, None)
+                SwitchOutcome::Unchanged => &mut report.unchanged,
+                SwitchOutcome::Skipped => &mut report.switched_meanwhile,
+                SwitchOutcome::Refused(_) => &mut report.refused,
+                SwitchOutcome::NotApplied(cause) => {
+                    report.cause.get_or_insert_with(|| cause.to_string());
+                    &mut report.not_written
                 }
-                Fate::Unknown(cause) => {
+                SwitchOutcome::Unknown(cause) => {
                     report.cause.get_or_insert_with(|| format!("outcome unknown: {cause}"));
-                    (&mut report.not_written, None)
+                    &mut report.not_written
                 }
+                SwitchOutcome::Applied => &mut report.written,
+                // No entry of a poll ends so; if one did, nothing would prove that it was written.
+                SwitchOutcome::ReplacedBy(_)
+                | SwitchOutcome::Superseded
+                | SwitchOutcome::WouldCreate
+                | SwitchOutcome::WouldChange
+                | SwitchOutcome::Seen => &mut report.not_written,
             };
             *count += 1;
-            if let Some(refusal) = refusal
-                && report.left.len() < SyncReport::LEFT_TOLD
-            {
+            let is_skipped = matches!(outcome, SwitchOutcome::Skipped | SwitchOutcome::Refused(_));
+            if is_skipped && report.skipped.len() < SyncReport::SKIPPED_NAMED {
                 let (puname, coin) = (entry.puname.clone(), entry.coin.clone());
-                report.left.push(SkippedEntry {
-                    puname,
-                    old: synced.old.to_string(),
-                    coin,
-                    refusal,
-                });
+                let old = result.old.to_string();
+                report.skipped.push(SkippedEntry { puname, old, coin, outcome: outcome.clone() });
             }
         }
         report
     }
 }
 
-/// How one entry ended: its fate, and what is known of its znode.
-#[derive(Clone, Debug)]
-pub(crate) struct Synced {
-    pub(crate) fate: Fate,
-    /// What its znode held before our write, if the write's answer proves it; without a write, what was read.
-    pub(crate) old: PreviousValue,
-    /// The state that its znode is in now, if we wrote it and were told.
-    pub(crate) revision: Option<Revision>,
-}
-
-/// What became of one entry.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
-    /// ZooKeeper committed it.
-    Written,
-    /// ZooKeeper committed it, but to another znode than the one that was read.
-    Overwrote(Overwrite),
-    /// Its znode held the coin already.
-    Unchanged,
-    /// Not written: its znode was written, made or deleted since the mark.
-    SwitchedMeanwhile,
-    /// Not written: ZooKeeper refused it; the text says why.
-    Refused(String),
-    /// Not written, for a reason that passes; the text says which.
-    NotWritten(String),
-    /// Nobody can say whether it was written; the text says why.
-    Unknown(String),
-}
-
 /// Brings `part` into `dir`. Returns what became of each entry, in order.
-pub(crate) async fn sync(connection: &Connection, dir: &ZnodeDir, part: &Part) -> Vec<Synced> {
+pub(crate) async fn sync(connection: &Connection, dir: &ZnodeDir, part: &Part) -> Vec<Written> {
     let paths: Vec<String> =
         part.assignments.iter().map(|entry| dir.child(entry.puname.as_str())).collect();
     let asked: Vec<&str> = paths.iter().map(String::as_str).collect();
@@ -140,8 +115,8 @@ pub(crate) async fn sync(connection: &Connection, dir: &ZnodeDir, part: &Part) -
     let contents = match connection.read_caught_up(&asked).await {
         Ok(contents) => contents,
         Err(error) => {
-            let fate = Fate::NotWritten(format!("its znode could not be read: {error}"));
-            let unread = Synced { fate, old: PreviousValue::NotKnown, revision: None };
+            let cause = format!("its znode could not be read: {error}").into();
+            let unread = Written::not_written(SwitchOutcome::NotApplied(cause));
             return vec![unread; part.assignments.len()];
         }
     };
@@ -157,7 +132,7 @@ pub(crate) async fn sync(connection: &Connection, dir: &ZnodeDir, part: &Part) -
         part.is_sent.store(true, Ordering::SeqCst);
         attempt.write(&open).await;
     }
-    attempt.steps.into_iter().map(Step::into_synced).collect()
+    attempt.steps.into_iter().map(Step::into_written).collect()
 }
 
 /// An entry on its way.
@@ -167,7 +142,7 @@ struct Step<'a> {
     /// What was read, `None` if there was no znode.
     found: Option<Content>,
     /// `None` as long as it is to be written.
-    fate: Option<Fate>,
+    fate: Option<SwitchOutcome>,
     /// Whether the znode was written, created or deleted after it was read.
     is_unseen: bool,
     revision: Option<Revision>,
@@ -181,7 +156,9 @@ impl<'a> Step<'a> {
                 let fate = found.as_ref().and_then(|content| judge(content, data, part));
                 (found, fate)
             }
-            Err(cause) => (None, Some(Fate::Refused(format!("it may not be read: {cause}")))),
+            Err(cause) => {
+                (None, Some(SwitchOutcome::Refused(format!("it may not be read: {cause}").into())))
+            }
         };
         Self { path, data, found, fate, is_unseen: false, revision: None }
     }
@@ -201,33 +178,37 @@ impl<'a> Step<'a> {
             }
             _ => None,
         };
-        self.fate = Some(overwrite.map_or(Fate::Written, Fate::Overwrote));
+        self.fate =
+            Some(overwrite.map_or(SwitchOutcome::Applied, |overwrite| SwitchOutcome::Overwrote {
+                cause: overwrite.to_string().into(),
+                znode: overwrite.path.into(),
+            }));
         self.revision = revision;
     }
 
-    fn into_synced(self) -> Synced {
-        let given_up = || Fate::Refused("the watch directory keeps coming and going".to_owned());
+    fn into_written(self) -> Written {
+        let given_up =
+            || SwitchOutcome::Refused("the watch directory keeps coming and going".into());
         let fate = self.fate.unwrap_or_else(given_up);
         let old = match (&fate, self.found) {
-            (Fate::Written, None) => PreviousValue::Absent,
-            (Fate::Written | Fate::Unchanged | Fate::SwitchedMeanwhile, Some(content))
-                if !self.is_unseen =>
-            {
-                PreviousValue::Data(content.data)
-            }
+            (SwitchOutcome::Applied, None) => PreviousValue::Absent,
+            (
+                SwitchOutcome::Applied | SwitchOutcome::Unchanged | SwitchOutcome::Skipped,
+                Some(content),
+            ) if !self.is_unseen => PreviousValue::Data(content.data),
             _ => PreviousValue::NotKnown,
         };
-        Synced { fate, old, revision: self.revision }
+        Written { result: SwitchResult { old, outcome: fate }, revision: self.revision }
     }
 }
 
 /// Decides on an entry whose znode is there; `None` if it is to be written.
-fn judge(found: &Content, data: &[u8], part: &Part) -> Option<Fate> {
+fn judge(found: &Content, data: &[u8], part: &Part) -> Option<SwitchOutcome> {
     let is_fresher = found.mark.zxid > part.mark;
     if found.data == data && (is_fresher || !part.rewrite_unchanged) {
-        return Some(Fate::Unchanged);
+        return Some(SwitchOutcome::Unchanged);
     }
-    is_fresher.then_some(Fate::SwitchedMeanwhile)
+    is_fresher.then_some(SwitchOutcome::Skipped)
 }
 
 struct Attempt<'a> {
@@ -285,10 +266,14 @@ impl Attempt<'_> {
                     self.learn(index, error).await;
                     return;
                 }
-                Fate::Unknown(error.to_string())
+                SwitchOutcome::Unknown(error.to_string().into())
             }
-            Err(TransactionError::Whole(WriteError::Unknown(cause))) => Fate::Unknown(cause),
-            Err(TransactionError::Whole(error)) => Fate::NotWritten(error.to_string()),
+            Err(TransactionError::Whole(WriteError::Unknown(cause))) => {
+                SwitchOutcome::Unknown(cause.into())
+            }
+            Err(TransactionError::Whole(error)) => {
+                SwitchOutcome::NotApplied(error.to_string().into())
+            }
         };
         for &index in together {
             self.steps[index].fate = Some(fate.clone());
@@ -303,18 +288,17 @@ impl Attempt<'_> {
             WriteError::Missing if step.found.is_none() => {
                 match self.connection.ensure_directory(self.dir).await {
                     Ok(()) => None,
-                    Err(error) => Some(Fate::NotWritten(format!(
-                        "{} is gone and cannot be made again: {error}",
-                        self.dir
-                    ))),
+                    Err(error) => Some(SwitchOutcome::NotApplied(
+                        format!("{} is gone and cannot be made again: {error}", self.dir).into(),
+                    )),
                 }
             }
             WriteError::Missing | WriteError::Exists | WriteError::Overtaken => {
                 step.is_unseen = true;
-                Some(Fate::SwitchedMeanwhile)
+                Some(SwitchOutcome::Skipped)
             }
-            WriteError::Refused(_) => Some(Fate::Refused(error.to_string())),
-            WriteError::Unknown(cause) => Some(Fate::Unknown(cause)),
+            WriteError::Refused(_) => Some(SwitchOutcome::Refused(error.to_string().into())),
+            WriteError::Unknown(cause) => Some(SwitchOutcome::Unknown(cause.into())),
         };
     }
 }
@@ -339,7 +323,7 @@ mod tests {
     #[test]
     fn what_was_written_after_the_mark_is_left_alone() {
         let part = part(10, false);
-        assert_eq!(judge(&content("btc", 11), b"bcc", &part), Some(Fate::SwitchedMeanwhile));
+        assert_eq!(judge(&content("btc", 11), b"bcc", &part), Some(SwitchOutcome::Skipped));
         assert_eq!(judge(&content("btc", 10), b"bcc", &part), None);
         assert_eq!(judge(&content("btc", 9), b"bcc", &part), None);
     }
@@ -349,11 +333,14 @@ mod tests {
         for zxid in [9, 11] {
             assert_eq!(
                 judge(&content("bcc", zxid), b"bcc", &part(10, false)),
-                Some(Fate::Unchanged)
+                Some(SwitchOutcome::Unchanged)
             );
         }
         assert_eq!(judge(&content("bcc", 9), b"bcc", &part(10, true)), None);
-        assert_eq!(judge(&content("bcc", 11), b"bcc", &part(10, true)), Some(Fate::Unchanged));
+        assert_eq!(
+            judge(&content("bcc", 11), b"bcc", &part(10, true)),
+            Some(SwitchOutcome::Unchanged)
+        );
     }
 
     fn assignment() -> Assignment {
@@ -362,7 +349,7 @@ mod tests {
     }
 
     /// How an entry ends that was read in this state of znode 1, and written in that one.
-    fn ended(found: Option<i32>, written: Option<Revision>) -> Synced {
+    fn ended(found: Option<i32>, written: Option<Revision>) -> Written {
         let (entry, part) = (assignment(), part(10, false));
         let look = found.map(|version| {
             let mark = Mark { revision: Revision::test(1, version), zxid: Zxid::test(9) };
@@ -370,22 +357,22 @@ mod tests {
         });
         let mut step = Step::new(&entry, "/dir/alice".to_owned(), Ok(look), &part);
         step.written(written);
-        step.into_synced()
+        step.into_written()
     }
 
     #[test]
     fn a_write_that_made_the_next_state_replaced_what_was_read() {
-        let Synced { fate, old, .. } = ended(Some(0), Some(Revision::test(1, 1)));
-        assert_eq!((fate, old), (Fate::Written, PreviousValue::Data(b"btc".to_vec())));
-        let Synced { fate, old, .. } = ended(None, None);
-        assert_eq!((fate, old), (Fate::Written, PreviousValue::Absent), "it was created");
+        let SwitchResult { outcome: fate, old } = ended(Some(0), Some(Revision::test(1, 1))).result;
+        assert_eq!((fate, old), (SwitchOutcome::Applied, PreviousValue::Data(b"btc".to_vec())));
+        let SwitchResult { outcome: fate, old } = ended(None, None).result;
+        assert_eq!((fate, old), (SwitchOutcome::Applied, PreviousValue::Absent), "it was created");
     }
 
     #[test]
     fn a_znode_that_was_created_again_after_the_read_was_overwritten() {
-        let Synced { fate, old, revision } = ended(Some(0), Some(Revision::test(2, 1)));
-        assert!(matches!(fate, Fate::Overwrote(_)), "{fate:?}");
-        assert_eq!((old, revision), (PreviousValue::NotKnown, Some(Revision::test(2, 1))));
+        let Written { result, revision } = ended(Some(0), Some(Revision::test(2, 1)));
+        assert!(matches!(result.outcome, SwitchOutcome::Overwrote { .. }), "{result:?}");
+        assert_eq!((result.old, revision), (PreviousValue::NotKnown, Some(Revision::test(2, 1))));
         let part = Part::new(vec![assignment()], Zxid::test(10), false);
         let report = part.report(&[ended(Some(0), Some(Revision::test(2, 1)))]);
         assert_eq!((report.written, report.overwrote, report.entries()), (1, 1, 1));
@@ -397,11 +384,15 @@ mod tests {
         let step = |zxid| {
             Step::new(&entry, "/dir/alice".to_owned(), Ok(Some(content("btc", zxid))), &part)
         };
-        assert_eq!(step(11).into_synced().old, PreviousValue::Data(b"btc".to_vec()), "fresher");
-        for fate in [Fate::Refused(String::new()), Fate::Unknown(String::new())] {
+        assert_eq!(
+            step(11).into_written().result.old,
+            PreviousValue::Data(b"btc".to_vec()),
+            "fresher"
+        );
+        for fate in [SwitchOutcome::Refused("".into()), SwitchOutcome::Unknown("".into())] {
             let mut step = step(9);
             step.fate = Some(fate);
-            assert_eq!(step.into_synced().old, PreviousValue::NotKnown);
+            assert_eq!(step.into_written().result.old, PreviousValue::NotKnown);
         }
     }
 }

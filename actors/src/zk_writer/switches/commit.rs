@@ -16,11 +16,12 @@ use futures_util::{FutureExt, future::join};
 
 use super::{
     last_seen::Seen,
-    queue::{CHUNK_ENTRIES, Chunk, Outcome},
+    queue::{CHUNK_ENTRIES, Chunk},
 };
 use crate::{
-    domain::{PreviousValue, ZnodeDir},
+    domain::{PreviousValue, SwitchOutcome, SwitchResult, ZnodeDir},
     zk::{Connection, Look, Revision, TransactionError, WriteError, WriteOp},
+    zk_writer::write::Written,
 };
 
 /// More entries than that are looked at before they are written, not beside it.
@@ -32,25 +33,6 @@ const ROUNDS: usize = 5;
 /// From this round on entries go one by one, so that what comes and goes voids nobody else's write.
 const ONE_BY_ONE_FROM: usize = 3;
 
-/// What became of one entry.
-#[derive(Clone, Debug)]
-pub(crate) struct Committed {
-    pub(crate) outcome: Outcome,
-    /// What its znode held before our write, if the write's answer proves it; or when ZooKeeper refused the
-    /// write, if the znode was in the same state before and after.
-    pub(crate) old: PreviousValue,
-    /// The state that its znode is in now, if we wrote it and were told.
-    pub(crate) revision: Option<Revision>,
-}
-
-impl Committed {
-    /// What nobody can say anything of.
-    pub(crate) fn unknown() -> Self {
-        let outcome = Outcome::Unknown("the connection was lost".to_owned());
-        Self { outcome, old: PreviousValue::NotKnown, revision: None }
-    }
-}
-
 /// Writes `chunk` into `dir`; `seen` holds what we know of each entry's znode. Returns what became of
 /// each entry, in order.
 pub(crate) async fn commit(
@@ -58,7 +40,7 @@ pub(crate) async fn commit(
     dir: &ZnodeDir,
     chunk: &Chunk,
     seen: Vec<Option<Seen>>,
-) -> Vec<Committed> {
+) -> Vec<Written> {
     let mut attempt = Attempt::new(connection, dir, chunk, seen);
     let unseen = attempt.unseen();
     // A look beside the write must be sent whole before it.
@@ -79,7 +61,7 @@ pub(crate) async fn commit(
         attempt.round().await;
     }
     attempt.look_again_at_refused().await;
-    attempt.into_committed()
+    attempt.into_written()
 }
 
 /// A chunk on its way.
@@ -99,7 +81,7 @@ struct Step<'a> {
     known: Option<(Revision, PreviousValue)>,
     /// Whether the znode is believed to exist.
     exists: bool,
-    outcome: Option<Outcome>,
+    outcome: Option<SwitchOutcome>,
     /// Whether our write created the znode.
     is_created: bool,
     /// Whether the znode was in the known state both before and after ZooKeeper refused our write.
@@ -157,13 +139,13 @@ impl<'a> Step<'a> {
 
     /// Takes in that [`op`](Self::op) was committed.
     fn applied(&mut self, revision: Option<Revision>) {
-        self.outcome = Some(Outcome::Applied);
+        self.outcome = Some(SwitchOutcome::Applied);
         self.is_created = !self.exists;
         self.revision = revision;
     }
 
     fn is_refused(&self) -> bool {
-        matches!(self.outcome, Some(Outcome::NotApplied(_)))
+        matches!(self.outcome, Some(SwitchOutcome::NotApplied(_) | SwitchOutcome::Refused(_)))
     }
 
     /// Takes in a look after the write was refused.
@@ -184,10 +166,11 @@ impl<'a> Step<'a> {
         }
     }
 
-    fn into_committed(self) -> Committed {
-        let given_up = || Outcome::NotApplied("its znode keeps coming and going".to_owned());
+    fn into_written(self) -> Written {
+        let given_up = || SwitchOutcome::NotApplied("its znode keeps coming and going".into());
         let (old, revision) = (self.old(), self.revision);
-        Committed { outcome: self.outcome.unwrap_or_else(given_up), old, revision }
+        let outcome = self.outcome.unwrap_or_else(given_up);
+        Written { result: SwitchResult { old, outcome }, revision }
     }
 }
 
@@ -279,14 +262,15 @@ impl<'a> Attempt<'a> {
                 self.one_by_one |= matches!(error, WriteError::Refused(_));
                 match together.get(index) {
                     Some(&index) => self.judge(index, error).await,
-                    None => self.settle_all(&together, &Outcome::Unknown(format!("{error}"))),
+                    None => self
+                        .settle_all(&together, &SwitchOutcome::Unknown(error.to_string().into())),
                 }
             }
             Err(TransactionError::Whole(WriteError::Unknown(cause))) => {
-                self.settle_all(&together, &Outcome::Unknown(cause));
+                self.settle_all(&together, &SwitchOutcome::Unknown(cause.into()));
             }
             Err(TransactionError::Whole(error)) => {
-                self.settle_all(&together, &Outcome::NotApplied(error.to_string()));
+                self.settle_all(&together, &SwitchOutcome::NotApplied(error.to_string().into()));
             }
         }
         for (index, answer) in singles {
@@ -307,13 +291,13 @@ impl<'a> Attempt<'a> {
             WriteError::Missing => {
                 if let Err(error) = self.connection.ensure_directory(self.dir).await {
                     let text = format!("{} is gone and cannot be made again: {error}", self.dir);
-                    step.outcome = Some(Outcome::NotApplied(text));
+                    step.outcome = Some(SwitchOutcome::NotApplied(text.into()));
                 }
             }
             WriteError::Refused(_) | WriteError::Overtaken => {
-                step.outcome = Some(Outcome::NotApplied(error.to_string()));
+                step.outcome = Some(SwitchOutcome::Refused(error.to_string().into()));
             }
-            WriteError::Unknown(cause) => step.outcome = Some(Outcome::Unknown(cause)),
+            WriteError::Unknown(cause) => step.outcome = Some(SwitchOutcome::Unknown(cause.into())),
         }
     }
 
@@ -328,14 +312,14 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    fn settle_all(&mut self, indices: &[usize], outcome: &Outcome) {
+    fn settle_all(&mut self, indices: &[usize], outcome: &SwitchOutcome) {
         for &index in indices {
             self.steps[index].outcome = Some(outcome.clone());
         }
     }
 
-    fn into_committed(self) -> Vec<Committed> {
-        self.steps.into_iter().map(Step::into_committed).collect()
+    fn into_written(self) -> Vec<Written> {
+        self.steps.into_iter().map(Step::into_written).collect()
     }
 }
 

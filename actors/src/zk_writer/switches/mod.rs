@@ -10,6 +10,5 @@ mod last_seen;
 mod pump;
 mod queue;
 
-pub(super) use commit::Committed;
 pub(super) use last_seen::{LastSeen, Seen};
-pub(super) use queue::{Chunk, Entry, NOT_SENT, Outcome, Queue, Settled};
+pub(super) use queue::{Chunk, Entry, NOT_SENT, Queue, SettledSwitch};

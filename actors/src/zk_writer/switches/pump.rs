@@ -8,11 +8,14 @@ use std::sync::Arc;
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture, fut::wrap_future};
 
 use super::{
-    commit::{Committed, commit},
+    commit::commit,
     last_seen::Seen,
     queue::{Chunk, ChunkRoom},
 };
-use crate::zk_writer::{actor::ZkWriter, session::live};
+use crate::{
+    domain::SwitchOutcome,
+    zk_writer::{actor::ZkWriter, session::live, write::Written},
+};
 
 /// Chunks on their way at a time, if each is full.
 pub(crate) const CHUNKS_UNDER_WAY: usize = 4;
@@ -52,12 +55,13 @@ impl ZkWriter {
             });
             ctx.spawn(wrap_future::<_, Self>(writing).map(move |committed, act, ctx| {
                 // Cut off with its connection, it can tell us nothing of what the server did.
-                let committed =
-                    committed.unwrap_or_else(|_| vec![Committed::unknown(); chunk.entries.len()]);
+                let committed = committed.unwrap_or_else(|_| {
+                    let outcome = SwitchOutcome::Unknown("the connection was lost".into());
+                    vec![Written::not_written(outcome); chunk.entries.len()]
+                });
                 act.chunks_under_way -= 1;
                 // Nobody waits for a log line: callers are answered and ZooKeeper is kept busy first.
-                let ends = committed.iter().map(|committed| (&committed.outcome, &committed.old));
-                act.queue.finish(&chunk, ends);
+                act.queue.finish(&chunk, committed.iter().map(|written| &written.result));
                 act.remember(&chunk, &committed);
                 act.pump(ctx);
                 act.journal.committed(&chunk, &committed);
@@ -66,7 +70,7 @@ impl ZkWriter {
         }
     }
 
-    fn remember(&mut self, chunk: &Chunk, committed: &[Committed]) {
+    fn remember(&mut self, chunk: &Chunk, committed: &[Written]) {
         for (entry, committed) in chunk.entries.iter().zip(committed) {
             let seen =
                 committed.revision.map(|revision| Seen { coin: entry.coin().clone(), revision });

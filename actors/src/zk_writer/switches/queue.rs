@@ -22,17 +22,17 @@ use std::{collections::VecDeque, mem, time::Instant};
 use foldhash::{HashMap, HashMapExt};
 use smallvec::{SmallVec, smallvec};
 
-pub(in crate::zk_writer) use self::chunk::{Chunk, Entry, Outcome, Settled};
+pub(in crate::zk_writer) use self::chunk::{Chunk, Entry, SettledSwitch};
 use self::{
     chunk::{Asker, Askers, newest},
     large::{LargeBatch, LargeBatches},
     request::{BatchId, Due, Reply, Request, answer_all},
 };
 use crate::{
-    domain::{PreviousValue, Puname},
+    domain::{Puname, SwitchResult},
     zk_writer::{
         messages::{WriteBatch, WriteFailure, WriteReply},
-        results::{EntryResult, Results},
+        results::Results,
     },
 };
 
@@ -264,15 +264,15 @@ impl Queue {
         Some(puname)
     }
 
-    /// Settles a chunk: `ends` holds for each of its entries, in order, what became of it and what its znode
-    /// held before. Answers every request that waits for nothing more.
+    /// Settles a chunk with the result of each of its entries, in order. Answers every request that waits for nothing
+    /// more.
     pub(crate) fn finish<'a>(
         &mut self,
         chunk: &Chunk,
-        ends: impl IntoIterator<Item = (&'a Outcome, &'a PreviousValue)>,
+        results: impl IntoIterator<Item = &'a SwitchResult>,
     ) {
         let mut due = Vec::new();
-        for (entry, (outcome, old)) in chunk.entries.iter().zip(ends) {
+        for (entry, result) in chunk.entries.iter().zip(results) {
             self.release(&entry.puname);
             let last = entry.askers.len() - 1;
             for (place, asker) in entry.askers.iter().enumerate() {
@@ -280,10 +280,10 @@ impl Queue {
                     request.under_way -= 1;
                     let newer = (place < last).then(|| entry.coin());
                     request.note(|results| {
-                        results.note(asker.place, EntryResult::of_write(outcome, old, newer));
+                        results.note(asker.place, result.replaced_by(newer));
                     });
                 }
-                due.extend(self.settle(asker, outcome.failure()));
+                due.extend(self.settle(asker, WriteFailure::of(&result.outcome)));
             }
         }
         answer_all(due);

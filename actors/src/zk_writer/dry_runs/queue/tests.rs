@@ -48,12 +48,12 @@ fn names(part: &Part) -> Vec<&str> {
     part.names().collect()
 }
 
-fn outcomes(answer: &mut Answer) -> (Result<(), WriteFailure>, Vec<EntryOutcome>) {
+fn outcomes(answer: &mut Answer) -> (Result<(), WriteFailure>, Vec<SwitchOutcome>) {
     let reply = answer.try_recv().expect("an answer");
     let Some(results) = reply.results else { return (reply.outcome, Vec::new()) };
     let result = |place: Option<usize>| match place {
         Some(place) => results.get(place).unwrap(),
-        None => &EntryResult::SUPERSEDED,
+        None => &SwitchResult::SUPERSEDED,
     };
     let outcomes = answer.1.iter().map(|entry| result(entry.place).outcome.clone());
     (reply.outcome, outcomes.collect())
@@ -68,10 +68,10 @@ fn what_would_change_is_told_in_the_requests_order() {
     assert_eq!(names(&part), ["a", "b", "c"]);
     looks.finish(&part, Ok(vec![holds("btc"), Ok(None), holds("bccc")]));
     let expected = vec![
-        EntryOutcome::Superseded,
-        EntryOutcome::Unchanged,
-        EntryOutcome::WouldCreate,
-        EntryOutcome::WouldChange,
+        SwitchOutcome::Superseded,
+        SwitchOutcome::Unchanged,
+        SwitchOutcome::WouldCreate,
+        SwitchOutcome::WouldChange,
     ];
     assert_eq!(outcomes(&mut answer), (Ok(()), expected));
     assert!(looks.is_empty() && looks.waiting() == 0);
@@ -84,8 +84,8 @@ fn who_asks_for_no_coin_is_told_what_is_there() {
     let part = looks.take().unwrap();
     looks.finish(&part, Ok(vec![holds("btc"), Ok(None), Err("no rights".to_owned())]));
     let reply = answer.try_recv().expect("an answer");
-    let seen = |old| EntryResult { old, outcome: EntryOutcome::Seen };
-    let unread = EntryResult::unknown("no rights");
+    let seen = |old| SwitchResult { old, outcome: SwitchOutcome::Seen };
+    let unread = SwitchResult::without_old(SwitchOutcome::Unknown("no rights".into()));
     let expected = [seen(PreviousValue::kept(b"btc")), seen(PreviousValue::Absent), unread];
     assert!(reply.results.unwrap().iter().eq(&expected));
     assert!(reply.outcome.is_err());
@@ -105,7 +105,7 @@ fn batches_take_turns_and_so_many_parts_are_under_way() {
     looks.finish(&third, Ok(vec![Ok(None)]));
     assert!(large.try_recv().is_err(), "its first part is still under way");
     looks.finish(&first, Ok(vec![Ok(None); PART_ENTRIES]));
-    assert_eq!(outcomes(&mut large).1, vec![EntryOutcome::WouldCreate; PART_ENTRIES + 1]);
+    assert_eq!(outcomes(&mut large).1, vec![SwitchOutcome::WouldCreate; PART_ENTRIES + 1]);
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn a_znode_that_may_not_be_read_is_no_success() {
     let mut answer = ask(&mut looks, &[("a", "btc"), ("b", "btc")]);
     let part = looks.take().unwrap();
     looks.finish(&part, Ok(vec![Err("no rights".to_owned()), holds("btc")]));
-    let expected = vec![EntryOutcome::Unknown("no rights".into()), EntryOutcome::Unchanged];
+    let expected = vec![SwitchOutcome::Unknown("no rights".into()), SwitchOutcome::Unchanged];
     let failure = WriteFailure::NotRead("no rights".to_owned());
     assert_eq!(outcomes(&mut answer), (Err(failure), expected));
 }
@@ -128,8 +128,8 @@ fn a_part_that_could_not_be_read_ends_its_batch() {
     looks.finish(&second, Err("lost".to_owned()));
     let (outcome, results) = outcomes(&mut answer);
     assert_eq!(outcome, Err(WriteFailure::NotRead("lost".to_owned())));
-    assert_eq!(results[PART_ENTRIES - 1], EntryOutcome::Unchanged);
-    assert!(results[PART_ENTRIES..].iter().all(|it| matches!(it, EntryOutcome::Unknown(_))));
+    assert_eq!(results[PART_ENTRIES - 1], SwitchOutcome::Unchanged);
+    assert!(results[PART_ENTRIES..].iter().all(|it| matches!(it, SwitchOutcome::Unknown(_))));
     assert!(looks.take().is_none() && looks.is_empty());
 }
 

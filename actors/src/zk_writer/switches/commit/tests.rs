@@ -85,7 +85,7 @@ fn a_refused_write_leaves_what_the_znode_held_before_and_after() {
     ] {
         let mut step = step(None);
         step.learn(content(5, 3));
-        step.outcome = Some(Outcome::NotApplied(String::new()));
+        step.outcome = Some(SwitchOutcome::NotApplied("".into()));
         step.learn_after_refusal(after);
         assert_eq!(step.old() == PreviousValue::Data(b"looked".to_vec()), is_proven);
     }
@@ -93,10 +93,10 @@ fn a_refused_write_leaves_what_the_znode_held_before_and_after() {
 
 #[test]
 fn without_a_committed_write_nothing_is_known_to_have_been_before_it() {
-    for outcome in [Outcome::NotApplied(String::new()), Outcome::Unknown(String::new())] {
+    for outcome in [SwitchOutcome::NotApplied("".into()), SwitchOutcome::Unknown("".into())] {
         let mut step = step(None);
         step.learn(content(5, 3));
         step.outcome = Some(outcome);
-        assert_eq!(step.into_committed().old, PreviousValue::NotKnown);
+        assert_eq!(step.into_written().result.old, PreviousValue::NotKnown);
     }
 }

@@ -3,10 +3,7 @@
 use smallvec::SmallVec;
 
 use super::BatchId;
-use crate::{
-    domain::{Coin, Puname, Source},
-    zk_writer::messages::WriteFailure,
-};
+use crate::domain::{Assignment, Coin, Puname, Source};
 
 /// What is to be written in one go.
 #[derive(Debug)]
@@ -28,9 +25,9 @@ impl Entry {
     }
 
     /// Each switch that asked for this entry, in the order of asking.
-    pub(crate) fn switches(&self) -> impl Iterator<Item = Settled<'_>> {
+    pub(crate) fn switches(&self) -> impl Iterator<Item = SettledSwitch<'_>> + Clone {
         let last = self.askers.len() - 1;
-        self.askers.iter().enumerate().map(move |(index, asker)| Settled {
+        self.askers.iter().enumerate().map(move |(index, asker)| SettledSwitch {
             source: asker.source,
             puname: &self.puname,
             coin: &asker.coin,
@@ -39,35 +36,21 @@ impl Entry {
     }
 }
 
-/// What became of an entry.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// ZooKeeper committed it.
-    Applied,
-    /// It is known not to have been written; the text says why.
-    NotApplied(String),
-    /// It may have been written; the text says why nobody knows.
-    Unknown(String),
-}
-
-impl Outcome {
-    pub(super) fn failure(&self) -> Option<WriteFailure> {
-        match self {
-            Self::Applied => None,
-            Self::NotApplied(text) => Some(WriteFailure::Refused(text.clone())),
-            Self::Unknown(text) => Some(WriteFailure::Unknown(text.clone())),
-        }
-    }
-}
-
 /// One switch that is settled, for the log.
-#[derive(Debug)]
-pub(crate) struct Settled<'a> {
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SettledSwitch<'a> {
     pub(crate) source: Source,
     pub(crate) puname: &'a Puname,
     pub(crate) coin: &'a Coin,
     /// The newer value that was written in its place.
     pub(crate) superseded_by: Option<&'a Coin>,
+}
+
+impl<'a> SettledSwitch<'a> {
+    /// An entry of a poll's map.
+    pub(crate) fn of_poll(Assignment { puname, coin }: &'a Assignment) -> Self {
+        Self { source: Source::Poll, puname, coin, superseded_by: None }
+    }
 }
 
 /// One asker nearly always.

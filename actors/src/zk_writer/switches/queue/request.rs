@@ -7,10 +7,10 @@ use tokio::sync::oneshot;
 
 use super::NOT_SENT;
 use crate::{
-    domain::Switches,
+    domain::{SwitchOutcome, Switches},
     zk_writer::{
         messages::{WriteFailure, WriteReply},
-        results::{EntryResult, Results},
+        results::Results,
     },
 };
 
@@ -79,7 +79,10 @@ pub(super) type Due = (Reply, Result<(), WriteFailure>);
 pub(super) fn answer_all(due: Vec<Due>) {
     for (Reply { sender, results }, outcome) in due {
         let results = results.map(|results| {
-            results.end(EntryResult::not_applied(NOT_SENT), EntryResult::unknown(NO_ANSWER))
+            results.end(
+                SwitchOutcome::NotApplied(NOT_SENT.into()),
+                SwitchOutcome::Unknown(NO_ANSWER.into()),
+            )
         });
         // The caller may have gone away; its switches stand all the same.
         let _ = sender.send(WriteReply { outcome, results });

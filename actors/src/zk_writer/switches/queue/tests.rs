@@ -5,10 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::{
-    domain::{Coins, RequestId, Source, Switches, SwitchesBuilder},
-    zk_writer::results::EntryOutcome,
-};
+use crate::domain::{Coins, RequestId, Source, SwitchOutcome, Switches, SwitchesBuilder};
 
 /// A queue with a clock that stands, and what its journal said.
 struct Fixture {
@@ -26,12 +23,12 @@ impl Answer {
     }
 
     /// The same, and how each entry ended.
-    fn results(&mut self) -> (Result<(), WriteFailure>, Vec<EntryOutcome>) {
+    fn results(&mut self) -> (Result<(), WriteFailure>, Vec<SwitchOutcome>) {
         let reply = self.0.try_recv().expect("an answer");
         let Some(results) = reply.results else { return (reply.outcome, Vec::new()) };
         let result = |place: Option<usize>| match place {
             Some(place) => results.get(place).unwrap(),
-            None => &EntryResult::SUPERSEDED,
+            None => &SwitchResult::SUPERSEDED,
         };
         let outcomes = self.1.iter().map(|entry| result(entry.place).outcome.clone());
         (reply.outcome, outcomes.collect())
@@ -82,14 +79,14 @@ impl Fixture {
         self.queue.take().expect("something to send")
     }
 
-    fn finish(&mut self, chunk: &Chunk, outcome: &Outcome) {
+    fn finish(&mut self, chunk: &Chunk, outcome: &SwitchOutcome) {
         let outcomes = vec![outcome.clone(); chunk.entries.len()];
         self.finish_each(chunk, &outcomes);
     }
 
-    fn finish_each(&mut self, chunk: &Chunk, outcomes: &[Outcome]) {
-        self.queue
-            .finish(chunk, outcomes.iter().map(|outcome| (outcome, &PreviousValue::NotKnown)));
+    fn finish_each(&mut self, chunk: &Chunk, outcomes: &[SwitchOutcome]) {
+        let results = outcomes.iter().cloned().map(SwitchResult::without_old);
+        self.queue.finish(chunk, &results.collect::<Vec<_>>());
         self.journal.extend(chunk.entries.iter().flat_map(Entry::switches).map(line));
     }
 
@@ -100,7 +97,7 @@ impl Fixture {
     }
 }
 
-fn line(switch: Settled<'_>) -> String {
+fn line(switch: SettledSwitch<'_>) -> String {
     let newer = switch.superseded_by.map(|coin| format!(" < {coin}")).unwrap_or_default();
     format!("{}={}{newer}", switch.puname, switch.coin)
 }
@@ -109,12 +106,12 @@ fn contents(chunk: &Chunk) -> Vec<String> {
     chunk.entries.iter().map(|entry| format!("{}={}", entry.puname, entry.coin())).collect()
 }
 
-fn refused() -> Outcome {
-    Outcome::NotApplied("no rights".to_owned())
+fn refused() -> SwitchOutcome {
+    SwitchOutcome::Refused("no rights".into())
 }
 
-fn unknown() -> Outcome {
-    Outcome::Unknown("connection lost".to_owned())
+fn unknown() -> SwitchOutcome {
+    SwitchOutcome::Unknown("connection lost".into())
 }
 
 #[test]
@@ -124,9 +121,9 @@ fn a_request_is_answered_when_its_last_entry_is_settled() {
     let (first, second) = (fixture.take(), fixture.take());
     assert_eq!((first.entries.len(), second.entries.len()), (CHUNK_ENTRIES, 1));
     assert!(fixture.queue.take().is_none());
-    fixture.finish(&first, &Outcome::Applied);
+    fixture.finish(&first, &SwitchOutcome::Applied);
     assert!(answer.try_recv().is_err());
-    fixture.finish(&second, &Outcome::Applied);
+    fixture.finish(&second, &SwitchOutcome::Applied);
     assert_eq!(answer.try_recv(), Ok(Ok(())));
     assert!(fixture.queue.is_empty() && fixture.queue.slots.is_empty());
 }
@@ -138,7 +135,7 @@ fn only_the_newest_value_is_written_and_everybody_gets_its_outcome() {
     let mut late = fixture.ask(&[("alice", "bcc"), ("bob", "btc"), ("alice", "ltc")]);
     let chunk = fixture.take();
     assert_eq!(contents(&chunk), ["alice=ltc", "bob=btc"]);
-    fixture.finish(&chunk, &Outcome::Applied);
+    fixture.finish(&chunk, &SwitchOutcome::Applied);
     assert_eq!((early.try_recv(), late.try_recv()), (Ok(Ok(())), Ok(Ok(()))));
     assert_eq!(fixture.journal, ["alice=btc < ltc", "alice=ltc", "bob=btc"]);
 }
@@ -155,7 +152,7 @@ fn a_sub_account_is_never_in_two_chunks_at_a_time() {
     fixture.finish(&under_way, &unknown());
     let next = fixture.take();
     assert_eq!(contents(&next), ["alice=bcc"]);
-    fixture.finish(&next, &Outcome::Applied);
+    fixture.finish(&next, &SwitchOutcome::Applied);
     assert_eq!(second.try_recv(), Ok(Ok(())));
 }
 
@@ -171,7 +168,7 @@ fn a_token_left_behind_sends_nothing_that_is_under_way() {
     while let Some(chunk) = fixture.queue.take() {
         assert!(!contents(&chunk).contains(&"bulk500=ltc".to_owned()));
     }
-    fixture.finish(&first, &Outcome::Applied);
+    fixture.finish(&first, &SwitchOutcome::Applied);
     assert_eq!(contents(&fixture.take()), ["bulk500=ltc"]);
 }
 
@@ -194,7 +191,7 @@ fn one_callers_refusal_is_nobody_elses() {
     let mut bad = fixture.ask(&[("mallory", "btc"), ("carol", "btc")]);
     let mut good = fixture.ask(&[("alice", "btc")]);
     let chunk = fixture.take();
-    fixture.finish_each(&chunk, &[refused(), Outcome::Applied, Outcome::Applied]);
+    fixture.finish_each(&chunk, &[refused(), SwitchOutcome::Applied, SwitchOutcome::Applied]);
     assert_eq!(bad.try_recv(), Ok(Err(WriteFailure::Refused("no rights".to_owned()))));
     assert_eq!(good.try_recv(), Ok(Ok(())));
 }
@@ -252,12 +249,12 @@ fn a_waiting_sub_account_of_a_large_request_is_hurried_by_a_small_one() {
     let _small = fixture.ask(&[("bulk1999", "bcc")]);
     let chunk = fixture.take();
     assert_eq!(contents(&chunk)[0], "bulk1999=bcc");
-    fixture.finish(&chunk, &Outcome::Applied);
+    fixture.finish(&chunk, &SwitchOutcome::Applied);
     let mut written = chunk.entries.len();
     while let Some(chunk) = fixture.queue.take() {
         assert!(!contents(&chunk).contains(&"bulk1999=btc".to_owned()));
         written += chunk.entries.len();
-        fixture.finish(&chunk, &Outcome::Applied);
+        fixture.finish(&chunk, &SwitchOutcome::Applied);
     }
     assert_eq!(written, 2_000);
     assert!(fixture.queue.is_empty() && fixture.queue.slots.is_empty());
@@ -288,7 +285,7 @@ fn a_request_that_expires_under_way_is_unknown_and_its_rest_is_withdrawn() {
     assert_eq!(fixture.journal.len(), 7);
     assert!(fixture.queue.take().is_none());
     assert!(!fixture.queue.is_empty(), "the chunk is still under way");
-    fixture.finish(&chunk, &Outcome::Applied);
+    fixture.finish(&chunk, &SwitchOutcome::Applied);
     assert_eq!(fixture.journal.last().unwrap(), &format!("u{}=btc", CHUNK_ENTRIES - 1));
     assert!(fixture.queue.is_empty() && fixture.queue.slots.is_empty());
 }
@@ -298,7 +295,7 @@ fn a_request_that_expires_half_written_is_incomplete() {
     let mut fixture = Fixture::new(10_000);
     let mut answer = fixture.ask_many("u", CHUNK_ENTRIES + 7);
     let chunk = fixture.take();
-    fixture.finish(&chunk, &Outcome::Applied);
+    fixture.finish(&chunk, &SwitchOutcome::Applied);
     fixture.expire_after(PATIENCE);
     assert_eq!(answer.try_recv(), Ok(Err(WriteFailure::Incomplete)));
 }
@@ -312,7 +309,7 @@ fn a_value_that_is_withdrawn_gives_way_to_the_one_asked_for_before() {
     assert_eq!(hasty.try_recv(), Ok(Err(WriteFailure::NotSent)));
     let chunk = fixture.take();
     assert_eq!(contents(&chunk), ["alice=btc"]);
-    fixture.finish(&chunk, &Outcome::Applied);
+    fixture.finish(&chunk, &SwitchOutcome::Applied);
     assert_eq!(patient.try_recv(), Ok(Ok(())));
 }
 
@@ -321,7 +318,7 @@ fn a_caller_that_went_away_holds_nothing_up() {
     let mut fixture = Fixture::new(10);
     drop(fixture.ask(&[("alice", "btc")]));
     let chunk = fixture.take();
-    fixture.finish(&chunk, &Outcome::Applied);
+    fixture.finish(&chunk, &SwitchOutcome::Applied);
     assert_eq!(fixture.journal, ["alice=btc"]);
     assert!(fixture.queue.is_empty());
 }
@@ -337,8 +334,8 @@ fn a_chunk_is_bounded_in_bytes_as_well() {
     }
 }
 
-fn applied() -> EntryOutcome {
-    EntryOutcome::Applied { replaced_by: None }
+fn applied() -> SwitchOutcome {
+    SwitchOutcome::Applied
 }
 
 #[test]
@@ -350,16 +347,16 @@ fn results_come_in_the_requests_order_and_tell_what_the_answer_tells() {
     let mut later = fixture.ask_for_results(&[("alice", "ltc")]);
     let chunk = fixture.take();
     assert_eq!(contents(&chunk), ["carol=ltc", "alice=ltc", "bob=bcc"]);
-    fixture.finish_each(&chunk, &[Outcome::Applied, Outcome::Applied, refused()]);
+    fixture.finish_each(&chunk, &[SwitchOutcome::Applied, SwitchOutcome::Applied, refused()]);
     let (outcome, results) = answer.results();
     assert_eq!(outcome, Err(WriteFailure::Refused("no rights".to_owned())));
-    let replaced_by = Some(Coins::new(&["ltc"]).unwrap().get("ltc").unwrap().clone());
+    let newer = Coins::new(&["ltc"]).unwrap().get("ltc").unwrap().clone();
     assert_eq!(
         results,
         [
-            EntryOutcome::Superseded,
-            EntryOutcome::Applied { replaced_by },
-            EntryOutcome::NotApplied("no rights".into()),
+            SwitchOutcome::Superseded,
+            SwitchOutcome::ReplacedBy(newer),
+            SwitchOutcome::Refused("no rights".into()),
             applied(),
         ]
     );
@@ -374,14 +371,14 @@ fn results_at_the_deadline_tell_what_was_not_sent_from_what_is_unknown() {
     let pairs: Vec<(&str, &str)> = names.iter().map(|name| (&**name, "btc")).collect();
     let mut answer = fixture.ask_for_results(&pairs);
     let (first, _second) = (fixture.take(), fixture.take());
-    fixture.finish(&first, &Outcome::Applied);
+    fixture.finish(&first, &SwitchOutcome::Applied);
     fixture.expire_after(PATIENCE);
     let (outcome, results) = answer.results();
     assert!(matches!(outcome, Err(WriteFailure::Unknown(_))), "{outcome:?}");
     let (settled, rest) = results.split_at(CHUNK_ENTRIES);
     assert!(settled.iter().all(|result| *result == applied()));
-    assert!(rest[..CHUNK_ENTRIES].iter().all(|result| matches!(result, EntryOutcome::Unknown(_))));
-    assert_eq!(rest[CHUNK_ENTRIES..], [EntryOutcome::NotApplied(NOT_SENT.into())]);
+    assert!(rest[..CHUNK_ENTRIES].iter().all(|result| matches!(result, SwitchOutcome::Unknown(_))));
+    assert_eq!(rest[CHUNK_ENTRIES..], [SwitchOutcome::NotApplied(NOT_SENT.into())]);
 }
 
 #[test]
@@ -401,7 +398,7 @@ fn the_limit_counts_every_entry_of_a_request_and_what_waits_is_each_sub_account_
     assert_eq!(fixture.queue.waiting(), 1);
     let chunk = fixture.take();
     assert_eq!(contents(&chunk), ["a=btc"]);
-    fixture.finish(&chunk, &Outcome::Applied);
+    fixture.finish(&chunk, &SwitchOutcome::Applied);
     assert_eq!(answer.try_recv(), Ok(Ok(())));
 }
 
@@ -419,7 +416,7 @@ fn a_large_request_takes_no_room_for_entries_whose_turn_has_not_come() {
     fixture.expire_after(PATIENCE * 2);
     assert!(answer.try_recv().is_ok());
     assert_eq!(fixture.queue.waiting(), 0);
-    fixture.finish(&first, &Outcome::Applied);
+    fixture.finish(&first, &SwitchOutcome::Applied);
     assert_eq!(fixture.journal.len(), GIVEN_UP_AT_ONCE + CHUNK_ENTRIES);
     let mut calls = 0;
     while !fixture.queue.is_empty() {
@@ -446,13 +443,13 @@ fn a_large_request_never_brings_an_older_value_back() {
     }
     assert_eq!(written, [format!("{last}=bcc")]);
     for chunk in &chunks {
-        fixture.finish(chunk, &Outcome::Applied);
+        fixture.finish(chunk, &SwitchOutcome::Applied);
     }
     assert_eq!((newer.try_recv(), large.try_recv()), (Ok(Ok(())), Ok(Ok(()))));
     // What was under way meanwhile is written again for the second.
     while let Some(chunk) = fixture.queue.take() {
         assert!(!contents(&chunk).iter().any(|it| it.starts_with(&last)));
-        fixture.finish(&chunk, &Outcome::Applied);
+        fixture.finish(&chunk, &SwitchOutcome::Applied);
     }
     assert_eq!(second.try_recv(), Ok(Ok(())));
     assert!(fixture.queue.is_empty() && fixture.queue.slots.is_empty());
@@ -469,7 +466,7 @@ fn an_older_value_in_a_slot_gives_way_to_a_large_requests() {
     assert_eq!(contents(&first)[0], "u0=ltc");
     let second = fixture.queue.take();
     assert!(second.is_none_or(|chunk| !contents(&chunk).contains(&"u0=btc".to_owned())));
-    fixture.finish(&first, &Outcome::Applied);
+    fixture.finish(&first, &SwitchOutcome::Applied);
     assert_eq!(older.try_recv(), Ok(Ok(())));
     assert!(contents(&fixture.take()).contains(&"u0=btc".to_owned()));
 }
@@ -495,10 +492,10 @@ fn a_chunk_takes_no_more_bytes_than_there_is_room_for_but_one_entry_always() {
         fixture.queue.set_room(ChunkRoom { bytes, per_entry: 100 });
         let chunk = fixture.take();
         assert!((1..=most).contains(&chunk.entries.len()), "{bytes}: {}", chunk.entries.len());
-        fixture.finish(&chunk, &Outcome::Applied);
+        fixture.finish(&chunk, &SwitchOutcome::Applied);
     }
     while let Some(chunk) = fixture.queue.take() {
-        fixture.finish(&chunk, &Outcome::Applied);
+        fixture.finish(&chunk, &SwitchOutcome::Applied);
     }
     assert_eq!((answer.try_recv(), small.try_recv()), (Ok(Ok(())), Ok(Ok(()))));
 }
