@@ -8,7 +8,9 @@ use zookeeper_client::{
     Error as ClientError, MultiReadResult, MultiWriteError, MultiWriteResult, Stat,
 };
 
-use super::{Look, Revision, TransactionError, WriteError, WriteOp, connection::look};
+use super::{
+    Condition, Revision, TransactionError, WriteError, WriteOp, ZnodeRead, znode::znode_read,
+};
 
 /// The code of operations that failed only because another one of the transaction did
 /// (`RUNTIMEINCONSISTENCY` in ZooKeeper's source).
@@ -16,7 +18,7 @@ const BECAUSE_OF_ANOTHER: i32 = -2;
 
 /// The znodes' new states after a transaction of `ops`; `None` where a server returns no state for a create.
 pub(super) fn of_transaction(
-    ops: &[WriteOp<'_>],
+    ops: &[WriteOp<'_, impl Condition>],
     results: &[MultiWriteResult],
 ) -> Result<Vec<Option<Revision>>, TransactionError> {
     if ops.len() != results.len() {
@@ -41,7 +43,10 @@ pub(super) fn of_transaction(
 }
 
 /// The znode's new state after a single write; `None` where a server returns no state for a create.
-pub(super) fn of_write(op: &WriteOp<'_>, stat: &Stat) -> Result<Option<Revision>, WriteError> {
+pub(super) fn of_write(
+    op: &WriteOp<'_, impl Condition>,
+    stat: &Stat,
+) -> Result<Option<Revision>, WriteError> {
     let revision = Revision::of(stat);
     match op {
         WriteOp::Set { .. } if revision.is_none() => Err(unknown(&format!("no state for {op}"))),
@@ -51,7 +56,7 @@ pub(super) fn of_write(op: &WriteOp<'_>, stat: &Stat) -> Result<Option<Revision>
 
 /// Why a transaction of `ops` failed.
 pub(super) fn of_failed_transaction(
-    ops: &[WriteOp<'_>],
+    ops: &[WriteOp<'_, impl Condition>],
     error: MultiWriteError,
 ) -> TransactionError {
     match error {
@@ -86,12 +91,12 @@ pub(super) fn of_failed_transaction(
 }
 
 /// Why a single write failed; unknown if the write cannot fail in this way.
-pub(super) fn of_failed_write(op: &WriteOp<'_>, error: WriteError) -> WriteError {
+pub(super) fn of_failed_write(op: &WriteOp<'_, impl Condition>, error: WriteError) -> WriteError {
     let is_of_another = match op {
-        WriteOp::Set { expected: Some(_), .. } => error == WriteError::Exists,
-        WriteOp::Set { expected: None, .. } => {
-            matches!(error, WriteError::Exists | WriteError::Overtaken)
+        WriteOp::Set { condition, .. } if condition.version().is_some() => {
+            error == WriteError::Exists
         }
+        WriteOp::Set { .. } => matches!(error, WriteError::Exists | WriteError::Overtaken),
         WriteOp::Create { .. } => error == WriteError::Overtaken,
     };
     if is_of_another { unknown(&format!("\"{error}\" for {op}")) } else { error }
@@ -101,18 +106,18 @@ pub(super) fn of_failed_write(op: &WriteOp<'_>, error: WriteError) -> WriteError
 pub(super) fn of_read(
     paths: usize,
     results: Vec<MultiReadResult>,
-) -> Result<(Vec<Look>, usize), WriteError> {
+) -> Result<(Vec<ZnodeRead>, usize), WriteError> {
     if results.len() != paths {
         return Err(unknown(&format!("{} results for a read of {paths} znodes", results.len())));
     }
     let mut largest = 0;
-    let looks = results.into_iter().map(|result| match result {
-        MultiReadResult::Data { data, stat } => look(Ok((data, stat)), &mut largest),
-        MultiReadResult::Error { err } => look(Err(err), &mut largest),
+    let reads = results.into_iter().map(|result| match result {
+        MultiReadResult::Data { data, stat } => znode_read(Ok((data, stat)), &mut largest),
+        MultiReadResult::Error { err } => znode_read(Err(err), &mut largest),
         other => Err(unknown(&format!("{other:?} for a read of data"))),
     });
-    let looks = looks.collect::<Result<_, _>>()?;
-    Ok((looks, largest))
+    let reads = reads.collect::<Result<_, _>>()?;
+    Ok((reads, largest))
 }
 
 fn unknown_transaction(what: String) -> TransactionError {
@@ -126,12 +131,17 @@ fn unknown(what: &str) -> WriteError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::zk::AnyState;
 
-    const SET: WriteOp<'static> = WriteOp::Set { path: "/a", data: b"btc", expected: None };
-    const CREATE: WriteOp<'static> = WriteOp::Create { path: "/b", data: b"btc" };
+    type Unconditional = WriteOp<'static, AnyState>;
 
-    fn conditional() -> WriteOp<'static> {
-        WriteOp::Set { path: "/c", data: b"btc", expected: Some(Revision::test(1, 1)) }
+    const SET: Unconditional = WriteOp::Set { path: "/a", data: b"btc", condition: AnyState };
+    const CREATE: Unconditional = WriteOp::Create { path: "/b", data: b"btc" };
+
+    fn conditional() -> [WriteOp<'static, Revision>; 2] {
+        let condition = Revision::test(1, 1);
+        let set = WriteOp::Set { path: "/c", data: b"btc", condition };
+        [set, WriteOp::Create { path: "/b", data: b"btc" }]
     }
 
     fn stat(czxid: i64, version: i32) -> Stat {
@@ -167,7 +177,7 @@ mod tests {
         let states = of_transaction(&[SET, CREATE], &[set(), created("/b")]);
         // Servers before 3.6 return no state for a create in a transaction.
         assert_eq!(states, Ok(vec![Some(Revision::test(7, 3)), None]));
-        assert_eq!(of_transaction(&[], &[]), Ok(Vec::new()));
+        assert_eq!(of_transaction(&[SET; 0], &[]), Ok(Vec::new()));
     }
 
     #[test]
@@ -187,35 +197,42 @@ mod tests {
         }
     }
 
+    fn failed(
+        ops: &[WriteOp<'_, impl Condition>],
+        index: usize,
+        source: ClientError,
+    ) -> Result<(), TransactionError> {
+        Err(of_failed_transaction(ops, MultiWriteError::OperationFailed { index, source }))
+    }
+
     #[test]
     fn a_failure_that_the_operation_cannot_have_proves_nothing() {
-        let ops = [SET, CREATE, conditional()];
-        let failed = |index, source| {
-            Err::<(), _>(of_failed_transaction(
-                &ops,
-                MultiWriteError::OperationFailed { index, source },
-            ))
-        };
         for (index, source) in [
-            (3, ClientError::NoNode),
+            (2, ClientError::NoNode),
             (usize::MAX, ClientError::NoAuth),
             (0, ClientError::NodeExists),
             (0, ClientError::BadVersion),
             (1, ClientError::BadVersion),
-            (2, ClientError::NodeExists),
             (0, ClientError::UnexpectedErrorCode(BECAUSE_OF_ANOTHER)),
         ] {
-            let answer = failed(index, source.clone());
+            let answer = failed(&[SET, CREATE], index, source.clone());
+            assert!(is_unknown(&answer), "{index} {source}: {answer:?}");
+        }
+        for (index, source) in [(0, ClientError::NodeExists), (1, ClientError::BadVersion)] {
+            let answer = failed(&conditional(), index, source.clone());
             assert!(is_unknown(&answer), "{index} {source}: {answer:?}");
         }
         for (index, source, error) in [
             (0, ClientError::NoNode, WriteError::Missing),
             (1, ClientError::NodeExists, WriteError::Exists),
             (1, ClientError::NoNode, WriteError::Missing),
-            (2, ClientError::BadVersion, WriteError::Overtaken),
         ] {
-            assert_eq!(failed(index, source), Err(TransactionError::Operation { index, error }));
+            let expected = Err(TransactionError::Operation { index, error });
+            assert_eq!(failed(&[SET, CREATE], index, source.clone()), expected);
+            assert_eq!(failed(&conditional(), index, source), expected);
         }
+        let expected = Err(TransactionError::Operation { index: 0, error: WriteError::Overtaken });
+        assert_eq!(failed(&conditional(), 0, ClientError::BadVersion), expected);
     }
 
     #[test]

@@ -4,29 +4,42 @@
 //! Session ── connect() ──▶ Connection ── read / write / watch ──▶ ZooKeeper
 //!    │                         │
 //!    │ owns the runtime        └─ lost(): resolves once, when the connection is gone
-//!    └ ends the session before, by ZooKeeper's own word, ahead of each new one
+//!    └ ends the previous session, confirmed by ZooKeeper, before it opens a new one
 //! ```
 //!
-//! What the rest of the crate sees is paths, bytes and three outcomes: done, refused for a known
-//! reason, or unknown. Unknown is what every error is that is not a definite refusal, because the
-//! server may have applied the request before the connection broke.
+//! The rest of the crate sees paths, bytes and three outcomes: done, refused for a known reason, or unknown. An error
+//! that is no definite refusal is unknown, because the server may have applied the request before the connection broke.
+//!
+//! * `session`, `version`, `request_limit`: a new connection;
+//! * `connection`: its state and its writes; `read`, `watches`, `claim`: its other operations;
+//! * `znode`, `write_op`, `error`: the vocabulary;
+//! * `answers`, `overwrite`: checks of ZooKeeper's answers;
+//! * `read_window`: bounds the memory of reads;
+//! * `inspector`: read-only view for an operator's commands.
 
 mod answers;
+mod claim;
 mod connection;
 mod error;
 mod inspector;
 mod overwrite;
+mod read;
 mod read_window;
 mod request_limit;
 mod session;
 mod version;
+mod watches;
+mod write_op;
+mod znode;
 
-pub(crate) use connection::{
-    Claim, Connection, Content, Look, Mark, Revision, SessionNumber, Watch, WriteOp, Zxid,
-};
+pub(crate) use claim::Claim;
+pub(crate) use connection::{Connection, SessionNumber};
 pub(crate) use error::{TransactionError, WriteError};
 pub use inspector::{AccessRule, BrokerState, Inspector, NoAnswer, Seen, probe_brokers};
 pub(crate) use overwrite::Overwrite;
 pub(crate) use session::{ConnectError, Established, RECONNECT_PAUSE, Session};
 pub use session::{DigestCredentials, ZkSettings};
 pub use version::ServerVersion;
+pub(crate) use watches::Watch;
+pub(crate) use write_op::{AnyState, Condition, WriteOp};
+pub(crate) use znode::{Content, Mark, Revision, ZnodeRead, Zxid};

@@ -20,6 +20,7 @@
 //! * `session`: connects, reconnects, and ends the session;
 //! * `switches`, `dry_runs`, `polls`, `sub_pools`: one folder for each kind of request;
 //! * `results`: results of a batch's entries;
+//! * `write`: the write engine, for switches and polls;
 //! * `journal`: reports each switch to the log, the metrics and the recent changes.
 
 mod actor;

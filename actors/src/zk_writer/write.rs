@@ -1,9 +1,73 @@
-//! The end of each entry that was to be written.
+//! The write engine: brings entries into ZooKeeper, in one transaction, corrected and sent again, then one by one.
+//!
+//! A transaction that fails applies nothing, and the server names the operation that failed. So the engine corrects
+//! that entry and sends the others again: nothing can be written twice. An entry that ZooKeeper refuses for another
+//! reason (a foreign ACL) is settled, and the others continue one by one, so that many such entries cannot hold up the
+//! rest.
+//!
+//! The engine is generic over the condition of its writes: [`AnyState`](crate::zk::AnyState) for callers' switches,
+//! [`Revision`] for a poll's. One run, and so one transaction, has one condition; mixing the two does not compile.
+
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
+
+use futures_util::future::join;
 
 use crate::{
-    domain::{SwitchOutcome, SwitchResult},
-    zk::Revision,
+    domain::{PreviousValue, SwitchOutcome, SwitchResult, ZnodeDir},
+    zk::{
+        Condition, Connection, Overwrite, Revision, TransactionError, WriteError, WriteOp,
+        ZnodeRead,
+    },
 };
+
+/// Transactions that may fail before the open entries go one by one. Two are enough unless other clients create and
+/// delete the same znodes meanwhile, and those could make every transaction fail.
+const TRANSACTIONS: usize = 3;
+
+/// Rounds in all.
+const ROUNDS: usize = TRANSACTIONS + 3;
+
+/// Condition of a write, and the reaction where it does not hold.
+pub(super) trait Policy: Condition {
+    /// Cause for an entry that is still open after the last round.
+    const GIVEN_UP: &'static str;
+
+    /// Decides on an entry whose znode exists, or does not, against the assumption of its write: the next target, or
+    /// the entry's outcome.
+    fn correct(exists: bool) -> Result<Target<Self>, SwitchOutcome>;
+
+    /// Detects a write that replaced another znode than the one that was read.
+    fn overwrite(self, path: &str, written: Revision) -> Option<Overwrite>;
+}
+
+/// The znode that an entry is written to.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Target<C> {
+    /// It exists, and is replaced under this condition.
+    Existing(C),
+    /// It is created.
+    Missing,
+}
+
+/// One entry on its way.
+pub(super) struct Step<'a, C> {
+    path: String,
+    data: &'a [u8],
+    pub(super) target: Target<C>,
+    /// The last known state of the znode, with its value.
+    pub(super) known: Option<(Revision, PreviousValue)>,
+    /// Whether the znode is proven to be in the known state still. Meaningless after a write.
+    pub(super) is_unchanged: bool,
+    /// `None` while the entry is open.
+    pub(super) outcome: Option<SwitchOutcome>,
+    /// Whether our write created the znode.
+    is_created: bool,
+    /// State of the znode after our write.
+    revision: Option<Revision>,
+}
 
 /// End of one entry.
 #[derive(Clone, Debug)]
@@ -15,8 +79,250 @@ pub(super) struct Written {
 }
 
 impl Written {
-    /// An entry that was not written, as far as we know.
+    /// An entry that is not known to have been written.
     pub(super) fn not_written(outcome: SwitchOutcome) -> Self {
         Self { result: SwitchResult::without_old(outcome), revision: None }
+    }
+}
+
+/// Knowledge about a write that survives the loss of its connection, which cuts its task off.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    /// Whether anything was sent that could change a znode.
+    is_sent: AtomicBool,
+    written: Mutex<Option<Vec<Written>>>,
+}
+
+impl Progress {
+    /// Stores the end of each entry.
+    pub(super) fn report(&self, written: Vec<Written>) {
+        *self.written.lock().unwrap_or_else(PoisonError::into_inner) = Some(written);
+    }
+
+    /// The end of each of so many entries, once the task has ended or was cut off.
+    pub(super) fn take(&self, entries: usize) -> Vec<Written> {
+        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner).take();
+        written.unwrap_or_else(|| {
+            let outcome = if self.is_sent.load(Ordering::SeqCst) {
+                SwitchOutcome::Unknown("the connection was lost".into())
+            } else {
+                let cause = "the connection was lost before anything was written";
+                SwitchOutcome::NotApplied(cause.into())
+            };
+            vec![Written::not_written(outcome); entries]
+        })
+    }
+}
+
+impl<'a, C: Policy> Step<'a, C> {
+    /// An open entry.
+    pub(super) fn new(
+        path: String,
+        data: &'a [u8],
+        target: Target<C>,
+        known: Option<(Revision, PreviousValue)>,
+    ) -> Self {
+        let (outcome, revision) = (None, None);
+        Self {
+            path,
+            data,
+            target,
+            known,
+            is_unchanged: false,
+            outcome,
+            is_created: false,
+            revision,
+        }
+    }
+
+    fn op(&self) -> WriteOp<'_, C> {
+        let (path, data) = (&*self.path, self.data);
+        match self.target {
+            Target::Existing(condition) => WriteOp::Set { path, data, condition },
+            Target::Missing => WriteOp::Create { path, data },
+        }
+    }
+
+    fn is_create(&self) -> bool {
+        matches!(self.target, Target::Missing)
+    }
+
+    /// Takes in that [`op`](Self::op) was committed.
+    pub(super) fn committed(&mut self, revision: Option<Revision>) {
+        let overwrite = match (self.target, revision) {
+            (Target::Existing(condition), Some(written)) => {
+                condition.overwrite(&self.path, written)
+            }
+            _ => None,
+        };
+        self.outcome = Some(overwrite.map_or(SwitchOutcome::Applied, |overwrite| {
+            let cause = overwrite.to_string().into();
+            SwitchOutcome::Overwrote { znode: overwrite.path.into(), cause }
+        }));
+        self.is_created = self.is_create();
+        self.revision = revision;
+    }
+
+    fn correct(&mut self, exists: bool) {
+        match C::correct(exists) {
+            Ok(target) => self.target = target,
+            Err(outcome) => self.outcome = Some(outcome),
+        }
+    }
+
+    /// The value before our write: none, if the write created the znode; the known one, if the write made the next
+    /// state of the same znode. Anything else is not proven, since another client wrote in between.
+    pub(super) fn old(&self) -> PreviousValue {
+        match (&self.known, self.revision) {
+            _ if self.is_created => PreviousValue::Absent,
+            (Some((_, old)), None) if self.is_unchanged => old.clone(),
+            (Some((before, old)), Some(after)) if after.follows(*before) => old.clone(),
+            _ => PreviousValue::NotKnown,
+        }
+    }
+
+    pub(super) fn written(&self) -> Written {
+        let given_up = || SwitchOutcome::Refused(C::GIVEN_UP.into());
+        let outcome = self.outcome.clone().unwrap_or_else(given_up);
+        Written { result: SwitchResult { old: self.old(), outcome }, revision: self.revision }
+    }
+}
+
+/// Entries on their way, all under the same kind of condition.
+pub(super) struct Writing<'a, C> {
+    connection: &'a Connection,
+    dir: &'a ZnodeDir,
+    progress: &'a Progress,
+    pub(super) steps: Vec<Step<'a, C>>,
+    rounds: usize,
+    is_one_by_one: bool,
+}
+
+/// Answers of one round, by the entries' indices.
+pub(super) struct Tried {
+    together: Vec<usize>,
+    transaction: Result<Vec<Option<Revision>>, TransactionError>,
+    singles: Vec<(usize, Result<Option<Revision>, WriteError>)>,
+}
+
+impl<'a, C: Policy> Writing<'a, C> {
+    pub(super) fn new(
+        connection: &'a Connection,
+        dir: &'a ZnodeDir,
+        progress: &'a Progress,
+        steps: Vec<Step<'a, C>>,
+    ) -> Self {
+        Self { connection, dir, progress, steps, rounds: 0, is_one_by_one: false }
+    }
+
+    /// Indices of the entries for which `is_it` holds.
+    pub(super) fn indices(&self, is_it: impl Fn(&Step<'a, C>) -> bool) -> Vec<usize> {
+        (0..self.steps.len()).filter(|&index| is_it(&self.steps[index])).collect()
+    }
+
+    /// Reads the znodes of some entries.
+    pub(super) async fn read(&self, indices: &[usize]) -> Result<Vec<ZnodeRead>, WriteError> {
+        if indices.is_empty() {
+            return Ok(Vec::new());
+        }
+        let paths: Vec<&str> = indices.iter().map(|&index| &*self.steps[index].path).collect();
+        self.connection.read(&paths).await
+    }
+
+    /// Writes the open entries until all are settled or the rounds are used up.
+    pub(super) async fn run(&mut self) {
+        while self.rounds < ROUNDS && self.steps.iter().any(|step| step.outcome.is_none()) {
+            let tried = self.send().await;
+            self.apply(tried).await;
+        }
+    }
+
+    /// Stores the end of each entry where the loss of the connection does not reach it.
+    pub(super) fn report(&self) {
+        self.progress.report(self.steps.iter().map(Step::written).collect());
+    }
+
+    /// Sends the open entries, as many as possible in one transaction.
+    pub(super) async fn send(&self) -> Tried {
+        self.progress.is_sent.store(true, Ordering::SeqCst);
+        let creates_together = self.connection.version().creates_in_transactions();
+        let open = self.indices(|step| step.outcome.is_none()).into_iter();
+        let (together, singles): (Vec<usize>, Vec<usize>) = open.partition(|&index| {
+            !self.is_one_by_one && (creates_together || !self.steps[index].is_create())
+        });
+        let ops = |indices: &[usize]| {
+            indices.iter().map(|&index| self.steps[index].op()).collect::<Vec<_>>()
+        };
+        let (together_ops, single_ops) = (ops(&together), ops(&singles));
+        let transaction = async {
+            if together_ops.is_empty() {
+                return Ok(Vec::new());
+            }
+            self.connection.transact(&together_ops).await
+        };
+        let (transaction, answers) =
+            join(transaction, self.connection.write_each(&single_ops)).await;
+        Tried { together, transaction, singles: singles.into_iter().zip(answers).collect() }
+    }
+
+    /// Takes the answers of a round in.
+    pub(super) async fn apply(&mut self, tried: Tried) {
+        self.rounds += 1;
+        self.is_one_by_one |= self.rounds >= TRANSACTIONS;
+        let Tried { together, transaction, singles } = tried;
+        match transaction {
+            Ok(revisions) => {
+                for (index, revision) in together.into_iter().zip(revisions) {
+                    self.steps[index].committed(revision);
+                }
+            }
+            Err(TransactionError::Operation { index, error }) => {
+                self.is_one_by_one |= matches!(error, WriteError::Refused(_));
+                match together.get(index) {
+                    Some(&index) => self.failed(index, error).await,
+                    None => {
+                        self.settle(&together, SwitchOutcome::Unknown(error.to_string().into()))
+                    }
+                }
+            }
+            Err(TransactionError::Whole(WriteError::Unknown(cause))) => {
+                self.settle(&together, SwitchOutcome::Unknown(cause.into()));
+            }
+            Err(TransactionError::Whole(error)) => {
+                self.settle(&together, SwitchOutcome::NotApplied(error.to_string().into()));
+            }
+        }
+        for (index, answer) in singles {
+            match answer {
+                Ok(revision) => self.steps[index].committed(revision),
+                Err(error) => self.failed(index, error).await,
+            }
+        }
+    }
+
+    /// Takes in why one entry was not written; leaves it open if another try can succeed.
+    async fn failed(&mut self, index: usize, error: WriteError) {
+        let step = &mut self.steps[index];
+        match error {
+            // The parent is missing, since another client removed the directory.
+            WriteError::Missing if step.is_create() => {
+                if let Err(error) = self.connection.ensure_directory(self.dir).await {
+                    let cause = format!("{} is gone and cannot be made again: {error}", self.dir);
+                    step.outcome = Some(SwitchOutcome::NotApplied(cause.into()));
+                }
+            }
+            WriteError::Missing => step.correct(false),
+            WriteError::Exists | WriteError::Overtaken => step.correct(true),
+            WriteError::Refused(_) => {
+                step.outcome = Some(SwitchOutcome::Refused(error.to_string().into()));
+            }
+            WriteError::Unknown(cause) => step.outcome = Some(SwitchOutcome::Unknown(cause.into())),
+        }
+    }
+
+    fn settle(&mut self, indices: &[usize], outcome: SwitchOutcome) {
+        for &index in indices {
+            self.steps[index].outcome = Some(outcome.clone());
+        }
     }
 }

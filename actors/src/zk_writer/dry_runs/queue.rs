@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     domain::{Coin, PreviousValue, SwitchOutcome, SwitchResult, Switches},
-    zk::Look,
+    zk::ZnodeRead,
     zk_writer::{
         messages::{DryRunBatch, WriteFailure, WriteReply},
         results::Results,
@@ -158,7 +158,7 @@ impl DryRuns {
     }
 
     /// Takes in what was read of a part: what each znode holds, or why nothing was read.
-    pub(crate) fn finish(&mut self, part: &Part, read: Result<Vec<Look>, String>) {
+    pub(crate) fn finish(&mut self, part: &Part, read: Result<Vec<ZnodeRead>, String>) {
         self.parts_under_way -= 1;
         let Some(batch) = self.batches.get_mut(&part.batch) else { return };
         batch.parts_under_way -= 1;
@@ -210,7 +210,7 @@ impl DryRuns {
 }
 
 /// What an entry would do to what its znode holds.
-fn compare(coin: Option<&Coin>, look: Look) -> SwitchResult {
+fn compare(coin: Option<&Coin>, look: ZnodeRead) -> SwitchResult {
     let content = match look {
         Ok(content) => content,
         Err(cause) => return SwitchResult::without_old(SwitchOutcome::Unknown(cause.into())),

@@ -62,26 +62,23 @@ impl ZkWriter {
                     let (connection, parts) = (connection.clone(), Arc::clone(&parts));
                     let dir = self.settings.watch_dir.clone();
                     async move {
-                        let mut synced = Vec::with_capacity(parts.len());
                         for part in &*parts {
-                            synced.push(sync(&connection, &dir, part).await);
+                            sync(&connection, &dir, part).await;
                         }
-                        synced
                     }
                 });
                 self.polls_under_way += 1;
-                ctx.spawn(wrap_future::<_, Self>(syncing).map(move |synced, act, ctx| {
+                ctx.spawn(wrap_future::<_, Self>(syncing).map(move |_, act, ctx| {
                     act.polls_under_way -= 1;
-                    let synced =
-                        synced.unwrap_or_else(|_| parts.iter().map(Part::cut_off).collect());
                     let mut report = SyncReport::default();
                     let beside_callers =
                         act.called.is_some_and(|called| called.elapsed() < CALLERS_EXPECTED);
                     // Logged first: the Poller's own line ends the poll.
-                    for (part, synced) in parts.iter().zip(&synced) {
-                        report += part.report(synced);
-                        act.journal.synced(part, synced);
-                        act.remember_synced(part, synced);
+                    for part in &*parts {
+                        let written = part.take_written();
+                        report += part.report(&written);
+                        act.journal.synced(part, &written);
+                        act.remember_synced(part, &written);
                     }
                     // A Poller that was stopped has no use for it.
                     let _ = reply.send(SyncReply { report, beside_callers });

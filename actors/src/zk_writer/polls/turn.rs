@@ -20,7 +20,7 @@ pub(super) async fn take(
                 let holder = Escaped(&String::from_utf8_lossy(&holder)).to_string();
                 return PollTurn::Standby { holder };
             }
-            Ok(Claim::Nobodys) => {
+            Ok(Claim::Persistent) => {
                 return PollTurn::Refused(format!(
                     "{} is there but not ephemeral, so it would never go: delete it, or choose \
                      another ZKPollerLockPath",

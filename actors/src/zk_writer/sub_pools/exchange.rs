@@ -12,7 +12,7 @@ use tokio::{sync::oneshot, time::sleep};
 
 use crate::{
     ack_waiter::{Ack, Event, ExchangeId, Next, Report, Sighting},
-    zk::{Connection, Overwrite, Revision, Watch},
+    zk::{AnyState, Connection, Overwrite, Revision, Watch},
 };
 
 /// Jobmakers date their acks (`created_at`) to the second.
@@ -135,10 +135,15 @@ impl Exchange {
 
     /// Writes the request; the next write is meant for the state that this one made.
     async fn write(&self, data: &[u8], expected: &mut Option<Revision>) -> Next {
-        match self.connection.set(&self.place.request, data, *expected).await {
+        let request = &self.place.request;
+        let written = match *expected {
+            Some(expected) => self.connection.set(request, data, expected).await,
+            None => self.connection.set(request, data, AnyState).await,
+        };
+        match written {
             Ok(mark) => {
                 let read = expected.replace(mark.revision);
-                let detect = |read| Overwrite::detect(&self.place.request, read, mark.revision);
+                let detect = |read| Overwrite::detect(request, read, mark.revision);
                 if let Some(overwrite) = read.and_then(detect) {
                     return self.reporter.tell(Event::Overwrote(overwrite, data.into())).await;
                 }

@@ -12,9 +12,10 @@ use super::{
     last_seen::Seen,
     queue::{Chunk, ChunkRoom},
 };
-use crate::{
-    domain::SwitchOutcome,
-    zk_writer::{actor::ZkWriter, session::live, write::Written},
+use crate::zk_writer::{
+    actor::ZkWriter,
+    session::live,
+    write::{Progress, Written},
 };
 
 /// Chunks on their way at a time, if each is full.
@@ -48,32 +49,29 @@ impl ZkWriter {
             self.chunks_under_way += 1;
             let seen = chunk.entries.iter().map(|entry| self.last_seen.get(&entry.puname).cloned());
             let seen: Vec<_> = seen.collect();
+            let progress = Arc::new(Progress::default());
             let writing = connection.spawn({
                 let (connection, chunk) = (connection.clone(), Arc::clone(&chunk));
-                let dir = self.settings.watch_dir.clone();
-                async move { commit(&connection, &dir, &chunk, seen).await }
+                let (dir, progress) = (self.settings.watch_dir.clone(), Arc::clone(&progress));
+                async move { commit(&connection, &dir, &chunk, seen, &progress).await }
             });
-            ctx.spawn(wrap_future::<_, Self>(writing).map(move |committed, act, ctx| {
-                // Cut off with its connection, it can tell us nothing of what the server did.
-                let committed = committed.unwrap_or_else(|_| {
-                    let outcome = SwitchOutcome::Unknown("the connection was lost".into());
-                    vec![Written::not_written(outcome); chunk.entries.len()]
-                });
+            ctx.spawn(wrap_future::<_, Self>(writing).map(move |_, act, ctx| {
+                let written = progress.take(chunk.entries.len());
                 act.chunks_under_way -= 1;
                 // Nobody waits for a log line: callers are answered and ZooKeeper is kept busy first.
-                act.queue.finish(&chunk, committed.iter().map(|written| &written.result));
-                act.remember(&chunk, &committed);
+                act.queue.finish(&chunk, written.iter().map(|written| &written.result));
+                act.remember(&chunk, &written);
                 act.pump(ctx);
-                act.journal.committed(&chunk, &committed);
+                act.journal.committed(&chunk, &written);
                 act.close_if_drained(ctx);
             }));
         }
     }
 
-    fn remember(&mut self, chunk: &Chunk, committed: &[Written]) {
-        for (entry, committed) in chunk.entries.iter().zip(committed) {
+    fn remember(&mut self, chunk: &Chunk, written: &[Written]) {
+        for (entry, written) in chunk.entries.iter().zip(written) {
             let seen =
-                committed.revision.map(|revision| Seen { coin: entry.coin().clone(), revision });
+                written.revision.map(|revision| Seen { coin: entry.coin().clone(), revision });
             self.last_seen.note(&entry.puname, seen);
         }
     }

@@ -39,7 +39,7 @@ fn ask_many(looks: &mut DryRuns, prefix: &str, count: usize) -> Answer {
     ask(looks, &pairs)
 }
 
-fn holds(data: &str) -> Look {
+fn holds(data: &str) -> ZnodeRead {
     let mark = Mark { revision: Revision::test(1, 0), zxid: Zxid::test(1) };
     Ok(Some(Content { data: data.into(), mark }))
 }

@@ -6,21 +6,21 @@ use crate::{
     zk::{Content, Mark, Zxid},
 };
 
-fn content(znode: i64, version: i32) -> Look {
+fn content(znode: i64, version: i32) -> ZnodeRead {
     let mark = Mark { revision: Revision::test(znode, version), zxid: Zxid::test(1) };
     Ok(Some(Content { data: b"looked".to_vec(), mark }))
 }
 
-fn step(seen: Option<Revision>) -> Step<'static> {
+fn step(seen: Option<Revision>) -> Step<'static, AnyState> {
     let coin = Coins::new(&["btc"]).unwrap().get("btc").unwrap().clone();
-    Step::new("/a".to_owned(), b"bcc", seen.map(|revision| Seen { coin, revision }))
+    super::step("/a".to_owned(), b"bcc", seen.map(|revision| Seen { coin, revision }))
 }
 
 /// The old value after a look and a write that made this state.
-fn old_after(look: Look, znode: i64, version: i32) -> PreviousValue {
+fn old_after(look: ZnodeRead, znode: i64, version: i32) -> PreviousValue {
     let mut step = step(None);
-    step.learn(look);
-    step.applied(Some(Revision::test(znode, version)));
+    learn_one(&mut step, look);
+    step.committed(Some(Revision::test(znode, version)));
     step.old()
 }
 
@@ -36,32 +36,32 @@ fn the_content_that_was_looked_at_is_old_only_if_our_write_made_the_next_state()
 #[test]
 fn a_look_may_be_answered_after_the_write_that_was_sent_behind_it() {
     let mut step = step(None);
-    step.applied(Some(Revision::test(5, 4)));
-    step.learn(content(5, 3));
+    step.committed(Some(Revision::test(5, 4)));
+    learn_one(&mut step, content(5, 3));
     assert_eq!(step.old(), PreviousValue::Data(b"looked".to_vec()));
 }
 
 #[test]
 fn nothing_was_there_only_if_our_write_created_the_znode() {
     let mut step = step(None);
-    step.learn(Ok(None));
+    learn_one(&mut step, Ok(None));
     assert_eq!(step.old(), PreviousValue::NotKnown, "nothing is written yet");
     // Servers before 3.5 return no state for a create.
-    step.applied(None);
+    step.committed(None);
     assert_eq!(step.old(), PreviousValue::Absent);
 
     // Another client created it after the look.
     let mut step = self::step(None);
-    step.learn(Ok(None));
-    step.exists = true;
-    step.applied(Some(Revision::test(5, 1)));
+    learn_one(&mut step, Ok(None));
+    step.target = Target::Existing(AnyState);
+    step.committed(Some(Revision::test(5, 1)));
     assert_eq!(step.old(), PreviousValue::NotKnown);
 
     // It was deleted after the look.
     let mut step = self::step(None);
-    step.learn(content(5, 3));
-    step.exists = false;
-    step.applied(Some(Revision::test(6, 0)));
+    learn_one(&mut step, content(5, 3));
+    step.target = Target::Missing;
+    step.committed(Some(Revision::test(6, 0)));
     assert_eq!(step.old(), PreviousValue::Absent);
 }
 
@@ -69,7 +69,7 @@ fn nothing_was_there_only_if_our_write_created_the_znode() {
 fn the_remembered_coin_is_old_only_if_our_write_made_the_next_state() {
     for (znode, version, is_proven) in [(5, 4, true), (5, 5, false), (6, 4, false)] {
         let mut step = step(Some(Revision::test(5, 3)));
-        step.applied(Some(Revision::test(znode, version)));
+        step.committed(Some(Revision::test(znode, version)));
         assert_eq!(matches!(step.old(), PreviousValue::Coin(_)), is_proven, "{znode} {version}");
     }
 }
@@ -84,9 +84,9 @@ fn a_refused_write_leaves_what_the_znode_held_before_and_after() {
         (Err("no rights".to_owned()), false),
     ] {
         let mut step = step(None);
-        step.learn(content(5, 3));
+        learn_one(&mut step, content(5, 3));
         step.outcome = Some(SwitchOutcome::NotApplied("".into()));
-        step.learn_after_refusal(after);
+        learn_after_refusal(&mut step, after);
         assert_eq!(step.old() == PreviousValue::Data(b"looked".to_vec()), is_proven);
     }
 }
@@ -95,8 +95,8 @@ fn a_refused_write_leaves_what_the_znode_held_before_and_after() {
 fn without_a_committed_write_nothing_is_known_to_have_been_before_it() {
     for outcome in [SwitchOutcome::NotApplied("".into()), SwitchOutcome::Unknown("".into())] {
         let mut step = step(None);
-        step.learn(content(5, 3));
+        learn_one(&mut step, content(5, 3));
         step.outcome = Some(outcome);
-        assert_eq!(step.into_written().result.old, PreviousValue::NotKnown);
+        assert_eq!(step.written().result.old, PreviousValue::NotKnown);
     }
 }

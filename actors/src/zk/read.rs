@@ -1,0 +1,95 @@
+//! Reads of many znodes, in windows of a size that bounds memory.
+
+use std::sync::{MutexGuard, PoisonError};
+
+use futures_util::future::{join, join_all};
+
+use super::{
+    Connection, WriteError, ZnodeRead, answers,
+    read_window::{OF_A_REQUEST, ReadWindow},
+    znode::znode_read,
+};
+
+impl Connection {
+    /// Number of znodes that [`read`](Self::read) asks for before it waits for their answer.
+    pub(crate) fn reads_at_once(&self) -> usize {
+        self.window().znodes()
+    }
+
+    fn window(&self) -> MutexGuard<'_, ReadWindow> {
+        self.read_window.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads every path's znode, [`reads_at_once`](Self::reads_at_once) at a time.
+    pub(crate) async fn read(&self, paths: &[&str]) -> Result<Vec<ZnodeRead>, WriteError> {
+        let mut reads = Vec::with_capacity(paths.len());
+        while reads.len() < paths.len() {
+            let rest = &paths[reads.len()..];
+            let window = &rest[..rest.len().min(self.reads_at_once())];
+            let (read, largest) = self.read_at_once(window).await?;
+            reads.extend(read);
+            self.window().note(window.len(), largest);
+        }
+        Ok(reads)
+    }
+
+    /// Reads these paths, and returns the bytes of the largest znode, too.
+    async fn read_at_once(&self, paths: &[&str]) -> Result<(Vec<ZnodeRead>, usize), WriteError> {
+        let mut largest = 0;
+        if !self.version().reads_many_at_once() {
+            let reads = paths.iter().map(|path| self.client.get_data(path));
+            let answers = join_all(reads).await.into_iter();
+            let reads = answers.map(|answer| znode_read(answer, &mut largest));
+            return Ok((reads.collect::<Result<_, _>>()?, largest));
+        }
+        let limit = self.transaction_limit();
+        let (mut requests, mut first, mut bytes) = (Vec::new(), 0, 0);
+        for (index, path) in paths.iter().enumerate() {
+            // Header, length, path, watch.
+            let needed = 9 + 4 + path.len() + 1;
+            let is_full = bytes + needed > limit || index - first >= OF_A_REQUEST;
+            if is_full && index > first {
+                requests.push(self.read_many(&paths[first..index])?);
+                (first, bytes) = (index, 0);
+            }
+            bytes += needed;
+        }
+        requests.push(self.read_many(&paths[first..])?);
+        let mut reads = Vec::with_capacity(paths.len());
+        for answer in join_all(requests).await {
+            let (read, largest_read) = answer?;
+            reads.extend(read);
+            largest = largest.max(largest_read);
+        }
+        Ok((reads, largest))
+    }
+
+    /// One request for many znodes.
+    fn read_many<'a>(
+        &'a self,
+        paths: &[&str],
+    ) -> Result<
+        impl Future<Output = Result<(Vec<ZnodeRead>, usize), WriteError>> + use<'a>,
+        WriteError,
+    > {
+        let mut reader = self.client.new_multi_reader();
+        for path in paths {
+            reader.add_get_data(path)?;
+        }
+        let znodes = paths.len();
+        Ok(async move { answers::of_read(znodes, reader.commit().await?) })
+    }
+
+    /// Like [`read`](Self::read), by a server that has caught up with the leader: it knows all that was committed before
+    /// this call.
+    pub(crate) async fn read_caught_up(
+        &self,
+        paths: &[&str],
+    ) -> Result<Vec<ZnodeRead>, WriteError> {
+        let Some(first) = paths.first() else { return Ok(Vec::new()) };
+        // Polled in this order, so the server gets them in this order.
+        let (caught_up, reads) = join(self.client.sync(first), self.read(paths)).await;
+        caught_up?;
+        reads
+    }
+}
