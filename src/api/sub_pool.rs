@@ -98,11 +98,11 @@ impl SubPoolApi {
             self.jobmakers.as_ref().ok_or(ApiError::SubPoolsDisabled).inspect_err(refused)?;
         let body = body::read(request, payload, limits).await?;
         let parse = move |body: Bytes| parse(&body);
-        let (sub_pool, ask) = body::parse(body, parse).await.inspect_err(refused)?;
-        let is_update = matches!(ask, CoinbaseAction::Update(_));
+        let (sub_pool, action) = body::parse(body, parse).await.inspect_err(refused)?;
+        let is_update = matches!(action, CoinbaseAction::Update(_));
         let (reply, answer) = oneshot::channel();
         let caller = Caller { source, reply };
-        if let Err(error) = jobmakers.try_send(CoinbaseRequest { sub_pool, ask, caller }) {
+        if let Err(error) = jobmakers.try_send(CoinbaseRequest { sub_pool, action, caller }) {
             let failure = match error {
                 SendError::Full(_) => ExchangeFailure::QueueFull,
                 SendError::Closed(_) => ExchangeFailure::ShuttingDown,

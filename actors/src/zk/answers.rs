@@ -1,8 +1,8 @@
 //! Checks an answer against the request that it belongs to.
 //!
-//! ZooKeeper answers a transaction with one result for each operation, of the operation's kind. An answer of
-//! another shape proves neither that the transaction was committed nor that it was void, so the outcome is
-//! unknown. The client crate checks neither the number nor the kind, and skips errors whose code is 0.
+//! ZooKeeper answers a transaction with one result for each operation, of the operation's kind. An answer of another
+//! shape proves neither a commit nor a failure, so the outcome is unknown. The client crate checks neither the number nor
+//! the kind, and skips errors whose code is 0.
 
 use zookeeper_client::{
     Error as ClientError, MultiReadResult, MultiWriteError, MultiWriteResult, Stat,
@@ -12,7 +12,7 @@ use super::{
     Condition, Revision, TransactionError, WriteError, WriteOp, ZnodeRead, znode::znode_read,
 };
 
-/// The code of operations that failed only because another one of the transaction did
+/// Code of operations that failed only because another one of the transaction did
 /// (`RUNTIMEINCONSISTENCY` in ZooKeeper's source).
 const BECAUSE_OF_ANOTHER: i32 = -2;
 
@@ -54,14 +54,14 @@ pub(super) fn of_write(
     }
 }
 
-/// Why a transaction of `ops` failed.
+/// Failure of a transaction of `ops`.
 pub(super) fn of_failed_transaction(
     ops: &[WriteOp<'_, impl Condition>],
     error: MultiWriteError,
 ) -> TransactionError {
     match error {
         MultiWriteError::RequestFailed { source } => TransactionError::Whole(match source.into() {
-            // A failure of one operation is reported with the operation.
+            // The failure of one operation comes with its index.
             error @ (WriteError::Missing | WriteError::Exists | WriteError::Overtaken) => {
                 unknown(&format!("\"{error}\" for a transaction as a whole"))
             }
@@ -77,7 +77,7 @@ pub(super) fn of_failed_transaction(
             if source == ClientError::UnexpectedErrorCode(BECAUSE_OF_ANOTHER) {
                 return unknown_transaction("a failed transaction without a cause".to_owned());
             }
-            // The server names the operation, so the transaction is void, whatever the code means.
+            // The server names the operation, so nothing was applied, even if the code is unknown.
             let error = match source.into() {
                 WriteError::Unknown(text) => WriteError::Refused(text),
                 error => error,
@@ -90,7 +90,7 @@ pub(super) fn of_failed_transaction(
     }
 }
 
-/// Why a single write failed; unknown if the write cannot fail in this way.
+/// Failure of a single write; unknown if this write cannot fail in that way.
 pub(super) fn of_failed_write(op: &WriteOp<'_, impl Condition>, error: WriteError) -> WriteError {
     let is_of_another = match op {
         WriteOp::Set { condition, .. } if condition.version().is_some() => {
@@ -102,7 +102,7 @@ pub(super) fn of_failed_write(op: &WriteOp<'_, impl Condition>, error: WriteErro
     if is_of_another { unknown(&format!("\"{error}\" for {op}")) } else { error }
 }
 
-/// The contents of so many znodes, read in one request, and the bytes of the largest.
+/// The states of so many znodes, read in one request, and the bytes of the largest.
 pub(super) fn of_read(
     paths: usize,
     results: Vec<MultiReadResult>,

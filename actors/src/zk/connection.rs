@@ -1,7 +1,7 @@
-//! One live connection within a session: reads, transactions, pipelined single writes, watches.
+//! One live connection within a session: its state, transactions and pipelined single writes.
 //!
-//! A request goes out when its future is first polled, and ZooKeeper serves one client in order: a read
-//! that is polled before a write sees what the write replaced, though neither waits for the other.
+//! A request goes out when its future is first polled, and ZooKeeper serves one client in order: a read that is polled
+//! before a write returns the value that the write replaces, though neither waits for the other.
 
 use std::{
     sync::{Arc, Mutex},
@@ -24,15 +24,15 @@ use super::{
 };
 use crate::domain::ZnodeDir;
 
-/// A session's id.
+/// Id of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SessionNumber(i64);
 
-/// A connection that was up when it was made. Clones share it.
+/// A connection that was up when it was created. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Connection {
     pub(super) client: Client,
-    /// Changes of the session's state since the client was made.
+    /// Changes of the session's state since the client was created.
     states: StateWatcher,
     pub(super) runtime: Handle,
     version: ServerVersion,
@@ -45,7 +45,7 @@ pub(crate) struct Connection {
 /// Open to everyone, as the contract has it for a ZooKeeper without credentials (section 1).
 static ANYONE: &[Acl] = &[Acl::new_const(Permission::ALL, "world", "anyone")];
 
-/// Ours to change, everybody's to read: stratum servers and jobmakers log in nowhere.
+/// Writable for us, readable for all: stratum servers and jobmakers do not authenticate.
 static OWNER_AND_READERS: &[Acl] = &[
     Acl::new_const(Permission::ALL, "auth", ""),
     Acl::new_const(Permission::READ, "world", "anyone"),
@@ -71,7 +71,7 @@ impl Connection {
         }
     }
 
-    /// Runs `work` beside the connection's own, on its thread. It ends when the connection is dropped.
+    /// Runs `work` on the connection's thread. It is cut off when the connection is dropped.
     pub(crate) fn spawn<F>(&self, work: F) -> JoinHandle<F::Output>
     where
         F: Future<Output: Send> + Send + 'static,
@@ -79,48 +79,48 @@ impl Connection {
         self.runtime.spawn(work)
     }
 
-    /// The version that operations are chosen for.
+    /// Server version that the choice of operations follows.
     pub(crate) fn version(&self) -> ServerVersion {
         self.version
     }
 
-    /// Bytes of all operations of a transaction at the most.
+    /// Maximum bytes of all operations of a transaction.
     pub(crate) fn transaction_limit(&self) -> usize {
         self.request_limit.bytes().saturating_sub(REQUEST_BYTES)
     }
 
-    /// Bytes that an operation of a transaction in `dir` has besides the znode's name and data.
+    /// Bytes of an operation of a transaction in `dir`, in addition to the znode's name and data.
     pub(crate) fn operation_bytes(&self, dir: &ZnodeDir) -> usize {
         let acls = self.acls.iter().map(|acl| 12 + acl.scheme().len() + acl.id().len());
         // Header, lengths of path and data, list of ACLs, kind of the znode.
         dir.as_str().len() + 9 + 4 + 4 + 4 + acls.sum::<usize>() + 4
     }
 
-    /// Resolves when the size of the requests that the servers take is known: to it, if it is small.
+    /// Resolves when the servers' request limit is known: to the limit, if it is small.
     pub(crate) fn small_request_limit(&self) -> impl Future<Output = Option<usize>> + use<> {
         self.request_limit.clone().small()
     }
 
-    /// Which session this is the connection of: each has one of its own.
+    /// The session. Each connection has one of its own.
     pub(crate) fn session(&self) -> SessionNumber {
         SessionNumber(self.client.session_id().0)
     }
 
-    /// Resolves when the connection is gone, with the state that the session is in then: the crate would
-    /// reconnect by itself, but the old session must be ended first. The future does not keep the
-    /// connection: [`close`](Self::close) waits for all that do.
+    /// Resolves when the connection is lost, with the session's new state. The crate would reconnect by itself, but the
+    /// old session must be ended first. The future does not keep the connection: [`close`](Self::close) waits for all
+    /// that do.
     pub(crate) fn lost(&self) -> impl Future<Output = String> + use<> {
         let (mut states, state) = (self.states.clone(), self.client.state());
         async move {
-            // Any change counts: back again already, the connection is another one.
+            // Any change counts: after a reconnect this is another connection.
             let change =
                 if state == SessionState::SyncConnected { states.changed().await } else { state };
             change.to_string()
         }
     }
 
-    /// Whether the connection was ever lost since it was made. What is sent on a lost one may go out
-    /// when the crate is back in the old session, which must be ended first.
+    /// Whether the connection was ever lost. A request on a lost one may go out when the crate is back in the old session,
+    /// which must be ended first.
     pub(crate) fn is_lost(&self) -> bool {
         self.states.clone().changed().now_or_never().is_some()
     }
@@ -130,7 +130,7 @@ impl Connection {
         close(self.client, patience).await
     }
 
-    /// Reads a znode, `None` if there is none.
+    /// Reads a znode; `None` if there is none.
     pub(crate) async fn get(&self, path: &str) -> Result<Option<(Vec<u8>, Mark)>, WriteError> {
         match self.client.get_data(path).await {
             Ok((data, stat)) => Ok(Some((data, Mark::of(&stat)))),
@@ -139,7 +139,7 @@ impl Connection {
         }
     }
 
-    /// Looks which state a znode is in; `None` if there is none.
+    /// Reads the state of a znode; `None` if there is none.
     pub(crate) async fn revision(&self, path: &str) -> Result<Option<Revision>, WriteError> {
         Ok(self.client.check_stat(path).await?.map(|stat| Mark::of(&stat).revision))
     }
@@ -158,8 +158,8 @@ impl Connection {
         }
     }
 
-    /// Applies all of `ops` or none; returns the znodes' new states. Only creates that the server's
-    /// version can take may be in it ([`ServerVersion::creates_in_transactions`]).
+    /// Applies all of `ops` or none; returns the znodes' new states. Creates need a server that supports them in
+    /// transactions ([`ServerVersion::creates_in_transactions`]).
     pub(crate) async fn transact(
         &self,
         ops: &[WriteOp<'_, impl Condition>],
@@ -189,7 +189,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Applies each of `ops` for itself, all of them under way at once; the answers come in their order.
+    /// Applies each of `ops` separately, all concurrently; the answers come in the same order.
     pub(crate) async fn write_each(
         &self,
         ops: &[WriteOp<'_, impl Condition>],
@@ -213,17 +213,16 @@ impl Connection {
             .collect()
     }
 
-    /// Creates the directory and its parents. Existing ones, also those that somebody else creates at
-    /// this moment, are no error.
+    /// Creates the directory and its parents. Existing ones, even if created at this moment, are no error.
     pub(crate) async fn ensure_directory(&self, dir: &ZnodeDir) -> Result<(), WriteError> {
         match self.client.mkdir(dir.node(), &self.persistent()).await {
             Ok(()) => Ok(()),
-            // Without the right to create, ZooKeeper says so even of a directory that exists.
+            // Without the right to create, ZooKeeper refuses even a directory that exists.
             Err(error @ ClientError::NoAuth) => match self.client.check_stat(dir.node()).await {
                 Ok(Some(_)) => Ok(()),
                 _ => Err(error.into()),
             },
-            // The crate refuses to create the root, which is always there.
+            // The crate refuses to create the root, which always exists.
             Err(ClientError::BadArguments(_)) if dir.node() == "/" => Ok(()),
             Err(error) => Err(error.into()),
         }
@@ -234,8 +233,8 @@ impl Connection {
     }
 }
 
-/// Closes a client's session and waits for the end of it, at most for `patience`; tells whether it came.
-/// Every clone of the client must be gone by then.
+/// Closes a client's session and waits for the end, at most for `patience`; returns whether it came. Every clone of the
+/// client must be dropped by then.
 pub(super) async fn close(client: Client, patience: Duration) -> bool {
     let mut states = client.state_watcher();
     drop(client);
@@ -243,5 +242,5 @@ pub(super) async fn close(client: Client, patience: Duration) -> bool {
     timeout(patience, ended).await.is_ok()
 }
 
-/// Bytes of a request besides its operations: header and end.
+/// Bytes of a request in addition to its operations: header and end.
 const REQUEST_BYTES: usize = 32;

@@ -1,9 +1,9 @@
-//! The client crate's errors, sorted by what they let us claim.
+//! The client crate's errors, sorted by what they prove about a write.
 
 use thiserror::Error;
 use zookeeper_client::Error as ClientError;
 
-/// Why one write did not succeed.
+/// Failure of one write.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub(crate) enum WriteError {
     /// Not applied: the znode to set, or the parent of the one to create, does not exist.
@@ -18,20 +18,20 @@ pub(crate) enum WriteError {
     /// Not applied: ZooKeeper refused it.
     #[error("ZooKeeper refused it: {0}")]
     Refused(String),
-    /// Nobody can say whether it was applied: the answer never came.
+    /// Applied or not: the answer never came.
     #[error("no answer from ZooKeeper: {0}")]
     Unknown(String),
 }
 
-/// Why a transaction was not committed.
+/// Failure of a transaction.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub(crate) enum TransactionError {
-    /// Nothing of it was applied, because of the operation at `index`.
+    /// Nothing was applied, because of the operation at `index`.
     #[error("operation {index}: {error}")]
     Operation {
-        /// Which of the operations failed, counted from 0.
+        /// Index of the operation that failed.
         index: usize,
-        /// Why; never [`WriteError::Unknown`].
+        /// Its failure; never [`WriteError::Unknown`].
         error: WriteError,
     },
     /// The transaction as a whole failed.
@@ -40,7 +40,7 @@ pub(crate) enum TransactionError {
 }
 
 impl WriteError {
-    /// A refusal with what was refused, for who asks several things in a row.
+    /// Adds the attempt and the path to a refusal, for callers of several operations.
     pub(crate) fn when(self, doing: &str, path: &str) -> Self {
         match self {
             Self::Refused(cause) => Self::Refused(format!("{cause}, when {doing} {path}")),
@@ -50,9 +50,8 @@ impl WriteError {
 }
 
 impl From<ClientError> for WriteError {
-    /// White-lists the refusals that the server decides before it logs a transaction, and the crate's
-    /// own argument checks. All else is unknown: `SessionExpired` and `ClientClosed` too were seen
-    /// after a write that had been applied.
+    /// Lists the refusals that the server decides before it logs a transaction, and the crate's own argument checks.
+    /// Anything else is unknown: `SessionExpired` and `ClientClosed` too were seen after a write that had been applied.
     fn from(error: ClientError) -> Self {
         match error {
             ClientError::NoNode => Self::Missing,

@@ -1,4 +1,4 @@
-//! Looks at ZooKeeper and changes nothing in it: what an operator's questions need, in a session of its own.
+//! Read-only view of ZooKeeper for an operator's commands, in a session of its own.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -12,13 +12,13 @@ use super::{
 };
 use crate::domain::{PreviousValue, Shown};
 
-/// How long a broker may take to accept a connection, and as long to tell its version.
+/// Time for a broker to accept a connection, and as long again to report its version.
 const PROBE_PATIENCE: Duration = Duration::from_secs(2);
 
-/// How long the end of the session may take. One that is left behind expires by itself.
+/// Time to end the session. One that is left behind expires by itself.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Znodes that are asked for at a time: a megabyte may be in each, whoever wrote it.
+/// Znodes to read at a time: each may hold a megabyte that another client wrote.
 const PART: usize = 50;
 
 /// A session that only reads.
@@ -27,54 +27,54 @@ pub struct Inspector {
     connection: Connection,
 }
 
-/// ZooKeeper does not answer; the text says what was tried, and why it failed.
+/// ZooKeeper does not answer. The text has the attempt and its failure.
 #[derive(Debug, Error)]
 #[error("{0}")]
 pub struct NoAnswer(String);
 
-/// What a look at a path found.
+/// State of one path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Seen {
     /// A znode.
     Znode {
-        /// What it holds, cut behind the byte that makes it longer than any coin.
+        /// Its data, cut after the byte that makes it longer than any coin.
         data: Vec<u8>,
-        /// When that was written, by the clock of ZooKeeper's leader.
+        /// Time of the last write, by the clock of ZooKeeper's leader.
         written: SystemTime,
     },
     /// No znode.
     Nothing,
-    /// One that we may not read; the text is ZooKeeper's.
+    /// A znode that may not be read. The text is ZooKeeper's.
     Forbidden(String),
 }
 
 /// One rule of a znode's access control list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessRule {
-    /// Whom it is about: `world`, or a scheme with a name. Never a password's hash.
+    /// The clients that it is for: `world`, or a scheme with a name. Never a password's hash.
     pub who: String,
-    /// Whether that is everybody.
+    /// Whether those are all clients.
     pub is_everybody: bool,
-    /// Whether they may replace the data.
+    /// Right to replace the data.
     pub write: bool,
-    /// Whether they may create children.
+    /// Right to create children.
     pub create: bool,
-    /// Whether they may delete children.
+    /// Right to delete children.
     pub delete: bool,
 }
 
-/// What one broker told when it was asked for its version.
+/// Answer of one broker to the question for its version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BrokerState {
     /// It answered.
     Version(ServerVersion),
-    /// It takes connections, but does not tell.
+    /// It accepts connections, but does not report its version.
     Silent,
-    /// It takes no connections; the text is the operating system's.
+    /// It accepts no connections. The text is the operating system's.
     Unreachable(String),
 }
 
-/// Asks all brokers (`host:port`) for their versions at once; the answers come in their order.
+/// Asks all brokers (`host:port`) for their versions at once; the answers come in the same order.
 pub async fn probe_brokers(brokers: &[String]) -> Vec<BrokerState> {
     let unknown = vec![false; brokers.len()];
     let answers = probe(brokers, PROBE_PATIENCE, &unknown).await.into_iter();
@@ -94,15 +94,15 @@ pub async fn probe_brokers(brokers: &[String]) -> Vec<BrokerState> {
 }
 
 impl Inspector {
-    /// Opens a session: one attempt, which takes a few session timeouts at most.
+    /// Opens a session. Makes one attempt, which takes a few session timeouts at most.
     pub async fn open(settings: ZkSettings) -> Result<Self, NoAnswer> {
         let mut session = Session::new(settings);
         let established = session.connect().await.map_err(|error| NoAnswer(error.to_string()))?;
         Ok(Self { session, connection: established.connection })
     }
 
-    /// Looks at these paths; what was found comes in their order. The server has caught up with the leader: it
-    /// knows of all that was committed before this call.
+    /// Reads these paths and returns their states in the same order. The server has caught up with the leader: it knows
+    /// all that was committed before this call.
     pub async fn look(&self, paths: &[&str]) -> Result<Vec<Seen>, NoAnswer> {
         let Some(first) = paths.first() else { return Ok(Vec::new()) };
         let client = &self.connection.client;
@@ -124,8 +124,8 @@ impl Inspector {
         Ok(seen)
     }
 
-    /// The names of a znode's children; none if there is no such znode. Not for a watch directory, whose list
-    /// may be larger than an answer can be.
+    /// Names of a znode's children; none if there is no such znode. Not for a watch directory, whose list may be larger
+    /// than an answer can be.
     pub async fn children(&self, path: &str) -> Result<Vec<String>, NoAnswer> {
         match self.connection.client.list_children(path).await {
             Ok(names) => Ok(names),
@@ -134,7 +134,7 @@ impl Inspector {
         }
     }
 
-    /// A znode's access control list; `None` if it is not there or not ours to see.
+    /// A znode's access control list; `None` if there is no znode, or its list may not be read.
     pub async fn access(&self, path: &str) -> Result<Option<Vec<AccessRule>>, NoAnswer> {
         match self.connection.client.get_acl(path).await {
             Ok((acls, _)) => Ok(Some(acls.iter().map(rule).collect())),
@@ -152,7 +152,7 @@ impl Inspector {
 fn rule(acl: &Acl) -> AccessRule {
     let is_everybody = acl.scheme() == "world";
     let may = |right| acl.permission().has(right);
-    // Of a digest's id the second half is a hash of the password.
+    // The second half of a digest's id is a hash of the password.
     let name = acl.id().split(':').next().unwrap_or_default();
     AccessRule {
         who: if is_everybody { "world".to_owned() } else { format!("{}:{name}", acl.scheme()) },

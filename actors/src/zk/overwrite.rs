@@ -4,8 +4,8 @@ use std::fmt;
 
 use super::Revision;
 
-/// A conditional write that replaced another znode than the one that was read: that one was deleted and created
-/// again in between, and has the same version. ZooKeeper cannot prevent it, since it compares the version alone.
+/// Conditional write that replaced another znode than the one that was read: the znode was deleted and created again in
+/// between, and had the same version. ZooKeeper cannot prevent it, since it compares the version alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Overwrite {
     /// The znode's absolute path.
@@ -15,7 +15,7 @@ pub(crate) struct Overwrite {
 }
 
 impl Overwrite {
-    /// Compares the state that was read with the one that the write made.
+    /// Compares the state that was read with the state that the write made.
     pub(crate) fn detect(path: &str, read: Revision, written: Revision) -> Option<Self> {
         (!written.follows(read)).then(|| Self { path: path.to_owned(), read, written })
     }

@@ -1,23 +1,23 @@
-//! How many znodes are read at a time.
+//! Number of znodes to read at a time.
 //!
-//! A znode of ours holds a coin, but any client may write a megabyte into it, and an answer is kept in memory whole,
-//! several times over. So reads go out in windows: small ones at first and behind large znodes, larger ones where
-//! all znodes are small.
+//! A sub-account's znode holds a coin, but any client may write a megabyte into it, and an answer is in memory whole,
+//! several times over. So reads go out in windows: small at first and after large znodes, larger where all znodes are
+//! small.
 
-/// Znodes of a window at the most: those of one chunk or one part of a map.
+/// Maximum znodes of a window: those of one chunk or one part of a map.
 const MOST: usize = 500;
 
-/// Znodes of one request within a window: the answer to a request is in memory whole, while those of the other
+/// Maximum znodes of one request within a window: the answer to a request is in memory whole, while those of the other
 /// requests may still be on their way.
 pub(super) const OF_A_REQUEST: usize = 100;
 
 /// Znodes of the first window.
 const FIRST: usize = 8;
 
-/// Data of more bytes is large: no coin's name has as many.
+/// Data of more bytes is large. No coin's name has as many.
 const LARGE: usize = 1024;
 
-/// Bytes of a window, if its znodes are as large as the largest of the one before.
+/// Bytes of a window, if its znodes are as large as the largest of the previous one.
 const BYTES: usize = 8 << 20;
 
 /// The window of one connection.
@@ -38,7 +38,7 @@ impl ReadWindow {
         self.znodes
     }
 
-    /// Takes note of a window of so many znodes, of which the largest has so many bytes.
+    /// Adapts to a window of so many znodes, the largest of so many bytes.
     pub(super) fn note(&mut self, znodes: usize, largest: usize) {
         if largest > LARGE {
             self.znodes = (BYTES / largest).clamp(1, FIRST);

@@ -1,8 +1,8 @@
-//! The size of the requests that the servers take (`jute.maxbuffer`, 1 MiB by default).
+//! Size of the requests that the servers accept (`jute.maxbuffer`, 1 MiB by default).
 //!
-//! A server closes the connection on a larger request without an answer, so the outcome of all that was
-//! under way is unknown. No command shows the limit. But a server checks the length of a request as soon as it has read those
-//! four bytes: sent alone, on a connection without a session, they find the limit and change nothing.
+//! A server closes the connection on a larger request without an answer, so the outcome of all requests under way is
+//! unknown. No command shows the limit. But a server checks a request's length as soon as it has read those four bytes:
+//! sent alone, on a connection without a session, they find the limit and change nothing.
 
 use std::time::Duration;
 
@@ -14,62 +14,62 @@ use tokio::{
     time::timeout,
 };
 
-/// Bytes of a request at the most, whatever the servers take: larger transactions bring little.
+/// Maximum bytes of a request, even if the servers accept more: larger transactions bring little.
 pub(super) const MOST: usize = 60 * 1024;
 
 /// Bytes of a request until the servers' limit is known.
 const UNTIL_KNOWN: usize = SIZES[4];
 
-/// Sizes that are tried, the largest first. Each is a little below a power of two, which limits often are.
+/// Sizes to try, the largest first. Each is a little below a power of two, since limits often are powers of two.
 const SIZES: [usize; 8] = [MOST, 31_000, 15_500, 7_700, 3_800, 1_900, 950, 475];
 
-/// Time in which a server closes the connection on a length that it does not take.
+/// Time within which a server closes the connection on a length above its limit.
 const CLOSING_TIME: Duration = Duration::from_millis(500);
 
 /// Time for a connection to be accepted.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(1);
 
-/// The limit as far as it is known. Clones share it.
+/// The limit, once it is known. Clones share it.
 #[derive(Clone, Debug)]
 pub(super) struct RequestLimit(watch::Receiver<Option<usize>>);
 
 impl RequestLimit {
-    /// The limit, and the future that finds it out with these brokers.
+    /// The limit, and the future that finds it with these brokers.
     pub(super) fn of(brokers: Vec<String>) -> (Self, impl Future<Output = ()>) {
         let (known, limit) = watch::channel(None);
         let finding = async move {
             let limits = join_all(brokers.iter().map(|broker| limit_of(broker))).await;
-            // A server that does not say counts as one with the default.
+            // A server whose limit was not found counts as one with the default.
             let limit = limits.into_iter().flatten().min().unwrap_or(MOST);
             known.send_replace(Some(limit));
         };
         (Self(limit), finding)
     }
 
-    /// Bytes of a request that all servers take.
+    /// Bytes of a request that all servers accept.
     pub(super) fn bytes(&self) -> usize {
         self.0.borrow().unwrap_or(UNTIL_KNOWN)
     }
 
-    /// Resolves when the limit is known: to it, if it is smaller than what we would send.
+    /// Resolves when the limit is known: to the limit, if it is smaller than the largest request that we send.
     pub(super) async fn small(mut self) -> Option<usize> {
         let known = self.0.wait_for(Option::is_some).await.ok().and_then(|limit| *limit);
         known.filter(|&limit| limit < MOST)
     }
 }
 
-/// The largest of [`SIZES`] that a broker takes; `None` if that could not be found out.
+/// The largest of [`SIZES`] that a broker accepts; `None` if it could not be found.
 async fn limit_of(broker: &str) -> Option<usize> {
     for size in SIZES {
         if takes(broker, size).await? {
             return Some(size);
         }
     }
-    // It closes every connection, for another reason.
+    // The broker closes every connection, for another reason.
     None
 }
 
-/// Whether a broker takes requests of this size; `None` if it takes no connections.
+/// Whether a broker accepts requests of this size; `None` if it accepts no connections.
 async fn takes(broker: &str, size: usize) -> Option<bool> {
     let connecting = timeout(CONNECT_PATIENCE, TcpStream::connect(broker));
     let mut stream = connecting.await.ok()?.ok()?;

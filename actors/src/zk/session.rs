@@ -1,15 +1,15 @@
-//! The session: who we are to ZooKeeper, for as long as one connection lasts.
+//! The ZooKeeper session, for as long as one connection lasts.
 //!
-//! The reconnect loop is ours, not the client crate's, whose backoff grows without a bound and which
-//! keeps requests of a lost connection to send them later. Each connection therefore lives on a
-//! runtime of its own: dropping the runtime ends the connection's socket and whatever was queued in it.
+//! The reconnect loop is ours. The client crate's backoff grows without a bound, and the crate keeps requests of a lost
+//! connection to send them later. So each connection lives on a runtime of its own: dropping the runtime closes the
+//! socket and drops all that was queued.
 //!
-//! A lost connection may leave a write behind in a server's buffer, to be applied whenever that server wakes
-//! up. So before anything new is sent, the old session is **ended**, and ended by ZooKeeper's own word: we
-//! come back into it, close it, and try again until the answer is that there is no such session. From
-//! then on every server refuses what the old session had sent. Coming back into the session and going on
-//! with it would not do: a half-made attempt to reconnect through the sleeping server gives that server
-//! the session back when it wakes up, and its old write with it (seen; docs/develop/decisions/0002-end-the-old-session.md).
+//! A lost connection may leave a write in a server's buffer, to be applied when that server wakes up. So before anything
+//! new is sent, the old session is **ended**, and ZooKeeper has to confirm it: we come back into the session, close it,
+//! and try again until the answer is that there is no such session. From then on every server refuses the old session's
+//! requests. Coming back into the session and continuing does not suffice: a half-made attempt to reconnect through the
+//! sleeping server gives that server the session back when it wakes up, and its old write with it (seen;
+//! docs/develop/decisions/0002-end-the-old-session.md).
 
 use std::{
     fmt,
@@ -34,14 +34,14 @@ use crate::domain::Shown;
 /// Pause between two attempts to reach ZooKeeper.
 pub(crate) const RECONNECT_PAUSE: Duration = Duration::from_millis(250);
 
-/// How long a broker may take to tell its version before we go on without it.
+/// Time for a broker to report its version; after that we continue without it.
 const PROBE_PATIENCE: Duration = Duration::from_millis(500);
 
-/// How often to close the old session and see whether it is gone. Once is enough unless servers come and
-/// go meanwhile; the next attempt to connect goes on with it.
+/// Tries to close the old session and see it gone. One is enough unless servers come and go meanwhile; the next attempt
+/// to connect continues.
 const END_TRIES: usize = 3;
 
-/// How long the server may take to confirm that the session is closed.
+/// Time for the server to confirm that the session is closed.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How to reach ZooKeeper.
@@ -49,11 +49,11 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
 pub struct ZkSettings {
     /// The servers, each `host:port`.
     pub brokers: Vec<String>,
-    /// What we ask for; the server may grant another.
+    /// Session timeout to ask for; the server may grant another.
     pub session_timeout: Duration,
-    /// Who we are to ZooKeeper's access control, if the operator uses it.
+    /// Identity for ZooKeeper's access control; `None` without one.
     pub credentials: Option<DigestCredentials>,
-    /// Takes the place of the version that the servers tell.
+    /// Replaces the version that the servers report.
     pub version: Option<ServerVersion>,
 }
 
@@ -68,7 +68,7 @@ impl DigestCredentials {
         (!user.is_empty()).then(|| Self(text.to_owned()))
     }
 
-    /// The name, which is no secret.
+    /// The user's name, which is no secret.
     pub fn user(&self) -> &str {
         self.0.split(':').next().unwrap_or_default()
     }
@@ -80,48 +80,47 @@ impl fmt::Debug for DigestCredentials {
     }
 }
 
-/// Why there is no connection.
+/// Failure of an attempt to connect.
 #[derive(Debug, Error)]
 pub(crate) enum ConnectError {
-    /// No broker takes connections.
+    /// No broker accepts connections.
     #[error("no broker can be reached ({0})")]
     Unreachable(String),
-    /// The session before would not end, and what it had sent might still be applied.
+    /// The previous session did not end, and its requests might still be applied.
     #[error("the session {0} of the connection before could not be ended yet")]
     NotEnded(String),
     /// A broker was reached, but no session came of it.
     #[error("no session with {brokers}: {source}")]
     Refused {
-        /// Who was asked.
+        /// All brokers of the attempt.
         brokers: String,
-        /// What the client crate says.
+        /// The client crate's error.
         source: ClientError,
     },
-    /// The operating system gave us no thread.
+    /// The operating system refused a thread.
     #[error("cannot start the connection's thread: {0}")]
     Thread(#[source] std::io::Error),
 }
 
-/// A live connection, and how it came about.
+/// A new connection.
 pub(crate) struct Established {
-    /// What to send requests on.
     pub(crate) connection: Connection,
     /// The session's id, for the log.
     pub(crate) session: String,
-    /// Whether no broker told its version, so that the oldest was assumed.
+    /// Whether the oldest version was assumed, since a broker did not report its own.
     pub(crate) version_assumed: bool,
 }
 
-/// The session and the runtime of its current connection.
+/// The session, and the runtime of its connection.
 pub(crate) struct Session {
     settings: ZkSettings,
-    /// The last session that we opened, until ZooKeeper says that it is gone.
+    /// The last session that we opened, until ZooKeeper confirms its end.
     held: Option<SessionInfo>,
     known_versions: Vec<Option<ServerVersion>>,
-    /// The brokers to try first: those that have just told their versions, hence serve, or else those that have
-    /// answered anything; empty if nobody has, or nobody was asked since the version is configured.
+    /// Brokers to try first: those that have just reported their versions, hence serve, or else those that answered
+    /// anything. Empty if none did, or none was asked since the version is configured.
     awake: Vec<String>,
-    /// The last attempt failed at those, so that the next goes to all brokers, whatever they tell.
+    /// The last attempt failed at those, so the next one goes to all brokers.
     is_wary: bool,
     runtime: Option<Runtime>,
 }
@@ -133,8 +132,8 @@ impl Session {
         Self { settings, held: None, known_versions, awake, is_wary: false, runtime: None }
     }
 
-    /// One attempt to connect with a new session; ends the connection and the session before. Takes at
-    /// most a few session timeouts.
+    /// Makes one attempt to connect with a new session, after it has ended the previous connection and session. Takes a
+    /// few session timeouts at most.
     pub(crate) async fn connect(&mut self) -> Result<Established, ConnectError> {
         let attempt = self.try_to_connect().await;
         self.learn(attempt)
@@ -161,8 +160,8 @@ impl Session {
         })
     }
 
-    /// Ends the session for good: by closing its `connection` or, where that is not confirmed, as before a new
-    /// one; tries `until` then. Returns the id of one that may live on.
+    /// Ends the session for good: by closing its `connection` or, without a confirmation, as before a new session; tries
+    /// `until` then. Returns the id of a session that may live on.
     pub(crate) async fn end(
         mut self,
         connection: Option<Connection>,
@@ -182,13 +181,12 @@ impl Session {
                 sleep(RECONNECT_PAUSE).await;
             }
         };
-        // What is left in time is told by the session itself.
+        // The session itself knows whether it has ended.
         let _ = timeout_at(until.into(), ended).await;
         self.held()
     }
 
-    /// One attempt to end the session, if there is one that may still live. Nothing of it can be
-    /// applied after a success.
+    /// Makes one attempt to end the session, if one may still live. After a success none of its requests can be applied.
     async fn try_to_end(&mut self) -> Result<(), ConnectError> {
         if self.held.is_none() {
             return Ok(());
@@ -197,12 +195,12 @@ impl Session {
         self.end_session(&handle, told.unwrap_or(ServerVersion::OLDEST)).await
     }
 
-    /// The id of the session that may still live, if there is one.
+    /// Id of the session that may still live.
     pub(crate) fn held(&self) -> Option<String> {
         self.held.as_ref().map(|session| session.id().to_string())
     }
 
-    /// Ends the connection before, makes the next one's runtime, and learns the servers' version.
+    /// Ends the previous connection, creates the runtime of the next, and asks the servers' version.
     async fn prepare(&mut self) -> Result<(Handle, Option<ServerVersion>), ConnectError> {
         self.disconnect();
         let runtime = Builder::new_multi_thread()
@@ -221,7 +219,7 @@ impl Session {
         Ok((handle, told))
     }
 
-    /// Ends the session of the connection before, so that nothing it had sent can be applied from now on.
+    /// Ends the previous connection's session, so that none of its requests can be applied from now on.
     async fn end_session(
         &mut self,
         handle: &Handle,
@@ -235,7 +233,7 @@ impl Session {
                 Ok(client) => {
                     close(client, self.settings.session_timeout).await;
                 }
-                // The server's own word, on which alone we rely.
+                // The server's confirmation, the only one that counts.
                 Err(ClientError::SessionExpired) => self.held = None,
                 Err(source) => return Err(self.refused(source)),
             }
@@ -246,7 +244,7 @@ impl Session {
         }
     }
 
-    /// Opens a session, or comes back into the one that is held.
+    /// Opens a session, or comes back into the held one.
     async fn open(&self, handle: &Handle, version: ServerVersion) -> Result<Client, ClientError> {
         let is_narrow = !self.awake.is_empty() && !self.is_wary;
         let brokers = if is_narrow { &self.awake } else { &self.settings.brokers }.join(",");
@@ -255,22 +253,22 @@ impl Session {
         opened.unwrap_or_else(|error| Err(ClientError::UnexpectedError(error.to_string())))
     }
 
-    /// Takes in how an attempt ended, for the next.
+    /// Adapts the next attempt to the end of this one.
     fn learn<T>(&mut self, attempt: Result<T, ConnectError>) -> Result<T, ConnectError> {
         self.is_wary = attempt.is_err() && !self.is_wary;
         attempt
     }
 
-    /// Ends the current connection and drops whatever it had not sent. The session lives on at the
-    /// server, for [`connect`](Self::connect) to end.
+    /// Ends the current connection and drops its unsent requests. The session lives on at the server, until
+    /// [`connect`](Self::connect) ends it.
     pub(crate) fn disconnect(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
     }
 
-    /// Asks the brokers for their versions; the oldest known counts, and nothing is known if one that can
-    /// be reached keeps silent. Fails if nobody can be reached.
+    /// Asks the brokers for their versions. The oldest known counts; none is known if a broker that can be reached does
+    /// not report its own. Fails if no broker can be reached.
     async fn ask_version(
         &mut self,
         handle: &Handle,
@@ -311,7 +309,7 @@ impl Session {
         if !reached {
             return Err(ConnectError::Unreachable(causes.join("; ")));
         }
-        // One that keeps silent may be of any version.
+        // A silent broker may be of any version.
         Ok(self.known_versions.iter().flatten().min().copied().filter(|_| told))
     }
 
@@ -336,7 +334,7 @@ impl Session {
 }
 
 impl Drop for Session {
-    /// A runtime must not be dropped by waiting for it in an asynchronous context.
+    /// Dropping a runtime would wait for it, which an asynchronous context must not do.
     fn drop(&mut self) {
         self.disconnect();
     }

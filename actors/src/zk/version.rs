@@ -1,8 +1,7 @@
-//! Which ZooKeeper we talk to, and what it can do.
+//! Versions of the ZooKeeper servers, and the operations that each supports.
 //!
-//! An operation that a server does not know costs the connection, not just an error: 3.4 drops it on
-//! `create2`, on a `multi` of creates and on a `multiRead`. So the version is learnt first, from the
-//! four-letter word `srvr`, which 3.4 to 3.9 answer by default.
+//! A server closes the connection on an operation that it does not know: 3.4 on `create2`, on a `multi` of creates and
+//! on a `multiRead`. So the version is asked first, by the four-letter word `srvr`, which 3.4 to 3.9 answer by default.
 
 use std::{fmt, io, str::FromStr, time::Duration};
 
@@ -31,7 +30,7 @@ pub struct ServerVersion {
 pub struct ServerVersionError;
 
 impl ServerVersion {
-    /// The oldest server that is supported; what we assume of one that does not tell.
+    /// The oldest supported version, assumed of a server that does not report its own.
     pub const OLDEST: Self = Self { major: 3, minor: 4, patch: 6 };
 
     /// Whether a transaction may create znodes, and a single create may be answered with a stat.
@@ -39,7 +38,7 @@ impl ServerVersion {
         (self.major, self.minor) >= (3, 5)
     }
 
-    /// Whether several znodes can be read by one request.
+    /// Whether one request can read several znodes.
     pub(crate) fn reads_many_at_once(self) -> bool {
         (self.major, self.minor) >= (3, 6)
     }
@@ -62,30 +61,30 @@ impl FromStr for ServerVersion {
     }
 }
 
-/// What brokers that need not answer have, from the first answer on.
-const MOMENT: Duration = Duration::from_millis(50);
+/// Grace period, after the first answer, for brokers whose version is already known.
+const GRACE: Duration = Duration::from_millis(50);
 
-/// What a broker told of itself.
+/// Answer of one broker.
 #[derive(Debug)]
 pub(super) enum Probe {
     /// It answered `srvr`.
     Version(ServerVersion),
-    /// It answered something else: it does not serve now, or may not tell.
+    /// It answered something else: it does not serve now, or `srvr` is not allowed.
     Evasive,
-    /// It speaks another protocol; the text is the beginning of its answer.
+    /// It speaks another protocol. The text is the beginning of its answer.
     Foreign(String),
-    /// It takes connections and answers nothing: it hangs, or is none.
+    /// It accepts connections and answers nothing: it hangs, or is no ZooKeeper server.
     Silent,
-    /// It takes no connections.
+    /// It accepts no connections.
     Unreachable(io::Error),
-    /// Whether it takes connections could not be seen in time: its name, or the way to it, may be slow. Or it was
-    /// not waited for.
+    /// It neither accepted nor refused a connection in time: its name or its network may be slow. Or [`GRACE`] ended
+    /// first.
     Slow,
 }
 
-/// Asks all brokers (`host:port`) at once; the answers come in their order. Each may take `patience` to
-/// accept the connection and as much to answer. Those that are `known` are not waited for once another has
-/// answered: one that hangs must not hold up the way to those that do not.
+/// Asks all brokers (`host:port`) at once and returns the answers in the same order. Each has `patience` to accept the
+/// connection and as long again to answer. Those that are `known` have only [`GRACE`] once another has answered, so that
+/// one that hangs delays no connection to the others.
 pub(super) async fn probe(brokers: &[String], patience: Duration, known: &[bool]) -> Vec<Probe> {
     let probes = brokers.iter().enumerate();
     let mut probes: FuturesUnordered<_> = probes
@@ -107,7 +106,7 @@ pub(super) async fn probe(brokers: &[String], patience: Duration, known: &[bool]
         let is_enough = answers.iter().any(has_answered)
             && answers.iter().zip(known).all(|(answer, known)| answer.is_some() || *known);
         if is_enough && latest.is_none() {
-            latest = Some(Instant::now() + MOMENT);
+            latest = Some(Instant::now() + GRACE);
         }
     }
     answers.into_iter().map(|answer| answer.unwrap_or(Probe::Slow)).collect()
@@ -124,13 +123,13 @@ async fn probe_one(broker: &str, patience: Duration) -> Probe {
         stream.write_all(b"srvr").await?;
         (&mut stream).take(4096).read_to_end(&mut answer).await
     };
-    // A server that speaks first may wait for more than that word: what it has said is its answer.
+    // A server that speaks first may wait for more than that word: its first bytes are the answer.
     let _ = timeout(patience, asked).await;
     if answer.is_empty() { Probe::Silent } else { sort(&answer) }
 }
 
-/// The beginnings of what servers of other protocols say first, or to a line that they do not understand: HTTP, SSH, Redis,
-/// SMTP and FTP, TLS.
+/// First bytes that servers of other protocols send, by themselves or to an unknown line: HTTP, SSH, Redis, SMTP and FTP,
+/// TLS.
 const FOREIGN: [&[u8]; 9] =
     [b"HTTP/", b"SSH-", b"-ERR", b"-NOAUTH", b"+OK", b"220 ", b"220-", b"<", b"\x15\x03"];
 

@@ -1,14 +1,14 @@
-//! The shell of `ZkWriter`: its mailbox and timers.
+//! `ZkWriter`'s mailbox, deadlines and drain.
 //!
-//! | state | what callers get |
+//! | state | effect on requests |
 //! | --- | --- |
-//! | no session | requests wait for one until their deadline, then [`WriteFailure::NotSent`] or [`ExchangeFailure::NotRead`]; the Poller is told at once |
+//! | no session | they wait until their deadline, then get [`WriteFailure::NotSent`] or [`ExchangeFailure::NotRead`]; the Poller is answered at once |
 //! | session up | chunks go out, at most `CHUNKS_UNDER_WAY` at a time; each sub-pool has one exchange |
 //! | draining | new requests get [`WriteFailure::ShuttingDown`]; accepted ones finish or expire |
 
 use std::time::{Duration, Instant};
 
-use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture, fut::wrap_future};
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use slog::{Logger, o};
 use tokio::sync::oneshot;
 
@@ -19,14 +19,13 @@ use super::{
         BeginPoll, CoinbaseRequest, Drain, DryRunBatch, NewLimits, Ping, SyncBatch, WriteBatch,
         WriteFailure, WriteReply,
     },
-    session::{Outage, live},
+    session::Outage,
     settings::{SubPoolSettings, WriterSettings},
-    sub_pools::{Begun, SubPools, ToAckWaiter},
+    sub_pools::{SubPools, ToAckWaiter},
     switches::{LastSeen, NOT_SENT, Queue},
 };
 use crate::{
     ack_waiter::ExchangeFailure,
-    domain::SubPool,
     metrics::{Depths, Metrics},
     zk::{Connection, Session},
 };
@@ -34,14 +33,14 @@ use crate::{
 /// Sub-accounts whose last state is remembered, about 100 bytes each; twice as many for a while.
 const LAST_SEEN: usize = 100_000;
 
-/// Messages that may lie in the mailbox. A sender that finds it full answers its caller at once.
+/// Capacity of the mailbox. A sender that finds it full answers its caller at once.
 const MAILBOX: usize = 16 * 1024;
 
-/// How often deadlines are looked at: callers are answered at most this much late.
+/// Interval between checks of deadlines: answers are at most this late.
 const SWEEP: Duration = Duration::from_millis(100);
 
-/// Switches that ZooKeeper is trusted to take in a second, at the least: a request gets this much more
-/// time for what waits before it, so that a batch of 500,000 does not fail for its size alone.
+/// Switches per second that ZooKeeper is expected to commit at least. A request gets more time accordingly for the
+/// switches before it, so that a batch of 500,000 does not fail for its size alone.
 const SLOWEST_PACE: u32 = 20_000;
 
 /// Owns the ZooKeeper session and the order of writes.
@@ -51,7 +50,7 @@ pub(crate) struct ZkWriter {
     pub(super) journal: Journal,
     pub(super) metrics: Metrics,
     pub(super) queue: Queue,
-    pub(super) looks: DryRuns,
+    pub(super) dry_runs: DryRuns,
     pub(super) last_seen: LastSeen,
     /// `None` if the sub-pool API is off.
     pub(super) sub_pools: Option<SubPools>,
@@ -59,31 +58,30 @@ pub(crate) struct ZkWriter {
     pub(super) session: Option<Session>,
     pub(super) connection: Option<Connection>,
     pub(super) chunks_under_way: usize,
-    /// Beginnings of polls and parts of user-coin maps that are under way: the Poller bounds them.
+    /// Beginnings of polls and parts of user-coin maps that are under way. The Poller limits them.
     pub(super) polls_under_way: usize,
-    /// When a caller last sent a request.
+    /// Time of the last request of a caller.
     pub(super) called: Option<Instant>,
-    /// Whether a pump is due at the end of this turn of the mailbox.
+    /// Whether `pump_switches` is due after the messages that are in the mailbox now.
     pub(super) pump_due: bool,
     pub(super) outage: Outage,
-    /// The size of the servers' requests that the log was warned of.
+    /// The request limit that the last log warning named.
     pub(super) small_request_limit: Option<usize>,
     pub(super) draining: Option<Draining>,
 }
 
-/// The end has begun.
+/// Deadlines of the drain.
 pub(super) struct Draining {
-    /// When what is not finished is given up.
+    /// When unfinished requests are given up.
     pub(super) give_up: Instant,
     /// When the session is given up, too.
     pub(super) until: Instant,
-    /// Whom to tell when it is over; taken when the session is being closed.
+    /// Reports the end of the drain; taken when the session is being closed.
     pub(super) done: Option<oneshot::Sender<()>>,
 }
 
 impl ZkWriter {
-    /// An actor that connects as soon as it is started. What it needs for sub-pools comes with whom to
-    /// tell of their exchanges.
+    /// An actor that connects as soon as it is started. `sub_pools` is `None` if the sub-pool API is off.
     pub(crate) fn new(
         settings: WriterSettings,
         sub_pools: Option<(SubPoolSettings, ToAckWaiter)>,
@@ -95,7 +93,7 @@ impl ZkWriter {
             sub_pools: sub_pools
                 .map(|(settings, acks)| SubPools::new(settings, acks, metrics, log)),
             queue: Queue::new(settings.limits.queue_limit),
-            looks: DryRuns::new(settings.limits.queue_limit),
+            dry_runs: DryRuns::new(settings.limits.queue_limit),
             last_seen: LastSeen::new(LAST_SEEN),
             session: Some(session),
             settings,
@@ -113,36 +111,11 @@ impl ZkWriter {
         }
     }
 
-    /// Begins the next exchange with a sub-pool's jobmaker, if it has none and somebody waits.
-    pub(super) fn begin_exchange(&mut self, sub_pool: &SubPool, ctx: &mut Context<Self>) {
-        let Some(connection) = live(&self.connection) else { return };
-        let sub_pools = self.sub_pools.as_mut();
-        let Some(Begun { id, task }) = sub_pools.and_then(|it| it.begin(sub_pool, connection))
-        else {
-            return;
-        };
-        let sub_pool = sub_pool.clone();
-        ctx.spawn(wrap_future::<_, Self>(task).map(move |ended, act, ctx| {
-            if let Some(sub_pools) = &mut act.sub_pools {
-                sub_pools.finish(&sub_pool);
-                if ended.is_err() {
-                    let cause = match act.draining {
-                        None => "the connection to ZooKeeper was lost",
-                        Some(_) => "the daemon is shutting down",
-                    };
-                    ctx.spawn(sub_pools.cut_off(id, cause).into_actor(act));
-                }
-            }
-            act.begin_exchange(&sub_pool, ctx);
-            act.close_if_drained(ctx);
-        }));
-    }
-
     fn sweep(&mut self, ctx: &mut Context<Self>) {
         let now = Instant::now();
         let is_connected = self.connection.is_some();
         let withdrawn = if self.draining.as_ref().is_some_and(|draining| draining.give_up <= now) {
-            // What is under way comes back as unknown when its connection is gone.
+            // Writes under way come back as unknown when their connection is gone.
             self.connection = None;
             self.metrics.session_given_up();
             if let Some(session) = &mut self.session {
@@ -151,36 +124,36 @@ impl ZkWriter {
             if let Some(sub_pools) = &mut self.sub_pools {
                 sub_pools.expire_all();
             }
-            self.looks.expire_all();
+            self.dry_runs.expire_all();
             self.queue.expire_all()
         } else {
             if let Some(sub_pools) = &mut self.sub_pools {
                 sub_pools.expire(is_connected);
             }
-            self.looks.expire(now);
+            self.dry_runs.expire(now);
             self.queue.expire(now)
         };
         self.journal.withdrawn(&withdrawn, NOT_SENT);
         self.observe_depths();
         if !withdrawn.is_empty() {
-            // There may be more; other messages come in between.
+            // There may be more. Other messages come first.
             ctx.spawn(async {}.into_actor(self).map(|(), act, ctx| act.sweep(ctx)));
         }
         self.close_if_drained(ctx);
     }
 
-    /// Ten times a second is often enough for who looks every few seconds, and costs a switch nothing.
+    /// Ten times a second is enough for scrapers, and costs a switch nothing.
     fn observe_depths(&self) {
         self.metrics.depths(&Depths {
             switches: self.queue.waiting(),
             sub_pool_requests: self.sub_pools.as_ref().map_or(0, SubPools::waiting),
-            dry_run_entries: self.looks.waiting(),
+            dry_run_entries: self.dry_runs.waiting(),
             chunks: self.chunks_under_way,
             polls: self.polls_under_way,
         });
     }
 
-    /// When a request is answered at the latest, after which so many entries wait, its own included.
+    /// Deadline of a request, with which so many entries wait, its own included.
     fn deadline(&self, waiting: usize) -> Instant {
         let before = u32::try_from(waiting).unwrap_or(u32::MAX);
         Instant::now()
@@ -220,15 +193,15 @@ impl Handler<WriteBatch> for ZkWriter {
 impl Handler<DryRunBatch> for ZkWriter {
     type Result = ();
 
-    fn handle(&mut self, look: DryRunBatch, ctx: &mut Self::Context) {
+    fn handle(&mut self, batch: DryRunBatch, ctx: &mut Self::Context) {
         if self.draining.is_some() {
-            let _ = look.reply.send(WriteReply::refused(WriteFailure::ShuttingDown));
+            let _ = batch.reply.send(WriteReply::refused(WriteFailure::ShuttingDown));
             return;
         }
         self.called = Some(Instant::now());
-        let deadline = self.deadline(self.looks.waiting() + look.switches.len());
-        self.looks.accept(look, deadline);
-        self.pump_looks(ctx);
+        let deadline = self.deadline(self.dry_runs.waiting() + batch.switches.len());
+        self.dry_runs.accept(batch, deadline);
+        self.pump_dry_runs(ctx);
     }
 }
 
@@ -251,15 +224,15 @@ impl Handler<BeginPoll> for ZkWriter {
 impl Handler<CoinbaseRequest> for ZkWriter {
     type Result = ();
 
-    fn handle(&mut self, ask: CoinbaseRequest, ctx: &mut Self::Context) {
+    fn handle(&mut self, request: CoinbaseRequest, ctx: &mut Self::Context) {
         let Some(sub_pools) = &mut self.sub_pools else { return };
         if self.draining.is_some() {
-            sub_pools.refuse(ask, ExchangeFailure::ShuttingDown);
+            sub_pools.refuse(request, ExchangeFailure::ShuttingDown);
             return;
         }
         self.called = Some(Instant::now());
-        let sub_pool = ask.sub_pool.clone();
-        sub_pools.accept(ask);
+        let sub_pool = request.sub_pool.clone();
+        sub_pools.accept(request);
         self.begin_exchange(&sub_pool, ctx);
     }
 }
@@ -271,7 +244,7 @@ impl Handler<NewLimits> for ZkWriter {
         let NewLimits { limits, ack_timeout } = new;
         self.settings.limits = limits;
         self.queue.set_limit(limits.queue_limit);
-        self.looks.set_limit(limits.queue_limit);
+        self.dry_runs.set_limit(limits.queue_limit);
         if let (Some(sub_pools), Some(ack_timeout)) = (&mut self.sub_pools, ack_timeout) {
             sub_pools.set_ack_timeout(ack_timeout);
         }

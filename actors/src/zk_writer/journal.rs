@@ -5,8 +5,8 @@ use std::sync::Arc;
 use slog::{Logger, debug, error, info, warn};
 
 use super::{
-    polls::Part,
-    switches::{Chunk, Entry, SettledSwitch},
+    polls::MapPart,
+    switches::{Chunk, ChunkEntry, SettledSwitch},
     write::Written,
 };
 use crate::{
@@ -35,9 +35,9 @@ impl Journal {
     }
 
     /// Callers' switches that were never sent.
-    pub(super) fn withdrawn(&self, entries: &[Entry], cause: &str) {
+    pub(super) fn withdrawn(&self, entries: &[ChunkEntry], cause: &str) {
         let result = SwitchResult::without_old(SwitchOutcome::NotApplied(cause.into()));
-        let switches = entries.iter().flat_map(Entry::switches);
+        let switches = entries.iter().flat_map(ChunkEntry::switches);
         self.settled(switches.map(|switch| (switch, &result)));
     }
 
@@ -54,7 +54,7 @@ impl Journal {
     }
 
     /// A part of a poll's map. The Poller logs the entries that are known not to have been written, up to a number.
-    pub(super) fn synced(&self, part: &Part, written: &[Written]) {
+    pub(super) fn synced(&self, part: &MapPart, written: &[Written]) {
         let entries = part.assignments.iter().zip(written);
         self.settled(
             entries.map(|(entry, written)| (SettledSwitch::of_poll(entry), &written.result)),

@@ -1,4 +1,4 @@
-//! What `ZkWriter` understands.
+//! Messages to `ZkWriter`, and their answers.
 
 use std::{
     ops::AddAssign,
@@ -20,43 +20,42 @@ use crate::{
     zk::{SessionNumber, Zxid},
 };
 
-/// Write these switches, in this order. A single switch is a batch of one.
+/// Writes these switches, in this order. A single switch is a batch of one.
 ///
-/// Sent by the HTTP actor. The answer comes through `reply`, not through the mailbox, so that a waiting
-/// caller occupies neither; exactly one answer is sent, unless the process ends. A caller that drops
-/// its receiver does not call its switches back.
+/// Sent by the HTTP actor. The answer comes through `reply`, not through the mailbox, so that a waiting caller occupies
+/// neither. Exactly one answer is sent, unless the process ends. Dropping the receiver does not cancel the switches.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct WriteBatch {
-    /// Who asks.
+    /// Origin of the request.
     pub source: Source,
-    /// What to write. All entries have a coin.
+    /// The switches. All entries have a coin.
     pub switches: Arc<Switches>,
-    /// Whether the answer shall tell of each entry.
+    /// Whether the answer has a result for each entry.
     pub wants_results: bool,
-    /// Where the answer goes.
+    /// Channel for the answer.
     pub reply: oneshot::Sender<WriteReply>,
 }
 
-/// Look what the sub-accounts' znodes hold, and say what switches would change: a dry run.
+/// Reads the sub-accounts' znodes and compares them with switches: a dry run, which writes nothing.
 ///
-/// Sent by the HTTP actors. Nothing is written. Exactly one answer is sent, unless the process ends; a caller
-/// that drops its receiver calls back what was not read yet.
+/// Sent by the HTTP actors. Exactly one answer is sent, unless the process ends. Dropping the receiver cancels what was
+/// not read yet.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct DryRunBatch {
-    /// What would be written; an entry without a coin asks only what is there.
+    /// The switches to compare. An entry without a coin asks for the znode's value alone.
     pub switches: Arc<Switches>,
-    /// Where the answer goes, with the result of each entry.
+    /// Channel for the answer, with the result of each entry.
     pub reply: oneshot::Sender<WriteReply>,
 }
 
 /// The answer to a [`WriteBatch`] or a [`DryRunBatch`].
 #[derive(Debug, PartialEq, Eq)]
 pub struct WriteReply {
-    /// `Ok` only once ZooKeeper has committed every entry; of a dry run, only if every znode was read.
+    /// `Ok` only after ZooKeeper has committed every entry; for a dry run, only if every znode was read.
     pub outcome: Result<(), WriteFailure>,
-    /// How each entry ended, if that was asked for. `None` also if the batch was refused as a whole.
+    /// Result of each entry, if requested. `None` also if the batch was refused as a whole.
     pub results: Option<Results>,
 }
 
@@ -67,44 +66,43 @@ impl WriteReply {
     }
 }
 
-/// Why a [`WriteBatch`] was not, or perhaps not, written, or a [`DryRunBatch`] not answered. The worst of its
-/// entries counts.
+/// Failure of a [`WriteBatch`] or a [`DryRunBatch`]. The worst of its entries counts.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum WriteFailure {
-    /// Nothing was written: too much is waiting already.
+    /// Nothing was written: too many switches wait already.
     #[error("{waiting} switches are waiting already, and {limit} is the limit (ZKQueueLimit)")]
     QueueFull {
         /// Switches that wait.
         waiting: usize,
-        /// How many may.
+        /// Maximum of switches that wait.
         limit: usize,
     },
     /// Nothing was written: `ZkWriter`'s mailbox is full, so thousands of requests wait already.
     #[error("too many requests wait already")]
     Overloaded,
-    /// Nothing was written: the daemon is ending.
+    /// Nothing was written: the daemon is shutting down.
     #[error("the daemon is shutting down")]
     ShuttingDown,
-    /// Nothing was written: nothing of it was even sent in the time allowed, for want of a session or
-    /// behind writes that ZooKeeper did not answer.
+    /// Nothing was written: no entry was sent within the time allowed, without a session or behind writes that ZooKeeper
+    /// did not answer.
     #[error("not sent to ZooKeeper within the time allowed")]
     NotSent,
-    /// Of a [`DryRunBatch`]: one znode or more could not be read; the text tells of the last.
+    /// Of a [`DryRunBatch`]: at least one znode could not be read. The text is the cause of the last.
     #[error("not read: {0}")]
     NotRead(String),
-    /// Part of the batch was not written in the time allowed; what was under way has been settled.
+    /// Part of the batch was not written within the time allowed; entries under way are settled.
     #[error("ZooKeeper did not take all of it within the time allowed")]
     Incomplete,
-    /// ZooKeeper refused one entry or more; the text tells of the last.
+    /// At least one entry was not written. The text is the cause of the last.
     #[error("{0}")]
     Refused(String),
-    /// Nobody can say whether all of it was written. Ask ZooKeeper, or send it again.
+    /// It is not known whether all entries were written. Ask ZooKeeper, or send the batch again.
     #[error("outcome unknown: {0}")]
     Unknown(String),
 }
 
 impl WriteFailure {
-    /// The failure of a request because of one entry, if that failed.
+    /// Failure of a batch because of one entry, if that failed.
     pub(super) fn of(outcome: &SwitchOutcome) -> Option<Self> {
         match outcome {
             SwitchOutcome::Applied
@@ -114,7 +112,7 @@ impl WriteFailure {
                 Some(Self::Refused(cause.to_string()))
             }
             SwitchOutcome::Unknown(cause) => Some(Self::Unknown(cause.to_string())),
-            // No entry that was to be written ends so; if one did, nothing would prove that it was written.
+            // No written entry ends like this. If one did, nothing would prove that it was written.
             SwitchOutcome::Superseded
             | SwitchOutcome::Unchanged
             | SwitchOutcome::Skipped
@@ -124,7 +122,7 @@ impl WriteFailure {
         }
     }
 
-    /// Of two failures within one batch, the one to answer: an unknown outcome covers a known one.
+    /// The one to answer of two failures within a batch: an unknown outcome hides a known one.
     pub(super) fn worse(self, other: Self) -> Self {
         if matches!(other, Self::Unknown(_)) || !matches!(self, Self::Unknown(_)) {
             other
@@ -134,105 +132,103 @@ impl WriteFailure {
     }
 }
 
-/// What is asked of a sub-pool's jobmaker.
+/// Action of a sub-pool's jobmaker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CoinbaseAction {
-    /// What it holds.
+    /// Report the current values.
     Get,
-    /// To hold these values.
+    /// Take these values.
     Update(CoinbaseUpdate),
 }
 
-/// Ask a sub-pool's jobmaker, when its turn comes.
+/// Asks a sub-pool's jobmaker, when the request's turn comes.
 ///
-/// Sent by the HTTP actor. Exactly one answer goes to the caller, unless the process ends. One that has
-/// gone before its exchange begins calls it back by that; afterwards the exchange goes on without it.
+/// Sent by the HTTP actor. Exactly one answer goes to the caller, unless the process ends. A caller that disconnects
+/// before its exchange begins cancels the request; later the exchange continues without it.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct CoinbaseRequest {
-    /// Whose jobmaker.
+    /// The sub-pool.
     pub sub_pool: SubPool,
-    /// What is asked.
-    pub ask: CoinbaseAction,
-    /// Who asks.
+    /// The action.
+    pub action: CoinbaseAction,
+    /// Origin of the request, and the channel for the answer.
     pub caller: Caller,
 }
 
-/// The znode by which daemons choose the one that polls.
+/// Znode by which daemons elect the one that polls.
 #[derive(Clone, Debug)]
 pub struct PollerLock {
-    /// Where it is (`ZKPollerLockPath`).
+    /// Its path (`ZKPollerLockPath`).
     pub path: ZnodeDir,
-    /// What it holds while it is ours, for the operator to read.
+    /// Its data while it is ours, for the operator to read.
     pub holder: String,
 }
 
-/// May this daemon poll, and from which moment on is everybody else fresher?
+/// Claims the turn to poll, and marks the moment after which other switches are newer.
 ///
-/// Sent by the Poller before each fetch; answered when ZooKeeper has answered, or at once without a
-/// session.
+/// Sent by the Poller before each fetch. Answered when ZooKeeper has answered, or at once without a session.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct BeginPoll {
-    /// `None` if whoever wants to polls.
+    /// `None` if daemons poll without an election.
     pub(crate) lock: Option<PollerLock>,
-    /// Where the answer goes. [`PollTurn::NoSession`] if the connection is lost meanwhile.
+    /// Channel for the answer. [`PollTurn::NoSession`] if the connection is lost meanwhile.
     pub(crate) reply: oneshot::Sender<PollTurn>,
 }
 
 /// The answer to [`BeginPoll`].
 #[derive(Debug)]
 pub(crate) enum PollTurn {
-    /// Fetch now.
+    /// Poll now.
     Poll(PollStart),
     /// Another daemon polls.
     Standby {
-        /// What it says of itself.
+        /// The data of its lock.
         holder: String,
     },
     /// There is no session now.
     NoSession,
-    /// ZooKeeper did not let us; the text says what.
+    /// ZooKeeper refused. The text has the attempt and the cause.
     Refused(String),
 }
 
-/// Where a poll begins.
+/// Beginning of a poll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PollStart {
-    /// What is written after this moment is fresher than what comes of the poll.
+    /// Switches written after this moment are newer than the poll's map.
     pub(crate) mark: Zxid,
-    /// The session that the poll has to end in: the lock goes with it, and then another daemon may have
-    /// polled since, and found unchanged what an older map would change.
+    /// The session in which the poll has to end. The lock ends with the session; then another daemon may have polled, and
+    /// found entries unchanged that an older map would change.
     pub(crate) session: SessionNumber,
 }
 
-/// Bring this part of a user-coin map into ZooKeeper, where nobody has switched since its poll began.
+/// Writes this part of a user-coin map, except for sub-accounts that were switched since its poll began.
 ///
 /// Sent by the Poller, a few at a time. Exactly one answer is sent, unless the process ends.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct SyncBatch {
-    /// No sub-account may be in it twice.
+    /// Each sub-account at most once.
     pub(crate) assignments: Vec<Assignment>,
     /// From [`PollTurn::Poll`].
     pub(crate) start: PollStart,
-    /// Whether to write what is there already.
+    /// Whether to write znodes that hold the coin already.
     pub(crate) rewrite_unchanged: bool,
-    /// Where the answer goes.
+    /// Channel for the answer.
     pub(crate) reply: oneshot::Sender<SyncReply>,
 }
 
 /// The answer to a [`SyncBatch`].
 #[derive(Clone, Debug)]
 pub(crate) struct SyncReply {
-    /// How its entries ended.
     pub(crate) report: SyncReport,
-    /// Whether callers have sent requests just now, too: more of them would wait behind a large part.
+    /// Whether callers have just sent requests, too: further ones would wait behind a large part.
     pub(crate) beside_callers: bool,
 }
 
 impl SyncReply {
-    /// A reply for entries of which none was written.
+    /// The answer for entries of which none was written.
     pub(crate) fn not_written(entries: usize, cause: &str) -> Self {
         let cause = Some(cause.to_owned());
         let report = SyncReport { not_written: entries, cause, ..SyncReport::default() };
@@ -240,45 +236,43 @@ impl SyncReply {
     }
 }
 
-/// How many of a map's entries ended how.
+/// Outcomes of a map's entries, by number.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SyncReport {
     /// Committed by ZooKeeper.
     pub(crate) written: usize,
-    /// Those of the written that replaced a znode which was created after ours was read.
+    /// Written entries that replaced a znode which was created after the read.
     pub(crate) overwrote: usize,
-    /// There already.
+    /// The znode held the coin already.
     pub(crate) unchanged: usize,
-    /// Not written, since their znodes were changed after the mark.
+    /// Not written, since their znodes have changed after the mark.
     pub(crate) switched_meanwhile: usize,
     /// Not written, since ZooKeeper refused them.
     pub(crate) refused: usize,
-    /// Not written, or perhaps not: there was no session, or it broke.
+    /// Not known to be written: there was no session, or its connection was lost.
     pub(crate) not_written: usize,
     /// The first entries that were skipped or refused.
     pub(crate) skipped: Vec<SkippedEntry>,
-    /// Why the first of those that were not written were not.
+    /// Cause of the first entry that is not known to be written.
     pub(crate) cause: Option<String>,
 }
 
 /// An entry of the map that was not written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SkippedEntry {
-    /// Whose.
     pub(crate) puname: Puname,
-    /// What its znode holds, fit for the log; `?` if it was written after we had read it.
+    /// The znode's value, fit for the log; `?` if it was written after the read.
     pub(crate) old: String,
-    /// What the map says.
     pub(crate) coin: Coin,
     /// [`SwitchOutcome::Skipped`] or [`SwitchOutcome::Refused`].
     pub(crate) outcome: SwitchOutcome,
 }
 
 impl SyncReport {
-    /// So many [`SkippedEntry`] are told of at most.
+    /// Maximum of [`SkippedEntry`]s in a report.
     pub(crate) const SKIPPED_NAMED: usize = 20;
 
-    /// How many entries it tells of.
+    /// Number of entries in the report.
     pub(crate) fn entries(&self) -> usize {
         self.written + self.unchanged + self.switched_meanwhile + self.refused + self.not_written
     }
@@ -298,34 +292,32 @@ impl AddAssign for SyncReport {
     }
 }
 
-/// These limits hold for requests from now on. What was accepted keeps its deadline and its place, be the queue
-/// shorter now.
+/// Applies limits to requests from now on. Accepted requests keep their deadlines and places, even in a shorter queue.
 ///
-/// Sent by the application when its configuration is read again; answered when they hold.
+/// Sent by the application after a reload; answered when the limits apply.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct NewLimits {
-    /// Of switches.
     pub(crate) limits: WriterLimits,
-    /// Of requests to jobmakers (`ZKSubPoolUpdateAckTimeout`); `None` if their API is off.
+    /// Time for a jobmaker's ack (`ZKSubPoolUpdateAckTimeout`); `None` if the sub-pool API is off.
     pub(crate) ack_timeout: Option<Duration>,
 }
 
-/// Say that messages are handled. The answer is all of it.
+/// Proves by its answer that messages are handled.
 ///
-/// Sent by the application on behalf of a supervisor who wants to know whether the daemon hangs.
+/// Sent by the application for a supervisor's watchdog.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct Ping;
 
-/// Take no more requests, finish what is accepted, close the session; answered when that is done.
+/// Refuses new requests, finishes accepted ones and closes the session; answered after that.
 ///
 /// Sent once, by the application's shutdown, after the HTTP actor has stopped.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct Drain {
-    /// Give up then what is not finished, so that it is answered and logged before the process ends.
+    /// Time to give up unfinished requests, so that they are answered and logged before the process ends.
     pub(crate) give_up: Instant,
-    /// Until then try to end the session, so that nothing of it can be applied later.
+    /// Time until which to try to end the session, so that none of its requests can be applied later.
     pub(crate) until: Instant,
 }

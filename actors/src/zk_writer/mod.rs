@@ -19,11 +19,12 @@
 //! * `actor`: mailbox, deadlines, and what is under way;
 //! * `session`: connects, reconnects, and ends the session;
 //! * `switches`, `dry_runs`, `polls`, `sub_pools`: one folder for each kind of request;
-//! * `results`: results of a batch's entries;
+//! * `admission`: limits what waits, and answers callers; `results`: results of a batch's entries;
 //! * `write`: the write engine, for switches and polls;
 //! * `journal`: reports each switch to the log, the metrics and the recent changes.
 
 mod actor;
+mod admission;
 mod dry_runs;
 mod journal;
 mod messages;

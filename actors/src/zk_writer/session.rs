@@ -1,7 +1,7 @@
-//! The session's states: connected, lost, away, and at last ended.
+//! States of the session: connected, lost, away, and at last ended.
 //!
-//! An attempt to connect is [`Session`](crate::zk::Session)'s; when the next one comes, and what the log says of
-//! it, is decided here.
+//! [`Session`](crate::zk::Session) makes one attempt to connect; when the next one comes, and its log lines, are decided
+//! here.
 
 use std::{
     collections::HashSet,
@@ -17,16 +17,16 @@ use crate::{
     zk::{ConnectError, Connection, Established, RECONNECT_PAUSE},
 };
 
-/// Since when there is no session, and what was said of it: each cause once an outage.
+/// Time without a session. The log names each cause once an outage.
 pub(super) struct Outage {
     since: Option<Instant>,
-    told: HashSet<String>,
+    logged_causes: HashSet<String>,
 }
 
 impl Outage {
-    /// The one that lasts until the first session.
+    /// The outage until the first session.
     pub(super) fn at_start() -> Self {
-        Self { since: Some(Instant::now()), told: HashSet::new() }
+        Self { since: Some(Instant::now()), logged_causes: HashSet::new() }
     }
 }
 
@@ -62,14 +62,14 @@ impl ZkWriter {
     fn connected(&mut self, established: Established, ctx: &mut Context<Self>) {
         let Established { connection, session, version_assumed } = established;
         let away = self.outage.since.take().map_or(Duration::ZERO, |since| since.elapsed());
-        self.outage.told.clear();
+        self.outage.logged_causes.clear();
         self.metrics.session_up();
         info!(self.log, "ZooKeeper session is up"; "session" => session,
             "server_version" => %connection.version(),
             "seconds_without" => seconds(away));
         if version_assumed {
-            warn!(self.log, "a broker does not tell its version (four-letter word srvr), so only what \
-                the oldest supported one knows is used until the next connection, which is slower: \
+            warn!(self.log, "a broker does not report its version (four-letter word srvr), so only operations of the \
+                oldest supported version are used until the next connection, which is slower: \
                 allow srvr or set ZKServerVersion";
                 "assumed" => %connection.version());
         }
@@ -77,27 +77,27 @@ impl ZkWriter {
         let limit = connection.small_request_limit();
         ctx.spawn(limit.into_actor(self).map(|limit, act, _| act.note_request_limit(limit)));
         self.connection = Some(connection);
-        self.pump(ctx);
-        self.pump_looks(ctx);
+        self.pump_switches(ctx);
+        self.pump_dry_runs(ctx);
         for sub_pool in self.sub_pools.as_ref().map(SubPools::idle).unwrap_or_default() {
             self.begin_exchange(&sub_pool, ctx);
         }
     }
 
     fn note_request_limit(&mut self, limit: Option<usize>) {
-        // Said again only of another limit.
+        // Logged again only for another limit.
         if let Some(bytes) = limit
             && self.small_request_limit.replace(bytes) != limit
         {
-            warn!(self.log, "a ZooKeeper server takes only small requests, so large batches and polls are \
+            warn!(self.log, "a ZooKeeper server accepts only small requests, so large batches and polls are \
                 slower: raise its jute.maxbuffer (1048575 is the default) on all servers";
                 "bytes_at_most" => bytes);
         }
     }
 
     fn not_connected(&mut self, error: &ConnectError, ctx: &mut Context<Self>) {
-        if self.outage.told.insert(error.to_string()) {
-            warn!(self.log, "ZooKeeper is away; trying again until it is back";
+        if self.outage.logged_causes.insert(error.to_string()) {
+            warn!(self.log, "ZooKeeper cannot be reached; retrying until it can";
                 "cause" => %error, "requests_get" => "105, those to sub-pools 500, at their deadline");
         }
         ctx.run_later(RECONNECT_PAUSE, Self::connect);
@@ -112,19 +112,19 @@ impl ZkWriter {
             "transactions_under_way" => self.chunks_under_way,
             "polls_under_way" => self.polls_under_way);
         self.outage.since = Some(Instant::now());
-        // Ends what is under way, too: its outcome is unknown, and it must not be sent later.
+        // Ends the requests under way, too: their outcome is unknown, and they must not be sent later.
         if let Some(session) = &mut self.session {
             session.disconnect();
         }
         self.connect(ctx);
     }
 
-    /// Ends the session once nothing is waiting or under way, and then the actor.
+    /// Ends the session, and then the actor, once nothing waits or is under way.
     pub(super) fn close_if_drained(&mut self, ctx: &mut Context<Self>) {
-        // An attempt to connect that has the session brings it back here.
+        // An attempt to connect holds the session and calls this again at its end.
         let exchanges = self.sub_pools.as_ref().is_some_and(|sub_pools| !sub_pools.is_empty());
         let under_way = self.chunks_under_way + self.polls_under_way;
-        let switches = !self.queue.is_empty() || !self.looks.is_empty();
+        let switches = !self.queue.is_empty() || !self.dry_runs.is_empty();
         if switches || under_way > 0 || exchanges || self.session.is_none() {
             return;
         }
@@ -152,7 +152,7 @@ impl ZkWriter {
     }
 }
 
-/// The connection, if what is sent on it goes out now or never.
+/// The connection, if requests on it go out now or never.
 pub(super) fn live(connection: &Option<Connection>) -> Option<&Connection> {
     connection.as_ref().filter(|connection| !connection.is_lost())
 }

@@ -1,7 +1,7 @@
 //! Dry runs.
 //!
-//! * `queue`: who waits for a dry run, and what is being read; no clock, no network;
-//! * `pump`: how dry runs are read.
+//! * `queue`: dry runs that wait or are read; no clock, no network;
+//! * `pump`: reads part by part.
 
 mod pump;
 mod queue;

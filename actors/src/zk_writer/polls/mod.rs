@@ -1,11 +1,11 @@
 //! Polls.
 //!
-//! * `turn`: whether this daemon polls, and the mark before a fetch;
-//! * `sync`: brings a part of a user-coin map in, on conditions;
-//! * `pump`: how polls begin, and how what they fetched goes out.
+//! * `turn`: decides whether this daemon polls, and marks the moment before a fetch;
+//! * `sync`: brings a part of a user-coin map into ZooKeeper, under conditions;
+//! * `pump`: connects both with the actor.
 
 mod pump;
 mod sync;
 mod turn;
 
-pub(super) use sync::Part;
+pub(super) use sync::MapPart;

@@ -1,11 +1,11 @@
-//! Polls: where each begins, and the parts of what it fetched.
+//! Begins polls, and writes the maps that they fetch.
 
 use std::{sync::Arc, time::Duration};
 
 use actix::{ActorFutureExt, AsyncContext, Context, fut::wrap_future};
 
 use super::{
-    sync::{Part, sync},
+    sync::{MapPart, sync},
     turn,
 };
 use crate::{
@@ -20,11 +20,11 @@ use crate::{
     },
 };
 
-/// For so long after a caller's request more of them are expected.
+/// Time after a caller's request during which more are expected.
 const CALLERS_EXPECTED: Duration = Duration::from_secs(1);
 
 impl ZkWriter {
-    /// Has a poll begin, if there is a session.
+    /// Begins a poll, if there is a session.
     pub(crate) fn begin_poll(
         &mut self,
         BeginPoll { lock, reply }: BeginPoll,
@@ -41,14 +41,14 @@ impl ZkWriter {
         self.polls_under_way += 1;
         ctx.spawn(wrap_future::<_, Self>(taking).map(move |turn, act, ctx| {
             act.polls_under_way -= 1;
-            // Cut off with its connection, it is to be taken again.
+            // A turn that was cut off with its connection has to be taken again.
             let _ = reply.send(turn.unwrap_or(PollTurn::NoSession));
             act.close_if_drained(ctx);
         }));
     }
 
-    /// Brings a part of a user-coin map in; beside the chunks, since its writes are conditional and keep no
-    /// order with theirs.
+    /// Brings a part of a user-coin map into ZooKeeper, concurrently with chunks: its conditional writes need no order
+    /// with theirs.
     pub(crate) fn begin_sync(&mut self, batch: SyncBatch, ctx: &mut Context<Self>) {
         let SyncBatch { assignments, start, rewrite_unchanged, reply } = batch;
         let refusal = match (&self.draining, live(&self.connection)) {
@@ -56,8 +56,8 @@ impl ZkWriter {
                 let parts = self
                     .parts(connection, assignments)
                     .into_iter()
-                    .map(|assignments| Part::new(assignments, start.mark, rewrite_unchanged));
-                let parts: Arc<[Part]> = parts.collect();
+                    .map(|assignments| MapPart::new(assignments, start.mark, rewrite_unchanged));
+                let parts: Arc<[MapPart]> = parts.collect();
                 let syncing = connection.spawn({
                     let (connection, parts) = (connection.clone(), Arc::clone(&parts));
                     let dir = self.settings.watch_dir.clone();
@@ -80,7 +80,7 @@ impl ZkWriter {
                         act.journal.synced(part, &written);
                         act.remember_synced(part, &written);
                     }
-                    // A Poller that was stopped has no use for it.
+                    // The Poller may have been stopped.
                     let _ = reply.send(SyncReply { report, beside_callers });
                     act.close_if_drained(ctx);
                 }));
@@ -94,7 +94,7 @@ impl ZkWriter {
         let _ = reply.send(SyncReply::not_written(assignments.len(), refusal));
     }
 
-    /// Splits a part of a map so that each transaction is of a size that the servers take: nearly always it is one.
+    /// Splits a part of a map so that the servers accept each transaction. Nearly always it is one.
     fn parts(&self, connection: &Connection, mut rest: Vec<Assignment>) -> Vec<Vec<Assignment>> {
         let limit = connection.transaction_limit();
         let operation = connection.operation_bytes(&self.settings.watch_dir);
@@ -113,13 +113,13 @@ impl ZkWriter {
         parts
     }
 
-    fn remember_synced(&mut self, part: &Part, synced: &[Written]) {
-        for (entry, synced) in part.assignments.iter().zip(synced) {
-            let outcome = &synced.result.outcome;
+    fn remember_synced(&mut self, part: &MapPart, written: &[Written]) {
+        for (entry, Written { result, revision }) in part.assignments.iter().zip(written) {
+            let outcome = &result.outcome;
             if !matches!(outcome.kind(), OutcomeKind::Applied | OutcomeKind::Unknown) {
                 continue;
             }
-            let seen = synced.revision.map(|revision| Seen { coin: entry.coin.clone(), revision });
+            let seen = revision.map(|revision| Seen { coin: entry.coin.clone(), revision });
             self.last_seen.refresh(&entry.puname, seen);
         }
     }

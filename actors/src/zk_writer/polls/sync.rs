@@ -34,9 +34,9 @@ impl Policy for Revision {
     }
 }
 
-/// Part of a user-coin map, small enough for one transaction, and the conditions of its writes.
+/// MapPart of a user-coin map, small enough for one transaction, and the conditions of its writes.
 #[derive(Debug)]
-pub(crate) struct Part {
+pub(crate) struct MapPart {
     /// Each sub-account is in it once.
     pub(crate) assignments: Vec<Assignment>,
     /// Znodes that were written after it are newer than the map.
@@ -46,7 +46,7 @@ pub(crate) struct Part {
     progress: Progress,
 }
 
-impl Part {
+impl MapPart {
     pub(crate) fn new(assignments: Vec<Assignment>, mark: Zxid, rewrite_unchanged: bool) -> Self {
         Self { assignments, mark, rewrite_unchanged, progress: Progress::default() }
     }
@@ -98,7 +98,7 @@ impl Part {
 }
 
 /// Writes `part` into `dir`.
-pub(crate) async fn sync(connection: &Connection, dir: &ZnodeDir, part: &Part) {
+pub(crate) async fn sync(connection: &Connection, dir: &ZnodeDir, part: &MapPart) {
     let paths: Vec<String> =
         part.assignments.iter().map(|entry| dir.child(entry.puname.as_str())).collect();
     let asked: Vec<&str> = paths.iter().map(String::as_str).collect();
@@ -121,7 +121,7 @@ fn step<'a>(
     entry: &'a Assignment,
     path: String,
     read: ZnodeRead,
-    part: &Part,
+    part: &MapPart,
 ) -> Step<'a, Revision> {
     let data = entry.coin.as_str().as_bytes();
     let (found, outcome) = match read {
@@ -142,7 +142,7 @@ fn step<'a>(
 }
 
 /// Decides on an entry whose znode exists; `None` if it is to be written.
-fn judge(found: &Content, data: &[u8], part: &Part) -> Option<SwitchOutcome> {
+fn judge(found: &Content, data: &[u8], part: &MapPart) -> Option<SwitchOutcome> {
     let is_newer = found.mark.zxid > part.mark;
     if found.data == data && (is_newer || !part.rewrite_unchanged) {
         return Some(SwitchOutcome::Unchanged);
@@ -158,8 +158,8 @@ mod tests {
         zk::Mark,
     };
 
-    fn part(mark: i64, rewrite_unchanged: bool) -> Part {
-        Part::new(Vec::new(), Zxid::test(mark), rewrite_unchanged)
+    fn part(mark: i64, rewrite_unchanged: bool) -> MapPart {
+        MapPart::new(Vec::new(), Zxid::test(mark), rewrite_unchanged)
     }
 
     fn content(data: &str, zxid: i64) -> Content {
@@ -220,7 +220,7 @@ mod tests {
         let Written { result, revision } = ended(Some(0), Some(Revision::test(2, 1)));
         assert!(matches!(result.outcome, SwitchOutcome::Overwrote { .. }), "{result:?}");
         assert_eq!((result.old, revision), (PreviousValue::NotKnown, Some(Revision::test(2, 1))));
-        let part = Part::new(vec![assignment()], Zxid::test(10), false);
+        let part = MapPart::new(vec![assignment()], Zxid::test(10), false);
         let report = part.report(&[ended(Some(0), Some(Revision::test(2, 1)))]);
         assert_eq!((report.written, report.overwrote, report.entries()), (1, 1, 1));
     }

@@ -1,4 +1,4 @@
-//! Whether this daemon polls now, and from which moment on other people's switches are fresher.
+//! A daemon's turn to poll, and the moment after which other switches are newer than its map.
 
 use crate::{
     domain::{Escaped, ZnodeDir},
@@ -6,8 +6,8 @@ use crate::{
     zk_writer::messages::{PollStart, PollTurn, PollerLock},
 };
 
-/// Claims the poller's lock, where there is one, and marks the moment: by writing the watch directory's own
-/// data back to it, a znode that we need anyway and that nobody watches for its data.
+/// Claims the poller's lock, where there is one, and marks the moment by writing the watch directory's own data back to
+/// it. That znode is needed anyway, and no client watches its data.
 pub(super) async fn take(
     connection: &Connection,
     watch_dir: &ZnodeDir,
@@ -42,7 +42,7 @@ pub(super) async fn take(
     }
 }
 
-/// What to answer when an attempt came to nothing: without a connection it is made again soon.
+/// Answer to a failed attempt. Without a connection, the Poller tries again soon.
 fn failed(connection: &Connection, attempt: &str, error: &WriteError) -> PollTurn {
     if connection.is_lost() {
         return PollTurn::NoSession;
@@ -52,9 +52,9 @@ fn failed(connection: &Connection, attempt: &str, error: &WriteError) -> PollTur
 
 async fn mark(connection: &Connection, watch_dir: &ZnodeDir) -> Result<Zxid, WriteError> {
     match connection.touch(watch_dir.node()).await {
-        // Somebody has removed it: what the map brings needs it as well.
+        // Another client has removed the directory, which the map needs as well.
         Err(WriteError::Missing) => {
-            make(connection, watch_dir).await?;
+            ensure(connection, watch_dir).await?;
             connection.touch(watch_dir.node()).await
         }
         marked => marked,
@@ -65,14 +65,14 @@ async fn claim(connection: &Connection, lock: &PollerLock) -> Result<Claim, Writ
     let (path, holder) = (lock.path.node(), lock.holder.as_bytes());
     match (connection.claim(path, holder).await, lock.path.parent()) {
         (Err(WriteError::Missing), Some(parent)) => {
-            make(connection, &parent).await?;
+            ensure(connection, &parent).await?;
             connection.claim(path, holder).await
         }
         (claimed, _) => claimed,
     }
 }
 
-async fn make(connection: &Connection, dir: &ZnodeDir) -> Result<(), WriteError> {
+async fn ensure(connection: &Connection, dir: &ZnodeDir) -> Result<(), WriteError> {
     let made = connection.ensure_directory(dir).await;
     made.map_err(|error| error.when("creating", dir.node()))
 }

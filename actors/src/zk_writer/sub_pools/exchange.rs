@@ -1,8 +1,8 @@
-//! One exchange with a jobmaker, on one connection: read the request, watch the ack, write, look at acks.
+//! One exchange with a jobmaker, on one connection: reads the request, watches the ack, writes, reads acks.
 //!
-//! It decides nothing: it tells `AckWaiter` what happens and does what that says. When the time is over, only
-//! the wait for an ack ends early; what ZooKeeper was asked is always waited for. When the connection is lost,
-//! its work is cut off in the middle, and `ZkWriter` tells of that in its place.
+//! `AckWaiter` decides: the exchange reports each event and follows the answer. At the deadline only the wait for an ack
+//! ends early; ZooKeeper's answers are always awaited. When the connection is lost, the exchange's task is cut off, and
+//! `ZkWriter` reports that.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -18,64 +18,64 @@ use crate::{
 /// Jobmakers date their acks (`created_at`) to the second.
 const ACK_DATE_STEP: Duration = Duration::from_secs(1);
 
-/// Where an exchange takes place.
+/// Znodes of an exchange.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub(super) struct ExchangePaths {
     /// The znode that the jobmaker watches.
     pub(super) request: String,
-    /// The znode that it answers in.
+    /// The znode that the jobmaker answers in.
     pub(super) ack: String,
 }
 
-/// How an exchange's task tells `AckWaiter` what happens.
+/// Reports an exchange's events to `AckWaiter`.
 pub(super) struct Reporter {
     pub(super) id: ExchangeId,
     pub(super) to: Recipient<Report>,
-    /// Resolves when `AckWaiter` has settled all.
+    /// Resolves when `AckWaiter` has answered all callers.
     pub(super) is_over: oneshot::Receiver<()>,
 }
 
 impl Reporter {
-    /// Tells of something that calls for nothing new. What is told later arrives later.
+    /// Reports an event that needs no answer. Reports arrive in order.
     async fn note(&self, event: Event) {
         if let Err(SendError::Full(report)) = self.to.try_send(Report { id: self.id, event }) {
-            self.tell(report.event).await;
+            self.report(report.event).await;
         }
     }
 
-    async fn tell(&self, event: Event) -> Next {
-        // Nobody to tell means that the daemon is ending.
+    async fn report(&self, event: Event) -> Next {
+        // Without `AckWaiter` the daemon is ending.
         self.to.send(Report { id: self.id, event }).await.unwrap_or(Next::Over)
     }
 }
 
-/// Makes the exchange: of an update, with the `update` to write, or of gets, which write what is there.
+/// Makes the exchange: of an update, with its text, or of gets, which write the present text again.
 pub(super) async fn run(
     connection: Connection,
-    place: Place,
+    paths: ExchangePaths,
     update: Option<Arc<[u8]>>,
     reporter: Reporter,
 ) {
-    let mut exchange = Exchange { connection, place, update, reporter };
+    let mut exchange = Exchange { connection, paths, update, reporter };
     while exchange.attempt().await == Next::ReadAgain {}
 }
 
 struct Exchange {
     connection: Connection,
-    place: Place,
+    paths: ExchangePaths,
     update: Option<Arc<[u8]>>,
     reporter: Reporter,
 }
 
 impl Exchange {
-    /// Goes on until all is settled, or until a get has to begin anew.
+    /// Continues until all callers are answered, or a get has to begin again.
     async fn attempt(&mut self) -> Next {
         let (data, mut expected, mut watch) = match self.prepare().await {
             Ok(prepared) => prepared,
-            Err(event) => return self.reporter.tell(event).await,
+            Err(event) => return self.reporter.report(event).await,
         };
-        // The answer is waited for: once callers were told that nothing is written, nothing must be.
-        if self.reporter.tell(Event::Sending).await == Next::Over {
+        // Nothing may be written after the callers were answered so, hence the wait for this answer.
+        if self.reporter.report(Event::Sending).await == Next::Over {
             return Next::Over;
         }
         let mut next = self.write(&data, &mut expected).await;
@@ -90,9 +90,9 @@ impl Exchange {
                     match self.look().await {
                         Ok((sighting, armed)) => {
                             watch = armed;
-                            self.reporter.tell(Event::Seen(sighting)).await
+                            self.reporter.report(Event::Seen(sighting)).await
                         }
-                        Err(event) => return self.reporter.tell(event).await,
+                        Err(event) => return self.reporter.report(event).await,
                     }
                 }
                 Next::Provoke => self.write(&data, &mut expected).await,
@@ -108,19 +108,19 @@ impl Exchange {
         }
     }
 
-    /// What to write, which state it is meant for, and the watch on the ack.
+    /// The text to write, its condition, and the watch on the ack.
     async fn prepare(&self) -> Result<(Arc<[u8]>, Option<Revision>, Watch), Event> {
-        let Place { request, ack } = &self.place;
+        let ExchangePaths { request, ack } = &self.paths;
         let Some(update) = &self.update else {
-            // What is there is written again, which must not undo what comes in between.
+            // The present text is written again, which must not undo a write in between.
             let (request, ack) =
                 join(self.connection.get(request), self.connection.watch(ack)).await;
             let (data, mark) = request.map_err(Event::NotRead)?.ok_or(Event::NoSubPool)?;
             let (_, _, watch) = ack.map_err(Event::NotRead)?.ok_or(Event::NoJobmaker)?;
             return Ok((data.into(), Some(mark.revision), watch));
         };
-        // An ack that is still watched from the exchange before is known to be there, and so is the znode
-        // above it. An update overwrites whatever there is, so it needs to know no more.
+        // An ack that is still watched since the previous exchange exists, and so does its parent. An update replaces any
+        // text, so it needs to know no more.
         let watch = match self.connection.armed_watch(ack) {
             Some(watch) => watch,
             None => {
@@ -133,9 +133,9 @@ impl Exchange {
         Ok((Arc::clone(update), None, watch))
     }
 
-    /// Writes the request; the next write is meant for the state that this one made.
+    /// Writes the request. The next write is on condition of the state that this one made.
     async fn write(&self, data: &[u8], expected: &mut Option<Revision>) -> Next {
-        let request = &self.place.request;
+        let request = &self.paths.request;
         let written = match *expected {
             Some(expected) => self.connection.set(request, data, expected).await,
             None => self.connection.set(request, data, AnyState).await,
@@ -145,20 +145,20 @@ impl Exchange {
                 let read = expected.replace(mark.revision);
                 let detect = |read| Overwrite::detect(request, read, mark.revision);
                 if let Some(overwrite) = read.and_then(detect) {
-                    return self.reporter.tell(Event::Overwrote(overwrite, data.into())).await;
+                    return self.reporter.report(Event::Overwrote(overwrite, data.into())).await;
                 }
                 self.reporter.note(Event::Written(mark)).await;
                 Next::Wait
             }
-            Err(error) => self.reporter.tell(Event::NotWritten(error)).await,
+            Err(error) => self.reporter.report(Event::NotWritten(error)).await,
         }
     }
 
-    /// Reads the ack, and after it the request's state; watches on from then.
+    /// Reads the ack and then the request's state, and watches from then on.
     async fn look(&self) -> Result<(Sighting, Watch), Event> {
         // Sent in this order, and ZooKeeper answers one client in order.
-        let ack = self.connection.watch(&self.place.ack);
-        let request = self.connection.revision(&self.place.request);
+        let ack = self.connection.watch(&self.paths.ack);
+        let request = self.connection.revision(&self.paths.request);
         let (ack, request) = join(ack, request).await;
         let (json, mark, watch) = ack.map_err(Event::NotSeen)?.ok_or(Event::AckGone)?;
         let request = request.map_err(Event::NotSeen)?;

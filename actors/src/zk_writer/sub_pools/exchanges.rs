@@ -1,4 +1,4 @@
-//! Begins exchanges with jobmakers, one at a time for each sub-pool, and answers those that none begins for.
+//! Exchanges with jobmakers, one at a time for each sub-pool, and answers to requests without one.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use slog::Logger;
 use tokio::{sync::oneshot, task::JoinHandle};
 
 use super::{
-    exchange::{self, Place, Reporter},
+    exchange::{self, ExchangePaths, Reporter},
     lanes::{Expired, Lanes, Withdrawn},
 };
 use crate::{
@@ -24,15 +24,15 @@ use crate::{
 /// Requests that may wait for an exchange, of all sub-pools together.
 const WAITING: usize = 10_000;
 
-/// How `AckWaiter` is told of exchanges.
+/// Addresses of `AckWaiter`.
 pub(crate) struct ToAckWaiter {
-    /// That one begins.
+    /// Receives the beginnings of exchanges.
     pub(crate) expect: Recipient<Expect>,
-    /// What happens in it.
+    /// Receives the events of exchanges.
     pub(crate) report: Recipient<Report>,
 }
 
-/// The exchanges: who waits for one, and where they take place.
+/// Requests that wait, and exchanges under way.
 pub(crate) struct SubPools {
     settings: SubPoolSettings,
     lanes: Lanes,
@@ -59,29 +59,29 @@ impl SubPools {
         Self { settings, lanes: Lanes::new(WAITING), acks, exchanges: 0, journal }
     }
 
-    /// Those who ask from now on, and exchanges that begin from now on, have so long.
+    /// Applies to requests and exchanges from now on.
     pub(crate) fn set_ack_timeout(&mut self, ack_timeout: Duration) {
         self.settings.ack_timeout = ack_timeout;
     }
 
-    /// Requests that wait for an exchange.
+    /// Number of requests that wait for an exchange.
     pub(crate) fn waiting(&self) -> usize {
         self.lanes.waiting()
     }
 
-    /// Takes a request in, or answers it at once.
-    pub(crate) fn accept(&mut self, ask: CoinbaseRequest) {
+    /// Accepts a request, or answers it at once.
+    pub(crate) fn accept(&mut self, request: CoinbaseRequest) {
         if self.lanes.is_full() {
-            self.refuse(ask, ExchangeFailure::QueueFull);
+            self.refuse(request, ExchangeFailure::QueueFull);
         } else {
-            self.lanes.accept(ask, Instant::now() + self.settings.ack_timeout);
+            self.lanes.accept(request, Instant::now() + self.settings.ack_timeout);
         }
     }
 
-    /// Answers a request that nothing was written for.
-    pub(crate) fn refuse(&self, ask: CoinbaseRequest, failure: ExchangeFailure) {
-        let CoinbaseRequest { sub_pool, ask, caller } = ask;
-        match ask {
+    /// Answers a request without an exchange.
+    pub(crate) fn refuse(&self, request: CoinbaseRequest, failure: ExchangeFailure) {
+        let CoinbaseRequest { sub_pool, action, caller } = request;
+        match action {
             CoinbaseAction::Get => {
                 self.journal.get_refused();
                 caller.answer(Err(failure));
@@ -92,7 +92,7 @@ impl SubPools {
         }
     }
 
-    /// Begins the next exchange with this sub-pool's jobmaker, if it has none and somebody waits.
+    /// Begins the next exchange with this sub-pool's jobmaker, if none is under way and a request waits.
     pub(crate) fn begin(&mut self, sub_pool: &SubPool, connection: &Connection) -> Option<Begun> {
         loop {
             let (turn, gone) = self.lanes.begin(sub_pool);
@@ -109,9 +109,9 @@ impl SubPools {
             match self.acks.expect.try_send(Expect { id, turn, ack_timeout, over }) {
                 Ok(()) => {
                     let reporter = Reporter { id, to: self.acks.report.clone(), is_over };
-                    let (place, connection_used) = (self.place(sub_pool), connection.clone());
+                    let (paths, connection_used) = (self.paths(sub_pool), connection.clone());
                     let task =
-                        connection.spawn(exchange::run(connection_used, place, update, reporter));
+                        connection.spawn(exchange::run(connection_used, paths, update, reporter));
                     return Some(Begun { id, task });
                 }
                 Err(SendError::Full(expect)) => {
@@ -125,32 +125,32 @@ impl SubPools {
         }
     }
 
-    /// The exchange with this sub-pool's jobmaker is over.
+    /// Ends the exchange with this sub-pool's jobmaker.
     pub(crate) fn finish(&mut self, sub_pool: &SubPool) {
         self.lanes.finish(sub_pool);
     }
 
-    /// Tells `AckWaiter`, in its place, that an exchange was cut off with its connection.
+    /// Reports to `AckWaiter` that an exchange was cut off with its connection.
     pub(crate) fn cut_off(&self, id: ExchangeId, cause: &str) -> impl Future<Output = ()> + use<> {
         let event = Event::CutOff(cause.to_owned());
-        let told = self.acks.report.send(Report { id, event });
+        let reported = self.acks.report.send(Report { id, event });
         async move {
-            // Nobody to tell means that the daemon is ending.
-            let _ = told.await;
+            // Without `AckWaiter` the daemon is ending.
+            let _ = reported.await;
         }
     }
 
-    /// Sub-pools that have no exchange.
+    /// Sub-pools without an exchange.
     pub(crate) fn idle(&self) -> Vec<SubPool> {
         self.lanes.idle()
     }
 
-    /// Whether nobody waits and no exchange is under way.
+    /// Whether no request waits and no exchange is under way.
     pub(crate) fn is_empty(&self) -> bool {
         self.lanes.is_empty()
     }
 
-    /// Answers those whose time to wait is over.
+    /// Answers the requests whose deadline has passed.
     pub(crate) fn expire(&mut self, is_connected: bool) {
         let failure = if is_connected {
             ExchangeFailure::NotServed
@@ -161,7 +161,7 @@ impl SubPools {
         self.answer(expired, &failure);
     }
 
-    /// Answers all who wait, since the daemon ends.
+    /// Answers all waiting requests, since the daemon ends.
     pub(crate) fn expire_all(&mut self) {
         let expired = self.lanes.expire(None);
         self.answer(expired, &ExchangeFailure::ShuttingDown);
@@ -189,9 +189,9 @@ impl SubPools {
         caller.answer(Err(failure));
     }
 
-    fn place(&self, sub_pool: &SubPool) -> Place {
+    fn paths(&self, sub_pool: &SubPool) -> ExchangePaths {
         let coin = self.settings.base_dir.child(sub_pool.coin());
         let request = format!("{coin}/{}", sub_pool.name());
-        Place { ack: format!("{request}/ack"), request }
+        ExchangePaths { ack: format!("{request}/ack"), request }
     }
 }

@@ -1,14 +1,13 @@
-//! Who waits for an exchange with which sub-pool's jobmaker: without clock or network.
+//! Requests that wait for an exchange, by sub-pool, without clock or network.
 //!
 //! Rules, each with a test below:
 //!
 //! * A sub-pool has one exchange at a time, and sub-pools do not wait for each other.
 //! * Updates come in the order of their arrival, each in an exchange of its own.
-//! * Gets that wait when an exchange begins share it, whether it is an update's or their own: hundreds
-//!   cost a handful of writes. One that comes later waits for the next, since what the exchange under way
-//!   brings may be older than the get.
-//! * Whoever is gone before the exchange begins is left out: nothing is written for nobody.
-//! * What waits is bounded, in number and in time.
+//! * Gets that wait when an exchange begins share it, whether it is an update's or their own: hundreds cost a handful of
+//!   writes. A get that comes later waits for the next exchange, since the values of this one may be older than the get.
+//! * A caller that disconnects before the exchange begins is dropped.
+//! * Waiting is limited in number and in time.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -21,7 +20,7 @@ use crate::{
     zk_writer::messages::{CoinbaseAction, CoinbaseRequest},
 };
 
-/// All sub-pools that somebody waits for.
+/// All sub-pools with waiting requests or an exchange.
 pub(super) struct Lanes {
     lanes: HashMap<SubPool, Lane>,
     waiting: usize,
@@ -42,7 +41,7 @@ pub(super) struct Withdrawn {
     pub(super) update: CoinbaseUpdate,
 }
 
-/// Everybody whose time is over.
+/// Requests whose deadline has passed.
 #[derive(Default)]
 pub(super) struct Expired {
     pub(super) updates: Vec<Withdrawn>,
@@ -55,30 +54,30 @@ impl Lanes {
         Self { lanes: HashMap::new(), waiting: 0, limit }
     }
 
-    /// Whether so many wait that no more may.
+    /// Whether the limit is reached.
     pub(super) fn is_full(&self) -> bool {
         self.waiting >= self.limit
     }
 
-    /// How many wait.
+    /// Number of waiting requests.
     pub(super) fn waiting(&self) -> usize {
         self.waiting
     }
 
-    /// Takes a request in, whose exchange must begin before the `deadline`.
-    pub(super) fn accept(&mut self, ask: CoinbaseRequest, deadline: Instant) {
+    /// Accepts a request, whose exchange must begin before the `deadline`.
+    pub(super) fn accept(&mut self, request: CoinbaseRequest, deadline: Instant) {
         self.waiting += 1;
-        let lane = self.lanes.entry(ask.sub_pool).or_default();
-        match ask.ask {
-            CoinbaseAction::Get => lane.gets.push((ask.caller, deadline)),
+        let lane = self.lanes.entry(request.sub_pool).or_default();
+        match request.action {
+            CoinbaseAction::Get => lane.gets.push((request.caller, deadline)),
             CoinbaseAction::Update(update) => {
-                lane.updates.push_back((ask.caller, update, deadline))
+                lane.updates.push_back((request.caller, update, deadline))
             }
         }
     }
 
-    /// The next exchange with this sub-pool's jobmaker, if it has none and somebody waits; with those who
-    /// are gone already.
+    /// The next exchange with this sub-pool's jobmaker, if none is under way and a request waits; and the updates of
+    /// callers that have disconnected.
     pub(super) fn begin(&mut self, sub_pool: &SubPool) -> (Option<Turn>, Vec<Withdrawn>) {
         let mut gone = Vec::new();
         let Some(lane) = self.lanes.get_mut(sub_pool).filter(|lane| !lane.is_busy) else {
@@ -106,7 +105,7 @@ impl Lanes {
         (Some(Turn { sub_pool: sub_pool.clone(), update, gets }), gone)
     }
 
-    /// The exchange with this sub-pool's jobmaker is over.
+    /// Ends the exchange with this sub-pool's jobmaker.
     pub(super) fn finish(&mut self, sub_pool: &SubPool) {
         if let Some(lane) = self.lanes.get_mut(sub_pool) {
             lane.is_busy = false;
@@ -116,18 +115,18 @@ impl Lanes {
         }
     }
 
-    /// Sub-pools that have no exchange.
+    /// Sub-pools without an exchange.
     pub(super) fn idle(&self) -> Vec<SubPool> {
         let idle = self.lanes.iter().filter(|(_, lane)| !lane.is_busy);
         idle.map(|(sub_pool, _)| sub_pool.clone()).collect()
     }
 
-    /// Whether nobody waits and no exchange is under way.
+    /// Whether no request waits and no exchange is under way.
     pub(super) fn is_empty(&self) -> bool {
         self.lanes.is_empty()
     }
 
-    /// Withdraws all whose deadline has passed, or everybody.
+    /// Withdraws all requests whose deadline has passed, or all requests without `now`.
     pub(super) fn expire(&mut self, now: Option<Instant>) -> Expired {
         let is_over = |until: Instant| now.is_none_or(|now| until <= now);
         let mut expired = Expired::default();

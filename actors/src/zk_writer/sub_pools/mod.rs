@@ -1,12 +1,14 @@
 //! Exchanges with jobmakers.
 //!
-//! * `lanes`: who waits for which sub-pool's; no clock, no network;
-//! * `exchange`: makes one;
-//! * `exchanges`: begins them.
+//! * `lanes`: requests that wait, by sub-pool; no clock, no network;
+//! * `exchanges`: begins exchanges, and answers requests without one;
+//! * `exchange`: makes one, on a connection;
+//! * `pump`: connects them with the actor.
 
 mod exchange;
 mod exchanges;
 mod lanes;
+mod pump;
 
+pub(super) use exchanges::SubPools;
 pub(crate) use exchanges::ToAckWaiter;
-pub(super) use exchanges::{Begun, SubPools};

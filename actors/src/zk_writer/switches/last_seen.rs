@@ -1,9 +1,8 @@
-//! What we last saw in each znode.
+//! Last known state of each znode.
 //!
-//! The log should tell the old coin, but a read for it makes every switch slower. The
-//! answer to a write tells the znode's new version: if it follows the one that we saw last, nobody wrote
-//! in between, and the old coin is the one that we saw. If it does not, somebody else did, and the old
-//! coin is not known. Nothing else is ever decided by this memory.
+//! The log shows the old coin, but a read for it would make every switch slower. The answer to a write has the znode's
+//! new version: if it follows the last known one, no other client wrote in between, and the last known coin is the old
+//! one. Otherwise the old coin is not known. This memory decides nothing else but the operation to try first.
 
 use std::mem;
 
@@ -14,14 +13,14 @@ use crate::{
     zk::Revision,
 };
 
-/// What a znode held when we wrote it.
+/// State of a znode after our write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Seen {
     pub(crate) coin: Coin,
     pub(crate) revision: Revision,
 }
 
-/// The sub-accounts seen most recently: at least `capacity` of them, at most twice as many.
+/// The sub-accounts seen most recently: at least `capacity`, at most twice as many.
 #[derive(Debug)]
 pub(crate) struct LastSeen {
     capacity: usize,
@@ -39,15 +38,14 @@ impl LastSeen {
         self.recent.get(puname).or_else(|| self.before.get(puname))
     }
 
-    /// Takes in a newer state of a znode that is remembered. Others are none of those seen most recently: a
-    /// million that a poll writes would drive out all that callers switch.
+    /// Updates a known entry, never inserts: one large poll would otherwise evict the sub-accounts that callers switch.
     pub(crate) fn refresh(&mut self, puname: &Puname, seen: Option<Seen>) {
         if self.get(puname).is_some() {
             self.note(puname, seen);
         }
     }
 
-    /// Remembers what a znode holds, or forgets it if that is not known.
+    /// Remembers the state of a znode, or forgets it if it is not known.
     pub(crate) fn note(&mut self, puname: &Puname, seen: Option<Seen>) {
         let Some(seen) = seen else {
             self.recent.remove(puname);

@@ -1,9 +1,9 @@
 //! Callers' switches.
 //!
-//! * `queue`: who waits for what, which znode is under way; no clock, no network;
-//! * `pump`: how switches go out;
-//! * `commit`: brings one chunk into ZooKeeper, whatever exists there already;
-//! * `last_seen`: what we last saw in each znode: spares most looks.
+//! * `queue`: the write order; no clock, no network;
+//! * `pump`: sends chunk by chunk;
+//! * `commit`: brings one chunk into ZooKeeper;
+//! * `last_seen`: the last known state of each znode, which spares most reads.
 
 mod commit;
 mod last_seen;
@@ -11,4 +11,4 @@ mod pump;
 mod queue;
 
 pub(super) use last_seen::{LastSeen, Seen};
-pub(super) use queue::{Chunk, Entry, NOT_SENT, Queue, SettledSwitch};
+pub(super) use queue::{Chunk, ChunkEntry, NOT_SENT, Queue, SettledSwitch};

@@ -1,7 +1,6 @@
-//! Callers' switches: chunk after chunk out of the queue, into ZooKeeper.
+//! Sends switches from the queue into ZooKeeper, chunk by chunk.
 //!
-//! Natural batching: what arrives while a chunk is under way goes into the next one. There is no
-//! batching timer.
+//! Natural batching: switches that arrive while a chunk is under way go into the next one. There is no batching timer.
 
 use std::sync::Arc;
 
@@ -18,25 +17,25 @@ use crate::zk_writer::{
     write::{Progress, Written},
 };
 
-/// Chunks on their way at a time, if each is full.
-pub(crate) const CHUNKS_UNDER_WAY: usize = 4;
+/// Maximum chunks under way, if each is full.
+const CHUNKS_UNDER_WAY: usize = 4;
 
 impl ZkWriter {
-    /// Has [`pump`](Self::pump) run once the messages that are in the mailbox now have been taken in,
-    /// so that they share a chunk.
+    /// Runs [`pump_switches`](Self::pump_switches) after the messages that are in the mailbox now, so that they share a
+    /// chunk.
     pub(crate) fn pump_soon(&mut self, ctx: &mut Context<Self>) {
         if !self.pump_due {
             self.pump_due = true;
             ctx.spawn(async {}.into_actor(self).map(|(), act, ctx| {
                 act.pump_due = false;
-                act.pump(ctx);
+                act.pump_switches(ctx);
             }));
         }
     }
 
-    /// Sends what waits: at once if nothing is under way, beside other chunks only if it fills one. So
-    /// an idle service does not wait, and a busy one sends few large transactions, not many small ones.
-    pub(crate) fn pump(&mut self, ctx: &mut Context<Self>) {
+    /// Sends what waits: at once if no chunk is under way, beside other chunks only if it fills one. So an idle service
+    /// does not wait, and a busy one sends few large transactions instead of many small ones.
+    pub(crate) fn pump_switches(&mut self, ctx: &mut Context<Self>) {
         let Some(connection) = live(&self.connection) else { return };
         self.queue.set_room(ChunkRoom {
             bytes: connection.transaction_limit(),
@@ -58,10 +57,10 @@ impl ZkWriter {
             ctx.spawn(wrap_future::<_, Self>(writing).map(move |_, act, ctx| {
                 let written = progress.take(chunk.entries.len());
                 act.chunks_under_way -= 1;
-                // Nobody waits for a log line: callers are answered and ZooKeeper is kept busy first.
+                // Log lines come last: first callers are answered and ZooKeeper is kept busy.
                 act.queue.finish(&chunk, written.iter().map(|written| &written.result));
                 act.remember(&chunk, &written);
-                act.pump(ctx);
+                act.pump_switches(ctx);
                 act.journal.committed(&chunk, &written);
                 act.close_if_drained(ctx);
             }));

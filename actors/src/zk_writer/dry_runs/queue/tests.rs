@@ -1,11 +1,14 @@
-//! The rules of dry runs, one by one.
+//! Rules of dry runs, one by one.
 
 use std::time::Duration;
+
+use tokio::sync::oneshot;
 
 use super::*;
 use crate::{
     domain::{Coins, SwitchesBuilder},
     zk::{Content, Mark, Revision, Zxid},
+    zk_writer::messages::WriteReply,
 };
 
 struct Answer(oneshot::Receiver<WriteReply>, Arc<Switches>);
@@ -16,7 +19,7 @@ impl Answer {
     }
 }
 
-fn ask(looks: &mut DryRuns, pairs: &[(&str, &str)]) -> Answer {
+fn ask(dry_runs: &mut DryRuns, pairs: &[(&str, &str)]) -> Answer {
     let coins = Coins::new(&["btc", "bcc"]).unwrap();
     let mut builder = SwitchesBuilder::new(false);
     for (puname, coin) in pairs {
@@ -29,14 +32,14 @@ fn ask(looks: &mut DryRuns, pairs: &[(&str, &str)]) -> Answer {
     let switches = Arc::new(builder.build());
     let (reply, answer) = oneshot::channel();
     let deadline = Instant::now() + Duration::from_secs(60);
-    looks.accept(DryRunBatch { switches: switches.clone(), reply }, deadline);
+    dry_runs.accept(DryRunBatch { switches: switches.clone(), reply }, deadline);
     Answer(answer, switches)
 }
 
-fn ask_many(looks: &mut DryRuns, prefix: &str, count: usize) -> Answer {
+fn ask_many(dry_runs: &mut DryRuns, prefix: &str, count: usize) -> Answer {
     let names: Vec<String> = (0..count).map(|n| format!("{prefix}{n}")).collect();
     let pairs: Vec<(&str, &str)> = names.iter().map(|name| (&**name, "btc")).collect();
-    ask(looks, &pairs)
+    ask(dry_runs, &pairs)
 }
 
 fn holds(data: &str) -> ZnodeRead {
@@ -44,7 +47,7 @@ fn holds(data: &str) -> ZnodeRead {
     Ok(Some(Content { data: data.into(), mark }))
 }
 
-fn names(part: &Part) -> Vec<&str> {
+fn names(part: &DryRunPart) -> Vec<&str> {
     part.names().collect()
 }
 
@@ -61,12 +64,12 @@ fn outcomes(answer: &mut Answer) -> (Result<(), WriteFailure>, Vec<SwitchOutcome
 
 #[test]
 fn what_would_change_is_told_in_the_requests_order() {
-    let mut looks = DryRuns::new(10);
+    let mut dry_runs = DryRuns::new(10);
     let pairs = [("b", "btc"), ("a", "btc"), ("b", "bcc"), ("c", "bcc")];
-    let mut answer = ask(&mut looks, &pairs);
-    let part = looks.take().unwrap();
+    let mut answer = ask(&mut dry_runs, &pairs);
+    let part = dry_runs.take().unwrap();
     assert_eq!(names(&part), ["a", "b", "c"]);
-    looks.finish(&part, Ok(vec![holds("btc"), Ok(None), holds("bccc")]));
+    dry_runs.finish(&part, Ok(vec![holds("btc"), Ok(None), holds("bccc")]));
     let expected = vec![
         SwitchOutcome::Superseded,
         SwitchOutcome::Unchanged,
@@ -74,15 +77,15 @@ fn what_would_change_is_told_in_the_requests_order() {
         SwitchOutcome::WouldChange,
     ];
     assert_eq!(outcomes(&mut answer), (Ok(()), expected));
-    assert!(looks.is_empty() && looks.waiting() == 0);
+    assert!(dry_runs.is_empty() && dry_runs.waiting() == 0);
 }
 
 #[test]
 fn who_asks_for_no_coin_is_told_what_is_there() {
-    let mut looks = DryRuns::new(10);
-    let mut answer = ask(&mut looks, &[("a", ""), ("b", ""), ("c", "")]);
-    let part = looks.take().unwrap();
-    looks.finish(&part, Ok(vec![holds("btc"), Ok(None), Err("no rights".to_owned())]));
+    let mut dry_runs = DryRuns::new(10);
+    let mut answer = ask(&mut dry_runs, &[("a", ""), ("b", ""), ("c", "")]);
+    let part = dry_runs.take().unwrap();
+    dry_runs.finish(&part, Ok(vec![holds("btc"), Ok(None), Err("no rights".to_owned())]));
     let reply = answer.try_recv().expect("an answer");
     let seen = |old| SwitchResult { old, outcome: SwitchOutcome::Seen };
     let unread = SwitchResult::without_old(SwitchOutcome::Unknown("no rights".into()));
@@ -93,27 +96,27 @@ fn who_asks_for_no_coin_is_told_what_is_there() {
 
 #[test]
 fn batches_take_turns_and_so_many_parts_are_under_way() {
-    let mut looks = DryRuns::new(10_000);
-    let mut large = ask_many(&mut looks, "l", PART_ENTRIES + 1);
-    let mut small = ask(&mut looks, &[("s", "btc")]);
-    let (first, second) = (looks.take().unwrap(), looks.take().unwrap());
+    let mut dry_runs = DryRuns::new(10_000);
+    let mut large = ask_many(&mut dry_runs, "l", PART_ENTRIES + 1);
+    let mut small = ask(&mut dry_runs, &[("s", "btc")]);
+    let (first, second) = (dry_runs.take().unwrap(), dry_runs.take().unwrap());
     assert_eq!((names(&first).len(), names(&second)), (PART_ENTRIES, vec!["s"]));
-    assert!(looks.take().is_none(), "enough is under way");
-    looks.finish(&second, Ok(vec![Ok(None)]));
+    assert!(dry_runs.take().is_none(), "enough is under way");
+    dry_runs.finish(&second, Ok(vec![Ok(None)]));
     assert_eq!(outcomes(&mut small).0, Ok(()));
-    let third = looks.take().unwrap();
-    looks.finish(&third, Ok(vec![Ok(None)]));
+    let third = dry_runs.take().unwrap();
+    dry_runs.finish(&third, Ok(vec![Ok(None)]));
     assert!(large.try_recv().is_err(), "its first part is still under way");
-    looks.finish(&first, Ok(vec![Ok(None); PART_ENTRIES]));
+    dry_runs.finish(&first, Ok(vec![Ok(None); PART_ENTRIES]));
     assert_eq!(outcomes(&mut large).1, vec![SwitchOutcome::WouldCreate; PART_ENTRIES + 1]);
 }
 
 #[test]
 fn a_znode_that_may_not_be_read_is_no_success() {
-    let mut looks = DryRuns::new(10);
-    let mut answer = ask(&mut looks, &[("a", "btc"), ("b", "btc")]);
-    let part = looks.take().unwrap();
-    looks.finish(&part, Ok(vec![Err("no rights".to_owned()), holds("btc")]));
+    let mut dry_runs = DryRuns::new(10);
+    let mut answer = ask(&mut dry_runs, &[("a", "btc"), ("b", "btc")]);
+    let part = dry_runs.take().unwrap();
+    dry_runs.finish(&part, Ok(vec![Err("no rights".to_owned()), holds("btc")]));
     let expected = vec![SwitchOutcome::Unknown("no rights".into()), SwitchOutcome::Unchanged];
     let failure = WriteFailure::NotRead("no rights".to_owned());
     assert_eq!(outcomes(&mut answer), (Err(failure), expected));
@@ -121,38 +124,38 @@ fn a_znode_that_may_not_be_read_is_no_success() {
 
 #[test]
 fn a_part_that_could_not_be_read_ends_its_batch() {
-    let mut looks = DryRuns::new(10_000);
-    let mut answer = ask_many(&mut looks, "l", 3 * PART_ENTRIES);
-    let (first, second) = (looks.take().unwrap(), looks.take().unwrap());
-    looks.finish(&first, Ok(vec![holds("btc"); PART_ENTRIES]));
-    looks.finish(&second, Err("lost".to_owned()));
+    let mut dry_runs = DryRuns::new(10_000);
+    let mut answer = ask_many(&mut dry_runs, "l", 3 * PART_ENTRIES);
+    let (first, second) = (dry_runs.take().unwrap(), dry_runs.take().unwrap());
+    dry_runs.finish(&first, Ok(vec![holds("btc"); PART_ENTRIES]));
+    dry_runs.finish(&second, Err("lost".to_owned()));
     let (outcome, results) = outcomes(&mut answer);
     assert_eq!(outcome, Err(WriteFailure::NotRead("lost".to_owned())));
     assert_eq!(results[PART_ENTRIES - 1], SwitchOutcome::Unchanged);
     assert!(results[PART_ENTRIES..].iter().all(|it| matches!(it, SwitchOutcome::Unknown(_))));
-    assert!(looks.take().is_none() && looks.is_empty());
+    assert!(dry_runs.take().is_none() && dry_runs.is_empty());
 }
 
 #[test]
 fn who_waits_too_long_or_is_too_many_is_told_so() {
-    let mut looks = DryRuns::new(2);
-    let mut waiting = ask(&mut looks, &[("a", "btc"), ("b", "btc")]);
-    let (outcome, results) = outcomes(&mut ask(&mut looks, &[("c", "btc")]));
+    let mut dry_runs = DryRuns::new(2);
+    let mut waiting = ask(&mut dry_runs, &[("a", "btc"), ("b", "btc")]);
+    let (outcome, results) = outcomes(&mut ask(&mut dry_runs, &[("c", "btc")]));
     assert_eq!(outcome, Err(WriteFailure::QueueFull { waiting: 2, limit: 2 }));
     assert!(results.is_empty(), "refused as a whole");
-    looks.expire(Instant::now());
+    dry_runs.expire(Instant::now());
     assert!(waiting.try_recv().is_err());
-    let part = looks.take().unwrap();
-    looks.expire(Instant::now() + Duration::from_secs(61));
+    let part = dry_runs.take().unwrap();
+    dry_runs.expire(Instant::now() + Duration::from_secs(61));
     assert_eq!(outcomes(&mut waiting).0, Err(WriteFailure::NotSent));
-    assert!(!looks.is_empty(), "its part is still under way");
-    looks.finish(&part, Ok(vec![Ok(None), Ok(None)]));
-    assert!(looks.is_empty() && looks.waiting() == 0);
+    assert!(!dry_runs.is_empty(), "its part is still under way");
+    dry_runs.finish(&part, Ok(vec![Ok(None), Ok(None)]));
+    assert!(dry_runs.is_empty() && dry_runs.waiting() == 0);
 }
 
 #[test]
 fn nothing_is_read_for_who_has_gone() {
-    let mut looks = DryRuns::new(10);
-    drop(ask(&mut looks, &[("a", "btc")]));
-    assert!(looks.take().is_none() && looks.is_empty() && looks.waiting() == 0);
+    let mut dry_runs = DryRuns::new(10);
+    drop(ask(&mut dry_runs, &[("a", "btc")]));
+    assert!(dry_runs.take().is_none() && dry_runs.is_empty() && dry_runs.waiting() == 0);
 }

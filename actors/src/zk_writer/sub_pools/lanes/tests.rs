@@ -35,7 +35,7 @@ impl Fixture {
     fn ask(&mut self, name: &str, ask: CoinbaseAction, seconds: u64) -> Option<Answer> {
         let (reply, answer) = oneshot::channel();
         let caller = Caller { source: Source::Api { client: None, request: RequestId(1) }, reply };
-        let ask = CoinbaseRequest { sub_pool: pool(name), ask, caller };
+        let ask = CoinbaseRequest { sub_pool: pool(name), action: ask, caller };
         let is_taken = !self.lanes.is_full();
         if is_taken {
             self.lanes.accept(ask, self.now + Duration::from_secs(seconds));

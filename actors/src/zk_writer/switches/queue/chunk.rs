@@ -1,30 +1,30 @@
-//! Entries that are written in one go, and their callers.
+//! Entries that are written together, and their requesters.
 
 use smallvec::SmallVec;
 
 use super::BatchId;
 use crate::domain::{Assignment, Coin, Puname, Source};
 
-/// What is to be written in one go.
+/// Entries to write together, in one transaction if possible.
 #[derive(Debug)]
 pub(crate) struct Chunk {
-    pub(crate) entries: Vec<Entry>,
+    pub(crate) entries: Vec<ChunkEntry>,
 }
 
-/// One znode's new value, and everybody who asked for it or for one that it replaces.
+/// One znode's new value, with the requesters of this value and of those that it replaces.
 #[derive(Debug)]
-pub(crate) struct Entry {
+pub(crate) struct ChunkEntry {
     pub(crate) puname: Puname,
     pub(super) askers: Askers,
 }
 
-impl Entry {
-    /// The value to write: what was asked for last.
+impl ChunkEntry {
+    /// The value to write: the newest.
     pub(crate) fn coin(&self) -> &Coin {
         newest(&self.askers)
     }
 
-    /// Each switch that asked for this entry, in the order of asking.
+    /// Each switch behind this entry, the oldest first.
     pub(crate) fn switches(&self) -> impl Iterator<Item = SettledSwitch<'_>> + Clone {
         let last = self.askers.len() - 1;
         self.askers.iter().enumerate().map(move |(index, asker)| SettledSwitch {
@@ -36,7 +36,7 @@ impl Entry {
     }
 }
 
-/// One switch that is settled, for the log.
+/// One settled switch, for the journal.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SettledSwitch<'a> {
     pub(crate) source: Source,
@@ -53,19 +53,20 @@ impl<'a> SettledSwitch<'a> {
     }
 }
 
-/// One asker nearly always.
+/// Requesters of an entry, the oldest first; nearly always one.
 pub(super) type Askers = SmallVec<[Asker; 1]>;
 
+/// One entry of a batch.
 #[derive(Debug)]
 pub(super) struct Asker {
-    pub(super) request: BatchId,
-    /// Its place among the request's entries that count.
+    pub(super) batch: BatchId,
+    /// Place among the batch's entries that count.
     pub(super) place: usize,
     pub(super) source: Source,
     pub(super) coin: Coin,
 }
 
 pub(super) fn newest(askers: &Askers) -> &Coin {
-    // An entry is made with an asker and loses it only by being settled or dropped whole.
+    // An entry has one requester at least until it is settled or dropped whole.
     &askers[askers.len() - 1].coin
 }

@@ -1,62 +1,62 @@
-//! Requests larger than a chunk: their entries stay in the request's own list until their turn comes.
+//! Requests larger than a chunk, whose entries stay in the request's own list until their turn comes.
 //!
-//! So a batch of millions costs nothing for each entry when it is accepted, refused or given up.
+//! So accepting, refusing or giving up a batch of millions costs nothing for each entry.
 
 use std::{collections::VecDeque, sync::Arc};
 
 use foldhash::{HashSet, HashSetExt};
 
-use super::{Asker, BatchId, Entry};
+use super::{Asker, BatchId, ChunkEntry};
 use crate::domain::{Source, Switches};
 
-/// A large request, or what is left.
+/// Unsent rest of a large request.
 #[derive(Debug)]
 pub(super) struct LargeBatch {
     id: BatchId,
     source: Source,
     switches: Arc<Switches>,
-    /// The first place whose turn has not come.
+    /// The first place that was not taken in turn.
     next: usize,
-    /// Places behind `next` that were taken out of turn.
+    /// Later places that were taken out of turn.
     taken: HashSet<usize>,
 }
 
 impl LargeBatch {
     fn asker(&self, place: usize) -> Option<Asker> {
         let coin = self.switches.coin(place)?.clone();
-        Some(Asker { request: self.id, place, source: self.source, coin })
+        Some(Asker { batch: self.id, place, source: self.source, coin })
     }
 
-    /// Takes the entry of a sub-account out of its turn, if it is still there.
+    /// Takes the entry of a sub-account out of turn, if it is still here.
     fn take_out(&mut self, name: &str) -> Option<Asker> {
         let place = self.switches.find(name).filter(|&place| place >= self.next)?;
         if self.taken.insert(place) { self.asker(place) } else { None }
     }
 
-    /// Entries that are left.
+    /// Number of entries left.
     pub(super) fn len(&self) -> usize {
         self.switches.len() - self.next - self.taken.len()
     }
 
-    /// The next entry, as one that only this request asked for.
-    pub(super) fn next_entry(&mut self) -> Option<Entry> {
+    /// The next entry, with this request as the only requester.
+    pub(super) fn next_entry(&mut self) -> Option<ChunkEntry> {
         while self.next < self.switches.len() {
             let place = self.next;
             self.next += 1;
             if !self.taken.remove(&place) {
                 let askers = [self.asker(place)?].into_iter().collect();
-                return Some(Entry { puname: self.switches.puname(place), askers });
+                return Some(ChunkEntry { puname: self.switches.puname(place), askers });
             }
         }
         None
     }
 }
 
-/// The large requests that wait, the oldest first.
+/// Large requests that wait, the oldest first.
 #[derive(Debug, Default)]
 pub(super) struct LargeBatches {
     batches: VecDeque<LargeBatch>,
-    /// Entries that are left in all of them.
+    /// Number of entries left in all requests.
     len: usize,
 }
 
@@ -77,8 +77,8 @@ impl LargeBatches {
         batches.iter_mut().filter_map(|batch| batch.take_out(name)).inspect(|_| *len -= 1)
     }
 
-    /// The entry whose turn it is.
-    pub(super) fn next_entry(&mut self) -> Option<Entry> {
+    /// The next entry in turn.
+    pub(super) fn next_entry(&mut self) -> Option<ChunkEntry> {
         while let Some(batch) = self.batches.front_mut() {
             if let Some(entry) = batch.next_entry() {
                 self.len -= 1;
@@ -89,7 +89,7 @@ impl LargeBatches {
         None
     }
 
-    /// Takes out a request with all that is left.
+    /// Removes the rest of a request.
     pub(super) fn remove(&mut self, id: BatchId) -> Option<LargeBatch> {
         let index = self.batches.iter().position(|batch| batch.id == id)?;
         let batch = self.batches.remove(index)?;

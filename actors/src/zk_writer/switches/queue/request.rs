@@ -1,29 +1,22 @@
-//! The requests that wait, and their answers.
+//! Requests that wait, and their answers.
 
 use std::{sync::Arc, time::Instant};
 
 use smallvec::SmallVec;
-use tokio::sync::oneshot;
 
 use super::NOT_SENT;
 use crate::{
     domain::{SwitchOutcome, Switches},
-    zk_writer::{
-        messages::{WriteFailure, WriteReply},
-        results::Results,
-    },
+    zk_writer::{admission::Reply, messages::WriteFailure, results::Results},
 };
 
-/// The cause for what was under way when the time was over.
+/// Cause for entries that were under way at the deadline.
 const NO_ANSWER: &str = "no answer from ZooKeeper within the time allowed";
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct BatchId(pub(super) u64);
-
 #[derive(Debug)]
-pub(super) struct Request {
+pub(super) struct WaitingBatch {
     pub(super) switches: Arc<Switches>,
-    /// The places of entries that wait, or have waited, in slots.
+    /// Places of entries that wait, or have waited, in slots.
     pub(super) in_slots: SmallVec<[u32; 1]>,
     /// Taken when the caller is answered, which may be before all entries are settled.
     pub(super) reply: Option<Reply>,
@@ -31,31 +24,45 @@ pub(super) struct Request {
     /// Entries waiting or under way.
     pub(super) unsettled: usize,
     pub(super) under_way: usize,
-    /// Whether anything of it was ever sent.
-    pub(super) sent: bool,
+    /// Whether any entry was ever sent.
+    is_sent: bool,
     pub(super) failure: Option<WriteFailure>,
 }
 
-impl Request {
-    /// Notes something in its results, if it asked for them and has not been answered.
-    pub(super) fn note(&mut self, note: impl FnOnce(&mut Results)) {
-        if let Some(results) = self.reply.as_mut().and_then(|reply| reply.results.as_mut()) {
-            note(results);
+impl WaitingBatch {
+    /// A batch of which nothing was sent.
+    pub(super) fn new(switches: Arc<Switches>, reply: Reply, deadline: Instant) -> Self {
+        Self {
+            in_slots: SmallVec::new(),
+            reply: Some(reply),
+            deadline,
+            unsettled: switches.len(),
+            under_way: 0,
+            is_sent: false,
+            failure: None,
+            switches,
         }
     }
 
-    /// Notes that an entry is sent.
+    /// Records that an entry is sent.
     pub(super) fn entry_sent(&mut self, place: usize) {
         self.under_way += 1;
-        self.sent = true;
+        self.is_sent = true;
         self.note(|results| results.sent(place));
     }
 
-    /// The failure of a request that is given up.
+    /// Records results, if the caller asks for them and is not answered.
+    pub(super) fn note(&mut self, note: impl FnOnce(&mut Results)) {
+        if let Some(reply) = &mut self.reply {
+            reply.note(note);
+        }
+    }
+
+    /// The failure at the deadline.
     pub(super) fn given_up(&mut self) -> WriteFailure {
         if self.under_way > 0 {
             WriteFailure::Unknown(NO_ANSWER.to_owned())
-        } else if self.sent {
+        } else if self.is_sent {
             self.failure.take().unwrap_or(WriteFailure::Incomplete)
         } else {
             WriteFailure::NotSent
@@ -63,28 +70,14 @@ impl Request {
     }
 }
 
-/// Where an answer goes, and its results so far.
-#[derive(Debug)]
-pub(super) struct Reply {
-    pub(super) sender: oneshot::Sender<WriteReply>,
-    /// `None` if they are not asked for.
-    pub(super) results: Option<Results>,
-}
-
 /// An answer that is due.
 pub(super) type Due = (Reply, Result<(), WriteFailure>);
 
-/// Answers callers, one right after the other: their threads wake up once for all of them. Entries that wait will
+/// Answers callers, one right after the other, so that their threads wake up once for all. Their waiting entries will
 /// never be sent.
 pub(super) fn answer_all(due: Vec<Due>) {
-    for (Reply { sender, results }, outcome) in due {
-        let results = results.map(|results| {
-            results.end(
-                SwitchOutcome::NotApplied(NOT_SENT.into()),
-                SwitchOutcome::Unknown(NO_ANSWER.into()),
-            )
-        });
-        // The caller may have gone away; its switches stand all the same.
-        let _ = sender.send(WriteReply { outcome, results });
+    for (reply, outcome) in due {
+        let not_sent = SwitchOutcome::NotApplied(NOT_SENT.into());
+        reply.answer(outcome, not_sent, SwitchOutcome::Unknown(NO_ANSWER.into()));
     }
 }

@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::domain::{Coins, RequestId, Source, SwitchOutcome, Switches, SwitchesBuilder};
+use crate::{
+    domain::{Coins, RequestId, Source, SwitchOutcome, Switches, SwitchesBuilder},
+    zk_writer::messages::WriteReply,
+};
 
 /// A queue with a clock that stands, and what its journal said.
 struct Fixture {
@@ -87,13 +90,13 @@ impl Fixture {
     fn finish_each(&mut self, chunk: &Chunk, outcomes: &[SwitchOutcome]) {
         let results = outcomes.iter().cloned().map(SwitchResult::without_old);
         self.queue.finish(chunk, &results.collect::<Vec<_>>());
-        self.journal.extend(chunk.entries.iter().flat_map(Entry::switches).map(line));
+        self.journal.extend(chunk.entries.iter().flat_map(ChunkEntry::switches).map(line));
     }
 
     fn expire_after(&mut self, time: Duration) {
         self.now += time;
         let withdrawn = self.queue.expire(self.now);
-        self.journal.extend(withdrawn.iter().flat_map(Entry::switches).map(line));
+        self.journal.extend(withdrawn.iter().flat_map(ChunkEntry::switches).map(line));
     }
 }
 
@@ -410,7 +413,7 @@ fn a_large_request_takes_no_room_for_entries_whose_turn_has_not_come() {
     assert_eq!(fixture.queue.waiting(), 10_000);
     let first = fixture.take();
     assert_eq!(fixture.queue.slots.len(), CHUNK_ENTRIES);
-    let request = fixture.queue.requests.values().next().unwrap();
+    let request = fixture.queue.batches.values().next().unwrap();
     assert!(request.in_slots.is_empty(), "what is sent needs not to be found again");
     // Given up, it is answered at once, and the log gets it piece by piece.
     fixture.expire_after(PATIENCE * 2);
