@@ -13,7 +13,6 @@ const CLAIM_TRIES: usize = 5;
 /// Owner of an ephemeral znode.
 #[derive(Debug)]
 pub(crate) enum Claim {
-    /// Our session.
     Ours,
     /// Another session. The bytes are the znode's data.
     Theirs(Vec<u8>),

@@ -125,12 +125,10 @@ impl Connection {
         self.states.clone().changed().now_or_never().is_some()
     }
 
-    /// Closes the session; see [`close`].
     pub(crate) async fn close(self, patience: Duration) -> bool {
         close(self.client, patience).await
     }
 
-    /// Reads a znode; `None` if there is none.
     pub(crate) async fn get(&self, path: &str) -> Result<Option<(Vec<u8>, Mark)>, WriteError> {
         match self.client.get_data(path).await {
             Ok((data, stat)) => Ok(Some((data, Mark::of(&stat)))),
@@ -139,12 +137,10 @@ impl Connection {
         }
     }
 
-    /// Reads the state of a znode; `None` if there is none.
     pub(crate) async fn revision(&self, path: &str) -> Result<Option<Revision>, WriteError> {
         Ok(self.client.check_stat(path).await?.map(|stat| Mark::of(&stat).revision))
     }
 
-    /// Replaces a znode's data under a condition.
     pub(crate) async fn set(
         &self,
         path: &str,

@@ -29,7 +29,6 @@ pub(crate) enum TransactionError {
     /// Nothing was applied, because of the operation at `index`.
     #[error("operation {index}: {error}")]
     Operation {
-        /// Index of the operation that failed.
         index: usize,
         /// Its failure; never [`WriteError::Unknown`].
         error: WriteError,

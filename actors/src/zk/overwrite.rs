@@ -8,7 +8,6 @@ use super::Revision;
 /// between, and had the same version. ZooKeeper cannot prevent it, since it compares the version alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Overwrite {
-    /// The znode's absolute path.
     pub(crate) path: String,
     read: Revision,
     written: Revision,

@@ -64,7 +64,6 @@ impl Connection {
         Ok((reads, largest))
     }
 
-    /// One request for many znodes.
     fn read_many<'a>(
         &'a self,
         paths: &[&str],

@@ -33,7 +33,6 @@ impl Default for ReadWindow {
 }
 
 impl ReadWindow {
-    /// Znodes to read next.
     pub(super) fn znodes(self) -> usize {
         self.znodes
     }

@@ -46,7 +46,6 @@ impl RequestLimit {
         (Self(limit), finding)
     }
 
-    /// Bytes of a request that all servers accept.
     pub(super) fn bytes(&self) -> usize {
         self.0.borrow().unwrap_or(UNTIL_KNOWN)
     }

@@ -105,7 +105,6 @@ pub(crate) enum ConnectError {
 /// A new connection.
 pub(crate) struct Established {
     pub(crate) connection: Connection,
-    /// The session's id, for the log.
     pub(crate) session: String,
     /// Whether the oldest version was assumed, since a broker did not report its own.
     pub(crate) version_assumed: bool,

@@ -61,7 +61,6 @@ impl Connection {
         }
     }
 
-    /// Keeps a watch until it fires.
     fn keep(&self, path: &str, watcher: OneshotWatcher) -> watch::Receiver<()> {
         let (firing, armed) = watch::channel(());
         let (watches, path) = (self.watches.clone(), path.to_owned());

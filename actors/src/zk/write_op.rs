@@ -31,10 +31,16 @@ impl Condition for Revision {
 /// One write to one znode, given by its absolute path.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum WriteOp<'a, C> {
-    /// Replaces the data of a znode that exists.
-    Set { path: &'a str, data: &'a [u8], condition: C },
+    Set {
+        path: &'a str,
+        data: &'a [u8],
+        condition: C,
+    },
     /// Creates a persistent znode.
-    Create { path: &'a str, data: &'a [u8] },
+    Create {
+        path: &'a str,
+        data: &'a [u8],
+    },
 }
 
 impl<C> fmt::Display for WriteOp<'_, C> {

@@ -52,7 +52,6 @@ impl Zxid {
 /// One write to a znode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Mark {
-    /// The state that the write made.
     pub(crate) revision: Revision,
     pub(crate) zxid: Zxid,
 }

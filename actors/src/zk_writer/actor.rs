@@ -70,7 +70,6 @@ pub(crate) struct ZkWriter {
     pub(super) draining: Option<Draining>,
 }
 
-/// Deadlines of the drain.
 pub(super) struct Draining {
     /// When unfinished requests are given up.
     pub(super) give_up: Instant,
@@ -145,9 +144,9 @@ impl ZkWriter {
     /// Ten times a second is enough for scrapers, and costs a switch nothing.
     fn observe_depths(&self) {
         self.metrics.depths(&Depths {
-            switches: self.queue.waiting(),
-            sub_pool_requests: self.sub_pools.as_ref().map_or(0, SubPools::waiting),
-            dry_run_entries: self.dry_runs.waiting(),
+            switches: self.queue.admission.waiting,
+            sub_pool_requests: self.sub_pools.as_ref().map_or(0, |it| it.lanes.waiting()),
+            dry_run_entries: self.dry_runs.admission.waiting,
             chunks: self.chunks_under_way,
             polls: self.polls_under_way,
         });
@@ -181,7 +180,7 @@ impl Handler<WriteBatch> for ZkWriter {
             return;
         }
         self.called = Some(Instant::now());
-        let deadline = self.deadline(self.queue.waiting() + batch.switches.len());
+        let deadline = self.deadline(self.queue.admission.waiting + batch.switches.len());
         let (source, switches) = (batch.source, batch.switches.clone());
         if self.queue.accept(batch, deadline) {
             self.journal.superseded(source, &switches);
@@ -199,7 +198,7 @@ impl Handler<DryRunBatch> for ZkWriter {
             return;
         }
         self.called = Some(Instant::now());
-        let deadline = self.deadline(self.dry_runs.waiting() + batch.switches.len());
+        let deadline = self.deadline(self.dry_runs.admission.waiting + batch.switches.len());
         self.dry_runs.accept(batch, deadline);
         self.pump_dry_runs(ctx);
     }
@@ -243,8 +242,8 @@ impl Handler<NewLimits> for ZkWriter {
     fn handle(&mut self, new: NewLimits, _: &mut Self::Context) {
         let NewLimits { limits, ack_timeout } = new;
         self.settings.limits = limits;
-        self.queue.set_limit(limits.queue_limit);
-        self.dry_runs.set_limit(limits.queue_limit);
+        self.queue.admission.limit = limits.queue_limit;
+        self.dry_runs.admission.limit = limits.queue_limit;
         if let (Some(sub_pools), Some(ack_timeout)) = (&mut self.sub_pools, ack_timeout) {
             sub_pools.set_ack_timeout(ack_timeout);
         }

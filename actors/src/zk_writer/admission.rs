@@ -60,7 +60,6 @@ pub(super) struct Reply {
 }
 
 impl Reply {
-    /// Whether the caller has disconnected.
     pub(super) fn is_closed(&self) -> bool {
         self.sender.is_closed()
     }

@@ -24,7 +24,6 @@ impl Journal {
         Self { log: log.clone(), metrics: metrics.clone() }
     }
 
-    /// Callers' switches that came back from ZooKeeper.
     pub(super) fn committed(&self, chunk: &Chunk, written: &[Written]) {
         self.metrics.chunk(chunk.entries.len());
         debug!(self.log, "chunk"; "sub_accounts" => chunk.entries.len());
@@ -34,7 +33,6 @@ impl Journal {
         }));
     }
 
-    /// Callers' switches that were never sent.
     pub(super) fn withdrawn(&self, entries: &[ChunkEntry], cause: &str) {
         let result = SwitchResult::without_old(SwitchOutcome::NotApplied(cause.into()));
         let switches = entries.iter().flat_map(ChunkEntry::switches);

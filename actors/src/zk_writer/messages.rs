@@ -173,21 +173,17 @@ pub struct PollerLock {
 pub(crate) struct BeginPoll {
     /// `None` if daemons poll without an election.
     pub(crate) lock: Option<PollerLock>,
-    /// Channel for the answer. [`PollTurn::NoSession`] if the connection is lost meanwhile.
     pub(crate) reply: oneshot::Sender<PollTurn>,
 }
 
 /// The answer to [`BeginPoll`].
 #[derive(Debug)]
 pub(crate) enum PollTurn {
-    /// Poll now.
     Poll(PollStart),
-    /// Another daemon polls.
     Standby {
         /// The data of its lock.
         holder: String,
     },
-    /// There is no session now.
     NoSession,
     /// ZooKeeper refused. The text has the attempt and the cause.
     Refused(String),
@@ -239,19 +235,15 @@ impl SyncReply {
 /// Outcomes of a map's entries, by number.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SyncReport {
-    /// Committed by ZooKeeper.
     pub(crate) written: usize,
     /// Written entries that replaced a znode which was created after the read.
     pub(crate) overwrote: usize,
-    /// The znode held the coin already.
     pub(crate) unchanged: usize,
     /// Not written, since their znodes have changed after the mark.
     pub(crate) switched_meanwhile: usize,
-    /// Not written, since ZooKeeper refused them.
     pub(crate) refused: usize,
     /// Not known to be written: there was no session, or its connection was lost.
     pub(crate) not_written: usize,
-    /// The first entries that were skipped or refused.
     pub(crate) skipped: Vec<SkippedEntry>,
     /// Cause of the first entry that is not known to be written.
     pub(crate) cause: Option<String>,
@@ -272,7 +264,6 @@ impl SyncReport {
     /// Maximum of [`SkippedEntry`]s in a report.
     pub(crate) const SKIPPED_NAMED: usize = 20;
 
-    /// Number of entries in the report.
     pub(crate) fn entries(&self) -> usize {
         self.written + self.unchanged + self.switched_meanwhile + self.refused + self.not_written
     }

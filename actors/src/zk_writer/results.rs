@@ -40,7 +40,6 @@ impl Results {
         }
     }
 
-    /// Notes the result of an entry.
     pub(super) fn note(&mut self, place: usize, result: SwitchResult) {
         let Some(index) = self.indices.get_mut(place) else { return };
         *index = *self.known.entry(result).or_insert_with_key(|result| {

@@ -11,7 +11,7 @@ use std::{
 use actix::{ActorContext, ActorFutureExt, AsyncContext, Context, WrapFuture, fut::wrap_future};
 use slog::{info, warn};
 
-use super::{actor::ZkWriter, sub_pools::SubPools};
+use super::actor::ZkWriter;
 use crate::{
     domain::seconds,
     zk::{ConnectError, Connection, Established, RECONNECT_PAUSE},
@@ -79,7 +79,7 @@ impl ZkWriter {
         self.connection = Some(connection);
         self.pump_switches(ctx);
         self.pump_dry_runs(ctx);
-        for sub_pool in self.sub_pools.as_ref().map(SubPools::idle).unwrap_or_default() {
+        for sub_pool in self.sub_pools.as_ref().map(|it| it.lanes.idle()).unwrap_or_default() {
             self.begin_exchange(&sub_pool, ctx);
         }
     }
@@ -122,7 +122,8 @@ impl ZkWriter {
     /// Ends the session, and then the actor, once nothing waits or is under way.
     pub(super) fn close_if_drained(&mut self, ctx: &mut Context<Self>) {
         // An attempt to connect holds the session and calls this again at its end.
-        let exchanges = self.sub_pools.as_ref().is_some_and(|sub_pools| !sub_pools.is_empty());
+        let exchanges =
+            self.sub_pools.as_ref().is_some_and(|sub_pools| !sub_pools.lanes.is_empty());
         let under_way = self.chunks_under_way + self.polls_under_way;
         let switches = !self.queue.is_empty() || !self.dry_runs.is_empty();
         if switches || under_way > 0 || exchanges || self.session.is_none() {

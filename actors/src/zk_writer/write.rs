@@ -48,7 +48,6 @@ pub(super) trait Policy: Condition {
 pub(super) enum Target<C> {
     /// It exists, and is replaced under this condition.
     Existing(C),
-    /// It is created.
     Missing,
 }
 
@@ -72,7 +71,6 @@ pub(super) struct Step<'a, C> {
 /// End of one entry.
 #[derive(Clone, Debug)]
 pub(super) struct Written {
-    /// Outcome and proven previous value.
     pub(super) result: SwitchResult,
     /// State of the znode after our write, if the server returned it.
     pub(super) revision: Option<Revision>,
@@ -94,7 +92,6 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Stores the end of each entry.
     pub(super) fn report(&self, written: Vec<Written>) {
         *self.written.lock().unwrap_or_else(PoisonError::into_inner) = Some(written);
     }

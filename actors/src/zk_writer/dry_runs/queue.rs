@@ -34,7 +34,6 @@ pub(crate) struct DryRunPart {
 }
 
 impl DryRunPart {
-    /// Names of the sub-accounts.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.places.clone().map(|place| self.switches.name(place))
     }
@@ -60,7 +59,8 @@ impl DryRun {
 
 #[derive(Debug)]
 pub(crate) struct DryRuns {
-    admission: Admission,
+    /// Counts accepted, unanswered entries.
+    pub(in crate::zk_writer) admission: Admission,
     batches: HashMap<BatchId, DryRun>,
     /// Batches in turn; some may be answered already.
     turns: VecDeque<BatchId>,
@@ -78,22 +78,11 @@ impl DryRuns {
         }
     }
 
-    /// Applies a limit to batches from now on.
-    pub(crate) fn set_limit(&mut self, limit: usize) {
-        self.admission.limit = limit;
-    }
-
-    /// Number of accepted, unanswered entries.
-    pub(crate) fn waiting(&self) -> usize {
-        self.admission.waiting
-    }
-
     /// Whether no batch waits for an answer and no part is under way.
     pub(crate) fn is_empty(&self) -> bool {
         self.batches.is_empty() && self.parts_under_way == 0
     }
 
-    /// Accepts a batch, or answers it at once.
     pub(crate) fn accept(&mut self, batch: DryRunBatch, deadline: Instant) {
         let DryRunBatch { switches, reply } = batch;
         let Some((id, reply)) = self.admission.admit(&switches, true, reply) else { return };
@@ -152,7 +141,6 @@ impl DryRuns {
         self.give_up(|batch| batch.deadline <= now);
     }
 
-    /// Answers all batches.
     pub(crate) fn expire_all(&mut self) {
         self.give_up(|_| true);
     }

@@ -24,7 +24,6 @@ use crate::{
 const CALLERS_EXPECTED: Duration = Duration::from_secs(1);
 
 impl ZkWriter {
-    /// Begins a poll, if there is a session.
     pub(crate) fn begin_poll(
         &mut self,
         BeginPoll { lock, reply }: BeginPoll,

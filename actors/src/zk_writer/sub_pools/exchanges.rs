@@ -35,17 +35,10 @@ pub(crate) struct ToAckWaiter {
 /// Requests that wait, and exchanges under way.
 pub(crate) struct SubPools {
     settings: SubPoolSettings,
-    lanes: Lanes,
+    pub(in crate::zk_writer) lanes: Lanes,
     acks: ToAckWaiter,
     exchanges: u64,
     journal: Journal,
-}
-
-/// An exchange that has begun.
-pub(crate) struct Begun {
-    pub(crate) id: ExchangeId,
-    /// Ends when the exchange is over or its connection is gone.
-    pub(crate) task: JoinHandle<()>,
 }
 
 impl SubPools {
@@ -62,11 +55,6 @@ impl SubPools {
     /// Applies to requests and exchanges from now on.
     pub(crate) fn set_ack_timeout(&mut self, ack_timeout: Duration) {
         self.settings.ack_timeout = ack_timeout;
-    }
-
-    /// Number of requests that wait for an exchange.
-    pub(crate) fn waiting(&self) -> usize {
-        self.lanes.waiting()
     }
 
     /// Accepts a request, or answers it at once.
@@ -92,8 +80,13 @@ impl SubPools {
         }
     }
 
-    /// Begins the next exchange with this sub-pool's jobmaker, if none is under way and a request waits.
-    pub(crate) fn begin(&mut self, sub_pool: &SubPool, connection: &Connection) -> Option<Begun> {
+    /// Begins the next exchange with this sub-pool's jobmaker, if none is under way and a request waits. The task ends
+    /// when the exchange is over or its connection is gone.
+    pub(crate) fn begin(
+        &mut self,
+        sub_pool: &SubPool,
+        connection: &Connection,
+    ) -> Option<(ExchangeId, JoinHandle<()>)> {
         loop {
             let (turn, gone) = self.lanes.begin(sub_pool);
             for Withdrawn { sub_pool, caller, update } in gone {
@@ -112,7 +105,7 @@ impl SubPools {
                     let (paths, connection_used) = (self.paths(sub_pool), connection.clone());
                     let task =
                         connection.spawn(exchange::run(connection_used, paths, update, reporter));
-                    return Some(Begun { id, task });
+                    return Some((id, task));
                 }
                 Err(SendError::Full(expect)) => {
                     self.give_up(expect.turn, &ExchangeFailure::QueueFull);
@@ -125,11 +118,6 @@ impl SubPools {
         }
     }
 
-    /// Ends the exchange with this sub-pool's jobmaker.
-    pub(crate) fn finish(&mut self, sub_pool: &SubPool) {
-        self.lanes.finish(sub_pool);
-    }
-
     /// Reports to `AckWaiter` that an exchange was cut off with its connection.
     pub(crate) fn cut_off(&self, id: ExchangeId, cause: &str) -> impl Future<Output = ()> + use<> {
         let event = Event::CutOff(cause.to_owned());
@@ -138,16 +126,6 @@ impl SubPools {
             // Without `AckWaiter` the daemon is ending.
             let _ = reported.await;
         }
-    }
-
-    /// Sub-pools without an exchange.
-    pub(crate) fn idle(&self) -> Vec<SubPool> {
-        self.lanes.idle()
-    }
-
-    /// Whether no request waits and no exchange is under way.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.lanes.is_empty()
     }
 
     /// Answers the requests whose deadline has passed.
@@ -161,7 +139,6 @@ impl SubPools {
         self.answer(expired, &failure);
     }
 
-    /// Answers all waiting requests, since the daemon ends.
     pub(crate) fn expire_all(&mut self) {
         let expired = self.lanes.expire(None);
         self.answer(expired, &ExchangeFailure::ShuttingDown);

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// All sub-pools with waiting requests or an exchange.
-pub(super) struct Lanes {
+pub(crate) struct Lanes {
     lanes: HashMap<SubPool, Lane>,
     waiting: usize,
     limit: usize,
@@ -41,7 +41,6 @@ pub(super) struct Withdrawn {
     pub(super) update: CoinbaseUpdate,
 }
 
-/// Requests whose deadline has passed.
 #[derive(Default)]
 pub(super) struct Expired {
     pub(super) updates: Vec<Withdrawn>,
@@ -54,13 +53,11 @@ impl Lanes {
         Self { lanes: HashMap::new(), waiting: 0, limit }
     }
 
-    /// Whether the limit is reached.
     pub(super) fn is_full(&self) -> bool {
         self.waiting >= self.limit
     }
 
-    /// Number of waiting requests.
-    pub(super) fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.waiting
     }
 
@@ -105,8 +102,7 @@ impl Lanes {
         (Some(Turn { sub_pool: sub_pool.clone(), update, gets }), gone)
     }
 
-    /// Ends the exchange with this sub-pool's jobmaker.
-    pub(super) fn finish(&mut self, sub_pool: &SubPool) {
+    pub(crate) fn finish(&mut self, sub_pool: &SubPool) {
         if let Some(lane) = self.lanes.get_mut(sub_pool) {
             lane.is_busy = false;
             if lane.updates.is_empty() && lane.gets.is_empty() {
@@ -115,14 +111,12 @@ impl Lanes {
         }
     }
 
-    /// Sub-pools without an exchange.
-    pub(super) fn idle(&self) -> Vec<SubPool> {
+    pub(crate) fn idle(&self) -> Vec<SubPool> {
         let idle = self.lanes.iter().filter(|(_, lane)| !lane.is_busy);
         idle.map(|(sub_pool, _)| sub_pool.clone()).collect()
     }
 
-    /// Whether no request waits and no exchange is under way.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.lanes.is_empty()
     }
 

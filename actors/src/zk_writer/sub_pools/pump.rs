@@ -2,7 +2,6 @@
 
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture, fut::wrap_future};
 
-use super::exchanges::Begun;
 use crate::{
     domain::SubPool,
     zk_writer::{actor::ZkWriter, session::live},
@@ -17,14 +16,12 @@ impl ZkWriter {
     ) {
         let Some(connection) = live(&self.connection) else { return };
         let sub_pools = self.sub_pools.as_mut();
-        let Some(Begun { id, task }) = sub_pools.and_then(|it| it.begin(sub_pool, connection))
-        else {
-            return;
-        };
+        let begun = sub_pools.and_then(|it| it.begin(sub_pool, connection));
+        let Some((id, task)) = begun else { return };
         let sub_pool = sub_pool.clone();
         ctx.spawn(wrap_future::<_, Self>(task).map(move |ended, act, ctx| {
             if let Some(sub_pools) = &mut act.sub_pools {
-                sub_pools.finish(&sub_pool);
+                sub_pools.lanes.finish(&sub_pool);
                 if ended.is_err() {
                     let cause = match act.draining {
                         None => "the connection to ZooKeeper was lost",

@@ -48,7 +48,6 @@ pub(crate) const GIVEN_UP_AT_ONCE: usize = 1_000;
 /// Size limit of a chunk.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ChunkRoom {
-    /// Bytes of all entries.
     pub(crate) bytes: usize,
     /// Bytes of an entry in addition to its name and coin.
     pub(crate) per_entry: usize,
@@ -57,7 +56,6 @@ pub(crate) struct ChunkRoom {
 /// Cause for withdrawn entries.
 pub(crate) const NOT_SENT: &str = "not sent within the time allowed";
 
-/// State of one sub-account that waits or is under way.
 #[derive(Debug, Default)]
 struct Slot {
     under_way: bool,
@@ -77,7 +75,8 @@ enum Priority {
 #[derive(Debug)]
 pub(crate) struct Queue {
     slots: HashMap<Puname, Slot>,
-    admission: Admission,
+    /// Counts accepted, unsent switches.
+    pub(in crate::zk_writer) admission: Admission,
     batches: HashMap<BatchId, WaitingBatch>,
     /// Names to write next, from requests that fit into a chunk, and others. A name may be here twice, or be settled
     /// already: `take` looks at its slot.
@@ -105,19 +104,8 @@ impl Queue {
         }
     }
 
-    /// Applies a limit to requests from now on.
-    pub(crate) fn set_limit(&mut self, limit: usize) {
-        self.admission.limit = limit;
-    }
-
-    /// Sets the size limit of the next chunks.
     pub(crate) fn set_room(&mut self, room: ChunkRoom) {
         self.room = room;
-    }
-
-    /// Number of accepted, unsent switches.
-    pub(crate) fn waiting(&self) -> usize {
-        self.admission.waiting
     }
 
     /// Whether the next chunk would be full, or nearly: names that are settled already may be counted.
@@ -287,7 +275,6 @@ impl Queue {
         self.give_up(|deadline| deadline <= now)
     }
 
-    /// Like [`expire`](Self::expire), for all requests.
     pub(crate) fn expire_all(&mut self) -> Vec<ChunkEntry> {
         self.give_up(|_| true)
     }

@@ -77,7 +77,7 @@ fn what_would_change_is_told_in_the_requests_order() {
         SwitchOutcome::WouldChange,
     ];
     assert_eq!(outcomes(&mut answer), (Ok(()), expected));
-    assert!(dry_runs.is_empty() && dry_runs.waiting() == 0);
+    assert!(dry_runs.is_empty() && dry_runs.admission.waiting == 0);
 }
 
 #[test]
@@ -150,12 +150,12 @@ fn who_waits_too_long_or_is_too_many_is_told_so() {
     assert_eq!(outcomes(&mut waiting).0, Err(WriteFailure::NotSent));
     assert!(!dry_runs.is_empty(), "its part is still under way");
     dry_runs.finish(&part, Ok(vec![Ok(None), Ok(None)]));
-    assert!(dry_runs.is_empty() && dry_runs.waiting() == 0);
+    assert!(dry_runs.is_empty() && dry_runs.admission.waiting == 0);
 }
 
 #[test]
 fn nothing_is_read_for_who_has_gone() {
     let mut dry_runs = DryRuns::new(10);
     drop(ask(&mut dry_runs, &[("a", "btc")]));
-    assert!(dry_runs.take().is_none() && dry_runs.is_empty() && dry_runs.waiting() == 0);
+    assert!(dry_runs.take().is_none() && dry_runs.is_empty() && dry_runs.admission.waiting == 0);
 }

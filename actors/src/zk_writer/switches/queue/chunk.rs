@@ -47,7 +47,6 @@ pub(crate) struct SettledSwitch<'a> {
 }
 
 impl<'a> SettledSwitch<'a> {
-    /// An entry of a poll's map.
     pub(crate) fn of_poll(Assignment { puname, coin }: &'a Assignment) -> Self {
         Self { source: Source::Poll, puname, coin, superseded_by: None }
     }

@@ -33,7 +33,6 @@ impl LargeBatch {
         if self.taken.insert(place) { self.asker(place) } else { None }
     }
 
-    /// Number of entries left.
     pub(super) fn len(&self) -> usize {
         self.switches.len() - self.next - self.taken.len()
     }
@@ -56,7 +55,6 @@ impl LargeBatch {
 #[derive(Debug, Default)]
 pub(super) struct LargeBatches {
     batches: VecDeque<LargeBatch>,
-    /// Number of entries left in all requests.
     len: usize,
 }
 

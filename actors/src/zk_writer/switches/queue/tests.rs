@@ -261,7 +261,7 @@ fn a_waiting_sub_account_of_a_large_request_is_hurried_by_a_small_one() {
     }
     assert_eq!(written, 2_000);
     assert!(fixture.queue.is_empty() && fixture.queue.slots.is_empty());
-    assert_eq!(fixture.queue.waiting(), 0);
+    assert_eq!(fixture.queue.admission.waiting, 0);
 }
 
 #[test]
@@ -274,7 +274,7 @@ fn a_request_that_was_never_sent_expires_as_not_sent_and_is_withdrawn() {
     assert_eq!(answer.try_recv(), Ok(Err(WriteFailure::NotSent)));
     assert!(fixture.queue.take().is_none());
     assert!(fixture.queue.is_empty() && fixture.queue.slots.is_empty());
-    assert_eq!(fixture.queue.waiting(), 0);
+    assert_eq!(fixture.queue.admission.waiting, 0);
     assert_eq!(fixture.journal, ["alice=bcc"]);
 }
 
@@ -398,7 +398,7 @@ fn the_limit_counts_every_entry_of_a_request_and_what_waits_is_each_sub_account_
     let refused = fixture.ask(&[("a", "btc"); 4]).try_recv();
     assert_eq!(refused, Ok(Err(WriteFailure::QueueFull { waiting: 0, limit: 3 })));
     let mut answer = fixture.ask(&[("a", "btc"); 3]);
-    assert_eq!(fixture.queue.waiting(), 1);
+    assert_eq!(fixture.queue.admission.waiting, 1);
     let chunk = fixture.take();
     assert_eq!(contents(&chunk), ["a=btc"]);
     fixture.finish(&chunk, &SwitchOutcome::Applied);
@@ -410,7 +410,7 @@ fn a_large_request_takes_no_room_for_entries_whose_turn_has_not_come() {
     let mut fixture = Fixture::new(100_000);
     let mut answer = fixture.ask_many("u", 10_000);
     assert!(fixture.queue.slots.is_empty() && fixture.queue.bulk.is_empty());
-    assert_eq!(fixture.queue.waiting(), 10_000);
+    assert_eq!(fixture.queue.admission.waiting, 10_000);
     let first = fixture.take();
     assert_eq!(fixture.queue.slots.len(), CHUNK_ENTRIES);
     let request = fixture.queue.batches.values().next().unwrap();
@@ -418,7 +418,7 @@ fn a_large_request_takes_no_room_for_entries_whose_turn_has_not_come() {
     // Given up, it is answered at once, and the log gets it piece by piece.
     fixture.expire_after(PATIENCE * 2);
     assert!(answer.try_recv().is_ok());
-    assert_eq!(fixture.queue.waiting(), 0);
+    assert_eq!(fixture.queue.admission.waiting, 0);
     fixture.finish(&first, &SwitchOutcome::Applied);
     assert_eq!(fixture.journal.len(), GIVEN_UP_AT_ONCE + CHUNK_ENTRIES);
     let mut calls = 0;
@@ -456,7 +456,7 @@ fn a_large_request_never_brings_an_older_value_back() {
     }
     assert_eq!(second.try_recv(), Ok(Ok(())));
     assert!(fixture.queue.is_empty() && fixture.queue.slots.is_empty());
-    assert_eq!(fixture.queue.waiting(), 0);
+    assert_eq!(fixture.queue.admission.waiting, 0);
 }
 
 #[test]
