@@ -84,13 +84,7 @@ impl SwitchOutcome {
             | Self::NotApplied(cause)
             | Self::Unknown(cause) => Some(cause),
             Self::Skipped => Some("switched since the poll began"),
-            Self::Applied
-            | Self::ReplacedBy(_)
-            | Self::Superseded
-            | Self::Unchanged
-            | Self::WouldCreate
-            | Self::WouldChange
-            | Self::Seen => None,
+            _ => None,
         }
     }
 }

@@ -14,8 +14,8 @@ use super::{results::Results, settings::WriterLimits};
 use crate::{
     ack_waiter::Caller,
     domain::{
-        Assignment, Coin, CoinbaseUpdate, Puname, Source, SubPool, SwitchOutcome, Switches,
-        ZnodeDir,
+        Assignment, Coin, CoinbaseUpdate, OutcomeKind, Puname, Source, SubPool, SwitchOutcome,
+        Switches, ZnodeDir,
     },
     zk::{SessionNumber, Zxid},
 };
@@ -104,21 +104,12 @@ pub enum WriteFailure {
 impl WriteFailure {
     /// Failure of a batch because of one entry, if that failed.
     pub(super) fn of(outcome: &SwitchOutcome) -> Option<Self> {
-        match outcome {
-            SwitchOutcome::Applied
-            | SwitchOutcome::ReplacedBy(_)
-            | SwitchOutcome::Overwrote { .. } => None,
-            SwitchOutcome::Refused(cause) | SwitchOutcome::NotApplied(cause) => {
-                Some(Self::Refused(cause.to_string()))
-            }
-            SwitchOutcome::Unknown(cause) => Some(Self::Unknown(cause.to_string())),
-            // No written entry ends like this. If one did, nothing would prove that it was written.
-            SwitchOutcome::Superseded
-            | SwitchOutcome::Unchanged
-            | SwitchOutcome::Skipped
-            | SwitchOutcome::WouldCreate
-            | SwitchOutcome::WouldChange
-            | SwitchOutcome::Seen => Some(Self::Unknown(outcome.kind().label().to_owned())),
+        let cause = outcome.cause().unwrap_or(outcome.kind().label()).to_owned();
+        match outcome.kind() {
+            OutcomeKind::Applied => None,
+            OutcomeKind::NotApplied => Some(Self::Refused(cause)),
+            // A written entry ends in no other way than as unknown. Nothing else would prove that it was written.
+            _ => Some(Self::Unknown(cause)),
         }
     }
 

@@ -15,7 +15,7 @@ use crate::{
         actor::ZkWriter,
         messages::{BeginPoll, PollTurn, SyncBatch, SyncReply, SyncReport},
         session::live,
-        switches::Seen,
+        switches::LastState,
         write::Written,
     },
 };
@@ -118,7 +118,7 @@ impl ZkWriter {
             if !matches!(outcome.kind(), OutcomeKind::Applied | OutcomeKind::Unknown) {
                 continue;
             }
-            let seen = revision.map(|revision| Seen { coin: entry.coin.clone(), revision });
+            let seen = revision.map(|revision| LastState { coin: entry.coin.clone(), revision });
             self.last_seen.refresh(&entry.puname, seen);
         }
     }

@@ -34,7 +34,7 @@ impl Policy for Revision {
     }
 }
 
-/// MapPart of a user-coin map, small enough for one transaction, and the conditions of its writes.
+/// Part of a user-coin map, small enough for one transaction, and the conditions of its writes.
 #[derive(Debug)]
 pub(crate) struct MapPart {
     /// Each sub-account is in it once.
@@ -69,21 +69,17 @@ impl MapPart {
                 SwitchOutcome::Unchanged => &mut report.unchanged,
                 SwitchOutcome::Skipped => &mut report.switched_meanwhile,
                 SwitchOutcome::Refused(_) => &mut report.refused,
+                SwitchOutcome::Applied => &mut report.written,
                 SwitchOutcome::NotApplied(cause) => {
                     report.cause.get_or_insert_with(|| cause.to_string());
                     &mut report.not_written
                 }
-                SwitchOutcome::Unknown(cause) => {
+                // Unknown. Nothing would prove that an entry of any other outcome was written.
+                _ => {
+                    let cause = outcome.cause().unwrap_or_default();
                     report.cause.get_or_insert_with(|| format!("outcome unknown: {cause}"));
                     &mut report.not_written
                 }
-                SwitchOutcome::Applied => &mut report.written,
-                // No entry of a poll ends so; if one did, nothing would prove that it was written.
-                SwitchOutcome::ReplacedBy(_)
-                | SwitchOutcome::Superseded
-                | SwitchOutcome::WouldCreate
-                | SwitchOutcome::WouldChange
-                | SwitchOutcome::Seen => &mut report.not_written,
             };
             *count += 1;
             let is_skipped = matches!(outcome, SwitchOutcome::Skipped | SwitchOutcome::Refused(_));

@@ -10,7 +10,7 @@ use std::pin::pin;
 use futures_util::FutureExt;
 
 use super::{
-    last_seen::Seen,
+    last_seen::LastState,
     queue::{CHUNK_ENTRIES, Chunk},
 };
 use crate::{
@@ -41,7 +41,7 @@ pub(super) async fn commit(
     connection: &Connection,
     dir: &ZnodeDir,
     chunk: &Chunk,
-    seen: Vec<Option<Seen>>,
+    seen: Vec<Option<LastState>>,
     progress: &Progress,
 ) {
     let steps = chunk.entries.iter().zip(seen).map(|(entry, seen)| {
@@ -64,7 +64,7 @@ pub(super) async fn commit(
     read_refused_again(&mut writing).await;
 }
 
-fn step(path: String, data: &[u8], seen: Option<Seen>) -> Step<'_, AnyState> {
+fn step(path: String, data: &[u8], seen: Option<LastState>) -> Step<'_, AnyState> {
     let known = seen.map(|seen| (seen.revision, PreviousValue::Coin(seen.coin)));
     Step::new(path, data, Target::Existing(AnyState), known)
 }

@@ -15,7 +15,7 @@ use crate::{
 
 /// State of a znode after our write.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Seen {
+pub(crate) struct LastState {
     pub(crate) coin: Coin,
     pub(crate) revision: Revision,
 }
@@ -24,9 +24,9 @@ pub(crate) struct Seen {
 #[derive(Debug)]
 pub(crate) struct LastSeen {
     capacity: usize,
-    recent: HashMap<Puname, Seen>,
+    recent: HashMap<Puname, LastState>,
     /// Was `recent` until that was full.
-    before: HashMap<Puname, Seen>,
+    before: HashMap<Puname, LastState>,
 }
 
 impl LastSeen {
@@ -34,19 +34,19 @@ impl LastSeen {
         Self { capacity, recent: HashMap::new(), before: HashMap::new() }
     }
 
-    pub(crate) fn get(&self, puname: &Puname) -> Option<&Seen> {
+    pub(crate) fn get(&self, puname: &Puname) -> Option<&LastState> {
         self.recent.get(puname).or_else(|| self.before.get(puname))
     }
 
     /// Updates a known entry, never inserts: one large poll would otherwise evict the sub-accounts that callers switch.
-    pub(crate) fn refresh(&mut self, puname: &Puname, seen: Option<Seen>) {
+    pub(crate) fn refresh(&mut self, puname: &Puname, seen: Option<LastState>) {
         if self.get(puname).is_some() {
             self.note(puname, seen);
         }
     }
 
     /// Remembers the state of a znode, or forgets it if it is not known.
-    pub(crate) fn note(&mut self, puname: &Puname, seen: Option<Seen>) {
+    pub(crate) fn note(&mut self, puname: &Puname, seen: Option<LastState>) {
         let Some(seen) = seen else {
             self.recent.remove(puname);
             self.before.remove(puname);
@@ -72,10 +72,10 @@ mod tests {
         Puname::parse(&format!("user{n}")).unwrap()
     }
 
-    fn seen(version: i32) -> Seen {
+    fn seen(version: i32) -> LastState {
         let coins = Coins::new(&["btc"]).unwrap();
         let coin = coins.get("btc").unwrap().clone();
-        Seen { coin, revision: Revision::test(1, version) }
+        LastState { coin, revision: Revision::test(1, version) }
     }
 
     #[test]

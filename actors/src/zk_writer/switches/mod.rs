@@ -10,5 +10,5 @@ mod last_seen;
 mod pump;
 mod queue;
 
-pub(super) use last_seen::{LastSeen, Seen};
+pub(super) use last_seen::{LastSeen, LastState};
 pub(super) use queue::{Chunk, ChunkEntry, NOT_SENT, Queue, SettledSwitch};

@@ -8,7 +8,7 @@ use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture, fut::wrap_future}
 
 use super::{
     commit::commit,
-    last_seen::Seen,
+    last_seen::LastState,
     queue::{Chunk, ChunkRoom},
 };
 use crate::zk_writer::{
@@ -70,7 +70,7 @@ impl ZkWriter {
     fn remember(&mut self, chunk: &Chunk, written: &[Written]) {
         for (entry, written) in chunk.entries.iter().zip(written) {
             let seen =
-                written.revision.map(|revision| Seen { coin: entry.coin().clone(), revision });
+                written.revision.map(|revision| LastState { coin: entry.coin().clone(), revision });
             self.last_seen.note(&entry.puname, seen);
         }
     }
