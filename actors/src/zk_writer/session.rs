@@ -89,7 +89,7 @@ impl ZkWriter {
         if let Some(bytes) = limit
             && self.small_request_limit.replace(bytes) != limit
         {
-            warn!(self.log, "a ZooKeeper server accepts only small requests, so large batches and polls are \
+            warn!(self.log, "a ZooKeeper server takes only small requests, so large batches and polls are \
                 slower: raise its jute.maxbuffer (1048575 is the default) on all servers";
                 "bytes_at_most" => bytes);
         }
@@ -97,7 +97,7 @@ impl ZkWriter {
 
     fn not_connected(&mut self, error: &ConnectError, ctx: &mut Context<Self>) {
         if self.outage.logged_causes.insert(error.to_string()) {
-            warn!(self.log, "ZooKeeper cannot be reached; retrying until it can";
+            warn!(self.log, "ZooKeeper is away; trying again until it is back";
                 "cause" => %error, "requests_get" => "105, those to sub-pools 500, at their deadline");
         }
         ctx.run_later(RECONNECT_PAUSE, Self::connect);
