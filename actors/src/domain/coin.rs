@@ -1,4 +1,4 @@
-//! Coins, and the set of them that an operator allows.
+//! Coins, and the set of coins that an operator allows.
 
 use std::{borrow::Borrow, fmt, sync::Arc};
 
@@ -7,12 +7,12 @@ use thiserror::Error;
 
 use super::{Quoted, is_invisible, is_quote, is_separator};
 
-/// The stratum side reads no more of a znode (contract, section 1).
+/// Stratum servers read no more of a znode (contract, section 1).
 const MAX_COIN_BYTES: usize = 64;
 
-/// A coin out of the operator's list: the exact bytes that a znode gets.
+/// A coin of the operator's list: the exact bytes of a znode's data.
 ///
-/// Only [`Coins`] makes one. Cloning is cheap; clones share the text.
+/// Made by [`Coins`] only. Cloning is cheap; clones share the text.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Coin(Arc<str>);
 
@@ -53,16 +53,16 @@ impl fmt::Debug for Coins {
 }
 
 impl PartialEq for Coins {
-    /// Whether both allow the same coins, in whatever order.
+    /// Whether both allow the same coins, in any order.
     fn eq(&self, other: &Self) -> bool {
         self.0.by_name == other.0.by_name
     }
 }
 
-/// Why a list is not a set of coins.
+/// Why a list of coins is invalid.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum CoinsError {
-    /// The list has no entry: every switch would be refused.
+    /// The list is empty: every switch would be refused.
     #[error("is empty")]
     NoCoin,
     /// One name cannot be a coin.
@@ -70,14 +70,14 @@ pub enum CoinsError {
     Coin {
         /// The name at fault.
         coin: String,
-        /// What is wrong with it.
+        /// The fault.
         fault: &'static str,
     },
 }
 
 impl Coins {
-    /// Takes the operator's list: one coin or more, each 1 to 64 bytes without control characters, blanks, quotes,
-    /// brackets and separators of lists.
+    /// Checks the operator's list: at least one coin, each of 1 to 64 bytes without control characters, blanks, quotes,
+    /// brackets and list separators.
     pub fn new<S: AsRef<str>>(names: &[S]) -> Result<Self, CoinsError> {
         if names.is_empty() {
             return Err(CoinsError::NoCoin);
@@ -101,7 +101,7 @@ impl Coins {
         Ok(Self(Arc::new(Parts { listed, by_name })))
     }
 
-    /// The coin of that name; the match is exact and case-sensitive (contract, error 104).
+    /// The coin of this name; exact and case-sensitive (contract, error 104).
     pub fn get(&self, name: &str) -> Option<&Coin> {
         self.0.by_name.get(name)
     }
@@ -112,8 +112,8 @@ impl Coins {
     }
 }
 
-/// Why a coin's name cannot contain a character. Letters and digits of any script are fine, and so is ASCII that does
-/// not quote, enclose, separate or begin a variable.
+/// Why a coin's name must not contain this character. Allowed: letters and digits of any script, and ASCII except
+/// quotes, brackets, separators and the beginning of a variable.
 fn character_fault(c: char) -> Option<&'static str> {
     match c {
         c if c.is_control() => Some("contains a control character"),

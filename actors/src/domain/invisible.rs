@@ -1,15 +1,13 @@
-//! Characters that a reader does not see, or takes for others. Log, client and console escape them all, so that no
-//! text can pass for another one: `alice` and `alice` with a character of no width are two sub-accounts.
+//! Characters that a reader does not see or confuses with others. Log, client and console escape them, so that no
+//! text passes for another: `alice` and `alice` plus a zero-width character are two sub-accounts.
 //!
-//! The console's scripts hold a copy of the list (`src/admin/console/dom.js`); a test holds the two together.
+//! The console's scripts have a copy of the list (`src/admin/console/dom.js`); a test compares both.
 
-use std::borrow::Cow;
-
-/// First and last character of each range, in order.
+/// First and last character of each range, ascending.
 ///
-/// It holds the Unicode property `Default_Ignorable_Code_Point`, the general categories Cc, Cf, Zl, Zp, Co, and Zs
-/// but for the usual blank; U+2800 and U+1D159, whose glyphs are empty; U+FFFC, which many fonts draw as nothing; and
-/// the noncharacters of the basic plane.
+/// Contents: the Unicode property `Default_Ignorable_Code_Point`; the general categories Cc, Cf, Zl, Zp, Co, and Zs
+/// except U+0020; U+2800 and U+1D159 (empty glyphs); U+FFFC (drawn as nothing by many fonts); and the noncharacters
+/// of the basic plane.
 pub const INVISIBLE: &[(char, char)] = &[
     ('\u{0}', '\u{1f}'),
     ('\u{7f}', '\u{a0}'),
@@ -48,36 +46,10 @@ pub const INVISIBLE: &[(char, char)] = &[
     ('\u{f0000}', '\u{10ffff}'),
 ];
 
-/// Whether the character is in [`INVISIBLE`].
+/// Whether [`INVISIBLE`] contains the character.
 pub fn is_invisible(c: char) -> bool {
     let after = INVISIBLE.partition_point(|&(first, _)| first <= c);
     after.checked_sub(1).is_some_and(|at| c <= INVISIBLE[at].1)
-}
-
-/// The same JSON with the invisible characters in its strings escaped: its bytes can neither move a terminal's cursor
-/// nor turn a text around, and its value is the same. `json` has no control characters in its strings any more, as
-/// JSON demands.
-pub fn escape_json(json: &str) -> Cow<'_, str> {
-    let is_odd = |c: char| c == '\u{7f}' || (!c.is_ascii() && is_invisible(c));
-    if !json.contains(is_odd) {
-        return Cow::Borrowed(json);
-    }
-    let mut escaped = String::with_capacity(json.len() + 16);
-    for c in json.chars() {
-        if is_odd(c) { push_json_escape(&mut escaped, c) } else { escaped.push(c) }
-    }
-    Cow::Owned(escaped)
-}
-
-/// Adds a character as JSON escapes: one, or two for a character outside the basic multilingual plane.
-pub fn push_json_escape(json: &mut String, c: char) {
-    for unit in c.encode_utf16(&mut [0; 2]) {
-        json.push_str("\\u");
-        for shift in [12, 8, 4, 0] {
-            let digit = u32::from(*unit >> shift & 0xf);
-            json.push(char::from_digit(digit, 16).unwrap_or('0'));
-        }
-    }
 }
 
 #[cfg(test)]
@@ -130,16 +102,5 @@ mod tests {
         for c in " aé用\u{301}\u{ac00}\u{1f419}\u{fffd}\u{2026}".chars() {
             assert!(!is_invisible(c), "{c:?}");
         }
-    }
-
-    #[test]
-    fn escaped_json_has_the_same_value() {
-        let text = "a\u{202e}b\u{7f}\u{3164}\u{e0041}用\u{1f419}\n";
-        let json = serde_json::to_string(text).unwrap();
-        let escaped = escape_json(&json);
-        let expected = r#""a\u202eb\u007f\u3164\udb40\udc41用🐙\n""#;
-        assert_eq!(escaped, expected);
-        assert_eq!(serde_json::from_str::<String>(&escaped).unwrap(), text);
-        assert!(matches!(escape_json("{\"a\":\"用\"}\n"), Cow::Borrowed(_)));
     }
 }

@@ -1,5 +1,13 @@
-//! The field's own words as types that are valid by construction: whoever holds a [`Puname`] or a
-//! [`Coin`] needs no further check before it becomes a znode.
+//! The domain's terms as types that are valid by construction: a [`Puname`] or a [`Coin`] needs no further check
+//! before a write.
+//!
+//! * `coin`, `puname`, `path`, `sub_pool`: names and paths, each with its rules;
+//! * `switch_rules`, `switches`: which switches are valid, and those of one request;
+//! * `previous_value`: a znode's data before a write;
+//! * `outcome`: how a switch ended;
+//! * `source`: the origin of a request;
+//! * `text`, `invisible`: foreign text for the log: cut and escaped;
+//! * `properties`: properties of names, for tests and fuzz targets.
 
 mod coin;
 mod invisible;
@@ -11,14 +19,14 @@ pub(crate) mod properties;
 mod puname;
 mod punctuation;
 mod seconds;
-mod shown;
 mod source;
 mod sub_pool;
 mod switch_rules;
 mod switches;
+mod text;
 
 pub use coin::{Coin, Coins, CoinsError};
-pub use invisible::{INVISIBLE, escape_json, is_invisible, push_json_escape};
+pub use invisible::{INVISIBLE, is_invisible};
 pub use outcome::{OutcomeKind, SwitchOutcome, SwitchResult};
 pub(crate) use path::component_fault;
 pub use path::{ZnodeDir, ZnodeDirError};
@@ -26,17 +34,17 @@ pub use previous_value::PreviousValue;
 pub use puname::{Puname, PunameError};
 pub use punctuation::{QUOTES, is_quote, is_separator};
 pub use seconds::seconds;
-pub use shown::{Escaped, Quoted, Shown};
 pub use source::{RequestId, Source};
 pub use sub_pool::{Coinbase, CoinbaseUpdate, CoinbaseUpdateError, SubPool};
 pub use switch_rules::SwitchRules;
 pub use switches::{SwitchEntry, Switches, SwitchesBuilder};
+pub use text::{Escaped, Quoted, Shown, clip, escape_json, push_escaped, push_json_escape};
 
-/// One switch: this sub-account mines that coin from now on.
+/// One switch: from now on this sub-account mines that coin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Assignment {
-    /// The sub-account, which names the znode.
+    /// The sub-account: the znode's name.
     pub puname: Puname,
-    /// The coin, which becomes the znode's data.
+    /// The coin: the znode's new data.
     pub coin: Coin,
 }

@@ -1,9 +1,8 @@
-//! What ZooKeeper accepts as a path, and what of it we let through.
+//! Znode paths, and the rules for their components.
 //!
-//! The client crate lets a trailing `/..` or `/.` pass and the server answers a bad character by a
-//! refusal at best, so a name is judged here before it can become part of a path. The rules are the
-//! ones of the ZooKeeper programmer's guide ("The ZooKeeper Data Model") and of the server's own
-//! check, which also refuses what lies outside the basic multilingual plane.
+//! Sources: the ZooKeeper programmer's guide ("The ZooKeeper Data Model") and the server's own check, which also
+//! refuses characters above U+FFFF. The check is ours because the client crate accepts a trailing `/..` or `/.`, and
+//! the server at best refuses a bad character.
 
 use std::fmt;
 
@@ -11,10 +10,10 @@ use thiserror::Error;
 
 use super::Quoted;
 
-/// Says why `name` cannot be a single component of a znode's path, or `None` if it can be.
+/// Why `name` is no single component of a znode's path; `None` if it is valid.
 ///
-/// Refused: the empty name, `.` and `..`, a `/`, control characters (U+0000-1F, U+007F-9F), the
-/// private use area (U+E000-F8FF), the specials (U+FFF0-FFFF) and anything above U+FFFF.
+/// Refused: the empty name, `.` and `..`, a `/`, control characters (U+0000-1F, U+007F-9F), the private use area
+/// (U+E000-F8FF), the specials (U+FFF0-FFFF) and characters above U+FFFF.
 pub(crate) fn component_fault(name: &str) -> Option<&'static str> {
     match name {
         "" => return Some("is empty"),
@@ -32,15 +31,14 @@ pub(crate) fn component_fault(name: &str) -> Option<&'static str> {
     })
 }
 
-/// Five hundred paths of a longer directory would not fit into one transaction: ZooKeeper drops the
-/// connection at a megabyte.
+/// Longer paths would not fit 500 times into one transaction: ZooKeeper drops the connection at a megabyte.
 const MAX_DIR_BYTES: usize = 1000;
 
-/// A directory of znodes: absolute, every component valid, one slash at the end.
+/// A directory of znodes: absolute, valid components, one final slash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ZnodeDir(String);
 
-/// Why a text is not a [`ZnodeDir`].
+/// Why a text is no [`ZnodeDir`].
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum ZnodeDirError {
     /// The first character is not a slash.
@@ -49,18 +47,18 @@ pub enum ZnodeDirError {
     /// Longer than 1000 bytes.
     #[error("is longer than 1000 bytes")]
     TooLong,
-    /// One of the components cannot be a znode's name.
+    /// A component is no valid name of a znode.
     #[error("its component {} {fault}", Quoted(component))]
     Component {
         /// The component at fault.
         component: String,
-        /// What is wrong with it.
+        /// The fault.
         fault: &'static str,
     },
 }
 
 impl ZnodeDir {
-    /// Reads a directory's path; the final slash may be missing (contract, section 1).
+    /// Parses a path; the final slash may be missing (contract, section 1).
     pub fn parse(text: &str) -> Result<Self, ZnodeDirError> {
         let inner = text.strip_prefix('/').ok_or(ZnodeDirError::Relative)?;
         if text.len() > MAX_DIR_BYTES {
@@ -83,7 +81,7 @@ impl ZnodeDir {
         &self.0
     }
 
-    /// The path of the directory's own znode: without the final slash, or `/` for the root.
+    /// The path of the directory's own znode: without the final slash; `/` for the root.
     pub fn node(&self) -> &str {
         match self.0.trim_end_matches('/') {
             "" => "/",
@@ -91,23 +89,20 @@ impl ZnodeDir {
         }
     }
 
-    /// The directory that this one is in; `None` for the root.
+    /// The parent directory; `None` for the root.
     pub fn parent(&self) -> Option<Self> {
         let (parent, _) = self.node().rsplit_once('/').filter(|_| self.0 != "/")?;
         Some(Self(format!("{parent}/")))
     }
 
-    /// Whether `other` is this directory or lies below it.
+    /// Whether `other` is this directory or below.
     pub fn contains(&self, other: &Self) -> bool {
         other.0.starts_with(&self.0)
     }
 
-    /// The path of the child called `name`, which must be a valid component.
+    /// The path of a child. `name` must be a valid component.
     pub fn child(&self, name: &str) -> String {
-        let mut path = String::with_capacity(self.0.len() + name.len());
-        path.push_str(&self.0);
-        path.push_str(name);
-        path
+        [&self.0, name].concat()
     }
 }
 
@@ -133,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_knows_where_it_is() {
+    fn a_directory_has_a_parent_and_contents() {
         let dir = |text: &str| ZnodeDir::parse(text).expect("valid");
         assert_eq!(dir("/a/b").parent(), Some(dir("/a")));
         assert_eq!(dir("/a").parent(), Some(dir("/")));
@@ -158,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_server_refuses_is_no_component() {
+    fn a_component_is_refused_where_the_server_refuses_it() {
         for good in ["alice", "a b", "用户", "\u{a0}", "...", "\u{d7ff}", "\u{f900}", "\u{ffef}"]
         {
             assert_eq!(component_fault(good), None, "{good:?}");

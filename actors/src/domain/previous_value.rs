@@ -1,38 +1,38 @@
-//! What a znode held before a write.
+//! A znode's data before a write.
 
 use std::{borrow::Cow, fmt};
 
 use super::{Coin, Shown};
 
-/// As much of a znode's old data is shown; the stratum side reads no more of a coin's name.
+/// Bytes of a znode's old data that are shown. Stratum servers read no more of a coin's name.
 const SHOWN_BYTES: usize = 64;
 
-/// What a znode held before a write.
+/// A znode's data before a write.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum PreviousValue {
-    /// It was not looked at, or the look failed.
+    /// Not read, or the read failed.
     NotKnown,
     /// There was no znode.
     Absent,
-    /// The coin that we had written before.
+    /// The coin of our own last write.
     Coin(Coin),
-    /// Its data, which anybody may have written.
+    /// The data as read, from any writer.
     Data(Vec<u8>),
 }
 
 impl PreviousValue {
-    /// A znode's data, to be kept: as much of it as is shown, and one byte more where there is more.
+    /// A znode's data, cut for keeping.
     pub(crate) fn kept(data: &[u8]) -> Self {
         Self::Data(Self::cut(data))
     }
 
-    /// The part of a znode's data that [`kept`](Self::kept) keeps. No coin's name is longer. It is a copy:
-    /// shortening the data would keep its whole allocation.
+    /// As many bytes as are shown, and one more as the sign of a longer value. The result is a copy: a shortened
+    /// vector would keep its whole allocation.
     pub(crate) fn cut(data: &[u8]) -> Vec<u8> {
         data[..data.len().min(SHOWN_BYTES + 1)].to_vec()
     }
 
-    /// The same, to be kept.
+    /// A copy, cut for keeping.
     pub(crate) fn to_kept(&self) -> Self {
         match self {
             Self::Data(data) => Self::kept(data),
@@ -40,33 +40,39 @@ impl PreviousValue {
         }
     }
 
-    /// What it held as a text of at most 64 bytes and an ellipsis, with whatever anybody may have written;
-    /// `None` if there was nothing, or nobody looked.
+    /// The value as a text of at most 64 bytes and an ellipsis, not escaped; `None` if absent or not known.
     pub fn text(&self) -> Option<Cow<'_, str>> {
-        let data = match self {
-            Self::NotKnown | Self::Absent => return None,
-            Self::Coin(coin) => return Some(coin.as_str().into()),
-            Self::Data(data) => data,
-        };
-        let shown = &data[..data.len().min(SHOWN_BYTES)];
-        let text = String::from_utf8_lossy(shown);
-        Some(if shown.len() < data.len() { format!("{text}…").into() } else { text })
+        match self {
+            Self::NotKnown | Self::Absent => None,
+            Self::Coin(coin) => Some(coin.as_str().into()),
+            Self::Data(data) => Some(match clip_bytes(data) {
+                (text, "") => text,
+                (text, ellipsis) => text + ellipsis,
+            }),
+        }
     }
 }
 
 impl fmt::Display for PreviousValue {
-    /// For the log: escapes what could forge a line, and cuts what is too long for a coin.
+    /// For the log: escaped, and cut to 64 bytes.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let data = match self {
-            Self::NotKnown => return f.write_str("?"),
-            Self::Absent => return f.write_str("-"),
-            Self::Coin(coin) => return coin.fmt(f),
-            Self::Data(data) => data,
-        };
-        let shown = &data[..data.len().min(SHOWN_BYTES)];
-        write!(f, "{}", Shown(&String::from_utf8_lossy(shown)))?;
-        if shown.len() < data.len() { f.write_str("…") } else { Ok(()) }
+        match self {
+            Self::NotKnown => f.write_str("?"),
+            Self::Absent => f.write_str("-"),
+            Self::Coin(coin) => coin.fmt(f),
+            Self::Data(data) => {
+                let (text, ellipsis) = clip_bytes(data);
+                write!(f, "{}{ellipsis}", Shown(&text))
+            }
+        }
     }
+}
+
+/// The bytes that are shown, and an ellipsis if there are more.
+fn clip_bytes(data: &[u8]) -> (Cow<'_, str>, &'static str) {
+    let shown = &data[..data.len().min(SHOWN_BYTES)];
+    let ellipsis = if shown.len() < data.len() { "…" } else { "" };
+    (String::from_utf8_lossy(shown), ellipsis)
 }
 
 #[cfg(test)]
@@ -86,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn as_a_text_it_is_cut_and_nothing_is_no_text() {
+    fn its_text_is_cut_and_absence_is_no_text() {
         assert_eq!(PreviousValue::Data(b"a\nb".to_vec()).text().as_deref(), Some("a\nb"));
         assert_eq!(
             PreviousValue::Data(vec![b'x'; 65]).text(),
@@ -96,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_of_a_megabyte_is_what_is_shown_of_it() {
+    fn of_a_megabyte_only_the_shown_bytes_are_kept() {
         let old = PreviousValue::Data(vec![b'x'; 1 << 20]);
         assert_eq!(old.to_kept(), PreviousValue::Data(vec![b'x'; 65]));
         assert_eq!(old.to_kept().text(), old.text());

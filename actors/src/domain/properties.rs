@@ -1,14 +1,13 @@
-//! What holds for any text as a name: the same function for property tests and a fuzz target. It panics
-//! where a property does not hold.
+//! Properties of any text as a name, for property tests and a fuzz target. A violated property panics.
 
 use super::{
     Coinbase, CoinbaseUpdate, CoinbaseUpdateError, Puname, PunameError, SubPool, ZnodeDir,
     is_invisible,
 };
 
-/// Any text as a sub-account's name, a sub-pool's, a directory, and as what a sub-pool is to hold.
+/// Checks a text as a sub-account's name, a sub-pool's name, a directory, and a coinbase.
 ///
-/// A name is taken if and only if the contract has it so; what is taken cannot leave its directory.
+/// A name is accepted if and only if the contract allows it; an accepted one cannot leave its directory.
 pub fn names(text: &str) {
     sub_account(text);
     directory(text);
@@ -70,7 +69,7 @@ fn directory(text: &str) {
     }
 }
 
-/// A request to change a sub-pool says what was asked for, and what a jobmaker keeps of it is text.
+/// An accepted update requests the given values, and a jobmaker keeps whole characters of the text.
 fn coinbase(text: &str) {
     const KEPT: usize = 30;
     let Some(sub_pool) = SubPool::parse("btc", "pool3") else { return };

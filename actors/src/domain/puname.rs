@@ -1,4 +1,4 @@
-//! Names of sub-accounts.
+//! Sub-accounts' names.
 
 use std::{fmt, sync::Arc};
 
@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::{Shown, component_fault};
 
-/// The stratum side reads no longer names (contract, section 2, error 102).
+/// Stratum servers read no longer names (contract, section 2, error 102).
 const MAX_PUNAME_BYTES: usize = 200;
 
 /// A sub-account's name: one component of a znode's path, 1 to 200 bytes.
@@ -15,19 +15,19 @@ const MAX_PUNAME_BYTES: usize = 200;
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Puname(Arc<str>);
 
-/// Why a text is not a sub-account's name.
+/// Why a text is no sub-account's name.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum PunameError {
-    /// No name was given.
+    /// The name is empty.
     #[error("is empty")]
     Empty,
-    /// ZooKeeper or the stratum side would not take it; the text says why.
+    /// ZooKeeper or stratum servers would refuse the name, for this reason.
     #[error("{0}")]
     Invalid(&'static str),
 }
 
 impl Puname {
-    /// Takes the name as it is.
+    /// Checks a name.
     pub fn parse(name: &str) -> Result<Self, PunameError> {
         check(name)?;
         Ok(Self::valid(name))
@@ -38,10 +38,10 @@ impl Puname {
         Self(name.into())
     }
 
-    /// Takes the name in lower case, for pools whose stratum servers compare names that way.
+    /// Checks a name in lower case, for pools whose stratum servers compare lower-case names.
     ///
-    /// Each character is mapped alone, as the daemon that this one replaces does: a final `Σ` becomes
-    /// `σ`, never `ς`, and `İ` becomes a plain `i`. A backend thus finds its znodes where they were.
+    /// Each character is mapped alone, as by the previous daemon, so that znodes keep their paths: a final `Σ`
+    /// becomes `σ`, never `ς`, and `İ` becomes a plain `i`.
     pub fn parse_lower_case(name: &str) -> Result<Self, PunameError> {
         let lower: String = lower_case(name).collect();
         Self::parse(&lower)
@@ -52,13 +52,12 @@ impl Puname {
         &self.0
     }
 
-    /// The name for the log: it may contain blanks, commas, and characters that a reader does not see.
+    /// The name for the log: names may contain blanks, commas and invisible characters.
     pub fn shown(&self) -> Shown<'_> {
         Shown(&self.0)
     }
 }
 
-/// Checks that a text is a sub-account's name.
 pub(super) fn check(name: &str) -> Result<(), PunameError> {
     if name.is_empty() {
         return Err(PunameError::Empty);
@@ -69,7 +68,7 @@ pub(super) fn check(name: &str) -> Result<(), PunameError> {
     component_fault(name).map_or(Ok(()), |fault| Err(PunameError::Invalid(fault)))
 }
 
-/// The characters of a name in lower case, by the rule of [`Puname::parse_lower_case`].
+/// A name's characters in lower case, by the rule of [`Puname::parse_lower_case`].
 pub(super) fn lower_case(name: &str) -> impl Iterator<Item = char> {
     name.chars().filter_map(|c| c.to_lowercase().next())
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// A duration as the log has it: a number of seconds, to a tenth of a millisecond.
+/// A duration for the log: seconds, rounded to 0.1 ms.
 pub fn seconds(took: Duration) -> f64 {
     (took.as_secs_f64() * 1e4).round() / 1e4
 }

@@ -1,29 +1,29 @@
-//! Who asks.
+//! The origin of a request.
 
 use std::{fmt, net::IpAddr};
 
 use slog::{KV, Record, Serializer};
 
-/// Who asks for something, for the log. There it is the fields `source`, `client` and `request`.
+/// The origin of a request. In the log: the fields `source`, `client` and `request`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     /// A client of the HTTP API.
     Api {
-        /// Its address; `None` if its connection was gone already.
+        /// The client's address; `None` if the connection was gone.
         client: Option<IpAddr>,
-        /// Which of all requests.
+        /// The request's number.
         request: RequestId,
     },
-    /// The Poller, out of the user-coin map.
+    /// The Poller, from the user-coin map.
     Poll,
 }
 
-/// A request's number, which its answer's header and its log lines carry: 16 hexadecimal digits.
+/// A request's number: 16 hexadecimal digits in the answer's header and in log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RequestId(pub u64);
 
 impl RequestId {
-    /// The digits.
+    /// The digits, for a header.
     pub fn digits(self) -> [u8; 16] {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut digits = [0; 16];
@@ -41,7 +41,7 @@ impl fmt::Display for RequestId {
 }
 
 impl Source {
-    /// What it is called in the log, in figures and among the changes.
+    /// The name in the log, in metrics and in the recent changes.
     pub fn label(self) -> &'static str {
         match self {
             Self::Api { .. } => "api",
@@ -51,7 +51,7 @@ impl Source {
 }
 
 impl KV for Source {
-    /// The last one first, as slog has it.
+    /// In reverse order, as slog wants.
     fn serialize(&self, _: &Record<'_>, serializer: &mut dyn Serializer) -> slog::Result {
         if let Self::Api { client, request } = self {
             serializer.emit_arguments("request", &format_args!("{request}"))?;

@@ -1,4 +1,4 @@
-//! Sub-pools, what they are paid by, and a request to change that (contract, sections 2 and 3).
+//! Sub-pools, their coinbases, and requests to change a coinbase (contract, sections 2 and 3).
 
 use std::{fmt, sync::Arc};
 
@@ -7,13 +7,13 @@ use thiserror::Error;
 
 use super::component_fault;
 
-/// More than any jobmaker names a sub-pool, and far from what ZooKeeper takes in one request.
+/// Longer than any real name, far below ZooKeeper's limit of a request.
 const MAX_COMPONENT_BYTES: usize = 1000;
 
-/// A jobmaker reads no more of a request, and then cannot parse it (contract, section 3).
+/// Jobmakers read no more of a request, and cannot parse a longer one (contract, section 3).
 const MAX_REQUEST_BYTES: usize = 8192;
 
-/// A sub-pool by its coin and its name, each a single component of a znode's path.
+/// A sub-pool's coin and name, each a single component of a znode's path.
 ///
 /// Cloning is cheap; clones share the texts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -23,8 +23,8 @@ pub struct SubPool {
 }
 
 impl SubPool {
-    /// Takes coin and name as they are; `None` if no sub-pool can be called that, since one of them cannot
-    /// be a znode's name. The coin need not be one that may be switched to.
+    /// Checks a coin's and a sub-pool's name; `None` if one is no valid name of a znode. The coin may be one that
+    /// `AvailableCoins` lacks.
     pub fn parse(coin: &str, name: &str) -> Option<Self> {
         let is_component =
             |text: &str| text.len() <= MAX_COMPONENT_BYTES && component_fault(text).is_none();
@@ -49,16 +49,16 @@ impl fmt::Display for SubPool {
     }
 }
 
-/// What a sub-pool's blocks carry and where they are paid. The fields have the order of the answers.
+/// The text and the payout address of a sub-pool's blocks. The fields have the order of the answers.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Hash, Serialize)]
 pub struct Coinbase {
-    /// The text in the coinbase transaction.
+    /// The coinbase transaction's text.
     pub coinbase_info: String,
-    /// The address that is paid.
+    /// The payout address.
     pub payout_addr: String,
 }
 
-/// A request to change a sub-pool's coinbase which a jobmaker can read and answer.
+/// A request to change a sub-pool's coinbase, checked to be one that a jobmaker can read and answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CoinbaseUpdate {
     coinbase: Coinbase,
@@ -68,19 +68,20 @@ pub struct CoinbaseUpdate {
 /// Why a jobmaker could not answer a request (contract, section 3).
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum CoinbaseUpdateError {
-    /// It would not read the request to its end.
+    /// The jobmaker would not read the end of this request of so many bytes.
     #[error(
         "the request has {0} bytes, and jobmakers read 8192: shorten coinbase_info or payout_addr"
     )]
     TooLong(usize),
-    /// It would apply the text, but could not write an ack that contains half a character.
+    /// The jobmaker would apply the text, cut after so many bytes, but write no ack, since that would contain half a
+    /// character.
     #[error(
         "coinbase_info has more than {0} bytes, and jobmakers would cut it within a character: shorten it"
     )]
     CutsCharacter(usize),
 }
 
-/// The request as it is written to the sub-pool's znode.
+/// The JSON in the sub-pool's znode.
 #[derive(Serialize)]
 struct Request<'a> {
     coin: &'a str,
@@ -90,7 +91,7 @@ struct Request<'a> {
 }
 
 impl CoinbaseUpdate {
-    /// Checks the request against what jobmakers read; of a text they keep `coinbase_max` bytes.
+    /// Checks the request against the jobmaker's limits: 8192 bytes in all, `coinbase_max` bytes of the text.
     pub fn new(
         sub_pool: &SubPool,
         coinbase: Coinbase,
@@ -112,22 +113,21 @@ impl CoinbaseUpdate {
         Ok(Self { coinbase, request: request.into_bytes().into() })
     }
 
-    /// The values that are asked for.
+    /// The requested coinbase.
     pub fn coinbase(&self) -> &Coinbase {
         &self.coinbase
     }
 
-    /// What is written to the sub-pool's znode.
+    /// The sub-pool's znode's new data.
     pub(crate) fn request(&self) -> Arc<[u8]> {
         Arc::clone(&self.request)
     }
 }
 
-/// The same bytes as the daemon that this one replaces writes: Go escapes what could end a script in
-/// HTML, also where no HTML is near.
+/// The same bytes as from the previous daemon: Go escapes the characters that could end a script in HTML.
 fn as_go_writes_it(request: &Request<'_>) -> String {
     let json = serde_json::to_string(request).unwrap_or_default();
-    // These stand in texts only, never in the JSON around them.
+    // These occur within JSON strings only.
     let escapes = [
         ('<', "\\u003c"),
         ('>', "\\u003e"),
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_jobmaker_would_not_answer_is_refused() {
+    fn a_request_that_a_jobmaker_would_not_answer_is_refused() {
         let around = request("").len();
         let long = "x".repeat(MAX_REQUEST_BYTES - around);
         assert!(update(&long).is_ok());

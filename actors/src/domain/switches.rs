@@ -7,41 +7,40 @@ use hashbrown::HashTable;
 
 use super::{Coin, Puname, PunameError, puname};
 
-/// Set in the end of a name that a later entry repeats. Names take less than 2 GiB: a request's body is limited to
-/// 1 GiB, and lower case lengthens a name by half at most.
+/// Flag in the end offset of a superseded entry's name. Names take less than 2 GiB: a body is limited to 1 GiB, and
+/// lower case lengthens a name by half at most.
 const SUPERSEDED: u32 = 1 << 31;
 
-/// The switches of one request, valid by construction, each sub-account counting once: of several entries for it
-/// the last one.
+/// The switches of one request, valid by construction. Of several entries for one sub-account only the last counts.
 ///
-/// An entry costs its name and four bytes, a sub-account that counts about nine more. A *place* numbers the entries
-/// that count, in the request's order.
+/// An entry costs its name and four bytes, a counting one about nine more. A *place* is the index of a counting entry
+/// among the counting entries, in the request's order.
 #[derive(Debug)]
 pub struct Switches {
     entries: Entries,
-    /// The entries that count; empty if all do.
+    /// The counting entries; empty if all count.
     counting: Vec<u32>,
-    /// The entries that count, by name.
+    /// The counting entries by name; empty for a single entry.
     by_name: HashTable<u32>,
     hasher: RandomState,
     superseded: Vec<(Coin, usize)>,
 }
 
-/// All entries in the request's order.
+/// All entries, in the request's order.
 #[derive(Debug, Default)]
 struct Entries {
-    /// The names, one behind the other.
+    /// The names without separators.
     names: String,
     /// The end of each entry's name.
     ends: Vec<u32>,
     runs: Vec<Run>,
 }
 
-/// Entries side by side that have one coin.
+/// Adjacent entries with the same coin.
 #[derive(Debug)]
 struct Run {
     coin: Coin,
-    /// The first entry behind the run.
+    /// Index of the first entry after the run.
     end: u32,
 }
 
@@ -79,7 +78,7 @@ impl Entries {
 }
 
 impl Switches {
-    /// One sub-account by its name, without a coin.
+    /// One sub-account without a coin, to read its znode.
     pub fn of_name(puname: &Puname) -> Self {
         let mut builder = SwitchesBuilder::new(false);
         builder.push(puname.as_str());
@@ -91,7 +90,7 @@ impl Switches {
         self.entries.len()
     }
 
-    /// The number of entries that count: each sub-account once.
+    /// The number of counting entries: each sub-account once.
     pub fn len(&self) -> usize {
         if self.counting.is_empty() { self.entries.len() } else { self.counting.len() }
     }
@@ -101,18 +100,18 @@ impl Switches {
         self.entries.len() == 0
     }
 
-    /// All entries from the one with this index on, in the request's order.
+    /// All entries, in the request's order.
     pub fn iter(&self) -> impl Iterator<Item = SwitchEntry<'_>> {
         self.iter_from(0, 0)
     }
 
-    /// The same from the entry with index `from` on, whose place, or the next one's that counts, is `place`.
+    /// The entries from index `from` on. `place` is the place of the first counting entry among these.
     pub fn iter_from(
         &self,
         from: usize,
         mut place: usize,
     ) -> impl Iterator<Item = SwitchEntry<'_>> {
-        // There are fewer than 2^31 entries, as each takes two bytes of a body and more.
+        // Fewer than 2^31 entries: each takes at least two bytes of a body.
         (from as u32..self.entries.len() as u32).map(move |entry| {
             let is_superseded = self.entries.is_superseded(entry);
             let own = (!is_superseded).then_some(place);
@@ -167,7 +166,7 @@ impl Switches {
     }
 }
 
-/// Takes a request's entries in, one after the other.
+/// Collects a request's entries.
 #[derive(Debug)]
 pub struct SwitchesBuilder {
     lower_case: bool,
@@ -175,12 +174,12 @@ pub struct SwitchesBuilder {
 }
 
 impl SwitchesBuilder {
-    /// With `lower_case`, names are mapped as by [`Puname::parse_lower_case`].
+    /// An empty request. With `lower_case`, names are mapped as by [`Puname::parse_lower_case`].
     pub fn new(lower_case: bool) -> Self {
         Self { lower_case, entries: Entries::default() }
     }
 
-    /// Adds a sub-account, without a coin so far.
+    /// Adds a sub-account. [`set_coin`](Self::set_coin) sets its coin.
     pub fn add(&mut self, name: &str) -> Result<(), PunameError> {
         let start = self.entries.names.len();
         if self.lower_case {
@@ -197,7 +196,7 @@ impl SwitchesBuilder {
         Ok(())
     }
 
-    /// Gives this coin to all entries that have none.
+    /// Sets the coin of all entries without one.
     pub fn set_coin(&mut self, coin: &Coin) {
         let end = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
         match self.entries.runs.last_mut() {
@@ -216,7 +215,7 @@ impl SwitchesBuilder {
         self.entries.ends.push(end);
     }
 
-    /// Settles which entry of each sub-account counts. Takes a while for millions: not for a thread that serves
+    /// Decides which entry of each sub-account counts. Slow for millions of entries: not for a thread that serves
     /// others.
     pub fn build(self) -> Switches {
         let Self { mut entries, .. } = self;
