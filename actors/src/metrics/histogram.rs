@@ -1,4 +1,4 @@
-//! A distribution that takes no lock: the metrics crate's own locks for each value, and every request has one.
+//! A histogram without a lock, since each request adds a value: the metrics crate's own takes a mutex per value.
 
 use std::sync::{
     Arc,
@@ -10,37 +10,37 @@ use prometheus_client::{
     metrics::{MetricType, TypedMetric},
 };
 
-/// How often values came, by their size. Clones share it.
+/// Counts values by size. Clones share the counts.
 #[derive(Clone, Debug)]
 pub struct Histogram(Arc<Buckets>);
 
 #[derive(Debug)]
 struct Buckets {
     bounds: &'static [f64],
-    /// One for each bound, for what is at most that, and one for what is more than all.
+    /// One for each bound, that is values up to the bound, and one for greater values.
     counts: Box<[AtomicU64]>,
-    /// An `f64`'s bits.
+    /// The bits of an `f64`.
     sum: AtomicU64,
 }
 
 impl Histogram {
-    /// Seconds of whatever waits for ZooKeeper: from its fastest answer to beyond its deadlines.
+    /// Upper bounds in seconds for operations that wait for ZooKeeper: from its fastest answer to beyond the deadlines.
     pub const SECONDS: &'static [f64] = &[
         0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
     ];
 
-    /// An empty one. `bounds` ascend, and each is part of the bucket that it ends.
+    /// An empty histogram. `bounds` ascend; each is the inclusive upper bound of a bucket.
     pub fn new(bounds: &'static [f64]) -> Self {
         let counts = (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect();
         Self(Arc::new(Buckets { bounds, counts, sum: AtomicU64::new(0) }))
     }
 
-    /// Takes a value in.
+    /// Adds a value.
     pub fn observe(&self, value: f64) {
         let Buckets { bounds, counts, sum } = &*self.0;
         counts[bounds.partition_point(|bound| *bound < value)].fetch_add(1, Relaxed);
         let add = |bits| Some((f64::from_bits(bits) + value).to_bits());
-        // It never declines, so it never fails.
+        // `add` always returns a value, so this never fails.
         let _ = sum.fetch_update(Relaxed, Relaxed, add);
     }
 }

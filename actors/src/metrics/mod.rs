@@ -1,180 +1,215 @@
-//! What can be watched from outside: figures, readiness, and the last changes.
+//! The daemon's state for observers: metrics, readiness, recent changes.
 //!
 //! ```text
 //! ZkWriter, AckWaiter, Poller ── journal ─┬─▶ log line
-//!                                         └─▶ Metrics ─┬─▶ Counters    what has happened, in figures
-//!                                                       ├─▶ Readiness  what is missing to serve
-//!                                                       └─▶ Recent     the last changes
+//!                                         └─▶ Metrics ─┬─▶ switches, zookeeper, exchanges, polls
+//!                                                      ├─▶ Readiness
+//!                                                      └─▶ Recent
 //! ```
 //!
-//! Actors are given an [`Metrics`] and call it where they write the log line of the same effect, ahead of the
-//! line: who has read that something happened finds it counted. It is no actor:
-//! what it holds are counters, flags and one ring, nothing is decided by them, and nobody waits for them.
+//! Actors call [`Metrics`] just before they write the log line of the same event, so that a reader of the line finds
+//! the event counted. `Metrics` is no actor: it holds counters, flags and one ring, decides nothing, and never blocks.
 //!
-//! * `registry`: every figure, its name and its labels; with `histogram` the only files that name the metrics crate;
-//! * `histogram`: a distribution that takes no lock;
-//! * `readiness`: what is missing to serve;
-//! * `recent`: the last changes.
+//! Names follow Prometheus's conventions: base units, `_total` for counters. Label values are few and known from the
+//! configuration; no sub-account is a label.
+//!
+//! * `switches`, `zookeeper`, `exchanges`, `polls`: the metrics of one subject each: names, labels, counters;
+//! * `labels`: enums of label values;
+//! * `histogram`: a histogram without a lock;
+//! * `readiness`: the conditions for being ready;
+//! * `recent`: the recent changes.
 
+mod exchanges;
 mod histogram;
+mod labels;
+mod polls;
 mod readiness;
 mod recent;
-mod registry;
+mod switches;
+mod zookeeper;
 
 use std::{sync::Arc, time::Duration};
 
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Metric, Registry};
 
+pub(crate) use exchanges::{Asked, ExchangeEnd};
 pub use histogram::Histogram;
+pub(crate) use polls::PollEnd;
 pub use readiness::Missing;
 pub use recent::{Change, ChangeKind, Recent, Since};
-pub use registry::SwitchCount;
-pub(crate) use registry::{Asked, Depths, ExchangeEnd, PollEnd};
+pub use switches::SwitchCount;
+pub(crate) use zookeeper::Depths;
 
 use crate::domain::{Coin, Coins, OutcomeKind, Source};
+use exchanges::ExchangeMetrics;
+use polls::PollMetrics;
 use readiness::Readiness;
-use registry::Counters;
+use switches::SwitchMetrics;
+use zookeeper::ZooKeeperMetrics;
 
-/// What the actors tell, for whoever watches. Clones share all of it.
+/// The state of all actors for observers. Clones share it.
 #[derive(Clone)]
 pub struct Metrics(Arc<Parts>);
 
 struct Parts {
-    counters: Counters,
+    polls: PollMetrics,
+    switches: SwitchMetrics,
+    zookeeper: ZooKeeperMetrics,
+    exchanges: ExchangeMetrics,
     readiness: Readiness,
     recent: Recent,
 }
 
 impl Metrics {
-    /// Nothing has happened yet. The figures, a series for each of `coins`, are added to `registry`. `interval` is
-    /// that of the polls; `None` if the user-coin map is not pulled.
+    /// Adds all metrics to `registry`, with series for each of `coins`. `interval` is the polls' interval; `None`
+    /// without polling.
     pub fn new(coins: &Coins, interval: Option<Duration>, registry: &mut Registry) -> Self {
         Self(Arc::new(Parts {
-            counters: Counters::new(coins, interval, registry),
+            polls: PollMetrics::new(interval, registry),
+            switches: SwitchMetrics::new(coins, interval.is_some(), registry),
+            zookeeper: ZooKeeperMetrics::new(registry),
+            exchanges: ExchangeMetrics::new(registry),
             readiness: Readiness::new(interval.is_some()),
             recent: Recent::new(),
         }))
     }
 
-    /// The last changes.
+    /// The recent changes.
     pub fn recent(&self) -> &Recent {
         &self.0.recent
     }
 
-    /// What is missing for this daemon to serve; empty if nothing is.
+    /// The reasons why the daemon is not ready; empty if it is.
     pub fn missing(&self) -> Vec<Missing> {
         self.0.readiness.missing()
     }
 
-    /// How many switches have ended, of each source, coin and result, since the start.
+    /// Numbers of ended switches by source, coin and result, including zeros.
     pub fn switch_counts(&self) -> Vec<SwitchCount> {
-        self.0.counters.switch_counts()
+        self.0.switches.counts()
     }
 
-    /// Switches that were accepted and not sent to ZooKeeper, a tenth of a second ago at most.
+    /// Accepted switches that are not sent to ZooKeeper; at most 0.1 s old.
     pub fn switches_waiting(&self) -> u64 {
-        self.0.counters.switches_waiting()
+        u64::try_from(self.0.zookeeper.switches_waiting.get()).unwrap_or(0)
     }
 
-    /// From the beginning of a poll to that of the next, in seconds; 0 where nothing is pulled.
+    /// Seconds from the start of a poll to the start of the next; 0 without polling.
     pub fn poll_interval(&self) -> u64 {
-        self.0.counters.poll_interval()
+        self.0.polls.interval()
     }
 
-    /// When a poll was complete last, in seconds since 1970; `None` before the first.
+    /// Time of the last complete poll, in seconds since 1970; `None` before the first.
     pub fn last_complete_poll(&self) -> Option<u64> {
-        self.0.counters.last_complete_poll()
+        self.0.polls.last_complete()
     }
 
-    /// How the last poll has ended, in the words of the figure; `None` before the first.
+    /// Result of the last poll, as the metric's label; `None` before the first.
     pub fn last_poll(&self) -> Option<&'static str> {
-        self.0.counters.last_poll()
+        self.0.polls.last_end()
     }
 
-    /// The daemon has begun to end: from now on it is not ready.
+    /// Marks the daemon as shutting down: not ready from now on.
     pub fn draining(&self) {
         self.0.readiness.draining();
     }
 
-    /// Switches to these coins come, too, from now on. Call it before anybody is let switch to them.
+    /// Adds series for these coins. Call it before the coins may be switched to.
     pub fn allow(&self, coins: &Coins) {
-        self.0.counters.allow(coins);
+        self.0.switches.allow(coins);
     }
 
-    /// Polls begin at this distance, if the user-coin map is pulled.
+    /// Sets the polls' interval.
     pub fn polls_every(&self, interval: Duration) {
-        self.0.counters.polls_every(interval);
+        self.0.polls.set_interval(interval);
     }
 
-    /// A switch is settled.
+    /// Counts an ended switch.
     pub(crate) fn switch(&self, source: Source, coin: &Coin, end: OutcomeKind) {
-        self.0.counters.switch(source, coin, end);
+        self.0.switches.count(source, coin, end, 1);
     }
 
-    /// So many entries of one request were superseded by later ones of the same request.
+    /// Counts entries that later entries of the same request superseded.
     pub(crate) fn superseded(&self, source: Source, coin: &Coin, count: usize) {
-        self.0.counters.switches(source, coin, OutcomeKind::Superseded, count as u64);
+        self.0.switches.count(source, coin, OutcomeKind::Superseded, count as u64);
     }
 
-    /// So many switches came back from ZooKeeper together.
+    /// Counts a chunk of so many switches that ZooKeeper has answered.
     pub(crate) fn chunk(&self, switches: usize) {
-        self.0.counters.chunk(switches);
+        self.0.zookeeper.chunk_switches.observe(switches as f64);
     }
 
-    /// What waits and what is under way now.
+    /// Sets the queues' lengths.
     pub(crate) fn depths(&self, depths: &Depths) {
-        self.0.counters.depths(depths);
+        self.0.zookeeper.set_depths(depths);
     }
 
-    /// A session with ZooKeeper is up.
+    /// A session with ZooKeeper is established.
     pub(crate) fn session_up(&self) {
-        self.0.counters.session_up();
-        self.0.readiness.session(true);
+        self.0.zookeeper.sessions.inc();
+        self.set_session(true);
     }
 
     /// The connection to ZooKeeper is lost.
     pub(crate) fn connection_lost(&self) {
-        self.0.counters.connection_lost();
-        self.0.readiness.session(false);
+        self.0.zookeeper.connections_lost.inc();
+        self.set_session(false);
     }
 
-    /// The session is used no more and about to be ended, since the daemon ends.
+    /// The session is about to end, for shutdown.
     pub(crate) fn session_given_up(&self) {
-        self.0.counters.session_given_up();
-        self.0.readiness.session(false);
+        self.set_session(false);
     }
 
-    /// An exchange with a jobmaker is over, or was never begun. `ack` is what its answer took, if it gave one.
+    fn set_session(&self, is_up: bool) {
+        self.0.zookeeper.session_up.set(i64::from(is_up));
+        self.0.readiness.session(is_up);
+    }
+
+    /// Counts an exchange that ended or never began. `ack` is the time to the jobmaker's answer, if any.
     pub(crate) fn exchange(&self, asked: Asked, end: ExchangeEnd, ack: Option<Duration>) {
-        self.0.counters.exchange(asked, end, ack);
+        self.0.exchanges.count(asked, end, 1);
+        if let Some(ack) = ack {
+            self.0.exchanges.observe_ack(asked, ack);
+        }
     }
 
-    /// So many requests to read a sub-pool never became an exchange.
+    /// Counts gets that never became an exchange.
     pub(crate) fn gets_not_begun(&self, gets: usize) {
-        self.0.counters.gets_not_begun(gets);
+        self.0.exchanges.count(Asked::Get, ExchangeEnd::NothingWritten, gets as u64);
     }
 
-    /// A write on condition replaced a znode that was created after the read.
+    /// Counts a conditional write that replaced a znode created after the read.
     pub(crate) fn overwrote(&self) {
-        self.0.counters.overwrote();
+        self.0.zookeeper.newer_znodes_overwritten.inc();
     }
 
-    /// A poll has ended, which took so long; so many entries of its map can never be written.
+    /// Counts a poll and the map's entries that can never be written.
     pub(crate) fn poll(&self, end: PollEnd, took: Duration, invalid: usize) {
-        self.0.counters.poll(end, took, invalid);
+        self.0.polls.ended(end, took, invalid);
     }
 
-    /// ZooKeeper holds all of a map that it will ever take, or another daemon is known to poll.
+    /// The first map is settled as far as it ever will be, or another daemon polls: ready in this respect.
     pub(crate) fn first_poll_done(&self) {
         self.0.readiness.polled();
     }
 }
 
+/// Adds a new metric to the registry.
+fn register<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, help: &str) -> M {
+    let metric = M::default();
+    registry.register(name, help, metric.clone());
+    metric
+}
+
 #[cfg(test)]
 impl Metrics {
-    /// One that nobody looks at.
+    /// Metrics that no registry keeps.
     pub(crate) fn unwatched() -> Self {
         let coins = Coins::new(&["btc", "bcc"]).unwrap();
         Self::new(&coins, Some(Duration::from_secs(60)), &mut Registry::default())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,23 +1,22 @@
-//! What is missing for the daemon to serve.
+//! The conditions for the daemon to be ready.
 
 use std::{
     fmt,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
 };
 
-/// Something without which the daemon should get no requests.
+/// A reason why the daemon should get no requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Missing {
     /// There is no session with ZooKeeper.
     Session,
-    /// The user-coin map is to be pulled, and has not been yet.
+    /// With polling: no user-coin map is processed yet.
     FirstPoll,
-    /// The daemon ends.
+    /// The daemon is shutting down.
     Draining,
 }
 
 impl fmt::Display for Missing {
-    /// For the operator: what, and what it waits for.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Session => "no session with ZooKeeper",
@@ -30,13 +29,13 @@ impl fmt::Display for Missing {
 #[derive(Debug)]
 pub(super) struct Readiness {
     session: AtomicBool,
-    /// Whether the first poll is done; from the start where there is none.
+    /// Whether the first poll is done; always true without polling.
     polled: AtomicBool,
     draining: AtomicBool,
 }
 
 impl Readiness {
-    /// Before everything. `polls` says whether there is a first poll to wait for.
+    /// The state at the start. `polls`: whether there is a first poll to wait for.
     pub(super) fn new(polls: bool) -> Self {
         Self {
             session: AtomicBool::new(false),
@@ -63,7 +62,7 @@ impl Readiness {
             (!self.session.load(Relaxed), Missing::Session),
             (!self.polled.load(Relaxed), Missing::FirstPoll),
         ];
-        checks.into_iter().filter_map(|(is_missing, what)| is_missing.then_some(what)).collect()
+        checks.into_iter().filter_map(|(is_missing, it)| is_missing.then_some(it)).collect()
     }
 }
 
@@ -72,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_that_is_missing_is_told() {
+    fn all_missing_conditions_are_listed() {
         let readiness = Readiness::new(true);
         assert_eq!(readiness.missing(), [Missing::Session, Missing::FirstPoll]);
         readiness.session(true);
@@ -84,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn without_polls_none_is_waited_for() {
+    fn without_polls_no_first_poll_is_missing() {
         assert_eq!(Readiness::new(false).missing(), [Missing::Session]);
     }
 }

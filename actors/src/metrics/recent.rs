@@ -1,8 +1,7 @@
-//! The last changes: a ring that any number of readers follow, each at its own pace.
+//! The recent changes: a ring for any number of readers, each at its own pace.
 //!
-//! A reader has no queue of its own. It remembers the number of the last change that it has seen and asks for
-//! what came since; if the ring has gone on without it, it learns how many it has missed. So a slow reader costs
-//! nobody anything, and what all of them together may take in memory is the ring.
+//! A reader has no queue. It remembers the number of the last change seen, asks for newer ones, and learns how many it
+//! has missed. So slow readers cost nothing, and the ring is all the memory that readers need.
 
 use std::{
     collections::VecDeque,
@@ -14,52 +13,52 @@ use tokio::sync::watch;
 
 use crate::domain::{Coin, Coinbase, PreviousValue, Puname, Source, SubPool};
 
-/// Something that was changed, or was to be.
+/// A change of a sub-account or a sub-pool, or the attempt.
 #[derive(Clone, Debug)]
 pub struct Change {
-    /// Counts all changes since the start, from 1.
+    /// Serial number since the start, from 1.
     pub number: u64,
-    /// When it was settled.
+    /// When the outcome was known.
     pub at: SystemTime,
-    /// Who asked.
+    /// The origin.
     pub source: Source,
-    /// What was asked for.
+    /// The requested change.
     pub what: ChangeKind,
-    /// What came of it, in the log's words.
+    /// The outcome, in the log's words.
     pub outcome: &'static str,
-    /// Why it came to nothing, or why nobody knows.
+    /// Why it failed, or why the outcome is unknown.
     pub cause: Option<Arc<str>>,
 }
 
-/// What was to be changed.
+/// The requested change.
 #[derive(Clone, Debug)]
 pub enum ChangeKind {
     /// A sub-account's coin.
     Switch {
         /// The sub-account.
         puname: Puname,
-        /// What its znode held before.
+        /// The znode's data before.
         old: PreviousValue,
-        /// The coin that was asked for.
+        /// The requested coin.
         new: Coin,
-        /// The newer one that was written in its place.
+        /// The coin of a newer switch that was written instead.
         superseded_by: Option<Coin>,
     },
-    /// What a sub-pool's blocks carry and whom they pay.
+    /// A sub-pool's coinbase.
     Update {
         /// The sub-pool.
         sub_pool: SubPool,
-        /// What its jobmaker held before, if it told; shared, since these are texts of kilobytes.
+        /// The jobmaker's coinbase before, if reported. Shared, since it may have kilobytes.
         old: Option<Arc<Coinbase>>,
-        /// What it holds since, or was to hold.
+        /// The jobmaker's coinbase since then, or the requested one.
         new: Arc<Coinbase>,
     },
 }
 
-/// The last changes.
+/// The recent changes.
 pub struct Recent {
     ring: Mutex<Ring>,
-    /// The number of the last change, for those who wait for the next.
+    /// The number of the last change, for readers that wait for the next.
     last: watch::Sender<u64>,
     run: u64,
 }
@@ -70,17 +69,17 @@ struct Ring {
     last: u64,
 }
 
-/// What came since a reader looked last.
+/// The changes since a given one.
 #[derive(Debug, Default)]
 pub struct Since {
-    /// How many it has missed before these.
+    /// Number of older changes that the ring has dropped.
     pub missed: u64,
-    /// The others, the oldest first.
+    /// The changes, oldest first.
     pub changes: Vec<Change>,
 }
 
 impl Recent {
-    /// So many changes are kept.
+    /// Size of the ring.
     pub const KEPT: usize = 1_000;
 
     pub(super) fn new() -> Self {
@@ -89,14 +88,14 @@ impl Recent {
         Self { ring: Mutex::default(), last: watch::Sender::new(0), run }
     }
 
-    /// Tells these numbers from those that another process gave, before a restart or elsewhere: when they began, in
-    /// microseconds since 1970.
+    /// Id of this process's numbers, to distinguish them from those before a restart or of another daemon: the start
+    /// in microseconds since 1970.
     pub fn run(&self) -> u64 {
         self.run
     }
 
-    /// Takes in `count` changes that were settled at the same time; `changes` makes them, but for those that would
-    /// be pushed out at once. Their numbers and times are given here.
+    /// Adds `count` simultaneous changes and sets their numbers and times. `changes` makes only those that the ring
+    /// has room for.
     pub(crate) fn note(
         &self,
         count: usize,
@@ -104,9 +103,9 @@ impl Recent {
     ) {
         let at = SystemTime::now();
         let mut ring = self.ring();
-        let passed_over = count.saturating_sub(Self::KEPT);
-        ring.last += passed_over as u64;
-        for make in changes.skip(passed_over) {
+        let skipped = count.saturating_sub(Self::KEPT);
+        ring.last += skipped as u64;
+        for make in changes.skip(skipped) {
             ring.last += 1;
             let number = ring.last;
             if ring.changes.len() == Self::KEPT {
@@ -114,18 +113,18 @@ impl Recent {
             }
             ring.changes.push_back(Change { number, at, ..make() });
         }
-        // With the ring still held: two who note at once must not tell their numbers in the other order.
+        // Under the ring's lock: concurrent calls must publish their numbers in order.
         self.last.send_replace(ring.last);
     }
 
-    /// The last ones, at most `limit`, the oldest first.
+    /// The last `limit` changes, oldest first.
     pub fn last(&self, limit: usize) -> Vec<Change> {
         let ring = self.ring();
         let from = ring.changes.len().saturating_sub(limit);
         ring.changes.range(from..).cloned().collect()
     }
 
-    /// What has come since the change of that number.
+    /// The changes after the one with this number.
     pub fn since(&self, number: u64) -> Since {
         let ring = self.ring();
         let first = ring.changes.front().map_or(ring.last + 1, |change| change.number);
@@ -136,19 +135,19 @@ impl Recent {
         }
     }
 
-    /// The number of the last change, as it grows.
+    /// Watches the number of the last change.
     pub fn follow(&self) -> watch::Receiver<u64> {
         self.last.subscribe()
     }
 
-    /// A panic while a change was moved in would leave the ring whole.
+    /// A poisoned ring is still consistent.
     fn ring(&self) -> MutexGuard<'_, Ring> {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Change {
-    /// One that is noted next.
+    /// A change for [`Recent::note`], which sets number and time.
     pub(crate) fn new(
         source: Source,
         what: ChangeKind,
@@ -197,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn of_more_than_are_kept_only_the_last_are_made() {
+    fn of_too_many_changes_only_the_last_are_made() {
         let recent = Recent::new();
         let made = std::cell::Cell::new(0);
         let count = Recent::KEPT * 3;
@@ -216,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_gets_what_came_since_or_learns_what_it_missed() {
+    fn a_reader_gets_newer_changes_and_the_number_of_missed_ones() {
         let recent = Recent::new();
         assert!(recent.since(0).changes.is_empty());
         recent.note(3, changes(3));
@@ -229,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_follows_is_woken_once_for_all_that_came() {
+    fn a_follower_is_woken_once_for_all_new_changes() {
         let recent = Recent::new();
         let mut follower = recent.follow();
         recent.note(2, changes(2));

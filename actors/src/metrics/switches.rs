@@ -1,0 +1,118 @@
+//! Metrics of switches: by source, coin and result.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use foldhash::HashMap;
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family},
+    registry::Registry,
+};
+
+use super::register;
+use crate::domain::{Coin, Coins, OutcomeKind, Source};
+
+/// The counted results, each at its own index `as usize`. Callers' switches have the first four only.
+pub(super) const RESULTS: [OutcomeKind; 6] = [
+    OutcomeKind::Applied,
+    OutcomeKind::NotApplied,
+    OutcomeKind::Unknown,
+    OutcomeKind::Superseded,
+    OutcomeKind::Unchanged,
+    OutcomeKind::Skipped,
+];
+const CALLERS_RESULTS: usize = 4;
+
+/// Number of switches with these labels since the start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SwitchCount {
+    /// `api` or `poll`.
+    pub source: &'static str,
+    /// The requested coin.
+    pub coin: Coin,
+    /// The metric's label.
+    pub result: &'static str,
+    /// Since the start.
+    pub count: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SwitchLabels {
+    source: &'static str,
+    coin: String,
+    result: &'static str,
+}
+
+/// Counters of switches, looked up by coin without a lock.
+///
+/// A coin that is removed from the configuration keeps its counters: switches accepted before still end.
+pub(super) struct SwitchMetrics {
+    family: Family<SwitchLabels, Counter>,
+    polls: bool,
+    by_coin: ArcSwap<HashMap<Coin, Arc<CoinCounters>>>,
+}
+
+/// The switches to one coin, by result.
+struct CoinCounters {
+    api: [Counter; CALLERS_RESULTS],
+    poll: [Counter; RESULTS.len()],
+}
+
+impl SwitchMetrics {
+    pub(super) fn new(coins: &Coins, polls: bool, registry: &mut Registry) -> Self {
+        let help =
+            "Switches that are settled, by who asked, the coin asked for, and what came of it";
+        let family = register(registry, "switches", help);
+        let switches = Self { family, polls, by_coin: ArcSwap::default() };
+        switches.allow(coins);
+        switches
+    }
+
+    /// Adds counters for these coins.
+    pub(super) fn allow(&self, coins: &Coins) {
+        let mut by_coin = HashMap::clone(&self.by_coin.load());
+        for coin in coins.iter() {
+            by_coin.entry(coin.clone()).or_insert_with(|| Arc::new(self.counters(coin)));
+        }
+        self.by_coin.store(Arc::new(by_coin));
+    }
+
+    pub(super) fn count(&self, source: Source, coin: &Coin, end: OutcomeKind, count: u64) {
+        let by_coin = self.by_coin.load();
+        let Some(counters) = by_coin.get(coin) else { return };
+        let counters = match source {
+            Source::Api { .. } => &counters.api[..],
+            Source::Poll => &counters.poll[..],
+        };
+        if let Some(counter) = counters.get(end as usize) {
+            counter.inc_by(count);
+        }
+    }
+
+    /// All counts, including zeros.
+    pub(super) fn counts(&self) -> Vec<SwitchCount> {
+        let mut counts = Vec::new();
+        for (coin, counters) in self.by_coin.load().iter() {
+            for (source, counters) in [("api", &counters.api[..]), ("poll", &counters.poll[..])] {
+                counts.extend(RESULTS.iter().zip(counters).map(|(end, counter)| {
+                    let (coin, result, count) = (coin.clone(), end.label(), counter.get());
+                    SwitchCount { source, coin, result, count }
+                }));
+            }
+        }
+        counts
+    }
+
+    fn counters(&self, coin: &Coin) -> CoinCounters {
+        let series = |source, end: OutcomeKind| {
+            let coin = coin.as_str().to_owned();
+            self.family.get_or_create_owned(&SwitchLabels { source, coin, result: end.label() })
+        };
+        CoinCounters {
+            api: std::array::from_fn(|end| series("api", RESULTS[end])),
+            poll: RESULTS
+                .map(|end| if self.polls { series("poll", end) } else { Counter::default() }),
+        }
+    }
+}
