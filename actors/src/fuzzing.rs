@@ -1,4 +1,4 @@
-//! What the fuzz targets call: properties that hold for any input. Each panics where one does not.
+//! Entry points of the fuzz targets: properties that hold for any input. A violated property panics.
 
 pub use crate::{
     ack_waiter::properties::ack,

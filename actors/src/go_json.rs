@@ -1,6 +1,6 @@
-//! JSON as Go's decoder reads it, so that every program that the daemon before this one understood is
-//! understood: names of fields match whatever their case, each byte that is not UTF-8 becomes U+FFFD, and so does
-//! each escaped half of a surrogate pair (`unquoteBytes` in Go's `encoding/json/decode.go`).
+//! JSON by the rules of Go's decoder, for every program that the previous daemon understood: field names match in any
+//! case; each byte that is not UTF-8 becomes U+FFFD, as does each escaped half of a surrogate pair (`unquoteBytes` in
+//! Go's `encoding/json/decode.go`).
 
 use std::{borrow::Cow, fmt, marker::PhantomData};
 
@@ -9,11 +9,10 @@ use serde::{
     de::{Error, Visitor},
 };
 
-/// Levels of brackets that a text may have. The documented ones have four.
+/// Limit of nested brackets. Documented texts have four levels.
 const DEPTH_LIMIT: usize = 64;
 
-/// Whether a field's name is `field`, as Go folds case: ASCII, and the two letters beyond it whose
-/// other case is ASCII.
+/// Whether `name` is `field` by Go's case folding: ASCII, and the two other letters with an ASCII counterpart.
 pub fn is_field(name: &str, field: &str) -> bool {
     let fold = |c: char| match c {
         '\u{17f}' => 's',
@@ -23,13 +22,13 @@ pub fn is_field(name: &str, field: &str) -> bool {
     name.chars().map(fold).eq(field.chars())
 }
 
-/// A string, borrowed from the text where it needs no unescaping.
+/// A string, borrowed if it needs no unescaping.
 #[derive(Debug)]
 pub struct Text<'a>(pub Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Text<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // As bytes, since as a str the parser would refuse what is not UTF-8 or half a surrogate pair.
+        // As bytes: for a str, the parser would refuse invalid UTF-8 and halves of surrogate pairs.
         deserializer.deserialize_bytes(TextVisitor(PhantomData))
     }
 }
@@ -52,19 +51,19 @@ impl<'de> Visitor<'de> for TextVisitor<'de> {
     }
 }
 
-/// A string's bytes as text. The parser writes an escaped half of a surrogate pair as three bytes (WTF-8); together
-/// they are one U+FFFD. Surrogates that were not escaped do not come here: [`utf8`] has replaced their bytes.
+/// A string's bytes as text. The parser writes an escaped half of a surrogate pair as three bytes (WTF-8), which
+/// become one U+FFFD. Unescaped surrogates do not occur here: [`utf8`] has replaced their bytes.
 fn unescaped(bytes: &[u8]) -> Cow<'_, str> {
     let is_half = |bytes: &[u8]| matches!(bytes, [0xed, 0xa0..=0xbf, 0x80..=0xbf, ..]);
     replace_bad(bytes, |bad| if is_half(bad) { 3 } else { 1 })
 }
 
-/// The text with each byte that is not UTF-8 replaced by U+FFFD.
+/// Replaces each byte that is not UTF-8 by U+FFFD.
 pub fn utf8(text: &[u8]) -> Cow<'_, str> {
     replace_bad(text, |_| 1)
 }
 
-/// Replaces by U+FFFD as many bytes as `width` says, wherever the text is not UTF-8.
+/// Replaces invalid UTF-8 by U+FFFD, `width` bytes at a time.
 fn replace_bad(bytes: &[u8], width: impl Fn(&[u8]) -> usize) -> Cow<'_, str> {
     let mut rest = match str::from_utf8(bytes) {
         Ok(text) => return Cow::Borrowed(text),
@@ -87,24 +86,47 @@ fn replace_bad(bytes: &[u8], width: impl Fn(&[u8]) -> usize) -> Cow<'_, str> {
     }
 }
 
-/// Looks for what the parser does not look at in what it skips: how deep it is nested, that strings
-/// contain no bare control characters, and that none is longer than there is room for.
+/// Replaces each escaped half of a surrogate pair by `\ufffd`, for parsers that refuse halves.
+pub fn without_half_pairs(json: &[u8]) -> Cow<'_, [u8]> {
+    let mut fixed = Cow::Borrowed(json);
+    let mut at = 0;
+    let next = |at: usize| json.get(at..)?.iter().position(|byte| *byte == b'\\').map(|it| at + it);
+    while let Some(escape) = next(at) {
+        at = escape + 2;
+        let Some(unit) = escaped_unit(json, escape) else { continue };
+        at = escape + 6;
+        match (unit, escaped_unit(json, at)) {
+            (0xd800..=0xdbff, Some(0xdc00..=0xdfff)) => at += 6,
+            (0xd800..=0xdfff, _) => fixed.to_mut()[escape + 2..at].copy_from_slice(b"fffd"),
+            _ => {}
+        }
+    }
+    fixed
+}
+
+/// The UTF-16 unit of the escape at this offset, if there is one.
+fn escaped_unit(json: &[u8], at: usize) -> Option<u16> {
+    let digits = json.get(at..)?.strip_prefix(b"\\u")?.get(..4)?;
+    u16::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()
+}
+
+/// Checks that the parser omits in skipped values: depth of nesting, unescaped control characters, length of strings.
 #[derive(Debug)]
 pub struct DepthCheck {
     string_limit: usize,
     depth: usize,
-    /// Bytes of the string that we are in.
+    /// Length so far of the current string, in bytes.
     string: Option<usize>,
     escaped: bool,
 }
 
 impl DepthCheck {
-    /// A guard for one text, whose strings may have as many bytes.
+    /// A check of one text with strings of at most `string_limit` bytes.
     pub fn new(string_limit: usize) -> Self {
         Self { string_limit, depth: 0, string: None, escaped: false }
     }
 
-    /// Looks at the next part of the text; tells what is wrong with it.
+    /// Checks the next part of the text; an error is the fault.
     pub fn look_at(&mut self, part: &[u8]) -> Result<(), String> {
         for &byte in part {
             let Some(length) = &mut self.string else {
@@ -113,9 +135,8 @@ impl DepthCheck {
                     b'[' | b'{' => {
                         self.depth += 1;
                         if self.depth > DEPTH_LIMIT {
-                            return Err(format!(
-                                "it is nested more than {DEPTH_LIMIT} levels deep"
-                            ));
+                            let fault = format!("it is nested more than {DEPTH_LIMIT} levels deep");
+                            return Err(fault);
                         }
                     }
                     b']' | b'}' => self.depth = self.depth.saturating_sub(1),
@@ -150,6 +171,8 @@ mod tests {
     fn each_escaped_half_of_a_pair_is_one_replacement() {
         let read = |json: &str| {
             let Text(text) = serde_json::from_str(json).expect(json);
+            let fixed = without_half_pairs(json.as_bytes());
+            assert_eq!(serde_json::from_slice::<String>(&fixed).expect(json), text);
             text.replace('\u{fffd}', "?")
         };
         for (json, text) in [
@@ -165,8 +188,17 @@ mod tests {
             (r#""\ud83d\ufffd""#, "??"),
             (r#""\ud83d\ude00\ude00""#, "\u{1f600}?"),
             (r#""é\ud800用""#, "é?用"),
+            (r#""\\ud800\\\ud800""#, r"\ud800\?"),
         ] {
             assert_eq!(read(json), text, "{json}");
+        }
+    }
+
+    #[test]
+    fn texts_without_halves_stay_as_they_are() {
+        for json in [r#""\ud83d\ude00""#, r#""\\ud800""#, r#""\ud80""#, r#""\"#, "", r#""\u00e9""#]
+        {
+            assert!(matches!(without_half_pairs(json.as_bytes()), Cow::Borrowed(_)), "{json}");
         }
     }
 
@@ -187,12 +219,12 @@ mod tests {
     }
 
     #[test]
-    fn it_does_not_matter_where_a_text_is_cut() {
+    fn parts_may_be_cut_anywhere() {
         let text = br#"{"a\"[[b":["\\",{"c":"d"}]}"#;
         for cut in 0..text.len() {
-            let mut guard = DepthCheck::new(10);
-            assert_eq!(guard.look_at(&text[..cut]), Ok(()));
-            assert_eq!(guard.look_at(&text[cut..]), Ok(()));
+            let mut check = DepthCheck::new(10);
+            assert_eq!(check.look_at(&text[..cut]), Ok(()));
+            assert_eq!(check.look_at(&text[cut..]), Ok(()));
         }
     }
 

@@ -1,43 +1,52 @@
-//! The actors and the domain of `switcher-api-server`: who may write what to ZooKeeper, and when.
+//! The actors and the domain of `switcher-api-server`: which switch is written to ZooKeeper, and when.
 //!
 //! ```text
-//!  HTTP actor ── WriteBatch ───▶ ZkWriter ──▶ ZooKeeper ──▶ stratum servers
-//!  (the daemon's  CoinbaseRequest     │  ▲ │          ▲
-//!   crate)  ▲                     │  │ └──────────┼─ request ──▶ jobmaker
-//!           │                     │  └ outcomes   └─── ack ────────┘
-//!           │                     │ Expect, Report: an exchange begins, an ack was seen
-//!           │                     ▼
-//!           └── answers ───── AckWaiter
+//!  HTTP actor ── WriteBatch ─────▶ ZkWriter ──▶ ZooKeeper ──▶ stratum servers
+//!  (crate of the  CoinbaseRequest   │ ▲  │          ▲
+//!   daemon)  ▲                      │ │  └──────────┼─ request ──▶ jobmaker
+//!            │                      │ │ outcomes    └──── ack ───────┘
+//!            │                      │ Expect, Report: begin and events of an exchange
+//!            │                      ▼
+//!            └─── answers ───── AckWaiter
 //!
 //!  Poller ─── BeginPoll, SyncBatch ─▶ ZkWriter ── reports ─▶ Poller
 //!    └─ GET ─▶ UserCoinMapURL
 //! ```
 //!
-//! Beside the actors, for an operator's commands: [`Inspector`] looks at ZooKeeper, and [`preview_map`] at the
-//! upstream's map. Neither writes anything.
+//! * `actors`: starts, configures and drains the actors;
+//! * `domain`: names, coins, switches and foreign text;
+//! * `zk`: the session with ZooKeeper, the only user of its client crate;
+//! * `zk_writer`: the actor that owns the session and the order of writes;
+//! * `ack_waiter`: the actor that owns the exchanges with jobmakers;
+//! * `poller`: the actor that fetches the user-coin map;
+//! * `http_client`: one HTTP request, for the Poller and for the daemon's commands;
+//! * `metrics`: metrics, readiness and recent changes;
+//! * `go_json`: JSON by the rules of Go's decoder;
+//! * `fuzzing`: entry points of the fuzz targets.
+//!
+//! Two parts without an actor serve the operator's commands, and write nothing: [`Inspector`] reads from ZooKeeper, and
+//! [`preview_map`] fetches the upstream's map.
 //!
 //! Invariants:
 //!
-//! 1. The graph of addresses has no cycle. An actor is given typed senders; it never looks others up.
-//! 2. One owner for each piece of state: the session and the write order are `ZkWriter`'s, the pending
-//!    acknowledgements and their deadlines are `AckWaiter`'s, the cursor into the upstream's time is the
-//!    Poller's, the listening socket is the HTTP actor's.
-//! 3. A single switch is a batch of one. What callers ask for is written whatever is there; what a poll
-//!    brings is written only where nobody was fresher. The two never share a transaction.
-//! 4. Only `zk` names the ZooKeeper crate, and only `http_client` the HTTP library; the daemon's crate names neither. This
-//!    crate serves no HTTP and knows no configuration.
-//! 5. Three outcomes, never two: applied, not applied, **unknown**. Unknown is never reported as
-//!    success and never sent again blindly.
-//! 6. Nothing waits for the network inside a message handler: the mailbox stays live.
-//! 7. An actor that dies ends the process with a log line, and the operator's supervisor starts it
-//!    again. A lost session is a state of `ZkWriter`, not a death.
-//! 8. What happens is told in one place each, a `journal`: the log line, the figure, the last changes. Nothing is
-//!    decided by what an [`Metrics`] holds, and nobody waits for it. Only `metrics` names the metrics crate.
-//! 9. Every queue is bounded: the mailboxes, the switches that wait, the chunks and the parts of a map
-//!    under way, the dry runs that wait, the sub-pool requests that wait, the log's buffer. When one that callers fill is full,
-//!    they get a clear error at once.
+//! 1. Addresses form no cycle. An actor gets typed senders at its start, and never looks others up.
+//! 2. Each piece of state has one owner: `ZkWriter` the session and the order of writes, `AckWaiter` the exchanges and
+//!    their deadlines, the Poller its cursor into the upstream's time, the HTTP actor the listening socket.
+//! 3. A single switch is a batch of one. Callers' switches are written unconditionally; a poll's only where no newer
+//!    switch exists. The two never share a transaction.
+//! 4. Only `zk` names the ZooKeeper crate, and only `http_client` the HTTP library; the daemon's crate names neither.
+//!    This crate serves no HTTP and reads no configuration.
+//! 5. There are three outcomes: applied, not applied, **unknown**. Unknown is never reported as success, and never
+//!    blindly sent again.
+//! 6. A message handler never waits for the network, so that the mailbox stays live.
+//! 7. An actor's death ends the process with a log line, and the supervisor restarts it. A lost session is a state of
+//!    `ZkWriter`, not a death.
+//! 8. Each event is recorded in one place, a `journal`: log line, metric, recent change. [`Metrics`] decides nothing and
+//!    never blocks. Only `metrics` names the metrics crate.
+//! 9. Every queue is bounded: mailboxes, waiting switches, dry runs and sub-pool requests, chunks and parts of maps in
+//!    flight, the log's buffer. A full queue of callers' requests refuses at once, with a clear error.
 
-// A test that unwraps fails where it should.
+// In a test, `unwrap` fails at the right place.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod ack_waiter;

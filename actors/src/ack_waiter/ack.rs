@@ -1,33 +1,32 @@
-//! What a jobmaker says: the JSON that it writes to a sub-pool's `ack` znode (contract, section 3).
+//! A jobmaker's ack: the JSON in a sub-pool's `ack` znode (contract, section 3).
 
 use serde_json::{Map, Value};
 
-use crate::domain::Coinbase;
+use crate::{domain::Coinbase, go_json::without_half_pairs};
 
-/// A jobmaker's answer to what it read, whoever wrote that.
+/// A jobmaker's answer to a request that it read, from this daemon or another writer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Ack {
-    /// What the jobmaker holds since then; `None` if it refused what it read.
+    /// The jobmaker's coinbase since then; `None` if it refused the request.
     pub(crate) new: Option<Coinbase>,
-    /// What it held before.
+    /// The coinbase before.
     pub(crate) old: Coinbase,
-    /// Its own words.
+    /// The jobmaker's message.
     pub(crate) err_msg: String,
-    /// The sub-pool by the jobmaker's own account.
+    /// The sub-pool's name as the jobmaker reports it.
     pub(crate) subpool_name: String,
-    /// The jobmaker's host name; empty if it does not tell.
+    /// The jobmaker's host name; empty if not reported.
     pub(crate) host: String,
-    /// All that it tells of its host, to know it again.
+    /// The reported host as JSON, to recognize the jobmaker.
     pub(crate) origin: String,
-    /// When the jobmaker made the ack, to the second; empty if it does not tell.
+    /// The ack's creation time, to the second; empty if not reported.
     pub(crate) created_at: String,
 }
 
 impl Ack {
-    /// Reads an ack; `None` if it does not say what every ack must: `success` and `old`, and `new` with
-    /// a success.
+    /// Parses an ack; `None` without its mandatory fields: `success`, `old`, and `new` if successful.
     pub(crate) fn parse(json: &[u8]) -> Option<Self> {
-        let ack: Map<String, Value> = serde_json::from_slice(json).ok()?;
+        let ack: Map<String, Value> = serde_json::from_slice(&without_half_pairs(json)).ok()?;
         let text = |field: &str| ack.get(field).and_then(Value::as_str).unwrap_or_default();
         let success = ack.get("success")?.as_bool()?;
         let host = ack.get("host");
@@ -43,31 +42,30 @@ impl Ack {
         })
     }
 
-    /// Whether two acks tell the same of what was requested, whatever was held before.
+    /// Whether two acks have the same result, apart from the coinbase before.
     pub(crate) fn says_the_same(&self, other: &Self) -> bool {
         self.new == other.new && self.err_msg == other.err_msg
     }
 
-    /// Whether this ack cannot be a repetition of `before`, the ack that was seen before it: it says something
-    /// else; or it is of another second, and the jobmaker held the value of `before` when it made it.
+    /// Whether this ack is certainly no repetition of `before`, the previous ack: it differs, or it is of another
+    /// second and its `old` is the coinbase that `before` left.
     pub(crate) fn is_of_another_read(&self, before: &Self) -> bool {
         let says_otherwise = !self.says_the_same(before) || self.old != before.old;
         says_otherwise || (self.created_at != before.created_at && self.old == *before.held())
     }
 
-    /// What the jobmaker held as it wrote the ack.
+    /// The jobmaker's coinbase when it wrote the ack.
     pub(crate) fn held(&self) -> &Coinbase {
         self.new.as_ref().unwrap_or(&self.old)
     }
 
-    /// Whether the jobmaker holds what `asked` asks for, up to the two changes that are known to be
-    /// harmless: it cuts a text that is too long for it, and says so; and it spells bech32 addresses
-    /// in lower case.
+    /// Whether the jobmaker holds the requested coinbase, up to two harmless changes: it cuts a text that is too long,
+    /// and reports so; and it writes bech32 addresses in lower case.
     pub(crate) fn grants(&self, asked: &Coinbase) -> bool {
         self.grants_text(asked) && is_same_address(&self.held().payout_addr, &asked.payout_addr)
     }
 
-    /// Whether the jobmaker holds the text that is asked for, maybe cut.
+    /// Whether the jobmaker holds the requested text, maybe cut.
     pub(crate) fn grants_text(&self, asked: &Coinbase) -> bool {
         self.new.as_ref().is_some_and(|new| {
             let (new, asked) = (&new.coinbase_info, &asked.coinbase_info);
@@ -76,7 +74,7 @@ impl Ack {
         })
     }
 
-    /// Whether nothing was requested of the jobmaker yet, which it reports as a failure.
+    /// Whether the request znode was empty, which the jobmaker reports as a failure.
     pub(crate) fn is_empty_request(&self) -> bool {
         self.new.is_none() && self.err_msg == "empty request"
     }
@@ -87,7 +85,7 @@ fn coinbase(value: &Value) -> Option<Coinbase> {
     Some(Coinbase { coinbase_info: text("coinbase_info")?, payout_addr: text("payout_addr")? })
 }
 
-/// Bech32 is written in one case only, so a text of both cases is another kind of address.
+/// Bech32 has one case only: an address with both cases is of another kind.
 fn is_same_address(new: &str, asked: &str) -> bool {
     new == asked
         || (!asked.contains(|c: char| c.is_ascii_lowercase()) && new == asked.to_ascii_lowercase())
@@ -114,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ack_says_success_and_old_and_with_success_new() {
+    fn an_ack_has_success_and_old_and_with_success_new() {
         let old = r#""old":{"coinbase_info":"o","payout_addr":"p"}"#;
         let new = r#""new":{"coinbase_info":"n","payout_addr":"q"}"#;
         let parse = |json: String| Ack::parse(json.as_bytes());
@@ -147,14 +145,23 @@ mod tests {
     }
 
     #[test]
-    fn only_documented_changes_count_as_what_was_asked() {
+    fn half_a_surrogate_pair_is_read_as_a_replacement() {
+        let json = br#"{"success":false,"\udc00":0,"err_msg":"a\\ud800\ud83d\ude00",
+            "old":{"coinbase_info":"\uD800x","payout_addr":"p\udfff\ud83d"}}"#;
+        let ack = Ack::parse(json).unwrap();
+        assert_eq!(ack.old, coinbase("\u{fffd}x", "p\u{fffd}\u{fffd}"));
+        assert_eq!(ack.err_msg, "a\\ud800\u{1f600}");
+    }
+
+    #[test]
+    fn only_documented_changes_count_as_granted() {
         let cut = "coinbase info truncated to 2 bytes";
         let grants = |ack: Ack, info, address| ack.grants(&coinbase(info, address));
         assert!(grants(granted("abc", "A1", "success"), "abc", "A1"));
         assert!(grants(granted("ab", "A1", cut), "abc", "A1"));
         assert!(grants(granted("abc", "bc1q", "success"), "abc", "BC1Q"));
 
-        assert!(!grants(granted("ab", "A1", "success"), "abc", "A1"), "not said to be cut");
+        assert!(!grants(granted("ab", "A1", "success"), "abc", "A1"), "not reported as cut");
         assert!(!grants(granted("ab", "A1", cut), "acc", "A1"), "cut of another text");
         assert!(!grants(granted("abc", "bc1q", "success"), "abc", "Bc1Q"), "not bech32");
         assert!(!grants(granted("abc", "BC1Q", "success"), "abc", "bc1q"));
@@ -163,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ack_is_of_another_read_if_it_says_something_else_or_is_of_another_second() {
+    fn an_ack_is_of_another_read_if_it_differs_or_is_of_another_second() {
         let of = |old: &str, new: &str, second: &str| Ack {
             old: coinbase("x", old),
             created_at: second.to_owned(),

@@ -1,4 +1,4 @@
-//! The shell of `AckWaiter`: mailbox and deadlines around the pending exchanges.
+//! The shell of `AckWaiter`: mailbox and deadlines of the pending exchanges.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -14,10 +14,10 @@ use super::{
 };
 use crate::metrics::Metrics;
 
-/// Messages that may lie in the mailbox; an exchange has one at a time there.
+/// Mailbox size; an exchange has one message at a time.
 const MAILBOX: usize = 16 * 1024;
 
-/// Owns the pending acknowledgements and their deadlines.
+/// Owns the pending exchanges and their deadlines.
 pub(crate) struct AckWaiter {
     pending: HashMap<ExchangeId, Waiting>,
     journal: Journal,
@@ -25,27 +25,25 @@ pub(crate) struct AckWaiter {
 
 struct Waiting {
     exchange: Pending,
-    /// As the exchange was told at its beginning.
+    /// The limit at the exchange's beginning.
     ack_timeout: Duration,
-    clock: Clock,
+    deadline: Deadline,
 }
 
-/// When the time is over, and the timer that looks.
 #[derive(Clone, Copy)]
-struct Clock {
-    deadline: Instant,
+struct Deadline {
+    at: Instant,
     timer: SpawnHandle,
 }
 
 impl AckWaiter {
-    /// An actor that waits for exchanges.
     pub(crate) fn new(metrics: &Metrics, log: &Logger) -> Self {
         Self { pending: HashMap::new(), journal: Journal::new(log, metrics) }
     }
 
-    fn look_at_clock(&mut self, id: ExchangeId) {
-        // A timer that was cancelled at the last moment may look, too.
-        let is_over = |waiting: &Waiting| waiting.clock.deadline <= Instant::now();
+    fn check_deadline(&mut self, id: ExchangeId) {
+        // A timer that was cancelled at the last moment may fire, too.
+        let is_over = |waiting: &Waiting| waiting.deadline.at <= Instant::now();
         if self.pending.get(&id).is_some_and(is_over)
             && let Some(mut waiting) = self.pending.remove(&id)
         {
@@ -54,9 +52,9 @@ impl AckWaiter {
     }
 }
 
-fn start_clock(id: ExchangeId, time: Duration, ctx: &mut Context<AckWaiter>) -> Clock {
-    let timer = ctx.run_later(time, move |act, _| act.look_at_clock(id));
-    Clock { deadline: Instant::now() + time, timer }
+fn start_timer(id: ExchangeId, time: Duration, ctx: &mut Context<AckWaiter>) -> Deadline {
+    let timer = ctx.run_later(time, move |act, _| act.check_deadline(id));
+    Deadline { at: Instant::now() + time, timer }
 }
 
 impl Actor for AckWaiter {
@@ -72,8 +70,9 @@ impl Handler<Expect> for AckWaiter {
 
     fn handle(&mut self, expect: Expect, ctx: &mut Self::Context) {
         let Expect { id, turn, ack_timeout, over } = expect;
-        let clock = start_clock(id, ack_timeout, ctx);
-        self.pending.insert(id, Waiting { exchange: Pending::new(turn, over), ack_timeout, clock });
+        let deadline = start_timer(id, ack_timeout, ctx);
+        let exchange = Pending::new(turn, over);
+        self.pending.insert(id, Waiting { exchange, ack_timeout, deadline });
     }
 }
 
@@ -84,14 +83,14 @@ impl Handler<Report> for AckWaiter {
         let Some(mut waiting) = self.pending.remove(&id) else {
             return MessageResult(Next::Over);
         };
-        // Only the first time: what is written to make sure, or once more, has no time of its own.
+        // Only for the first write: repeated writes get no further time.
         if matches!(event, Event::Sending) && !waiting.exchange.is_sent() {
-            ctx.cancel_future(waiting.clock.timer);
-            waiting.clock = start_clock(id, waiting.ack_timeout, ctx);
+            ctx.cancel_future(waiting.deadline.timer);
+            waiting.deadline = start_timer(id, waiting.ack_timeout, ctx);
         }
         let next = waiting.exchange.on(event, &self.journal);
         if next == Next::Over {
-            ctx.cancel_future(waiting.clock.timer);
+            ctx.cancel_future(waiting.deadline.timer);
         } else {
             self.pending.insert(id, waiting);
         }
@@ -102,7 +101,7 @@ impl Handler<Report> for AckWaiter {
 impl Handler<Settle> for AckWaiter {
     type Result = ();
 
-    /// The mailbox keeps the order of messages, so everything before is done.
+    /// The mailbox keeps the order of messages, so all earlier ones are done.
     fn handle(&mut self, Settle: Settle, _: &mut Self::Context) {}
 }
 

@@ -1,42 +1,41 @@
-//! When a caller may be told "this is the jobmaker's answer to your request".
+//! Attribution: when an ack is certainly the jobmaker's answer to a caller's request.
 //!
-//! An ack carries no request id, so the argument rests on order. What is known of a jobmaker (contract,
-//! section 3): it handles one event at a time (read the request, act, write the ack), acts on what it
-//! reads every time, and a write that comes after its read fires its watch again. What it has to say of
-//! one read it may write twice, or after something that nobody can parse. Our write returns its place Z in
-//! ZooKeeper's order of all writes, and so does reading an ack. Hence:
+//! An ack carries no request id, so the proof rests on order. The jobmaker (contract, section 3) handles one event at a
+//! time (reads the request, acts, writes the ack), acts on each read, and has its watch fired again by a write after
+//! its read. It may write the ack of one read twice, or after an ack that cannot be parsed. ZooKeeper orders all writes:
+//! our write returns its place Z in that order, and reading an ack returns the ack's place. Hence:
 //!
 //! * An ack at or before Z is never an answer to us.
-//! * **A get** may take any ack after Z: the ack states what the jobmaker held as it was written, and
-//!   that was after the get had arrived, since what we wrote was sent after that.
-//! * **An update may take an ack after Z that grants what was asked** (up to the cut of long texts and the
-//!   spelling of addresses): whatever it was written for, the jobmaker held that value then.
-//! * **Any other ack after Z** may have been made from a read before our write. If the request znode is no
-//!   longer as we left it, somebody wrote after us and the jobmaker may never read ours: nobody can
-//!   tell, and the caller is told so. Else we write the same bytes again, on the condition that the
-//!   znode is still ours, to provoke another ack. One that was made from a later read than the first is
-//!   certain: the read came after the first ack, so after our write, and the znode still holds our bytes.
+//! * **A get** may take any ack after Z. The ack reports the jobmaker's coinbase at the time of the ack, which is after
+//!   the get's arrival, since our write followed the arrival.
+//! * **An update may take an ack after Z that grants the request** (up to the cut of long texts and the spelling of
+//!   addresses): the jobmaker held that coinbase then, whatever request the ack answers.
+//! * **Any other ack after Z** may answer a read before our write. If the request znode has changed since our write,
+//!   another writer came after us and the jobmaker may never read our request: the outcome is unknown, and reported as
+//!   such. Else we write the same bytes again, on the condition that the znode is unchanged, to provoke another ack. An
+//!   ack of a later read than the first is certain: that read came after the first ack, so after our write, and the
+//!   znode still holds our bytes.
 //!
-//! A jobmaker may write one ack several times, so another ack is not always of a later read:
+//! A jobmaker may write one ack several times, so another ack does not prove a later read:
 //!
-//! * An ack counts only if it was written after our latest write. So acks that come in a row count once, and
-//!   between any two that count lies a write of ours. There must be three.
-//! * A value that differs from what was asked for is told as a success only after two acks that cannot
-//!   be one ack written twice ([`Ack::is_of_another_read`]). From a jobmaker that reads again they come by
-//!   themselves: its first ack says what it held before, its next that it holds the new value. If it held that value
-//!   from the beginning, only the second in which an ack was made tells them apart, so we wait for another second.
-//! * Refusals have no such mark, since nothing changes: one that is written again after each of our writes is
-//!   believed.
+//! * An ack counts only if it was written after our latest write. So acks in a row count once, and between two counting
+//!   acks lies a write of ours. Three must count.
+//! * A coinbase that differs from the request is a success only after two acks that cannot be the same ack
+//!   ([`Ack::is_of_another_read`]). A jobmaker that reads again provides them: its first ack reports the old coinbase as
+//!   `old`, its next one the new coinbase. If the jobmaker held the new coinbase from the beginning, only the acks'
+//!   creation times differ, so we wait for another second.
+//! * Refusals have no such mark, since nothing changes: a refusal that is repeated after each of our writes is
+//!   accepted.
 //!
-//! This assumes one jobmaker at a time. Against two of them, or the late ack of one that is no more:
+//! All this assumes one jobmaker at a time. Rules against two jobmakers, or the late ack of a dead one:
 //!
-//! * Acks of two hosts within one exchange settle nothing but what they grant.
-//! * The last two acks must say the same. If they contradict each other too often, nobody can tell.
-//! * No success is told that cannot be the caller's own, whatever the order says: a jobmaker may spell an
-//!   address in its own way, but a text it only cuts.
+//! * Acks of two hosts within one exchange settle nothing except what they grant.
+//! * The last two acks must agree. After too many contradictions the outcome is unknown.
+//! * A success that cannot be the caller's own is never reported, whatever the order: a jobmaker may change an
+//!   address's spelling, but can only cut a text.
 //!
-//! Nothing here assumes that we are the only ones who write. Sightings come with the znode's state as it was
-//! seen *after* the ack, on the same connection, so that a write before the ack is never missed.
+//! Other writers may exist: a sighting contains the znode's state as read *after* the ack, on the same connection, so
+//! that no write before the ack is missed.
 
 use super::ack::Ack;
 use crate::{
@@ -44,96 +43,96 @@ use crate::{
     zk::{Mark, Revision, Zxid},
 };
 
-/// Acks that must count before one that does not grant what was asked for is the answer.
+/// Number of counting acks before one that does not grant the request is the answer.
 const CERTAIN: u8 = 3;
 
-/// After so many acks that settle nothing, nobody can tell.
+/// Number of counting acks without a decision after which the outcome is unknown.
 const CONTRADICTING: u8 = 6;
 
-/// After so many acks that nobody can parse, the jobmaker is taken to have no other.
+/// Number of counting acks that cannot be parsed after which the exchange fails.
 const UNPARSABLE: u8 = 2;
 
-/// Decides what the acks of one exchange mean for those who wait for it: maybe an update, and gets.
+/// Decides what the acks of one exchange mean for its callers: at most one update, and gets.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Attribution {
-    /// What the update asks for, until it is settled.
+    /// The update's coinbase, until the update is settled.
     asked: Option<Coinbase>,
-    /// Whether gets wait.
+    /// Whether gets wait for an ack.
     gets_wait: bool,
     /// The exchange's first write.
     first_write: Option<Zxid>,
-    /// Its latest write.
+    /// The exchange's latest write.
     latest_write: Option<Zxid>,
-    /// The state in which our last write left the request znode.
+    /// The request znode's state after our last write.
     ours: Option<Revision>,
-    /// The last ack that was looked at.
+    /// The last ack seen.
     last_ack: Option<Zxid>,
-    /// The first ack after our write that does not settle the update, and the last before this one.
+    /// The first and the last counting ack that did not grant the update.
     first_and_last_ack: Option<(Ack, Ack)>,
-    /// How many such acks there were.
+    /// Number of these acks.
     acks: u8,
-    /// Whether two of them, one after the other, cannot be one ack that was written twice.
+    /// Whether two successive ones cannot be the same ack.
     is_read_again: bool,
-    /// How many that cannot be parsed.
+    /// Number of counting acks that cannot be parsed.
     unparsable: u8,
 }
 
-/// An ack, and what the request znode was like afterwards.
+/// An ack, and the request znode's state read afterwards.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Sighting {
-    /// When the ack was written.
+    /// The write of the ack.
     pub(crate) zxid: Zxid,
-    /// What it says; `None` if that cannot be parsed.
+    /// The ack; `None` if it cannot be parsed.
     pub(crate) ack: Option<Ack>,
     /// The request znode's state; `None` if it is gone.
     pub(crate) request: Option<Revision>,
 }
 
-/// What is to be done next with the exchange.
+/// The exchange's next action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
     /// Wait for the next ack.
     Wait,
-    /// Write the same bytes again, if the request znode is as we left it.
+    /// Write the same bytes again, if the request znode is unchanged since our write.
     Provoke,
-    /// The same, once jobmakers date their acks with another second.
+    /// The same, in another second by the jobmaker's clock.
     ProvokeLater,
-    /// Read the request anew and write that: somebody else wrote, and only gets wait.
+    /// Read the request again and write it: another writer came first, and only gets wait.
     ReadAgain,
-    /// Nothing: all are settled.
+    /// None: all callers have their answers.
     Over,
 }
 
-/// What became of the update.
+/// The update's result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// The jobmaker holds what was asked for, or its own spelling of it.
+    /// The jobmaker holds the requested coinbase, or its own spelling.
     Granted(Ack),
-    /// The jobmaker refused what was asked for.
+    /// The jobmaker refused the request.
     Refused(Ack),
-    /// Somebody else wrote, or answered, within the exchange.
+    /// Another writer, or another jobmaker's answer, came within the exchange.
     Overtaken,
-    /// The acks cannot be parsed.
+    /// No ack can be parsed.
     Unparsable,
 }
 
-/// There is no ack that can be parsed.
+/// No ack can be parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Unparsable;
 
-/// What follows from an event.
+/// The consequences of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Step {
-    /// For the gets, if they are settled now: an ack that holds for them.
+pub(crate) struct Decision {
+    /// The gets' answer, if they are settled now.
     pub(crate) gets: Option<Result<Ack, Unparsable>>,
-    /// For the update, if it is settled now.
+    /// The update's result, if it is settled now.
     pub(crate) update: Option<Verdict>,
-    /// What to do.
+    /// The next action.
     pub(crate) next: Next,
 }
 
 impl Attribution {
-    /// An exchange of an update, if anything is `asked`, and of gets, if any wait.
+    /// An exchange of an update, if `asked` is given, and of gets, if any wait.
     pub(crate) fn new(asked: Option<Coinbase>, gets_wait: bool) -> Self {
         Self {
             asked,
@@ -149,26 +148,26 @@ impl Attribution {
         }
     }
 
-    /// Whether anything of this exchange was written.
+    /// Whether a write of this exchange succeeded.
     pub(crate) fn has_written(&self) -> bool {
         self.first_write.is_some()
     }
 
-    /// Our write went through. What follows is to wait.
-    pub(crate) fn written(&mut self, mark: Mark) -> Step {
+    /// Our write succeeded.
+    pub(crate) fn written(&mut self, mark: Mark) -> Decision {
         self.first_write.get_or_insert(mark.zxid);
         self.latest_write = Some(mark.zxid);
         self.ours = Some(mark.revision);
-        self.step(None, None, Next::Wait)
+        self.decide(None, None, Next::Wait)
     }
 
-    /// Our write was refused, since somebody else had written.
-    pub(crate) fn overtaken(&mut self) -> Step {
+    /// Our conditional write failed, since another writer came first.
+    pub(crate) fn overtaken(&mut self) -> Decision {
         if self.asked.is_some() {
             return self.settle(None, Verdict::Overtaken);
         }
         self.ours = None;
-        self.step(None, None, Next::ReadAgain)
+        self.decide(None, None, Next::ReadAgain)
     }
 
     /// Whether the ack was written after our first write.
@@ -177,24 +176,24 @@ impl Attribution {
     }
 
     /// An ack was seen.
-    pub(crate) fn seen(&mut self, sighting: Sighting) -> Step {
+    pub(crate) fn seen(&mut self, sighting: Sighting) -> Decision {
         let is_new = self.is_after_write(&sighting);
         let Sighting { zxid, ack, request } = sighting;
         if !is_new || self.last_ack == Some(zxid) {
-            return self.step(None, None, Next::Wait);
+            return self.decide(None, None, Next::Wait);
         }
         self.last_ack = Some(zxid);
         let counts = self.latest_write.is_some_and(|latest_write| zxid > latest_write);
         let Some(ack) = ack else {
             self.unparsable += u8::from(counts);
             return match (counts, self.unparsable) {
-                (false, _) => self.step(None, None, Next::Wait),
+                (false, _) => self.decide(None, None, Next::Wait),
                 (true, UNPARSABLE..) => self.settle(None, Verdict::Unparsable),
-                (true, _) => self.step(None, None, Next::Provoke),
+                (true, _) => self.decide(None, None, Next::Provoke),
             };
         };
         let Some(asked) = &self.asked else {
-            return self.step(Some(ack), None, Next::Over);
+            return self.decide(Some(ack), None, Next::Over);
         };
         if ack.grants(asked) {
             return self.settle(Some(ack.clone()), Verdict::Granted(ack));
@@ -207,17 +206,17 @@ impl Attribution {
             return self.settle(Some(ack), Verdict::Overtaken);
         }
         if !counts {
-            return self.step(Some(ack), None, Next::Wait);
+            return self.decide(Some(ack), None, Next::Wait);
         }
         self.count(ack)
     }
 
-    /// An ack was written after our latest write, and does not grant what was asked for.
-    fn count(&mut self, ack: Ack) -> Step {
+    /// Counts an ack that was written after our latest write and does not grant the request.
+    fn count(&mut self, ack: Ack) -> Decision {
         self.acks += 1;
         let Some((first, last)) = &mut self.first_and_last_ack else {
             self.first_and_last_ack = Some((ack.clone(), ack.clone()));
-            return self.step(Some(ack), None, Next::Provoke);
+            return self.decide(Some(ack), None, Next::Provoke);
         };
         let last = std::mem::replace(last, ack.clone());
         self.is_read_again |= ack.is_of_another_read(&last);
@@ -241,24 +240,24 @@ impl Attribution {
             return self.settle(Some(ack), Verdict::Overtaken);
         }
         let next = if is_certain { Next::ProvokeLater } else { Next::Provoke };
-        self.step(Some(ack), None, next)
+        self.decide(Some(ack), None, next)
     }
 
-    fn settle(&mut self, ack: Option<Ack>, verdict: Verdict) -> Step {
+    fn settle(&mut self, ack: Option<Ack>, verdict: Verdict) -> Decision {
         let update = self.asked.take().map(|_| verdict);
-        self.step(ack, update, Next::Over)
+        self.decide(ack, update, Next::Over)
     }
 
-    /// Gets take the first ack that comes by; an exchange that is over without one leaves them none.
-    fn step(&mut self, ack: Option<Ack>, update: Option<Verdict>, next: Next) -> Step {
+    /// Gets take the first ack after the write; if the exchange ends without one, they get none.
+    fn decide(&mut self, ack: Option<Ack>, update: Option<Verdict>, next: Next) -> Decision {
         let settled = self.gets_wait && (ack.is_some() || next == Next::Over);
         self.gets_wait &= !settled;
-        Step { gets: settled.then(|| ack.ok_or(Unparsable)), update, next }
+        Decision { gets: settled.then(|| ack.ok_or(Unparsable)), update, next }
     }
 }
 
-/// What the jobmaker held before our update, by the first ack and one that is certainly ours: what it held
-/// with the first; unless that shows ours already, when it is what the first replaced.
+/// The coinbase before our update, by the first ack and one that is certainly ours: the coinbase that the first ack
+/// left, unless that is our own already, in which case the first ack's `old`.
 fn held_before(first: &Ack, certain: &Ack) -> Coinbase {
     if first.new == certain.new { first.old.clone() } else { first.held().clone() }
 }

@@ -1,4 +1,4 @@
-//! What `AckWaiter` understands, and what those who wait for an exchange are told.
+//! Messages to `AckWaiter`, and callers' answers.
 
 use std::time::Duration;
 
@@ -12,40 +12,40 @@ use crate::{
     zk::{Mark, Overwrite, WriteError},
 };
 
-/// What a jobmaker answered, certain to be an answer to the request that gets it.
+/// A jobmaker's answer, certain to answer the caller's request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobmakerAnswer {
-    /// Whether it did what was asked.
+    /// Whether the jobmaker did as requested.
     pub success: bool,
-    /// Its own words.
+    /// The jobmaker's message.
     pub err_msg: String,
-    /// The sub-pool's name by its own account.
+    /// The sub-pool's name as the jobmaker reports it.
     pub subpool_name: String,
-    /// For a get, what it holds; for an update, what it held before.
+    /// For a get, the current coinbase; for an update, the coinbase before.
     pub old: Coinbase,
-    /// What it holds since an update that succeeded.
+    /// The coinbase since a successful update.
     pub new: Option<Coinbase>,
 }
 
 /// The answer to a get or an update.
 pub type ExchangeReply = Result<JobmakerAnswer, ExchangeFailure>;
 
-/// Why there is no answer of a jobmaker.
+/// Why there is no answer from the jobmaker.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum ExchangeFailure {
     /// Nothing was written: too many requests wait already.
     #[error("too many sub-pool requests are waiting already")]
     QueueFull,
-    /// Nothing was written: the daemon is ending.
+    /// Nothing was written: the daemon is shutting down.
     #[error("the daemon is shutting down")]
     ShuttingDown,
-    /// Nothing was written: the sub-pool's exchanges before took all the time.
-    #[error("the exchanges before it took too long")]
+    /// Nothing was written: the sub-pool's earlier exchanges took all the time.
+    #[error("the sub-pool's earlier exchanges took too long")]
     NotServed,
-    /// Nothing was written: there is no request znode of a sub-pool with this name.
+    /// Nothing was written: the sub-pool of this name has no request znode.
     #[error("there is no request znode")]
     NoSubPool(String),
-    /// Nothing was written: the request znode has no `ack`, which its jobmaker creates.
+    /// Nothing was written: the request znode has no `ack` child, which a jobmaker creates.
     #[error("no jobmaker has created the ack znode")]
     NoJobmaker,
     /// Nothing was written: the request znode or `ack` could not be read, or not in time.
@@ -57,81 +57,80 @@ pub enum ExchangeFailure {
     /// No ack came in time. The jobmaker may still apply the request.
     #[error("no ack in time")]
     TimedOut,
-    /// Somebody else wrote after us, and the jobmaker may never have read our request.
-    #[error("somebody else wrote to the sub-pool meanwhile")]
+    /// Another writer came after us: the jobmaker may never have read our request.
+    #[error("another program wrote to the sub-pool meanwhile")]
     Overtaken,
-    /// The `ack` znode is gone or cannot be read. The jobmaker may have applied the request.
+    /// The `ack` znode is deleted or cannot be read. The jobmaker may have applied the request.
     #[error("the ack znode cannot be read: {0}")]
     AckNotRead(String),
-    /// The jobmaker writes acks that cannot be parsed. It may have applied the request.
+    /// The acks cannot be parsed. The jobmaker may have applied the request.
     #[error("the ack cannot be parsed")]
     AckUnparsable,
-    /// Nobody can say whether the request was written, or applied; the text says why.
+    /// Written or not, applied or not; with the reason.
     #[error("{0}")]
     Unknown(String),
 }
 
-/// Somebody who waits for an answer.
+/// A client that waits for an answer.
 #[derive(Debug)]
 pub struct Caller {
-    /// Who asks, for the log.
+    /// The origin, for the log.
     pub source: Source,
-    /// Where the answer goes.
+    /// Receives the answer.
     pub reply: oneshot::Sender<ExchangeReply>,
 }
 
 impl Caller {
-    /// Answers. One that is gone already misses nothing.
+    /// Sends the answer. A client that has disconnected gets none.
     pub(crate) fn answer(self, reply: ExchangeReply) {
         let _ = self.reply.send(reply);
     }
 }
 
-/// One exchange with a jobmaker: those for whom the next write to a sub-pool's request znode is made.
+/// One exchange with a jobmaker: the callers of the next write to a sub-pool's request znode.
 #[derive(Debug)]
 pub(crate) struct Turn {
-    /// Whose jobmaker.
+    /// The sub-pool.
     pub(crate) sub_pool: SubPool,
-    /// The update, and who asks for it; without one, the request that is there is written again.
+    /// The update and its caller; without an update, the znode's present request is written again.
     pub(crate) update: Option<(Caller, CoinbaseUpdate)>,
-    /// Who wants to know what the jobmaker holds.
+    /// Callers that read the coinbase.
     pub(crate) gets: Vec<Caller>,
 }
 
-/// Which exchange.
+/// Number of an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ExchangeId(pub(crate) u64);
 
-/// An exchange begins: answer and log for it from now on.
+/// Begins an exchange: from now on `AckWaiter` answers and logs it.
 ///
-/// Sent by `ZkWriter`, before anything of the exchange is sent to ZooKeeper.
+/// Sent by `ZkWriter`, before the exchange's first request to ZooKeeper.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct Expect {
-    /// Which exchange it is in later messages.
+    /// The exchange's number in later messages.
     pub(crate) id: ExchangeId,
-    /// Who waits, and for what.
+    /// Callers and requests.
     pub(crate) turn: Turn,
-    /// For the jobmaker, from the moment the request is sent; and for ZooKeeper before that, which hardly ever
-    /// needs it.
+    /// Limit for the jobmaker, from the moment the request is sent; and for ZooKeeper before that.
     pub(crate) ack_timeout: Duration,
-    /// `AckWaiter` drops it when the exchange is over, which ends the exchange's task.
+    /// Dropped at the end of the exchange, which ends the exchange's task.
     pub(crate) over: oneshot::Sender<()>,
 }
 
-/// Something happened in an exchange; the answer says what to do next.
+/// Reports an event of an exchange; the reply is the next action.
 ///
-/// Sent by the exchange's own task, one after the other, and once by `ZkWriter` if that task was cut off.
+/// Sent by the exchange's task, one at a time, and once by `ZkWriter` if that task was cut off.
 #[derive(Debug, Message)]
 #[rtype(result = "Next")]
 pub(crate) struct Report {
-    /// Which exchange.
+    /// The exchange.
     pub(crate) id: ExchangeId,
-    /// What happened.
+    /// The event.
     pub(crate) event: Event,
 }
 
-/// What can happen in an exchange.
+/// An event of an exchange.
 #[derive(Debug)]
 pub(crate) enum Event {
     /// There is no request znode.
@@ -140,27 +139,27 @@ pub(crate) enum Event {
     NoJobmaker,
     /// The znodes could not be read before anything was written.
     NotRead(WriteError),
-    /// The request is sent now: its time begins.
+    /// The request is being sent: the jobmaker's time begins.
     Sending,
     /// The request was written.
     Written(Mark),
-    /// The request, these bytes, was written over another znode than the one that was read.
+    /// The request, these bytes, replaced another znode than the one read.
     Overwrote(Overwrite, Box<[u8]>),
     /// The request was not written.
     NotWritten(WriteError),
     /// An ack was seen.
     Seen(Sighting),
-    /// The `ack` znode is gone.
+    /// The `ack` znode was deleted.
     AckGone,
-    /// The `ack` znode, or the request znode after it, could not be read.
+    /// The `ack` znode, or then the request znode, could not be read.
     NotSeen(WriteError),
-    /// The connection is gone.
+    /// The connection is lost.
     CutOff(String),
 }
 
-/// Answered when all messages before it have been dealt with.
+/// Answered when all earlier messages are handled.
 ///
-/// Sent once, by the application's shutdown, after `ZkWriter` has been drained.
+/// Sent once, at shutdown, after `ZkWriter` has been drained.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct Settle;

@@ -1,4 +1,4 @@
-//! `AckWaiter`: owns the pending acknowledgements, their deadlines, and what is said of them.
+//! `AckWaiter`: owns the pending exchanges with jobmakers and their deadlines, answers and logs them.
 //!
 //! ```text
 //! ZkWriter ── Expect ──▶ pending ◀── Report ── the exchange's task
@@ -6,13 +6,13 @@
 //!                           └─▶ replies, log
 //! ```
 //!
-//! * `messages`: what others send here, and what callers are told;
+//! * `messages`: messages to the actor, and callers' answers;
 //! * `actor`: the shell: mailbox and deadlines;
-//! * `attribution`: decides whose answer an ack is; no clock, no network, and the argument why it is right;
+//! * `attribution`: decides which request an ack answers, with the proof; no clock, no network;
 //! * `ack`: the jobmaker's JSON;
-//! * `pending`: one exchange and those who wait for it: every answer;
-//! * `journal`: what is told of each exchange: log line, figures, last changes;
-//! * `properties`: what holds for any ack, for tests and fuzz targets.
+//! * `pending`: one exchange and its callers: every answer;
+//! * `journal`: log line, metrics and recent change of each exchange;
+//! * `properties`: properties of acks, for tests and fuzz targets.
 
 mod ack;
 mod actor;

@@ -1,4 +1,4 @@
-//! One exchange and those who wait for it: takes in what happens, gives every answer, logs one line.
+//! One exchange and its callers: handles the events, gives every answer, logs one line.
 
 use std::time::Instant;
 
@@ -6,8 +6,8 @@ use tokio::sync::oneshot;
 
 use super::{
     ack::Ack,
-    attribution::{Attribution, Next, Step, Unparsable, Verdict},
-    journal::{Journal, Line, Outcome},
+    attribution::{Attribution, Decision, Next, Unparsable, Verdict},
+    journal::{ExchangeRecord, Journal},
     messages::{Caller, Event, ExchangeFailure, ExchangeReply, JobmakerAnswer, Turn},
 };
 use crate::{
@@ -15,13 +15,13 @@ use crate::{
     zk::WriteError,
 };
 
-/// An exchange that is not over.
+/// A running exchange.
 pub(super) struct Pending {
     update: Option<Caller>,
     gets: Vec<Caller>,
     attribution: Attribution,
-    line: Line,
-    /// Tells the exchange's task, by being dropped, that all is settled.
+    record: ExchangeRecord,
+    /// Its drop ends the exchange's task.
     _over: oneshot::Sender<()>,
 }
 
@@ -33,12 +33,12 @@ impl Pending {
             None => (None, None),
         };
         let first = update.as_ref().or(gets.first());
-        let nobody = Source::Api { client: None, request: RequestId::default() };
+        // Not used: an exchange has a caller.
+        let no_caller = Source::Api { client: None, request: RequestId::default() };
         Self {
-            line: Line {
+            record: ExchangeRecord {
                 sub_pool,
-                // There is one, or nobody would have asked.
-                source: first.map_or(nobody, |caller| caller.source),
+                source: first.map_or(no_caller, |caller| caller.source),
                 is_update: update.is_some(),
                 gets: gets.len(),
                 old: None,
@@ -54,16 +54,16 @@ impl Pending {
         }
     }
 
-    /// Takes in what happened. After [`Next::Over`] everybody has been answered.
+    /// Handles an event. With [`Next::Over`], all callers have their answers.
     pub(super) fn on(&mut self, event: Event, journal: &Journal) -> Next {
-        let step = match event {
+        let decision = match event {
             Event::Sending => {
-                self.line.sent.get_or_insert_with(Instant::now);
+                self.record.sent.get_or_insert_with(Instant::now);
                 return Next::Wait;
             }
             Event::Written(mark) => self.attribution.written(mark),
             Event::Overwrote(overwrite, request) => {
-                journal.overwrote(&self.line, &overwrite, &request);
+                journal.overwrote(&self.record, &overwrite, &request);
                 return self.fail(ExchangeFailure::Overtaken, journal);
             }
             Event::NotWritten(WriteError::Overtaken) => self.attribution.overtaken(),
@@ -71,7 +71,7 @@ impl Pending {
                 if let Some(ack) = &sighting.ack
                     && self.attribution.is_after_write(&sighting)
                 {
-                    self.line.host.clone_from(&ack.host);
+                    self.record.host.clone_from(&ack.host);
                 }
                 self.attribution.seen(sighting)
             }
@@ -82,7 +82,8 @@ impl Pending {
             }
             Event::NotWritten(error) => return self.fail(self.not_written(error), journal),
             Event::AckGone => {
-                return self.fail(ExchangeFailure::AckNotRead("it is gone".to_owned()), journal);
+                return self
+                    .fail(ExchangeFailure::AckNotRead("it was deleted".to_owned()), journal);
             }
             Event::NotSeen(error) => return self.fail(not_seen(error), journal),
             Event::CutOff(cause) => {
@@ -94,15 +95,15 @@ impl Pending {
                 return self.fail(failure, journal);
             }
         };
-        self.take(step, journal)
+        self.take(decision, journal)
     }
 
-    /// Whether the request may have gone out.
+    /// Whether the request may have been sent.
     pub(super) fn is_sent(&self) -> bool {
-        self.line.sent.is_some()
+        self.record.sent.is_some()
     }
 
-    /// The time is over.
+    /// Handles the deadline.
     pub(super) fn time_out(&mut self, journal: &Journal) {
         let failure = if self.is_sent() {
             ExchangeFailure::TimedOut
@@ -116,7 +117,7 @@ impl Pending {
         match error {
             WriteError::Unknown(cause) => ExchangeFailure::Unknown(cause),
             error if self.attribution.has_written() => ExchangeFailure::Unknown(format!(
-                "the request was written, but not again to make sure of its ack: {error}"
+                "the request was written, but could not be written again to confirm its ack: {error}"
             )),
             WriteError::Missing => self.no_sub_pool(),
             error => ExchangeFailure::NotWritten(error.to_string()),
@@ -124,20 +125,20 @@ impl Pending {
     }
 
     fn no_sub_pool(&self) -> ExchangeFailure {
-        ExchangeFailure::NoSubPool(self.line.sub_pool.name().to_owned())
+        ExchangeFailure::NoSubPool(self.record.sub_pool.name().to_owned())
     }
 
-    fn take(&mut self, step: Step, journal: &Journal) -> Next {
-        let Step { gets, update, next } = step;
-        let told = gets.map(|ack| self.answer_gets(ack));
+    fn take(&mut self, decision: Decision, journal: &Journal) -> Next {
+        let Decision { gets, update, next } = decision;
+        let answer = gets.map(|ack| self.answer_gets(ack));
         if let Some(verdict) = update {
             let reply = self.reply_to_update(verdict);
-            self.record(&reply, journal);
+            journal.exchange(&self.record, &reply);
             if let Some(caller) = self.update.take() {
                 caller.answer(reply);
             }
-        } else if let (Some(told), Next::Over) = (told, next) {
-            self.record(&told, journal);
+        } else if let (Some(answer), Next::Over) = (answer, next) {
+            journal.exchange(&self.record, &answer);
         }
         next
     }
@@ -153,7 +154,7 @@ impl Pending {
                 subpool_name: ack.subpool_name,
             }
         });
-        self.line.old = reply.as_ref().ok().map(|answer| answer.old.clone());
+        self.record.old = reply.as_ref().ok().map(|answer| answer.old.clone());
         for caller in self.gets.drain(..) {
             caller.answer(reply.clone());
         }
@@ -166,9 +167,9 @@ impl Pending {
             Verdict::Overtaken => return Err(ExchangeFailure::Overtaken),
             Verdict::Unparsable => return Err(ExchangeFailure::AckUnparsable),
         };
-        self.line.old = Some(ack.old.clone());
+        self.record.old = Some(ack.old.clone());
         if let Some(new) = &ack.new {
-            self.line.new = Some(new.clone());
+            self.record.new = Some(new.clone());
         }
         Ok(JobmakerAnswer {
             success: ack.new.is_some(),
@@ -179,24 +180,14 @@ impl Pending {
         })
     }
 
-    /// Nobody gets an answer of the jobmaker.
+    /// Answers all callers with a failure.
     fn fail(&mut self, failure: ExchangeFailure, journal: &Journal) -> Next {
         let reply = Err(failure);
-        self.record(&reply, journal);
+        journal.exchange(&self.record, &reply);
         for caller in self.update.take().into_iter().chain(self.gets.drain(..)) {
             caller.answer(reply.clone());
         }
         Next::Over
-    }
-
-    fn record(&self, reply: &ExchangeReply, journal: &Journal) {
-        let outcome = match reply {
-            Err(failure) => Outcome::Failed(failure),
-            Ok(answer) if !answer.success => Outcome::Refused(&answer.err_msg),
-            Ok(_) if self.line.is_update => Outcome::Applied,
-            Ok(_) => Outcome::Read,
-        };
-        journal.exchange(&self.line, &outcome);
     }
 }
 

@@ -57,15 +57,15 @@ impl Fixture {
         assert_eq!(self.report(Event::Written(mark)).await, Next::Wait);
     }
 
-    /// Both callers get this failure, after so long, and the exchange is over.
+    /// Both callers get this failure after this time, and the exchange ends.
     async fn both_fail(mut self, failure: ExchangeFailure, after: Duration) {
         assert_eq!((&mut self.update).await.unwrap(), Err(failure.clone()));
         assert_eq!((&mut self.get).await.unwrap(), Err(failure));
         let took = self.began.elapsed();
         assert!(took >= after && took < after + Duration::from_millis(10), "{took:?}");
-        assert!(self.over.await.is_err(), "the task is told by the sender's end");
+        assert!(self.over.await.is_err(), "the sender's drop ends the task");
         let late = self.waiter.send(Report { id: ID, event: Event::Sending }).await.unwrap();
-        assert_eq!(late, Next::Over, "nothing may be written any more");
+        assert_eq!(late, Next::Over, "nothing more may be written");
     }
 }
 
@@ -87,7 +87,7 @@ fn run(test: impl Future<Output = ()>) {
 }
 
 #[test]
-fn what_cannot_be_read_in_time_leaves_nothing_written() {
+fn a_request_that_cannot_be_read_in_time_leaves_nothing_written() {
     run(async {
         let failure = ExchangeFailure::NotRead("no answer from ZooKeeper in time".to_owned());
         Fixture::new().await.both_fail(failure, ACK_TIMEOUT).await;

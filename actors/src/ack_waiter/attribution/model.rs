@@ -1,40 +1,40 @@
 //! Drives [`Attribution`] through every interleaving of our operations and their time-outs, another writer,
 //! and the jobmaker's reads, acks, repetitions, garbage and restarts, over small configurations.
 //!
-//! At each answer the jobmaker's own history is asked:
+//! Each answer is compared with the jobmaker's history:
 //!
-//! * a get names a value that the jobmaker held between the get's beginning and its answer;
-//! * a success names what the jobmaker makes of the value that was asked for, and it held that in that time;
-//! * a refusal is told only of what the jobmaker refuses;
-//! * the old value was held in that time, unless the same value was asked for before or beside us.
+//! * a get returns a value that the jobmaker held between the get's beginning and its answer;
+//! * a success returns the jobmaker's spelling of the requested value, and the jobmaker held it in that time;
+//! * a refusal is returned only for values that the jobmaker refuses;
+//! * the old value was held in that time, unless the same value was also requested earlier or by another writer.
 //!
-//! How often the jobmaker writes one ack is limited in one of three ways ([`Repeats`]). Where there is no limit,
-//! refusals are not judged: a refusal that is written again after each of our writes is believed.
+//! The number of times that the jobmaker writes one ack is limited in one of three ways ([`Repeats`]). Without limit,
+//! refusals are not judged: a refusal that is repeated after each of our writes is accepted.
 //!
-//! That the search finds what a missing rule lets through is shown by lying to the decision about what the
-//! rule looks at ([`Lie`]).
+//! To prove that the search finds the effect of a missing rule, [`Lie`] feeds the decision false inputs of that rule.
 
 use std::collections::HashSet;
 
-use super::{super::ack::Ack, Attribution, Next, Sighting, Step, Verdict};
+use super::{super::ack::Ack, Attribution, Decision, Next, Sighting, Verdict};
 use crate::{
     domain::Coinbase,
     zk::{Mark, Revision, Zxid},
 };
 
-/// An address, by one letter; the text is the same in all. What another writer asks for is a value of its own, or one of ours.
+/// A coinbase: the address's one letter; the text is always the same. Another writer requests a value of its own, or one
+/// of ours.
 type Letter = u8;
 
-/// What the jobmaker holds after a restart, before it has read the request.
+/// The jobmaker's value after a restart, before it reads the request.
 const CONFIGURED: Letter = b'0';
-/// The request znode before anybody wrote.
+/// The request znode before the first write.
 const EMPTY: Letter = b' ';
 
 fn is_valid(value: Letter) -> bool {
     matches!(value, b'a' | b'b' | b'e')
 }
 
-/// The jobmaker spells `b` in its own way.
+/// The jobmaker's spelling: its own for `b`.
 fn spelt(value: Letter) -> Letter {
     if value == b'b' { b'B' } else { value }
 }
@@ -54,23 +54,23 @@ enum Operation {
     Update(Letter),
 }
 
-/// What the decision is told in place of the truth, as if a rule were missing.
+/// False inputs for the decision, as if a rule were missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lie {
     None,
     /// Every ack is after our write.
     AlwaysNew,
-    /// Nobody writes after us.
+    /// No other writer comes after us.
     NeverOvertaken,
-    /// Every ack that calls for another to make sure comes twice more at once.
+    /// Every ack that calls for another comes twice more at once.
     AlwaysCertain,
-    /// Two acks that say the same are enough.
+    /// Two equal acks are enough.
     NeverRepeated,
-    /// The jobmaker holds what it held before.
+    /// The jobmaker's value never changes.
     HoldsOld,
     /// All acks after our first write are after our latest.
     AfterFirstWrite,
-    /// No ack is one that was seen before, written again.
+    /// No ack is a repetition of an earlier one.
     NeverOneAckTwice,
 }
 
@@ -79,7 +79,7 @@ enum Lie {
 enum Repeats {
     /// Once.
     Once,
-    /// As long as not more than one of our writes came after it.
+    /// Until the second of our writes after it.
     InARow,
     /// At any time before its next read. Acks are dated, each read with another second.
     Always,
@@ -98,32 +98,32 @@ struct Configuration {
     lie: Lie,
 }
 
-/// What the jobmaker has read and will say; `new` is `None` if it refuses.
+/// The ack that follows from a read; `new` is `None` if the jobmaker refuses.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Words {
     old: Letter,
     new: Option<Letter>,
-    /// When it was read.
+    /// Time of the read.
     second: u8,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Jobmaker {
     Idle,
-    /// It acts on what it read, and has not said so yet.
+    /// It has read a request, and written no ack yet.
     HasRead(Words),
-    /// It has, and may say it again; so many of our writes have come since.
+    /// It has written the ack, and may repeat it; with the number of our writes since then.
     HasAcked(Words, u8),
 }
 
-/// Where our task is within an operation.
+/// Our task's progress in an operation.
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Daemon {
     Begins,
-    /// It watches the ack, and has read the request in this state.
+    /// It watches the ack, and has read the request with this version and content.
     Watches(i32, Letter),
     Waits,
-    /// It has read the ack, and goes on to look at the request.
+    /// It has read the ack, and will read the request.
     HasReadAck(i64, Option<Words>),
     Provokes,
 }
@@ -133,7 +133,7 @@ struct World {
     version: i32,
     content: Letter,
     zxid: i64,
-    /// When the last ack was written, and what it says, if that can be parsed.
+    /// The last ack: its write and its content, `None` if it cannot be parsed.
     ack: (i64, Option<Words>),
     held: Letter,
     jobmaker: Jobmaker,
@@ -142,7 +142,7 @@ struct World {
     restarts: u8,
     repetitions: u8,
     garbage: u8,
-    /// The jobmaker's clock; it stands still where acks are not dated.
+    /// The jobmaker's clock; stopped if acks are not dated.
     second: u8,
     other_written: usize,
     operation: usize,
@@ -153,7 +153,7 @@ struct World {
     writes: Letter,
     ours: i32,
     attribution: Attribution,
-    /// What the jobmaker held since the operation began, as bits.
+    /// The values that the jobmaker has held since the operation began, as bits.
     held_since: u16,
 }
 
@@ -206,7 +206,7 @@ impl Configuration {
         }
     }
 
-    /// Visits every state; returns how many there are, or what went wrong first.
+    /// Visits every state; returns the number of states, or the first fault.
     fn explore(&self) -> Result<usize, String> {
         let mut seen = HashSet::new();
         let mut stack = vec![self.first()];
@@ -304,12 +304,12 @@ impl Configuration {
                     Operation::Get => content,
                 };
                 let is_conditional = operation == Operation::Get;
-                let step = next.write_if(!is_conditional || world.version == version);
-                next = self.take(operation, next, step)?;
+                let decision = next.write_if(!is_conditional || world.version == version);
+                next = self.take(operation, next, decision)?;
             }
             Daemon::Provokes => {
-                let step = next.write_if(world.version == world.ours);
-                next = self.take(operation, next, step)?;
+                let decision = next.write_if(world.version == world.ours);
+                next = self.take(operation, next, decision)?;
             }
             Daemon::Waits if !world.daemon_wakes => return Ok(()),
             Daemon::Waits => {
@@ -323,18 +323,18 @@ impl Configuration {
                     ack: words.map(|words| words.ack(self.lie)),
                     request: Some(revision(world.version)),
                 };
-                let step = self.tell(&mut next, truth, zxid);
-                next = self.take(operation, next, step)?;
+                let decision = self.feed(&mut next, truth, zxid);
+                next = self.take(operation, next, decision)?;
             }
         }
         after.push(next);
         Ok(())
     }
 
-    /// Has the decision made, maybe on a lie.
-    fn tell(&self, world: &mut World, truth: Sighting, zxid: i64) -> Step {
+    /// Feeds the decision a sighting, maybe a false one.
+    fn feed(&self, world: &mut World, truth: Sighting, zxid: i64) -> Decision {
         const LATER: i64 = 1000;
-        let told = match self.lie {
+        let fed = match self.lie {
             Lie::AlwaysNew => Sighting { zxid: Zxid::test(zxid + LATER), ..truth },
             Lie::NeverOvertaken => Sighting { request: Some(revision(world.ours)), ..truth },
             _ => truth,
@@ -345,35 +345,40 @@ impl Configuration {
             Lie::NeverOneAckTwice => attribution.is_read_again = true,
             _ => {}
         }
-        let mut step = world.attribution.seen(told.clone());
+        let mut decision = world.attribution.seen(fed.clone());
         let again = match self.lie {
             Lie::AlwaysCertain => 2,
             Lie::NeverRepeated if world.attribution.acks == 2 => 1,
             _ => 0,
         };
         for later in 1..=again {
-            if step.next == Next::Provoke {
-                let gets = step.gets.take();
+            if decision.next == Next::Provoke {
+                let gets = decision.gets.take();
                 let zxid = Zxid::test(zxid + later * LATER);
-                step = world.attribution.seen(Sighting { zxid, ..told.clone() });
-                step.gets = gets.or(step.gets);
+                decision = world.attribution.seen(Sighting { zxid, ..fed.clone() });
+                decision.gets = gets.or(decision.gets);
             }
         }
-        step
+        decision
     }
 
-    /// Judges what is answered, and goes on as decided.
-    fn take(&self, operation: Operation, mut world: World, step: Step) -> Result<World, String> {
+    /// Judges the answers, and goes on as decided.
+    fn take(
+        &self,
+        operation: Operation,
+        mut world: World,
+        decision: Decision,
+    ) -> Result<World, String> {
         let held = |coinbase: &Coinbase| world.held_since & bit(letter(coinbase)) != 0;
         let wrong = |what: &str| {
             Err(format!("{operation:?} of {:?} beside {:?}: {what}", self.operations, self.other))
         };
-        if let Some(Ok(ack)) = &step.gets
+        if let Some(Ok(ack)) = &decision.gets
             && !held(ack.held())
         {
-            return wrong(&format!("a get is told {ack:?}"));
+            return wrong(&format!("a get is fed {ack:?}"));
         }
-        if let (Some(verdict), Operation::Update(asked)) = (&step.update, operation) {
+        if let (Some(verdict), Operation::Update(asked)) = (&decision.update, operation) {
             let is_same = |it: &&Operation| **it == Operation::Update(asked);
             let same_from_other =
                 self.other.contains(&asked) || self.operations.iter().filter(is_same).count() > 1;
@@ -387,10 +392,10 @@ impl Configuration {
                 Verdict::Unparsable => (None, world.garbage > 0),
             };
             if !is_right || ack.is_some_and(|ack| !held(&ack.old) && !same_from_other) {
-                return wrong(&format!("the update is told {verdict:?}"));
+                return wrong(&format!("the update gets {verdict:?}"));
             }
         }
-        match step.next {
+        match decision.next {
             Next::Wait => world.daemon = Daemon::Waits,
             Next::Provoke | Next::ProvokeLater => world.daemon = Daemon::Provokes,
             Next::ReadAgain => world.begin_again(),
@@ -413,7 +418,7 @@ impl World {
         self.jobmaker_wakes = true;
     }
 
-    fn write_if(&mut self, may: bool) -> Step {
+    fn write_if(&mut self, may: bool) -> Decision {
         if !may {
             return self.attribution.overtaken();
         }
@@ -437,7 +442,7 @@ impl World {
         self.daemon_wakes = false;
     }
 
-    /// The operation is over; what of the past matters to none is forgotten.
+    /// Ends the operation, and forgets state without further effect, to merge equal worlds.
     fn ended(&self) -> Self {
         let mut next = self.clone();
         next.operation += 1;
@@ -449,7 +454,7 @@ impl World {
     }
 }
 
-/// Every configuration of lists of `length` operations and at most so many `disturbances` by others.
+/// Every configuration with `length` operations and at most so many `disturbances`.
 fn configurations(length: usize, disturbances: usize, lie: Lie) -> Vec<Configuration> {
     let kinds = [b'a', b'x', b'b']
         .map(Operation::Update)
@@ -506,7 +511,7 @@ fn configurations(length: usize, disturbances: usize, lie: Lie) -> Vec<Configura
     all
 }
 
-/// States of all configurations, or the first thing that went wrong in any.
+/// The number of states of all configurations, or the first fault.
 fn explore(length: usize, disturbances: usize, lie: Lie) -> Result<usize, String> {
     let all = configurations(length, disturbances, lie);
     all.iter().try_fold(0, |states, it| Ok(states + it.explore()?))
@@ -540,11 +545,11 @@ fn each_rule_is_needed() {
         Lie::AfterFirstWrite,
         Lie::NeverOneAckTwice,
     ] {
-        // The smallest search first: it ends where something goes wrong.
+        // The smallest search first: a search ends at the first fault.
         let mut searches = [(1, 2), (2, 1), (1, 3)].into_iter();
         assert!(
             searches.any(|(length, disturbances)| explore(length, disturbances, lie).is_err()),
-            "nothing goes wrong without the rule: {lie:?}"
+            "no fault without the rule: {lie:?}"
         );
     }
 }

@@ -34,36 +34,36 @@ fn written(gets_wait: bool) -> Attribution {
 }
 
 #[test]
-fn an_ack_from_before_our_write_says_nothing() {
+fn an_ack_from_before_our_write_is_ignored() {
     let mut exchange = written(true);
-    let step = exchange.seen(sighting(10, Some(ack("a", "old", Some("new"))), 5));
-    assert_eq!(step, Step { gets: None, update: None, next: Next::Wait });
+    let decision = exchange.seen(sighting(10, Some(ack("a", "old", Some("new"))), 5));
+    assert_eq!(decision, Decision { gets: None, update: None, next: Next::Wait });
 }
 
 #[test]
-fn what_was_asked_for_settles_at_once_whoever_wrote_meanwhile() {
+fn a_granted_update_is_settled_at_once_in_spite_of_other_writers() {
     let mut exchange = written(true);
     let granted = ack("a", "old", Some("new"));
-    let step = exchange.seen(sighting(11, Some(granted.clone()), 9));
-    assert_eq!(step.update, Some(Verdict::Granted(granted.clone())));
-    assert_eq!((step.gets, step.next), (Some(Ok(granted)), Next::Over));
+    let decision = exchange.seen(sighting(11, Some(granted.clone()), 9));
+    assert_eq!(decision.update, Some(Verdict::Granted(granted.clone())));
+    assert_eq!((decision.gets, decision.next), (Some(Ok(granted)), Next::Over));
 }
 
 #[test]
-fn a_refusal_is_believed_when_a_later_read_repeats_it() {
+fn a_refusal_is_accepted_when_a_later_read_repeats_it() {
     let mut exchange = written(false);
     let refusal = ack("a", "old", None);
     for (zxid, version) in [(11, 5), (13, 6)] {
-        let step = exchange.seen(sighting(zxid, Some(refusal.clone()), version));
-        assert_eq!((step.update, step.next), (None, Next::Provoke));
+        let decision = exchange.seen(sighting(zxid, Some(refusal.clone()), version));
+        assert_eq!((decision.update, decision.next), (None, Next::Provoke));
         exchange.written(mark(1, version + 1, zxid + 1));
     }
-    let step = exchange.seen(sighting(15, Some(refusal.clone()), 7));
-    assert_eq!(step.update, Some(Verdict::Refused(refusal)));
+    let decision = exchange.seen(sighting(15, Some(refusal.clone()), 7));
+    assert_eq!(decision.update, Some(Verdict::Refused(refusal)));
 }
 
 #[test]
-fn the_same_ack_is_looked_at_once() {
+fn the_same_ack_is_judged_once() {
     let mut exchange = written(false);
     let refusal = ack("a", "old", None);
     assert_eq!(exchange.seen(sighting(11, Some(refusal.clone()), 5)).next, Next::Provoke);
@@ -85,12 +85,12 @@ fn the_jobmakers_own_spelling_is_a_success_and_old_is_what_it_replaced() {
     exchange.written(mark(1, 6, 12));
     assert_eq!(exchange.seen(sighting(13, Some(spelt("new")), 6)).next, Next::Provoke);
     exchange.written(mark(1, 7, 14));
-    let step = exchange.seen(sighting(15, Some(spelt("new")), 7));
-    assert_eq!(step.update, Some(Verdict::Granted(spelt("old"))));
+    let decision = exchange.seen(sighting(15, Some(spelt("new")), 7));
+    assert_eq!(decision.update, Some(Verdict::Granted(spelt("old"))));
 }
 
-/// Shows these acks, each after another write; returns what the last step says.
-fn show(exchange: &mut Attribution, acks: &[Ack]) -> Step {
+/// Shows these acks, each after another write; returns the last decision.
+fn show(exchange: &mut Attribution, acks: &[Ack]) -> Decision {
     let mut last = None;
     for (zxid, (version, ack)) in (11..).step_by(2).zip((5..).zip(acks)) {
         last = Some(exchange.seen(sighting(zxid, Some(ack.clone()), version)));
@@ -99,21 +99,21 @@ fn show(exchange: &mut Attribution, acks: &[Ack]) -> Step {
     last.unwrap()
 }
 
-/// As two jobmakers of one host name could make it seem.
+/// Two jobmakers with one host name could cause this.
 #[test]
-fn no_success_is_told_with_a_text_that_cannot_be_the_callers() {
+fn a_text_that_cannot_be_the_callers_is_no_success() {
     let other = ack("a", "old", Some("other"));
-    let step = show(&mut written(false), &[other.clone(), other.clone(), other]);
-    assert_eq!(step.update, Some(Verdict::Overtaken));
+    let decision = show(&mut written(false), &[other.clone(), other.clone(), other]);
+    assert_eq!(decision.update, Some(Verdict::Overtaken));
 }
 
 #[test]
-fn what_contradicts_itself_settles_nothing() {
+fn contradicting_acks_settle_nothing() {
     let (refused, other) = (ack("a", "old", None), ack("a", "old", Some("other")));
     let turns = [&refused, &other, &refused, &other, &refused, &other].map(Clone::clone);
     for count in 1..6 {
-        let step = show(&mut written(false), &turns[..count]);
-        assert_eq!((step.update, step.next), (None, Next::Provoke), "after {count}");
+        let decision = show(&mut written(false), &turns[..count]);
+        assert_eq!((decision.update, decision.next), (None, Next::Provoke), "after {count}");
     }
     assert_eq!(show(&mut written(false), &turns).update, Some(Verdict::Overtaken));
     let settled = show(&mut written(false), &[other, refused.clone(), refused.clone()]);
@@ -121,7 +121,7 @@ fn what_contradicts_itself_settles_nothing() {
 }
 
 #[test]
-fn after_another_writer_or_another_host_nobody_can_tell() {
+fn after_another_writer_or_another_host_the_outcome_is_unknown() {
     let other = || Some(ack("a", "old", Some("other")));
     let mut exchange = written(false);
     assert_eq!(exchange.seen(sighting(11, other(), 6)).update, Some(Verdict::Overtaken));
@@ -142,24 +142,27 @@ fn after_another_writer_or_another_host_nobody_can_tell() {
 }
 
 #[test]
-fn gets_know_no_race_and_begin_anew_where_another_wrote() {
+fn gets_begin_again_after_another_writer() {
     let mut exchange = Attribution::new(None, true);
-    assert_eq!(exchange.overtaken(), Step { gets: None, update: None, next: Next::ReadAgain });
+    assert_eq!(exchange.overtaken(), Decision { gets: None, update: None, next: Next::ReadAgain });
     exchange.written(mark(1, 8, 20));
     let other = ack("a", "old", Some("other"));
-    let step = exchange.seen(sighting(21, Some(other.clone()), 9));
-    assert_eq!(step, Step { gets: Some(Ok(other)), update: None, next: Next::Over });
+    let decision = exchange.seen(sighting(21, Some(other.clone()), 9));
+    assert_eq!(decision, Decision { gets: Some(Ok(other)), update: None, next: Next::Over });
 }
 
 #[test]
 fn acks_that_cannot_be_parsed_get_a_second_chance() {
     let mut exchange = written(true);
-    let step = exchange.seen(sighting(11, None, 5));
-    assert_eq!(step, Step { gets: None, update: None, next: Next::Provoke });
+    let decision = exchange.seen(sighting(11, None, 5));
+    assert_eq!(decision, Decision { gets: None, update: None, next: Next::Provoke });
     exchange.written(mark(1, 6, 12));
-    let step = exchange.seen(sighting(13, None, 6));
-    assert_eq!((step.gets, step.update), (Some(Err(Unparsable)), Some(Verdict::Unparsable)));
-    assert_eq!(step.next, Next::Over);
+    let decision = exchange.seen(sighting(13, None, 6));
+    assert_eq!(
+        (decision.gets, decision.update),
+        (Some(Err(Unparsable)), Some(Verdict::Unparsable))
+    );
+    assert_eq!(decision.next, Next::Over);
 }
 
 /// An ack of an earlier request for the same text and another address.
@@ -171,28 +174,28 @@ fn elsewhere(old: &str, second: &str) -> Ack {
 
 #[test]
 fn one_ack_with_another_address_is_no_success_however_often_it_is_written() {
-    // The jobmaker held another value before, or the same, or its clock goes on while it repeats itself.
+    // Another value before; the same value before; and acks of several seconds.
     for old in ["before", "elsewhere"] {
         for count in 1..6 {
             let acks = vec![elsewhere(old, "0"); count];
-            let step = show(&mut written(false), &acks);
-            assert_eq!(step.update, None, "{old}, {count} times");
+            let decision = show(&mut written(false), &acks);
+            assert_eq!(decision.update, None, "{old}, {count} times");
         }
-        let step = show(&mut written(false), &vec![elsewhere(old, "0"); 6]);
-        assert_eq!(step.update, Some(Verdict::Overtaken), "{old}");
+        let decision = show(&mut written(false), &vec![elsewhere(old, "0"); 6]);
+        assert_eq!(decision.update, Some(Verdict::Overtaken), "{old}");
     }
     let dated = ["0", "1", "2", "3", "4", "5"].map(|second| elsewhere("before", second));
     assert_eq!(show(&mut written(false), &dated).update, Some(Verdict::Overtaken));
 }
 
 #[test]
-fn an_own_spelling_that_the_jobmaker_held_before_is_believed_in_another_second() {
+fn an_own_spelling_that_the_jobmaker_held_before_is_accepted_in_another_second() {
     let mut exchange = written(false);
     let acks = vec![elsewhere("elsewhere", "0"); 3];
     assert_eq!(show(&mut exchange, &acks).next, Next::ProvokeLater);
     let ack = elsewhere("elsewhere", "1");
-    let step = exchange.seen(sighting(17, Some(ack.clone()), 8));
-    assert_eq!(step.update, Some(Verdict::Granted(ack)));
+    let decision = exchange.seen(sighting(17, Some(ack.clone()), 8));
+    assert_eq!(decision.update, Some(Verdict::Granted(ack)));
 }
 
 #[test]
