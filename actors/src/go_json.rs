@@ -2,7 +2,7 @@
 //! case; each byte that is not UTF-8 becomes U+FFFD, as does each escaped half of a surrogate pair (`unquoteBytes` in
 //! Go's `encoding/json/decode.go`).
 
-use std::{borrow::Cow, fmt, marker::PhantomData};
+use std::{borrow::Cow, fmt};
 
 use serde::{
     Deserialize, Deserializer,
@@ -29,13 +29,13 @@ pub struct Text<'a>(pub Cow<'a, str>);
 impl<'de> Deserialize<'de> for Text<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // As bytes: for a str, the parser would refuse invalid UTF-8 and halves of surrogate pairs.
-        deserializer.deserialize_bytes(TextVisitor(PhantomData))
+        deserializer.deserialize_bytes(TextVisitor)
     }
 }
 
-struct TextVisitor<'a>(PhantomData<&'a ()>);
+struct TextVisitor;
 
-impl<'de> Visitor<'de> for TextVisitor<'de> {
+impl<'de> Visitor<'de> for TextVisitor {
     type Value = Text<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -153,8 +153,9 @@ impl DepthCheck {
                 b'\\' => self.escaped = true,
                 b'"' => self.string = None,
                 0..=0x1f => {
-                    let text = "a string contains a control character that is not escaped";
-                    return Err(text.to_owned());
+                    return Err(
+                        "a string contains a control character that is not escaped".to_owned()
+                    );
                 }
                 _ => {}
             }

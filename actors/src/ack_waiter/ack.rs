@@ -9,9 +9,7 @@ use crate::{domain::Coinbase, go_json::without_half_pairs};
 pub(crate) struct Ack {
     /// The jobmaker's coinbase since then; `None` if it refused the request.
     pub(crate) new: Option<Coinbase>,
-    /// The coinbase before.
     pub(crate) old: Coinbase,
-    /// The jobmaker's message.
     pub(crate) err_msg: String,
     /// The sub-pool's name as the jobmaker reports it.
     pub(crate) subpool_name: String,

@@ -59,9 +59,7 @@ pub(crate) struct Attribution {
     asked: Option<Coinbase>,
     /// Whether gets wait for an ack.
     gets_wait: bool,
-    /// The exchange's first write.
     first_write: Option<Zxid>,
-    /// The exchange's latest write.
     latest_write: Option<Zxid>,
     /// The request znode's state after our last write.
     ours: Option<Revision>,
@@ -108,11 +106,9 @@ pub(crate) enum Next {
 pub(crate) enum Verdict {
     /// The jobmaker holds the requested coinbase, or its own spelling.
     Granted(Ack),
-    /// The jobmaker refused the request.
     Refused(Ack),
     /// Another writer, or another jobmaker's answer, came within the exchange.
     Overtaken,
-    /// No ack can be parsed.
     Unparsable,
 }
 
@@ -125,9 +121,7 @@ pub(crate) struct Unparsable;
 pub(crate) struct Decision {
     /// The gets' answer, if they are settled now.
     pub(crate) gets: Option<Result<Ack, Unparsable>>,
-    /// The update's result, if it is settled now.
     pub(crate) update: Option<Verdict>,
-    /// The next action.
     pub(crate) next: Next,
 }
 
@@ -153,7 +147,6 @@ impl Attribution {
         self.first_write.is_some()
     }
 
-    /// Our write succeeded.
     pub(crate) fn written(&mut self, mark: Mark) -> Decision {
         self.first_write.get_or_insert(mark.zxid);
         self.latest_write = Some(mark.zxid);
@@ -175,7 +168,6 @@ impl Attribution {
         self.first_write.is_some_and(|first_write| sighting.zxid > first_write)
     }
 
-    /// An ack was seen.
     pub(crate) fn seen(&mut self, sighting: Sighting) -> Decision {
         let is_new = self.is_after_write(&sighting);
         let Sighting { zxid, ack, request } = sighting;

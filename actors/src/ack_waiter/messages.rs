@@ -90,7 +90,6 @@ impl Caller {
 /// One exchange with a jobmaker: the callers of the next write to a sub-pool's request znode.
 #[derive(Debug)]
 pub(crate) struct Turn {
-    /// The sub-pool.
     pub(crate) sub_pool: SubPool,
     /// The update and its caller; without an update, the znode's present request is written again.
     pub(crate) update: Option<(Caller, CoinbaseUpdate)>,
@@ -98,7 +97,6 @@ pub(crate) struct Turn {
     pub(crate) gets: Vec<Caller>,
 }
 
-/// Number of an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ExchangeId(pub(crate) u64);
 
@@ -110,7 +108,6 @@ pub(crate) struct ExchangeId(pub(crate) u64);
 pub(crate) struct Expect {
     /// The exchange's number in later messages.
     pub(crate) id: ExchangeId,
-    /// Callers and requests.
     pub(crate) turn: Turn,
     /// Limit for the jobmaker, from the moment the request is sent; and for ZooKeeper before that.
     pub(crate) ack_timeout: Duration,
@@ -124,16 +121,13 @@ pub(crate) struct Expect {
 #[derive(Debug, Message)]
 #[rtype(result = "Next")]
 pub(crate) struct Report {
-    /// The exchange.
     pub(crate) id: ExchangeId,
-    /// The event.
     pub(crate) event: Event,
 }
 
 /// An event of an exchange.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// There is no request znode.
     NoSubPool,
     /// There is no `ack` znode before anything was written.
     NoJobmaker,
@@ -141,19 +135,14 @@ pub(crate) enum Event {
     NotRead(WriteError),
     /// The request is being sent: the jobmaker's time begins.
     Sending,
-    /// The request was written.
     Written(Mark),
     /// The request, these bytes, replaced another znode than the one read.
     Overwrote(Overwrite, Box<[u8]>),
-    /// The request was not written.
     NotWritten(WriteError),
-    /// An ack was seen.
     Seen(Sighting),
-    /// The `ack` znode was deleted.
     AckGone,
     /// The `ack` znode, or then the request znode, could not be read.
     NotSeen(WriteError),
-    /// The connection is lost.
     CutOff(String),
 }
 

@@ -39,9 +39,9 @@ impl fmt::Display for Coin {
 ///
 /// Cloning is cheap; clones share the set.
 #[derive(Clone)]
-pub struct Coins(Arc<Parts>);
+pub struct Coins(Arc<CoinSet>);
 
-struct Parts {
+struct CoinSet {
     listed: Vec<Coin>,
     by_name: HashSet<Coin>,
 }
@@ -98,7 +98,7 @@ impl Coins {
         let listed = coins.collect::<Result<Vec<_>, _>>()?;
         let mut by_name = HashSet::with_capacity(listed.len());
         by_name.extend(listed.iter().cloned());
-        Ok(Self(Arc::new(Parts { listed, by_name })))
+        Ok(Self(Arc::new(CoinSet { listed, by_name })))
     }
 
     /// The coin of this name; exact and case-sensitive (contract, error 104).

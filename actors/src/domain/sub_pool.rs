@@ -83,7 +83,7 @@ pub enum CoinbaseUpdateError {
 
 /// The JSON in the sub-pool's znode.
 #[derive(Serialize)]
-struct Request<'a> {
+struct RequestJson<'a> {
     coin: &'a str,
     subpool_name: &'a str,
     coinbase_info: &'a str,
@@ -97,7 +97,7 @@ impl CoinbaseUpdate {
         coinbase: Coinbase,
         coinbase_max: usize,
     ) -> Result<Self, CoinbaseUpdateError> {
-        let request = as_go_writes_it(&Request {
+        let request = as_go_writes_it(&RequestJson {
             coin: sub_pool.coin(),
             subpool_name: sub_pool.name(),
             coinbase_info: &coinbase.coinbase_info,
@@ -125,7 +125,7 @@ impl CoinbaseUpdate {
 }
 
 /// The same bytes as from the previous daemon: Go escapes the characters that could end a script in HTML.
-fn as_go_writes_it(request: &Request<'_>) -> String {
+fn as_go_writes_it(request: &RequestJson<'_>) -> String {
     let json = serde_json::to_string(request).unwrap_or_default();
     // These occur within JSON strings only.
     let escapes = [

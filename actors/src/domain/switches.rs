@@ -17,7 +17,7 @@ const SUPERSEDED: u32 = 1 << 31;
 /// among the counting entries, in the request's order.
 #[derive(Debug)]
 pub struct Switches {
-    entries: Entries,
+    entries: EntryList,
     /// The counting entries; empty if all count.
     counting: Vec<u32>,
     /// The counting entries by name; empty for a single entry.
@@ -28,7 +28,7 @@ pub struct Switches {
 
 /// All entries, in the request's order.
 #[derive(Debug, Default)]
-struct Entries {
+struct EntryList {
     /// The names without separators.
     names: String,
     /// The end of each entry's name.
@@ -55,7 +55,7 @@ pub struct SwitchEntry<'a> {
     pub place: Option<usize>,
 }
 
-impl Entries {
+impl EntryList {
     fn len(&self) -> usize {
         self.ends.len()
     }
@@ -170,13 +170,13 @@ impl Switches {
 #[derive(Debug)]
 pub struct SwitchesBuilder {
     lower_case: bool,
-    entries: Entries,
+    entries: EntryList,
 }
 
 impl SwitchesBuilder {
     /// An empty request. With `lower_case`, names are mapped as by [`Puname::parse_lower_case`].
     pub fn new(lower_case: bool) -> Self {
-        Self { lower_case, entries: Entries::default() }
+        Self { lower_case, entries: EntryList::default() }
     }
 
     /// Adds a sub-account. [`set_coin`](Self::set_coin) sets its coin.

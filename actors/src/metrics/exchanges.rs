@@ -1,7 +1,5 @@
 //! Metrics of exchanges with jobmakers.
 
-use std::time::Duration;
-
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family},
@@ -46,8 +44,8 @@ struct AckLabels {
 }
 
 pub(super) struct ExchangeMetrics {
-    ended: [[Counter; ExchangeEnd::ALL.len()]; Asked::ALL.len()],
-    ack_seconds: [Histogram; Asked::ALL.len()],
+    pub(super) ended: [[Counter; ExchangeEnd::ALL.len()]; Asked::ALL.len()],
+    pub(super) ack_seconds: [Histogram; Asked::ALL.len()],
 }
 
 impl ExchangeMetrics {
@@ -75,13 +73,5 @@ impl ExchangeMetrics {
             ack_seconds: Asked::ALL
                 .map(|asked| ack_seconds.get_or_create_owned(&AckLabels { kind: asked.label() })),
         }
-    }
-
-    pub(super) fn count(&self, asked: Asked, end: ExchangeEnd, count: u64) {
-        self.ended[asked as usize][end as usize].inc_by(count);
-    }
-
-    pub(super) fn observe_ack(&self, asked: Asked, took: Duration) {
-        self.ack_seconds[asked as usize].observe(took.as_secs_f64());
     }
 }

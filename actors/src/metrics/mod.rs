@@ -49,9 +49,9 @@ use zookeeper::ZooKeeperMetrics;
 
 /// The state of all actors for observers. Clones share it.
 #[derive(Clone)]
-pub struct Metrics(Arc<Parts>);
+pub struct Metrics(Arc<AllMetrics>);
 
-struct Parts {
+struct AllMetrics {
     polls: PollMetrics,
     switches: SwitchMetrics,
     zookeeper: ZooKeeperMetrics,
@@ -64,7 +64,7 @@ impl Metrics {
     /// Adds all metrics to `registry`, with series for each of `coins`. `interval` is the polls' interval; `None`
     /// without polling.
     pub fn new(coins: &Coins, interval: Option<Duration>, registry: &mut Registry) -> Self {
-        Self(Arc::new(Parts {
+        Self(Arc::new(AllMetrics {
             polls: PollMetrics::new(interval, registry),
             switches: SwitchMetrics::new(coins, interval.is_some(), registry),
             zookeeper: ZooKeeperMetrics::new(registry),
@@ -96,12 +96,12 @@ impl Metrics {
 
     /// Seconds from the start of a poll to the start of the next; 0 without polling.
     pub fn poll_interval(&self) -> u64 {
-        self.0.polls.interval()
+        u64::try_from(self.0.polls.interval.get()).unwrap_or(0)
     }
 
     /// Time of the last complete poll, in seconds since 1970; `None` before the first.
     pub fn last_complete_poll(&self) -> Option<u64> {
-        self.0.polls.last_complete()
+        u64::try_from(self.0.polls.last_success.get()).ok().filter(|&at| at > 0)
     }
 
     /// Result of the last poll, as the metric's label; `None` before the first.
@@ -124,7 +124,6 @@ impl Metrics {
         self.0.polls.set_interval(interval);
     }
 
-    /// Counts an ended switch.
     pub(crate) fn switch(&self, source: Source, coin: &Coin, end: OutcomeKind) {
         self.0.switches.count(source, coin, end, 1);
     }
@@ -139,18 +138,15 @@ impl Metrics {
         self.0.zookeeper.chunk_switches.observe(switches as f64);
     }
 
-    /// Sets the queues' lengths.
     pub(crate) fn depths(&self, depths: &Depths) {
         self.0.zookeeper.set_depths(depths);
     }
 
-    /// A session with ZooKeeper is established.
     pub(crate) fn session_up(&self) {
         self.0.zookeeper.sessions.inc();
         self.set_session(true);
     }
 
-    /// The connection to ZooKeeper is lost.
     pub(crate) fn connection_lost(&self) {
         self.0.zookeeper.connections_lost.inc();
         self.set_session(false);
@@ -168,15 +164,17 @@ impl Metrics {
 
     /// Counts an exchange that ended or never began. `ack` is the time to the jobmaker's answer, if any.
     pub(crate) fn exchange(&self, asked: Asked, end: ExchangeEnd, ack: Option<Duration>) {
-        self.0.exchanges.count(asked, end, 1);
+        let ExchangeMetrics { ended, ack_seconds } = &self.0.exchanges;
+        ended[asked as usize][end as usize].inc();
         if let Some(ack) = ack {
-            self.0.exchanges.observe_ack(asked, ack);
+            ack_seconds[asked as usize].observe(ack.as_secs_f64());
         }
     }
 
     /// Counts gets that never became an exchange.
     pub(crate) fn gets_not_begun(&self, gets: usize) {
-        self.0.exchanges.count(Asked::Get, ExchangeEnd::NothingWritten, gets as u64);
+        let ended = &self.0.exchanges.ended[Asked::Get as usize];
+        ended[ExchangeEnd::NothingWritten as usize].inc_by(gets as u64);
     }
 
     /// Counts a conditional write that replaced a znode created after the read.

@@ -41,8 +41,8 @@ struct PollLabels {
 pub(super) struct PollMetrics {
     ended: [Counter; PollEnd::ALL.len()],
     seconds: Histogram,
-    last_success: Gauge,
-    interval: Gauge,
+    pub(super) last_success: Gauge,
+    pub(super) interval: Gauge,
     pub(super) standby: Gauge,
     invalid_entries: Counter,
     /// The last poll's result: its index in [`PollEnd::ALL`] plus one; 0 before the first poll.
@@ -100,15 +100,6 @@ impl PollMetrics {
 
     pub(super) fn set_interval(&self, interval: Duration) {
         self.interval.set(whole_seconds(interval));
-    }
-
-    /// Seconds; 0 without polls.
-    pub(super) fn interval(&self) -> u64 {
-        u64::try_from(self.interval.get()).unwrap_or(0)
-    }
-
-    pub(super) fn last_complete(&self) -> Option<u64> {
-        u64::try_from(self.last_success.get()).ok().filter(|&at| at > 0)
     }
 
     pub(super) fn last_end(&self) -> Option<&'static str> {
