@@ -1,5 +1,5 @@
-//! The jobmaker that the sub-pool tests and `make run` play with (`tests/jobmaker`), without the
-//! daemon: it must be one as the contract has it, or what it is used to show is worth nothing.
+//! The simulated jobmaker of the sub-pool tests and of `make run` (`tests/jobmaker`), without the daemon: it must follow
+//! the contract, or the tests that use it prove nothing.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use crate::support::{eventually, seconds, unique};
 
 const CONFIGURED: &str = "hellobtc";
 const ADDRESS: &str = "34woZDygXWqaVPnNxp5SUnbN6RNQ5koBt4";
-/// Long enough for a jobmaker that must not do a thing to do it.
+/// Time in which a jobmaker would do a forbidden thing.
 const A_WHILE: Duration = Duration::from_millis(300);
 
-/// A sub-pool of one test's own.
+/// A sub-pool of the test's own.
 struct Scene {
     znodes: Znodes,
     address: String,
@@ -49,7 +49,7 @@ impl Scene {
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text:?}"))
     }
 
-    /// How often the ack node has been written since it was created.
+    /// Writes of the ack znode since its creation.
     async fn ack_writes(&self) -> i32 {
         self.znodes.stat(&self.ack_path()).await.unwrap().version
     }
@@ -74,7 +74,7 @@ fn value(coinbase_info: &str) -> Value {
     json!({"coinbase_info": coinbase_info, "payout_addr": ADDRESS})
 }
 
-/// The coinbase texts held one after the other, those of starts in brackets.
+/// The coinbase texts in order, those of starts in brackets.
 fn held(jobmaker: &Jobmaker) -> Vec<String> {
     let shown = |Applied { coinbase_info, restart, .. }: &Applied| match restart {
         true => format!("[{coinbase_info}]"),
@@ -96,7 +96,7 @@ async fn wait_for_acks(jobmaker: &Jobmaker, acks: u64) {
 }
 
 #[tokio::test]
-async fn it_creates_its_nodes_and_acks_unasked_at_its_start() {
+async fn it_creates_its_znodes_and_acks_unasked_at_its_start() {
     let scene = Scene::shared().await;
     let knobs = Knobs { hostname: Some("jobmaker-a".to_owned()), ..Knobs::default() };
     let jobmaker = scene.start(knobs).await;
@@ -119,7 +119,7 @@ async fn it_creates_its_nodes_and_acks_unasked_at_its_start() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_there_at_the_start_is_applied() {
+async fn a_request_from_before_the_start_is_applied() {
     let scene = Scene::shared().await;
     scene.ask("tiger").await;
     let jobmaker = scene.start(Knobs::default()).await;
@@ -201,7 +201,7 @@ async fn a_long_coinbase_is_cut_and_half_a_character_is_never_acked() {
 }
 
 #[tokio::test]
-async fn what_is_no_json_is_neither_applied_nor_acked() {
+async fn invalid_json_is_neither_applied_nor_acked() {
     let scene = Scene::shared().await;
     let jobmaker = scene.start(Knobs::default()).await;
     scene.znodes.put(&scene.path, "garbage").await;
@@ -214,7 +214,7 @@ async fn what_is_no_json_is_neither_applied_nor_acked() {
 }
 
 #[tokio::test]
-async fn a_request_node_that_goes_and_comes_is_still_watched() {
+async fn a_request_znode_that_is_created_again_is_still_watched() {
     let scene = Scene::shared().await;
     let jobmaker = scene.start(Knobs::default()).await;
     scene.znodes.remove(&scene.path).await;
@@ -257,7 +257,7 @@ async fn it_crashes_on_demand_even_when_it_is_paused() {
 }
 
 #[tokio::test]
-async fn acks_come_twice_when_they_are_told_to() {
+async fn acks_come_twice_if_configured() {
     let scene = Scene::shared().await;
     let knobs = Knobs { double_acks: 1.0, ..Knobs::default() };
     let jobmaker = scene.start(knobs).await;
@@ -342,11 +342,11 @@ async fn it_outlives_zookeeper_with_the_values_it_holds() {
     for coinbase_info in ["lion", "lynx"] {
         let acks = jobmaker.counters().acks;
         zookeeper.kill9();
-        // Long enough for an attempt to connect that is not repeated soon.
+        // Long enough for a failed attempt to connect, with a long pause before the next.
         tokio::time::sleep(seconds(2)).await;
         zookeeper.restart().await;
         wait_for_acks(&jobmaker, acks + 1).await;
-        // The client of before may take long to find it again.
+        // The old client may take long to reconnect.
         scene.znodes = zookeeper.znodes().await;
         scene.ask(coinbase_info).await;
         scene.ack_of(coinbase_info).await;
@@ -359,7 +359,7 @@ async fn it_outlives_zookeeper_with_the_values_it_holds() {
 }
 
 #[tokio::test]
-async fn it_starts_when_zookeeper_comes_and_refuses_paths_that_cannot_be() {
+async fn it_starts_when_zookeeper_comes_and_refuses_invalid_paths() {
     let mut zookeeper = ZooKeeper::absent().await;
     let address = zookeeper.address();
     let sub_pool = |path: &str| vec![SubPool::new(path, CONFIGURED, ADDRESS)];

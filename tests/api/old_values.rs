@@ -1,5 +1,5 @@
-//! `old` while another client writes the same znodes: each value that is reported is the one that our write
-//! replaced, by the znode's version history.
+//! `old` while another client writes the same znodes: by the znode's version history, each reported value is the one
+//! that our write replaced.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,12 +13,12 @@ use crate::support::daemon::Daemon;
 use crate::support::frame_proxy::{FrameProxy, MULTI};
 use crate::support::zookeeper::ZooKeeper;
 
-/// More than are written without a look before it.
+/// More switches than are written without an earlier read.
 const MANY: usize = 400;
-/// Few enough that the look goes out beside the write.
+/// Few enough switches to be read and written at the same time.
 const FEW: usize = 40;
 
-/// What a znode held in each of its states, by the transaction that created it and the version.
+/// A znode's data in each of its states, by creating transaction and version.
 type History = BTreeMap<(i64, i32), String>;
 
 async fn create(client: &Client, path: &str, data: &str) -> Option<((i64, i32), String)> {
@@ -47,8 +47,8 @@ async fn results(daemon: &Daemon, users: &[String]) -> Vec<Value> {
     answer["results"].as_array().unwrap().clone()
 }
 
-/// Panics if `old` of this result is not what the daemon's only write of the znode replaced. Returns whether it is
-/// reported.
+/// Panics if `old` of this result is not the value that the daemon's only write of the znode replaced. Returns whether
+/// `old` is reported.
 async fn check(client: &Client, path: &str, history: &History, result: &Value) -> bool {
     let (_, stat) = client.get_data(path).await.unwrap();
     let is_ours = |version: &i32| !history.contains_key(&(stat.czxid, *version));
@@ -68,14 +68,14 @@ fn users(round: usize, count: usize) -> Vec<String> {
     (0..count).map(|number| format!("r{round}-{number}")).collect()
 }
 
-/// The look is done, the write is held back, and another client writes some of the znodes in between.
+/// After the read, the write is held back, and another client writes some of the znodes in between.
 #[tokio::test]
-async fn what_another_client_wrote_between_look_and_write_is_not_reported_as_old() {
+async fn a_write_between_our_read_and_our_write_is_not_reported_as_old() {
     let zookeeper = ZooKeeper::shared().await;
     let proxy = FrameProxy::start(zookeeper.address()).await;
     let daemon = Daemon::builder(zookeeper).set("ZKBroker", json!([proxy.address()])).start().await;
     let client = zookeeper.client().await;
-    // It has a session, and has created the directory.
+    // The daemon has a session, and has created the directory.
     assert!(daemon.switch("other", "btc").await.success);
     for (round, (count, exist)) in
         [(MANY, true), (MANY, false), (FEW, true), (FEW, false)].into_iter().enumerate()
@@ -102,17 +102,17 @@ async fn what_another_client_wrote_between_look_and_write_is_not_reported_as_old
         for ((path, history), result) in paths.iter().zip(&histories).zip(&results) {
             reported += usize::from(check(&client, path, history, result).await);
         }
-        // All that were left alone are proven, where they were looked at, or created by the daemon.
+        // All undisturbed znodes that were read or created by the daemon are reported.
         assert!(reported >= count * 3 / 4 - 5, "round {round}: {reported} of {count} are reported");
-        // The log says the same.
+        // The log agrees.
         let changed = format!("sub_account: {}, old: ?", users[0]);
         daemon.wait_for_log(&[&changed, "outcome: applied"]).await;
     }
 }
 
-/// A znode that was looked at is deleted and created again before the write.
+/// A znode is deleted and created again between read and write.
 #[tokio::test]
-async fn a_znode_that_was_created_again_between_look_and_write_has_no_old_value() {
+async fn a_znode_that_was_created_again_between_read_and_write_has_no_old_value() {
     let zookeeper = ZooKeeper::shared().await;
     let proxy = FrameProxy::start(zookeeper.address()).await;
     let daemon = Daemon::builder(zookeeper).set("ZKBroker", json!([proxy.address()])).start().await;

@@ -1,6 +1,6 @@
-//! Many clients who get and update the coinbases of a few sub-pools at the same time, under whatever a
-//! jobmaker, a second daemon, another writer or ZooKeeper may do meanwhile. Each answer must be its own
-//! request's, and all answers about a sub-pool must be true together (`support::register`).
+//! Many clients that get and update the coinbases of a few sub-pools at the same time, with disturbances by the
+//! jobmaker, a second daemon, another writer and ZooKeeper. Each answer must belong to its own request, and all answers
+//! about a sub-pool must be consistent (`support::register`).
 //!
 //! The short runs are for every `make test`. The long one takes all scenarios in turn and prints a table:
 //!
@@ -15,18 +15,18 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use jobmaker_sim::{Jobmaker, Knobs, SubPool};
 
-use crate::support::coinbase_history::{Ask, Fate, History, Record, Reply};
+use crate::support::coinbase_history::{CoinbaseAction, Fate, History, Record, Reply};
 use crate::support::coinbase_load::{Intruder, Load, Mix, Place};
 use crate::support::daemon::Daemon;
 use crate::support::unique;
 use crate::support::zookeeper::ZooKeeper;
 
-/// Of a scenario in a short run.
+/// Operations of a scenario in a short run.
 const FEW: usize = 1_000;
 /// Operations between two disturbances.
 const PEACE: usize = 400;
 
-/// What a load meets.
+/// A load's environment.
 #[derive(Clone)]
 struct Scenario {
     name: &'static str,
@@ -36,21 +36,21 @@ struct Scenario {
     jobmaker: Knobs,
     /// The daemons' `ZKSubPoolUpdateAckTimeout`.
     ack_timeout: u64,
-    /// So many of a hundred operations are gets.
+    /// Gets in percent of the operations.
     gets: u8,
-    /// Whether somebody else writes to the request nodes.
+    /// Whether another program writes to the request znodes.
     intruder: bool,
-    /// One after the other, again and again.
+    /// In this order, repeated.
     disturbances: &'static [Disturbance],
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Disturbance {
-    /// The jobmaker stands still, sometimes for longer than the daemons wait.
+    /// The jobmaker pauses, sometimes for longer than the daemons wait.
     Pause,
-    /// The jobmaker crashes and starts again with what it is configured with.
+    /// The jobmaker crashes and starts again with its configured values.
     Crash,
-    /// ZooKeeper is killed and comes back.
+    /// ZooKeeper is killed and restarted.
     ZooKeeper,
 }
 
@@ -58,7 +58,7 @@ fn milliseconds(count: u64) -> Duration {
     Duration::from_millis(count)
 }
 
-/// A jobmaker as it should be, and daemons that have it to themselves.
+/// A correct jobmaker without other writers.
 fn instant(name: &'static str, daemons: usize, sub_pools: usize) -> Scenario {
     let jobmaker = Knobs { number_restarts: true, ..Knobs::default() };
     Scenario {
@@ -94,7 +94,7 @@ fn slow() -> Scenario {
     scenario
 }
 
-/// Where updates are many, gets share theirs; here they have to write themselves.
+/// Among many updates, gets share their writes; here gets have to write themselves.
 fn mostly_gets() -> Scenario {
     let mut scenario = instant("mostly gets", 2, 2);
     scenario.jobmaker.delay_before_ack = milliseconds(4);
@@ -251,7 +251,7 @@ impl Scenario {
         history
     }
 
-    /// What may not happen in this scenario though it may in others.
+    /// Fates that other scenarios allow and this one forbids.
     fn unexpected(&self, history: &History) -> Vec<String> {
         let alone = self.daemons == 1 && !self.intruder;
         let knobs = &self.jobmaker;
@@ -267,7 +267,7 @@ impl Scenario {
         wrong.map(|(fate, count)| format!("{count} answers of the kind {fate:?}")).collect()
     }
 
-    /// Everything wrong with a history of this scenario.
+    /// All faults of a history of this scenario.
     fn verdict(&self, history: &History) -> Vec<String> {
         let judges =
             [history.faults(), history.violations(), history.untruths(), self.unexpected(history)];
@@ -296,7 +296,7 @@ impl Scenario {
         )
     }
 
-    /// A short run, which must be without fault.
+    /// A short run without faults.
     #[allow(clippy::print_stdout)]
     async fn hold(&self) -> History {
         let history = self.run(FEW, 1).await;
@@ -320,7 +320,7 @@ fn first_of(wrong: &[String]) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rivals_for_one_sub_pool_each_get_their_own_answer() {
     let history = one_sub_pool().hold().await;
-    assert!(history.counts().contains_key(&Fate::Refused), "some asked for the impossible");
+    assert!(history.counts().contains_key(&Fate::Refused), "some requests are impossible");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -368,13 +368,13 @@ async fn answers_stay_true_when_the_jobmaker_writes_garbage() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_stay_true_when_the_jobmaker_pauses() {
     let history = pausing().hold().await;
-    assert!(history.counts().contains_key(&Fate::TimedOut), "nobody waited too long");
+    assert!(history.counts().contains_key(&Fate::TimedOut), "no request timed out");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn answers_stay_true_when_somebody_else_writes() {
+async fn answers_stay_true_when_another_program_writes() {
     let history = other_writer().hold().await;
-    assert!(history.counts().contains_key(&Fate::Race), "nobody met the other writer");
+    assert!(history.counts().contains_key(&Fate::Race), "no request met the other writer");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -387,7 +387,7 @@ async fn answers_stay_true_when_everything_happens_at_once() {
     everything().hold().await;
 }
 
-/// Judges that find nothing prove nothing: here they are shown answers that were exchanged.
+/// The judges themselves: swapped answers must be found.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_of_another_request_is_found() {
     let mut scenario = instant("to be falsified", 1, 1);
@@ -398,7 +398,8 @@ async fn an_answer_of_another_request_is_found() {
 
     let indexes = 0..history.records.len();
     let of_kind = |record: &Record, update| {
-        record.fate() == Fate::Success && matches!(record.ask, Ask::Update { .. }) == update
+        record.fate() == Fate::Success
+            && matches!(record.ask, CoinbaseAction::Update { .. }) == update
     };
     let gets: Vec<_> =
         indexes.clone().filter(|index| of_kind(&history.records[*index], false)).collect();
@@ -410,16 +411,16 @@ async fn an_answer_of_another_request_is_found() {
         let update = updates[random.usize(..updates.len())];
         let between = updates[random.usize(..updates.len())];
         let record = |index: usize| &history.records[index];
-        let Reply::Told(told) = &record(update).reply else { unreachable!("it succeeded") };
+        let Reply::AnswerBody(told) = &record(update).reply else { unreachable!("it succeeded") };
         let value = told.new.clone();
 
-        // A get is told what somebody asked for only later, or what was replaced long ago.
+        // A get returns a value that was requested only later, or replaced long ago.
         let from_the_future = record(get).end < record(update).start;
         let replaced =
             record(update).end < record(between).start && record(between).end < record(get).start;
         if from_the_future || replaced {
             let mut falsified = history.clone();
-            if let Reply::Told(told) = &mut falsified.records[get].reply {
+            if let Reply::AnswerBody(told) = &mut falsified.records[get].reply {
                 told.old.clone_from(&value);
             }
             assert!(!falsified.violations().is_empty(), "{value:?} {:?}", record(get));
@@ -427,10 +428,10 @@ async fn an_answer_of_another_request_is_found() {
             if from_the_future { early += 1 } else { late += 1 }
         }
 
-        // An update is told that another's value is its own.
+        // An update returns another update's value.
         if update != between {
             let mut falsified = history.clone();
-            if let Reply::Told(told) = &mut falsified.records[between].reply {
+            if let Reply::AnswerBody(told) = &mut falsified.records[between].reply {
                 told.new = value;
             }
             assert_eq!(falsified.faults().len(), 1);
@@ -453,7 +454,7 @@ async fn the_long_run() {
     let (operations, seeds) = (number("RACES_OPERATIONS", 100_000), number("RACES_SEEDS", 1));
     let share = operations.div_ceil(SCENARIOS.len() * seeds);
     let mut found = String::new();
-    // Past the test harness, which would keep it to itself until the end.
+    // Past the test harness, which would hold it back until the end.
     let mut table = std::io::stdout();
     table.write_all(TABLE_HEAD.as_bytes()).unwrap();
     for seed in 1..=seeds as u64 {

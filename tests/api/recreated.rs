@@ -1,5 +1,5 @@
-//! A znode that is deleted and created again between the daemon's read and its write on condition: it has the same
-//! version, so ZooKeeper takes the write. The daemon must notice, and report it.
+//! A znode that is deleted and created again between the daemon's read and its conditional write: the version is the
+//! same, so ZooKeeper accepts the write. The daemon must detect and report this.
 
 use serde_json::{Value, json};
 use upstream_sim::{Gate, Reply, Upstream};
@@ -31,7 +31,7 @@ async fn polls(daemon: &Daemon, count: usize) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_poll_that_overwrites_a_newer_znode_is_not_complete_and_says_which() {
+async fn a_poll_that_overwrites_a_newer_znode_is_incomplete_and_names_it() {
     let zookeeper = ZooKeeper::shared().await;
     let proxy = FrameProxy::start(zookeeper.address()).await;
     let (upstream, gate) =
@@ -82,7 +82,7 @@ async fn a_poll_that_overwrites_a_newer_znode_is_not_complete_and_says_which() {
         "{change}"
     );
 
-    // The next poll asks for the same again.
+    // The next poll fetches the same again.
     eventually("the next request", seconds(30), || async {
         upstream.requests().get(2).map(|request| {
             assert_eq!(request.last_date(), Some(SECOND.to_string().as_str()));
@@ -122,7 +122,7 @@ impl SubPool {
         create(&self.client, &format!("{}/ack", self.request), "").await;
     }
 
-    /// Deletes the request and makes a newer one of the same version.
+    /// Deletes the request and creates a newer one with the same version.
     async fn create_again(&self) {
         let (_, before) = self.client.get_data(&self.request).await.unwrap();
         self.client.delete(&format!("{}/ack", self.request), None).await.unwrap();
@@ -171,7 +171,7 @@ async fn gets_that_overwrite_a_newer_request_are_answered_with_the_race() {
     assert!(sub_pool.daemon.log_with(&["asked: get", "outcome: outcome unknown"]).len() == 1);
 }
 
-/// The second write of an update is on condition, too.
+/// The second write of an update is conditional, too.
 #[tokio::test]
 async fn an_update_that_writes_again_over_a_newer_request_is_answered_with_the_race() {
     let zookeeper = ZooKeeper::shared().await;

@@ -1,15 +1,11 @@
-//! What the clients of some sub-pools asked and were told, and whether it can be true.
+//! Requests of sub-pools' clients, their answers, and three judges of these: each answer alone ([`History::faults`]); all
+//! answers of a sub-pool together, without knowledge of the jobmaker ([`History::violations`]); and each answer compared
+//! with the diary of the simulated jobmaker ([`History::untruths`]).
 //!
-//! Three judges look at it, each with other eyes: every answer for itself ([`History::faults`]), all of a
-//! sub-pool's answers together without knowing what the jobmaker did ([`History::violations`]), and each
-//! answer beside the diary of the jobmaker, which is a simulator and keeps one
-//! ([`History::untruths`]).
-//!
-//! After a start the jobmaker holds `restart-n` until its first read of the request znode, which usually
-//! brings the former value back. In a register where each value is written once that would look like a
-//! value that came, went and came again. So `restart-n` as the `old` of a successful update is judged in a
-//! register of its own. Anywhere else it has lasted: that first read was refused, and then the former value
-//! cannot come back.
+//! After a start the jobmaker holds `restart-n` until its first read of the request znode, which usually brings the former
+//! value back. In a register whose values are written once, that would look like a value that came, went and came
+//! again. So `restart-n` as the `old` of a successful update is judged in a register of its own. Anywhere else it has
+//! lasted: the first read was refused, so the former value cannot come back.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -20,10 +16,10 @@ use serde::Deserialize;
 
 use super::register::{self, Claim, Operation};
 
-/// What the coinbase texts of restarted jobmakers begin with.
+/// Prefix of restarted jobmakers' coinbase texts.
 const RESTART: &str = "restart-";
 
-/// What a sub-pool's blocks carry.
+/// A sub-pool's coinbase.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Coinbase {
@@ -37,21 +33,21 @@ impl fmt::Display for Coinbase {
     }
 }
 
-/// What a client wants.
+/// A client's request.
 #[derive(Clone, Debug)]
-pub enum Ask {
+pub enum CoinbaseAction {
     Get,
     Update {
         asked: Coinbase,
-        /// What a jobmaker makes of it; `None` if it refuses it.
+        /// The coinbase that a jobmaker makes of the request; `None` if refused.
         held: Option<Coinbase>,
     },
 }
 
-/// The body of every answer of the sub-pool endpoints; without `old` it is one of the daemon's own.
+/// The body of an answer of the sub-pool endpoints; without `old` it is the daemon's own.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Told {
+pub struct AnswerBody {
     pub success: bool,
     pub err_no: i64,
     pub err_msg: String,
@@ -60,11 +56,11 @@ pub struct Told {
     pub new: Option<Coinbase>,
 }
 
-/// What came back.
+/// An answer, or its absence.
 #[derive(Clone, Debug)]
 pub enum Reply {
-    Told(Told),
-    /// Something that is no answer of the API.
+    AnswerBody(AnswerBody),
+    /// No answer of the API.
     Odd(String),
     /// The connection broke.
     Nothing,
@@ -72,28 +68,28 @@ pub enum Reply {
     HungUp,
 }
 
-/// What became of a request, as far as its client knows.
+/// A request's result, as far as its client knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fate {
-    /// The jobmaker did it.
+    /// The jobmaker did as requested.
     Success,
-    /// The jobmaker refused it.
+    /// The jobmaker refused.
     Refused,
-    /// 500: somebody else wrote meanwhile.
+    /// 500: another program wrote meanwhile.
     Race,
     /// 504: no ack in time.
     TimedOut,
-    /// 504: the requests before it took all the time, and nothing was written.
+    /// 504: earlier requests took all the time; nothing was written.
     NotServed,
     /// 500: nothing was written.
     NotWritten,
-    /// 500: nobody knows.
+    /// 500: the outcome is unknown.
     Unknown,
     /// No answer came.
     Unanswered,
-    /// The client did not want to know.
+    /// The client hung up.
     HungUp,
-    /// Nothing that the API may answer here.
+    /// An answer that the API must not give here.
     Odd,
 }
 
@@ -101,11 +97,11 @@ pub enum Fate {
 #[derive(Clone, Debug)]
 pub struct Record {
     pub client: usize,
-    /// The index of the daemon that was asked.
+    /// The daemon's index.
     pub daemon: usize,
     /// The index of the sub-pool.
     pub sub_pool: usize,
-    pub ask: Ask,
+    pub ask: CoinbaseAction,
     /// Nanoseconds since the history's beginning, like `end`.
     pub start: u64,
     pub end: u64,
@@ -115,7 +111,7 @@ pub struct Record {
 impl Record {
     pub fn fate(&self) -> Fate {
         let told = match &self.reply {
-            Reply::Told(told) => told,
+            Reply::AnswerBody(told) => told,
             Reply::Odd(_) => return Fate::Odd,
             Reply::Nothing => return Fate::Unanswered,
             Reply::HungUp => return Fate::HungUp,
@@ -137,16 +133,16 @@ impl Record {
 
     fn who(&self) -> String {
         let Self { client, daemon, .. } = self;
-        let what = if matches!(self.ask, Ask::Get) { "get" } else { "update" };
+        let what = if matches!(self.ask, CoinbaseAction::Get) { "get" } else { "update" };
         format!("client {client} of daemon {daemon}, {what}, {:?}", self.fate())
     }
 
-    /// What is wrong with the answer whatever else happened.
+    /// Faults of the answer alone.
     fn fault(&self, sub_pool: &str) -> Option<String> {
         let fate = self.fate();
         let told = match &self.reply {
             Reply::Odd(text) => return Some(format!("no answer of the API: {text}")),
-            Reply::Told(told) => told,
+            Reply::AnswerBody(told) => told,
             Reply::Nothing | Reply::HungUp => return None,
         };
         let fault = match (&self.ask, fate) {
@@ -154,20 +150,20 @@ impl Record {
             _ if told.old.is_some() && told.subpool_name.as_deref() != Some(sub_pool) => {
                 "the answer of another sub-pool"
             }
-            (Ask::Get, Fate::Race) => "a get needs no race error",
-            (Ask::Get, Fate::Success | Fate::Refused) if told.new.is_some() => {
+            (CoinbaseAction::Get, Fate::Race) => "a get needs no race error",
+            (CoinbaseAction::Get, Fate::Success | Fate::Refused) if told.new.is_some() => {
                 "a get that names a new value"
             }
-            (Ask::Update { held: Some(_), .. }, Fate::Refused) => {
+            (CoinbaseAction::Update { held: Some(_), .. }, Fate::Refused) => {
                 "a refusal of what the jobmaker accepts"
             }
-            (Ask::Update { held: None, .. }, Fate::Success) => {
+            (CoinbaseAction::Update { held: None, .. }, Fate::Success) => {
                 "a success for what the jobmaker refuses"
             }
-            (Ask::Update { held, .. }, Fate::Success) if told.new != *held => {
+            (CoinbaseAction::Update { held, .. }, Fate::Success) if told.new != *held => {
                 "a success for another value than was asked for"
             }
-            (Ask::Update { .. }, Fate::Refused)
+            (CoinbaseAction::Update { .. }, Fate::Refused)
                 if told.err_msg != "invalid payout address"
                     || told.new != Some(Coinbase::default()) =>
             {
@@ -178,19 +174,19 @@ impl Record {
         Some(fault.to_owned())
     }
 
-    /// What the answer says was held, in the order of time.
+    /// The values in the answer, in order of time.
     fn values(&self) -> impl Iterator<Item = &Coinbase> {
         let told = match &self.reply {
-            Reply::Told(told) => Some(told),
+            Reply::AnswerBody(told) => Some(told),
             _ => None,
         };
         let new = told.filter(|told| told.success).and_then(|told| told.new.as_ref());
         told.and_then(|told| told.old.as_ref()).into_iter().chain(new)
     }
 
-    /// The claim that an update makes about its value.
+    /// An update's claim about its value.
     fn write(&self) -> Option<Operation> {
-        let Ask::Update { asked, held } = &self.ask else { return None };
+        let CoinbaseAction::Update { asked, held } = &self.ask else { return None };
         let claim = match self.fate() {
             Fate::Success => Claim::Written,
             Fate::Refused | Fate::NotWritten | Fate::NotServed => Claim::Refused,
@@ -200,7 +196,7 @@ impl Record {
         Some(self.operation(claim, held.as_ref().unwrap_or(asked)))
     }
 
-    /// The claim that the answer makes about what was there.
+    /// The answer's claim about the value before.
     fn read(&self) -> Option<Operation> {
         self.values().next().map(|old| self.operation(Claim::Read, old))
     }
@@ -211,7 +207,7 @@ impl Record {
     }
 }
 
-/// What somebody wrote to a request node past the daemons.
+/// A direct write to a request znode.
 #[derive(Clone, Debug)]
 pub struct Intrusion {
     pub sub_pool: usize,
@@ -221,18 +217,18 @@ pub struct Intrusion {
     pub valid: bool,
 }
 
-/// All that happened to some sub-pools, each with a name.
+/// All events of some sub-pools.
 #[derive(Clone, Debug)]
 pub struct History {
     pub origin: Instant,
     pub sub_pools: Vec<String>,
     pub records: Vec<Record>,
     pub intrusions: Vec<Intrusion>,
-    /// What the jobmaker held and since when, by its own account.
+    /// The jobmaker's values and their beginnings, as reported by the jobmaker.
     pub diary: Vec<Applied>,
 }
 
-/// A moment as the histories have it: 0 is before everything.
+/// A moment in the histories: 0 is before everything.
 pub fn since(origin: Instant, moment: Instant) -> u64 {
     moment.saturating_duration_since(origin).as_nanos() as u64 + 1
 }
@@ -246,7 +242,7 @@ impl History {
         counts
     }
 
-    /// Answers that are wrong whatever else happened.
+    /// Answers that are wrong by themselves.
     pub fn faults(&self) -> Vec<String> {
         let fault = |record: &Record| {
             let fault = record.fault(&self.sub_pools[record.sub_pool])?;
@@ -255,7 +251,7 @@ impl History {
         self.records.iter().filter_map(fault).collect()
     }
 
-    /// Answers about one sub-pool that cannot be true together.
+    /// Inconsistent answers about one sub-pool.
     pub fn violations(&self) -> Vec<String> {
         let mut found = Vec::new();
         for sub_pool in 0..self.sub_pools.len() {
@@ -270,8 +266,7 @@ impl History {
         found
     }
 
-    /// The claims about a sub-pool's value, and those about what it held from a start of the jobmaker to
-    /// its first read.
+    /// The claims about a sub-pool's value, and those about its value between a jobmaker's start and first read.
     fn registers(&self, sub_pool: usize) -> [Vec<Operation>; 2] {
         let (mut operations, mut starts) = (Vec::new(), Vec::new());
         for (number, (at, value)) in self.diary_of(sub_pool, true).into_iter().enumerate() {
@@ -298,7 +293,7 @@ impl History {
         [operations, starts]
     }
 
-    /// Answers that name what the jobmaker did not hold at any moment between request and answer.
+    /// Answers with a value that the jobmaker did not hold at any moment between request and answer.
     pub fn untruths(&self) -> Vec<String> {
         let mut found = Vec::new();
         for (sub_pool, name) in self.sub_pools.iter().enumerate() {
@@ -325,7 +320,7 @@ impl History {
         found
     }
 
-    /// What a sub-pool held and since when; only what it held at the jobmaker's starts, or all.
+    /// A sub-pool's values and their beginnings: those of the jobmaker's starts, or all.
     fn diary_of(&self, sub_pool: usize, only_starts: bool) -> Vec<(u64, Coinbase)> {
         let node = format!("/{}", self.sub_pools[sub_pool]);
         let entries = self

@@ -1,8 +1,7 @@
-//! Clients who get and update the coinbases of a few sub-pools all at once, and write down what they ask
-//! and are told.
+//! Clients that get and update the coinbases of a few sub-pools at the same time, and record requests and answers.
 //!
-//! No two updates ask for the same: the coinbase text carries client and number within the 30 bytes that
-//! a jobmaker keeps. So a value that turns up anywhere names the request that it came from.
+//! Each update requests another value: the coinbase text contains client and number within the 30 bytes that a jobmaker
+//! keeps. So each value names its request.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -14,28 +13,30 @@ use tokio::task::{JoinHandle, JoinSet};
 use zookeeper_client::Client;
 
 use super::client::{Connection, Request, Response};
-use super::coinbase_history::{Ask, Coinbase, Fate, History, Intrusion, Record, Reply, since};
+use super::coinbase_history::{
+    Coinbase, CoinbaseAction, Fate, History, Intrusion, Record, Reply, since,
+};
 use super::daemon::{PASSWORD, USER};
 use super::{eventually, seconds};
 
-/// Whom the blocks can pay. The last two may be spelled in capitals, which a jobmaker changes.
+/// Payout addresses. A jobmaker changes the last two if they are in capitals.
 const ADDRESSES: [&str; 4] = [
     "34woZDygXWqaVPnNxp5SUnbN6RNQ5koBt4",
     "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa",
     "bc1qjl8uwezzlech723lpnyuza0h2cdkvxvh54v3dn",
     "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4",
 ];
-/// The first of them with one character changed.
+/// The first address with one character changed.
 const NO_ADDRESS: &str = "34woZDygXWqaVPnNxp5SUnbN6RNQ5koBt5";
 
-/// A jobmaker keeps so many bytes of a text.
+/// Bytes of a text that a jobmaker keeps.
 const COINBASE_MAX: usize = 30;
 const COIN: &str = "btc";
 
-/// Where the sub-pools of a load are.
+/// The place of a load's sub-pools.
 #[derive(Clone, Debug)]
 pub struct Place {
-    /// With its slash.
+    /// With the final slash.
     pub base_dir: String,
     pub names: Vec<String>,
 }
@@ -46,21 +47,21 @@ impl Place {
         Self { base_dir: base_dir.to_owned(), names }
     }
 
-    /// The path of a sub-pool's request node.
+    /// The path of a sub-pool's request znode.
     pub fn path(&self, sub_pool: usize) -> String {
         format!("{}{COIN}/{}", self.base_dir, self.names[sub_pool])
     }
 }
 
-/// How much load, and of what.
+/// Amount and kinds of load.
 #[derive(Clone, Copy, Debug)]
 pub struct Mix {
     pub clients: usize,
-    /// By all clients together.
+    /// Of all clients together.
     pub operations: usize,
-    /// So many of a hundred operations are gets, the others updates.
+    /// Gets in percent of the operations; the others are updates.
     pub gets: u8,
-    /// What each client waits between two operations.
+    /// Each client's pause between two operations.
     pub pause: Duration,
     pub seed: u64,
 }
@@ -75,8 +76,8 @@ pub struct Load {
 }
 
 impl Load {
-    /// Starts clients of the daemons at these addresses, each on a connection that it keeps while it can.
-    /// `origin` is before everything.
+    /// Starts clients of the daemons at these addresses, each with a persistent connection. `origin` is before
+    /// everything.
     pub fn start(origin: Instant, daemons: &[String], place: &Place, mix: Mix) -> Self {
         let started = Arc::new(AtomicUsize::new(0));
         let answered: Arc<[_]> = daemons.iter().map(|_| AtomicUsize::new(0)).collect();
@@ -99,12 +100,12 @@ impl Load {
         Self { origin, place: place.clone(), clients, started, answered }
     }
 
-    /// How many questions each daemon has answered in a jobmaker's words, by its index.
+    /// Number of each daemon's answers from a jobmaker, by the daemon's index.
     pub fn answered(&self) -> Vec<usize> {
         self.answered.iter().map(|count| count.load(Ordering::Relaxed)).collect()
     }
 
-    /// Waits until so many operations have been started since the beginning.
+    /// Waits for the start of this many operations.
     pub async fn wait_for(&self, operations: usize) {
         eventually("the clients go on", seconds(120), || async {
             (self.started.load(Ordering::Relaxed) >= operations).then_some(())
@@ -112,12 +113,12 @@ impl Load {
         .await;
     }
 
-    /// Has no more operations begun.
+    /// Starts no more operations.
     pub fn stop(&self) {
         self.started.store(usize::MAX / 2, Ordering::Relaxed);
     }
 
-    /// Waits until all have been done.
+    /// Waits for the end of all operations.
     pub async fn finish(self) -> History {
         let records = self.clients.join_all().await.concat();
         History {
@@ -138,9 +139,9 @@ struct Rival {
     random: Rng,
     origin: Instant,
     mix: Mix,
-    /// How many operations all clients have started.
+    /// Operations started by all clients.
     started: Arc<AtomicUsize>,
-    /// How many of each daemon's were answered in a jobmaker's words.
+    /// Each daemon's answers from a jobmaker.
     answered: Arc<[AtomicUsize]>,
 }
 
@@ -164,7 +165,7 @@ impl Rival {
                 self.answered[daemon].fetch_add(1, Ordering::Relaxed);
             }
             if matches!(record.fate(), Fate::NotWritten | Fate::Unknown | Fate::Unanswered) {
-                // No hurry: clients who spin on errors are done before the trouble is over.
+                // Clients that spin on errors would be done before the disturbance is over.
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
             records.push(record);
@@ -175,36 +176,36 @@ impl Rival {
         records
     }
 
-    /// A get or an update; of these some that a jobmaker refuses, cuts, or spells otherwise.
-    fn ask(&mut self, number: usize) -> Ask {
+    /// A get or an update; a jobmaker refuses, cuts or changes some of the updates.
+    fn ask(&mut self, number: usize) -> CoinbaseAction {
         let info = format!("c{}-{number}", self.number);
         let address = ADDRESSES[(self.number + number) % ADDRESSES.len()];
         let plain = coinbase(&info, address);
         if self.random.u8(..100) < self.mix.gets {
-            return Ask::Get;
+            return CoinbaseAction::Get;
         }
         match self.random.u8(..10) {
-            0 => Ask::Update { asked: coinbase(&info, NO_ADDRESS), held: None },
+            0 => CoinbaseAction::Update { asked: coinbase(&info, NO_ADDRESS), held: None },
             1 => {
                 let asked = coinbase(&info, &ADDRESSES[2 + number % 2].to_uppercase());
                 let held = coinbase(&info, ADDRESSES[2 + number % 2]);
-                Ask::Update { asked, held: Some(held) }
+                CoinbaseAction::Update { asked, held: Some(held) }
             }
             2 => {
                 let long = format!("{info:.<40}");
                 let held = coinbase(&long[..COINBASE_MAX], address);
-                Ask::Update { asked: coinbase(&long, address), held: Some(held) }
+                CoinbaseAction::Update { asked: coinbase(&long, address), held: Some(held) }
             }
-            _ => Ask::Update { asked: plain.clone(), held: Some(plain) },
+            _ => CoinbaseAction::Update { asked: plain.clone(), held: Some(plain) },
         }
     }
 
-    /// Sends a request and says what came back; `None` if the daemon cannot have received it.
+    /// Sends a request and returns the answer; `None` if the daemon cannot have received the request.
     async fn send(
         &mut self,
         kept: &mut Option<Connection>,
         sub_pool: usize,
-        ask: &Ask,
+        ask: &CoinbaseAction,
     ) -> Option<Reply> {
         let mut connection = match kept.take() {
             Some(connection) => connection,
@@ -230,10 +231,12 @@ fn coinbase(info: &str, address: &str) -> Coinbase {
     Coinbase { coinbase_info: info.to_owned(), payout_addr: address.to_owned() }
 }
 
-fn request(name: &str, ask: &Ask) -> Request {
+fn request(name: &str, ask: &CoinbaseAction) -> Request {
     let (path, body) = match ask {
-        Ask::Get => ("/subpool/get-coinbase", json!({"coin": COIN, "subpool_name": name})),
-        Ask::Update { asked, .. } => ("/subpool/update-coinbase", body(name, asked)),
+        CoinbaseAction::Get => {
+            ("/subpool/get-coinbase", json!({"coin": COIN, "subpool_name": name}))
+        }
+        CoinbaseAction::Update { asked, .. } => ("/subpool/update-coinbase", body(name, asked)),
     };
     let request = Request::post(path).header("Content-Type", "application/json");
     request.body(body.to_string()).credentials(USER, PASSWORD)
@@ -251,13 +254,12 @@ fn body(name: &str, asked: &Coinbase) -> serde_json::Value {
 
 fn reply(response: &Response) -> Reply {
     match serde_json::from_slice(&response.body) {
-        Ok(told) if response.status == 200 => Reply::Told(told),
+        Ok(told) if response.status == 200 => Reply::AnswerBody(told),
         _ => Reply::Odd(format!("{} {}", response.status, response.text())),
     }
 }
 
-/// Somebody who writes to the request nodes past the daemons, without looking who else does and without
-/// waiting for acks.
+/// A program that writes directly to the request znodes, ignoring other writers and acks.
 pub struct Intruder {
     stop: Arc<AtomicBool>,
     task: JoinHandle<Vec<Intrusion>>,
@@ -271,7 +273,7 @@ impl Intruder {
         Self { stop, task }
     }
 
-    /// Ends it; what it wrote.
+    /// Stops the program and returns its writes.
     pub async fn finish(self) -> Vec<Intrusion> {
         self.stop.store(true, Ordering::Relaxed);
         self.task.await.unwrap()
@@ -295,7 +297,7 @@ async fn intrude(
             _ => (coinbase(&info, random.choice(ADDRESSES).unwrap_or_default()), true),
         };
         let request = body(&place.names[sub_pool], &asked).to_string();
-        // Some of it says nothing that a jobmaker understands; to the last of these it does not answer.
+        // A jobmaker understands not all of these, and does not answer the last.
         let (request, valid) = match random.u8(..200) {
             0..20 => (String::new(), false),
             20..40 => ("{}".to_owned(), false),
@@ -304,7 +306,7 @@ async fn intrude(
         };
         let at = since(origin, Instant::now());
         intrusions.push(Intrusion { sub_pool, at, asked, valid });
-        // It does not look at what became of it.
+        // Errors are ignored.
         let _ = client.set_data(&place.path(sub_pool), request.as_bytes(), None).await;
         tokio::time::sleep(Duration::from_millis(random.u64(5..50))).await;
     }

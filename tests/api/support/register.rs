@@ -1,40 +1,37 @@
-//! Can it be true, what the clients of a sub-account or of a sub-pool were told?
+//! Consistency of the answers about a sub-account or a sub-pool.
 //!
-//! To its clients each is a register: a sub-account holds the coin that its znode names, a sub-pool the
-//! coinbase that its jobmaker has. Each answer claims something about it and about an interval of
-//! time, from the request's start to its answer. The claims can be true together if each operation
-//! can be given a moment within its interval such that every read, in the order of these moments,
-//! names what was written last: the history is then *linearizable*.
+//! To clients each is a register: a sub-account holds its znode's coin, a sub-pool its jobmaker's coinbase. Each answer
+//! claims something about the register within an interval, from the request's start to its answer. The claims are
+//! consistent if each operation can be assigned a moment within its interval such that every read, in the order of these
+//! moments, returns the last write: the history is then *linearizable*.
 //!
-//! For a register whose every value is written at most once this needs no search (Gibbons and
-//! Korach, "Testing shared memories", 1997). The write of a value and its reads form a cluster. If
-//! one of them ends before another begins, the value was held all the time in between, the
-//! cluster's **forward zone**; else all of them have moments in common, its **backward zone**. The
-//! history is linearizable if and only if
+//! If every value is written at most once, this needs no search (Gibbons and Korach, "Testing shared memories", 1997).
+//! The write of a value and its reads form a cluster. If one operation of the cluster ends before another begins, the
+//! value was held all the time in between, the cluster's **forward zone**; else all its operations have moments in
+//! common, its **backward zone**. The history is linearizable if and only if
 //!
 //! 1. every value read has a write that begins before the read ends,
-//! 2. no two forward zones overlap: they would be two values held at once,
-//! 3. no backward zone lies within a forward zone: its value would be held for a moment while
-//!    another is known to be held throughout.
+//! 2. no two forward zones overlap: two values would be held at once,
+//! 3. no backward zone lies within a forward zone: its value would be held for a moment within the time of another
+//!    value.
 //!
-//! That takes as long as sorting does, however many operations overlap and however many of them have
-//! an unknown outcome, of which a search has to try every subset.
+//! This takes as long as sorting, for any number of overlapping operations and of unknown outcomes, where a search would
+//! try every subset.
 //!
-//! Operations of which one ends in the very nanosecond in which another begins count as concurrent:
-//! in doubt for the answers.
+//! If one operation ends in the nanosecond in which another begins, the two count as concurrent.
 
 use std::collections::HashMap;
 use std::fmt;
 
-/// What an operation claims about its value.
+/// An operation's claim about its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Claim {
     /// A write that was answered with success: the value was held from some moment within the interval on.
     Written,
-    /// A write whose outcome its sender does not know: the value may be held from any moment after the
-    /// start on, or never. Its end says nothing.
+    /// A write with an unknown outcome: the value may be held from any moment after the start on, or never. Its end has no
+    /// meaning.
     Unknown,
-    /// A write that was refused, or is known not to have been made: its value is never held.
+    /// A write that was refused, or certainly not made: its value is never held.
     Refused,
     /// The value was held at some moment within the interval.
     Read,
@@ -43,27 +40,27 @@ pub enum Claim {
 /// One operation on a register. Times are nanoseconds since any one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operation {
-    /// Whose it is, for those who read a violation.
+    /// The operation's name in a violation.
     pub who: String,
     pub claim: Claim,
-    /// No two writes have the same.
+    /// Unique among the writes.
     pub value: String,
     pub start: u64,
     pub end: u64,
 }
 
 impl Operation {
-    /// The last moment at which it can have taken effect.
+    /// The last moment at which the operation can take effect.
     fn deadline(&self) -> u64 {
         if self.claim == Claim::Unknown { u64::MAX } else { self.end }
     }
 }
 
-/// Operations that cannot all be true.
+/// Inconsistent operations.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Violation {
     pub what: &'static str,
-    /// As few as show it, by their start.
+    /// As few as prove it, by start.
     pub operations: Vec<Operation>,
 }
 
@@ -103,7 +100,7 @@ impl fmt::Display for Violation {
 /// The write of a value and its reads.
 struct Cluster<'a> {
     write: &'a Operation,
-    /// The one that is over first.
+    /// The one that ends first.
     first_over: &'a Operation,
     /// The one that begins last.
     last_begun: &'a Operation,
@@ -140,8 +137,8 @@ impl<'a> Cluster<'a> {
     }
 }
 
-/// Everything in the history of one register that cannot be true; nothing if it is linearizable.
-/// What the register holds at first is a write of its own, over before all others begin.
+/// All violations in the history of one register; none if it is linearizable. The initial value is a write of its own,
+/// before all others.
 pub fn violations(operations: &[Operation]) -> Vec<Violation> {
     let mut found = Vec::new();
     let (reads, writes): (Vec<_>, Vec<_>) =
@@ -163,12 +160,12 @@ pub fn violations(operations: &[Operation]) -> Vec<Violation> {
             Some(cluster) => cluster.add(read),
         }
     }
-    // What nobody saw and nobody was promised may never have been.
+    // A value that no answer contains may never have been held.
     clusters.retain(|_, cluster| cluster.is_read || cluster.write.claim == Claim::Written);
 
     let mut clusters: Vec<_> = clusters.into_values().collect();
     clusters.sort_by_key(|cluster| (cluster.zone().0, cluster.is_forward()));
-    // The last forward zone so far; where none overlap it ends last, too.
+    // The last forward zone so far; if none overlap, it also ends last.
     let mut held: Option<&Cluster<'_>> = None;
     for cluster in &clusters {
         let (from, to) = cluster.zone();
@@ -216,7 +213,7 @@ mod tests {
         operation(Claim::Read, value, start, end)
     }
 
-    /// What is wrong with a history of a register that holds `0` at first.
+    /// The violations of a register that initially holds `0`.
     fn wrong(history: &[Operation]) -> Vec<&'static str> {
         let history = [&[written("0", 0, 0)], history].concat();
         let found: Vec<_> = violations(&history).iter().map(|violation| violation.what).collect();
@@ -224,7 +221,7 @@ mod tests {
         found
     }
 
-    /// The same question, answered by trying every order.
+    /// The same verdict by trying every order.
     fn can_be_true(history: &[Operation]) -> bool {
         fn search(left: &[&Operation], held: Option<&str>) -> bool {
             if left.iter().all(|operation| operation.claim == Claim::Unknown) {
@@ -250,14 +247,14 @@ mod tests {
     const WITHIN: &str = "a value held while another was held throughout";
 
     #[test]
-    fn what_can_be_true_is_accepted() {
+    fn consistent_histories_are_accepted() {
         let good: [&[Operation]; 9] = [
             &[],
             &[read("0", 1, 2), written("a", 3, 4), read("a", 5, 6)],
-            // Two that overlap: either may be the last.
+            // Two overlapping writes: either may be the last.
             &[written("a", 1, 9), written("b", 2, 8), read("a", 10, 11)],
             &[written("a", 1, 9), written("b", 2, 8), read("b", 10, 11)],
-            // A read sees a write that is still under way, and another one does not yet.
+            // A read sees an unfinished write, and another read does not yet.
             &[written("a", 1, 9), read("a", 2, 5), read("0", 3, 4)],
             // An unknown write takes effect late, early, or never.
             &[unknown("a", 1), read("0", 5, 6), written("b", 7, 8), read("a", 9, 10)],
@@ -272,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_true_is_named() {
+    fn inconsistent_histories_are_reported() {
         let bad: [(&str, &str, &[Operation]); 13] = [
             ("a stale read", WITHIN, &[written("a", 1, 2), read("0", 3, 4)]),
             (
@@ -360,7 +357,7 @@ mod tests {
         );
     }
 
-    /// A history as clients of a true register have it, of so few moments that many coincide.
+    /// A history of a true register, with so few moments that many coincide.
     fn honest(random: &mut Rng, length: u64) -> Vec<Operation> {
         let mut moments: Vec<_> = (0..length).map(|_| random.u64(1..=15)).collect();
         moments.sort_unstable();
@@ -375,7 +372,7 @@ mod tests {
                 4 => refused(&value, start, end),
                 5 => operation(Claim::Unknown, &value, start, end),
                 kind => {
-                    // Sometimes it did take effect and its client does not know.
+                    // Sometimes a write took effect, unknown to its client.
                     let claim = if kind == 6 { Claim::Unknown } else { Claim::Written };
                     held.clone_from(&value);
                     operation(claim, &value, start, end)
@@ -393,7 +390,7 @@ mod tests {
             let length = random.u64(1..=8);
             let mut history = honest(&mut random, length);
             assert_eq!(wrong(&history), Vec::<&str>::new(), "{history:#?}");
-            // Now somebody is told what another was told, or asked for.
+            // Swaps an answer for another answer's value, or for a requested one.
             let values: Vec<_> = history.iter().map(|one| one.value.clone()).collect();
             for operation in &mut history {
                 if operation.claim == Claim::Read && random.bool() {
