@@ -18,19 +18,19 @@ fn text(registry: &Registry) -> String {
 #[test]
 fn a_switch_is_counted_by_source_coin_and_end() {
     let (coins, mut registry) = (Coins::new(&["btc", "bcc"]).unwrap(), Registry::default());
-    let metrics = Metrics::new(&coins, EVERY_MINUTE, &mut registry);
+    let watched = Metrics::new(&coins, EVERY_MINUTE, &mut registry);
     let series = text(&registry).lines().count();
     let (api, bcc) = (
         Source::Api { client: Some(Ipv4Addr::LOCALHOST.into()), request: RequestId(1) },
         coins.get("bcc").unwrap(),
     );
-    metrics.switch(api, bcc, OutcomeKind::Unknown);
-    metrics.switch(Source::Poll, bcc, OutcomeKind::Skipped);
+    watched.switch(api, bcc, OutcomeKind::Unknown);
+    watched.switch(Source::Poll, bcc, OutcomeKind::Skipped);
     // Not counted: callers' switches are never skipped, and the other coin is not configured.
-    metrics.switch(api, bcc, OutcomeKind::Skipped);
+    watched.switch(api, bcc, OutcomeKind::Skipped);
     let foreign = Coins::new(&["ltc"]).unwrap();
-    metrics.switch(api, foreign.get("ltc").unwrap(), OutcomeKind::Applied);
-    let counts = metrics.switch_counts();
+    watched.switch(api, foreign.get("ltc").unwrap(), OutcomeKind::Applied);
+    let counts = watched.switch_counts();
     let counted = counts.iter().filter(|it| it.count > 0);
     let counted = counted.map(|it| (it.source, it.coin.as_str(), it.result, it.count));
     let expected = [("api", "bcc", "unknown", 1), ("poll", "bcc", "skipped", 1)];
@@ -49,14 +49,14 @@ fn a_switch_is_counted_by_source_coin_and_end() {
 #[test]
 fn a_coin_that_comes_later_is_counted_and_one_that_goes_keeps_its_count() {
     let (coins, mut registry) = (Coins::new(&["btc", "bcc"]).unwrap(), Registry::default());
-    let metrics = Metrics::new(&coins, EVERY_MINUTE, &mut registry);
+    let watched = Metrics::new(&coins, EVERY_MINUTE, &mut registry);
     let api = Source::Api { client: None, request: RequestId(1) };
-    metrics.switch(api, coins.get("bcc").unwrap(), OutcomeKind::Applied);
+    watched.switch(api, coins.get("bcc").unwrap(), OutcomeKind::Applied);
     let later = Coins::new(&["ltc", "btc"]).unwrap();
-    metrics.allow(&later);
-    metrics.switch(api, later.get("ltc").unwrap(), OutcomeKind::Applied);
+    watched.allow(&later);
+    watched.switch(api, later.get("ltc").unwrap(), OutcomeKind::Applied);
     // Accepted before.
-    metrics.switch(api, coins.get("bcc").unwrap(), OutcomeKind::Applied);
+    watched.switch(api, coins.get("bcc").unwrap(), OutcomeKind::Applied);
     let text = text(&registry);
     for line in [
         r#"switches_total{source="api",coin="bcc",result="applied"} 2"#,
@@ -87,7 +87,7 @@ fn a_daemon_that_does_not_poll_shows_nothing_of_polls() {
 #[test]
 fn standby_follows_the_last_poll() {
     let (coins, mut registry) = (Coins::new(&["btc"]).unwrap(), Registry::default());
-    let metrics = Metrics::new(&coins, EVERY_MINUTE, &mut registry);
+    let watched = Metrics::new(&coins, EVERY_MINUTE, &mut registry);
     // A cancelled poll does not know which daemon polls.
     for (end, expected) in [
         (PollEnd::Standby, 1),
@@ -96,22 +96,22 @@ fn standby_follows_the_last_poll() {
         (PollEnd::Standby, 1),
         (PollEnd::Complete, 0),
     ] {
-        metrics.poll(end, Duration::ZERO, 0);
-        assert_eq!(metrics.0.polls.standby.get(), expected, "{end:?}");
+        watched.poll(end, Duration::ZERO, 0);
+        assert_eq!(watched.0.polls.standby.get(), expected, "{end:?}");
     }
 }
 
 #[test]
 fn only_a_complete_poll_moves_the_time_of_success() {
     let (coins, mut registry) = (Coins::new(&["btc"]).unwrap(), Registry::default());
-    let metrics = Metrics::new(&coins, EVERY_MINUTE, &mut registry);
+    let watched = Metrics::new(&coins, EVERY_MINUTE, &mut registry);
     for end in [PollEnd::Failed, PollEnd::Incomplete, PollEnd::Standby] {
-        metrics.poll(end, Duration::from_secs(1), 1);
-        assert_eq!(metrics.last_complete_poll(), None, "{end:?}");
-        assert_eq!(metrics.last_poll(), Some(end.label()));
+        watched.poll(end, Duration::from_secs(1), 1);
+        assert_eq!(watched.last_complete_poll(), None, "{end:?}");
+        assert_eq!(watched.last_poll(), Some(end.label()));
     }
-    metrics.poll(PollEnd::Complete, Duration::from_secs(1), 0);
-    assert!(metrics.last_complete_poll().unwrap() > 1_600_000_000);
+    watched.poll(PollEnd::Complete, Duration::from_secs(1), 0);
+    assert!(watched.last_complete_poll().unwrap() > 1_600_000_000);
     let text = text(&registry);
     assert!(text.contains("poll_interval_seconds 60"), "{text}");
     assert!(text.contains("poll_invalid_entries_total 3"), "{text}");
