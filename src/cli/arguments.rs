@@ -12,7 +12,7 @@ use clap::{
     builder::{OsStringValueParser, TypedValueParser},
 };
 use clap_complete::Shell;
-use switcher_actors::is_invisible;
+use switcher_actors::{is_invisible, push_escaped};
 
 use crate::{
     client::{ClientCommand, EXIT_STATUSES},
@@ -174,13 +174,8 @@ fn visible(error: &clap::Error, arguments: &[OsString]) -> Option<String> {
 
 fn escaped(text: &str, stays: impl Fn(char) -> bool) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        if is_invisible(c) && !stays(c) {
-            escaped.extend(c.escape_default());
-        } else {
-            escaped.push(c);
-        }
-    }
+    let needs_escape = |c| is_invisible(c) && !stays(c);
+    push_escaped(&mut escaped, text, needs_escape, |escaped, c| escaped.extend(c.escape_default()));
     escaped
 }
 

@@ -13,7 +13,7 @@ use std::{
 };
 
 use slog::Level;
-use switcher_actors::{is_invisible, push_json_escape};
+use switcher_actors::{is_invisible, push_escaped, push_json_escape};
 use time::OffsetDateTime;
 
 /// Format of a line.
@@ -121,16 +121,15 @@ impl LogFormat {
         if more.bytes().all(is_plain) {
             return text.push_str(more);
         }
-        let mut from = 0;
-        for (at, c) in more.char_indices().filter(|(_, c)| self.escapes(*c)) {
-            text.push_str(&more[from..at]);
-            match self {
+        push_escaped(
+            text,
+            more,
+            |c| self.escapes(c),
+            |text, c| match self {
                 Self::Human => text.extend(c.escape_default()),
                 Self::Json => push_json(text, c),
-            }
-            from = at + c.len_utf8();
-        }
-        text.push_str(&more[from..]);
+            },
+        );
     }
 
     fn escapes(self, c: char) -> bool {

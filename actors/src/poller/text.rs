@@ -1,25 +1,18 @@
 //! Texts of the upstream, fit for the log: cut, and escaped where they could forge a line.
 
-use crate::domain::{Escaped, Shown};
+use crate::domain::{Escaped, Shown, clip};
 
 /// Characters of a text that the log shows.
 const SHOWN_CHARS: usize = 200;
 
 /// A text that comes between quotes.
 pub(super) fn fit(text: &str) -> String {
-    let (start, more) = cut(text);
-    format!("{}{more}", Escaped(start))
+    let (start, ellipsis) = clip(text, SHOWN_CHARS);
+    format!("{}{ellipsis}", Escaped(start))
 }
 
 /// A text on its own, in quotes if need be.
 pub(super) fn fit_name(text: &str) -> String {
-    let (start, more) = cut(text);
-    format!("{}{more}", Shown(start))
-}
-
-fn cut(text: &str) -> (&str, &'static str) {
-    match text.char_indices().nth(SHOWN_CHARS) {
-        Some((end, _)) => (&text[..end], "…"),
-        None => (text, ""),
-    }
+    let (start, ellipsis) = clip(text, SHOWN_CHARS);
+    format!("{}{ellipsis}", Shown(start))
 }
