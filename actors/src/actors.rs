@@ -21,7 +21,7 @@ pub struct Actors {
     /// Takes switches.
     pub writer: Recipient<WriteBatch>,
     /// Takes dry runs.
-    pub looks: Recipient<DryRunBatch>,
+    pub dry_runs: Recipient<DryRunBatch>,
     /// Takes requests to jobmakers; `None` if the sub-pool API is off.
     pub jobmakers: Option<Recipient<CoinbaseRequest>>,
     zk_writer: Addr<ZkWriter>,
@@ -72,7 +72,7 @@ impl Actors {
         });
         Self {
             writer: zk_writer.clone().recipient(),
-            looks: zk_writer.clone().recipient(),
+            dry_runs: zk_writer.clone().recipient(),
             jobmakers: ack_waiter.as_ref().map(|_| zk_writer.clone().recipient()),
             zk_writer,
             ack_waiter,

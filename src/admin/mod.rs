@@ -83,14 +83,14 @@ struct Admin {
     /// A permit for each further stream.
     streams: Arc<Semaphore>,
     static_info: StaticInfo,
-    looks: Recipient<DryRunBatch>,
+    dry_runs: Recipient<DryRunBatch>,
 }
 
 /// Parts of the console besides metrics.
 pub struct Console {
     pub static_info: StaticInfo,
     /// Receiver of dry runs.
-    pub looks: Recipient<DryRunBatch>,
+    pub dry_runs: Recipient<DryRunBatch>,
     /// The API's endpoints; `None` if the API is off.
     pub endpoints: Option<Endpoints>,
     pub requests: RequestMetrics,
@@ -106,7 +106,7 @@ pub fn admin(
     console: Console,
     log: &Logger,
 ) -> io::Result<HttpActor> {
-    let Console { static_info, looks, endpoints, requests, logins } = console;
+    let Console { static_info, dry_runs, endpoints, requests, logins } = console;
     let log = log.new(o!("listener" => "admin"));
     let count = move |request: &_, err_no, took| requests.count_at_endpoint(request, err_no, took);
     let logins = logins.of_listener("admin", CONNECTIONS);
@@ -116,7 +116,7 @@ pub fn admin(
         failed_logins(&mut registry),
     );
     let streams = Arc::new(Semaphore::new(STREAMS));
-    let admin = Data::new(Admin { metrics, registry, live_config, streams, static_info, looks });
+    let admin = Data::new(Admin { metrics, registry, live_config, streams, static_info, dry_runs });
     let limits = ServerLimits {
         workers: 1,
         connections: CONNECTIONS,

@@ -33,7 +33,7 @@ pub async fn sub_account(
     parameters.add_urlencoded(request.query_string().as_bytes());
     let [name] = parameters.first();
     let puname = config.switch_rules.puname(name).map_err(PageError::Puname)?;
-    let reply = dry_run(&admin.looks, Arc::new(Switches::of_name(&puname))).await;
+    let reply = dry_run(&admin.dry_runs, Arc::new(Switches::of_name(&puname))).await;
     reply.outcome.map_err(PageError::NotRead)?;
     let result = reply.results.as_ref().and_then(|results| results.get(0));
     let old = result.and_then(|result| result.old.text());

@@ -59,7 +59,7 @@ pub struct Endpoints {
 
 impl Endpoints {
     pub fn new(actors: &Actors, log: &Logger) -> Self {
-        let (writer, dry_runs) = (actors.writer.clone(), actors.looks.clone());
+        let (writer, dry_runs) = (actors.writer.clone(), actors.dry_runs.clone());
         let switches = SwitchApi { writer, dry_runs, log: log.clone() };
         let sub_pools = SubPoolApi { jobmakers: actors.jobmakers.clone(), log: log.clone() };
         Self { switches: Data::new(switches), sub_pools: Data::new(sub_pools) }

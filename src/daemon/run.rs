@@ -82,7 +82,7 @@ async fn run(
     let endpoints = Endpoints::new(&actors, log);
     let console = Console {
         static_info,
-        looks: actors.looks.clone(),
+        dry_runs: actors.dry_runs.clone(),
         endpoints: api.is_some().then(|| endpoints.clone()),
         requests: requests.clone(),
         logins: logins.clone(),

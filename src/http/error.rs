@@ -8,6 +8,7 @@ use actix_web::{
     },
 };
 use serde::Serialize;
+use switcher_actors::clip;
 use thiserror::Error;
 use utoipa::ToSchema;
 
@@ -154,9 +155,6 @@ pub fn refusal(
 
 /// At most 200 characters of `text`, and `…` where it was longer.
 pub fn shortened(text: &str) -> String {
-    const CHARACTERS: usize = 200;
-    match text.char_indices().nth(CHARACTERS) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
+    let (start, ellipsis) = clip(text, 200);
+    format!("{start}{ellipsis}")
 }

@@ -16,7 +16,7 @@ use actix_web::http::{
     Uri,
     header::{HOST, HeaderMap},
 };
-use switcher_actors::Shown;
+use switcher_actors::{Shown, clip};
 
 use crate::config::{Host, HostName};
 
@@ -71,7 +71,7 @@ fn is_loopback(name: &HostName) -> bool {
 }
 
 fn shown(host: &str) -> String {
-    Shown(&host.chars().take(SHOWN).collect::<String>()).to_string()
+    Shown(clip(host, SHOWN).0).to_string()
 }
 
 #[cfg(test)]
