@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use switcher_actors::{HttpRequest, Shown};
+use switcher_actors::{HttpRequest, Shown, clip};
 use thiserror::Error;
 use tokio::{net::TcpStream, time::timeout};
 
@@ -76,8 +76,9 @@ impl Api {
         // The daemon reports a success with status 200 only.
         let answer = DaemonAnswer::read(&body).filter(|it| !it.success || status == 200);
         answer.ok_or_else(|| {
-            let start: String = String::from_utf8_lossy(&body).chars().take(SHOWN_CHARS).collect();
-            let description = format!("status {status}, and begins {}", Shown(&start));
+            let text = String::from_utf8_lossy(&body);
+            let start = Shown(clip(&text, SHOWN_CHARS).0);
+            let description = format!("status {status}, and begins {start}");
             CallError::NotTheDaemon { server, description }
         })
     }

@@ -7,6 +7,7 @@
 //! * `outcome`: how a switch ended;
 //! * `source`: the origin of a request;
 //! * `text`, `invisible`: foreign text for the log: cut and escaped;
+//! * `punctuation`: quotes and list separators;
 //! * `properties`: properties of names, for tests and fuzz targets.
 
 mod coin;
