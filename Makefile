@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test test-old-zookeeper faults faults-long races hostile fuzz lint dist deb bench bench-report clean
+.PHONY: help run test test-old-zookeeper faults faults-long races hostile fuzz lint console-picture dist deb bench bench-report clean
 
 # Linking several test binaries at once takes more memory than a small machine has.
 export CARGO_BUILD_JOBS ?= 2
@@ -74,6 +74,12 @@ lint: ## check formatting, clippy, the fuzz targets, documentation and the scrip
 	@if command -v hadolint >/dev/null; then hadolint Dockerfile; fi
 	@if command -v check-jsonschema >/dev/null; then \
 		check-jsonschema --quiet --builtin-schema vendor.compose-spec config/compose.yaml; fi
+
+console-picture: ## take docs/console.png again, in a headless Chromium after five minutes of traffic
+	@bash .ci/test-tools
+	@ZOOKEEPER_CLASSPATH="$$(bash .ci/zookeeper classpath)"; export ZOOKEEPER_CLASSPATH; \
+	cargo test --locked --test api -- --ignored the_picture_of_the_documents
+	cp target/console-screenshots/console.png docs/console.png
 
 dist: ## pack the static release binary, the documents and samples of configuration into target/packages
 	@bash .ci/package dist

@@ -15,6 +15,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_switcher-api-server");
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const UNIT: &str = "config/switcher-api-server.service";
 const SUPERVISOR: &str = "config/supervisor.conf";
+const GUIDE: &str = "docs/guide/install.md";
 /// Where every entry that names a file looks for the configuration, and where every one that logs to a file does.
 const CONFIG: &str = "/etc/switcher-api-server/config.json";
 const LOG_DIR: &str = "/var/log/switcher-api-server";
@@ -160,7 +161,7 @@ fn assert_asks_for_health(command: &[String], timeout: &str) {
 }
 
 #[test]
-fn supervisor_entry_agrees_with_the_daemon_and_the_readme() {
+fn supervisor_entry_agrees_with_the_daemon_and_the_guide() {
     let entry = read(SUPERVISOR);
     assert_command_is_taken(&value(&entry, "command"));
     assert_patient(&value(&entry, "stopwaitsecs"));
@@ -168,10 +169,10 @@ fn supervisor_entry_agrees_with_the_daemon_and_the_readme() {
         let file = value(&entry, name);
         assert_eq!(Path::new(&file).parent(), Some(Path::new(LOG_DIR)), "{file}");
     }
-    let readme = read("README.md");
-    let (_, quoted) = readme.split_once("```ini\n").unwrap();
+    let guide = read(GUIDE);
+    let (_, quoted) = guide.split_once("```ini\n").unwrap();
     for line in quoted.split("```").next().unwrap().lines() {
-        assert!(entry.lines().any(|found| found == line), "README.md has {line}, {SUPERVISOR} not");
+        assert!(entry.lines().any(|found| found == line), "{GUIDE} has {line}, {SUPERVISOR} not");
     }
 }
 
@@ -190,9 +191,19 @@ fn logrotate_rotates_the_daemons_log_and_has_it_opened_again() {
 fn debian_packages_files_are_there() {
     let assets = assets();
     for (source, _, _) in assets.iter().filter(|(source, ..)| !source.starts_with("target/")) {
-        // Of the one pattern, that file stands for all.
-        let source = source.replace("*.md", "migration.md");
-        assert!(Path::new(ROOT).join(&source).is_file(), "{source} is not there");
+        let (folder, name) = source.rsplit_once('/').unwrap_or((".", source));
+        let is_meant = |found: &str| match name.split_once('*') {
+            Some((start, end)) => found.starts_with(start) && found.ends_with(end),
+            None => found == name,
+        };
+        let files = std::fs::read_dir(Path::new(ROOT).join(folder)).unwrap();
+        let mut files = files.map(|file| file.unwrap()).filter(|file| file.path().is_file());
+        let is_there = files.any(|file| is_meant(file.file_name().to_str().unwrap()));
+        assert!(is_there, "{source} is not there");
+    }
+    // Whoever reads one document can follow its links to the others.
+    for page in ["docs/console.png", "docs/guide/*.md", "docs/operate/*.md"] {
+        assert_eq!(asset(page), format!("usr/share/doc/switcher-api-server/{page}"));
     }
     for script in ["postinst", "postrm"] {
         let text = read(&format!("config/debian/{script}"));

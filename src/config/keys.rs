@@ -198,6 +198,8 @@ pub fn nearest(name: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -207,27 +209,28 @@ mod tests {
     }
 
     #[test]
-    fn the_sample_and_the_readme_name_every_key() {
+    fn the_sample_and_the_reference_name_every_key() {
         let sample = include_str!("../../config/default.json");
-        let readme = include_str!("../../README.md");
+        let reference = include_str!("../../docs/operate/configuration.md");
         for key in KEYS {
             assert!(
                 sample.contains(&format!("\"{}\"", key.name)),
                 "config/default.json: {}",
                 key.name
             );
-            assert!(readme.contains(&format!("`{}`", key.name)), "README.md: {}", key.name);
+            assert!(reference.contains(&format!("`{}`", key.name)), "reference: {}", key.name);
         }
     }
 
     #[test]
-    fn the_readme_lists_the_keys_that_a_reload_takes_over() {
-        let readme = include_str!("../../README.md");
-        let (_, list) = readme.split_once("takes over other values of ").expect("the list");
-        let (list, _) = list.split_once(".\n").expect("its end");
-        let listed: Vec<_> = list.split('`').skip(1).step_by(2).collect();
+    fn the_reference_marks_the_keys_that_a_reload_applies() {
+        let reference = include_str!("../../docs/operate/configuration.md");
+        let rows = reference.lines().filter(|line| line.starts_with("| `"));
+        let marked = rows.filter(|row| row.ends_with(" | yes |"));
+        let keys = marked.filter_map(|row| row.split(" | ").next());
+        let listed: BTreeSet<_> = keys.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
         let reloadable = KEYS.iter().filter(|key| key.is_reloadable);
-        assert_eq!(listed, reloadable.map(|key| key.name).collect::<Vec<_>>());
+        assert_eq!(listed, reloadable.map(|key| key.name).collect());
     }
 
     #[test]

@@ -68,8 +68,8 @@ async fn help_names_commands_and_exit_statuses() {
             assert!(own.contains(&line) && help.contains(&line), "{command} {status}");
         }
     }
-    let readme = include_str!("../../../README.md");
+    let guide = include_str!("../../../docs/guide/cli.md");
     for status in [0, 1, 2, 65, 66, 69, 70, 73, 74, 75, 76, 77, 78] {
-        assert!(readme.contains(&format!("\n| {status} | ")), "README.md: {status}");
+        assert!(guide.contains(&format!("\n| {status} | ")), "docs/guide/cli.md: {status}");
     }
 }

@@ -189,9 +189,16 @@ impl Browser {
 
     /// Keeps a picture of the page, the first 2,400 lines of it, under `target/console-screenshots`.
     pub async fn keep_picture(&self, name: &str) {
-        let size = "const page = document.documentElement; \
-            return [innerWidth, Math.min(page.scrollHeight, 2400)];";
-        let size = self.run(size).await;
+        self.keep(name, "Math.min(document.documentElement.scrollHeight, 2400)").await;
+    }
+
+    /// The same of the part that a window shows.
+    pub async fn keep_view(&self, name: &str) {
+        self.keep(name, "innerHeight").await;
+    }
+
+    async fn keep(&self, name: &str, height: &str) {
+        let size = self.run(&format!("return [innerWidth, {height}];")).await;
         let clip = json!({"x": 0, "y": 0, "width": size[0], "height": size[1], "scale": 1});
         let whole = json!({"captureBeyondViewport": true, "format": "png", "clip": clip});
         let picture = self.command("Page.captureScreenshot", whole).await;

@@ -5,6 +5,7 @@ mod batch;
 mod browser;
 mod other_sites;
 mod page;
+mod picture;
 mod sub_pool;
 mod switching;
 
