@@ -34,13 +34,14 @@ async fn the_picture_of_the_documents() {
         .set("ZKSubPoolUpdateBaseDir", base);
     let Some(console) = Console::open(builder).await else { return };
     let (daemon, browser) = (&console.daemon, &console.browser);
-    browser.resize(1280, 800).await;
+    browser.resize(1200, 750).await;
 
     let begin = Instant::now();
     for round in 0_usize.. {
         let coin = ["btc", "bcc", "btc", "bcc", "auto"][round % 5];
         if round % 10 == 0 {
             // A batch whose size goes up and down.
+            let coin = ["btc", "bcc", "auto"][round / 10 % 3];
             let count = 20 + (round / 10 * 37) % 61;
             let names: Vec<String> = (0..count).map(|n| format!("miner.{n:03}")).collect();
             let batch = json!({"usercoins": [{"coin": coin, "punames": names}]}).to_string();
