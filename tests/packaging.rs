@@ -201,7 +201,7 @@ fn debian_packages_files_are_there() {
         let is_there = files.any(|file| is_meant(file.file_name().to_str().unwrap()));
         assert!(is_there, "{source} is not there");
     }
-    // Whoever reads one document can follow its links to the others.
+    // Links between the documents lead somewhere in the package too.
     for page in ["docs/console.png", "docs/guide/*.md", "docs/operate/*.md"] {
         assert_eq!(asset(page), format!("usr/share/doc/switcher-api-server/{page}"));
     }
@@ -297,18 +297,8 @@ fn archives_samples_are_there() {
 #[test]
 fn handbook_names_lines_that_the_daemon_writes_and_keys_that_it_takes() {
     let handbook = read("docs/operate/operations.md");
-    let rows = |heading: &str| -> Vec<Vec<String>> {
-        let (_, section) = handbook.split_once(&format!("\n## {heading}\n")).unwrap();
-        let section = section.split("\n## ").next().unwrap();
-        lines_of(section, "| ").map(|row| row.split(" | ").map(str::to_owned).collect()).collect()
-    };
-    let mut source = String::new();
-    for folder in ["src", "actors/src"] {
-        gather(&Path::new(ROOT).join(folder), &mut source);
-    }
-    // A text that goes on in the next line.
-    let source: String = source.split("\\\n").map(str::trim_start).collect();
-    let lines = rows("Log lines worth watching");
+    let source = source();
+    let lines = rows(&handbook, "Log lines worth watching");
     let lines: Vec<&str> = lines.iter().filter_map(|row| row[0].split('`').nth(1)).collect();
     assert!(lines.len() >= 8, "{lines:?}");
     for line in lines {
@@ -316,12 +306,40 @@ fn handbook_names_lines_that_the_daemon_writes_and_keys_that_it_takes() {
         assert!(source.contains(text), "the daemon never says {text}");
     }
     let known = read("config/default.json");
-    let keys: Vec<String> = rows("Tuning").iter().map(|row| row[1].clone()).collect();
+    let keys: Vec<String> = rows(&handbook, "Tuning").iter().map(|row| row[1].clone()).collect();
     let keys: Vec<&str> = keys.iter().filter_map(|cell| cell.split('`').nth(1)).collect();
     assert!(keys.len() >= 10, "{keys:?}");
     for key in keys {
         assert!(known.contains(&format!("\"{key}\"")), "no key {key}");
     }
+}
+
+#[test]
+fn states_name_texts_that_the_daemon_writes() {
+    let rows = rows(&read("docs/operate/monitoring.md"), "States");
+    let cells = rows.iter().flatten().flat_map(|cell| cell.split('`').skip(1).step_by(2));
+    let texts: Vec<&str> = cells.filter(|text| text.contains(' ')).collect();
+    assert!(texts.len() >= 10, "{texts:?}");
+    let source = source();
+    for text in texts {
+        assert!(source.contains(text), "the daemon never says {text}");
+    }
+}
+
+/// The cells of the tables below that heading.
+fn rows(document: &str, heading: &str) -> Vec<Vec<String>> {
+    let (_, section) = document.split_once(&format!("\n## {heading}\n")).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    lines_of(section, "| ").map(|row| row.split(" | ").map(str::to_owned).collect()).collect()
+}
+
+/// The daemon's source, with texts that continue on the next line in one piece.
+fn source() -> String {
+    let mut source = String::new();
+    for folder in ["src", "actors/src"] {
+        gather(&Path::new(ROOT).join(folder), &mut source);
+    }
+    source.split("\\\n").map(str::trim_start).collect()
 }
 
 /// The text of all files below that folder.

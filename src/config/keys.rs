@@ -228,7 +228,8 @@ mod tests {
         let rows = reference.lines().filter(|line| line.starts_with("| `"));
         let marked = rows.filter(|row| row.ends_with(" | yes |"));
         let keys = marked.filter_map(|row| row.split(" | ").next());
-        let listed: BTreeSet<_> = keys.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+        let listed: BTreeSet<_> =
+            keys.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
         let reloadable = KEYS.iter().filter(|key| key.is_reloadable);
         assert_eq!(listed, reloadable.map(|key| key.name).collect());
     }

@@ -26,7 +26,8 @@ async fn the_picture_of_the_documents() {
     let base = format!("/t/{}/subpool/", unique("picture"));
     let pools = vec![SubPool::new(&format!("{base}btc/pool3"), "hellobtc", OLD)];
     let _jobmaker = Jobmaker::start(&zookeeper.address(), pools, Knobs::default()).await.unwrap();
-    let backend = Upstream::start(|_| Reply::map(&[("peggy", "bcc")], 1_513_239_055)).await.unwrap();
+    let backend =
+        Upstream::start(|_| Reply::map(&[("peggy", "bcc")], 1_513_239_055)).await.unwrap();
     let builder = Daemon::builder(zookeeper)
         .set("AvailableCoins", json!(["btc", "bcc", "auto"]))
         .set("EnableCronJob", true)
