@@ -115,7 +115,7 @@ fn systemd_unit_agrees_with_the_daemon_and_the_debian_package() {
     let help = String::from_utf8(run(&["--help"], &BTreeMap::new()).stdout).unwrap();
     let status = value(&unit, "RestartPreventExitStatus");
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(help.contains(&format!("{status} for a bad configuration")), "{help}");
+    assert!(help.contains(&format!("{status} for an invalid configuration")), "{help}");
     let user = value(&unit, "User");
     let postinst = read("config/debian/postinst");
     assert!(postinst.contains(&format!(" {user}\n")), "{user} is not made");
