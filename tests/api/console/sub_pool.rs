@@ -79,9 +79,9 @@ async fn a_change_shows_old_and_new_one_above_the_other_and_asks() {
     drop(jobmaker);
 }
 
-/// The rules by which the page tells "nothing was written" from "nobody knows" (README, "The API").
+/// The rules by which the page separates "nothing was written" from "outcome unknown" (docs/guide/api.md).
 #[tokio::test]
-async fn an_answer_lets_the_page_claim_no_more_than_the_readme_says() {
+async fn an_answer_lets_the_page_claim_no_more_than_the_guide_says() {
     let zookeeper = ZooKeeper::shared().await;
     let Some(console) = Console::open(Daemon::builder(zookeeper)).await else { return };
     let held = json!({"coinbase_info": "", "payout_addr": ""});
