@@ -100,7 +100,7 @@ function missedRow({ missed }) {
 function changeRow(change) {
   const at = new Date(change.time);
   const time = el("time", { datetime: change.time, title: change.time }, at.toLocaleTimeString("en-GB"));
-  const who = change.source === "poll" ? "pull" : (change.client ?? "?");
+  const who = change.source === "poll" ? "poll" : (change.client ?? "?");
   const isSwitch = change.kind === "switch";
   const [what, values] = isSwitch ? switchCells(change) : updateCells(change);
   return el(

@@ -44,7 +44,7 @@ function showStates(status) {
   states(
     session ? ["good", "ZooKeeper session"] : ["bad", "no ZooKeeper session"],
     missing.length === 0 ? ["good", "ready"] : ["bad", draining ? "draining" : "not ready"],
-    pull(polls),
+    polling(polls),
     api ? ["good", "API on"] : ["off", "API off"],
   );
   byId("version").textContent = `${status.version} (${status.commit}), up ${duration(uptime)}`;
@@ -52,14 +52,14 @@ function showStates(status) {
   notice(missing.length === 0 ? "" : `${missing.join("; ")}${advice}`);
 }
 
-function pull(polls) {
-  if (!polls) return ["off", "pull off"];
+function polling(polls) {
+  if (!polls) return ["off", "polling off"];
   const { last_outcome: outcome, last_complete_seconds_ago: ago, interval_seconds: interval } = polls;
-  if (outcome === "standby") return ["good", "another daemon pulls"];
-  if (outcome === null) return ["bad", `no pull yet, every ${duration(interval)}`];
-  if (outcome === "complete") return ["good", `pulled ${duration(ago)} ago, every ${duration(interval)}`];
+  if (outcome === "standby") return ["good", "another daemon polls"];
+  if (outcome === null) return ["bad", `no poll yet, every ${duration(interval)}`];
+  if (outcome === "complete") return ["good", `polled ${duration(ago)} ago, every ${duration(interval)}`];
   const last = ago === null ? "none was complete" : `complete ${duration(ago)} ago`;
-  return ["bad", `last pull ${outcome.replaceAll("_", " ")}, ${last}`];
+  return ["bad", `last poll ${outcome.replaceAll("_", " ")}, ${last}`];
 }
 
 function notice(text) {

@@ -66,7 +66,7 @@ async fn without_the_api_there_is_something_to_see_and_nothing_to_switch() {
     })
     .await;
     let browser = show(line.split("address: ").nth(1).expect("an address"), programs).await;
-    browser.wait_for_text("#states", "pulled").await;
+    browser.wait_for_text("#states", "polled").await;
     browser.wait_for_text("#states", "API off").await;
     for section in ["#switch", "#batch", "#sub-pool"] {
         browser.wait_for_text(section, "EnableAPIServer is not set").await;
@@ -74,12 +74,12 @@ async fn without_the_api_there_is_something_to_see_and_nothing_to_switch() {
     let enabled = "return [...document.querySelectorAll('#work button:not(:disabled)')]\
         .filter((button) => button.checkVisibility()).map((button) => button.id);";
     assert_eq!(browser.run(enabled).await, json!(["switch-look"]));
-    browser.wait_for_text("#changes-rows", "pull").await;
+    browser.wait_for_text("#changes-rows", "poll").await;
     browser.fill("#switch-name", "alice").await;
     browser.click("#switch-look").await;
     browser.wait_for_text("#switch-outcome", "alice mines btc").await;
     upstream.otherwise(|_| Reply::json("nonsense"));
-    browser.wait_for_text("#states .bad", "last pull failed, complete").await;
+    browser.wait_for_text("#states .bad", "last poll failed, complete").await;
     assert_eq!(browser.complaints().await, Vec::<String>::new());
 }
 
