@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     Stage, bare, http,
-    plot::{Chart, Plot, Series},
+    plot::{Better, Chart, Plot, Series},
     report::{Report, Table, median, number},
 };
 
@@ -58,15 +58,17 @@ pub async fn measure(stage: &Stage, report: &mut Report, plot: &mut Plot) {
     }
     report.table(table);
     plot.add(Chart {
-        title: "Single switches, and bare single sets",
+        title: "Throughput: single switches, bare single sets",
         across: "connections, or sets in flight",
         up: "per second",
+        better: Better::Higher,
         series: rates.into(),
     });
     plot.add(Chart {
-        title: "Time of one of them",
+        title: "Latency: single switch, bare single set",
         across: "connections, or sets in flight",
         up: "milliseconds",
+        better: Better::Lower,
         series: times.into(),
     });
 }

@@ -1,28 +1,41 @@
-//! Line charts as SVG, readable on light and on dark ground.
+//! Line charts as SVG.
 
 use std::{fmt::Write, fs, path::Path};
 
 const WIDTH: f64 = 460.0;
 const HEIGHT: f64 = 300.0;
-/// Room for the axes' words: left, right, top, bottom.
+/// Room for the labels of the axes: left, right, top, bottom.
 const MARGINS: [f64; 4] = [70.0, 20.0, 52.0, 48.0];
 const COLUMNS: usize = 2;
 
-const STYLE: &str = "<style>\
-    svg{--ink:#24292f;--ground:#fff;--rule:#d0d7de;--s0:#0969da;--s1:#bc4c00;--s2:#1a7f37;--s3:#8250df}\
-    @media(prefers-color-scheme:dark){svg{--ink:#e6edf3;--ground:#0d1117;--rule:#30363d;\
-    --s0:#58a6ff;--s1:#f0883e;--s2:#3fb950;--s3:#bc8cff}}\
-    text{fill:var(--ink);font:12px system-ui,sans-serif}.title{font-weight:600;font-size:13px}\
-    .ground{fill:var(--ground)}.rule{stroke:var(--rule)}.line{fill:none;stroke-width:2}\
-    .s0{stroke:var(--s0);fill:var(--s0)}.s1{stroke:var(--s1);fill:var(--s1)}\
-    .s2{stroke:var(--s2);fill:var(--s2)}.s3{stroke:var(--s3);fill:var(--s3)}.line{fill:none}\
-    </style>";
+/// Colors are attributes: some viewers ignore style sheets and CSS variables.
+const INK: &str = "#24292f";
+const GROUND: &str = "#ffffff";
+const GRID: &str = "#d0d7de";
+const SERIES: [&str; 4] = ["#0969da", "#bc4c00", "#1a7f37", "#8250df"];
+
+/// Which direction of the vertical axis is better.
+#[derive(Clone, Copy)]
+pub enum Better {
+    Higher,
+    Lower,
+}
+
+impl Better {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Higher => "higher is better",
+            Self::Lower => "lower is better",
+        }
+    }
+}
 
 /// One chart; both axes are logarithmic.
 pub struct Chart {
     pub title: &'static str,
     pub across: &'static str,
     pub up: &'static str,
+    pub better: Better,
     pub series: Vec<Series>,
 }
 
@@ -52,8 +65,9 @@ impl Plot {
         let rows = self.charts.len().div_ceil(COLUMNS);
         let (width, height) = (WIDTH * COLUMNS as f64, HEIGHT * rows as f64);
         let mut svg = format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" role=\"img\">\n\
-             {STYLE}\n<rect class=\"ground\" width=\"{width}\" height=\"{height}\"/>\n"
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" role=\"img\" \
+             font-family=\"system-ui,sans-serif\" font-size=\"12\" fill=\"{INK}\">\n\
+             <rect width=\"{width}\" height=\"{height}\" fill=\"{GROUND}\"/>\n"
         );
         for (index, chart) in self.charts.iter().enumerate() {
             let (column, row) = ((index % COLUMNS) as f64, (index / COLUMNS) as f64);
@@ -67,7 +81,7 @@ impl Plot {
     }
 }
 
-/// A logarithmic axis: from which figure to which, and from where to where on the paper.
+/// Logarithmic axis: range of the values, and range of the coordinates.
 struct Axis {
     figures: (f64, f64),
     paper: (f64, f64),
@@ -86,7 +100,7 @@ impl Axis {
         self.paper.0 + part * (self.paper.1 - self.paper.0)
     }
 
-    /// The whole steps of 1, 2, 5 around all figures.
+    /// Widens the range to ticks of 1, 2 or 5.
     fn widened(mut self) -> Self {
         let steps = ticks(self.figures.0 / 10.0, self.figures.1 * 10.0);
         let low = steps.iter().copied().rfind(|&tick| tick <= self.figures.0);
@@ -110,12 +124,17 @@ impl Chart {
         let across = Axis::of(points().map(|point| point.0), (left, WIDTH - right));
         let up = Axis::of(points().map(|point| point.1), (HEIGHT - bottom, top)).widened();
 
-        writeln!(svg, "<text class=\"title\" x=\"{left}\" y=\"18\">{}</text>", self.title).unwrap();
+        writeln!(
+            svg,
+            "<text x=\"{left}\" y=\"18\" font-size=\"13\" font-weight=\"600\">{}</text>",
+            self.title
+        )
+        .unwrap();
         for tick in ticks(up.figures.0, up.figures.1) {
             let (y, end) = (up.place(tick), WIDTH - right);
             writeln!(
                 svg,
-                "<path class=\"rule\" d=\"M{left} {y:.1}H{end}\"/>\
+                "<path stroke=\"{GRID}\" d=\"M{left} {y:.1}H{end}\"/>\
                  <text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
                 left - 6.0,
                 y + 4.0,
@@ -123,13 +142,13 @@ impl Chart {
             )
             .unwrap();
         }
-        // The figures that were measured at are the ticks: they are few.
+        // Every measured point gets a tick: they are few.
         let measured = self.series.first().into_iter().flat_map(|series| &series.points);
         for &(figure, _) in measured {
             let (x, foot) = (across.place(figure), HEIGHT - bottom);
             writeln!(
                 svg,
-                "<path class=\"rule\" d=\"M{x:.1} {foot}v5\"/>\
+                "<path stroke=\"{GRID}\" d=\"M{x:.1} {foot}v5\"/>\
                  <text x=\"{x:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
                 foot + 18.0,
                 shortest(figure)
@@ -146,23 +165,26 @@ impl Chart {
         let half = HEIGHT / 2.0;
         writeln!(
             svg,
-            "<text transform=\"translate(14 {half}) rotate(-90)\" text-anchor=\"middle\">{}</text>",
-            self.up
+            "<text transform=\"translate(14 {half}) rotate(-90)\" text-anchor=\"middle\">{} ({})</text>",
+            self.up,
+            self.better.text()
         )
         .unwrap();
         for (index, series) in self.series.iter().enumerate() {
             let places: Vec<(f64, f64)> =
                 series.points.iter().map(|&(x, y)| (across.place(x), up.place(y))).collect();
             let line: Vec<String> = places.iter().map(|(x, y)| format!("{x:.1} {y:.1}")).collect();
-            writeln!(svg, "<path class=\"s{index} line\" d=\"M{}\"/>", line.join("L")).unwrap();
+            let color = SERIES[index % SERIES.len()];
+            let stroke = format!("fill=\"none\" stroke=\"{color}\" stroke-width=\"2\"");
+            writeln!(svg, "<path {stroke} d=\"M{}\"/>", line.join("L")).unwrap();
             for (x, y) in places {
-                writeln!(svg, "<circle class=\"s{index}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"2.5\"/>")
+                writeln!(svg, "<circle fill=\"{color}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"2.5\"/>")
                     .unwrap();
             }
             let x = left + (index % 4) as f64 * 100.0;
             writeln!(
                 svg,
-                "<path class=\"s{index} line\" d=\"M{x} 34h14\"/><text x=\"{}\" y=\"38\">{}</text>",
+                "<path {stroke} d=\"M{x} 34h14\"/><text x=\"{}\" y=\"38\">{}</text>",
                 x + 18.0,
                 series.name
             )

@@ -9,7 +9,7 @@ use crate::{
     CONNECTIONS, bare,
     daemon::Daemon,
     http::{self, Batches},
-    plot::{Chart, Plot, Series},
+    plot::{Better, Chart, Plot, Series},
     process::resident_mb,
     report::{Report, Table, count, median, number},
     support::zookeeper::ZooKeeper,
@@ -79,9 +79,10 @@ impl Scale {
         }
         report.table(table);
         plot.add(Chart {
-            title: "With more znodes in the watch directory",
+            title: "Throughput against znodes in the watch directory",
             across: "znodes",
             up: "per second",
+            better: Better::Higher,
             series: rates.into(),
         });
     }
@@ -150,9 +151,10 @@ impl Scale {
         }
         report.table(table);
         plot.add(Chart {
-            title: "Switches in batches, and bare sets in transactions",
+            title: "Throughput: batches, bare sets in transactions",
             across: "names in a batch",
             up: "per second",
+            better: Better::Higher,
             series: rates.into(),
         });
     }
