@@ -1,4 +1,4 @@
-//! Single switches over more and more connections, beside as many bare sets in flight.
+//! Single switches over more and more connections, and as many bare sets in flight.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Who spends the cores: CPU of the daemon, of ZooKeeper and of the load, for the same number of writes.
+//! CPU time: of the daemon, of ZooKeeper and of the load, for the same number of writes.
 
 use std::{future::Future, process, time::Duration};
 

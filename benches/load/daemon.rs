@@ -16,7 +16,7 @@ use crate::support::{
     zookeeper::ZooKeeper,
 };
 
-/// As much of a log's end is looked at.
+/// Bytes read of the end of a log.
 const LOG_END: u64 = 64 * 1024;
 
 pub struct Daemon {
@@ -46,7 +46,7 @@ impl Daemon {
 
     async fn start_as_it_is(builder: Builder) -> Self {
         let address = format!("127.0.0.1:{}", free_port());
-        // What is measured finds its place in the log by its length.
+        // Measurements find their place in the log by its length, so no rotation.
         let builder = builder.set("ListenAddr", address.clone()).set("LogFileSize", 0);
         let config = builder.write_config();
         let directory = watch_directory(&config);

@@ -1,4 +1,4 @@
-//! What one load made of its side.
+//! Result of one load.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! What the two formats of log lines cost the daemon, by turns over the same server.
+//! Cost of the two log formats, by turns over the same server.
 
 use std::time::Duration;
 

@@ -1,8 +1,9 @@
-//! What the daemon makes of a ZooKeeper server, beside what a bare client makes of the same server in
-//! the same run. Prints both sides of every ratio and the goal; figures of different runs or machines
-//! do not compare, the ratios nearly do.
+//! Throughput of a ZooKeeper server through the daemon, and through a bare client in the same run. Prints both
+//! sides of every ratio and the goal. Absolute values of different runs or machines do not compare, ratios nearly
+//! do.
 //!
-//! `make bench` runs it, `make bench-report` puts its tables and its plot into `docs/operate/performance.md`. It needs what the tests need (see `tests/api/support/zookeeper.rs`).
+//! `make bench` runs it, `make bench-report` puts its tables and its plot into `docs/operate/performance.md`. It needs a ZooKeeper and a Java, as
+//! the tests do (`.ci/zookeeper`).
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs, unused_qualifications)]
 
@@ -20,9 +21,6 @@ mod process;
 mod report;
 mod scale;
 mod sub_pools;
-#[allow(dead_code)]
-#[path = "../../tests/api/support/mod.rs"]
-mod support;
 mod watching;
 
 use std::{env, path::Path, process::ExitCode, time::Duration};
@@ -32,7 +30,7 @@ use plot::Plot;
 use process::resident_mb;
 use report::{Goal, Pair, Report};
 use scale::Scale;
-use support::zookeeper::ZooKeeper;
+use test_support::{self as support, zookeeper::ZooKeeper};
 use zookeeper_client::Client;
 
 /// Switches of one batch.
@@ -46,7 +44,7 @@ const ONE_BY_ONE: usize = 2_000;
 const CONNECTIONS: usize = 256;
 
 fn main() -> ExitCode {
-    // Cargo adds `--bench`; any other word chooses the sections whose names contain it.
+    // Cargo adds `--bench`; any other word chooses sections by a part of their names.
     let chosen: Vec<String> = env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let (report, plot) = runtime.block_on(measure(&chosen));

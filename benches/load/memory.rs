@@ -1,4 +1,4 @@
-//! What a daemon holds in memory after batches of sub-accounts that it had never heard of.
+//! Memory of a daemon after batches of unknown sub-accounts.
 
 use crate::{
     daemon::Daemon,
@@ -12,7 +12,7 @@ use crate::{
 const BATCHES: [usize; 3] = [100_000, 500_000, 500_000];
 
 pub async fn measure(zookeeper: &ZooKeeper, report: &mut Report) {
-    // A daemon of its own: what it holds is these batches'.
+    // A separate daemon, which holds only these batches.
     let daemon = Daemon::start(zookeeper).await;
     let mut table = Table::new(
         "The daemon's memory, MB",

@@ -1,4 +1,4 @@
-//! The scheduled pull: how fast a map is brought in, in how much memory, and what callers notice of it.
+//! Polls: speed and memory of processing a map, and effects on callers.
 //!
 //! A poll's time is the daemon's own, from its log: mark, fetch, parsing, reads, writes and log lines.
 
@@ -44,13 +44,13 @@ async fn start(zookeeper: &ZooKeeper, upstream: &Upstream) -> Daemon {
     Daemon::start_with(builder).await
 }
 
-/// Has a map pulled, and returns the entries of it brought in per second.
+/// Has a map polled, and returns its entries processed per second.
 async fn pull(daemon: &Daemon, upstream: &Upstream, entries: usize, coin: &str) -> f64 {
     let begin = daemon.log_length();
     upstream.next(Reply::many(entries, coin, NOW));
     loop {
         let log = daemon.log_end(begin);
-        // The first of them may be the end of a line only.
+        // The first may be the end of a line only.
         let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let end_of_poll = |line: &Value| line["msg"] == "poll" && line["entries"] == entries;
         if let Some(line) = lines.into_iter().find(end_of_poll) {

@@ -1,8 +1,8 @@
-//! Collects figures and prints them beside their goals, and as Markdown.
+//! Collects results and prints them with their goals, and as Markdown.
 
 use std::{env, fs, path::Path, process::Command};
 
-/// What a figure should be.
+/// Goal of a result.
 #[derive(Clone, Copy)]
 pub enum Goal {
     AtLeast(f64),
@@ -130,7 +130,7 @@ impl Report {
         self.goal("    ratio of the medians", ours / bare, goal);
     }
 
-    /// Prints everything; tells whether all goals were met.
+    /// Prints everything, and returns whether all goals were met.
     pub fn print(&self) -> bool {
         for line in &self.lines {
             println!("{line}");

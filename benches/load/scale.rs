@@ -1,4 +1,4 @@
-//! What size does: batches of one name to half a million, and a watch directory of a thousand to a million
+//! Effects of size: batches of one name to half a million, and a watch directory of a thousand to a million
 //! znodes. Both sides write the same znodes, of a server of their own.
 
 use std::time::Duration;

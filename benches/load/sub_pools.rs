@@ -1,7 +1,7 @@
-//! Sub-pools: exchanges through the daemon beside exchanges in a bare loop, with the same simulated jobmakers.
+//! Sub-pools: exchanges through the daemon and exchanges in a bare loop, with the same simulated jobmakers.
 //!
-//! A jobmaker handles one event at a time, so 64 sub-pools are shared among several of them: what is to
-//! be seen is what ZooKeeper and the daemon can do.
+//! A jobmaker handles one event at a time, so several share 64 sub-pools: ZooKeeper and the daemon are to be
+//! the limit.
 
 use std::{
     sync::{

@@ -1,4 +1,4 @@
-//! What it costs to be watched: single switches through a daemon without admin pages, and through one whose figures
+//! Cost of monitoring: single switches through a daemon without admin pages, and through one whose metrics
 //! are scraped, whose changes are streamed and which a console asks. By turns, in the order A B B A, so that what
 //! drifts in a machine falls on both alike; of each such block one ratio is taken, and the median of these counts.
 
@@ -28,7 +28,7 @@ use crate::{
 /// Blocks of four loads. Of so many figures the true median lies between the 7th and the 18th, 19 times of 20.
 const BLOCKS: usize = 24;
 const BOUNDS: [usize; 2] = [6, 17];
-/// For each load: short, since what disturbs a machine comes and goes in seconds.
+/// For each load: short, since disturbances of a machine last seconds.
 const TIME: Duration = Duration::from_secs(1);
 /// As Prometheus seldom does.
 const SCRAPED_EVERY: Duration = Duration::from_secs(1);
@@ -100,7 +100,7 @@ pub async fn measure(zookeeper: &ZooKeeper, stage: &Stage, report: &mut Report) 
     report.table(table);
 }
 
-/// What a daemon takes with everything on, while it is watched and nobody switches.
+/// Resources of an idle daemon with everything on, while it is monitored.
 async fn footprint(zookeeper: &ZooKeeper, report: &mut Report) {
     let upstream = Upstream::start(|_| Reply::map(&[], 1_513_239_055)).await.unwrap();
     let builder = Tested::builder(zookeeper)
@@ -127,7 +127,7 @@ async fn start(builder: Builder, host: &str) -> (Daemon, String) {
     (Daemon::start_with(builder.set("AdminListenAddr", pages.clone())).await, pages)
 }
 
-/// Switches per second, and CPU milliseconds for 1,000 of them: the daemon's, and our own.
+/// Switches per second, and CPU milliseconds for 1,000 switches: the daemon's, and the bench's own.
 async fn turn(daemon: &Daemon, names: &[String]) -> [f64; 3] {
     let pids = [daemon.pid(), process::id()];
     let before = pids.map(cpu_ms);
@@ -137,7 +137,7 @@ async fn turn(daemon: &Daemon, names: &[String]) -> [f64; 3] {
     [load.rate(), each(0), each(1)]
 }
 
-/// What a console asks for again and again.
+/// Requests that a console repeats.
 const CONSOLE_ASKS: [&str; 2] = ["/recent", "/status"];
 
 /// A scraper, a client of the stream, and a console.
@@ -203,7 +203,7 @@ impl Pages {
         self.stream.write_all(request.as_bytes()).await.unwrap();
     }
 
-    /// The answer's status, and the length of its body where it is told.
+    /// The answer's status, and the length of its body if given.
     async fn head(&mut self) -> (u16, usize) {
         let (mut status, mut length) = (0, 0);
         loop {

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
+use crate::frame_proxy::{FrameProxy, MULTI, MULTI_READ};
 use crate::support::client::{Answer, Request};
 use crate::support::daemon::Daemon;
-use crate::support::frame_proxy::{FrameProxy, MULTI, MULTI_READ};
 use crate::support::zookeeper::ZooKeeper;
 
 /// More entries than are written without reading their znodes first.

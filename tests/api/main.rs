@@ -17,6 +17,7 @@ mod client;
 mod configuration;
 mod console;
 mod faults;
+mod frame_proxy;
 mod golden;
 mod hostile;
 mod http;
@@ -39,7 +40,6 @@ mod results;
 mod service_manager;
 mod sub_pools;
 mod supervisor;
-// `tests/faults` and `benches/load` use the rest of it.
-#[allow(dead_code)]
-mod support;
 mod switching;
+
+use test_support as support;

@@ -8,9 +8,9 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use zookeeper_client::{Acls, Client, CreateMode, Error};
 
+use crate::frame_proxy::{FrameProxy, MULTI};
 use crate::support::client::Request;
 use crate::support::daemon::Daemon;
-use crate::support::frame_proxy::{FrameProxy, MULTI};
 use crate::support::zookeeper::ZooKeeper;
 
 /// More switches than are written without an earlier read.

@@ -6,10 +6,10 @@ use upstream_sim::{Gate, Reply, Upstream};
 use zookeeper_client::{Acls, Client, CreateMode};
 
 use crate::admin::Admin;
+use crate::frame_proxy::{FrameProxy, MULTI, SET_DATA};
 use crate::polls::{now, url};
 use crate::support::client::{Answer, Request};
 use crate::support::daemon::Daemon;
-use crate::support::frame_proxy::{FrameProxy, MULTI, SET_DATA};
 use crate::support::zookeeper::ZooKeeper;
 use crate::support::{eventually, seconds, unique};
 

@@ -7,7 +7,7 @@ use std::process::Command;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::client::{self, Answer, Request};
-use crate::support::daemon::{Builder, Daemon, PASSWORD, PROGRAM, USER};
+use crate::support::daemon::{Builder, Daemon, PASSWORD, USER, program};
 use crate::support::zookeeper::ZooKeeper;
 use crate::support::{Guarded, Output, eventually, find_program, free_port, seconds};
 
@@ -118,7 +118,7 @@ fn configuration(builder: &Builder, folder: &Path) -> String {
         let line = match name {
             "command" => {
                 let (config, logs) = (config.display(), logs.display());
-                format!("command={PROGRAM} -config={config} -log_dir={logs} -v 2")
+                format!("command={} -config={config} -log_dir={logs} -v 2", program())
             }
             "directory" => format!("directory={place}"),
             "stdout_logfile" | "stderr_logfile" => format!("{name}={place}/{name}"),

@@ -1,5 +1,5 @@
-//! A web backend whose every map has a coin of its own, and which is not well all the time: so each value that a
-//! pull writes tells from which map it is, and when that was asked for.
+//! A web backend that sometimes fails. Each map has its own coin, so that each value written by a poll identifies
+//! its map and the time of its request.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -41,7 +41,7 @@ impl Maps {
         let misfortunes = AtomicUsize::new(0);
         upstream.otherwise(move |request: &Request| {
             let path = request.target.split('?').next().unwrap_or_default();
-            // Who was sent elsewhere has asked before.
+            // A redirected daemon is counted already.
             if path != ELSEWHERE {
                 serving.askers.lock().unwrap().insert(path.to_owned());
             }
@@ -76,7 +76,7 @@ impl Maps {
         maps
     }
 
-    /// From now on every answer is a map, and askers are counted anew.
+    /// From now on every answer is a map, and counting of askers starts again.
     pub fn cure(&self) {
         self.is_well.store(true, Ordering::Relaxed);
         self.askers.lock().unwrap().clear();

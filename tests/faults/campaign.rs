@@ -1,4 +1,4 @@
-//! Rounds: traffic starts, one kind of fault strikes some times, traffic ends, the judges look at all of it.
+//! Rounds: traffic starts, one kind of fault strikes some times, traffic ends, judges check all records.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -24,11 +24,11 @@ use crate::traffic::{Look, Names, Pulse, Traffic};
 
 /// Successes of each daemon before the next strike, and after the last.
 const PEACE: usize = 30;
-/// The same of questions to jobmakers: more than are under way at a time.
+/// The same for requests to jobmakers: more than run at a time.
 const PEACE_OF_JOBMAKERS: usize = 6;
 /// Faultless stretches that may lose a session to a busy machine.
 const DISTURBED: usize = 2;
-/// A daemon that has not come back by then never will.
+/// A daemon that is not back by then counts as lost.
 const RECOVERY: Duration = Duration::from_secs(15);
 /// After so long a daemon has to be back.
 const RECOVERED: Duration = Duration::from_secs(1);
@@ -37,7 +37,7 @@ const CALM: Duration = Duration::from_secs(1);
 /// Where the row of faultless rounds is: behind all faults.
 const FAULTLESS: usize = usize::MAX;
 
-/// A scene and what was seen in it so far.
+/// A scene and its records so far.
 pub struct Campaign {
     servers: Servers,
     scene: Scene,
@@ -68,7 +68,7 @@ impl Campaign {
         }
     }
 
-    /// What may strike here, with each one's name.
+    /// The faults of this scene, with their names.
     pub fn faults(&self) -> Vec<(String, Fault)> {
         let mut faults = faults::all(self.servers);
         let needs_many = |fault| matches!(fault, Fault::CutAt(Op::MultiRead, _));
@@ -76,8 +76,8 @@ impl Campaign {
         faults
     }
 
-    /// Has the daemon that is never ended remember as many sub-accounts as it may, so that this does not look
-    /// like a leak later. Returns what was wrong.
+    /// Fills the sub-account cache of the daemon that is never stopped, so that the cache does not look like a
+    /// leak later. Returns violations.
     pub async fn warm_up(&self) -> Violations {
         const BATCH: usize = 10_000;
         const TRIES: usize = 5;
@@ -104,7 +104,7 @@ impl Campaign {
         Violations::new()
     }
 
-    /// A round of `strikes` of a fault; `number` is its place in the table. Returns what was wrong.
+    /// A round of `strikes` of a fault; `number` is its place in the table. Returns violations.
     pub async fn round(
         &mut self,
         number: usize,
@@ -116,7 +116,7 @@ impl Campaign {
     }
 
     /// Rounds in which nothing strikes, and a footprint before and after them. One round comes first, so that
-    /// the sessions have all that they need. Returns what was wrong.
+    /// the sessions have all that they need. Returns violations.
     pub async fn faultless_stretch(&mut self, name: &str, rounds: usize) -> Violations {
         let mut violations = Violations::new();
         loop {
@@ -127,7 +127,7 @@ impl Campaign {
                 violations.extend(self.play(FAULTLESS, "none", None).await);
             }
             let after = self.footprint;
-            // A busy machine may cost a session; what follows is compared with nothing then.
+            // A busy machine may cost a session; the following stretch then has nothing to compare with.
             if self.losses() == losses {
                 self.stretches.push(Stretch { name: name.to_owned(), strikes, before, after });
                 return violations;
@@ -171,8 +171,8 @@ impl Campaign {
         load.stop();
         let records = traffic.finish().await;
         let history = finish(load, jobmaker).await;
-        if self.scene.one_pulls && strikes.is_none() && self.losses() == losses {
-            violations.extend(judge::pullers(&maps.askers()));
+        if self.scene.one_polls && strikes.is_none() && self.losses() == losses {
+            violations.extend(judge::pollers(&maps.askers()));
         }
         maps.cure();
         violations.extend(maps_arrive(&self.scene, &names, &maps).await);
@@ -210,7 +210,7 @@ impl Campaign {
         violations
     }
 
-    /// Strikes so many times; what was wrong, and for how long at most a daemon or the way to it stood still.
+    /// Strikes so many times. Returns violations, and the longest time that a daemon or its way stood still.
     async fn strike(
         &mut self,
         number: usize,
@@ -243,7 +243,7 @@ impl Campaign {
         (violations, frozen)
     }
 
-    /// Lets the load run for a while; what was wrong.
+    /// Lets the load run for a while. Returns violations.
     async fn keep_calm(&self, traffic: &Traffic, load: &Load) -> Violations {
         let before = wait_for_peace(&self.scene, traffic, load).await;
         tokio::time::sleep(CALM).await;
@@ -258,7 +258,7 @@ impl Campaign {
         place
     }
 
-    /// A jobmaker that is not always well, and clients who ask it.
+    /// A jobmaker that sometimes fails, and its clients.
     async fn start_exchanges(&mut self, origin: Instant, place: &Place) -> (Load, Jobmaker) {
         let configured = |number| SubPool::new(&place.path(number), "configured", "somebody");
         let sub_pools = (0..place.names.len()).map(configured).collect();
@@ -299,7 +299,7 @@ impl Campaign {
         found
     }
 
-    /// Prints what was seen, of which so much was wrong.
+    /// Prints the tables, and the number of violations.
     pub fn print(&self, violations: usize) {
         let rows: Vec<_> = self.rows.values().collect();
         table::print(self.servers, &rows, &self.stretches, violations);
@@ -313,7 +313,7 @@ impl Campaign {
         rows.map(|(_, row)| format!("{}: never met: {}", row.name, row.missed)).collect()
     }
 
-    /// What has leaked.
+    /// Leaks, as violations.
     pub fn leaks(&self) -> Violations {
         footprint::leaks(&self.stretches)
     }
@@ -327,7 +327,7 @@ impl Campaign {
     }
 }
 
-/// Waits until both daemons have answered some requests of every kind; what to say if they do not.
+/// Waits until both daemons have answered some requests of every kind. Returns violations.
 async fn wait_for_peace(scene: &Scene, traffic: &Traffic, load: &Load) -> Option<String> {
     let counts = || {
         let switches = traffic.pulses.iter().map(Pulse::count);
@@ -353,7 +353,7 @@ async fn wait_for_peace(scene: &Scene, traffic: &Traffic, load: &Load) -> Option
     None
 }
 
-/// Writes a strike and the recovery from it into the table; what was wrong.
+/// Adds a strike and its recovery to the table. Returns violations.
 async fn after_strike(pulses: &[Pulse], struck: &Struck, row: &mut Row) -> Violations {
     let mut violations = Violations::new();
     row.strikes += 1;
@@ -398,7 +398,7 @@ async fn finish(load: Load, jobmaker: Jobmaker) -> History {
     history
 }
 
-/// Waits until a map that was asked for from now on is there whole; what to say if it is not.
+/// Waits until a map requested from now on is written completely. Returns violations.
 async fn maps_arrive(scene: &Scene, names: &Names, maps: &Maps) -> Option<String> {
     let from = maps.asked().len();
     let paths = paths(scene, &names.mapped());
@@ -419,13 +419,13 @@ async fn maps_arrive(scene: &Scene, names: &Names, maps: &Maps) -> Option<String
     Some(format!("no map arrived after the faults; from {from} on were expected: {found:?}"))
 }
 
-/// Waits until every daemon that has to pull has asked for a map; what to say if it does not.
+/// Waits until every daemon that has to poll has requested a map. Returns violations.
 async fn all_pull(scene: &Scene, maps: &Maps) -> Option<String> {
-    let expected = if scene.one_pulls { 1 } else { scene.daemons.len() };
+    let expected = if scene.one_polls { 1 } else { scene.daemons.len() };
     let start = Instant::now();
     while maps.askers().len() < expected {
         if start.elapsed() > RECOVERY {
-            return Some(format!("{expected} should pull, and do: {:?}", maps.askers()));
+            return Some(format!("{expected} should poll, and do: {:?}", maps.askers()));
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -446,8 +446,8 @@ async fn clear(scene: &Scene, names: &[String], place: &Place) {
     }
 }
 
-/// What ZooKeeper holds of these in the end, and where its servers disagree and go on to: a server that has lost
-/// what was committed shows so. What most of them hold is what was committed. Pulls have to have ended.
+/// The final values in ZooKeeper, and lasting disagreements between its servers: a server that has lost a
+/// committed write shows there. The majority's value is the committed one. Polls must have ended.
 async fn last_looks(
     scene: &Scene,
     names: &[String],
@@ -484,7 +484,7 @@ async fn last_looks(
     Err("nobody could look at ZooKeeper in the end".to_owned())
 }
 
-/// What most of the servers hold.
+/// The majority's value.
 fn most<'a>(held: &[&'a Option<String>]) -> &'a Option<String> {
     let votes = |value| held.iter().filter(|it| **it == value).count();
     held.iter().max_by_key(|value| votes(**value)).copied().unwrap_or(&None)
@@ -529,7 +529,7 @@ mod tests {
         pulses[0].beat(Instant::now());
         std::thread::sleep(Duration::from_millis(20));
         pulses[1].beat(Instant::now());
-        // What comes later is no part of the recovery.
+        // Later events are not part of the recovery.
         std::thread::sleep(Duration::from_millis(20));
         pulses[0].beat(Instant::now());
         let found = after_strike(&pulses, &struck(mended), &mut row).await;

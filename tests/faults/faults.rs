@@ -1,4 +1,4 @@
-//! What goes wrong, and how it is mended: each fault strikes a scene under traffic, lasts for a while, and ends.
+//! The faults: each strikes a scene under traffic, lasts for a while, and ends.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -78,7 +78,7 @@ pub enum Fault {
     ServerStopped(Which, Span),
     /// One server after the other is restarted.
     Rolling,
-    /// So few servers are left that what there is can only be read.
+    /// Too few servers are left for writes.
     ReadOnly,
     /// The disk of the only server, or of the leader, is full; it is started again with room.
     DiskFull,
@@ -92,7 +92,7 @@ pub enum Fault {
     RightsRevoked,
     /// The wall clock steps a quarter ahead, and half a year back.
     ClockStepped,
-    /// Somebody deletes and changes znodes of sub-accounts, and the whole watch directory's data.
+    /// A foreign client deletes and changes znodes of sub-accounts, and the watch directory's data.
     Vandal,
 }
 
@@ -174,25 +174,25 @@ pub fn all(servers: Servers) -> Vec<(String, Fault)> {
     chosen.map(|(name, fault)| ((*name).to_owned(), *fault)).collect()
 }
 
-/// What a strike left.
+/// Result of a strike.
 #[derive(Clone, Debug)]
 pub struct Struck {
     /// The daemons that were struck: both, if ZooKeeper was.
     pub daemons: Vec<usize>,
-    /// From when on nothing stands in the way.
+    /// End of the fault.
     pub mended: Instant,
     /// For how long clients could not reach a daemon, or it stood still.
     pub frozen: Duration,
-    /// How long it took until the daemon said that its connection is lost.
+    /// Time until the daemon logged the loss of its connection.
     pub noticed: Option<Duration>,
 }
 
-/// Why a strike is none.
+/// Reason why a strike does not count.
 #[derive(Clone, Debug)]
 pub enum Miss {
-    /// There was nothing to strike at, or it took no effect; the text says what.
+    /// The strike had no target or no effect, for this reason.
     Nothing(&'static str),
-    /// Something was not as it must be, whatever strikes.
+    /// A violation independent of the fault.
     Wrong(String),
 }
 
@@ -464,7 +464,7 @@ async fn silence_one(member: &mut Member, random: &mut Rng) -> Result<Duration, 
         has_another = noticed.is_some() && others.any(|(_, way)| way.connections() > 0);
     }
     member.ways[index].set(Way::default());
-    // Time for what was held to arrive.
+    // Time for the held bytes to arrive.
     tokio::time::sleep(Duration::from_millis(100)).await;
     Ok(noticed.unwrap_or(lasting))
 }
@@ -491,7 +491,7 @@ async fn revoke_rights(scene: &Scene) -> Result<(), Miss> {
     if revoked.is_ok() {
         tokio::time::sleep(Duration::from_millis(700)).await;
     }
-    // Of a revocation that failed nobody knows whether it was made.
+    // A revocation that failed may have been made.
     let given_back = client.set_acl(&directory, &before, None).await;
     given_back.map_err(|error| format!("the rights could not be given back: {error}"))?;
     revoked.map(|_| ()).map_err(refused)
@@ -507,7 +507,7 @@ async fn vandalise(scene: &Scene, random: &mut Rng) -> Result<(), Miss> {
     while Instant::now() < until {
         let name = format!("{PREY}{}", random.u8(..4));
         let path = daemon.path(&name);
-        // Somebody else's writes fail no switch.
+        // Foreign writes must not fail a switch.
         switch(daemon, &name, "c0").await?;
         if random.bool() {
             let _ = client.delete(&path, None).await;
@@ -527,7 +527,7 @@ async fn vandalise(scene: &Scene, random: &mut Rng) -> Result<(), Miss> {
     Ok(())
 }
 
-/// Switches a sub-account; what to say if that does not succeed.
+/// Switches a sub-account. Returns a description of a failure.
 async fn switch(daemon: &Daemon, name: &str, coin: &str) -> Result<(), String> {
     let request = Request::switch(name, coin).credentials(USER, PASSWORD);
     match client::send(daemon.base(), &request).await {

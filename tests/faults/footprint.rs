@@ -1,8 +1,8 @@
-//! What a daemon holds on to, and the judge who finds a leak.
+//! Resources that a daemon holds, and the judge of leaks.
 //!
 //! Footprints are taken at both ends of faultless stretches: rounds in which nothing strikes, all in one session
-//! of each daemon. What grows within a session shows between the two ends of a stretch; what faults leave behind
-//! shows from one stretch to the next. They are taken at the ends of rounds, when no request is under way, but
+//! of each daemon. Growth within a session shows between the two ends of a stretch; remains of faults show from
+//! one stretch to the next. Footprints are taken at the ends of rounds, when no request is under way, but
 //! before the round's znodes are removed, and with them the watches on them.
 
 use std::time::{Duration, Instant};
@@ -62,7 +62,7 @@ impl Footprint {
         }
     }
 
-    /// Each figure with its name, and by how much it may differ for what comes and goes by itself.
+    /// Each value with its name, and its allowed difference.
     fn figures(&self) -> [(&'static str, Option<u64>, u64); 4] {
         [
             ("descriptors", self.descriptors, 16),
@@ -80,7 +80,7 @@ fn figure(status: &str, name: &str) -> Option<u64> {
 }
 
 /// Watches at the end of a round: one for each ack of two sub-pools by each of two daemons, the jobmaker's on their
-/// requests, and what is on its way. A watch for each sub-account would be hundreds.
+/// requests, and some in transit. A watch for each sub-account would be hundreds.
 const WATCHES: u64 = 40;
 
 /// Figures that have grown within a stretch, or from the first stretch to a later one, and figures that are not

@@ -20,7 +20,7 @@ pub enum Op {
     Exists,
     GetData,
     SetData,
-    /// A transaction: what a chunk of switches, and a part of a user-coin map, is written with.
+    /// A transaction: writes a chunk of switches or a part of a user-coin map.
     Multi,
     /// Many reads at once: how the znodes of a chunk or a part are looked at.
     MultiRead,
@@ -64,7 +64,7 @@ impl Piece {
         self.word(0)
     }
 
-    /// What is asked; `is_first` if nothing was asked before on this connection.
+    /// The operation; `is_first` for the first request on its connection.
     pub fn op(&self, is_first: bool) -> Option<Op> {
         match self {
             Self::Bytes(_) => None,

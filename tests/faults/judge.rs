@@ -1,9 +1,9 @@
-//! Holds what a round's clients were told against what they found: can all of it be true?
+//! Decides whether all answers and readings of a round can be true together.
 //!
 //! Each sub-account is a register (`support::register`): switches write it, looks read it, and the last look of
-//! a round comes when all is quiet. So a switch that was acknowledged and is not there, one that was refused
-//! and is there, a value of nobody, and an order that was not kept are all the same to the judge: a history
-//! that no order of its operations explains. What pulls do has a rule of its own beside that.
+//! a round comes when all is quiet. The judge treats four faults alike, as a history that no order of its
+//! operations explains: an acknowledged switch that is missing, a refused switch that was made, a value without
+//! a write, and a broken order. Polls have an additional rule.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -18,10 +18,10 @@ use crate::traffic::{Look, NO_ZNODE, Records};
 /// How late something may be, on a machine that has other things to do.
 pub const SLACK: Duration = Duration::from_millis(1_500);
 
-/// What was found wrong, in words.
+/// Descriptions of everything wrong.
 pub type Violations = Vec<String>;
 
-/// All judges of switches and pulls. `last_looks` are those at the end; `frozen` is the longest time that a
+/// All judges of switches and polls. `last_looks` are those at the end; `frozen` is the longest time that a
 /// daemon, or the way to it, stood still.
 pub fn switches(
     records: &Records,
@@ -39,7 +39,7 @@ pub fn switches(
     found
 }
 
-/// Sub-accounts whose history cannot be.
+/// Sub-accounts with an impossible history.
 fn orders(records: &Records, looks: &[&Look], maps: &[u64]) -> Violations {
     let mut registers: HashMap<&str, Vec<Operation>> = HashMap::new();
     for call in &records.calls {
@@ -77,7 +77,7 @@ fn orders(records: &Records, looks: &[&Look], maps: &[u64]) -> Violations {
             start: 0,
             end: 0,
         });
-        // Whether a map had the name does not matter: what nobody saw may never have been.
+        // Maps without the name do no harm here: an unseen write may never have happened.
         operations.extend(maps.iter().enumerate().map(|(number, &start)| Operation {
             who: format!("map {number}"),
             claim: Claim::Unknown,
@@ -111,9 +111,9 @@ fn undone(records: &Records, looks: &[&Look], maps: &[u64]) -> Violations {
     found
 }
 
-/// Daemons that pulled although another had the lock: while no session is lost its holder is the only one.
-pub fn pullers(askers: &BTreeSet<String>) -> Violations {
-    let many = (askers.len() > 1).then(|| format!("more than one daemon pulled: {askers:?}"));
+/// Daemons that polled although another had the lock: while no session is lost its holder is the only one.
+pub fn pollers(askers: &BTreeSet<String>) -> Violations {
+    let many = (askers.len() > 1).then(|| format!("more than one daemon polled: {askers:?}"));
     many.into_iter().collect()
 }
 
@@ -197,11 +197,11 @@ mod tests {
     }
 
     #[test]
-    fn with_a_lock_one_daemon_pulls() {
+    fn with_a_lock_one_daemon_polls() {
         let askers = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
-        assert!(pullers(&askers(&[])).is_empty());
-        assert!(pullers(&askers(&["/daemon1"])).is_empty());
-        assert_eq!(pullers(&askers(&["/daemon0", "/daemon1"])).len(), 1);
+        assert!(pollers(&askers(&[])).is_empty());
+        assert!(pollers(&askers(&["/daemon1"])).is_empty());
+        assert_eq!(pollers(&askers(&["/daemon0", "/daemon1"])).len(), 1);
     }
 
     #[test]

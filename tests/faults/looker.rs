@@ -1,8 +1,7 @@
-//! Looks at znodes past the daemons, so that what is seen is what ZooKeeper holds at that moment.
+//! Reads znodes without the daemons, and gets the value that ZooKeeper holds at that moment.
 //!
-//! A server may be behind the others, or may have led them once and not know yet that it does not. So each look
-//! writes first: what is read afterwards on the same connection is no older than that write, which a
-//! majority has agreed on.
+//! A server may be behind the others, or be a former leader that has not noticed its loss. So each look writes
+//! first: reads that follow on the same connection are no older than that write, which a majority has accepted.
 
 use std::time::Duration;
 
@@ -43,12 +42,12 @@ impl Looker {
         timeout(PATIENCE, connecting).await.ok().flatten()
     }
 
-    /// What a znode holds, `Some(None)` if there is none; `None` if nobody tells.
+    /// A znode's data, `Some(None)` if it does not exist; `None` if no server answers.
     pub async fn look(&self, path: &str) -> Option<Option<String>> {
         timeout(PATIENCE, self.look_at_all(&[path.to_owned()])).await.ok()??.pop()
     }
 
-    /// Deletes what is there of these.
+    /// Deletes those of the znodes that exist.
     pub async fn delete_all(&self, paths: &[String]) {
         for chunk in paths.chunks(500) {
             let asked: Vec<_> = chunk.iter().map(|path| self.client.delete(path, None)).collect();

@@ -1,20 +1,18 @@
-//! The campaign: the real daemon under traffic, while ZooKeeper, the network, the daemons, a backend and a jobmaker
-//! fail in every way that we could think of. Afterwards judges decide whether everything that clients were told
-//! can be true.
+//! The fault campaign: the real daemon under traffic, while ZooKeeper, the network, the daemons, a backend and a
+//! jobmaker fail in many ways. Afterwards judges decide whether all answers can be true together.
 //!
-//! * `faults`: what goes wrong, and how it ends;
+//! * `faults`: the faults, each with its end;
 //! * `campaign`: rounds of strikes;
-//! * `footprint`: what daemons hold on to, and the judge of leaks;
-//! * `table`: what is printed;
+//! * `footprint`: resources that daemons hold, and the judge of leaks;
+//! * `table`: the output;
 //! * `scene`: servers, daemons, and the ways between them;
-//! * `proxy`, `frames`: a way that can be broken, at a chosen request if need be;
-//! * `traffic`, `backend`: what clients and maps ask for, and what was told;
-//! * `looker`: what ZooKeeper holds, past the daemons;
-//! * `judge`: what cannot be true.
+//! * `proxy`, `frames`: a way that can be broken, also at a chosen request;
+//! * `traffic`, `backend`: requests of clients, maps, and their records;
+//! * `looker`: reads ZooKeeper without the daemons;
+//! * `judge`: finds impossible histories.
 //!
-//! The short runs strike each fault once, with every `make test`; `make faults` prints their tables. `make
-//! faults-long` strikes for `FAULTS_SECONDS` (an hour), from the seed `FAULTS_SEED`; `docs/operate/reliability.md` has
-//! its table.
+//! `make test` strikes each fault once; `make faults` prints the tables. `make faults-long` strikes for
+//! `FAULTS_SECONDS` (an hour), from the seed `FAULTS_SEED`; the document on reliability has its table.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
@@ -27,9 +25,6 @@ mod judge;
 mod looker;
 mod proxy;
 mod scene;
-#[allow(dead_code)]
-#[path = "../api/support/mod.rs"]
-mod support;
 mod table;
 mod traffic;
 
@@ -43,14 +38,10 @@ use std::time::{Duration, Instant};
 use campaign::Campaign;
 use judge::Violations;
 use scene::Servers;
-use tokio::sync::Mutex;
+use test_support as support;
 
-/// One scene at a time: several on one machine are in each other's way.
-static STAGE: Mutex<()> = Mutex::const_new(());
-
-/// Strikes each fault once.
+/// Strikes each fault once. The scenes run at the same time: both mostly wait.
 async fn short(servers: Servers) {
-    let _stage = STAGE.lock().await;
     let Some((campaign, found)) = run(servers, 1, short_campaign).await else { return };
     campaign.print(found.len());
     assert!(found.is_empty(), "{} violations:\n{}", found.len(), first_of(&found));
@@ -75,8 +66,8 @@ async fn short_campaign(campaign: &mut Campaign, found: &mut Violations) {
     found.extend(campaign.leaks());
 }
 
-/// Sets a scene and plays a campaign in it to its end, whatever happens: its tables are wanted all the same. Returns
-/// what was found wrong, too; `None` if no fault was chosen that this scene has.
+/// Sets a scene and runs a campaign in it, whose tables are wanted even if it panics. Returns the violations, too;
+/// `None` if `FAULTS_ONLY` excludes all faults of this scene.
 async fn run(
     servers: Servers,
     seed: u64,
@@ -107,7 +98,6 @@ async fn an_ensemble_may_fail_in_every_way() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes FAULTS_SECONDS (3600), from the seed FAULTS_SEED (1)"]
 async fn the_long_run() {
-    let _stage = STAGE.lock().await;
     let (lasting, seed) = (number("FAULTS_SECONDS", 3_600), number("FAULTS_SEED", 1));
     let lasting = Duration::from_secs(lasting);
     // Both at once: most of the time is spent waiting.
@@ -126,33 +116,33 @@ async fn the_long_run() {
 async fn long(lasting: Duration, campaign: &mut Campaign, found: &mut Violations) {
     const ROUNDS: usize = 3;
     let faults = campaign.faults();
-    tell(found, campaign.warm_up().await);
-    tell(found, campaign.faultless_stretch("before all faults", ROUNDS).await);
+    report(found, campaign.warm_up().await);
+    report(found, campaign.faultless_stretch("before all faults", ROUNDS).await);
     let until = Instant::now() + lasting;
     'passes: for pass in 0.. {
         for (number, (name, fault)) in faults.iter().enumerate() {
             if Instant::now() > until {
                 break 'passes;
             }
-            tell(found, about(name, campaign.round(number, name, *fault, 4).await));
+            report(found, about(name, campaign.round(number, name, *fault, 4).await));
         }
-        tell(found, campaign.faultless_stretch(&format!("pass {pass}"), ROUNDS).await);
+        report(found, campaign.faultless_stretch(&format!("pass {pass}"), ROUNDS).await);
         println!("{:?}, pass {pass}: {} strikes", campaign.servers(), campaign.strikes());
         if pass == 0 {
-            tell(found, campaign.never_met());
+            report(found, campaign.never_met());
         }
     }
-    tell(found, campaign.faultless_stretch("the end", ROUNDS).await);
-    tell(found, campaign.leaks());
+    report(found, campaign.faultless_stretch("the end", ROUNDS).await);
+    report(found, campaign.leaks());
 }
 
-/// Tells at once what was wrong: the end of a long run is far.
-fn tell(found: &mut Violations, wrong: Violations) {
+/// Prints violations at once: the end of a long run is far.
+fn report(found: &mut Violations, wrong: Violations) {
     wrong.iter().for_each(|violation| println!("{violation}"));
     found.extend(wrong);
 }
 
-/// Runs a campaign to its end; what to say if it panics, for its table is wanted all the same.
+/// Runs a campaign to its end. Returns the description of a panic, so that its tables can be printed all the same.
 async fn whatever_happens(campaign: impl Future<Output = ()>) -> Result<(), String> {
     let mut campaign = pin!(campaign);
     poll_fn(|context| {
@@ -162,7 +152,7 @@ async fn whatever_happens(campaign: impl Future<Output = ()>) -> Result<(), Stri
     .await
 }
 
-/// What a panic says.
+/// Message of a panic.
 fn said(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
@@ -189,7 +179,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_campaign_that_panics_is_told_of_and_outlived() {
+    async fn a_campaign_that_panics_is_reported_and_survived() {
         assert_eq!(whatever_happens(tokio::task::yield_now()).await, Ok(()));
         for way in 0..2 {
             let ended = whatever_happens(async {

@@ -1,8 +1,8 @@
 //! A way between two that can be broken: cut, closed, slow, silent in one direction or both, or cut at a request
 //! of a chosen kind, just before or just after the server gets it.
 //!
-//! A way that is silent loses nothing by itself, as TCP does not: what was sent meanwhile arrives when it is
-//! open again, even from a client that has given up since. That is how old writes come late.
+//! A silent way loses nothing, like TCP: bytes sent meanwhile arrive when it opens again, even from a client
+//! that has given up since. That is how old writes come late.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,16 +18,16 @@ use tokio::time::Instant;
 
 use crate::frames::{Op, Piece, read_piece};
 
-/// What passes.
+/// State of a way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Way {
     /// Nothing goes to the server.
     pub requests_held: bool,
     /// Nothing comes from the server.
     pub answers_held: bool,
-    /// Nobody is let in; who is in stays.
+    /// No new connection; existing ones stay.
     pub closed: bool,
-    /// Everything takes so much longer.
+    /// Additional delay of every piece.
     pub delay: Duration,
 }
 
@@ -43,9 +43,9 @@ impl Way {
 pub enum Moment {
     /// The server never gets the request.
     BeforeRequest,
-    /// The server gets half of it.
+    /// The server gets half of the request.
     MidRequest,
-    /// The server has done it, and nobody hears.
+    /// The server has done the request, and its answer is lost.
     BeforeAnswer,
     /// Half of the answer arrives.
     MidAnswer,
@@ -76,7 +76,7 @@ struct Shared {
     connections: AtomicUsize,
 }
 
-/// The request whose answer is to be cut, and where.
+/// The request whose answer is to be cut, and the place of the cut.
 type Caught = Mutex<Option<(i32, Moment)>>;
 
 /// A trap has cut the connection.
@@ -125,12 +125,12 @@ impl Proxy {
         self.address.to_string()
     }
 
-    /// Changes what passes from now on.
+    /// Sets the state from now on.
     pub fn set(&self, way: Way) {
         self.shared.way.send_replace(way);
     }
 
-    /// Ends all connections, and what was on its way is lost.
+    /// Ends all connections; bytes in transit are lost.
     pub fn cut(&self) {
         self.shared.cuts.send_modify(|cuts| *cuts += 1);
     }
@@ -197,7 +197,7 @@ impl Shared {
         let (sender, mut pieces) = mpsc::unbounded_channel();
         let mut framed = self.framed;
         let reading = async move {
-            // Whoever resets its connection has ended it, too: what it had sent is on its way.
+            // A reset is an end, too: earlier bytes are in transit.
             while let Ok(Some(piece)) = read_piece(&mut from, &mut framed).await {
                 let _ = sender.send((self.due(), Some(piece)));
             }
@@ -234,7 +234,7 @@ impl Shared {
         tokio::try_join!(reading, writing).map(|((), ())| ())
     }
 
-    /// When what comes in now may go on. Of many pieces each takes so much longer, not one after the other.
+    /// When a piece that arrives now may go on. Each piece is delayed by itself, not after the one before.
     fn due(&self) -> Instant {
         Instant::now() + self.way.borrow().delay
     }
@@ -311,7 +311,7 @@ mod tests {
         server: TcpStream,
     }
 
-    /// A connection whose first frames have passed.
+    /// A connection after its first frames.
     async fn ends() -> Ends {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let proxy = Proxy::to_zookeeper(listener.local_addr().unwrap().to_string()).await;
@@ -375,7 +375,7 @@ mod tests {
             while client.read(&mut byte).await.is_ok_and(|count| count > 0) {
                 returned.push(byte[0]);
             }
-            // A reset may overtake what came before it.
+            // A reset may overtake earlier bytes.
             assert!(returned.len() <= returning, "{moment:?}: {returned:?}");
             assert_eq!(proxy.sprung(), 1, "{moment:?}");
         }

@@ -13,7 +13,7 @@ use crate::support::daemon::{Builder, Daemon};
 use crate::support::zookeeper::{DIGEST_CREDENTIALS, Role, ZooKeeper};
 use crate::support::{free_port, seconds, unique};
 
-/// Short, so that what lasts longer than a session does not last long.
+/// Short, so that a fault can outlast a session within seconds.
 pub const SESSION_TIMEOUT: Duration = Duration::from_secs(2);
 /// `ZKRequestTimeoutSeconds` of the daemons.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
@@ -34,13 +34,13 @@ pub enum Servers {
 /// See the module.
 pub struct Scene {
     pub servers: Vec<ZooKeeper>,
-    /// The first is never ended, for what it may leak.
+    /// The first is never stopped, so that its leaks show.
     pub daemons: Vec<Member>,
     pub upstream: Upstream,
     /// Where the sub-pools' znodes are, with its slash.
     pub base_dir: String,
-    /// Whether the daemons choose one that pulls; otherwise each does.
-    pub one_pulls: bool,
+    /// Whether the daemons choose one that polls; otherwise each does.
+    pub one_polls: bool,
     /// Whether the servers know reads of many znodes at once, which came with 3.6.
     pub reads_many_at_once: bool,
 }
@@ -53,8 +53,8 @@ pub struct Member {
     pub ways: Vec<Proxy>,
     /// From the clients.
     pub front: Proxy,
-    told: Told,
-    /// What was wrong with it and with those that it has taken the place of.
+    log_findings: LogFindings,
+    /// Violations of this daemon and its predecessors.
     pub findings: Vec<String>,
 }
 
@@ -66,9 +66,9 @@ impl Scene {
         };
         let upstream = backend::start().await;
         let (watch_dir, base_dir) = (format!("/t/{}/", unique("faults")), "/subpool/".to_owned());
-        // What the lock has to survive is a change of servers; without it, two pull at the same time.
-        let one_pulls = kind == Servers::Three;
-        let lock = if one_pulls { "/campaign/poller" } else { "" };
+        // The lock has to survive a change of servers. Without a lock, both daemons poll.
+        let one_polls = kind == Servers::Three;
+        let lock = if one_polls { "/campaign/poller" } else { "" };
         let mut daemons = Vec::new();
         for number in 0..2 {
             let mut ways = Vec::new();
@@ -95,11 +95,11 @@ impl Scene {
                 .set("UserCoinMapURL", format!("http://{}/daemon{number}", upstream.address()));
             let daemon = builder.start().await;
             let front = Proxy::to(listen).await;
-            let (told, findings) = (Told::default(), Vec::new());
-            daemons.push(Member { builder, daemon, ways, front, told, findings });
+            let (log_findings, findings) = (LogFindings::default(), Vec::new());
+            daemons.push(Member { builder, daemon, ways, front, log_findings, findings });
         }
         let reads_many_at_once = servers[0].version().await >= (3, 6, 0);
-        Self { servers, daemons, upstream, base_dir, one_pulls, reads_many_at_once }
+        Self { servers, daemons, upstream, base_dir, one_polls, reads_many_at_once }
     }
 
     /// Where the clients send their requests.
@@ -123,7 +123,7 @@ impl Scene {
         self.find("follows", |_| true, |role| role == Role::Follower).await
     }
 
-    /// A follower that a daemon is with; one of them is sent on until there is one.
+    /// A follower that a daemon is connected to; moves a daemon to another server until there is one.
     pub async fn follower_of_a_daemon(&self) -> Result<usize, String> {
         const TRIES: usize = 20;
         for _ in 0..TRIES {
@@ -139,7 +139,7 @@ impl Scene {
         Err(format!("no daemon was with a follower in {TRIES} tries"))
     }
 
-    /// The daemons that are with any of these servers; all, if it does not matter with whom they are.
+    /// The daemons connected to any of these servers; all daemons unless it `matters`.
     pub fn with_any(&self, servers: &[usize], matters: bool) -> Vec<usize> {
         let is_with = |daemon: &usize| {
             let ways = &self.daemons[*daemon].ways;
@@ -161,7 +161,7 @@ impl Scene {
         Ok(Instant::now())
     }
 
-    /// Waits until one of the servers `among` which to look has the role; `wanted` says what for.
+    /// Waits until one of the servers `among` has the role; `wanted` describes it for the error.
     async fn find(
         &self,
         wanted: &str,
@@ -191,7 +191,7 @@ impl Scene {
 }
 
 impl Member {
-    /// Changes what passes on all ways to the servers.
+    /// Sets the state of all ways to the servers.
     pub fn set_ways(&self, way: Way) {
         for proxy in &self.ways {
             proxy.set(way);
@@ -215,16 +215,16 @@ impl Member {
         self.ways.iter().map(Proxy::sprung).sum()
     }
 
-    /// How often it has told that its connection is lost.
+    /// Number of lost connections that it has logged.
     pub fn losses(&mut self) -> usize {
         self.read_log();
-        self.told.losses
+        self.log_findings.losses
     }
 
-    /// Reads what it has logged since the last time.
+    /// Reads the log lines since the last call.
     pub fn read_log(&mut self) {
-        let lines = self.daemon.log_from(self.told.lines);
-        self.findings.extend(self.told.take_in(lines));
+        let lines = self.daemon.log_from(self.log_findings.lines);
+        self.findings.extend(self.log_findings.take_in(lines));
     }
 
     /// Starts it again after its end; when it listened.
@@ -241,7 +241,7 @@ impl Member {
         let successor = builder.start().await;
         // By now all that the former has said has been read.
         self.read_log();
-        self.told.lines = 0;
+        self.log_findings.lines = 0;
         self.daemon = successor;
     }
 
@@ -260,16 +260,16 @@ impl Member {
     }
 }
 
-/// What a daemon's log has told, as far as it was read: the log grows as long as a campaign lasts.
+/// Findings in a daemon's log so far: the log grows as long as a campaign lasts, and is read once.
 #[derive(Default)]
-struct Told {
-    /// So many lines of the log of the process that runs have been read.
+struct LogFindings {
+    /// Number of lines read of the current process.
     lines: usize,
     /// How often a connection to ZooKeeper was lost.
     losses: usize,
 }
 
-impl Told {
+impl LogFindings {
     /// Takes in the lines that follow; returns those of panics.
     fn take_in(&mut self, lines: Vec<String>) -> Vec<String> {
         self.lines += lines.len();
@@ -293,15 +293,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_panic_is_told_once_and_losses_are_counted() {
-        let mut told = Told::default();
+    fn each_panic_is_reported_once_and_losses_are_counted() {
+        let mut log = LogFindings::default();
         let lines = |lines: &[&str]| lines.iter().map(|&line| line.to_owned()).collect();
         let first = lines(&["WARN ZooKeeper connection lost; reconnecting", "thread panicked at"]);
-        assert_eq!(told.take_in(first).len(), 1);
-        assert_eq!((told.lines, told.losses), (2, 1));
-        assert!(told.take_in(lines(&["INFO switch"])).is_empty());
+        assert_eq!(log.take_in(first).len(), 1);
+        assert_eq!((log.lines, log.losses), (2, 1));
+        assert!(log.take_in(lines(&["INFO switch"])).is_empty());
         let more = lines(&["WARN ZooKeeper connection lost; reconnecting"]);
-        assert!(told.take_in(more).is_empty());
-        assert_eq!((told.lines, told.losses), (4, 2));
+        assert!(log.take_in(more).is_empty());
+        assert_eq!((log.lines, log.losses), (4, 2));
     }
 }

@@ -1,4 +1,4 @@
-//! What a campaign prints: a line for each fault, with all its rounds, and a line for each footprint.
+//! Output of a campaign: a line for each fault, with all its rounds, and a line for each footprint.
 
 use std::fmt::Write as _;
 use std::time::Duration;

@@ -1,11 +1,11 @@
-//! What pools do all day, while faults strike: single switches, batches, pulls, and questions to jobmakers. Each
-//! request is written down with what it asked for, when, and what it was told.
+//! A pool's daily traffic while faults strike: single switches, batches, polls, and requests to jobmakers. Each
+//! request is recorded with its content, times and answer.
 //!
-//! Every write gives its sub-account a coin that no other write of the round gives it. So a coin that is found
-//! names the write that it came from.
+//! Every write gives its sub-account a coin that no other write of the round gives it, so that each coin found
+//! later identifies its write.
 //!
-//! Most sub-accounts are left alone as soon as a switch of theirs has succeeded after another: what comes late is
-//! still there at the end.
+//! Most sub-accounts are left alone once a switch has succeeded after an earlier one: the end of the round then
+//! still shows a write that came late.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -24,11 +24,11 @@ use crate::support::load::{Fate, switch};
 
 /// Clients, each with sub-accounts of its own.
 const OWNERS: usize = 4;
-/// Clients of both daemons who switch the same sub-accounts.
+/// Clients of both daemons that switch the same sub-accounts.
 const RIVALS: usize = 4;
 /// Those sub-accounts.
 const CONTESTED: usize = 4;
-/// Clients who send batches.
+/// Clients that send batches.
 const BATCHERS: usize = 2;
 /// Sub-accounts in most batches, at most.
 const IN_BATCH: usize = 60;
@@ -53,7 +53,7 @@ pub struct Call {
     pub fate: Fate,
 }
 
-/// What a look at a sub-account's znode showed.
+/// Content of a sub-account's znode, as read.
 #[derive(Clone, Debug)]
 pub struct Look {
     pub name: String,
@@ -72,7 +72,7 @@ impl Look {
 /// Stands for the coin of a sub-account that has no znode.
 pub const NO_ZNODE: &str = "";
 
-/// What was written down.
+/// Everything recorded.
 #[derive(Debug, Default)]
 pub struct Records {
     pub calls: Vec<Call>,
@@ -112,7 +112,7 @@ impl Pulse {
         self.0.lock().unwrap().len()
     }
 
-    /// The end of the first whose request began after a moment: one that was on its way proves nothing.
+    /// End of the first success whose request began after `moment`: an earlier request proves nothing.
     pub fn first_after(&self, moment: Instant) -> Option<Instant> {
         let successes = self.0.lock().unwrap();
         let later = successes.partition_point(|success| success.end <= moment);
@@ -204,7 +204,7 @@ impl Traffic {
         traffic
     }
 
-    /// Ends it and returns what was written down.
+    /// Ends the traffic and returns its records.
     pub async fn finish(self) -> Records {
         self.stop.store(true, Ordering::Relaxed);
         let mut all = Records::default();
@@ -222,7 +222,7 @@ enum Kind {
     Owner,
     Rival,
     Batcher,
-    /// Switches what the maps switch, too.
+    /// Switches the sub-accounts of the maps, too.
     Caller,
 }
 
@@ -236,7 +236,7 @@ struct Sender {
     random: Rng,
     pulses: Arc<[Pulse; 2]>,
     connection: Option<Connection>,
-    /// Sub-accounts of its own, or batches of them, that it has finished with.
+    /// Own sub-accounts, or batches, that are finished.
     finished: usize,
     /// Switches of the next.
     tries: usize,

@@ -23,7 +23,7 @@ use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-use crate::support::daemon::{Daemon, Finished, PASSWORD, PROGRAM, USER};
+use crate::support::daemon::{Daemon, Finished, PASSWORD, USER, program};
 use crate::support::seconds;
 
 /// A command line.
@@ -75,7 +75,7 @@ impl Cli {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(PROGRAM);
+        let mut command = Command::new(program());
         command.args(&self.arguments).envs(self.environment.iter().cloned());
         command.current_dir("/").kill_on_drop(true);
         command

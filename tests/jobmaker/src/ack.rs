@@ -1,4 +1,4 @@
-//! What a jobmaker answers.
+//! Answers of a jobmaker.
 
 use std::str;
 
@@ -19,7 +19,7 @@ struct Ack<'a> {
     success: bool,
 }
 
-/// Who acks.
+/// Name of the host in acks.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Host {
     hostname: String,

@@ -1,4 +1,4 @@
-//! What callers hold of a jobmaker.
+//! Handle of a running jobmaker.
 
 use std::{
     collections::BTreeSet,
@@ -24,7 +24,7 @@ use crate::{
 /// How long ZooKeeper may take to come before a start has failed.
 const START_PATIENCE: Duration = Duration::from_secs(60);
 
-/// A sub-pool and what it is configured with.
+/// A sub-pool and its configured coinbase.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubPool {
     /// The request node's absolute path. Its last component is the sub-pool's name.
@@ -103,18 +103,18 @@ pub struct Applied {
     pub restart: bool,
 }
 
-/// What a jobmaker has done so far.
+/// Counters of a jobmaker so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Reads of request nodes.
     pub reads: u64,
     /// Acks written and confirmed by ZooKeeper, without garbage; one that was written twice counts twice.
     pub acks: u64,
-    /// Starts, the first included. One that was told to crash and is gone for a while has yet to count.
+    /// Starts, the first included. An ordered crash counts once the jobmaker has started again.
     pub lives: u64,
 }
 
-/// What the thread tells its callers.
+/// State that the thread shares with its callers.
 #[derive(Default)]
 pub(crate) struct Shared {
     history: Mutex<Vec<Applied>>,
@@ -150,7 +150,7 @@ pub struct Jobmaker {
 
 impl Jobmaker {
     /// Starts a jobmaker at `zookeeper` (`host:port`, or several with commas between). Returns when the
-    /// nodes are there and each sub-pool has been read and, unless it holds what is never acked, acked.
+    /// nodes exist and each sub-pool has been read and, unless its content is never acked, acked.
     ///
     /// Fails if a path cannot be a znode's, or if ZooKeeper does not let it get so far within a minute.
     pub async fn start(
@@ -197,12 +197,12 @@ impl Jobmaker {
 
     /// Crashes it wherever it is, paused or not, except in the middle of a write. Then it starts again: it
     /// holds its configured values, reads every request node unasked and acks. This returns at once;
-    /// [`Counters::lives`] and the history tell when.
+    /// [`Counters::lives`] and the history show when.
     pub fn crash(&self) {
         self.orders.send_modify(|orders| orders.crashes += 1);
     }
 
-    /// Stops it and closes its session. No ack of it comes later.
+    /// Stops the jobmaker and closes its session. No ack comes later.
     pub async fn stop(self) {
         self.orders.send_modify(|orders| orders.stopped = true);
         // It is dropped, not sent.
@@ -215,7 +215,7 @@ impl Jobmaker {
         locked(&self.shared.history).clone()
     }
 
-    /// What it has done so far.
+    /// Counters so far.
     pub fn counters(&self) -> Counters {
         *locked(&self.shared.counters)
     }

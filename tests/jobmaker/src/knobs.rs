@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-/// What a jobmaker is like. The default is faithful: instant, never failing, acking unasked at its
+/// Behaviour of a jobmaker. The default is faithful: instant, never failing, acking unasked at its
 /// start and every five minutes. Probabilities go from 0 (never) to 1 (always).
 #[derive(Clone, Debug)]
 pub struct Knobs {
-    /// Time between an event and the read of the request node. What is written in it is read once.
+    /// Time between an event and the read of the request node. Several writes within this time are read once.
     pub delay_before_read: Duration,
     /// Time between the read, with which the value is applied, and the ack.
     pub delay_before_ack: Duration,
@@ -18,7 +18,7 @@ pub struct Knobs {
     /// How long it is gone after a crash, on demand or not.
     pub down: Duration,
     /// After its n-th crash it starts with the coinbase text `restart-n` in place of the configured
-    /// one, so that what it held before and after can be told apart.
+    /// one, so that its values before and after differ.
     pub number_restarts: bool,
     /// Probability that an ack is written twice.
     pub double_acks: f64,
@@ -30,8 +30,8 @@ pub struct Knobs {
     pub garbage_instead: f64,
     /// Bytes at which coinbase texts are cut.
     pub coinbase_max: usize,
-    /// Time between two reads that nobody asked for. They count from the start and after each
-    /// connection anew; at least a millisecond.
+    /// Time between two unsolicited reads, at least a millisecond. Counts from the start and from each
+    /// connection.
     pub unasked_every: Duration,
     /// The host's name in the acks; `None` is this host's.
     pub hostname: Option<String>,

@@ -1,15 +1,15 @@
-//! A jobmaker as ZooKeeper sees one: it watches the request nodes of its sub-pools and acks what it
-//! reads there (contract, section 3). By itself it behaves as a jobmaker that is instant and never
-//! fails; [`Knobs`] make it slow, forgetful or mad, and [`Jobmaker`] pauses and crashes it on demand.
+//! A simulated jobmaker: it watches the request nodes of its sub-pools and acks the requests that it reads
+//! there (contract, section 3). By default it is instant and never fails; [`Knobs`] make it slow, forgetful or
+//! erratic, and [`Jobmaker`] pauses and crashes it on demand.
 //!
-//! What it does not play: the jobmaker's other work. Nothing here mines or builds blocks.
+//! It simulates no other work of a jobmaker: it neither mines nor builds blocks.
 //!
 //! ```text
-//! jobmaker.rs  what callers hold: start, pause, crash, stop, the history of the values held
+//! jobmaker.rs  handle of callers: start, pause, crash, stop, the history of values
 //! process.rs   one thread for each jobmaker: its lives, its connections, its one handler
-//! orders.rs    what callers want of the thread, and how it interrupts what the thread waits for
-//! request.rs   what a jobmaker makes of the bytes in a request node
-//! ack.rs       what it answers
+//! orders.rs    callers' orders to the thread, which interrupt its waits
+//! request.rs   interprets the bytes in a request node
+//! ack.rs       the answers
 //! address.rs   which payout addresses it takes
 //! ```
 

@@ -1,4 +1,4 @@
-//! `jobmaker-sim`: plays the jobmaker of some sub-pools until it is told to stop.
+//! `jobmaker-sim`: simulates the jobmaker of some sub-pools until SIGINT or SIGTERM.
 
 use std::{
     io::{self, Write},
@@ -11,10 +11,10 @@ use clap::Parser;
 use jobmaker_sim::{Applied, Jobmaker, Knobs, SubPool};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// How often to look for values to tell.
+/// Interval between two looks for new values to print.
 const GLANCE: Duration = Duration::from_millis(50);
 
-/// Plays the jobmaker of some sub-pools: watches their request nodes in ZooKeeper and acks what it reads
+/// Simulates the jobmaker of some sub-pools: watches their request nodes in ZooKeeper and acks what it reads
 /// there. Prints a line when it is ready and one for every value applied. Without other options it
 /// is instant and never fails.
 ///
@@ -26,7 +26,7 @@ struct Arguments {
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:2181")]
     zookeeper: String,
 
-    /// A request node and what it is configured with, like
+    /// A request node and its configured coinbase, like
     /// `/subpool/btc/pool3=hellobtc,34woZDygXWqaVPnNxp5SUnbN6RNQ5koBt4`; may be given many times
     #[arg(long = "sub-pool", value_name = "PATH=COINBASE,ADDRESS", required = true)]
     sub_pools: Vec<SubPool>,
@@ -75,7 +75,7 @@ struct Arguments {
     #[arg(long, value_name = "BYTES", default_value_t = 30)]
     coinbase_max: usize,
 
-    /// Seconds between two acks that nobody asked for, at least 1
+    /// Seconds between two unsolicited acks, at least 1
     #[arg(long, value_name = "S", default_value_t = 300,
           value_parser = clap::value_parser!(u64).range(1..))]
     unasked_secs: u64,
@@ -149,7 +149,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Tells every value as it comes, for ever.
+/// Prints every new value, for ever.
 async fn tell_all(jobmaker: &Jobmaker) {
     let mut told = 0;
     loop {
@@ -166,7 +166,7 @@ fn tell(applied: &Applied) {
     say(&format!("jobmaker-sim: {path} {how} coinbase {coinbase_info:?}, payout {payout_addr}"));
 }
 
-/// Nobody listening is no reason to fail.
+/// A closed standard output is no reason to fail.
 fn say(line: &str) {
     let mut output = io::stdout();
     let _ = writeln!(output, "{line}");

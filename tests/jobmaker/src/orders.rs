@@ -1,15 +1,15 @@
-//! What callers want of a jobmaker's thread, and how it interrupts what the thread waits for.
+//! Callers' orders to a jobmaker's thread, which interrupt its waits.
 
 use std::{convert::Infallible, time::Duration};
 
 use tokio::{sync::watch, time::sleep};
 use zookeeper_client::{Client, StateWatcher};
 
-/// What callers want; the thread follows the newest state.
+/// Orders of callers; the thread follows the newest state.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Orders {
     pub(crate) paused: bool,
-    /// How often it has been told to crash.
+    /// Number of ordered crashes.
     pub(crate) crashes: u64,
     pub(crate) stopped: bool,
 }
@@ -73,7 +73,7 @@ impl Interrupts {
             if !time.is_zero() {
                 sleep(time).await;
             }
-            // An error means that the caller is gone, which `ended` tells.
+            // An error means that the caller is gone, which `ended` reports.
             let _ = orders.wait_for(|orders| !orders.paused).await;
         })
         .await
@@ -110,5 +110,5 @@ async fn lost(session: &mut Option<StateWatcher>) {
     }
 }
 
-/// What a life returns: it never ends well.
+/// Result of a life, which only ends by a failure.
 pub(crate) type Life = Result<Infallible, End>;

@@ -24,7 +24,7 @@ use crate::{
     request::{Action, Coinbase, judge},
 };
 
-/// Long enough for a busy machine; a server that stands still is noticed after two fifths of it.
+/// Long enough for a busy machine. The client notices a frozen server after two fifths of this time.
 const SESSION_TIMEOUT: Duration = Duration::from_secs(10);
 /// Between two attempts to connect.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
@@ -42,14 +42,14 @@ pub(crate) struct Process {
     random: fastrand::Rng,
     interrupts: Interrupts,
     shared: Arc<Shared>,
-    /// Told when every sub-pool was handled once.
+    /// Signalled when every sub-pool was handled once.
     ready: Option<oneshot::Sender<()>>,
     /// Whether this life holds values yet; each begins with its first connection.
     begun: bool,
     crashes: u64,
 }
 
-/// A sub-pool and what its blocks carry now.
+/// A sub-pool and its current coinbase.
 struct Held {
     configured: SubPool,
     ack_path: String,
@@ -93,7 +93,7 @@ impl Process {
         }
     }
 
-    /// Runs until it is told to stop.
+    /// Runs until a stop is ordered.
     pub(crate) fn run(mut self) {
         let mut rest = Duration::ZERO;
         loop {
@@ -154,7 +154,7 @@ impl Process {
         }
         self.handle_all(&mut connection, true).await?;
         if let Some(ready) = self.ready.take() {
-            // Whoever waited may have lost patience.
+            // The waiting caller may be gone.
             let _ = ready.send(());
         }
         let every = self.knobs.unasked_every.max(Duration::from_millis(1));
@@ -202,7 +202,7 @@ impl Process {
         Ok(())
     }
 
-    /// Reads a request node, does what it asks for and acks it.
+    /// Reads a request node, applies the request and acks it.
     async fn handle(
         &mut self,
         connection: &mut Connection,
@@ -235,7 +235,7 @@ impl Process {
         self.write_acks(connection, index, &ack).await
     }
 
-    /// Writes an ack, and what else the knobs say.
+    /// Writes an ack, and further acks as the knobs order.
     async fn write_acks(
         &mut self,
         connection: &Connection,

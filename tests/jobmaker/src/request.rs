@@ -1,4 +1,4 @@
-//! What a jobmaker makes of the bytes in a request node.
+//! Interpretation of the bytes in a request node.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use crate::address;
 /// A jobmaker reads no more of a request node.
 const READ_AT_MOST: usize = 8192;
 
-/// What a sub-pool's blocks carry.
+/// Coinbase of a sub-pool's blocks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Coinbase {
     /// Bytes, not text: the cut may have gone through a character.
@@ -21,12 +21,12 @@ impl Coinbase {
     }
 }
 
-/// What the jobmaker does about a request.
+/// The jobmaker's reaction to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// Logs an exception, where nobody sees it, and neither applies nor acks.
+    /// Logs an exception, and neither applies nor acks.
     Nothing,
-    /// Keeps what it holds and acks a failure for this reason.
+    /// Keeps the current value and acks a failure with this reason.
     Refuse(&'static str),
     /// Holds this from now on and acks it with this message.
     Apply(Coinbase, String),
@@ -41,7 +41,7 @@ pub(crate) fn judge(data: &[u8], coinbase_max: usize) -> Action {
     let Ok(request) = serde_json::from_slice::<Value>(data) else {
         return Action::Nothing;
     };
-    // What is no object has no fields either.
+    // A value other than an object has no fields.
     let text = |name| request.get(name).and_then(Value::as_str);
     let (Some(info), Some(address)) = (text("coinbase_info"), text("payout_addr")) else {
         return Action::Refuse("field missing or wrong field type");

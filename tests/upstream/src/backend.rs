@@ -1,4 +1,4 @@
-//! Sub-accounts, their coins, and when each changed: what a backend's database holds.
+//! Database of a backend: sub-accounts, their coins, and the time of each change.
 
 use std::collections::BTreeMap;
 

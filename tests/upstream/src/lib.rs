@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! upstream.rs  the server: listens, notes requests, plays replies
-//! reply.rs     what is answered, step by step
+//! reply.rs     answers, step by step
 //! identity.rs  certificates for TLS
 //! backend.rs   sub-accounts, their coins, and when each changed
 //! ```

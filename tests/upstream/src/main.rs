@@ -1,4 +1,4 @@
-//! `upstream-sim`: plays a pool backend whose user-coin map changes, until it is told to stop.
+//! `upstream-sim`: simulates a pool backend with a changing user-coin map, until SIGINT or SIGTERM.
 
 use std::{
     io::{self, Write},
@@ -92,7 +92,7 @@ fn now() -> i64 {
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
-/// Nobody listening is no reason to fail.
+/// A closed standard output is no reason to fail.
 fn say(line: &str) {
     let mut output = io::stdout();
     let _ = writeln!(output, "{line}").and_then(|()| output.flush());

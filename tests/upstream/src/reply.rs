@@ -1,4 +1,4 @@
-//! What is answered, step by step.
+//! Answers, step by step.
 
 use std::{io::Write, sync::Arc, time::Duration};
 
@@ -69,7 +69,7 @@ impl Reply {
             .send(format!("}},\"now_date\":{now_date}}}}}"))
     }
 
-    /// Status 200 with this JSON, or what is to pass for it.
+    /// Status 200 with this JSON, valid or not.
     pub fn json(body: &str) -> Self {
         Self::status(200, "OK", "application/json", body)
     }
@@ -106,7 +106,7 @@ impl Reply {
         Self::with_head("302 Found", &format!("Location: {location}\r\n"), "")
     }
 
-    /// An answer of any status, whose headers are given as they go over the wire.
+    /// An answer of any status, with its headers as they go over the wire.
     pub fn with_head(status: &str, headers: &str, body: impl AsRef<[u8]>) -> Self {
         let body = body.as_ref();
         let head = format!(
@@ -150,7 +150,7 @@ impl Reply {
         self.step(Step::Hang)
     }
 
-    /// All of it only once the gate is open.
+    /// The whole answer, once the gate is open.
     #[must_use]
     pub fn behind(mut self, gate: &Gate) -> Self {
         self.steps.insert(0, Step::Wait(gate.clone()));

@@ -72,7 +72,7 @@ impl Drop for Upstream {
 }
 
 impl Upstream {
-    /// Listens on a free port of loopback, and answers what is not scripted by `otherwise`.
+    /// Listens on a free loopback port. `otherwise` answers requests without a script.
     pub async fn start(
         otherwise: impl Fn(&Request) -> Reply + Send + Sync + 'static,
     ) -> io::Result<Self> {
@@ -122,7 +122,7 @@ impl Upstream {
             while let Ok((stream, _)) = listener.accept().await {
                 let (state, tls) = (Arc::clone(&serving), tls.clone());
                 tokio::spawn(async move {
-                    // A client that goes away is nothing to tell of.
+                    // A client may go away.
                     let _ = match tls {
                         None => serve(stream, &state).await,
                         Some(tls) => match tls.accept(stream).await {
@@ -156,7 +156,7 @@ impl Upstream {
         *locked(&self.state.otherwise) = Arc::new(otherwise);
     }
 
-    /// What has come in so far.
+    /// Requests so far.
     pub fn requests(&self) -> Vec<Request> {
         locked(&self.state.requests).clone()
     }

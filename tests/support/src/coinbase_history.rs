@@ -14,7 +14,7 @@ use std::time::Instant;
 use jobmaker_sim::Applied;
 use serde::Deserialize;
 
-use super::register::{self, Claim, Operation};
+use crate::register::{self, Claim, Operation};
 
 /// Prefix of restarted jobmakers' coinbase texts.
 const RESTART: &str = "restart-";

@@ -1,11 +1,18 @@
-//! The tools that the tests share: processes that cannot outlive the tests, patience with a
-//! deadline, and names and ports that no other test uses.
+//! Tools that the integration tests, the fault campaign and the benches share.
+//!
+//! * this file: child processes that cannot outlive the tests, waiting with a deadline, unique names and ports;
+//! * [`zookeeper`], [`daemon`]: private servers and the daemon's process;
+//! * [`client`]: an HTTP client that sends exact bytes;
+//! * [`load`], [`coinbase_load`]: clients that write and remember every answer;
+//! * [`coinbase_history`], [`register`]: judges that decide whether all answers can be true together.
+
+// A test that cannot go on panics, and the items are for tests alone.
+#![allow(clippy::unwrap_used, missing_docs)]
 
 pub mod client;
 pub mod coinbase_history;
 pub mod coinbase_load;
 pub mod daemon;
-pub mod frame_proxy;
 pub mod load;
 pub mod register;
 pub mod zookeeper;
@@ -22,13 +29,12 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Tells what is not tested and why, once for each reason, past what captures the output of tests that pass. `make
-/// test` installs what tests need where it can (.ci/test-tools), and continuous integration shall not take it for a
-/// success.
+/// Reports a test that cannot run, once for each reason, on the real standard error, which libtest does not capture.
+/// Panics in continuous integration (`CI=true`). `make test` installs missing tools where it can (`.ci/test-tools`).
 pub fn untested(what: &'static str) {
-    static TOLD: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
+    static REPORTED: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
     assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "NOT TESTED: {what}");
-    if TOLD.lock().unwrap().insert(what) {
+    if REPORTED.lock().unwrap().insert(what) {
         let _ = writeln!(io::stderr(), "NOT TESTED: {what}");
     }
 }
@@ -36,9 +42,9 @@ pub fn untested(what: &'static str) {
 /// A child process that ends when the tests end, even when they are killed with SIGKILL.
 ///
 /// The child starts as a shell that leaves a watcher behind and then becomes the program, so the
-/// program has the pid and the exit status that we see. The watcher waits on a pipe that only we
-/// hold: `bye` on it means that we have collected the child ourselves (its pid may be another's
-/// by then); its end without a word means that we are gone.
+/// program has the child's pid and exit status. The watcher waits on a pipe whose other end only the tests hold:
+/// `bye` means that the tests have collected the child (its pid may belong to another process by then), and end of
+/// file means that the tests have died.
 pub struct Guarded {
     child: Child,
     leash: Option<ChildStdin>,
@@ -60,8 +66,8 @@ exec "$@" 3<&-
 "#;
 
 impl Guarded {
-    /// Starts `command`, whose standard input is not its own to set. `leftovers` is the folder to
-    /// remove should the tests die before they can.
+    /// Starts `command`; its standard input is closed. The watcher removes the folder `leftovers` if the tests
+    /// die.
     pub fn spawn(command: &Command, leftovers: &Path, output: Output) -> io::Result<Self> {
         Self::spawn_ended_by(Signal::KILL, command, leftovers, output)
     }
@@ -160,7 +166,7 @@ impl Guarded {
         }
     }
 
-    /// SIGKILL, and collects what is left.
+    /// SIGKILL, and collects the process.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -207,7 +213,7 @@ impl Output {
     }
 }
 
-/// Asks until there is an answer; panics with `what` when `patience` is over.
+/// Asks until there is an answer; panics with this description after `patience`.
 pub async fn eventually<T, F, Fut>(what: &str, patience: Duration, mut ask: F) -> T
 where
     F: FnMut() -> Fut,
@@ -229,10 +235,10 @@ pub fn unique(name: &str) -> String {
     format!("{name}-{}", COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// A loopback port that nobody listens on.
+/// A free loopback port.
 ///
-/// It lies below the range from which outgoing connections take theirs: a server that is killed
-/// and started again must find its port free, not taken by a client of another test.
+/// It lies below the range of outgoing connections: a server that is killed and started again must find its port
+/// free, not taken by a client of another test.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let start = (std::process::id() % 500) as u16 * 20;
@@ -252,7 +258,7 @@ pub fn find_program(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
 }
 
-/// `--name=value` without caring whether `value` is text.
+/// `--name=value`, for values of any bytes.
 pub fn flag(name: &str, value: impl AsRef<OsStr>) -> OsString {
     let mut flag = OsString::from(name);
     flag.push("=");

@@ -1,5 +1,5 @@
-//! A small HTTP/1.1 client that sends the very bytes it is given and hides nothing of the answer:
-//! the tests need odd methods, broken framing and half requests, which a proper client refuses.
+//! A small HTTP/1.1 client that sends exact bytes and returns the whole answer: tests need odd methods, broken
+//! framing and partial requests, which an ordinary client refuses.
 
 use std::io;
 use std::net::IpAddr;
@@ -13,8 +13,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
-/// Nothing that the daemon answers at all takes longer; it only keeps a hanging test from hanging
-/// for ever.
+/// Longer than any answer takes: only stops a hanging test.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An answer as it came over the wire, its body unpacked from chunks.
@@ -40,7 +39,7 @@ impl Response {
         self.try_answer().unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// The same; what is wrong, if it is not that.
+    /// Like [`Response::answer`], with an error instead of a panic.
     pub fn try_answer(&self) -> Result<Answer, String> {
         let kind = self.header("content-type").unwrap_or_default();
         if !kind.starts_with("application/json") {
@@ -82,7 +81,7 @@ impl std::fmt::Display for Answer {
     }
 }
 
-/// A request to be: what is not set is what a plain client would send.
+/// Builds a request. Defaults are those of a plain client.
 #[derive(Clone, Debug)]
 pub struct Request {
     method: String,
@@ -125,7 +124,7 @@ impl Request {
         self
     }
 
-    /// Whom it is addressed to, instead of `localhost`.
+    /// Sets `Host`, by default `localhost`.
     pub fn host(mut self, host: &str) -> Self {
         self.headers.retain(|(name, _)| name != "Host");
         self.header("Host", host)
@@ -236,7 +235,7 @@ impl Connection {
     pub async fn exchange(&mut self, bytes: &[u8], head_only: bool) -> io::Result<Response> {
         let Self { reader, writer } = self;
         let writing = async {
-            // The answer tells more than a broken pipe does.
+            // The answer is more useful than a broken pipe.
             let _ = writer.write_all(bytes).await;
             std::future::pending().await
         };
@@ -276,12 +275,12 @@ impl Connection {
         tokio::try_join!(writing, reading).map(|((), read)| read)
     }
 
-    /// Waits for one answer to what was written.
+    /// Waits for one answer.
     pub async fn read_response(&mut self) -> io::Result<Response> {
         within(PATIENCE, read_response(&mut self.reader, false)).await
     }
 
-    /// Sends `drop` every `pause` until the daemon hangs up, and returns what it said before.
+    /// Sends `drop` every `pause` until the daemon hangs up, and returns all bytes received.
     /// Panics when it has not hung up after `patience`.
     pub async fn drip_until_closed(
         &mut self,

@@ -1,8 +1,7 @@
-//! Load that remembers what it was told, and the judge who holds ZooKeeper against it.
+//! Load that remembers all answers, and a judge that compares them with ZooKeeper.
 //!
-//! Every write gives its sub-account a coin that no other write gives it, so the coin that is left
-//! in the end names the write that was last. Each sub-account belongs to one worker, which waits
-//! for each answer: "later" is then no matter of opinion.
+//! Every write gives its sub-account a coin that no other write gives it, so the final coin identifies the last
+//! write. Each sub-account belongs to one worker, which waits for each answer: so its writes have an order.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -11,16 +10,16 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-use super::client::{Connection, Request, Response};
-use super::daemon::{Builder, Daemon, PASSWORD, USER};
-use super::zookeeper::Znodes;
-use super::{eventually, seconds};
+use crate::client::{Connection, Request, Response};
+use crate::daemon::{Builder, Daemon, PASSWORD, USER};
+use crate::zookeeper::Znodes;
+use crate::{eventually, seconds};
 
-/// How many different coins there are, hence how often one sub-account can be switched.
+/// Number of coins: the maximum of switches of one sub-account.
 const COINS: usize = 3_000;
 const USERS_OF_A_WORKER: usize = 10;
 
-/// What became of a write, as far as its sender knows.
+/// Outcome of a write, to its sender's knowledge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// Answered with success.
@@ -33,8 +32,8 @@ pub enum Fate {
     Unanswered,
 }
 
-/// Sends a switch, on the connection that was kept if there is one, and keeps it while it can; an answer that the
-/// API has not is an error.
+/// Sends a switch on the kept connection, or on a new one, and keeps it if possible. An answer unknown to the API
+/// is an error.
 pub async fn switch(
     kept: &mut Option<Connection>,
     address: &str,
@@ -113,7 +112,7 @@ impl Load {
         .await;
     }
 
-    /// Ends the load and returns what was written.
+    /// Ends the load and returns its writes.
     pub async fn finish(self) -> History {
         self.stop.store(true, Ordering::Relaxed);
         let mut writes = Vec::new();
@@ -157,7 +156,7 @@ impl Worker {
     }
 }
 
-/// What a load wrote and was told.
+/// Writes and answers of a load.
 pub struct History {
     writes: Vec<Write>,
     watch_dir: String,

@@ -1,7 +1,7 @@
-//! Private ZooKeeper servers, and a look into their trees.
+//! Private ZooKeeper servers, and access to their trees.
 //!
-//! Ordinary tests share one server, each below a watch directory of its own. A test that kills or
-//! freezes its server has one for itself, and only two such run at a time: a JVM is not small.
+//! Ordinary tests share one server, each with its own watch directory. A test that kills or freezes its server
+//! has a private one. At most three of these tests run at a time, to bound the memory of JVMs.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -18,7 +18,7 @@ use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use zookeeper_client::{Acl, Acls, AuthId, Client, CreateMode, Error, Permission, Stat};
 
-use super::{Guarded, Output, eventually, find_program, free_port, seconds};
+use crate::{Guarded, Output, eventually, find_program, free_port, seconds};
 
 const DEBIAN_JAR: &str = "/usr/share/java/zookeeper.jar";
 const MAIN_CLASS: &str = "org.apache.zookeeper.server.quorum.QuorumPeerMain";
@@ -26,10 +26,10 @@ const MAIN_CLASS: &str = "org.apache.zookeeper.server.quorum.QuorumPeerMain";
 /// A name and password as ZooKeeper's digest scheme takes them.
 pub const DIGEST_CREDENTIALS: &str = "switcher:zk-s3cr3t";
 
-/// What a server is in its ensemble.
+/// Role of a server in its ensemble.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// It has no ensemble.
+    /// No ensemble.
     Alone,
     Leader,
     Follower,
@@ -39,9 +39,9 @@ pub enum Role {
 pub struct ZooKeeper {
     port: u16,
     folder: TempDir,
-    /// What the configuration says of the ensemble; empty for a server that is alone.
+    /// Lines of the configuration about the ensemble; empty for a single server.
     ensemble: String,
-    /// Bytes of the largest request that it takes (`jute.maxbuffer`); `None` for its default.
+    /// Largest request in bytes (`jute.maxbuffer`); `None` for the default.
     request_limit: Option<usize>,
     process: Option<Guarded>,
     _permit: Option<OwnedSemaphorePermit>,
@@ -54,7 +54,7 @@ impl ZooKeeper {
         SHARED.get_or_init(|| Self::start(None)).await
     }
 
-    /// A server for one test, which may do to it what it likes.
+    /// A server for one test, which may stop, kill and fill it.
     pub async fn private() -> Self {
         let permit = Self::permit().await;
         Self::start(Some(permit)).await
@@ -111,7 +111,7 @@ impl ZooKeeper {
     }
 
     async fn permit() -> OwnedSemaphorePermit {
-        static ROOM: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(2)));
+        static ROOM: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(3)));
         Arc::clone(&ROOM).acquire_owned().await.unwrap()
     }
 
@@ -132,13 +132,11 @@ impl ZooKeeper {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// For the benches.
-    #[allow(dead_code)]
     pub fn pid(&self) -> u32 {
         self.process.as_ref().expect("ZooKeeper runs").pid()
     }
 
-    /// SIGKILL: what it acknowledged is on disk, what it did not may be or not.
+    /// SIGKILL: acknowledged writes are on disk, others may be.
     pub fn kill9(&mut self) {
         self.process.take().expect("ZooKeeper runs").kill();
     }
@@ -172,7 +170,7 @@ impl ZooKeeper {
         self.process.as_mut().is_some_and(|process| process.try_wait().is_none())
     }
 
-    /// What the server says that it is; `None` if it does not serve.
+    /// Role by the server's own account; `None` if it does not serve.
     pub async fn role(&self) -> Option<Role> {
         let answer = self.four_letter_word("srvr").await.ok()?;
         let mode = answer.split("Mode: ").nth(1)?;
@@ -184,7 +182,7 @@ impl ZooKeeper {
         }
     }
 
-    /// A figure of the server's own, from `mntr`.
+    /// A metric of the server, from `mntr`.
     pub async fn figure(&self, name: &str) -> Option<u64> {
         let answer = self.four_letter_word("mntr").await.ok()?;
         let line = answer.lines().find_map(|line| line.strip_prefix(name))?;
@@ -244,7 +242,7 @@ impl ZooKeeper {
         self.role().await.is_some()
     }
 
-    /// What the server answers to `srvr`, `cons` and their like.
+    /// Answer to a four-letter word, such as `srvr` or `cons`.
     async fn four_letter_word(&self, word: &str) -> io::Result<String> {
         let asking = async {
             let mut stream = TcpStream::connect(self.address()).await?;
@@ -277,14 +275,13 @@ impl ZooKeeper {
         (next(), next(), next())
     }
 
-    /// Its version, as `3.8.0`; for the benches.
-    #[allow(dead_code)]
+    /// Version, as `3.8.0`.
     pub async fn version_text(&self) -> String {
         let (major, minor, patch) = self.version().await;
         format!("{major}.{minor}.{patch}")
     }
 
-    /// A client of our own, to look at the tree past the daemon.
+    /// A client of the tests, independent of the daemon.
     pub async fn client(&self) -> Client {
         let (major, minor, patch) = self.version().await;
         eventually("a ZooKeeper client of our own", seconds(30), || async {
@@ -316,7 +313,7 @@ fn classpath() -> String {
     }
 }
 
-/// The tree as a session of our own sees it.
+/// The tree, as a session of the tests sees it.
 pub struct Znodes {
     client: Client,
 }
@@ -358,7 +355,7 @@ impl Znodes {
         self.client.set_data(path, data.as_bytes(), None).await.unwrap();
     }
 
-    /// Whether we, who have shown no credentials, may write a znode.
+    /// Whether a client without credentials may write a znode.
     pub async fn may_be_written_by_anyone(&self, path: &str) -> bool {
         match self.client.set_data(path, b"by anyone", None).await {
             Ok(_) => true,
@@ -367,7 +364,7 @@ impl Znodes {
         }
     }
 
-    /// Creates a znode that nobody but the holder of a certain password may touch or read.
+    /// Creates a znode that only a foreign user may write or read.
     pub async fn put_forbidden(&self, path: &str, data: &str) {
         self.put_with_acl(path, data, &[somebody_else()]).await;
     }
@@ -419,7 +416,7 @@ impl Znodes {
     }
 }
 
-/// All rights for a user whose password nobody here has.
+/// All rights for a foreign user, whose password no test has.
 fn somebody_else() -> Acl {
     Acl::new(Permission::ALL, AuthId::new("digest", "somebody:WXluAv3o0OoxmpaMuqXMJ8y4Pvs="))
 }

@@ -12,12 +12,12 @@ use serde_json::json;
 use tokio::task::{JoinHandle, JoinSet};
 use zookeeper_client::Client;
 
-use super::client::{Connection, Request, Response};
-use super::coinbase_history::{
+use crate::client::{Connection, Request, Response};
+use crate::coinbase_history::{
     Coinbase, CoinbaseAction, Fate, History, Intrusion, Record, Reply, since,
 };
-use super::daemon::{PASSWORD, USER};
-use super::{eventually, seconds};
+use crate::daemon::{PASSWORD, USER};
+use crate::{eventually, seconds};
 
 /// Payout addresses. A jobmaker changes the last two if they are in capitals.
 const ADDRESSES: [&str; 4] = [

@@ -1,11 +1,11 @@
-//! The daemon as its users meet it: a process with a configuration file, an address and a log.
+//! The daemon as a process: a configuration file, an address and a log.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -13,16 +13,30 @@ use rustix::process::Signal;
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
-use super::client::{self, Answer, Connection, Request, Response};
-use super::zookeeper::ZooKeeper;
-use super::{Guarded, Output, eventually, seconds, unique};
+use crate::client::{self, Answer, Connection, Request, Response};
+use crate::zookeeper::ZooKeeper;
+use crate::{Guarded, Output, eventually, seconds, unique};
 
-/// The daemon's program.
-pub const PROGRAM: &str = env!("CARGO_BIN_EXE_switcher-api-server");
+const NAME: &str = "switcher-api-server";
 pub const USER: &str = "admin";
 pub const PASSWORD: &str = "admin";
 
-/// A daemon that runs.
+/// Path of the daemon's executable, which cargo builds for the integration tests and the benches of its package.
+///
+/// Cargo names it in the environment. A test binary started by hand finds it next to its own folder.
+pub fn program() -> &'static str {
+    static PROGRAM: LazyLock<String> = LazyLock::new(|| {
+        let beside = || {
+            let test = std::env::current_exe().unwrap();
+            let folder = test.parent().and_then(Path::parent).expect("target/PROFILE/deps/TEST");
+            folder.join(NAME).to_str().expect("a path in UTF-8").to_owned()
+        };
+        std::env::var(format!("CARGO_BIN_EXE_{NAME}")).unwrap_or_else(|_| beside())
+    });
+    &PROGRAM
+}
+
+/// A running daemon.
 pub struct Daemon {
     process: Guarded,
     address: String,
@@ -83,17 +97,17 @@ impl Daemon {
         self.process.wait(patience).await
     }
 
-    /// What it has written to standard error so far.
+    /// Lines on standard error so far.
     pub fn log(&self) -> Vec<String> {
         self.log.lines()
     }
 
-    /// The same without the first lines.
+    /// Lines on standard error, without the `first` ones.
     pub fn log_from(&self, first: usize) -> Vec<String> {
         self.log.lines_from(first)
     }
 
-    /// What it has written to standard output so far.
+    /// Lines on standard output so far.
     pub fn stdout(&self) -> Vec<String> {
         self.stdout.lines()
     }
@@ -153,7 +167,7 @@ impl Daemon {
     }
 }
 
-/// A configuration to be, and how to start the daemon with it.
+/// Builds a configuration, and starts the daemon with it.
 #[derive(Clone)]
 pub struct Builder {
     config: Map<String, Value>,
@@ -187,7 +201,7 @@ impl Builder {
         Self {
             config,
             arguments: Vec::new(),
-            // What the tests look for in the log are lines for people; tests of the log itself say otherwise.
+            // Most tests search the log for lines in this format.
             environment: BTreeMap::from([("LogFormat".into(), "human".into())]),
             descriptors: None,
             folder: Arc::new(folder),
@@ -209,7 +223,7 @@ impl Builder {
         self
     }
 
-    /// Takes an existing configuration for its own, all of it.
+    /// Replaces the whole configuration.
     pub fn replace(mut self, config: Map<String, Value>) -> Self {
         self.config = config;
         self
@@ -225,7 +239,7 @@ impl Builder {
         self
     }
 
-    /// Takes a variable back that is set for every daemon of the tests.
+    /// Removes a variable that is set by default.
     pub fn without_environment(mut self, name: &str) -> Self {
         self.environment.remove(OsStr::new(name));
         self
@@ -237,7 +251,7 @@ impl Builder {
         self
     }
 
-    /// A folder that lives as long as the daemon, for what a test needs beside it.
+    /// A folder for the test's own files, which lives as long as the daemon.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -251,10 +265,10 @@ impl Builder {
 
     fn command(&self, arguments: &[OsString]) -> Command {
         let mut command = match self.descriptors {
-            None => Command::new(PROGRAM),
+            None => Command::new(program()),
             Some(limit) => {
                 let mut shell = Command::new("sh");
-                shell.args(["-c", r#"ulimit -n "$0" && exec "$@""#, &limit.to_string(), PROGRAM]);
+                shell.args(["-c", r#"ulimit -n "$0" && exec "$@""#, &limit.to_string(), program()]);
                 shell
             }
         };
@@ -334,7 +348,7 @@ pub struct Finished {
 }
 
 impl Finished {
-    /// All that it wrote.
+    /// Standard output and standard error.
     pub fn shown(&self) -> String {
         format!("{}\n{}", self.stdout, self.stderr)
     }
@@ -346,7 +360,7 @@ impl Finished {
     }
 }
 
-/// The lines of a stream, gathered by a thread of their own so that the pipe never fills.
+/// Lines of a stream. A thread collects them, so that the pipe never fills.
 #[derive(Clone, Default)]
 pub struct Log {
     lines: Arc<Mutex<Vec<String>>>,
@@ -368,7 +382,7 @@ impl Log {
         self.lines_from(0)
     }
 
-    /// The lines but the first.
+    /// All lines without the `first` ones.
     pub fn lines_from(&self, first: usize) -> Vec<String> {
         self.lines.lock().unwrap().iter().skip(first).cloned().collect()
     }
