@@ -1,72 +1,88 @@
-# The only entry points: people and CI call these. The scripts behind them are in .ci.
+# All entry points, for people and CI. Their scripts are in .ci.
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test test-old-zookeeper faults faults-long races hostile fuzz lint console-picture dist deb bench bench-report clean
+.PHONY: help run quick test test-old-zookeeper faults faults-long races hostile fuzz lint dist deb bench bench-report clean console-picture
 
-# Linking several test binaries at once takes more memory than a small machine has.
+# Linking several test binaries at once would need more memory than a small machine has.
 export CARGO_BUILD_JOBS ?= 2
 
-# Tests start `java` by its name; JAVA_HOME has to mean the same one to them as to .ci/zookeeper.
+# Integration tests mostly wait. One thread per core would leave the cores idle for more than half the time.
+export RUST_TEST_THREADS ?= 6
+
+# Tests look for `java` in PATH, .ci/zookeeper looks in JAVA_HOME first: both must find the same one.
 ifdef JAVA_HOME
 export PATH := $(JAVA_HOME)/bin:$(PATH)
 endif
 
 SCRIPTS := .ci/dev .ci/fuzz .ci/package .ci/run .ci/test-tools .ci/zookeeper $(wildcard config/debian/post*)
 
+# Without --workspace, dependencies would have other features, and be built a second time.
 CARGO_TEST := cargo test --workspace --locked
+CLIPPY := cargo clippy --workspace --all-targets --locked -- -D warnings
+FORMAT := cargo fmt --all --check
 
-help: ## list these targets
+help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: ## build, start ZooKeeper, simulated jobmaker and backend, and the daemon; print commands to try; Ctrl-C stops all
+run: ## build and start ZooKeeper, simulated jobmaker and backend, daemon; print commands to try; Ctrl-C stops all
 	@bash .ci/dev
 
-# The assignment stands alone, here and below: in `export X="$(…)"` a failure would go unnoticed.
-test: ## run all tests against real ZooKeeper servers of their own
+# Part of `make lint` and `make test`, with their flags: neither builds again what this has built.
+quick: ## check format, clippy and unit tests; at most 90 seconds after the first build
+	$(FORMAT)
+	$(CLIPPY)
+	$(CARGO_TEST) --lib
+
+# The assignment stands alone, here and below: `export X="$(…)"` would ignore a failure.
+test: ## run all tests against private ZooKeeper servers
 	@bash .ci/test-tools
 	@ZOOKEEPER_CLASSPATH="$$(bash .ci/zookeeper classpath)"; export ZOOKEEPER_CLASSPATH; \
-	$(CARGO_TEST)
+	$(CARGO_TEST) --no-fail-fast
 
-test-old-zookeeper: ## the same against ZooKeeper 3.4.6 (fetches about 200 MB once)
+test-old-zookeeper: ## run all tests against ZooKeeper 3.4.6 (downloads about 200 MB once)
 	@bash .ci/test-tools
 	@ZOOKEEPER_CLASSPATH="$$(bash .ci/zookeeper old-classpath)"; export ZOOKEEPER_CLASSPATH; \
 	$(CARGO_TEST)
 
-faults: ## strike each fault under traffic, and print the tables; part of `make test` (some minutes)
+faults: ## inject each fault once under traffic and print the tables (some minutes); part of `make test`
 	@bash .ci/test-tools
 	@ZOOKEEPER_CLASSPATH="$$(bash .ci/zookeeper classpath)"; export ZOOKEEPER_CLASSPATH; \
-	cargo test --locked --test faults -- --nocapture
+	$(CARGO_TEST) --test faults -- --nocapture
 
-# FAULTS_SECONDS and FAULTS_SEED choose how long and from where; FAULTS_ONLY, here and above, the faults whose
-# names contain it.
-faults-long: ## an hour of faults, with the release build
+# FAULTS_SECONDS: duration; FAULTS_SEED: seed of the random choices; FAULTS_ONLY: a part of the names of faults,
+# here and for `make faults`.
+faults-long: ## inject faults for an hour, with the release build
 	@bash .ci/test-tools
 	@ZOOKEEPER_CLASSPATH="$$(bash .ci/zookeeper classpath)"; export ZOOKEEPER_CLASSPATH; \
 	cargo test --release --locked --test faults -- --ignored --nocapture
 
-# Optimised, since a search and a load are what takes the time. The operations' number and the seeds of the
-# load can be chosen: RACES_OPERATIONS, RACES_SEEDS.
-races: ## a quarter of an hour: search more interleavings of exchanges, and let 100,000 operations race
+# With the release build, since a search and a load take the time. RACES_OPERATIONS: number of operations;
+# RACES_SEEDS: seeds of the load.
+races: ## search more interleavings of exchanges, and race 100,000 operations (15 minutes)
 	@ZOOKEEPER_CLASSPATH="$$(bash .ci/zookeeper classpath)"; export ZOOKEEPER_CLASSPATH; \
 	cargo test --release --locked --package switcher-actors -- --ignored --nocapture attribution && \
 	cargo test --release --locked --test api -- --ignored --nocapture races
 
-# The short version of the same attacks is part of `make test`.
-hostile: ## minutes: attack the daemon while a client switches, and print what came of it
+# `make test` contains a short version of the same attacks.
+hostile: ## attack the daemon while a client switches, and print the results (some minutes)
 	@ZOOKEEPER_CLASSPATH="$$(bash .ci/zookeeper classpath)"; export ZOOKEEPER_CLASSPATH; \
 	cargo test --release --locked --test api -- --ignored --nocapture hostile
 
-# Not part of `make test`, which checks the same properties on inputs of its own. FUZZ_SECONDS is for each target.
-fuzz: ## fuzz every parser for 30 seconds; FUZZ_SECONDS and FUZZ_TARGETS choose others
+# `make test` checks the same properties on generated inputs. FUZZ_SECONDS: duration for each target;
+# FUZZ_TARGETS: names of targets.
+fuzz: ## fuzz every parser for 30 seconds
 	@bash .ci/fuzz
 
-# The fuzz targets are checked without their fuzzer, which takes a C++ compiler.
-lint: ## check formatting, clippy, the fuzz targets, documentation and the scripts; any warning fails
-	cargo fmt --all --check
+# The fuzz targets are checked without the fuzzer, which needs a C++ compiler. --target keeps RUSTFLAGS away from
+# procedural macros and build scripts, so that clippy's serve here too.
+lint: ## check format, clippy, fuzz targets, documentation and scripts; any warning fails
+	$(FORMAT)
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
-	cargo clippy --workspace --all-targets --locked -- -D warnings
-	RUSTFLAGS="--cfg fuzzing -D warnings" cargo check --manifest-path fuzz/Cargo.toml --no-default-features --locked
+	$(CLIPPY)
+	@host="$$(rustc -vV | sed -n 's/^host: //p')"; target="$${CARGO_TARGET_DIR:-target}"; set -x; \
+	RUSTFLAGS="--cfg fuzzing -D warnings" cargo check --manifest-path fuzz/Cargo.toml --no-default-features \
+		--locked --target "$$host" --target-dir "$$target"
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 	@for script in $(SCRIPTS); do bash -n "$$script"; done
 	@if command -v shellcheck >/dev/null; then shellcheck --severity=warning $(SCRIPTS); fi
@@ -81,24 +97,24 @@ console-picture: ## take docs/console.png again, in a headless Chromium after fi
 	cargo test --locked --test api -- --ignored the_picture_of_the_documents
 	cp target/console-screenshots/console.png docs/console.png
 
-dist: ## pack the static release binary, the documents and samples of configuration into target/packages
+dist: ## pack the static release binary, documents and sample configurations into target/packages
 	@bash .ci/package dist
 
-deb: ## the same binary as a Debian package (fetches cargo-deb once)
+deb: ## pack the same into a Debian package (installs cargo-deb once)
 	@bash .ci/package deb
 
-bench: ## measure the release build against a real ZooKeeper, about ten minutes; SECTIONS="batch cost" chooses
+bench: ## measure the release build against a real ZooKeeper (ten minutes); SECTIONS="batch cost" chooses sections
 	cargo build --release --locked
 	@ZOOKEEPER_CLASSPATH="$$(bash .ci/zookeeper classpath)"; export ZOOKEEPER_CLASSPATH; \
 	cargo bench --locked --bench load -- $(SECTIONS)
 
-# Cargo runs a bench in its package's directory.
+# Relative to the package's directory, where cargo runs a bench.
 bench-report: export BENCH_REPORT := docs/operate/performance.md
-bench-report: bench ## the same, and put the tables and the plot into docs/operate/performance.md and docs/operate/performance.svg
+bench-report: bench ## the same, and update tables and plot in docs/operate/performance.md and docs/operate/performance.svg
 
-# What .ci/dev started holds a lock on its pid file for as long as it lives.
-clean: ## remove everything built, fetched or written by the other targets
-	@if [ -e .run/dev.pid ] && ! flock --nonblock .run/dev.pid true; then \
-		echo "make run is still up (pid $$(cat .run/dev.pid)): stop it first" >&2; exit 1; fi
+# Each process of .ci/dev, which needs flock, holds a lock on the pid file while it runs.
+clean: ## remove everything that the other targets have built, downloaded or written
+	@if [ -e .run/dev.pid ] && command -v flock >/dev/null && ! flock --nonblock .run/dev.pid true; then \
+		echo "make run is still running (pid $$(cat .run/dev.pid)): stop it first" >&2; exit 1; fi
 	cargo clean
 	rm -rf .run fuzz/target fuzz/corpus fuzz/artifacts fuzz/coverage

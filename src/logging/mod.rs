@@ -142,7 +142,7 @@ impl Logging {
         self.rotation_failures.clone()
     }
 
-    /// Logs a panic of any thread before the process ends.
+    /// From now on a panic in any thread is logged and aborts the process.
     pub fn log_panics(&self) {
         let log = self.log.clone();
         let buffer = self.buffer.clone();
@@ -150,6 +150,8 @@ impl Logging {
             slog::crit!(log, "a thread failed, so the daemon ends; its supervisor starts it again";
                 "cause" => %panic);
             buffer.flush();
+            // A build that unwinds, as for tests, ends here too.
+            std::process::abort();
         }));
     }
 }
