@@ -91,12 +91,12 @@ impl Actors {
         log: &Logger,
     ) {
         if let Err(cause) = self.zk_writer.send(NewLimits { limits, ack_timeout }).await {
-            error!(log, "ZkWriter was gone before its limits could be changed"; "cause" => %cause);
+            error!(log, "internal error: the ZooKeeper writer did not take the new settings; restart the daemon"; "cause" => %cause);
         }
         if let (Some(running), Some(settings)) = (&self.poller, poller)
             && let Err(cause) = running.send(NewSettings(settings)).await
         {
-            error!(log, "the Poller was gone before its settings could be changed"; "cause" => %cause);
+            error!(log, "internal error: the Poller did not take the new settings; restart the daemon"; "cause" => %cause);
         }
     }
 
@@ -111,7 +111,7 @@ impl Actors {
         if let Some(poller) = &self.poller
             && let Err(cause) = poller.send(StopPolling).await
         {
-            error!(log, "the Poller was gone before it could be stopped"; "cause" => %cause);
+            error!(log, "internal error: the Poller had ended before the daemon stopped"; "cause" => %cause);
         }
     }
 
@@ -120,12 +120,13 @@ impl Actors {
     /// refused.
     pub async fn drain(self, give_up: Instant, until: Instant, log: &Logger) {
         if let Err(cause) = self.zk_writer.send(Drain { give_up, until }).await {
-            error!(log, "ZkWriter was gone before it could be drained"; "cause" => %cause);
+            error!(log, "internal error: the ZooKeeper writer had ended before the daemon stopped; accepted switches may be \
+                unwritten"; "cause" => %cause);
         }
         if let Some(ack_waiter) = self.ack_waiter
             && let Err(cause) = ack_waiter.send(Settle).await
         {
-            error!(log, "AckWaiter was gone before it could be drained"; "cause" => %cause);
+            error!(log, "internal error: the actor that waits for acks had ended before the daemon stopped"; "cause" => %cause);
         }
         for arbiter in self.arbiters {
             arbiter.stop();

@@ -54,7 +54,7 @@ pub struct Arguments {
           value_parser = path_or_none())]
     log_dir: Option<PathBuf>,
 
-    /// Verbosity of the log: up to 2 every switch and state change, from 3 on debug lines
+    /// Verbosity of the log: 0 to 2 = as the key LogLevel says, 3 or more = debug lines, too
     #[arg(
         short,
         long,

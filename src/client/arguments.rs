@@ -65,7 +65,7 @@ impl ClientCommand {
 /// Format of the result.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 pub struct OutputArguments {
-    /// Print one JSON document instead of text, also after a failure other than a bad argument
+    /// Print one JSON document instead of text, for failures too; only a bad argument is reported as text
     #[arg(long)]
     pub json: bool,
 }

@@ -92,7 +92,7 @@ async fn api(
                 CallError::NotSent { .. } => "start the daemon, or correct ListenAddr",
                 CallError::NoAnswer { .. } => "read the daemon's log",
                 CallError::Unauthorized { .. } => {
-                    "restart the daemon if its configuration has changed since its start"
+                    "reload the daemon if its configuration has changed since its start"
                 }
                 CallError::NotTheDaemon { .. } => "stop the other program, or correct ListenAddr",
             };

@@ -124,7 +124,7 @@ pub const KEYS: &[Key] = &[
         .means("znode directory of the sub-pools; empty = sub-pool API off"),
     seconds("ZKSubPoolUpdateAckTimeout", "5")
         .reloadable()
-        .means("seconds to wait for a jobmaker's ack, and before that as many in the queue"),
+        .means("seconds to wait for a jobmaker's ack; before that, a request may wait the same time in the queue"),
     number("JobmakerCoinbaseMaxBytes", 1, 8192, "30")
         .reloadable()
         .means("bytes at which jobmakers cut coinbase_info (their own setting)"),
@@ -147,10 +147,10 @@ pub const KEYS: &[Key] = &[
         .means("seconds of silence after which ZooKeeper ends the session"),
     seconds("ZKRequestTimeoutSeconds", "5")
         .reloadable()
-        .means("seconds after which a switch is answered in any case; one more for every 20,000 queued switches"),
+        .means("seconds after which a switch that is not written gets an error; one second more for every 20,000 queued switches"),
     number("ZKQueueLimit", 1, 10_000_000, "1000000")
         .reloadable()
-        .means("queued switches, and as many entries of dry runs; the daemon refuses more at once"),
+        .means("limit of queued switches, and a separate one of the same size for entries of dry runs; the daemon refuses more immediately"),
     secret("ZKDigestCredentials")
         .or("")
         .means("user:password for ZooKeeper's digest scheme; empty = none"),

@@ -7,7 +7,7 @@ use super::{process::Process, reload::Reloads};
 use crate::{api::RequestMetrics, config::Settings, http::Logins, logging::Logging};
 
 /// The registry, and the counters that it shows.
-pub struct AllMetrics {
+pub struct DaemonMetrics {
     pub registry: Registry,
     pub metrics: Metrics,
     pub requests: RequestMetrics,
@@ -15,7 +15,7 @@ pub struct AllMetrics {
     pub reloads: Reloads,
 }
 
-impl AllMetrics {
+impl DaemonMetrics {
     /// Registers all metrics, with their values at the start.
     pub fn new(settings: &Settings, logging: &Logging) -> Self {
         let mut registry = Registry::default();

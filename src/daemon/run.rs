@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use super::{
     failure::Failure,
     listeners::{bind_admin, bind_api, serve_admin, serve_api},
-    metrics::AllMetrics,
+    metrics::DaemonMetrics,
     reload::Reload,
     service_manager::ServiceManager,
     signals::Signals,
@@ -67,8 +67,8 @@ async fn run(
 ) -> Result<(), Failure> {
     let log = &logging.log;
     let manager = ServiceManager::of(|name| env::var_os(name), log);
-    let AllMetrics { registry, metrics, requests, logins, reloads } =
-        AllMetrics::new(&settings, logging);
+    let DaemonMetrics { registry, metrics, requests, logins, reloads } =
+        DaemonMetrics::new(&settings, logging);
     // Addresses first: a daemon that cannot serve must not open a session.
     let api = bind_api(settings.api.clone())?;
     let static_info = StaticInfo::of(&settings, api.as_ref().map(|(bound, _)| bound.address()));
@@ -130,12 +130,12 @@ async fn drain(
 ) {
     let began = Instant::now();
     if timeout(grace / 8, actors.stop_polling(log)).await.is_err() {
-        warn!(log, "the Poller does not stop");
+        warn!(log, "the running poll does not stop in time; the shutdown continues");
     }
     if let Some(api) = api
         && timeout(grace / 2, api.send(Stop { gracefully: true })).await.is_err()
     {
-        warn!(log, "unfinished requests are aborted soon");
+        warn!(log, "API requests are unfinished after half of the grace period; they are aborted at its end");
     }
     actors.drain(began + grace * 5 / 8, began + grace * 15 / 16, log).await;
     if let Some(admin) = admin {

@@ -79,7 +79,7 @@ impl LogFile {
     fn make_room(&mut self) {
         match self.rotate() {
             Ok(()) if mem::take(&mut self.is_overdue) => {
-                self.note(Level::Info, "log file is rotated again", None);
+                self.note(Level::Info, "log file rotation works again", None);
             }
             Ok(()) => {}
             Err(error) => {
@@ -325,7 +325,7 @@ mod tests {
 
         fs::remove_dir(it.path("x.log.2")).unwrap();
         it.write(&"23456789\n".repeat(20));
-        let again = "INFO log file is rotated again\n";
+        let again = "INFO log file rotation works again\n";
         let files = ["x.log", "x.log.1", "x.log.2"].map(|name| it.read(name).unwrap());
         assert!(files.iter().all(|text| text.len() < 20 || text.contains(again)), "{files:?}");
     }

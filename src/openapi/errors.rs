@@ -1,4 +1,4 @@
-//! Each error of the API: what it means to a client, and which endpoints answer it.
+//! Each error of the API, with its endpoints and its meaning for a client.
 
 use std::{collections::BTreeSet, fmt::Write};
 
@@ -25,223 +25,219 @@ const SUB_POOLS: &[Endpoint] = &[GetCoinbase, UpdateCoinbase];
 const UPDATES: &[Endpoint] = &[UpdateCoinbase];
 const ALL: &[Endpoint] = &[Switch, SwitchMany, GetCoinbase, UpdateCoinbase];
 const IN_JSON: &[Endpoint] = &[SwitchMany, GetCoinbase, UpdateCoinbase];
-/// It is answered before an endpoint is found.
+/// Answered before an endpoint is found.
 const NONE: &[Endpoint] = &[];
 
-/// Which endpoints answer an error, and what it means to their clients.
-fn explained(error: &ApiError) -> (&'static [Endpoint], &'static str) {
-    match error {
-        ApiError::Request(error) => request_explained(error),
-        ApiError::PunameEmpty => (SWITCHES, "No sub-account is named."),
-        ApiError::PunameInvalid => {
-            (SWITCHES, "The sub-account's name cannot be a znode's, or is longer than 200 bytes.")
-        }
-        ApiError::CoinEmpty => (SWITCHES, "No coin is named."),
-        ApiError::CoinInexistent => (SWITCHES, "Not in `AvailableCoins`; the match is exact."),
-        ApiError::ReadFailed => (SWITCHES, "ZooKeeper is away; nothing was written. Try again."),
-        ApiError::WriteFailed => (
+/// An error of the API, as the document describes it.
+struct DocumentedError {
+    sample: ApiError,
+    /// The endpoints that answer it.
+    endpoints: &'static [Endpoint],
+    /// Its meaning for a client.
+    meaning: &'static str,
+}
+
+impl DocumentedError {
+    fn is_of(&self, endpoint: Endpoint, status: u16) -> bool {
+        self.endpoints.contains(&endpoint) && self.sample.status_code() == status
+    }
+}
+
+/// Every error.
+fn errors() -> Vec<DocumentedError> {
+    let mut all = endpoint_errors();
+    all.extend(request_errors());
+    all.extend(exchange_errors());
+    all
+}
+
+fn documented<E: Into<ApiError>>(
+    errors: impl IntoIterator<Item = (E, &'static [Endpoint], &'static str)>,
+) -> Vec<DocumentedError> {
+    let documented = |(error, endpoints, meaning): (E, _, _)| DocumentedError {
+        sample: error.into(),
+        endpoints,
+        meaning,
+    };
+    errors.into_iter().map(documented).collect()
+}
+
+fn endpoint_errors() -> Vec<DocumentedError> {
+    use ApiError::*;
+    documented([
+        (PunameEmpty, SWITCHES, "The sub-account is missing."),
+        (
+            PunameInvalid,
             SWITCHES,
-            "Not written, or nobody can say; the log tells which. Try again: it is harmless.",
+            "The sub-account's name is no valid name of a znode, or is longer than 200 bytes.",
         ),
-        ApiError::UserCoinsEmpty => (BATCHES, "The batch has no groups."),
-        ApiError::WrongJson(_) => {
-            (IN_JSON, "The body is not the JSON asked for; nothing was written.")
-        }
-        ApiError::FlagUnclear(_) => (BATCHES, "A flag has another value; nothing was written."),
-        ApiError::SubPoolCoinEmpty => (SUB_POOLS, "No coin is named."),
-        ApiError::SubPoolNameEmpty => (SUB_POOLS, "No sub-pool is named."),
-        ApiError::PayoutAddressEmpty => (UPDATES, "No address is named."),
-        ApiError::NotForJobmakers(CoinbaseUpdateError::TooLong(_)) => {
-            (UPDATES, "The jobmaker would not read it whole; nothing was written.")
-        }
-        ApiError::NotForJobmakers(CoinbaseUpdateError::CutsCharacter(_)) => {
-            (UPDATES, "The jobmaker would never acknowledge it; nothing was written.")
-        }
-        ApiError::SubPoolsDisabled => {
-            (SUB_POOLS, "`ZKSubPoolUpdateBaseDir` is not set: the sub-pool API is off.")
-        }
-        ApiError::Exchange(failure) => exchange_explained(failure),
-        ApiError::PathUnknown => (NONE, "There is no such path."),
-    }
+        (CoinEmpty, SWITCHES, "The coin is missing."),
+        (CoinInexistent, SWITCHES, "Not in `AvailableCoins`; the match is exact."),
+        (ReadFailed, SWITCHES, "ZooKeeper is away; nothing was written. Try again."),
+        (
+            WriteFailed,
+            SWITCHES,
+            "Not written, or unknown; the log has the details. Try again: it is harmless.",
+        ),
+        (UserCoinsEmpty, BATCHES, "The batch has no groups."),
+        (WrongJson("…".into()), IN_JSON, "The body is not the expected JSON; nothing was written."),
+        (FlagUnclear("dry_run"), BATCHES, "A flag has another value; nothing was written."),
+        (SubPoolCoinEmpty, SUB_POOLS, "The coin is missing."),
+        (SubPoolNameEmpty, SUB_POOLS, "The sub-pool is missing."),
+        (PayoutAddressEmpty, UPDATES, "The payout address is missing."),
+        (
+            NotForJobmakers(CoinbaseUpdateError::TooLong(9000)),
+            UPDATES,
+            "The jobmaker would not read the whole request; nothing was written.",
+        ),
+        (
+            NotForJobmakers(CoinbaseUpdateError::CutsCharacter(30)),
+            UPDATES,
+            "The jobmaker would never acknowledge it; nothing was written.",
+        ),
+        (
+            SubPoolsDisabled,
+            SUB_POOLS,
+            "`ZKSubPoolUpdateBaseDir` is not set: the sub-pool API is off.",
+        ),
+        (PathUnknown, NONE, "The path does not exist."),
+    ])
 }
 
-fn request_explained(error: &RequestError) -> (&'static [Endpoint], &'static str) {
-    match error {
-        RequestError::BodyBroken(_) => {
-            (ALL, "The body broke off, or its coding is wrong; nothing was written.")
-        }
-        RequestError::Malformed(_) => {
-            (ALL, "The request is not HTTP as RFC 9112 has it; nothing was written.")
-        }
-        RequestError::MethodNotAllowed(_) => {
-            (NONE, "The path has other methods, which the header `Allow` lists.")
-        }
-        RequestError::CrossSite => {
-            (NONE, "A browser sent it for a page of another site; nothing was written.")
-        }
-        RequestError::BodyTooSlow(_)
-        | RequestError::BodyTooLarge(_)
-        | RequestError::HeadTooSlow(_)
-        | RequestError::TargetTooLong(_)
-        | RequestError::ExpectationFailed(_)
-        | RequestError::HeadersTooLarge(_)
-        | RequestError::HeadersTooMany(_) => (ALL, "Nothing was written."),
-        RequestError::OtherHost(_) => (
+fn request_errors() -> Vec<DocumentedError> {
+    use RequestError::*;
+    const NOT_WRITTEN: &str = "Nothing was written.";
+    documented([
+        (
+            BodyBroken("…".into()),
+            ALL,
+            "The body ended early, or its encoding is wrong; nothing was written.",
+        ),
+        (
+            Malformed("…".into()),
+            ALL,
+            "The request violates HTTP/1.1 (RFC 9112); nothing was written.",
+        ),
+        (
+            MethodNotAllowed(&[]),
             NONE,
-            "At the console's address alone: it is not served under that host; nothing was written.",
+            "The path has other methods, which the header `Allow` lists.",
         ),
-        RequestError::TooManyFailedLogins(_) => (
+        (
+            CrossSite,
             NONE,
-            "Wrong credentials, and many before from the same address; the header `Retry-After` has the seconds to \
-             wait. Correct credentials are always accepted.",
+            "A browser sent it for a page of another site; nothing was written.",
         ),
-        RequestError::HeadsTooMany => (ALL, "Nothing was written. Try again."),
-    }
+        (BodyTooSlow(30), ALL, NOT_WRITTEN),
+        (BodyTooLarge(16 * 1024 * 1024), ALL, NOT_WRITTEN),
+        (HeadTooSlow(30), ALL, NOT_WRITTEN),
+        (TargetTooLong(8192), ALL, NOT_WRITTEN),
+        (
+            OtherHost("…".into()),
+            NONE,
+            "Only at the console's address: the console does not serve this host; nothing was written.",
+        ),
+        (
+            TooManyFailedLogins(5),
+            NONE,
+            "Wrong credentials, after many failed logins from the same address; the header `Retry-After` has the \
+             seconds to wait. Correct credentials are always accepted.",
+        ),
+        (ExpectationFailed("…".into()), ALL, NOT_WRITTEN),
+        (HeadersTooLarge(65536), ALL, NOT_WRITTEN),
+        (HeadersTooMany(96), ALL, NOT_WRITTEN),
+        (HeadsTooMany, ALL, "Nothing was written. Try again."),
+    ])
 }
 
-fn exchange_explained(failure: &ExchangeFailure) -> (&'static [Endpoint], &'static str) {
-    let meaning = match failure {
-        ExchangeFailure::QueueFull | ExchangeFailure::ShuttingDown => "Try again.",
-        ExchangeFailure::NotServed => "The jobmaker is slow or away. Try again.",
-        ExchangeFailure::NoSubPool(_) => {
-            "Its jobmaker creates the znode, or no znode can be called that; nothing was written."
-        }
-        ExchangeFailure::NoJobmaker => "Start its jobmaker; nothing was written.",
-        ExchangeFailure::NotRead(_) => "ZooKeeper is away; nothing was written. Try again.",
-        ExchangeFailure::NotWritten(_) => "ZooKeeper refuses it: look at the znode's ACL.",
-        ExchangeFailure::TimedOut => {
-            "The outcome is unknown: the jobmaker may still apply it. Ask get-coinbase."
-        }
-        ExchangeFailure::Overtaken => {
-            "The outcome is unknown: somebody else changed the sub-pool. Ask get-coinbase, then try again."
-        }
-        ExchangeFailure::AckNotRead(_) | ExchangeFailure::AckUnparsable => {
-            "The outcome is unknown. Look at the jobmaker, then ask get-coinbase."
-        }
-        ExchangeFailure::Unknown(_) => "Ask get-coinbase before trying again.",
-    };
-    (SUB_POOLS, meaning)
-}
-
-/// One of each.
-fn samples() -> Vec<ApiError> {
-    let text = || "…".to_owned();
-    let exchanges = [
-        ExchangeFailure::QueueFull,
-        ExchangeFailure::ShuttingDown,
-        ExchangeFailure::NotServed,
-        ExchangeFailure::NoSubPool(text()),
-        ExchangeFailure::NoJobmaker,
-        ExchangeFailure::NotRead(text()),
-        ExchangeFailure::NotWritten(text()),
-        ExchangeFailure::TimedOut,
-        ExchangeFailure::Overtaken,
-        ExchangeFailure::AckNotRead(text()),
-        ExchangeFailure::AckUnparsable,
-        ExchangeFailure::Unknown(text()),
+fn exchange_errors() -> Vec<DocumentedError> {
+    use ExchangeFailure::*;
+    const CHECK_JOBMAKER: &str =
+        "The outcome is unknown. Check the jobmaker, then call get-coinbase.";
+    let errors = [
+        (QueueFull, "Try again."),
+        (ShuttingDown, "Try again."),
+        (NotServed, "The jobmaker is slow or away. Try again."),
+        (
+            NoSubPool("…".into()),
+            "Its jobmaker has not created the znode, or the name is invalid; nothing was written.",
+        ),
+        (NoJobmaker, "Start its jobmaker; nothing was written."),
+        (NotRead("…".into()), "ZooKeeper is away; nothing was written. Try again."),
+        (NotWritten("…".into()), "ZooKeeper refuses the write: check the znode's ACL."),
+        (
+            TimedOut,
+            "The outcome is unknown: the jobmaker may still apply it. Call get-coinbase.",
+        ),
+        (
+            Overtaken,
+            "The outcome is unknown: another client changed the sub-pool. Call get-coinbase, then try again.",
+        ),
+        (AckNotRead("…".into()), CHECK_JOBMAKER),
+        (AckUnparsable, CHECK_JOBMAKER),
+        (Unknown("…".into()), "Call get-coinbase before you try again."),
     ];
-    let others = [
-        ApiError::PunameEmpty,
-        ApiError::PunameInvalid,
-        ApiError::CoinEmpty,
-        ApiError::CoinInexistent,
-        ApiError::ReadFailed,
-        ApiError::WriteFailed,
-        ApiError::UserCoinsEmpty,
-        ApiError::WrongJson(text()),
-        RequestError::BodyBroken(text()).into(),
-        RequestError::Malformed(text()).into(),
-        ApiError::FlagUnclear("dry_run"),
-        ApiError::SubPoolCoinEmpty,
-        ApiError::SubPoolNameEmpty,
-        ApiError::PayoutAddressEmpty,
-        ApiError::NotForJobmakers(CoinbaseUpdateError::TooLong(9000)),
-        ApiError::NotForJobmakers(CoinbaseUpdateError::CutsCharacter(30)),
-        ApiError::SubPoolsDisabled,
-        ApiError::PathUnknown,
-        RequestError::MethodNotAllowed(&[]).into(),
-        RequestError::CrossSite.into(),
-        RequestError::BodyTooSlow(30).into(),
-        RequestError::BodyTooLarge(16 * 1024 * 1024).into(),
-        RequestError::HeadTooSlow(30).into(),
-        RequestError::TargetTooLong(8192).into(),
-        RequestError::OtherHost(text()).into(),
-        RequestError::TooManyFailedLogins(5).into(),
-        RequestError::ExpectationFailed(text()).into(),
-        RequestError::HeadersTooLarge(65536).into(),
-        RequestError::HeadersTooMany(96).into(),
-        RequestError::HeadsTooMany.into(),
-    ];
-    others.into_iter().chain(exchanges.map(ApiError::Exchange)).collect()
+    documented(errors.map(|(error, meaning)| (ApiError::Exchange(error), SUB_POOLS, meaning)))
 }
 
-fn samples_of(endpoint: Endpoint, status: u16) -> impl Iterator<Item = ApiError> {
-    let answers = move |error: &ApiError| {
-        explained(error).0.contains(&endpoint) && error.status_code() == status
-    };
-    samples().into_iter().filter(answers)
-}
-
-/// The errors that an endpoint answers with this status, by number and text.
+/// Examples of the errors that an endpoint answers with a status, by number and text.
 pub fn examples(endpoint: Endpoint, status: u16) -> impl Iterator<Item = (String, RefOr<Example>)> {
-    samples_of(endpoint, status).map(|error| {
-        let (_, meaning) = explained(&error);
-        let name = format!("{} {error}", error.err_no());
-        let body = serde_json::from_slice(&three_fields(&Err(error))).ok();
+    errors().into_iter().filter(move |error| error.is_of(endpoint, status)).map(|error| {
+        let DocumentedError { sample, meaning, .. } = error;
+        let name = format!("{} {sample}", sample.err_no());
+        let body = serde_json::from_slice(&three_fields(&Err(sample))).ok();
         (name, ExampleBuilder::new().summary(meaning).value(body).build().into())
     })
 }
 
-/// What an endpoint refuses with this status.
+/// Schema of an endpoint's refusals with a status.
 pub fn refused(endpoint: Endpoint, status: u16) -> RefOr<Schema> {
-    let numbers: BTreeSet<u16> = samples_of(endpoint, status).map(|error| error.err_no()).collect();
+    let errors = errors().into_iter().filter(|error| error.is_of(endpoint, status));
+    let numbers: BTreeSet<u16> = errors.map(|error| error.sample.err_no()).collect();
     narrowed(
         "Refused",
         "Answer",
         [
             ("err_no", one_of(numbers.into_iter().map(Value::from)).into()),
-            ("err_msg", some_text("What is wrong").into()),
+            ("err_msg", some_text("The cause").into()),
             ("success", exactly(false).into()),
         ],
     )
 }
 
-/// Adds the answers that have a status of their own.
+/// Adds the refusals with a status other than 200.
 pub fn add_statuses(responses: &mut Responses, endpoint: Endpoint) {
-    let own = |error: &ApiError| {
-        let of_endpoint = explained(error).0.contains(&endpoint) && error.status_code() != 200;
-        of_endpoint.then(|| error.err_no())
-    };
-    for error in samples() {
-        let Some(status) = own(&error) else { continue };
+    for error in errors().iter().filter(|error| !error.is_of(endpoint, 200)) {
+        if !error.endpoints.contains(&endpoint) {
+            continue;
+        }
+        let status = error.sample.status_code().as_u16();
         let mut content = json_content(refused(endpoint, status));
         content.examples.extend(examples(endpoint, status));
-        let text = format!("Refused: {error}. {}", explained(&error).1);
+        let text = format!("Refused: {}. {}", error.sample, error.meaning);
         let response =
             ResponseBuilder::new().description(text).content("application/json", content);
         responses.responses.insert(status.to_string(), response.build().into());
     }
 }
 
-/// The errors that have no endpoint, in words.
+/// A list of the errors without an endpoint.
 pub fn of_no_endpoint() -> String {
-    let mut text =
-        "Besides, with the status of the same number and the same three fields:\n".to_owned();
-    for error in samples() {
-        let (endpoints, meaning) = explained(&error);
-        if endpoints.is_empty() {
-            // A text takes all that is written to it.
-            let _ = write!(text, "\n* `{}` `{error}`: {meaning}", error.err_no());
-        }
+    let mut text = "In addition, with the status of the same number and the same three fields:\n".to_owned();
+    for DocumentedError { sample, meaning, .. } in
+        errors().iter().filter(|error| error.endpoints.is_empty())
+    {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "\n* `{}` `{sample}`: {meaning}", sample.err_no());
     }
-    text + "\n\nWhat is no HTTP/1.1 is answered `400` or `431` with an empty body."
+    text + "\n\nA request that is not HTTP/1.1 is answered `400` or `431` with an empty body."
 }
 
 #[cfg(test)]
 pub mod tests {
     use super::*;
 
-    /// The variants of an enum, as its source has them.
+    /// Variants of an enum in its source.
     fn variants<'a>(source: &'a str, name: &str) -> BTreeSet<&'a str> {
         let begin = source.find(&format!("pub enum {name} {{")).expect("the enum");
         let body = source[begin..].split("\n}").next().expect("its end");
@@ -259,7 +255,7 @@ pub mod tests {
 
     #[test]
     fn there_is_a_sample_of_every_error() {
-        let shown: Vec<String> = samples().iter().map(|error| format!("{error:?}")).collect();
+        let shown: Vec<String> = errors().iter().map(|error| format!("{:?}", error.sample)).collect();
         let sampled: BTreeSet<&str> = shown.iter().map(|debug| name(debug)).collect();
         assert_eq!(sampled, variants(include_str!("../api/answer.rs"), "ApiError"));
 
@@ -282,6 +278,6 @@ pub mod tests {
 
     /// Every number that the API answers, once.
     pub fn numbers() -> BTreeSet<u16> {
-        samples().iter().map(ApiError::err_no).collect()
+        errors().iter().map(|error| error.sample.err_no()).collect()
     }
 }

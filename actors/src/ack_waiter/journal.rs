@@ -105,7 +105,7 @@ impl Journal {
     pub(super) fn overwrote(&self, record: &ExchangeRecord, overwrite: &Overwrite, request: &[u8]) {
         self.metrics.overwrote();
         let request = String::from_utf8_lossy(request);
-        error!(self.log, "sub-pool request overwritten"; record.source,
+        error!(self.log, "sub-pool request overwritten: this daemon replaced a newer request of another program, which has to repeat it"; record.source,
             "coin" => quoted(record.sub_pool.coin()), "sub_pool" => quoted(record.sub_pool.name()),
             "znode" => %Shown(&overwrite.path), "written" => quoted(&request),
             "cause" => %overwrite);

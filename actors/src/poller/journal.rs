@@ -86,8 +86,9 @@ impl Journal {
             NowDate::Good(_) | NowDate::Absent => return,
             NowDate::Backwards(date) => (
                 date,
-                "is before the last one: the next poll follows it; changes since the clock stepped back may be \
-                 missing, unless CronOverlapSeconds covers them; a restart fetches the whole map",
+                "is before that of the previous poll; the next poll starts from the earlier time. Changes may be \
+                 missed if CronOverlapSeconds is smaller than the step: correct the upstream's clock, then restart \
+                 the daemon, which fetches the whole map",
             ),
             NowDate::NotPositive(date) => (date, "is not positive: last_date is kept"),
             NowDate::FarAhead(date) => (

@@ -68,9 +68,9 @@ impl ZkWriter {
             "server_version" => %connection.version(),
             "seconds_without" => seconds(away));
         if version_assumed {
-            warn!(self.log, "a broker does not report its version (four-letter word srvr), so only operations of the \
-                oldest supported version are used until the next connection, which is slower: \
-                allow srvr or set ZKServerVersion";
+            warn!(self.log, "a broker does not report its version (four-letter word srvr). Until the next connection \
+                the daemon uses only operations of the oldest supported version, which are slower: \
+                allow srvr in 4lw.commands.whitelist, or set ZKServerVersion";
                 "assumed" => %connection.version());
         }
         ctx.spawn(connection.lost().into_actor(self).map(|state, act, ctx| act.lost(&state, ctx)));
@@ -97,8 +97,8 @@ impl ZkWriter {
 
     fn not_connected(&mut self, error: &ConnectError, ctx: &mut Context<Self>) {
         if self.outage.logged_causes.insert(error.to_string()) {
-            warn!(self.log, "ZooKeeper is away; trying again until it is back";
-                "cause" => %error, "requests_get" => "105, those to sub-pools 500, at their deadline");
+            warn!(self.log, "no ZooKeeper session; trying again. Until then switches fail with 105 at their time \
+                limit, and sub-pool requests fail, too: check the servers in ZKBroker"; "cause" => %error);
         }
         ctx.run_later(RECONNECT_PAUSE, Self::connect);
     }
@@ -141,10 +141,10 @@ impl ZkWriter {
                 None if !had_one => {}
                 None => info!(act.log, "ZooKeeper session closed"),
                 Some(session) => {
-                    warn!(act.log, "the ZooKeeper session could not be ended: a switch of \
-                    unknown outcome may still be applied until ZooKeeper expires it";
+                    warn!(act.log, "the ZooKeeper session could not be ended. Until ZooKeeper expires the session, a \
+                    switch of unknown outcome may still be written: check such switches afterwards";
                     "session" => session,
-                    "seconds" => act.settings.zookeeper.session_timeout.as_secs())
+                    "expires_after_seconds" => act.settings.zookeeper.session_timeout.as_secs())
                 }
             }
             let _ = done.send(());

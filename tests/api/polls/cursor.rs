@@ -51,7 +51,7 @@ async fn a_date_that_would_lose_switches_is_not_followed() {
     assert_eq!(asked(&requests)[..=count], expected);
     assert_eq!(daemon.log_with(&["WARN", "is not positive"]).len(), 2);
     assert_eq!(daemon.log_with(&["WARN", "more than a day ahead"]).len(), 2);
-    assert_eq!(daemon.log_with(&["WARN", "is before the last one"]).len(), 1);
+    assert_eq!(daemon.log_with(&["WARN", "is before that of the previous poll"]).len(), 1);
 }
 
 #[tokio::test]

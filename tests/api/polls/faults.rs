@@ -15,7 +15,7 @@ async fn the_first_fetch_waits_for_zookeeper_and_not_for_the_interval() {
     let mut zookeeper = ZooKeeper::absent().await;
     let upstream = Upstream::start(|_| Reply::map(&[("alice", "btc")], now())).await.unwrap();
     let daemon = polling(&zookeeper, &upstream).set("CronIntervalSeconds", 3600).start().await;
-    daemon.wait_for_log(&["ZooKeeper is away"]).await;
+    daemon.wait_for_log(&["no ZooKeeper session"]).await;
     tokio::time::sleep(seconds(1)).await;
     assert!(upstream.requests().is_empty());
     zookeeper.restart().await;

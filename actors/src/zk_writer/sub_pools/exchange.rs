@@ -87,7 +87,7 @@ impl Exchange {
                     {
                         return Next::Over;
                     }
-                    match self.look().await {
+                    match self.read_ack().await {
                         Ok((sighting, armed)) => {
                             watch = armed;
                             self.reporter.report(Event::Seen(sighting)).await
@@ -155,7 +155,7 @@ impl Exchange {
     }
 
     /// Reads the ack and then the request's state, and watches from then on.
-    async fn look(&self) -> Result<(Sighting, Watch), Event> {
+    async fn read_ack(&self) -> Result<(Sighting, Watch), Event> {
         // Sent in this order, and ZooKeeper answers one client in order.
         let ack = self.connection.watch(&self.paths.ack);
         let request = self.connection.revision(&self.paths.request);

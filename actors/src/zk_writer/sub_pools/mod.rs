@@ -1,14 +1,14 @@
 //! Exchanges with jobmakers.
 //!
 //! * `lanes`: requests that wait, by sub-pool; no clock, no network;
-//! * `exchanges`: begins exchanges, and answers requests without one;
+//! * `requests`: accepts requests, begins exchanges, answers requests without one;
 //! * `exchange`: makes one, on a connection;
 //! * `pump`: connects them with the actor.
 
 mod exchange;
-mod exchanges;
 mod lanes;
 mod pump;
+mod requests;
 
-pub(super) use exchanges::SubPools;
-pub(crate) use exchanges::ToAckWaiter;
+pub(super) use requests::SubPools;
+pub(crate) use requests::ToAckWaiter;

@@ -1,4 +1,4 @@
-//! Exchanges with jobmakers, one at a time for each sub-pool, and answers to requests without one.
+//! Requests about sub-pools: each begins an exchange, one at a time for each sub-pool, or is answered without one.
 
 use std::time::{Duration, Instant};
 
