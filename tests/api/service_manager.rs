@@ -61,7 +61,7 @@ async fn it_is_told_when_the_daemon_serves_reloads_and_ends() {
     assert_eq!(manager.hears(&[]).await, "STATUS=ready");
 
     builder.clone().set("AvailableCoins", json!(["ltc"])).write_config();
-    for verdict in ["configuration reloaded", "stays in force"] {
+    for verdict in ["configuration reloaded", "previous configuration kept"] {
         daemon.signal(Signal::HUP);
         let reloading = manager.hears(&["STATUS"]).await;
         let (words, micros) = reloading.split_once("\nMONOTONIC_USEC=").expect("the time");

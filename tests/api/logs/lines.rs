@@ -85,7 +85,7 @@ async fn lines_of(builder: &Builder, arguments: &[&str]) -> [usize; 3] {
     let daemon = builder.start().await;
     assert_eq!(daemon.switch("alice", "btc").await, Answer::success());
     assert_eq!(daemon.send(Request::get("/nothing")).await.status, 404);
-    // Its answer is the last thing that is told.
+    // Its answer is logged last.
     assert_eq!(daemon.switch("bob", "nope").await.err_no, 104);
     daemon.wait_for_log(&["request refused", "err_no: 104"]).await;
     [" switch, ", " chunk, ", " request, "].map(|kind| daemon.log_with(&[kind]).len())
@@ -98,11 +98,11 @@ async fn levels_are_chosen_by_flag_and_key_for_all_and_for_single_modules() {
     let key = |value: &str| builder.clone().set("LogLevel", value);
     assert_eq!(lines_of(&builder, &[]).await, [1, 0, 0]);
     assert_eq!(lines_of(&builder, &["-vmodule=zk_writer=3"]).await, [1, 1, 0]);
-    let [switches, chunks, requests] = lines_of(&builder, &["-vmodule=gu*=3", "-v", "2"]).await;
+    let [switches, chunks, requests] = lines_of(&builder, &["-vmodule=middle*=3", "-v", "2"]).await;
     assert_eq!((switches, chunks), (1, 0));
     assert!(requests >= 2, "{requests}");
     assert_eq!(lines_of(&key("zk_writer=debug"), &["-v", "2"]).await, [1, 1, 0]);
-    let quiet = key("debug,guard=info,switcher_actors=warn");
+    let quiet = key("debug,middleware=info,switcher_actors=warn");
     assert_eq!(lines_of(&quiet, &[]).await, [0, 0, 0]);
     let [switches, chunks, requests] = lines_of(&builder, &["-v", "3"]).await;
     assert_eq!((switches, chunks), (1, 1));
