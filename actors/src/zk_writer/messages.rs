@@ -104,12 +104,12 @@ pub enum WriteFailure {
 impl WriteFailure {
     /// Failure of a batch because of one entry, if that failed.
     pub(super) fn of(outcome: &SwitchOutcome) -> Option<Self> {
-        let cause = outcome.cause().unwrap_or(outcome.kind().label()).to_owned();
+        let cause = || outcome.cause().unwrap_or(outcome.kind().label()).to_owned();
         match outcome.kind() {
             OutcomeKind::Applied => None,
-            OutcomeKind::NotApplied => Some(Self::Refused(cause)),
-            // A written entry ends in no other way than as unknown. Nothing else would prove that it was written.
-            _ => Some(Self::Unknown(cause)),
+            OutcomeKind::NotApplied => Some(Self::Refused(cause())),
+            // Unknown. A write has no other outcomes, and none of them would prove that it happened.
+            _ => Some(Self::Unknown(cause())),
         }
     }
 

@@ -19,7 +19,7 @@ use crate::{
     zk_writer::write::{Policy, Progress, Step, Target, Tried, Writing},
 };
 
-/// More unseen entries than that are read before they are written, not beside it.
+/// Largest number of unseen entries that are read beside the write instead of before it.
 const READ_FIRST_ABOVE: usize = CHUNK_ENTRIES / 2;
 
 impl Policy for AnyState {
@@ -111,6 +111,9 @@ async fn read_refused_again(writing: &mut Writing<'_, AnyState>) {
         matches!(step.outcome, Some(SwitchOutcome::Refused(_) | SwitchOutcome::NotApplied(_)))
     };
     let refused = writing.indices(|step| is_refused(step) && step.known.is_some());
+    if refused.is_empty() {
+        return;
+    }
     let Ok(read) = writing.read(&refused).await else { return };
     for (&index, read) in refused.iter().zip(read) {
         learn_after_refusal(&mut writing.steps[index], read);
