@@ -74,7 +74,7 @@ impl RequestMetrics {
         self.answered(request.app_data().copied(), err_no, took);
     }
 
-    /// Counts an answer of another listener, unless it is not to a request for an endpoint.
+    /// Counts an answer of another listener, if the request was for an endpoint.
     pub fn count_at_endpoint(&self, request: &HttpRequest, err_no: u16, took: Duration) {
         if let Some(endpoint) = request.app_data().copied() {
             self.answered(Some(endpoint), err_no, took);

@@ -6,7 +6,7 @@ use switcher_actors::{HttpRequest, Shown, clip};
 use thiserror::Error;
 use tokio::{net::TcpStream, time::timeout};
 
-use super::{answer::DaemonAnswer, arguments::ServerAddress, caller::Caller};
+use super::{access::ApiAccess, answer::DaemonAnswer, arguments::ServerAddress};
 
 /// Largest answer, in bytes. The daemon's own are far smaller.
 const ANSWER_LIMIT: usize = 1 << 20;
@@ -48,12 +48,12 @@ pub enum CallError {
 }
 
 impl Api {
-    /// The daemon that the caller names. `timeout` is that of each call.
-    pub fn new(caller: &Caller, timeout: Duration) -> Self {
+    /// The daemon that the access names. `timeout` is that of each call.
+    pub fn new(access: &ApiAccess, timeout: Duration) -> Self {
         Self {
-            server: caller.server.as_str().to_owned(),
-            user: caller.user.clone(),
-            password: caller.password.0.clone(),
+            server: access.server.as_str().to_owned(),
+            user: access.user.clone(),
+            password: access.password.0.clone(),
             timeout,
         }
     }

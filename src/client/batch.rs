@@ -9,12 +9,12 @@ use std::{
 use switcher_actors::Shown;
 
 use super::{
+    access::ApiAccess,
     answer::Effect,
     api::Api,
     arguments::BatchArguments,
     batch_file::BatchFile,
     batch_input::{BatchInput, shown},
-    caller::Caller,
     report::{CommandFailure, CommandReport, CommandResult, FailureKind},
     resume_file::{ResumeFile, Resumption},
     switch::{WantedSwitch, send},
@@ -25,19 +25,19 @@ use super::{
 const COINS_SHOWN: usize = 10;
 
 /// Reads, resumes, sends.
-pub async fn batch(arguments: &BatchArguments, caller: &Caller) -> CommandResult {
+pub async fn batch(arguments: &BatchArguments, access: &ApiAccess) -> CommandResult {
     let input = BatchInput::read(&arguments.file)?;
-    let batch = BatchFile::read(&input.content, &caller.coins).map_err(|faults| {
+    let batch = BatchFile::read(&input.content, &access.coins).map_err(|faults| {
         let text = format!("{}: {}", shown(&arguments.file), faults.join("\n  "));
         nothing_sent(FailureKind::Refused, text)
     })?;
     let file = resume_path(arguments, &input)?;
-    let server = caller.server.as_str();
+    let server = access.server.as_str();
     let mut resume_file = ResumeFile::new(file, &input.content, batch.entries.len(), server);
     drop(input);
     let quiet = arguments.api.output.json;
-    // The lock comes first, so that no other run changes the file. If another run holds it, the content is that run's;
-    // after another failure to lock, the report still shows the content.
+    // The lock comes first, so that no other run changes the file. A file that another run holds is not read; after any
+    // other failure to lock, the report still shows the content.
     let locked = match resume_file.lock() {
         Err(error) if error.is_in_use => {
             return Err(nothing_sent(FailureKind::NoOutputFile, error));
@@ -49,7 +49,7 @@ pub async fn batch(arguments: &BatchArguments, caller: &Caller) -> CommandResult
             resume_file.resume().map_err(|error| nothing_sent(FailureKind::NoInput, error))?;
         note_resumption(resumption, &resume_file, &batch, quiet);
     }
-    let api = Api::new(caller, Duration::from_secs(arguments.api.timeout));
+    let api = Api::new(access, Duration::from_secs(arguments.api.timeout));
     let (bar, report) = (ProgressBar::new(quiet), CommandReport::default());
     let mut run = BatchRun { api, batch, resume_file, bar, report };
     run.report.field("entries", run.batch.entries.len());

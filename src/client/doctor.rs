@@ -15,9 +15,9 @@ use switcher_actors::Shown;
 
 use self::findings::Findings;
 use super::{
+    access::ApiAccess,
     api::{Api, CallError},
     arguments::ApiArguments,
-    caller::Caller,
     report::CommandReport,
 };
 use crate::config::{self, Checked, Rejected, Settings};
@@ -69,15 +69,15 @@ async fn api(
     if settings.api.is_none() && arguments.server.is_none() {
         return findings.ok(CHECK, "not checked: EnableAPIServer is false");
     }
-    let caller = match Caller::find(arguments, file) {
-        Ok(caller) => caller,
+    let access = match ApiAccess::find(arguments, file) {
+        Ok(access) => access,
         Err(failure) => {
             let remedy = "give --server, --user and --password-file, or correct the configuration";
             return findings.problem(CHECK, failure.text, remedy);
         }
     };
-    let server = caller.server.as_str();
-    let api = Api::new(&caller, Duration::from_secs(arguments.timeout));
+    let server = access.server.as_str();
+    let api = Api::new(&access, Duration::from_secs(arguments.timeout));
     match api.post("/switch/multi-user", br#"{"usercoins":[]}"#.to_vec()).await {
         Ok(answer) if answer.err_no == USERCOINS_EMPTY => {
             findings.ok(CHECK, format!("{server} answers, and accepts the credentials"));

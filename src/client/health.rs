@@ -3,9 +3,9 @@
 use std::{path::Path, time::Duration};
 
 use super::{
+    access::configured,
     api::{CallError, get_page},
     arguments::{HealthArguments, ServerAddress},
-    caller::configured,
     report::{CommandFailure, CommandReport, CommandResult, FailureKind},
 };
 

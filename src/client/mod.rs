@@ -1,7 +1,7 @@
 //! The client: commands of the same program that call a daemon, or read its dependencies.
 //!
 //! * `arguments`: the commands and their flags;
-//! * `caller`, `api`, `answer`: address and credentials; the HTTP request; the effect that an answer proves;
+//! * `access`, `api`, `answer`: address and credentials; the HTTP request; the effect that an answer proves;
 //! * `switch`, `batch` with `batch_input`, `batch_file` and `resume_file`: switches;
 //! * `sub_pool`: a sub-pool's coinbase text and payout address;
 //! * `znodes`, `status`, `verify`: coins in ZooKeeper, without the daemon;
@@ -13,13 +13,13 @@
 //! A command returns a [`CommandReport`] or a [`CommandFailure`] and prints nothing of its result itself, so that each
 //! has both forms and one exit status.
 
+mod access;
 mod answer;
 mod api;
 mod arguments;
 mod batch;
 mod batch_file;
 mod batch_input;
-mod caller;
 mod doctor;
 mod health;
 mod report;
@@ -36,8 +36,8 @@ use std::{env, ffi::OsString, io, path::Path, process::ExitCode};
 use switcher_actors::Shown;
 use tokio::runtime;
 
+use access::ApiAccess;
 pub use arguments::ClientCommand;
-use caller::Caller;
 pub use report::EXIT_STATUSES;
 use report::{CommandFailure, CommandReport, CommandResult, FailureKind, show};
 
@@ -58,12 +58,12 @@ pub fn run(command: &ClientCommand, file: Option<&Path>) -> ExitCode {
 }
 
 async fn act(command: &ClientCommand, file: Option<&Path>) -> CommandResult {
-    let caller = |arguments| Caller::find(arguments, file);
+    let access = |arguments| ApiAccess::find(arguments, file);
     match command {
-        ClientCommand::Switch(it) => switch::switch(it, &caller(&it.api)?).await,
-        ClientCommand::Batch(it) => batch::batch(it, &caller(&it.api)?).await,
-        ClientCommand::GetCoinbase(it) => sub_pool::get_coinbase(it, &caller(&it.api)?).await,
-        ClientCommand::UpdateCoinbase(it) => sub_pool::update_coinbase(it, &caller(&it.api)?).await,
+        ClientCommand::Switch(it) => switch::switch(it, &access(&it.api)?).await,
+        ClientCommand::Batch(it) => batch::batch(it, &access(&it.api)?).await,
+        ClientCommand::GetCoinbase(it) => sub_pool::get_coinbase(it, &access(&it.api)?).await,
+        ClientCommand::UpdateCoinbase(it) => sub_pool::update_coinbase(it, &access(&it.api)?).await,
         ClientCommand::Status(it) => {
             let settings = settings(file, |name| env::var_os(name))?;
             status::status(&it.sub_accounts, &settings).await

@@ -7,17 +7,17 @@ use serde_json::json;
 use switcher_actors::{Coinbase, Shown};
 
 use super::{
+    access::ApiAccess,
     answer::DaemonAnswer,
     api::Api,
     arguments::{GetCoinbaseArguments, SubPoolArguments, UpdateCoinbaseArguments},
-    caller::Caller,
     report::{CommandFailure, CommandReport, CommandResult, FailureKind},
     terminal,
 };
 
 /// `get-coinbase COIN POOL`.
-pub async fn get_coinbase(arguments: &GetCoinbaseArguments, caller: &Caller) -> CommandResult {
-    let api = Api::new(caller, Duration::from_secs(arguments.api.timeout));
+pub async fn get_coinbase(arguments: &GetCoinbaseArguments, access: &ApiAccess) -> CommandResult {
+    let api = Api::new(access, Duration::from_secs(arguments.api.timeout));
     let JobmakerState { held, complaint } =
         ask(&api, &arguments.sub_pool, arguments.api.output.json).await?;
     let mut report = about(&arguments.sub_pool);
@@ -33,11 +33,11 @@ pub async fn get_coinbase(arguments: &GetCoinbaseArguments, caller: &Caller) -> 
 /// `update-coinbase COIN POOL`.
 pub async fn update_coinbase(
     arguments: &UpdateCoinbaseArguments,
-    caller: &Caller,
+    access: &ApiAccess,
 ) -> CommandResult {
     let UpdateCoinbaseArguments { sub_pool, payout_addr, coinbase_info, yes, api } = arguments;
     let quiet = api.output.json;
-    let api = Api::new(caller, Duration::from_secs(api.timeout));
+    let api = Api::new(access, Duration::from_secs(api.timeout));
     let shown = ask(&api, sub_pool, quiet).await?.held;
     let wanted =
         Coinbase { coinbase_info: coinbase_info.clone(), payout_addr: payout_addr.clone() };

@@ -1,8 +1,8 @@
 //! Raw values of keys: of any type, numbers as written, each with its origin.
 //!
 //! The type is that of the `config` crate, which merges defaults, file and environment. Its own readers guess types and
-//! lose the spelling of numbers, so this module makes the values. A number is a table that holds its text; a JSON object
-//! or a list within a list, which no key takes, is an empty table.
+//! lose the spelling of numbers, so this module makes the values. Encoding: a number is a
+//! table with its text; a value that no key accepts (an object, a list within a list) is an empty table.
 
 pub use config::{Value, ValueKind};
 

@@ -135,7 +135,10 @@ async fn drain(
     if let Some(api) = api
         && timeout(grace / 2, api.send(Stop { gracefully: true })).await.is_err()
     {
-        warn!(log, "API requests are unfinished after half of the grace period; they are aborted at its end");
+        warn!(
+            log,
+            "API requests are unfinished after half of the grace period; they are aborted at its end"
+        );
     }
     actors.drain(began + grace * 5 / 8, began + grace * 15 / 16, log).await;
     if let Some(admin) = admin {

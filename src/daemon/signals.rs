@@ -8,7 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{reload::Reload, service_manager::ServiceManager};
 
-enum Request {
+enum SignalRequest {
     /// Stop, with the signal's name.
     Stop(&'static str),
     Reload,
@@ -33,10 +33,10 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self) -> Request {
+    async fn next(&mut self) -> SignalRequest {
         tokio::select! {
-            signal = Self::stop(&mut self.terminate, &mut self.interrupt) => Request::Stop(signal),
-            _ = self.hang_up.recv() => Request::Reload,
+            signal = Self::stop(&mut self.terminate, &mut self.interrupt) => SignalRequest::Stop(signal),
+            _ = self.hang_up.recv() => SignalRequest::Reload,
         }
     }
 
@@ -57,8 +57,8 @@ impl Signals {
     ) -> &'static str {
         loop {
             match self.next().await {
-                Request::Stop(signal) => return signal,
-                Request::Reload => {
+                SignalRequest::Stop(signal) => return signal,
+                SignalRequest::Reload => {
                     manager.reloading();
                     // A file system that hangs must not keep the daemon from stopping.
                     tokio::select! {
@@ -74,8 +74,10 @@ impl Signals {
     pub async fn second_stop(&mut self, log: &Logger) -> &'static str {
         loop {
             match self.next().await {
-                Request::Stop(signal) => return signal,
-                Request::Reload => warn!(log, "SIGHUP is ignored: the daemon is shutting down"),
+                SignalRequest::Stop(signal) => return signal,
+                SignalRequest::Reload => {
+                    warn!(log, "SIGHUP is ignored: the daemon is shutting down")
+                }
             }
         }
     }

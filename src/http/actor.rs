@@ -22,7 +22,7 @@ use slog::{Logger, debug, warn};
 
 use super::{
     bind::BoundListener,
-    connections::{Connection, Connections, Deadlines, serve},
+    connections::{Connections, Deadlines, HttpConnection, serve},
     logins::Summary,
     middleware::Middleware,
 };
@@ -147,7 +147,7 @@ where
         .keep_alive(KeepAlive::Os)
         // A disconnect is noticed, so that an abandoned request does not keep others waiting.
         .h1_allow_half_closed(false)
-        .on_connect_ext(|connection: &Connection, data| {
+        .on_connect_ext(|connection: &HttpConnection, data| {
             data.insert(connection.handle());
         })
         .graceful_shutdown_signal(stopped.clone())

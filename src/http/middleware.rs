@@ -1,7 +1,7 @@
 //! Checks of every request before its endpoint, in this order: the connection's refusal, the host (at a listener for
 //! browsers), the credentials, the site of the page that sent it.
 //!
-//! The checks do not read the body, so a client without credentials cannot make the daemon hold one.
+//! The checks do not read the body, so a client without credentials cannot make the daemon buffer a body.
 
 use std::{
     mem,
@@ -123,11 +123,11 @@ impl Middleware {
             None => self.judge(&request, &config),
         };
         request.extensions_mut().insert(config);
-        let is_open = matches!(verdict, Ok(Verdict::Open));
+        let is_open = matches!(verdict, Ok(CheckResult::Open));
         let mut response = match verdict {
-            Ok(Verdict::Admitted | Verdict::Open) => next.call(request).await?,
-            Ok(Verdict::NoCredentials) => request.into_response(unauthorized()),
-            Ok(Verdict::WrongCredentials) => {
+            Ok(CheckResult::Admitted | CheckResult::Open) => next.call(request).await?,
+            Ok(CheckResult::NoCredentials) => request.into_response(unauthorized()),
+            Ok(CheckResult::WrongCredentials) => {
                 if let Some(browsers) = &self.browsers {
                     browsers.failed_logins.inc();
                 }
@@ -151,10 +151,10 @@ impl Middleware {
         &self,
         request: &ServiceRequest,
         config: &RequestConfig,
-    ) -> Result<Verdict, RequestError> {
+    ) -> Result<CheckResult, RequestError> {
         let headers = request.headers();
         if self.paths.open.contains(&request.path()) {
-            return Ok(Verdict::Open);
+            return Ok(CheckResult::Open);
         }
         // Before the credentials: a browser must not ask for them under another name.
         if let Some(browsers) = &self.browsers {
@@ -166,8 +166,8 @@ impl Middleware {
         };
         if !config.auth.admits(credentials) && !may_scrape() {
             return Ok(match is_attempt(credentials) {
-                true => Verdict::WrongCredentials,
-                false => Verdict::NoCredentials,
+                true => CheckResult::WrongCredentials,
+                false => CheckResult::NoCredentials,
             });
         }
         let opens_linked_page = || {
@@ -176,7 +176,7 @@ impl Middleware {
         if is_cross_site(headers) && !opens_linked_page() {
             return Err(RequestError::CrossSite);
         }
-        Ok(Verdict::Admitted)
+        Ok(CheckResult::Admitted)
     }
 
     fn report(&self, response: &ServiceResponse, source: Source, took: Duration) {
@@ -216,7 +216,7 @@ impl BrowserRules {
 }
 
 /// Result of the checks.
-enum Verdict {
+enum CheckResult {
     Admitted,
     /// The path needs no credentials.
     Open,

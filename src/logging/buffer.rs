@@ -46,10 +46,10 @@ const IDLE_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The buffer, as a writer of lines. Clones share it.
 #[derive(Clone)]
-pub struct LogBuffer(Arc<Shared>);
+pub struct LogBuffer(Arc<SharedBuffer>);
 
-struct Shared {
-    state: Mutex<State>,
+struct SharedBuffer {
+    state: Mutex<BufferState>,
     lines_came: Condvar,
     lines_went: Condvar,
     /// Dropped lines since the start.
@@ -58,7 +58,7 @@ struct Shared {
 }
 
 #[derive(Default)]
-struct State {
+struct BufferState {
     waiting: Vec<u8>,
     writing: bool,
     /// A logging thread has waited for room in vain, and there has been none since.
@@ -70,7 +70,7 @@ struct State {
 impl LogBuffer {
     /// Starts the thread that writes to `output` until the process ends. `format` is that of lines about the log.
     pub fn start(output: impl Output, format: LogFormat) -> io::Result<Self> {
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(SharedBuffer {
             state: Mutex::default(),
             lines_came: Condvar::new(),
             lines_went: Condvar::new(),
@@ -95,7 +95,7 @@ impl LogBuffer {
 
     /// Waits until all lines are written, at most two seconds.
     pub fn flush(&self) {
-        let is_busy = |state: &mut State| !state.waiting.is_empty() || state.writing;
+        let is_busy = |state: &mut BufferState| !state.waiting.is_empty() || state.writing;
         // Lines that are not written by then are lost.
         drop(self.0.lines_went.wait_timeout_while(self.0.lock(), FLUSH_TIMEOUT, is_busy));
     }
@@ -105,7 +105,7 @@ impl Write for LogBuffer {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let mut state = self.0.lock();
         if state.waiting.len() >= LIMIT && !state.stuck {
-            let is_full = |state: &mut State| state.waiting.len() >= LIMIT;
+            let is_full = |state: &mut BufferState| state.waiting.len() >= LIMIT;
             let waited = self.0.lines_went.wait_timeout_while(state, ROOM_TIMEOUT, is_full);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
@@ -127,16 +127,17 @@ impl Write for LogBuffer {
     }
 }
 
-impl Shared {
+impl SharedBuffer {
     /// Ignores poison: a panic while a line is copied leaves the buffer intact.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, BufferState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for lines or the reopen flag.
     fn wait_for_work(&self) {
-        let is_idle =
-            |state: &mut State| state.waiting.is_empty() && !self.reopen.load(Ordering::Relaxed);
+        let is_idle = |state: &mut BufferState| {
+            state.waiting.is_empty() && !self.reopen.load(Ordering::Relaxed)
+        };
         let mut state = self.lock();
         while is_idle(&mut state) {
             let waited = self.lines_came.wait_timeout(state, IDLE_INTERVAL);
@@ -176,7 +177,7 @@ impl Shared {
                     lines.extend(note(format, Level::Warning, message, b!("lines" => dropped)));
                 }
                 output.write_lines(&lines).map_err(|unwritten| {
-                    // The line about dropped lines is no loss: it is repeated.
+                    // The line about dropped lines does not count as lost: the next write repeats it.
                     let bytes = unwritten.bytes.saturating_sub(lines.len() - bytes);
                     Unwritten { bytes, ..unwritten }
                 })

@@ -40,7 +40,7 @@ impl LogFormat {
             Self::Human => {
                 let _ = write!(line, "{time} {} ", level.as_short_str());
                 let begin = line.len();
-                let _ = Escaped { format: self, text: line }.write_fmt(message);
+                let _ = EscapingWriter { format: self, text: line }.write_fmt(message);
                 begin
             }
             Self::Json => {
@@ -51,7 +51,7 @@ impl LogFormat {
                 line.push_str(r#"","module":""#);
                 self.push(line, module);
                 line.push_str(r#"","msg":""#);
-                let _ = Escaped { format: self, text: line }.write_fmt(message);
+                let _ = EscapingWriter { format: self, text: line }.write_fmt(message);
                 line.push('"');
                 0
             }
@@ -78,8 +78,8 @@ impl LogFormat {
         self.quote(text);
         // The text before a formatting error stays.
         let _ = match value.as_str() {
-            Some(value) => Escaped { format: self, text }.write_str(value),
-            None => Escaped { format: self, text }.write_fmt(value),
+            Some(value) => EscapingWriter { format: self, text }.write_str(value),
+            None => EscapingWriter { format: self, text }.write_fmt(value),
         };
         self.quote(text);
     }
@@ -188,12 +188,12 @@ fn word(level: Level) -> &'static str {
 }
 
 /// A writer that escapes.
-struct Escaped<'a> {
+struct EscapingWriter<'a> {
     format: LogFormat,
     text: &'a mut String,
 }
 
-impl Write for Escaped<'_> {
+impl Write for EscapingWriter<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.format.push(self.text, text);
         Ok(())

@@ -132,9 +132,9 @@ fn level_of_verbosity(verbosity: i64) -> Level {
 
 /// The filter. Clones share it.
 #[derive(Clone)]
-pub struct Levels(Arc<Shared>);
+pub struct Levels(Arc<SharedFilter>);
 
-struct Shared {
+struct SharedFilter {
     flags: Verbosity,
     filter: ArcSwap<Filter>,
 }
@@ -156,7 +156,7 @@ struct Filter {
 impl Levels {
     pub fn new(flags: Verbosity) -> Self {
         let filter = ArcSwap::from_pointee(Filter::new(&flags, &LogLevel::default()));
-        Self(Arc::new(Shared { flags, filter }))
+        Self(Arc::new(SharedFilter { flags, filter }))
     }
 
     /// Replaces the value of `LogLevel`; the flags stay.
@@ -230,7 +230,7 @@ mod tests {
     use super::*;
 
     const WRITER: &str = "switcher_actors::zk_writer::actor::session";
-    const GUARD: &str = "switcher_api_server::http::guard";
+    const MIDDLEWARE: &str = "switcher_api_server::http::middleware";
 
     fn filter(v: i64, vmodule: &str, key: &str) -> Filter {
         let flags = Verbosity { all: v, modules: vmodule.parse().unwrap() };
@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn flags_and_key_are_combined_as_documented() {
-        for (v, vmodule, key, writer, guard) in [
+        for (v, vmodule, key, writer, middleware) in [
             (2, "", "", Level::Info, Level::Info),
             (0, "", "warn", Level::Warning, Level::Warning),
             (3, "", "warn", Level::Debug, Level::Debug),
@@ -256,14 +256,14 @@ mod tests {
             (3, "zk_writer=0", "", Level::Info, Level::Debug),
             (2, "session=3", "", Level::Debug, Level::Info),
             (2, "http=9", "", Level::Info, Level::Debug),
-            (2, "switcher_*=3,guard=1", "", Level::Debug, Level::Debug),
-            (2, "guard=1,switcher_*=3", "", Level::Debug, Level::Info),
-            (2, "zk_?riter=3,gua*=3", "", Level::Debug, Level::Debug),
+            (2, "switcher_*=3,middleware=1", "", Level::Debug, Level::Debug),
+            (2, "middleware=1,switcher_*=3", "", Level::Debug, Level::Info),
+            (2, "zk_?riter=3,middle*=3", "", Level::Debug, Level::Debug),
             (2, "zk=3,writer=3,/http=3", "", Level::Info, Level::Info),
         ] {
             let filter = filter(v, vmodule, key);
-            let found = (most(&filter, WRITER), most(&filter, GUARD));
-            assert_eq!(found, (writer, guard), "-v {v} -vmodule={vmodule} {key}");
+            let found = (most(&filter, WRITER), most(&filter, MIDDLEWARE));
+            assert_eq!(found, (writer, middleware), "-v {v} -vmodule={vmodule} {key}");
         }
     }
 
@@ -288,10 +288,10 @@ mod tests {
         let flags = Verbosity { all: 2, modules: "zk_writer=3".parse().unwrap() };
         let levels = Levels::new(flags);
         let most_of = |module| most(&levels.0.filter.load(), module);
-        assert_eq!((most_of(WRITER), most_of(GUARD)), (Level::Debug, Level::Info));
-        levels.clone().set(&"error,guard=warn".parse().unwrap());
-        assert_eq!((most_of(WRITER), most_of(GUARD)), (Level::Debug, Level::Warning));
-        assert_eq!(most_of("switcher_api_server::app"), Level::Error);
+        assert_eq!((most_of(WRITER), most_of(MIDDLEWARE)), (Level::Debug, Level::Info));
+        levels.clone().set(&"error,middleware=warn".parse().unwrap());
+        assert_eq!((most_of(WRITER), most_of(MIDDLEWARE)), (Level::Debug, Level::Warning));
+        assert_eq!(most_of("switcher_api_server::daemon"), Level::Error);
     }
 
     #[test]

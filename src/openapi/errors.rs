@@ -123,11 +123,7 @@ fn request_errors() -> Vec<DocumentedError> {
             NONE,
             "The path has other methods, which the header `Allow` lists.",
         ),
-        (
-            CrossSite,
-            NONE,
-            "A browser sent it for a page of another site; nothing was written.",
-        ),
+        (CrossSite, NONE, "A browser sent it for a page of another site; nothing was written."),
         (BodyTooSlow(30), ALL, NOT_WRITTEN),
         (BodyTooLarge(16 * 1024 * 1024), ALL, NOT_WRITTEN),
         (HeadTooSlow(30), ALL, NOT_WRITTEN),
@@ -165,10 +161,7 @@ fn exchange_errors() -> Vec<DocumentedError> {
         (NoJobmaker, "Start its jobmaker; nothing was written."),
         (NotRead("…".into()), "ZooKeeper is away; nothing was written. Try again."),
         (NotWritten("…".into()), "ZooKeeper refuses the write: check the znode's ACL."),
-        (
-            TimedOut,
-            "The outcome is unknown: the jobmaker may still apply it. Call get-coinbase.",
-        ),
+        (TimedOut, "The outcome is unknown: the jobmaker may still apply it. Call get-coinbase."),
         (
             Overtaken,
             "The outcome is unknown: another client changed the sub-pool. Call get-coinbase, then try again.",
@@ -223,7 +216,8 @@ pub fn add_statuses(responses: &mut Responses, endpoint: Endpoint) {
 
 /// A list of the errors without an endpoint.
 pub fn of_no_endpoint() -> String {
-    let mut text = "In addition, with the status of the same number and the same three fields:\n".to_owned();
+    let mut text =
+        "In addition, with the status of the same number and the same three fields:\n".to_owned();
     for DocumentedError { sample, meaning, .. } in
         errors().iter().filter(|error| error.endpoints.is_empty())
     {
@@ -255,7 +249,8 @@ pub mod tests {
 
     #[test]
     fn there_is_a_sample_of_every_error() {
-        let shown: Vec<String> = errors().iter().map(|error| format!("{:?}", error.sample)).collect();
+        let shown: Vec<String> =
+            errors().iter().map(|error| format!("{:?}", error.sample)).collect();
         let sampled: BTreeSet<&str> = shown.iter().map(|debug| name(debug)).collect();
         assert_eq!(sampled, variants(include_str!("../api/answer.rs"), "ApiError"));
 

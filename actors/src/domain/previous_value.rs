@@ -21,23 +21,10 @@ pub enum PreviousValue {
 }
 
 impl PreviousValue {
-    /// A znode's data, cut for keeping.
-    pub(crate) fn kept(data: &[u8]) -> Self {
-        Self::Data(Self::cut(data))
-    }
-
     /// As many bytes as are shown, and one more as the sign of a longer value. The result is a copy: a shortened
     /// vector would keep its whole allocation.
     pub(crate) fn cut(data: &[u8]) -> Vec<u8> {
         data[..data.len().min(SHOWN_BYTES + 1)].to_vec()
-    }
-
-    /// A copy, cut for keeping.
-    pub(crate) fn to_kept(&self) -> Self {
-        match self {
-            Self::Data(data) => Self::kept(data),
-            old => old.clone(),
-        }
     }
 
     /// The value as a text of at most 64 bytes and an ellipsis, not escaped; `None` if absent or not known.
@@ -103,12 +90,9 @@ mod tests {
 
     #[test]
     fn of_a_megabyte_only_the_shown_bytes_are_kept() {
-        let old = PreviousValue::Data(vec![b'x'; 1 << 20]);
-        assert_eq!(old.to_kept(), PreviousValue::Data(vec![b'x'; 65]));
-        assert_eq!(old.to_kept().text(), old.text());
-        assert_eq!(
-            PreviousValue::Data(b"btc".to_vec()).to_kept(),
-            PreviousValue::Data(b"btc".to_vec())
-        );
+        let (data, cut) = (vec![b'x'; 1 << 20], PreviousValue::cut(&vec![b'x'; 1 << 20]));
+        assert_eq!(cut, vec![b'x'; 65]);
+        assert_eq!(PreviousValue::Data(cut).text(), PreviousValue::Data(data).text());
+        assert_eq!(PreviousValue::cut(b"btc"), b"btc");
     }
 }

@@ -201,7 +201,7 @@ mod tests {
             matches!(probes[..], [Probe::Slow, Probe::Version(_), Probe::Version(_)]),
             "{probes:?}"
         );
-        // One that is not known is waited for, and so is whoever there is where nobody answers.
+        // An unknown broker is waited for, and so is a broker that is alone.
         let brief = Duration::from_millis(200);
         let unknown = probe(&brokers, brief, &[false, true, true]).await;
         assert!(matches!(unknown[0], Probe::Silent), "{unknown:?}");

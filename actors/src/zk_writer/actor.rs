@@ -152,7 +152,7 @@ impl ZkWriter {
         });
     }
 
-    /// Deadline of a request, with which so many entries wait, its own included.
+    /// Deadline of a request; `waiting` counts all waiting entries, including its own.
     fn deadline(&self, waiting: usize) -> Instant {
         let before = u32::try_from(waiting).unwrap_or(u32::MAX);
         Instant::now()

@@ -7,7 +7,7 @@ use slog::{Logger, debug, error, info, warn};
 use super::{
     polls::MapPart,
     switches::{Chunk, ChunkEntry, SettledSwitch},
-    write::Written,
+    write::EntryEnd,
 };
 use crate::{
     domain::{Assignment, OutcomeKind, Shown, Source, SwitchOutcome, SwitchResult, Switches},
@@ -24,7 +24,7 @@ impl Journal {
         Self { log: log.clone(), metrics: metrics.clone() }
     }
 
-    pub(super) fn committed(&self, chunk: &Chunk, written: &[Written]) {
+    pub(super) fn committed(&self, chunk: &Chunk, written: &[EntryEnd]) {
         self.metrics.chunk(chunk.entries.len());
         debug!(self.log, "chunk"; "sub_accounts" => chunk.entries.len());
         let entries = chunk.entries.iter().zip(written);
@@ -52,7 +52,7 @@ impl Journal {
     }
 
     /// A part of a poll's map. The Poller logs the entries that are known not to have been written, up to a number.
-    pub(super) fn synced(&self, part: &MapPart, written: &[Written]) {
+    pub(super) fn synced(&self, part: &MapPart, written: &[EntryEnd]) {
         let entries = part.assignments.iter().zip(written);
         self.settled(
             entries.map(|(entry, written)| (SettledSwitch::of_poll(entry), &written.result)),
@@ -120,7 +120,7 @@ impl Journal {
 fn change(switch: &SettledSwitch<'_>, SwitchResult { old, outcome }: &SwitchResult) -> Change {
     let what = ChangeKind::Switch {
         puname: switch.puname.clone(),
-        old: old.to_kept(),
+        old: old.clone(),
         new: switch.coin.clone(),
         superseded_by: switch.superseded_by.cloned(),
     };

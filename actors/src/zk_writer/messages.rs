@@ -233,7 +233,7 @@ pub(crate) struct SyncReport {
     /// Not written, since their znodes have changed after the mark.
     pub(crate) switched_meanwhile: usize,
     pub(crate) refused: usize,
-    /// Not known to be written: there was no session, or its connection was lost.
+    /// Not written, or unknown: there was no session, or its connection was lost.
     pub(crate) not_written: usize,
     pub(crate) skipped: Vec<SkippedEntry>,
     /// Cause of the first entry that is not known to be written.

@@ -7,7 +7,7 @@
 //!
 //! DryRunBatch ─▶ DryRuns ── take ──▶ Part ─▶ ZooKeeper ── finish ─▶ DryRuns ─▶ replies
 //!
-//! BeginPoll ─▶ turn::take() ─▶ ZooKeeper ─▶ the moment from which others are fresher
+//! BeginPoll ─▶ turn::take() ─▶ ZooKeeper ─▶ the mark: later writes are newer than the map
 //! SyncBatch ─▶ sync() ───────▶ ZooKeeper ─▶ report, log
 //!
 //! CoinbaseRequest ─▶ Lanes ── begin ──▶ exchange() ─▶ ZooKeeper ─▶ jobmaker

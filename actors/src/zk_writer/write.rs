@@ -35,8 +35,7 @@ pub(super) trait Policy: Condition {
     /// Cause for an entry that is still open after the last round.
     const GIVEN_UP: &'static str;
 
-    /// Decides on an entry whose znode exists, or does not, against the assumption of its write: the next target, or
-    /// the entry's outcome.
+    /// The write assumed the opposite of `exists`. Returns the next target, or the entry's outcome.
     fn correct(exists: bool) -> Result<Target<Self>, SwitchOutcome>;
 
     /// Detects a write that replaced another znode than the one that was read.
@@ -58,7 +57,7 @@ pub(super) struct Step<'a, C> {
     pub(super) target: Target<C>,
     /// The last known state of the znode, with its value.
     pub(super) known: Option<(Revision, PreviousValue)>,
-    /// Whether the znode is proven to be in the known state still. Meaningless after a write.
+    /// Whether a later read found the znode in the known state. Used only for entries that were not written.
     pub(super) is_unchanged: bool,
     /// `None` while the entry is open.
     pub(super) outcome: Option<SwitchOutcome>,
@@ -70,34 +69,34 @@ pub(super) struct Step<'a, C> {
 
 /// End of one entry.
 #[derive(Clone, Debug)]
-pub(super) struct Written {
+pub(super) struct EntryEnd {
     pub(super) result: SwitchResult,
     /// State of the znode after our write, if the server returned it.
     pub(super) revision: Option<Revision>,
 }
 
-impl Written {
+impl EntryEnd {
     /// An entry that is not known to have been written.
     pub(super) fn not_written(outcome: SwitchOutcome) -> Self {
         Self { result: SwitchResult::without_old(outcome), revision: None }
     }
 }
 
-/// Knowledge about a write that survives the loss of its connection, which cuts its task off.
+/// State of a write, kept outside its task, which ends with the connection.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     /// Whether anything was sent that could change a znode.
     is_sent: AtomicBool,
-    written: Mutex<Option<Vec<Written>>>,
+    written: Mutex<Option<Vec<EntryEnd>>>,
 }
 
 impl Progress {
-    pub(super) fn report(&self, written: Vec<Written>) {
+    pub(super) fn report(&self, written: Vec<EntryEnd>) {
         *self.written.lock().unwrap_or_else(PoisonError::into_inner) = Some(written);
     }
 
-    /// The end of each of so many entries, once the task has ended or was cut off.
-    pub(super) fn take(&self, entries: usize) -> Vec<Written> {
+    /// Results of all `entries`. Call it when the task has ended.
+    pub(super) fn take(&self, entries: usize) -> Vec<EntryEnd> {
         let written = self.written.lock().unwrap_or_else(PoisonError::into_inner).take();
         written.unwrap_or_else(|| {
             let outcome = if self.is_sent.load(Ordering::SeqCst) {
@@ -106,7 +105,7 @@ impl Progress {
                 let cause = "the connection was lost before anything was written";
                 SwitchOutcome::NotApplied(cause.into())
             };
-            vec![Written::not_written(outcome); entries]
+            vec![EntryEnd::not_written(outcome); entries]
         })
     }
 }
@@ -178,10 +177,10 @@ impl<'a, C: Policy> Step<'a, C> {
         }
     }
 
-    pub(super) fn written(&self) -> Written {
+    pub(super) fn written(&self) -> EntryEnd {
         let given_up = || SwitchOutcome::Refused(C::GIVEN_UP.into());
         let outcome = self.outcome.clone().unwrap_or_else(given_up);
-        Written { result: SwitchResult { old: self.old(), outcome }, revision: self.revision }
+        EntryEnd { result: SwitchResult { old: self.old(), outcome }, revision: self.revision }
     }
 }
 
@@ -234,7 +233,7 @@ impl<'a, C: Policy> Writing<'a, C> {
         }
     }
 
-    /// Stores the end of each entry where the loss of the connection does not reach it.
+    /// Copies the results to `progress`, which outlives the task.
     pub(super) fn report(&self) {
         self.progress.report(self.steps.iter().map(Step::written).collect());
     }

@@ -12,7 +12,7 @@ const TRAILER_LIMIT: usize = 8 * 1024;
 /// Decoder of one body.
 #[derive(Debug, Default)]
 pub struct Chunked {
-    state: State,
+    state: ChunkState,
     /// Data bytes left of the current chunk.
     left: u64,
     /// Bytes of the current size line, or of the trailer.
@@ -20,7 +20,7 @@ pub struct Chunked {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum State {
+enum ChunkState {
     /// Before the first digit of a size.
     #[default]
     Size,
@@ -52,18 +52,18 @@ pub struct Span {
 impl Chunked {
     /// Whether the body has ended.
     pub fn is_done(&self) -> bool {
-        self.state == State::Done
+        self.state == ChunkState::Done
     }
 
     /// Reads `bytes` up to the end of the first data, of the body, or of the input. The caller drops the returned span
     /// before the next call. An error means malformed coding, or too long a size line or trailer.
     pub fn next(&mut self, bytes: &[u8]) -> Result<Span, RequestError> {
         for (at, &byte) in bytes.iter().enumerate() {
-            if self.state == State::Data {
+            if self.state == ChunkState::Data {
                 let data = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len() - at);
                 self.left -= data as u64;
                 if self.left == 0 {
-                    self.state = State::DataEnd;
+                    self.state = ChunkState::DataEnd;
                 }
                 return Ok(Span { coding: at, data });
             }
@@ -75,8 +75,8 @@ impl Chunked {
         Ok(Span { coding: bytes.len(), data: 0 })
     }
 
-    fn step(&mut self, byte: u8) -> Result<State, RequestError> {
-        use State::*;
+    fn step(&mut self, byte: u8) -> Result<ChunkState, RequestError> {
+        use ChunkState::*;
         self.count()?;
         match (self.state, byte) {
             (Size | Digits, byte) if byte.is_ascii_hexdigit() => self.digit(byte),
@@ -108,22 +108,22 @@ impl Chunked {
         }
     }
 
-    fn digit(&mut self, digit: u8) -> Result<State, RequestError> {
+    fn digit(&mut self, digit: u8) -> Result<ChunkState, RequestError> {
         let digit = char::from(digit).to_digit(16).unwrap_or_default();
         let size = self.left.checked_mul(16).and_then(|size| size.checked_add(digit.into()));
         self.left = size.ok_or_else(|| malformed("a chunk's size is larger than 64 bits"))?;
-        Ok(State::Digits)
+        Ok(ChunkState::Digits)
     }
 
     fn count(&mut self) -> Result<(), RequestError> {
         self.line += 1;
         let is_trailer = matches!(
             self.state,
-            State::Trailer
-                | State::TrailerName
-                | State::TrailerValue
-                | State::TrailerLineEnd
-                | State::LastLineEnd
+            ChunkState::Trailer
+                | ChunkState::TrailerName
+                | ChunkState::TrailerValue
+                | ChunkState::TrailerLineEnd
+                | ChunkState::LastLineEnd
         );
         if is_trailer && self.line > TRAILER_LIMIT {
             return Err(malformed(format!("the trailer is longer than {TRAILER_LIMIT} bytes")));
@@ -141,22 +141,22 @@ fn is_text(byte: u8) -> bool {
     byte == b'\t' || !byte.is_ascii_control()
 }
 
-fn place(state: State) -> &'static str {
+fn place(state: ChunkState) -> &'static str {
     match state {
-        State::Size | State::Digits | State::Blank => {
+        ChunkState::Size | ChunkState::Digits | ChunkState::Blank => {
             "in a chunk's size, which is a hexadecimal number"
         }
-        State::Extension => "in a chunk's extension",
-        State::SizeEnd => "after a carriage return; a chunk's size ends with CR LF",
-        State::Data | State::DataEnd | State::DataEnded => {
+        ChunkState::Extension => "in a chunk's extension",
+        ChunkState::SizeEnd => "after a carriage return; a chunk's size ends with CR LF",
+        ChunkState::Data | ChunkState::DataEnd | ChunkState::DataEnded => {
             "behind a chunk; a chunk ends with CR LF"
         }
-        State::TrailerName => "in a trailer's name, which ends with a colon",
-        State::Trailer
-        | State::TrailerValue
-        | State::TrailerLineEnd
-        | State::LastLineEnd
-        | State::Done => "in its trailer, whose lines end with CR LF",
+        ChunkState::TrailerName => "in a trailer's name, which ends with a colon",
+        ChunkState::Trailer
+        | ChunkState::TrailerValue
+        | ChunkState::TrailerLineEnd
+        | ChunkState::LastLineEnd
+        | ChunkState::Done => "in its trailer, whose lines end with CR LF",
     }
 }
 

@@ -45,7 +45,7 @@ const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Phase {
-    /// For a head, since the connection was opened or the last answer sent.
+    /// Waits for a head. The instant: opening, or end of the last answer.
     Waiting(Instant),
     /// The library has a head, and the answer is not made yet.
     UnderWay,
@@ -57,7 +57,7 @@ pub(super) enum Phase {
 
 /// A connection of the HTTP library. Clones are the same connection.
 #[derive(Clone)]
-pub struct Connection(pub(super) Rc<RefCell<Inner>>);
+pub struct HttpConnection(pub(super) Rc<RefCell<Inner>>);
 
 pub(super) struct Inner {
     pub(super) stream: TcpStream,
@@ -80,17 +80,17 @@ pub(super) struct Inner {
     pub(super) outbound: BytesMut,
     /// Timer for the next deadline. It is reset only when it fires early, so most requests leave it alone.
     alarm: Option<Pin<Box<Sleep>>>,
-    /// Since when the client has taken nothing.
+    /// Start of the time in which the client has accepted no bytes.
     pub(super) stuck_since: Option<Instant>,
     pub(super) is_cut: bool,
     reader: Option<Waker>,
 }
 
 impl Connections {
-    pub fn open(&self, stream: TcpStream) -> Connection {
+    pub fn open(&self, stream: TcpStream) -> HttpConnection {
         // The connection works without it, too.
         let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
-        Connection(Rc::new(RefCell::new(Inner {
+        HttpConnection(Rc::new(RefCell::new(Inner {
             stream,
             common: self.clone(),
             phase: Phase::Waiting(Instant::now()),
@@ -111,7 +111,7 @@ impl Connections {
     }
 }
 
-impl Connection {
+impl HttpConnection {
     pub fn handle(&self) -> ConnectionHandle {
         ConnectionHandle(Rc::clone(&self.0))
     }
@@ -372,7 +372,7 @@ impl Drop for Inner {
     }
 }
 
-impl AsyncRead for Connection {
+impl AsyncRead for HttpConnection {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -33,7 +33,7 @@ use std::{
 
 use rustix::process::{Resource, getrlimit};
 
-pub use connection::Connection;
+pub use connection::HttpConnection;
 pub use handle::{AnswerInProgress, ConnectionHandle, TrackedBody};
 pub use serve::serve;
 

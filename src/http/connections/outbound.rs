@@ -9,7 +9,7 @@ use std::{
 use actix_web::web::Buf;
 use tokio::{io::AsyncWrite, time::Instant};
 
-use super::connection::{Connection, Inner, Phase};
+use super::connection::{HttpConnection, Inner, Phase};
 
 /// Bytes of answers that are collected while pipelined requests are under way, to be sent together.
 const COLLECTED: usize = 16 * 1024;
@@ -66,7 +66,7 @@ impl Inner {
     }
 }
 
-impl AsyncWrite for Connection {
+impl AsyncWrite for HttpConnection {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -4,19 +4,19 @@ use std::{net::SocketAddr, rc::Rc};
 
 use actix_service::Service;
 
-use super::Connection;
+use super::HttpConnection;
 
 /// Waits for the first head, lets `http` serve the connection, and lets the client read the last answer. `http` keeps
 /// buffers of some kilobytes per connection, so it gets none before a head has arrived whole. Until then, `stopping`
 /// ends the connection.
 pub async fn serve<S>(
-    connection: Connection,
+    connection: HttpConnection,
     peer: Option<SocketAddr>,
     http: Rc<S>,
     stopping: impl Future<Output = ()>,
 ) -> Result<(), S::Error>
 where
-    S: Service<(Connection, Option<SocketAddr>), Response = ()>,
+    S: Service<(HttpConnection, Option<SocketAddr>), Response = ()>,
 {
     let has_request = tokio::select! {
         has_request = connection.first_head() => has_request,

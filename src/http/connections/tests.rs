@@ -16,14 +16,14 @@ use tokio::{
     time::{self, sleep, timeout},
 };
 
-use super::{Connection, Connections, Deadlines, HEAD_ROOM, HEADS_LIMIT, connection::AHEAD};
+use super::{Connections, Deadlines, HEAD_ROOM, HEADS_LIMIT, HttpConnection, connection::AHEAD};
 use crate::http::error::RequestError;
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: s\r\n\r\n";
 const POST: &[u8] = b"POST / HTTP/1.1\r\nHost: s\r\nContent-Length: 40000\r\n\r\n";
 
 /// A connection to be served, and its client.
-async fn connected(connections: &Connections) -> (Connection, TcpStream) {
+async fn connected(connections: &Connections) -> (HttpConnection, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let client = TcpStream::connect(address).await.expect("a connection");
@@ -40,7 +40,7 @@ fn patient() -> Connections {
 }
 
 /// Reads for as long as something comes within a moment.
-async fn read_all(connection: &mut Connection) -> Vec<u8> {
+async fn read_all(connection: &mut HttpConnection) -> Vec<u8> {
     let (mut all, mut buffer) = (Vec::new(), vec![0; 64 * 1024]);
     while let Ok(read) = timeout(Duration::from_millis(200), connection.read(&mut buffer)).await {
         let count = read.expect("a read");
@@ -53,7 +53,7 @@ async fn read_all(connection: &mut Connection) -> Vec<u8> {
 }
 
 /// Answers the request that was read.
-async fn answer(connection: &mut Connection, answer: &[u8]) {
+async fn answer(connection: &mut HttpConnection, answer: &[u8]) {
     let in_progress = connection.handle().begin_answer();
     connection.write_all(answer).await.expect("sent");
     drop(in_progress);
@@ -61,7 +61,7 @@ async fn answer(connection: &mut Connection, answer: &[u8]) {
 }
 
 /// Whether the connection ends within so many seconds.
-async fn ends_within(connection: &mut Connection, seconds: u64) -> bool {
+async fn ends_within(connection: &mut HttpConnection, seconds: u64) -> bool {
     let read = timeout(Duration::from_secs(seconds), connection.read(&mut [0; 1000])).await;
     matches!(read, Ok(Ok(0)))
 }
@@ -185,7 +185,7 @@ async fn a_client_that_reads_again_is_read_again() {
     let waker = Waker::from(Arc::clone(&count));
     let mut cx = Context::from_waker(&waker);
     let mut written = 0;
-    let mut write = |served: &mut Connection| {
+    let mut write = |served: &mut HttpConnection| {
         std::pin::Pin::new(served).poll_write(&mut cx, &[b'x'; 64 * 1024])
     };
     while let Poll::Ready(more) = write(&mut served) {

@@ -171,11 +171,11 @@ fn write_operation(
         }
     }
     write_parameters(page, operation)?;
-    if let Some(RefOr::T(body)) = &operation.request_body {
+    if let Some(body) = operation.request_body.as_ref().and_then(inline) {
         write_body(page, &format!("{server}{path}"), body)?;
     }
     for (status, response) in &operation.responses.responses {
-        if let RefOr::T(response) = response {
+        if let Some(response) = inline(response) {
             write_response(page, status, response)?;
         }
     }
@@ -184,15 +184,8 @@ fn write_operation(
 }
 
 fn write_parameters(page: &mut String, operation: &Operation) -> fmt::Result {
-    let parameters: Vec<&Parameter> = operation
-        .parameters
-        .iter()
-        .flatten()
-        .filter_map(|parameter| match parameter {
-            RefOr::T(parameter) => Some(parameter),
-            RefOr::Ref(_) => None,
-        })
-        .collect();
+    let parameters: Vec<&Parameter> =
+        operation.parameters.iter().flatten().filter_map(inline).collect();
     if parameters.is_empty() {
         return Ok(());
     }
@@ -269,14 +262,7 @@ fn write_response(page: &mut String, status: &str, response: &Response) -> fmt::
 
 /// A table of errors: the examples of an answer, with their meanings.
 fn write_errors(page: &mut String, content: &Content) -> fmt::Result {
-    let examples: Vec<&Example> = content
-        .examples
-        .values()
-        .filter_map(|example| match example {
-            RefOr::T(example) => Some(example),
-            RefOr::Ref(_) => None,
-        })
-        .collect();
+    let examples: Vec<&Example> = content.examples.values().filter_map(inline).collect();
     if examples.is_empty() {
         return Ok(());
     }
@@ -300,8 +286,13 @@ fn write_errors(page: &mut String, content: &Content) -> fmt::Result {
 fn contents<'a>(
     contents: impl IntoIterator<Item = (&'a String, &'a RefOr<Content>)>,
 ) -> impl Iterator<Item = (&'a str, &'a Content)> {
-    contents.into_iter().filter_map(|(media_type, content)| match content {
-        RefOr::T(content) => Some((media_type.as_str(), content)),
+    contents.into_iter().filter_map(|(name, content)| Some((name.as_str(), inline(content)?)))
+}
+
+/// The value itself; `None` for a reference.
+fn inline<T>(value: &RefOr<T>) -> Option<&T> {
+    match value {
+        RefOr::T(value) => Some(value),
         RefOr::Ref(_) => None,
-    })
+    }
 }

@@ -16,7 +16,7 @@ use crate::{
         messages::{BeginPoll, PollTurn, SyncBatch, SyncReply, SyncReport},
         session::live,
         switches::LastState,
-        write::Written,
+        write::EntryEnd,
     },
 };
 
@@ -74,7 +74,7 @@ impl ZkWriter {
                         act.called.is_some_and(|called| called.elapsed() < CALLERS_EXPECTED);
                     // Logged first: the Poller's own line ends the poll.
                     for part in &*parts {
-                        let written = part.take_written();
+                        let written = part.take_ends();
                         report += part.report(&written);
                         act.journal.synced(part, &written);
                         act.remember_synced(part, &written);
@@ -112,8 +112,8 @@ impl ZkWriter {
         parts
     }
 
-    fn remember_synced(&mut self, part: &MapPart, written: &[Written]) {
-        for (entry, Written { result, revision }) in part.assignments.iter().zip(written) {
+    fn remember_synced(&mut self, part: &MapPart, written: &[EntryEnd]) {
+        for (entry, EntryEnd { result, revision }) in part.assignments.iter().zip(written) {
             let outcome = &result.outcome;
             if !matches!(outcome.kind(), OutcomeKind::Applied | OutcomeKind::Unknown) {
                 continue;

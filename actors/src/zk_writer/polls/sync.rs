@@ -17,7 +17,7 @@ use crate::{
     zk::{Connection, Content, Overwrite, Revision, ZnodeRead, Zxid},
     zk_writer::{
         messages::{SkippedEntry, SyncReport},
-        write::{Policy, Progress, Step, Target, Writing, Written},
+        write::{EntryEnd, Policy, Progress, Step, Target, Writing},
     },
 };
 
@@ -51,15 +51,15 @@ impl MapPart {
         Self { assignments, mark, rewrite_unchanged, progress: Progress::default() }
     }
 
-    /// The end of each entry, once [`sync`] has ended or was cut off.
-    pub(crate) fn take_written(&self) -> Vec<Written> {
+    /// Results of all entries. Call it when the task of [`sync`] has ended.
+    pub(crate) fn take_ends(&self) -> Vec<EntryEnd> {
         self.progress.take(self.assignments.len())
     }
 
     /// Counts the entries by their outcomes.
-    pub(crate) fn report(&self, written: &[Written]) -> SyncReport {
+    pub(crate) fn report(&self, written: &[EntryEnd]) -> SyncReport {
         let mut report = SyncReport::default();
-        for (entry, Written { result, .. }) in self.assignments.iter().zip(written) {
+        for (entry, EntryEnd { result, .. }) in self.assignments.iter().zip(written) {
             let outcome = &result.outcome;
             let count = match outcome {
                 SwitchOutcome::Overwrote { .. } => {
@@ -74,7 +74,7 @@ impl MapPart {
                     report.cause.get_or_insert_with(|| cause.to_string());
                     &mut report.not_written
                 }
-                // Unknown. Nothing would prove that an entry of any other outcome was written.
+                // Unknown. Other outcomes do not occur in a poll.
                 _ => {
                     let cause = outcome.cause().unwrap_or_default();
                     report.cause.get_or_insert_with(|| format!("outcome unknown: {cause}"));
@@ -103,7 +103,7 @@ pub(crate) async fn sync(connection: &Connection, dir: &ZnodeDir, part: &MapPart
         Ok(reads) => part.assignments.iter().zip(paths).zip(reads),
         Err(error) => {
             let cause = format!("its znode could not be read: {error}").into();
-            let unread = Written::not_written(SwitchOutcome::NotApplied(cause));
+            let unread = EntryEnd::not_written(SwitchOutcome::NotApplied(cause));
             return part.progress.report(vec![unread; part.assignments.len()]);
         }
     };
@@ -192,7 +192,7 @@ mod tests {
     }
 
     /// How an entry ends that was read in this state of znode 1, and written in that one.
-    fn ended(found: Option<i32>, written: Option<Revision>) -> Written {
+    fn ended(found: Option<i32>, written: Option<Revision>) -> EntryEnd {
         let (entry, part) = (assignment(), part(10, false));
         let look = found.map(|version| {
             let mark = Mark { revision: Revision::test(1, version), zxid: Zxid::test(9) };
@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn a_znode_that_was_created_again_after_the_read_was_overwritten() {
-        let Written { result, revision } = ended(Some(0), Some(Revision::test(2, 1)));
+        let EntryEnd { result, revision } = ended(Some(0), Some(Revision::test(2, 1)));
         assert!(matches!(result.outcome, SwitchOutcome::Overwrote { .. }), "{result:?}");
         assert_eq!((result.old, revision), (PreviousValue::NotKnown, Some(Revision::test(2, 1))));
         let part = MapPart::new(vec![assignment()], Zxid::test(10), false);

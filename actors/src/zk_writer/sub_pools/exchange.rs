@@ -74,7 +74,7 @@ impl Exchange {
             Ok(prepared) => prepared,
             Err(event) => return self.reporter.report(event).await,
         };
-        // Nothing may be written after the callers were answered so, hence the wait for this answer.
+        // Waits: if the callers have been answered that nothing was written, nothing may be written.
         if self.reporter.report(Event::Sending).await == Next::Over {
             return Next::Over;
         }

@@ -14,7 +14,7 @@ use super::{
 use crate::zk_writer::{
     actor::ZkWriter,
     session::live,
-    write::{Progress, Written},
+    write::{EntryEnd, Progress},
 };
 
 /// Maximum chunks under way, if each is full.
@@ -67,7 +67,7 @@ impl ZkWriter {
         }
     }
 
-    fn remember(&mut self, chunk: &Chunk, written: &[Written]) {
+    fn remember(&mut self, chunk: &Chunk, written: &[EntryEnd]) {
         for (entry, written) in chunk.entries.iter().zip(written) {
             let seen =
                 written.revision.map(|revision| LastState { coin: entry.coin().clone(), revision });

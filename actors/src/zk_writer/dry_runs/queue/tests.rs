@@ -89,7 +89,8 @@ fn who_asks_for_no_coin_is_told_what_is_there() {
     let reply = answer.try_recv().expect("an answer");
     let seen = |old| SwitchResult { old, outcome: SwitchOutcome::Seen };
     let unread = SwitchResult::without_old(SwitchOutcome::Unknown("no rights".into()));
-    let expected = [seen(PreviousValue::kept(b"btc")), seen(PreviousValue::Absent), unread];
+    let expected =
+        [seen(PreviousValue::Data(b"btc".to_vec())), seen(PreviousValue::Absent), unread];
     assert!(reply.results.unwrap().iter().eq(&expected));
     assert!(reply.outcome.is_err());
 }

@@ -13,7 +13,7 @@ use crate::config::{self, Access};
 
 /// Address and credentials of a call.
 #[derive(Debug)]
-pub struct Caller {
+pub struct ApiAccess {
     pub server: ServerAddress,
     pub user: String,
     pub password: Secret,
@@ -21,7 +21,7 @@ pub struct Caller {
     pub coins: Vec<String>,
 }
 
-impl Caller {
+impl ApiAccess {
     /// Completes `arguments` from the environment and `file`.
     pub fn find(arguments: &ApiArguments, file: Option<&Path>) -> Result<Self, CommandFailure> {
         let password = match &arguments.password_file {
