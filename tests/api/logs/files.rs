@@ -169,7 +169,7 @@ async fn sigusr1_ends_nobody_neither_before_it_listens_nor_while_it_drains() {
         let request = Request::switch("alice", "btc").credentials(USER, PASSWORD);
         client::send(&address, &request).await.unwrap().answer()
     });
-    wait_for("away").await;
+    wait_for("no ZooKeeper session").await;
     tokio::time::sleep(std::time::Duration::from_millis(500)).await;
     process.signal(Signal::TERM);
     wait_for("stopping").await;
