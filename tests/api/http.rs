@@ -88,11 +88,14 @@ async fn upgrade_is_ignored_and_the_connection_stays_open() {
                 assert_eq!(response.header("upgrade"), None, "{upgrade:?}");
             }
         }
-        let mut connection = Connection::open(&address).await.unwrap();
-        let connect = raw(&["CONNECT switcher:443 HTTP/1.1", "Host: switcher:443"], "");
-        let response = connection.exchange(&connect, false).await.unwrap();
-        assert_refused(&response, 405, "CONNECT");
-        assert_eq!(response.header("allow"), Some("GET, POST"));
+        // The last is a token, though the HTTP library takes it for no method.
+        for line in ["CONNECT switcher:443 HTTP/1.1", "%GET /switch HTTP/1.1"] {
+            let mut connection = Connection::open(&address).await.unwrap();
+            let request = raw(&[line, "Host: switcher:443"], "");
+            let response = connection.exchange(&request, false).await.unwrap();
+            assert_refused(&response, 405, line);
+            assert_eq!(response.header("allow"), Some("GET, POST"));
+        }
     }
 }
 

@@ -151,9 +151,10 @@ fn place(state: ChunkState) -> &'static str {
         ChunkState::Data | ChunkState::DataEnd | ChunkState::DataEnded => {
             "behind a chunk; a chunk ends with CR LF"
         }
-        ChunkState::TrailerName => "in a trailer's name, which ends with a colon",
-        ChunkState::Trailer
-        | ChunkState::TrailerValue
+        ChunkState::Trailer | ChunkState::TrailerName => {
+            "in a trailer's name, which ends with a colon"
+        }
+        ChunkState::TrailerValue
         | ChunkState::TrailerLineEnd
         | ChunkState::LastLineEnd
         | ChunkState::Done => "in its trailer, whose lines end with CR LF",

@@ -153,6 +153,7 @@ mod tests {
         "POST /switch HTTP/1.1\r\nHost: s\r\n",
         "POST /switch HTTP/1.0\r\n",
         "CONNECT s:1 HTTP/1.1\r\n",
+        "%GET / HTTP/1.1\r\n",
         "OPTIONS * HTTP/1.1\r\n",
         "GET http://s/ HTTP/1.0\r\n",
         "Host: s\r\n",
