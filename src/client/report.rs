@@ -10,10 +10,10 @@ use thiserror::Error;
 pub const EXIT_STATUSES: &str = "\
 Exit status of the client commands:
   0   done
-  1   a check found something: a sub-account without znode, drift, a problem, an unhealthy daemon; or not
-      confirmed
+  1   a check found something: a sub-account without znode, drift, a problem, an unhealthy daemon; or the
+      user did not confirm an update
   2   bad argument, or no terminal to confirm on
-  65  the file, a name, or the request is invalid or was refused; nothing of it was written
+  65  the file, a name, or the request is invalid or was refused; nothing was written
   66  a file cannot be read
   69  the daemon, ZooKeeper or the upstream is not available; nothing was written: try again
   70  internal failure
@@ -22,14 +22,15 @@ Exit status of the client commands:
   75  the outcome is unknown: it may have been written or not
   76  another program answers at that address; if it is a proxy, the outcome is unknown
   77  the credentials are missing or refused
-  78  invalid configuration";
+  78  invalid configuration
+Of a batch, \"nothing was written\" is about the chunk that failed: the chunks before are written.";
 
 /// Reason why a command did not do its job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureKind {
     NotConfirmed,
     Usage,
-    /// The request is wrong; nothing of it was written.
+    /// The request is wrong; nothing was written.
     Refused,
     /// A file cannot be read.
     NoInput,
