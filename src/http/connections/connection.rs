@@ -36,9 +36,9 @@ pub(super) const AHEAD: usize = 8 * 1024;
 /// Time for a client to read a connection's last answer while it may still be sending.
 const AFTER_LAST_ANSWER: Duration = Duration::from_secs(1);
 
-/// Bytes of answers that the kernel keeps unsent. By default it keeps megabytes, and wakes the daemon only when a third
-/// was taken: a client that reads slowly would look like one that does not read.
-const UNSENT: u32 = 64 * 1024;
+/// Bytes of answers that the kernel keeps unsent, beyond those on their way; it wakes the daemon when half of them were
+/// taken. By default it keeps megabytes: a client that reads slowly would look like one that does not read.
+const UNSENT: u32 = 16 * 1024;
 
 /// The interim answer to `Expect: 100-continue` (RFC 9110, section 15.2.1).
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";

@@ -157,7 +157,8 @@ pub async fn pipelines(daemon: &Daemon, scale: Scale) -> Sent {
         sent += Sent { connections: 1, requests: answers };
         clients.spawn(async move {
             let (mut connection, pair, expected, pause) = if is_late {
-                let narrow = Connection::open_narrow(&address, 1024).await.unwrap();
+                // A smaller window loses segments, and TCP then waits for seconds before it sends them again.
+                let narrow = Connection::open_narrow(&address, 16 * 1024).await.unwrap();
                 (narrow, [&bad, &bad], [102, 102], seconds(1))
             } else {
                 let connection = Connection::open(&address).await.unwrap();
