@@ -1,10 +1,16 @@
 //! Starts, connects and drains the actors: downstream is started first, upstream drained first.
 
-use std::time::{Duration, Instant};
+use std::{
+    io,
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
 
 use actix::{Actor, Addr, Recipient};
 use actix_rt::Arbiter;
 use slog::{Logger, error};
+use tokio::{runtime::Handle, sync::oneshot, task::LocalSet};
 
 use crate::{
     ack_waiter::{AckWaiter, Settle},
@@ -27,19 +33,21 @@ pub struct Actors {
     zk_writer: Addr<ZkWriter>,
     ack_waiter: Option<Addr<AckWaiter>>,
     poller: Option<Addr<Poller>>,
+    /// Dropped, it ends `ZkWriter`'s thread.
+    _writer_thread: oneshot::Sender<()>,
     arbiters: Vec<Arbiter>,
 }
 
 impl Actors {
     /// Starts each actor on its own thread. Without `sub_pools` the sub-pool API is off, without `poller` nothing is
-    /// polled. Returns at once, before there is a session with ZooKeeper.
+    /// polled. Returns at once, before there is a session with ZooKeeper. Fails if the operating system refuses a thread.
     pub fn start(
         settings: WriterSettings,
         sub_pools: Option<SubPoolSettings>,
         poller: Option<PollerSettings>,
         metrics: &Metrics,
         log: &Logger,
-    ) -> Self {
+    ) -> io::Result<Self> {
         let mut arbiters = Vec::new();
         let mut new_thread = || {
             let arbiter = Arbiter::new();
@@ -59,9 +67,8 @@ impl Actors {
         });
 
         let (writer_metrics, writer_log) = (metrics.clone(), log.clone());
-        let zk_writer = ZkWriter::start_in_arbiter(&new_thread(), move |_| {
-            ZkWriter::new(settings, sub_pools, &writer_metrics, &writer_log)
-        });
+        let (zk_writer, writer_thread) =
+            start_writer(move || ZkWriter::new(settings, sub_pools, &writer_metrics, &writer_log))?;
 
         let poller = poller.map(|settings| {
             let (metrics, log) = (metrics.clone(), log.clone());
@@ -70,15 +77,16 @@ impl Actors {
             let start = move |_: &mut _| Poller::new(settings, to_writer, &metrics, &log);
             Poller::start_in_arbiter(&new_thread(), start)
         });
-        Self {
+        Ok(Self {
             writer: zk_writer.clone().recipient(),
             dry_runs: zk_writer.clone().recipient(),
             jobmakers: ack_waiter.as_ref().map(|_| zk_writer.clone().recipient()),
             zk_writer,
             ack_waiter,
             poller,
+            _writer_thread: writer_thread,
             arbiters,
-        }
+        })
     }
 
     /// Replaces the settings. Requests and polls in progress end by the old ones. An `ack_timeout` without sub-pools has
@@ -132,4 +140,26 @@ impl Actors {
             arbiter.stop();
         }
     }
+}
+
+/// Starts `ZkWriter` on a thread that waits for ZooKeeper's socket itself, until the returned sender is dropped. On an
+/// arbiter's thread each answer would wake the client crate's own thread first
+/// (docs/develop/decisions/0026-zk-writer-thread.md).
+fn start_writer(
+    writer: impl FnOnce() -> ZkWriter + Send + 'static,
+) -> io::Result<(Addr<ZkWriter>, oneshot::Sender<()>)> {
+    // Timers, and sockets that are not the client crate's, stay with the runtime of the caller.
+    let timers = Handle::current();
+    let (started, start) = mpsc::channel();
+    let (stop, stopped) = oneshot::channel();
+    let run = move || {
+        let _timers = timers.enter();
+        async_io::block_on(LocalSet::new().run_until(async {
+            let _ = started.send(writer().start());
+            let _ = stopped.await;
+        }));
+    };
+    thread::Builder::new().name("zk-writer".to_owned()).spawn(run)?;
+    let writer = start.recv().map_err(io::Error::other)?;
+    Ok((writer, stop))
 }

@@ -34,7 +34,7 @@ mod znodes;
 use std::{env, ffi::OsString, io, path::Path, process::ExitCode};
 
 use switcher_actors::Shown;
-use tokio::runtime;
+use tokio::{runtime, task::LocalSet};
 
 use access::ApiAccess;
 pub use arguments::ClientCommand;
@@ -47,7 +47,7 @@ use crate::config::{self, Rejected, Settings};
 pub fn run(command: &ClientCommand, file: Option<&Path>) -> ExitCode {
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
     let result = match runtime {
-        Ok(runtime) => runtime.block_on(act(command, file)),
+        Ok(runtime) => LocalSet::new().block_on(&runtime, act(command, file)),
         Err(error) => {
             Err(FailureKind::Internal.failure(format!("cannot start the runtime: {error}")))
         }

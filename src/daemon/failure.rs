@@ -23,6 +23,8 @@ pub enum Failure {
     Interrupted { signal: &'static str },
     #[error("cannot wait for signals: {0}")]
     Signals(#[source] io::Error),
+    #[error("cannot start a thread: {0}; raise the limit of processes (ulimit -u, TasksMax)")]
+    Thread(#[source] io::Error),
 }
 
 fn hint(key: &str) -> &'static str {
@@ -43,7 +45,7 @@ impl Failure {
     pub fn exit_status(&self) -> u8 {
         match self {
             Self::Listen { .. } => 69,
-            Self::Interrupted { .. } | Self::Signals(_) => 70,
+            Self::Interrupted { .. } | Self::Signals(_) | Self::Thread(_) => 70,
         }
     }
 }

@@ -78,7 +78,8 @@ async fn run(
     let mut reload = Reload::new(file, values, shutdown_grace, config, &metrics, reloads, logging);
     let admin = bind_admin(admin, log)?;
     let descriptors = if admin.is_some() { admin::DESCRIPTORS } else { 0 };
-    let actors = Actors::start(writer, sub_pools, poller, &metrics, log);
+    let actors =
+        Actors::start(writer, sub_pools, poller, &metrics, log).map_err(Failure::Thread)?;
     let endpoints = Endpoints::new(&actors, log);
     let console = Console {
         static_info,

@@ -12,7 +12,7 @@ use futures_util::{
     FutureExt, TryFutureExt,
     future::{Either, join_all},
 };
-use tokio::{runtime::Handle, task::JoinHandle, time::timeout};
+use tokio::time::timeout;
 use zookeeper_client::{
     Acl, Acls, Client, CreateMode, CreateOptions, Error as ClientError, MultiWriter, Permission,
     SessionState, StateWatcher,
@@ -20,7 +20,7 @@ use zookeeper_client::{
 
 use super::{
     Condition, Mark, Revision, ServerVersion, TransactionError, WriteError, WriteOp, answers,
-    read_window::ReadWindow, request_limit::RequestLimit, watches::ArmedWatches,
+    read_window::ReadWindow, request_limit::RequestLimit, tasks::Tasks, watches::ArmedWatches,
 };
 use crate::domain::ZnodeDir;
 
@@ -34,7 +34,7 @@ pub(crate) struct Connection {
     pub(super) client: Client,
     /// Changes of the session's state since the client was created.
     states: StateWatcher,
-    pub(super) runtime: Handle,
+    tasks: Tasks,
     version: ServerVersion,
     pub(super) acls: &'static [Acl],
     pub(super) watches: ArmedWatches,
@@ -54,7 +54,7 @@ static OWNER_AND_READERS: &[Acl] = &[
 impl Connection {
     pub(super) fn new(
         client: Client,
-        runtime: Handle,
+        tasks: Tasks,
         version: ServerVersion,
         authenticated: bool,
         request_limit: RequestLimit,
@@ -62,7 +62,7 @@ impl Connection {
         Self {
             states: client.state_watcher(),
             client,
-            runtime,
+            tasks,
             version,
             acls: if authenticated { OWNER_AND_READERS } else { ANYONE },
             watches: ArmedWatches::default(),
@@ -71,12 +71,12 @@ impl Connection {
         }
     }
 
-    /// Runs `work` on the connection's thread. It is cut off when the connection is dropped.
-    pub(crate) fn spawn<F>(&self, work: F) -> JoinHandle<F::Output>
+    /// Starts `work` and returns its result; `None` if the session was disconnected first, which ends the work.
+    pub(crate) fn spawn<F>(&self, work: F) -> impl Future<Output = Option<F::Output>> + use<F>
     where
-        F: Future<Output: Send> + Send + 'static,
+        F: Future<Output: 'static> + 'static,
     {
-        self.runtime.spawn(work)
+        self.tasks.spawn(work)
     }
 
     /// Server version that the choice of operations follows.

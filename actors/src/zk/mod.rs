@@ -3,14 +3,14 @@
 //! ```text
 //! Session ── connect() ──▶ Connection ── read / write / watch ──▶ ZooKeeper
 //!    │                         │
-//!    │ owns the runtime        └─ lost(): resolves once, when the connection is gone
+//!    │ ends its tasks          └─ lost(): resolves once, when the connection is gone
 //!    └ ends the previous session, confirmed by ZooKeeper, before it opens a new one
 //! ```
 //!
 //! The rest of the crate sees paths, bytes and three outcomes: done, refused for a known reason, or unknown. An error
 //! that is no definite refusal is unknown, because the server may have applied the request before the connection broke.
 //!
-//! * `session`, `version`, `request_limit`: a new connection;
+//! * `session`, `tasks`, `version`, `request_limit`: a new connection;
 //! * `connection`: its state and its writes; `read`, `watches`, `claim`: its other operations;
 //! * `znode`, `write_op`, `error`: the vocabulary;
 //! * `answers`, `overwrite`: checks of ZooKeeper's answers;
@@ -27,6 +27,7 @@ mod read;
 mod read_window;
 mod request_limit;
 mod session;
+mod tasks;
 mod version;
 mod watches;
 mod write_op;

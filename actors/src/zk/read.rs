@@ -12,7 +12,7 @@ use super::{
 
 impl Connection {
     /// Number of znodes that [`read`](Self::read) asks for before it waits for their answer.
-    pub(crate) fn reads_at_once(&self) -> usize {
+    fn reads_at_once(&self) -> usize {
         self.window().znodes()
     }
 

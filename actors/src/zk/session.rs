@@ -1,8 +1,8 @@
 //! The ZooKeeper session, for as long as one connection lasts.
 //!
 //! The reconnect loop is ours. The client crate's backoff grows without a bound, and the crate keeps requests of a lost
-//! connection to send them later. So each connection lives on a runtime of its own: dropping the runtime closes the
-//! socket and drops all that was queued.
+//! connection to send them later. So a connection's [tasks](super::tasks), the crate's among them, are ended with it: that
+//! closes the socket and drops all that was queued.
 //!
 //! A lost connection may leave a write in a server's buffer, to be applied when that server wakes up. So before anything
 //! new is sent, the old session is **ended**, and ZooKeeper has to confirm it: we come back into the session, close it,
@@ -17,16 +17,14 @@ use std::{
 };
 
 use thiserror::Error;
-use tokio::{
-    runtime::{Builder, Handle, Runtime},
-    time::{sleep, timeout_at},
-};
+use tokio::time::{sleep, timeout_at};
 use zookeeper_client::{Client, Connector, Error as ClientError, SessionInfo};
 
 use super::{
     Connection, ServerVersion,
     connection::close,
     request_limit::RequestLimit,
+    tasks::{Tasks, TasksEnd},
     version::{Probe, probe},
 };
 use crate::domain::Shown;
@@ -97,9 +95,6 @@ pub(crate) enum ConnectError {
         /// The client crate's error.
         source: ClientError,
     },
-    /// The operating system refused a thread.
-    #[error("cannot start the connection's thread: {0}")]
-    Thread(#[source] std::io::Error),
 }
 
 /// A new connection.
@@ -110,7 +105,7 @@ pub(crate) struct Established {
     pub(crate) version_assumed: bool,
 }
 
-/// The session, and the runtime of its connection.
+/// The session, and the end of its connection's tasks.
 pub(crate) struct Session {
     settings: ZkSettings,
     /// The last session that we opened, until ZooKeeper confirms its end.
@@ -121,14 +116,14 @@ pub(crate) struct Session {
     awake: Vec<String>,
     /// The last attempt failed at those, so the next one goes to all brokers.
     is_wary: bool,
-    runtime: Option<Runtime>,
+    tasks: Option<TasksEnd>,
 }
 
 impl Session {
     pub(crate) fn new(settings: ZkSettings) -> Self {
         let known_versions = vec![None; settings.brokers.len()];
         let awake = Vec::new();
-        Self { settings, held: None, known_versions, awake, is_wary: false, runtime: None }
+        Self { settings, held: None, known_versions, awake, is_wary: false, tasks: None }
     }
 
     /// Makes one attempt to connect with a new session, after it has ended the previous connection and session. Takes a
@@ -139,18 +134,18 @@ impl Session {
     }
 
     async fn try_to_connect(&mut self) -> Result<Established, ConnectError> {
-        let (handle, told) = self.prepare().await?;
+        let (tasks, told) = self.prepare().await?;
         let version = told.unwrap_or(ServerVersion::OLDEST);
-        self.end_session(&handle, version).await?;
-        let client = self.open(&handle, version).await.map_err(|source| self.refused(source))?;
+        self.end_session(&tasks, version).await?;
+        let client = self.open(&tasks, version).await.map_err(|source| self.refused(source))?;
         self.held = Some(client.session().clone());
         let (request_limit, finding) = RequestLimit::of(self.settings.brokers.clone());
-        handle.spawn(finding);
+        drop(tasks.spawn(finding));
         Ok(Established {
             session: client.session_id().to_string(),
             connection: Connection::new(
                 client,
-                handle,
+                tasks,
                 version,
                 self.settings.credentials.is_some(),
                 request_limit,
@@ -190,8 +185,8 @@ impl Session {
         if self.held.is_none() {
             return Ok(());
         }
-        let (handle, told) = self.prepare().await?;
-        self.end_session(&handle, told.unwrap_or(ServerVersion::OLDEST)).await
+        let (tasks, told) = self.prepare().await?;
+        self.end_session(&tasks, told.unwrap_or(ServerVersion::OLDEST)).await
     }
 
     /// Id of the session that may still live.
@@ -199,36 +194,30 @@ impl Session {
         self.held.as_ref().map(|session| session.id().to_string())
     }
 
-    /// Ends the previous connection, creates the runtime of the next, and asks the servers' version.
-    async fn prepare(&mut self) -> Result<(Handle, Option<ServerVersion>), ConnectError> {
+    /// Ends the previous connection, prepares the tasks of the next, and asks the servers' version.
+    async fn prepare(&mut self) -> Result<(Tasks, Option<ServerVersion>), ConnectError> {
         self.disconnect();
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("zookeeper")
-            .enable_all()
-            .build()
-            .map_err(ConnectError::Thread)?;
-        let handle = runtime.handle().clone();
-        self.runtime = Some(runtime);
+        let (tasks, end) = Tasks::new();
+        self.tasks = Some(end);
 
         let told = match self.settings.version {
             Some(version) => Some(version),
-            None => self.ask_version(&handle).await?,
+            None => self.ask_version().await?,
         };
-        Ok((handle, told))
+        Ok((tasks, told))
     }
 
     /// Ends the previous connection's session, so that none of its requests can be applied from now on.
     async fn end_session(
         &mut self,
-        handle: &Handle,
+        tasks: &Tasks,
         version: ServerVersion,
     ) -> Result<(), ConnectError> {
         for _ in 0..END_TRIES {
             if self.held.is_none() {
                 return Ok(());
             }
-            match self.open(handle, version).await {
+            match self.open(tasks, version).await {
                 Ok(client) => {
                     close(client, self.settings.session_timeout).await;
                 }
@@ -244,12 +233,11 @@ impl Session {
     }
 
     /// Opens a session, or comes back into the held one.
-    async fn open(&self, handle: &Handle, version: ServerVersion) -> Result<Client, ClientError> {
+    async fn open(&self, tasks: &Tasks, version: ServerVersion) -> Result<Client, ClientError> {
         let is_narrow = !self.awake.is_empty() && !self.is_wary;
         let brokers = if is_narrow { &self.awake } else { &self.settings.brokers }.join(",");
         let connector = self.connector(version);
-        let opened = handle.spawn(async move { connector.connect(&brokers).await }).await;
-        opened.unwrap_or_else(|error| Err(ClientError::UnexpectedError(error.to_string())))
+        tasks.adopt_from(connector.connect(&brokers)).await
     }
 
     /// Adapts the next attempt to the end of this one.
@@ -261,25 +249,18 @@ impl Session {
     /// Ends the current connection and drops its unsent requests. The session lives on at the server, until
     /// [`connect`](Self::connect) ends it.
     pub(crate) fn disconnect(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
+        self.tasks = None;
     }
 
     /// Asks the brokers for their versions. The oldest known counts; none is known if a broker that can be reached does
     /// not report its own. Fails if no broker can be reached.
-    async fn ask_version(
-        &mut self,
-        handle: &Handle,
-    ) -> Result<Option<ServerVersion>, ConnectError> {
-        let brokers = self.settings.brokers.clone();
+    async fn ask_version(&mut self) -> Result<Option<ServerVersion>, ConnectError> {
         let known: Vec<_> = self.known_versions.iter().map(Option::is_some).collect();
-        let probes = async move { probe(&brokers, PROBE_PATIENCE, &known).await };
-        let probes = handle.spawn(probes).await;
+        let probes = probe(&self.settings.brokers, PROBE_PATIENCE, &known).await;
         let mut causes = Vec::new();
         let (mut reached, mut told) = (false, true);
         let (mut serving, mut evasive) = (Vec::new(), Vec::new());
-        for (index, probe) in probes.unwrap_or_default().into_iter().enumerate() {
+        for (index, probe) in probes.into_iter().enumerate() {
             match probe {
                 Probe::Version(version) => {
                     self.known_versions[index] = Some(version);
@@ -329,12 +310,5 @@ impl Session {
 
     fn refused(&self, source: ClientError) -> ConnectError {
         ConnectError::Refused { brokers: self.settings.brokers.join(","), source }
-    }
-}
-
-impl Drop for Session {
-    /// Dropping a runtime would wait for it, which an asynchronous context must not do.
-    fn drop(&mut self) {
-        self.disconnect();
     }
 }

@@ -65,11 +65,12 @@ impl Connection {
         let (firing, armed) = watch::channel(());
         let (watches, path) = (self.watches.clone(), path.to_owned());
         watches.all().insert(path.clone(), armed.clone());
-        self.runtime.spawn(async move {
+        let waiting = self.spawn(async move {
             watcher.changed().await;
             watches.all().remove(&path);
             drop(firing);
         });
+        drop(waiting);
         armed
     }
 }

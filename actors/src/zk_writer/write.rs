@@ -195,7 +195,7 @@ pub(super) struct Writing<'a, C> {
 }
 
 /// Answers of one round, by the entries' indices.
-pub(super) struct Tried {
+struct Tried {
     together: Vec<usize>,
     transaction: Result<Vec<Option<Revision>>, TransactionError>,
     singles: Vec<(usize, Result<Option<Revision>, WriteError>)>,
@@ -239,7 +239,7 @@ impl<'a, C: Policy> Writing<'a, C> {
     }
 
     /// Sends the open entries, as many as possible in one transaction.
-    pub(super) async fn send(&self) -> Tried {
+    async fn send(&self) -> Tried {
         self.progress.is_sent.store(true, Ordering::SeqCst);
         let creates_together = self.connection.version().creates_in_transactions();
         let open = self.indices(|step| step.outcome.is_none()).into_iter();
@@ -262,7 +262,7 @@ impl<'a, C: Policy> Writing<'a, C> {
     }
 
     /// Takes the answers of a round in.
-    pub(super) async fn apply(&mut self, tried: Tried) {
+    async fn apply(&mut self, tried: Tried) {
         self.rounds += 1;
         self.is_one_by_one |= self.rounds >= TRANSACTIONS;
         let Tried { together, transaction, singles } = tried;

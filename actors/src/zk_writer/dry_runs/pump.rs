@@ -21,9 +21,8 @@ impl ZkWriter {
             });
             ctx.spawn(wrap_future::<_, Self>(reading).map(move |read, act, ctx| {
                 let read = match read {
-                    Ok(read) => read.map_err(|error| error.to_string()),
-                    // The task was cut off with its connection.
-                    Err(_) => Err("the connection was lost".to_owned()),
+                    Some(read) => read.map_err(|error| error.to_string()),
+                    None => Err("the connection was lost".to_owned()),
                 };
                 act.dry_runs.finish(&part, read);
                 act.pump_dry_runs(ctx);

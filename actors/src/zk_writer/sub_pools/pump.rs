@@ -22,7 +22,7 @@ impl ZkWriter {
         ctx.spawn(wrap_future::<_, Self>(task).map(move |ended, act, ctx| {
             if let Some(sub_pools) = &mut act.sub_pools {
                 sub_pools.lanes.finish(&sub_pool);
-                if ended.is_err() {
+                if ended.is_none() {
                     let cause = match act.draining {
                         None => "the connection to ZooKeeper was lost",
                         Some(_) => "the daemon is shutting down",

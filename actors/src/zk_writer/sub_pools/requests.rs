@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use actix::{Recipient, prelude::SendError};
 use slog::Logger;
-use tokio::{sync::oneshot, task::JoinHandle};
+use tokio::sync::oneshot;
 
 use super::{
     exchange::{self, ExchangePaths, Reporter},
@@ -86,7 +86,7 @@ impl SubPools {
         &mut self,
         sub_pool: &SubPool,
         connection: &Connection,
-    ) -> Option<(ExchangeId, JoinHandle<()>)> {
+    ) -> Option<(ExchangeId, impl Future<Output = Option<()>> + use<>)> {
         loop {
             let (turn, gone) = self.lanes.begin(sub_pool);
             for Withdrawn { sub_pool, caller, update } in gone {

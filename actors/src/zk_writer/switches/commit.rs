@@ -1,26 +1,16 @@
 //! Brings one chunk of callers' switches into ZooKeeper, whatever the znodes hold.
 //!
-//! A transaction has to know which znodes exist: setting a missing one, or creating an existing one, makes it fail.
-//! Entries that were seen before are assumed to exist. The others are read: beside the write if they are few, because
-//! nearly all sub-accounts exist and callers wait for every round trip; before it if they are many. The
-//! [engine](crate::zk_writer::write) corrects wrong assumptions.
+//! A transaction has to know which znodes exist: setting a missing one, or creating an existing one, makes it fail, and
+//! ZooKeeper syncs that failure to its disk like a success. Entries that were seen before are assumed to exist. The others
+//! are read first, which costs one round trip without a sync. The [engine](crate::zk_writer::write) corrects wrong
+//! assumptions.
 
-use std::pin::pin;
-
-use futures_util::FutureExt;
-
-use super::{
-    last_seen::LastState,
-    queue::{CHUNK_ENTRIES, Chunk},
-};
+use super::{last_seen::LastState, queue::Chunk};
 use crate::{
     domain::{PreviousValue, SwitchOutcome, ZnodeDir},
-    zk::{AnyState, Connection, Overwrite, Revision, WriteError, ZnodeRead},
-    zk_writer::write::{Policy, Progress, Step, Target, Tried, Writing},
+    zk::{AnyState, Connection, Overwrite, Revision, ZnodeRead},
+    zk_writer::write::{Policy, Progress, Step, Target, Writing},
 };
-
-/// Largest number of unseen entries that are read beside the write instead of before it.
-const READ_FIRST_ABOVE: usize = CHUNK_ENTRIES / 2;
 
 impl Policy for AnyState {
     const GIVEN_UP: &'static str = "its znode keeps coming and going";
@@ -50,14 +40,9 @@ pub(super) async fn commit(
     });
     let mut writing = Writing::new(connection, dir, progress, steps.collect());
     let unseen = writing.indices(|step| step.known.is_none());
-    // A read beside the write must be sent whole before it.
-    if unseen.len() > READ_FIRST_ABOVE.min(connection.reads_at_once()) {
-        let read = writing.read(&unseen).await;
-        learn(&mut writing, &unseen, read);
-    } else {
-        let (tried, read) = send_and_read(&writing, &unseen).await;
-        writing.apply(tried).await;
-        learn(&mut writing, &unseen, read);
+    // A read that failed is ignored: the write finds out by itself.
+    for (&index, read) in unseen.iter().zip(writing.read(&unseen).await.unwrap_or_default()) {
+        learn(&mut writing.steps[index], read);
     }
     writing.run().await;
     writing.report();
@@ -69,33 +54,7 @@ fn step(path: String, data: &[u8], seen: Option<LastState>) -> Step<'_, AnyState
     Step::new(path, data, Target::Existing(AnyState), known)
 }
 
-/// Sends a read of some entries and right behind it the write of all. The read's answer comes before the write's.
-async fn send_and_read(
-    writing: &Writing<'_, AnyState>,
-    indices: &[usize],
-) -> (Tried, Result<Vec<ZnodeRead>, WriteError>) {
-    let mut read = pin!(writing.read(indices));
-    let early = read.as_mut().now_or_never();
-    let tried = writing.send().await;
-    let read = match early {
-        Some(read) => read,
-        None => read.await,
-    };
-    (tried, read)
-}
-
-/// Takes a read's answer in. A read that failed is ignored: the write finds out by itself.
-fn learn(
-    writing: &mut Writing<'_, AnyState>,
-    indices: &[usize],
-    read: Result<Vec<ZnodeRead>, WriteError>,
-) {
-    for (&index, read) in indices.iter().zip(read.unwrap_or_default()) {
-        learn_one(&mut writing.steps[index], read);
-    }
-}
-
-fn learn_one(step: &mut Step<'_, AnyState>, read: ZnodeRead) {
+fn learn(step: &mut Step<'_, AnyState>, read: ZnodeRead) {
     // A znode that may not be read exists.
     let is_missing = matches!(read, Ok(None));
     step.target = if is_missing { Target::Missing } else { Target::Existing(AnyState) };

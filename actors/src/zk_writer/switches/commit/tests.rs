@@ -19,7 +19,7 @@ fn step(seen: Option<Revision>) -> Step<'static, AnyState> {
 /// The old value after a look and a write that made this state.
 fn old_after(look: ZnodeRead, znode: i64, version: i32) -> PreviousValue {
     let mut step = step(None);
-    learn_one(&mut step, look);
+    learn(&mut step, look);
     step.committed(Some(Revision::test(znode, version)));
     step.old()
 }
@@ -37,14 +37,14 @@ fn the_content_that_was_looked_at_is_old_only_if_our_write_made_the_next_state()
 fn a_look_may_be_answered_after_the_write_that_was_sent_behind_it() {
     let mut step = step(None);
     step.committed(Some(Revision::test(5, 4)));
-    learn_one(&mut step, content(5, 3));
+    learn(&mut step, content(5, 3));
     assert_eq!(step.old(), PreviousValue::Data(b"looked".to_vec()));
 }
 
 #[test]
 fn nothing_was_there_only_if_our_write_created_the_znode() {
     let mut step = step(None);
-    learn_one(&mut step, Ok(None));
+    learn(&mut step, Ok(None));
     assert_eq!(step.old(), PreviousValue::NotKnown, "nothing is written yet");
     // Servers before 3.5 return no state for a create.
     step.committed(None);
@@ -52,14 +52,14 @@ fn nothing_was_there_only_if_our_write_created_the_znode() {
 
     // Another client created it after the look.
     let mut step = self::step(None);
-    learn_one(&mut step, Ok(None));
+    learn(&mut step, Ok(None));
     step.target = Target::Existing(AnyState);
     step.committed(Some(Revision::test(5, 1)));
     assert_eq!(step.old(), PreviousValue::NotKnown);
 
     // It was deleted after the look.
     let mut step = self::step(None);
-    learn_one(&mut step, content(5, 3));
+    learn(&mut step, content(5, 3));
     step.target = Target::Missing;
     step.committed(Some(Revision::test(6, 0)));
     assert_eq!(step.old(), PreviousValue::Absent);
@@ -84,7 +84,7 @@ fn a_refused_write_leaves_what_the_znode_held_before_and_after() {
         (Err("no rights".to_owned()), false),
     ] {
         let mut step = step(None);
-        learn_one(&mut step, content(5, 3));
+        learn(&mut step, content(5, 3));
         step.outcome = Some(SwitchOutcome::NotApplied("".into()));
         learn_after_refusal(&mut step, after);
         assert_eq!(step.old() == PreviousValue::Data(b"looked".to_vec()), is_proven);
@@ -95,7 +95,7 @@ fn a_refused_write_leaves_what_the_znode_held_before_and_after() {
 fn without_a_committed_write_nothing_is_known_to_have_been_before_it() {
     for outcome in [SwitchOutcome::NotApplied("".into()), SwitchOutcome::Unknown("".into())] {
         let mut step = step(None);
-        learn_one(&mut step, content(5, 3));
+        learn(&mut step, content(5, 3));
         step.outcome = Some(outcome);
         assert_eq!(step.written().result.old, PreviousValue::NotKnown);
     }
