@@ -103,7 +103,7 @@ dist: ## pack the static release binary, documents and sample configurations int
 deb: ## pack the same into a Debian package (installs cargo-deb once)
 	@bash .ci/package deb
 
-bench: ## measure the release build against a real ZooKeeper (ten minutes); SECTIONS="batch cost" chooses sections
+bench: ## measure the release build with a real ZooKeeper (twelve minutes); SECTIONS="batch cost" chooses sections
 	cargo build --release --locked
 	@ZOOKEEPER_CLASSPATH="$$(bash .ci/zookeeper classpath)"; export ZOOKEEPER_CLASSPATH; \
 	cargo bench --locked --bench load -- $(SECTIONS)

@@ -5,16 +5,13 @@ use std::time::{Duration, Instant};
 use futures_util::{StreamExt, future::join_all, stream};
 use zookeeper_client::{Acls, Client, CreateMode, CreateOptions};
 
-use crate::{
-    load::{Load, ms_since},
-    report::median,
-};
+use crate::load::{Load, Names, ms_since};
 
 /// Operations of one transaction, and transactions under way.
 const OPERATIONS: usize = 500;
 const DEPTH: usize = 4;
 
-fn persistent() -> CreateOptions<'static> {
+pub fn persistent() -> CreateOptions<'static> {
     CreateMode::Persistent.with_acls(Acls::anyone_all())
 }
 
@@ -84,38 +81,28 @@ pub async fn batches(
     Load::new(times, size, began.elapsed())
 }
 
-/// Single sets, so many in flight at a time.
-pub async fn sets(
+/// Single sets of existing znodes, or creates of new ones, so many in flight.
+pub async fn singles(
     client: &Client,
     directory: &str,
-    names: &[String],
     in_flight: usize,
+    names: Names<'_>,
     time: Duration,
 ) -> Load {
     let began = Instant::now();
-    let times = join_all((0..in_flight).map(|first| async move {
-        let mut names = names.iter().cycle().skip(first * names.len() / in_flight);
+    let times = join_all((0..in_flight).map(|index| async move {
         let mut times = Vec::new();
         while began.elapsed() < time {
-            let path = format!("{directory}/{}", names.next().unwrap());
+            let path = format!("{directory}/{}", names.name(index, in_flight, times.len()));
             let sent = Instant::now();
-            client.set_data(&path, b"bcc", None).await.unwrap();
+            match names {
+                Names::Existing(_) => drop(client.set_data(&path, b"bcc", None).await.unwrap()),
+                Names::New(_) => drop(client.create(&path, b"bcc", &persistent()).await.unwrap()),
+            }
             times.push(ms_since(sent));
         }
         times
     }))
     .await;
     Load::new(times.concat(), 1, began.elapsed())
-}
-
-/// The median of single sets, one after another, in milliseconds.
-pub async fn median_ms(client: &Client, directory: &str, names: &[String]) -> f64 {
-    let mut times = Vec::with_capacity(names.len());
-    for name in names {
-        let path = format!("{directory}/{name}");
-        let began = Instant::now();
-        client.set_data(&path, b"bcc", None).await.unwrap();
-        times.push(ms_since(began));
-    }
-    median(times)
 }

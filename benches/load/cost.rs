@@ -1,60 +1,74 @@
 //! CPU time: of the daemon, of ZooKeeper and of the load, for the same number of writes.
 
-use std::{future::Future, process, time::Duration};
+use std::{process, time::Duration};
 
 use crate::{
     CONNECTIONS, Stage, bare,
     http::{self, Batches},
-    load::Load,
+    load::{Load, Names, each},
     process::cpu_ms,
-    report::{Report, Table, median, number},
+    report::{Goal, Report, Table, number},
     support::zookeeper::ZooKeeper,
+    turns::{Spread, by_turns, median},
 };
 
-const ROUNDS: usize = 3;
-const TIME: Duration = Duration::from_secs(2);
+pub const BLOCKS: usize = 8;
+/// The kernel counts CPU time in steps of ten milliseconds.
+pub const TIME: Duration = Duration::from_secs(1);
+
+/// Each with the goal of the daemon's time.
+const SIDES: [(&str, Option<Goal>); 4] = [
+    ("single switches, 256 connections", Some(Goal::AtMost(8.0))),
+    ("bare single sets, 256 in flight", None),
+    ("batches of 20,000", Some(Goal::AtMost(0.8))),
+    ("bare `multi` of 500, 4 deep", None),
+];
 
 pub async fn measure(zookeeper: &ZooKeeper, stage: &Stage, report: &mut Report) {
     let Stage { client, daemon, existing, .. } = stage;
     let batches = Batches::of(existing, existing.len());
     let pids = [daemon.pid(), zookeeper.pid(), process::id()];
-    let mut rows = [
-        ("single switches, 256 connections", Vec::new()),
-        ("bare single sets, 256 in flight", Vec::new()),
-        ("batches of 20,000", Vec::new()),
-        ("bare `multi` of 500, 4 deep", Vec::new()),
-    ];
-    for _ in 0..ROUNDS {
-        let singles = http::singles(daemon, CONNECTIONS, existing, TIME);
-        rows[0].1.push(spent(pids, singles).await);
-        let sets = bare::sets(client, "/bare", existing, CONNECTIONS, TIME);
-        rows[1].1.push(spent(pids, sets).await);
-        rows[2].1.push(spent(pids, batches.send(daemon, TIME)).await);
-        let transactions = bare::batches(client, "/bare", existing, existing.len(), TIME);
-        rows[3].1.push(spent(pids, transactions).await);
-    }
+    let names = Names::Existing(existing);
+    let sides = by_turns::<4, _>(BLOCKS, async |_, side| match side {
+        0 => spent(pids, http::singles(daemon, CONNECTIONS, names, TIME)).await,
+        1 => spent(pids, bare::singles(client, "/bare", CONNECTIONS, names, TIME)).await,
+        2 => spent(pids, batches.send(daemon, TIME)).await,
+        _ => spent(pids, bare::batches(client, "/bare", existing, existing.len(), TIME)).await,
+    })
+    .await;
     let mut table = Table::new(
         "CPU milliseconds for 1,000 switches",
         &["", "daemon", "ZooKeeper", "load, or bare client", "all", "switches/s"],
     );
-    for (name, rounds) in rows {
-        let column = |index: usize| median(rounds.iter().map(|round| round[index]).collect());
-        let [daemon, zookeeper, load, rate] = [0, 1, 2, 3].map(column);
-        let mut cells = vec![name.to_owned()];
-        cells.extend([daemon, zookeeper, load, daemon + zookeeper + load, rate].map(number));
-        table.row(cells);
+    for ((name, goal), side) in SIDES.into_iter().zip(sides) {
+        let (cpu, loads): (Vec<_>, Vec<_>) = side.into_iter().unzip();
+        let cpu = [0, 1, 2].map(|process| column(&cpu, process));
+        if let Some(goal) = goal {
+            report.goal(&format!("daemon's CPU ms for 1,000: {name}"), Spread::of(&cpu[0]), goal);
+        }
+        let [daemon, zookeeper, load] = cpu.map(median);
+        let (all, rate) = (daemon + zookeeper + load, median(each(&loads, Load::rate)));
+        let figures = [daemon, zookeeper, load, all, rate].map(number);
+        table.row([name.to_owned()].into_iter().chain(figures).collect());
     }
     report.table(table);
 }
 
-/// CPU milliseconds for 1,000 switches of each process during a load, and the load's switches per second.
-async fn spent(pids: [u32; 3], load: impl Future<Output = Load>) -> [f64; 4] {
+/// CPU milliseconds for 1,000 switches that each process takes during a load.
+pub async fn spent<const PROCESSES: usize>(
+    pids: [u32; PROCESSES],
+    load: impl Future<Output = Load>,
+) -> ([f64; PROCESSES], Load) {
     let before = pids.map(cpu_ms);
     let load = load.await;
     let mut each = pids.map(cpu_ms);
     for (after, before) in each.iter_mut().zip(before) {
         *after = (*after - before) * 1000.0 / load.switches as f64;
     }
-    let [daemon, zookeeper, own] = each;
-    [daemon, zookeeper, own, load.rate()]
+    (each, load)
+}
+
+/// Figures of one process.
+pub fn column<const PROCESSES: usize>(blocks: &[[f64; PROCESSES]], process: usize) -> Vec<f64> {
+    blocks.iter().map(|block| block[process]).collect()
 }

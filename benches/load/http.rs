@@ -10,12 +10,14 @@ use tokio::{
 
 use crate::{
     daemon::Daemon,
-    load::{Load, ms_since},
-    report::median,
+    load::{Load, Names, ms_since, on_one_thread},
 };
 
 /// `admin:admin`.
 pub const CREDENTIALS: &str = "Authorization: Basic YWRtaW46YWRtaW4=\r\n";
+/// End of an answer to a switch.
+pub const SUCCESS: &[u8] = b"\"success\":true}";
+pub const REFUSAL: &[u8] = b"\"success\":false}";
 
 pub struct Connection {
     stream: TcpStream,
@@ -29,22 +31,15 @@ impl Connection {
         Self { stream, answer: Vec::with_capacity(4096) }
     }
 
-    /// Sends a request and insists on success.
-    async fn ask(&mut self, request: &[u8]) {
+    /// Sends a switch or a batch and insists on an answer with that end. Each answer is short.
+    pub async fn ask(&mut self, request: &[u8], end: &[u8]) {
         self.stream.write_all(request).await.unwrap();
         self.answer.clear();
-        loop {
+        while !self.answer.ends_with(end) {
+            let text = String::from_utf8_lossy(&self.answer);
+            assert!(!text.ends_with('}'), "unexpected answer: {text}");
             let read = self.stream.read_buf(&mut self.answer).await.unwrap();
             assert!(read > 0, "the daemon closed the connection");
-            // Every answer of success is short, and ends so.
-            if self.answer.ends_with(b"\"success\":true}") {
-                return;
-            }
-            assert!(
-                !self.answer.ends_with(b"}"),
-                "not a success: {}",
-                String::from_utf8_lossy(&self.answer)
-            );
         }
     }
 
@@ -61,7 +56,7 @@ impl Connection {
     }
 }
 
-fn switch(name: &str, coin: &str) -> Vec<u8> {
+pub fn switch(name: &str, coin: &str) -> Vec<u8> {
     format!("GET /switch?puname={name}&coin={coin} HTTP/1.1\r\nHost: x\r\n{CREDENTIALS}\r\n").into()
 }
 
@@ -70,11 +65,11 @@ pub async fn batch(daemon: &Daemon, names: &[String], coin: &str) -> f64 {
     let request = batch_request(names, coin);
     let mut connection = Connection::open(&daemon.address).await;
     let began = Instant::now();
-    connection.ask(&request).await;
+    connection.ask(&request, SUCCESS).await;
     names.len() as f64 / began.elapsed().as_secs_f64()
 }
 
-fn batch_request(names: &[String], coin: &str) -> Vec<u8> {
+pub fn batch_request(names: &[String], coin: &str) -> Vec<u8> {
     let punames = names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(",");
     let body = format!(r#"{{"usercoins":[{{"coin":"{coin}","punames":[{punames}]}}]}}"#);
     let length = body.len();
@@ -102,7 +97,7 @@ impl Batches {
         let began = Instant::now();
         for request in self.requests.iter().cycle() {
             let sent = Instant::now();
-            connection.ask(request).await;
+            connection.ask(request, SUCCESS).await;
             times.push(ms_since(sent));
             if began.elapsed() >= time {
                 break;
@@ -112,50 +107,29 @@ impl Batches {
     }
 }
 
-/// Single switches over so many connections. The load comes from one thread.
+/// Single switches over so many connections.
 pub async fn singles(
     daemon: &Daemon,
     connections: usize,
-    names: &[String],
+    names: Names<'_>,
     time: Duration,
 ) -> Load {
-    let requests: Vec<Vec<u8>> = names.iter().map(|name| switch(name, "bcc")).collect();
-    let address = daemon.address.clone();
-    let load = move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let open = (0..connections).map(|_| Connection::open(&address));
-            let open = join_all(open).await;
-            let began = Instant::now();
-            let tasks = open.into_iter().enumerate().map(|(index, mut connection)| {
-                let mut requests =
-                    requests.iter().cycle().skip(index * requests.len() / connections);
-                async move {
-                    let mut times = Vec::new();
-                    while began.elapsed() < time {
-                        let sent = Instant::now();
-                        connection.ask(requests.next().unwrap()).await;
-                        times.push(ms_since(sent));
-                    }
-                    times
-                }
-            });
-            let times = join_all(tasks).await;
-            Load::new(times.concat(), 1, began.elapsed())
-        })
-    };
-    tokio::task::spawn_blocking(load).await.unwrap()
-}
-
-/// The median of single switches, one after another, in milliseconds.
-pub async fn median_ms(daemon: &Daemon, names: &[String]) -> f64 {
-    let mut connection = Connection::open(&daemon.address).await;
-    let mut times = Vec::with_capacity(names.len());
-    for name in names {
-        let request = switch(name, "bcc");
+    on_one_thread(async {
+        let open = (0..connections).map(|_| Connection::open(&daemon.address));
+        let open = join_all(open).await;
         let began = Instant::now();
-        connection.ask(&request).await;
-        times.push(ms_since(began));
-    }
-    median(times)
+        let each = open.into_iter().enumerate().map(|(index, mut connection)| async move {
+            let mut times = Vec::new();
+            while began.elapsed() < time {
+                let name = names.name(index, connections, times.len());
+                let request = switch(&name, "bcc");
+                let sent = Instant::now();
+                connection.ask(&request, SUCCESS).await;
+                times.push(ms_since(sent));
+            }
+            times
+        });
+        let times = join_all(each).await;
+        Load::new(times.concat(), 1, began.elapsed())
+    })
 }

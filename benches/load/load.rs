@@ -1,6 +1,31 @@
-//! Result of one load.
+//! Load on a server: names to write, and the result.
 
-use std::time::{Duration, Instant};
+use std::{
+    borrow::Cow,
+    time::{Duration, Instant},
+};
+
+/// Sub-accounts that a load writes.
+#[derive(Clone, Copy)]
+pub enum Names<'a> {
+    /// They have znodes. Each connection begins at another place, and begins again after the last one.
+    Existing(&'a [String]),
+    /// They never existed: each write creates another. The prefix is different for each load.
+    New(&'a str),
+}
+
+impl<'a> Names<'a> {
+    /// Name that a connection, one of `connections`, writes as its `turn`-th.
+    pub fn name(self, connection: usize, connections: usize, turn: usize) -> Cow<'a, str> {
+        match self {
+            Self::Existing(names) => {
+                let first = connection * names.len() / connections;
+                Cow::Borrowed(&names[(first + turn) % names.len()])
+            }
+            Self::New(prefix) => Cow::Owned(format!("{prefix}-{connection}-{turn}")),
+        }
+    }
+}
 
 /// Requests that were answered with success, and how long each took.
 pub struct Load {
@@ -35,7 +60,20 @@ impl Load {
     }
 }
 
+/// One figure of each load.
+pub fn each(loads: &[Load], figure: impl Fn(&Load) -> f64) -> Vec<f64> {
+    loads.iter().map(figure).collect()
+}
+
 /// Milliseconds since then.
 pub fn ms_since(began: Instant) -> f64 {
     began.elapsed().as_secs_f64() * 1000.0
+}
+
+/// Runs a load on this thread, in a runtime without other threads, so that the load itself hands nothing over.
+pub fn on_one_thread<T>(load: impl Future<Output = T>) -> T {
+    tokio::task::block_in_place(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(load)
+    })
 }

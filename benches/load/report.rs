@@ -1,6 +1,8 @@
 //! Collects results and prints them with their goals, and as Markdown.
 
-use std::{env, fs, path::Path, process::Command};
+use std::{fs, path::Path, process::Command};
+
+use crate::turns::Spread;
 
 /// Goal of a result.
 #[derive(Clone, Copy)]
@@ -25,21 +27,15 @@ impl Goal {
     }
 }
 
-/// Both sides of a ratio, measured by turns.
+/// Both sides of a ratio: name, and figures by block.
 pub struct Pair {
-    names: (&'static str, &'static str),
-    ours: Vec<f64>,
-    bare: Vec<f64>,
+    ours: (String, Vec<f64>),
+    bare: (String, Vec<f64>),
 }
 
 impl Pair {
-    pub fn of(ours: &'static str, bare: &'static str) -> Self {
-        Self { names: (ours, bare), ours: Vec::new(), bare: Vec::new() }
-    }
-
-    pub fn add(&mut self, ours: f64, bare: f64) {
-        self.ours.push(ours);
-        self.bare.push(bare);
+    pub fn of(ours: (impl Into<String>, Vec<f64>), bare: (impl Into<String>, Vec<f64>)) -> Self {
+        Self { ours: (ours.0.into(), ours.1), bare: (bare.0.into(), bare.1) }
     }
 }
 
@@ -83,7 +79,8 @@ pub struct Report {
 
 impl Report {
     pub fn new(machine: String) -> Self {
-        let columns = &["daemon; bare client", "daemon", "bare client", "ratio", "goal"];
+        let columns =
+            &["daemon; bare client", "daemon", "bare client", "ratio", "its range", "goal"];
         Self {
             lines: vec![machine.clone()],
             machine,
@@ -101,33 +98,29 @@ impl Report {
         self.tables.push(table);
     }
 
-    pub fn goal(&mut self, name: &str, figure: f64, goal: Goal) {
-        let verdict = if goal.is_met(figure) { "met" } else { "MISSED" };
-        self.missed += usize::from(!goal.is_met(figure));
-        self.lines.push(format!("{name:<44} {figure:>12.2}   goal {:<8} {verdict}", goal.text()));
+    pub fn goal(&mut self, name: &str, figure: impl Into<Spread>, goal: Goal) {
+        let figure = figure.into();
+        let is_met = goal.is_met(figure.median);
+        self.missed += usize::from(!is_met);
+        let verdict = if is_met { "met" } else { "MISSED" };
+        let line = format!("{:<90} goal {:<8} {verdict}", line(name, figure, precise), goal.text());
+        self.lines.push(line);
     }
 
     pub fn ratio(&mut self, pair: Pair, goal: Goal) {
-        for (name, figures) in [(pair.names.0, &pair.ours), (pair.names.1, &pair.bare)] {
-            let range = figures.iter().fold((f64::MAX, 0.0), |(low, high): (f64, f64), &figure| {
-                (low.min(figure), high.max(figure))
-            });
-            let median = median(figures.clone());
-            let digits = if median < 100.0 { 3 } else { 0 };
-            self.lines.push(format!(
-                "{name:<44} {median:>12.digits$}   ({:.digits$} to {:.digits$})",
-                range.0, range.1
-            ));
-        }
-        let (ours, bare) = (median(pair.ours), median(pair.bare));
+        let Pair { ours, bare } = pair;
+        let ratio = Spread::of_ratios(&ours.1, &bare.1);
+        let sides = [&ours, &bare].map(|(name, figures)| (name, Spread::of(figures)));
+        self.lines.extend(sides.map(|(name, spread)| line(name, spread, number)));
         self.ratios.row(vec![
-            format!("{}; {}", pair.names.0, pair.names.1),
-            number(ours),
-            number(bare),
-            format!("{:.2}", ours / bare),
+            format!("{}; {}", ours.0, bare.0),
+            number(sides[0].1.median),
+            number(sides[1].1.median),
+            precise(ratio.median),
+            ratio.range(precise),
             goal.text(),
         ]);
-        self.goal("    ratio of the medians", ours / bare, goal);
+        self.goal("    ratio", ratio, goal);
     }
 
     /// Prints everything, and returns whether all goals were met.
@@ -161,14 +154,15 @@ fn today() -> String {
     String::from_utf8(date).unwrap().trim().to_owned()
 }
 
-/// The document and the picture that this run is for, if it is for one.
-pub fn document() -> Option<String> {
-    env::var("BENCH_REPORT").ok().filter(|path| !path.is_empty())
+/// A line of text for a result.
+fn line(name: &str, spread: Spread, number: impl Fn(f64) -> String) -> String {
+    let range = if spread.low < spread.high { spread.range(&number) } else { String::new() };
+    format!("{name:<54} {:>9}   {range}", number(spread.median))
 }
 
-pub fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures[figures.len() / 2]
+/// A ratio: `0.983`.
+pub fn precise(figure: f64) -> String {
+    format!("{figure:.3}")
 }
 
 /// A figure in the digits that mean something: `183,364`, `12.3`, `0.655`.

@@ -1,22 +1,22 @@
 //! Effects of size: batches of one name to half a million, and a watch directory of a thousand to a million
 //! znodes. Both sides write the same znodes, of a server of their own.
 
-use std::time::Duration;
-
 use zookeeper_client::Client;
 
 use crate::{
     CONNECTIONS, bare,
     daemon::Daemon,
     http::{self, Batches},
+    load::{Load, Names, each},
     plot::{Better, Chart, Plot, Series},
     process::resident_mb,
-    report::{Report, Table, count, median, number},
+    report::{Goal, Pair, Report, Table, count, number, precise},
+    singles::TIME,
     support::zookeeper::ZooKeeper,
+    turns::{Spread, by_turns, median},
 };
 
-const ROUNDS: usize = 3;
-const TIME: Duration = Duration::from_secs(1);
+const BLOCKS: usize = 6;
 const SIZES: [usize; 7] = [1, 10, 100, 1_000, 10_000, 100_000, 500_000];
 const ZNODES: [usize; 4] = [1_000, 10_000, 100_000, 1_000_000];
 /// Names of one request that adds znodes.
@@ -24,7 +24,6 @@ const ADDED_AT_ONCE: usize = 100_000;
 /// Names that are switched: more than the daemon remembers the state of.
 const SWITCHED: usize = 250_000;
 const BATCH: usize = 1_000;
-const ONE_BY_ONE: usize = 1_000;
 
 /// A server with a watch directory that grows.
 pub struct Scale {
@@ -68,7 +67,7 @@ impl Scale {
         let mut rates = ["single", "bare set", "batch", "bare multi"].map(Series::new);
         for znodes in ZNODES {
             self.grow_to(znodes).await;
-            let figures = self.round_after_round().await;
+            let figures = self.figures().await;
             for (series, figure) in rates.iter_mut().zip(figures) {
                 series.points.push((znodes as f64, figure));
             }
@@ -87,7 +86,7 @@ impl Scale {
         });
     }
 
-    async fn round_after_round(&self) -> [f64; 6] {
+    async fn figures(&self) -> [f64; 6] {
         let Self { client, daemon, znodes, .. } = self;
         let directory = daemon.directory();
         let stride = znodes.div_ceil(SWITCHED);
@@ -95,25 +94,24 @@ impl Scale {
             .step_by(stride)
             .map(|number| names(number..number + 1).remove(0))
             .collect();
-        let mut figures: [Vec<f64>; 6] = Default::default();
-        for _ in 0..ROUNDS {
-            // Others than in the round before, as far as there are others.
-            let by = switched.len() / ROUNDS;
-            switched.rotate_left(by);
-            let one_by_one = &switched[..ONE_BY_ONE];
-            let batches = Batches::of(&switched, BATCH);
-            let round = [
-                http::singles(daemon, CONNECTIONS, &switched, TIME).await.rate(),
-                bare::sets(client, directory, &switched, CONNECTIONS, TIME).await.rate(),
-                batches.send(daemon, TIME).await.rate(),
-                bare::batches(client, directory, &switched, BATCH, TIME).await.rate(),
-                http::median_ms(daemon, one_by_one).await,
-                bare::median_ms(client, directory, one_by_one).await,
-            ];
-            for (figures, figure) in figures.iter_mut().zip(round) {
-                figures.push(figure);
+        let (by, mut block_of_names) = (switched.len() / BLOCKS, 0);
+        let figures = by_turns(BLOCKS, async |block, side| {
+            // Others than in the block before, as far as there are others.
+            if block > block_of_names {
+                switched.rotate_left(by);
+                block_of_names = block;
             }
-        }
+            let names = Names::Existing(&switched);
+            match side {
+                0 => http::singles(daemon, CONNECTIONS, names, TIME).await.rate(),
+                1 => bare::singles(client, directory, CONNECTIONS, names, TIME).await.rate(),
+                2 => Batches::of(&switched, BATCH).send(daemon, TIME).await.rate(),
+                3 => bare::batches(client, directory, &switched, BATCH, TIME).await.rate(),
+                4 => http::singles(daemon, 1, names, TIME).await.median_ms(),
+                _ => bare::singles(client, directory, 1, names, TIME).await.median_ms(),
+            }
+        })
+        .await;
         figures.map(median)
     }
 
@@ -131,23 +129,28 @@ impl Scale {
             // As many as the daemon remembers, or one batch that is larger.
             let names = &all[..size.max(BATCH * 100)];
             let prepared = Batches::of(names, size);
-            let mut figures: [Vec<f64>; 4] = Default::default();
-            for _ in 0..ROUNDS {
-                let ours = prepared.send(&self.daemon, TIME).await;
-                let directory = self.daemon.directory();
-                let bare = bare::batches(&self.client, directory, names, size, TIME).await;
-                let round = [ours.rate(), bare.rate(), ours.median_ms(), bare.median_ms()];
-                for (figures, figure) in figures.iter_mut().zip(round) {
-                    figures.push(figure);
-                }
-            }
-            let [rate, bare_rate, ms, bare_ms] = figures.map(median);
-            for (series, figure) in rates.iter_mut().zip([rate, bare_rate]) {
+            let Self { client, daemon, .. } = &*self;
+            let loads = by_turns::<2, _>(BLOCKS, async |_, side| match side {
+                0 => prepared.send(daemon, TIME).await,
+                _ => bare::batches(client, daemon.directory(), names, size, TIME).await,
+            })
+            .await;
+            let [ours, bare] = loads.each_ref().map(|loads| each(loads, Load::rate));
+            let times = loads.map(|loads| number(median(each(&loads, Load::median_ms))));
+            let figures = [&ours, &bare].map(|rates| median(rates.clone()));
+            for (series, figure) in rates.iter_mut().zip(figures) {
                 series.points.push((size as f64, figure));
             }
-            let ratio = format!("{:.2}", rate / bare_rate);
-            let [rate, bare_rate, ms, bare_ms] = [rate, bare_rate, ms, bare_ms].map(number);
-            table.row(vec![count(size), rate, bare_rate, ratio, ms, bare_ms]);
+            let ratio = Spread::of_ratios(&ours, &bare).text(precise);
+            let cells = figures.map(number).into_iter().chain([ratio]).chain(times);
+            table.row([count(size)].into_iter().chain(cells).collect());
+            if size == largest {
+                let pair = Pair::of(
+                    ("batch of 500,000 existing, switches/s", ours),
+                    ("multi of 500 sets, 4 deep, sets/s", bare),
+                );
+                report.ratio(pair, Goal::AtLeast(0.8));
+            }
         }
         report.table(table);
         plot.add(Chart {

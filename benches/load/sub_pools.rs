@@ -17,11 +17,12 @@ use tokio::task::LocalSet;
 use zookeeper_client::Client;
 
 use crate::{
-    ROUNDS,
     daemon::Daemon,
     http::{CREDENTIALS, Connection},
-    report::{Goal, Pair, Report, median},
+    load::ms_since,
+    report::{Goal, Pair, Report},
     support::zookeeper::ZooKeeper,
+    turns::{Spread, by_turns, median},
 };
 
 /// Where the daemon and the jobmakers meet.
@@ -31,8 +32,9 @@ const SUB_POOLS: usize = 64;
 const JOBMAKERS: usize = 16;
 const CLIENTS: usize = 64;
 /// Exchanges of one client, one after the other.
-const ONE_BY_ONE: usize = 500;
-const LOAD_FOR: Duration = Duration::from_secs(2);
+const ONE_BY_ONE: usize = 200;
+const BLOCKS: usize = 10;
+const LOAD_FOR: Duration = Duration::from_millis(500);
 
 fn name(number: usize) -> String {
     format!("pool{number}")
@@ -78,58 +80,55 @@ pub async fn measure(zookeeper: &ZooKeeper, client: &Client, daemon: &Daemon, re
 }
 
 async fn one_client(client: &Client, daemon: &Daemon, report: &mut Report) {
-    let mut gets = Pair::of("median ms of one get", "median ms of its bare steps");
-    let mut updates = Pair::of("median ms of one update", "median ms of its bare steps");
     let mut connection = Connection::open(&daemon.address).await;
-    for round in 0..=ROUNDS {
-        let mut times = [Vec::new(), Vec::new(), Vec::new(), Vec::new()];
+    let [get, bare_get, update, bare_update] = by_turns(BLOCKS, async |block, side| {
+        let mut times = Vec::new();
         for index in 0..ONE_BY_ONE {
-            let info = format!("{round}-{index}");
-            // By turns, so that both sides meet the same moods of the machine.
-            for (times, side) in times.iter_mut().zip(0..) {
-                let began = Instant::now();
-                match side {
-                    0 => connection.ask_jobmaker(&http("get-coinbase", 0, "")).await,
-                    1 => bare_exchange(client, 0, None).await,
-                    2 => connection.ask_jobmaker(&http("update-coinbase", 0, &info)).await,
-                    _ => bare_exchange(client, 0, Some(&request(0, &info))).await,
-                }
-                times.push(began.elapsed().as_secs_f64() * 1000.0);
+            let info = format!("{block}-{index}");
+            let began = Instant::now();
+            match side {
+                0 => connection.ask_jobmaker(&http("get-coinbase", 0, "")).await,
+                1 => bare_exchange(client, 0, None).await,
+                2 => connection.ask_jobmaker(&http("update-coinbase", 0, &info)).await,
+                _ => bare_exchange(client, 0, Some(&request(0, &info))).await,
             }
+            times.push(ms_since(began));
         }
-        let [get, bare_get, update, bare_update] = times.map(median);
-        // The first round warms up.
-        if round > 0 {
-            gets.add(get, bare_get);
-            updates.add(update, bare_update);
-        }
-    }
-    report.ratio(gets, Goal::AtMost(1.5));
-    report.ratio(updates, Goal::AtMost(1.5));
+        median(times)
+    })
+    .await;
+    let bare = "median ms of its bare steps";
+    report.ratio(Pair::of(("median ms of one get", get), (bare, bare_get)), Goal::AtMost(1.5));
+    let update = Pair::of(("median ms of one update", update), (bare, bare_update));
+    report.ratio(update, Goal::AtMost(1.5));
 }
 
 async fn one_sub_pool(client: &Client, daemon: &Daemon, report: &mut Report) {
-    let mut pair = Pair::of(
-        "updates/s, 1 sub-pool, 32 updating, 32 getting",
-        "bare exchanges/s, 1 sub-pool, one after the other",
+    let [ours, bare] = by_turns(BLOCKS, async |block, side| match side {
+        0 => load(daemon, block, |_| 0, CLIENTS / 2).await,
+        _ => (bare_load(client, block, 1).await, 0.0),
+    })
+    .await;
+    let gets: Vec<f64> = ours.iter().map(|(updates, gets)| gets / updates).collect();
+    let updates = |side: Vec<(f64, f64)>| side.into_iter().map(|(updates, _)| updates).collect();
+    let pair = Pair::of(
+        ("updates/s, 1 sub-pool, 32 updating, 32 getting", updates(ours)),
+        ("bare exchanges/s, 1 sub-pool, one after the other", updates(bare)),
     );
-    let mut gets_each = Vec::new();
-    for round in 0..ROUNDS {
-        let (updates, gets) = load(daemon, round, |_| 0, CLIENTS / 2).await;
-        pair.add(updates, bare_load(client, round, 1).await);
-        gets_each.push(gets / updates);
-    }
     report.ratio(pair, Goal::AtLeast(0.8));
-    report.goal("    gets/s for each update/s beside them", median(gets_each), Goal::AtLeast(3.0));
+    report.goal("    gets/s for each update/s", Spread::of(&gets), Goal::AtLeast(3.0));
 }
 
 async fn many_sub_pools(client: &Client, daemon: &Daemon, report: &mut Report) {
-    let mut pair =
-        Pair::of("updates/s, 64 sub-pools, 64 clients", "bare exchanges/s, 64 sub-pools at once");
-    for round in 0..ROUNDS {
-        let (updates, _) = load(daemon, round, |client| client % SUB_POOLS, CLIENTS).await;
-        pair.add(updates, bare_load(client, round, SUB_POOLS).await);
-    }
+    let [ours, bare] = by_turns(BLOCKS, async |block, side| match side {
+        0 => load(daemon, block, |client| client % SUB_POOLS, CLIENTS).await.0,
+        _ => bare_load(client, block, SUB_POOLS).await,
+    })
+    .await;
+    let pair = Pair::of(
+        ("updates/s, 64 sub-pools, 64 clients", ours),
+        ("bare exchanges/s, 64 sub-pools at once", bare),
+    );
     report.ratio(pair, Goal::AtLeast(0.6));
 }
 

@@ -1,8 +1,7 @@
 //! Cost of monitoring: single switches through a daemon without admin pages, and through one whose metrics
-//! are scraped, whose changes are streamed and which a console asks. By turns, in the order A B B A, so that what
-//! drifts in a machine falls on both alike; of each such block one ratio is taken, and the median of these counts.
+//! are scraped, whose changes are streamed and which a console asks.
 
-use std::{fs, process, time::Duration};
+use std::{process, time::Duration};
 
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
@@ -13,22 +12,24 @@ use upstream_sim::{Reply, Upstream};
 
 use crate::{
     CONNECTIONS, Stage,
+    cost::{column, spent},
     daemon::Daemon,
     http::{self, CREDENTIALS},
-    process::{cpu_ms, resident_mb},
-    report::{Goal, Report, Table, median, number},
+    load::Names,
+    process::resident_mb,
+    report::{Goal, Report, Table, number, precise},
     sub_pools::BASE_DIR,
     support::{
         daemon::{Builder, Daemon as Tested},
         free_port,
         zookeeper::ZooKeeper,
     },
+    turns::{Spread, by_turns, median},
 };
 
-/// Blocks of four loads. Of so many figures the true median lies between the 7th and the 18th, 19 times of 20.
-const BLOCKS: usize = 24;
-const BOUNDS: [usize; 2] = [6, 17];
-/// For each load: short, since disturbances of a machine last seconds.
+/// Many, because the ratio is near 1.
+const BLOCKS: usize = 30;
+/// In each block the watchers ask once, so that shorter blocks would contain more of their requests.
 const TIME: Duration = Duration::from_secs(1);
 /// As Prometheus seldom does.
 const SCRAPED_EVERY: Duration = Duration::from_secs(1);
@@ -42,35 +43,22 @@ pub async fn measure(zookeeper: &ZooKeeper, stage: &Stage, report: &mut Report) 
     let names = &stage.existing;
     for daemon in [&plain, &watched] {
         http::batch(daemon, names, "btc").await;
-        http::singles(daemon, CONNECTIONS, names, TIME).await;
+        http::singles(daemon, CONNECTIONS, Names::Existing(names), TIME).await;
     }
-    let (mut sides, mut ratios) = ([Vec::new(), Vec::new()], Vec::new());
-    for _ in 0..BLOCKS {
-        let mut sums = [0.0, 0.0];
-        for side in [0, 1, 1, 0] {
-            let turn = if side == 0 {
-                turn(&plain, names).await
-            } else {
-                let watchers = Watchers::of(&pages).await;
-                let turn = turn(&watched, names).await;
-                watchers.end().await;
-                turn
-            };
-            sums[side] += turn[0];
-            sides[side].push(turn);
+    let sides = by_turns::<2, _>(BLOCKS, async |_, side| {
+        if side == 0 {
+            return turn(&plain, names).await;
         }
-        ratios.push(sums[1] / sums[0]);
-    }
-    ratios.sort_by(f64::total_cmp);
-    let ratio = median(ratios.clone());
-    report.note(format!(
-        "single switches/s, watched by not watched: {BLOCKS} blocks from {:.3} to {:.3}",
-        ratios[0],
-        ratios[BLOCKS - 1]
-    ));
-    let [low, high] = BOUNDS.map(|bound| ratios[bound]);
-    report.note(format!("    their median lies between {low:.3} and {high:.3}, 19 times of 20"));
-    report.goal("    median of the ratios", ratio, Goal::AtLeast(0.98));
+        let watchers = Watchers::of(&pages).await;
+        let turn = turn(&watched, names).await;
+        watchers.end().await;
+        turn
+    })
+    .await;
+    let [off, on] = sides.map(|turns| [0, 1, 2].map(|index| column(&turns, index)));
+    let ratios: Vec<Spread> =
+        on.iter().zip(&off).map(|(on, off)| Spread::of_ratios(on, off)).collect();
+    report.goal("single switches/s, watched by not watched", ratios[0], Goal::AtLeast(0.98));
     let mut table = Table::new(
         "Single switches over 256 connections, watched and not",
         &[
@@ -80,23 +68,14 @@ pub async fn measure(zookeeper: &ZooKeeper, stage: &Stage, report: &mut Report) 
             "of the load and the watchers",
         ],
     );
-    let mut medians = Vec::new();
-    for (name, turns) in
-        ["admin pages off", "scraped, streamed, and asked by a console"].iter().zip(sides)
+    for (name, columns) in
+        [("admin pages off", off), ("scraped, streamed, and asked by a console", on)]
     {
-        let column =
-            |index: usize| median(turns.iter().map(|turn: &[f64; 3]| turn[index]).collect());
-        let columns = [0, 1, 2].map(column);
-        let mut cells = vec![(*name).to_owned()];
-        cells.extend(columns.map(number));
-        table.row(cells);
-        medians.push(columns);
+        let cells = columns.map(|column| number(median(column)));
+        table.row([name.to_owned()].into_iter().chain(cells).collect());
     }
-    let mut cells =
-        vec![format!("ratio; of the rates, median of {BLOCKS} blocks and where it lies")];
-    cells.push(format!("{ratio:.3}, {low:.3} to {high:.3}"));
-    cells.extend([1, 2].map(|column| format!("{:.3}", medians[1][column] / medians[0][column])));
-    table.row(cells);
+    let cells = ratios.iter().map(|ratio| ratio.text(precise));
+    table.row(["ratio".to_owned()].into_iter().chain(cells).collect());
     report.table(table);
 }
 
@@ -117,8 +96,6 @@ async fn footprint(zookeeper: &ZooKeeper, report: &mut Report) {
         resident_mb(daemon.pid()),
         Goal::AtMost(15.0),
     );
-    let program = fs::metadata(env!("CARGO_BIN_EXE_switcher-api-server")).unwrap().len();
-    report.goal("MB of the program", program as f64 / 1e6, Goal::AtMost(12.0));
 }
 
 /// A daemon with admin pages on that host, or without if it is empty; and their address.
@@ -129,12 +106,9 @@ async fn start(builder: Builder, host: &str) -> (Daemon, String) {
 
 /// Switches per second, and CPU milliseconds for 1,000 switches: the daemon's, and the bench's own.
 async fn turn(daemon: &Daemon, names: &[String]) -> [f64; 3] {
-    let pids = [daemon.pid(), process::id()];
-    let before = pids.map(cpu_ms);
-    let load = http::singles(daemon, CONNECTIONS, names, TIME).await;
-    let after = pids.map(cpu_ms);
-    let each = |index: usize| (after[index] - before[index]) * 1000.0 / load.switches as f64;
-    [load.rate(), each(0), each(1)]
+    let load = http::singles(daemon, CONNECTIONS, Names::Existing(names), TIME);
+    let ([daemon, own], load) = spent([daemon.pid(), process::id()], load).await;
+    [load.rate(), daemon, own]
 }
 
 /// Requests that a console repeats.
