@@ -103,7 +103,10 @@ dist: ## pack the static release binary, documents and sample configurations int
 deb: ## pack the same into a Debian package (installs cargo-deb once)
 	@bash .ci/package deb
 
-bench: ## measure the release build with a real ZooKeeper (twelve minutes); SECTIONS="batch cost" chooses sections
+# SECTIONS: names of sections, such as "batch cost". BASE: program of another build, outside target/release, which
+# this build replaces; then the two builds are compared, in four minutes.
+bench: export BENCH_BASE := $(BASE)
+bench: ## measure the release build with a real ZooKeeper (twelve minutes); SECTIONS="batch cost", BASE=PROGRAM to compare
 	cargo build --release --locked
 	@ZOOKEEPER_CLASSPATH="$$(bash .ci/zookeeper classpath)"; export ZOOKEEPER_CLASSPATH; \
 	cargo bench --locked --bench load -- $(SECTIONS)

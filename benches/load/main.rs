@@ -2,8 +2,9 @@
 //! sides of every ratio and the goal. Absolute values of different runs or machines do not compare, ratios nearly
 //! do.
 //!
-//! `make bench` runs it, `make bench-report` puts its tables and its plot into `docs/operate/performance.md`. It
-//! needs a ZooKeeper and a Java, as the tests do (`.ci/zookeeper`).
+//! `make bench` runs it, `make bench-report` puts its tables and its plot into `docs/operate/performance.md`, and
+//! `make bench BASE=PROGRAM` compares two builds instead ([`base`]). It needs a ZooKeeper and a Java, as the tests do
+//! (`.ci/zookeeper`).
 
 #![allow(
     clippy::unwrap_used,
@@ -14,6 +15,7 @@
 )]
 
 mod bare;
+mod base;
 mod batches;
 mod connections;
 mod cost;
@@ -35,6 +37,7 @@ mod watching;
 
 use std::{env, fs, path::PathBuf, process::ExitCode, time::Duration};
 
+use base::Base;
 use daemon::Daemon;
 use load::Names;
 use plot::Plot;
@@ -84,14 +87,21 @@ struct Plan {
     chosen: Chosen,
     /// Document for the tables.
     document: Option<PathBuf>,
+    base: Option<Base>,
 }
 
 impl Plan {
     fn from_environment() -> Result<Self, String> {
-        let document = env::var_os("BENCH_REPORT").filter(|path| !path.is_empty());
+        let path = |name| env::var_os(name).filter(|path| !path.is_empty()).map(PathBuf::from);
+        let (document, base) = (path("BENCH_REPORT"), path("BENCH_BASE"));
+        if document.is_some() && base.is_some() {
+            return Err("BASE compares two builds, and the document has no place for it".to_owned());
+        }
+        let sections = if base.is_some() { &base::SECTIONS[..] } else { &SECTIONS[..] };
         // Cargo adds `--bench`.
         let words = env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
-        Ok(Self { chosen: Chosen::among(&SECTIONS, words)?, document: document.map(PathBuf::from) })
+        let chosen = Chosen::among(sections, words)?;
+        Ok(Self { chosen, document, base: base.as_deref().map(Base::at).transpose()? })
     }
 }
 
@@ -120,7 +130,10 @@ async fn measure(plan: &Plan) -> (Report, Plot) {
         zookeeper.version_text().await
     ));
     let mut plot = Plot::default();
-    beside_bare_client(&plan.chosen, &zookeeper, &mut report, &mut plot).await;
+    match &plan.base {
+        Some(base) => base::measure(&plan.chosen, base, &zookeeper, &mut report).await,
+        None => beside_bare_client(&plan.chosen, &zookeeper, &mut report, &mut plot).await,
+    }
     (report, plot)
 }
 

@@ -174,6 +174,7 @@ pub struct Builder {
     arguments: Vec<OsString>,
     environment: BTreeMap<OsString, OsString>,
     descriptors: Option<u32>,
+    program: PathBuf,
     folder: Arc<TempDir>,
 }
 
@@ -204,6 +205,7 @@ impl Builder {
             // Most tests search the log for lines in this format.
             environment: BTreeMap::from([("LogFormat".into(), "human".into())]),
             descriptors: None,
+            program: program().into(),
             folder: Arc::new(folder),
         }
     }
@@ -251,6 +253,12 @@ impl Builder {
         self
     }
 
+    /// Another build's executable.
+    pub fn program(mut self, path: &Path) -> Self {
+        self.program = path.to_owned();
+        self
+    }
+
     /// A folder for the test's own files, which lives as long as the daemon.
     pub fn folder(&self) -> &Path {
         self.folder.path()
@@ -265,10 +273,11 @@ impl Builder {
 
     fn command(&self, arguments: &[OsString]) -> Command {
         let mut command = match self.descriptors {
-            None => Command::new(program()),
+            None => Command::new(&self.program),
             Some(limit) => {
                 let mut shell = Command::new("sh");
-                shell.args(["-c", r#"ulimit -n "$0" && exec "$@""#, &limit.to_string(), program()]);
+                shell.args(["-c", r#"ulimit -n "$0" && exec "$@""#, &limit.to_string()]);
+                shell.arg(&self.program);
                 shell
             }
         };
