@@ -30,9 +30,6 @@ use crate::{
     zk::{Connection, Session},
 };
 
-/// Sub-accounts whose last state is remembered, about 100 bytes each; twice as many for a while.
-const LAST_SEEN: usize = 100_000;
-
 /// Capacity of the mailbox. A sender that finds it full answers its caller at once.
 const MAILBOX: usize = 16 * 1024;
 
@@ -93,7 +90,7 @@ impl ZkWriter {
                 .map(|(settings, acks)| SubPools::new(settings, acks, metrics, log)),
             queue: Queue::new(settings.limits.queue_limit),
             dry_runs: DryRuns::new(settings.limits.queue_limit),
-            last_seen: LastSeen::new(LAST_SEEN),
+            last_seen: LastSeen::new(),
             session: Some(session),
             settings,
             journal: Journal::new(log, metrics),

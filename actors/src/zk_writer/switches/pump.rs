@@ -46,7 +46,7 @@ impl ZkWriter {
         {
             let Some(chunk) = self.queue.take().map(Arc::new) else { return };
             self.chunks_under_way += 1;
-            let seen = chunk.entries.iter().map(|entry| self.last_seen.get(&entry.puname).cloned());
+            let seen = chunk.entries.iter().map(|entry| self.last_seen.get(&entry.puname));
             let seen: Vec<_> = seen.collect();
             let progress = Arc::new(Progress::default());
             let writing = connection.spawn({
