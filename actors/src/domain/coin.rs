@@ -1,6 +1,11 @@
 //! Coins, and the set of coins that an operator allows.
 
-use std::{borrow::Borrow, fmt, sync::Arc};
+use std::{
+    borrow::Borrow,
+    collections::BTreeSet,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use foldhash::{HashSet, HashSetExt};
 use thiserror::Error;
@@ -12,26 +17,40 @@ const MAX_COIN_BYTES: usize = 64;
 
 /// A coin of the operator's list: the exact bytes of a znode's data.
 ///
-/// Made by [`Coins`] only. Cloning is cheap; clones share the text.
+/// Made by [`Coins`] only. The text is kept until the process ends: a switch copies its coin several times, and threads
+/// would contend for a count of the copies.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Coin(Arc<str>);
+pub struct Coin(&'static str);
+
+/// The names of all coins that were ever configured, each once.
+static NAMES: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
 
 impl Coin {
     /// The coin's name.
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0
+    }
+
+    /// A coin whose name was checked.
+    fn valid(name: &str) -> Self {
+        let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+        Self(names.get(name).copied().unwrap_or_else(|| {
+            let name = Box::leak(name.into());
+            names.insert(name);
+            name
+        }))
     }
 }
 
 impl Borrow<str> for Coin {
     fn borrow(&self) -> &str {
-        &self.0
+        self.0
     }
 }
 
 impl fmt::Display for Coin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.0)
     }
 }
 
@@ -91,7 +110,7 @@ impl Coins {
             } else if let Some(fault) = name.chars().find_map(character_fault) {
                 fault
             } else {
-                return Ok(Coin(name.into()));
+                return Ok(Coin::valid(name));
             };
             Err(CoinsError::Coin { coin: name.to_owned(), fault })
         });
