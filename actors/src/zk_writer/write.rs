@@ -52,7 +52,7 @@ pub(super) enum Target<C> {
 
 /// One entry on its way.
 pub(super) struct Step<'a, C> {
-    path: String,
+    path: &'a str,
     data: &'a [u8],
     pub(super) target: Target<C>,
     /// The last known state of the znode, with its value.
@@ -113,7 +113,7 @@ impl Progress {
 impl<'a, C: Policy> Step<'a, C> {
     /// An open entry.
     pub(super) fn new(
-        path: String,
+        path: &'a str,
         data: &'a [u8],
         target: Target<C>,
         known: Option<(Revision, PreviousValue)>,
@@ -132,7 +132,7 @@ impl<'a, C: Policy> Step<'a, C> {
     }
 
     fn op(&self) -> WriteOp<'_, C> {
-        let (path, data) = (&*self.path, self.data);
+        let (path, data) = (self.path, self.data);
         match self.target {
             Target::Existing(condition) => WriteOp::Set { path, data, condition },
             Target::Missing => WriteOp::Create { path, data },
@@ -146,9 +146,7 @@ impl<'a, C: Policy> Step<'a, C> {
     /// Takes in that [`op`](Self::op) was committed.
     pub(super) fn committed(&mut self, revision: Option<Revision>) {
         let overwrite = match (self.target, revision) {
-            (Target::Existing(condition), Some(written)) => {
-                condition.overwrite(&self.path, written)
-            }
+            (Target::Existing(condition), Some(written)) => condition.overwrite(self.path, written),
             _ => None,
         };
         self.outcome = Some(overwrite.map_or(SwitchOutcome::Applied, |overwrite| {
@@ -221,7 +219,7 @@ impl<'a, C: Policy> Writing<'a, C> {
         if indices.is_empty() {
             return Ok(Vec::new());
         }
-        let paths: Vec<&str> = indices.iter().map(|&index| &*self.steps[index].path).collect();
+        let paths: Vec<&str> = indices.iter().map(|&index| self.steps[index].path).collect();
         self.connection.read(&paths).await
     }
 

@@ -97,9 +97,9 @@ impl MapPart {
 pub(crate) async fn sync(connection: &Connection, dir: &ZnodeDir, part: &MapPart) {
     let paths: Vec<String> =
         part.assignments.iter().map(|entry| dir.child(entry.puname.as_str())).collect();
-    let asked: Vec<&str> = paths.iter().map(String::as_str).collect();
+    let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
     // Newer switches must be seen, though a server may be behind the leader.
-    let steps = match connection.read_caught_up(&asked).await {
+    let steps = match connection.read_caught_up(&paths).await {
         Ok(reads) => part.assignments.iter().zip(paths).zip(reads),
         Err(error) => {
             let cause = format!("its znode could not be read: {error}").into();
@@ -115,7 +115,7 @@ pub(crate) async fn sync(connection: &Connection, dir: &ZnodeDir, part: &MapPart
 
 fn step<'a>(
     entry: &'a Assignment,
-    path: String,
+    path: &'a str,
     read: ZnodeRead,
     part: &MapPart,
 ) -> Step<'a, Revision> {
@@ -198,7 +198,7 @@ mod tests {
             let mark = Mark { revision: Revision::test(1, version), zxid: Zxid::test(9) };
             Content { data: b"btc".to_vec(), mark }
         });
-        let mut step = step(&entry, "/dir/alice".to_owned(), Ok(look), &part);
+        let mut step = step(&entry, "/dir/alice", Ok(look), &part);
         step.committed(written);
         step.written()
     }
@@ -224,8 +224,7 @@ mod tests {
     #[test]
     fn what_was_not_written_has_no_old_value_unless_the_read_decided() {
         let (entry, part) = (assignment(), part(10, false));
-        let read =
-            |zxid| step(&entry, "/dir/alice".to_owned(), Ok(Some(content("btc", zxid))), &part);
+        let read = |zxid| step(&entry, "/dir/alice", Ok(Some(content("btc", zxid))), &part);
         assert_eq!(read(11).written().result.old, PreviousValue::Data(b"btc".to_vec()), "fresher");
         for fate in [SwitchOutcome::Refused("".into()), SwitchOutcome::Unknown("".into())] {
             let mut step = read(9);

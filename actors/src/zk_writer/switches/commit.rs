@@ -5,6 +5,8 @@
 //! are read first, which costs one round trip without a sync. The [engine](crate::zk_writer::write) corrects wrong
 //! assumptions.
 
+use std::iter;
+
 use super::{last_seen::LastState, queue::Chunk};
 use crate::{
     domain::{PreviousValue, SwitchOutcome, ZnodeDir},
@@ -34,10 +36,10 @@ pub(super) async fn commit(
     seen: Vec<Option<LastState>>,
     progress: &Progress,
 ) {
-    let steps = chunk.entries.iter().zip(seen).map(|(entry, seen)| {
-        let path = dir.child(entry.puname.as_str());
-        step(path, entry.coin().as_str().as_bytes(), seen)
-    });
+    let paths = Paths::of(dir, chunk);
+    let entries = paths.iter().zip(&chunk.entries).zip(seen);
+    let steps =
+        entries.map(|((path, entry), seen)| step(path, entry.coin().as_str().as_bytes(), seen));
     let mut writing = Writing::new(connection, dir, progress, steps.collect());
     let unseen = writing.indices(|step| step.known.is_none());
     // A read that failed is ignored: the write finds out by itself.
@@ -49,9 +51,32 @@ pub(super) async fn commit(
     read_refused_again(&mut writing).await;
 }
 
-fn step(path: String, data: &[u8], seen: Option<LastState>) -> Step<'_, AnyState> {
+fn step<'a>(path: &'a str, data: &'a [u8], seen: Option<LastState>) -> Step<'a, AnyState> {
     let known = seen.map(|seen| (seen.revision, PreviousValue::Coin(seen.coin)));
     Step::new(path, data, Target::Existing(AnyState), known)
+}
+
+/// The znodes' paths, in one text.
+struct Paths {
+    text: String,
+    ends: Vec<usize>,
+}
+
+impl Paths {
+    fn of(dir: &ZnodeDir, chunk: &Chunk) -> Self {
+        let mut text = String::new();
+        let ends = chunk.entries.iter().map(|entry| {
+            text.extend([dir.as_str(), entry.puname.as_str()]);
+            text.len()
+        });
+        let ends = ends.collect();
+        Self { text, ends }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &str> {
+        let starts = iter::once(&0).chain(&self.ends);
+        starts.zip(&self.ends).map(|(&start, &end)| &self.text[start..end])
+    }
 }
 
 fn learn(step: &mut Step<'_, AnyState>, read: ZnodeRead) {
