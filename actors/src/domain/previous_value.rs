@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, fmt};
 
+use slog::{Key, Record, Serializer, Value};
+
 use super::{Coin, Shown};
 
 /// Bytes of a znode's old data that are shown. Stratum servers read no more of a coin's name.
@@ -51,6 +53,16 @@ impl fmt::Display for PreviousValue {
                 let (text, ellipsis) = clip_bytes(data);
                 write!(f, "{}{ellipsis}", Shown(&text))
             }
+        }
+    }
+}
+
+/// The same text as by [`fmt::Display`].
+impl Value for PreviousValue {
+    fn serialize(&self, _: &Record<'_>, key: Key, serializer: &mut dyn Serializer) -> slog::Result {
+        match self {
+            Self::Coin(coin) => serializer.emit_str(key, coin.as_str()),
+            _ => serializer.emit_arguments(key, &format_args!("{self}")),
         }
     }
 }

@@ -54,7 +54,8 @@ impl KV for Source {
     /// In reverse order, as slog wants.
     fn serialize(&self, _: &Record<'_>, serializer: &mut dyn Serializer) -> slog::Result {
         if let Self::Api { client, request } = self {
-            serializer.emit_arguments("request", &format_args!("{request}"))?;
+            serializer
+                .emit_str("request", str::from_utf8(&request.digits()).unwrap_or_default())?;
             if let Some(client) = client {
                 serializer.emit_arguments("client", &format_args!("{client}"))?;
             }

@@ -5,6 +5,8 @@ use std::{
     fmt::{self, Write},
 };
 
+use slog::{Key, Record, Serializer, Value};
+
 use super::is_invisible;
 
 /// A foreign text for the log: unchanged where it is unmistakable, else quoted and escaped.
@@ -13,12 +15,26 @@ use super::is_invisible;
 #[derive(Clone, Copy, Debug)]
 pub struct Shown<'a>(pub &'a str);
 
+impl Shown<'_> {
+    fn is_plain(&self) -> bool {
+        !self.0.is_empty() && self.0.chars().all(is_plain)
+    }
+}
+
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.0.is_empty() && self.0.chars().all(is_plain) {
-            return f.write_str(self.0);
+        if self.is_plain() { f.write_str(self.0) } else { Quoted(self.0).fmt(f) }
+    }
+}
+
+/// The same text as by [`fmt::Display`], without the detour over a formatter for nearly all names.
+impl Value for Shown<'_> {
+    fn serialize(&self, _: &Record<'_>, key: Key, serializer: &mut dyn Serializer) -> slog::Result {
+        if self.is_plain() {
+            serializer.emit_str(key, self.0)
+        } else {
+            serializer.emit_arguments(key, &format_args!("{self}"))
         }
-        Quoted(self.0).fmt(f)
     }
 }
 

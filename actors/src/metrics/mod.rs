@@ -124,13 +124,8 @@ impl Metrics {
         self.0.polls.set_interval(interval);
     }
 
-    pub(crate) fn switch(&self, source: Source, coin: &Coin, end: OutcomeKind) {
-        self.0.switches.count(source, coin, end, 1);
-    }
-
-    /// Counts entries that later entries of the same request superseded.
-    pub(crate) fn superseded(&self, source: Source, coin: &Coin, count: usize) {
-        self.0.switches.count(source, coin, OutcomeKind::Superseded, count as u64);
+    pub(crate) fn switches(&self, source: Source, coin: &Coin, end: OutcomeKind, count: usize) {
+        self.0.switches.count(source, coin, end, count as u64);
     }
 
     /// Counts a chunk of so many switches that ZooKeeper has answered.

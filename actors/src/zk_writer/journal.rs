@@ -1,6 +1,6 @@
 //! Reports settled switches: a log line, the metrics, and the recent changes.
 
-use std::sync::Arc;
+use std::{iter, sync::Arc};
 
 use slog::{Logger, debug, error, info, warn};
 
@@ -47,7 +47,7 @@ impl Journal {
                 "entries" => switches.entries(), "superseded" => count);
         }
         for (coin, count) in switches.superseded() {
-            self.metrics.superseded(source, coin, *count);
+            self.metrics.switches(source, coin, OutcomeKind::Superseded, *count);
         }
     }
 
@@ -62,7 +62,7 @@ impl Journal {
     /// A part of a poll's map that was not begun. The Poller logs the number of its entries.
     pub(super) fn not_synced(&self, assignments: &[Assignment]) {
         for entry in assignments {
-            self.metrics.switch(Source::Poll, &entry.coin, OutcomeKind::NotApplied);
+            self.metrics.switches(Source::Poll, &entry.coin, OutcomeKind::NotApplied, 1);
         }
     }
 
@@ -71,15 +71,20 @@ impl Journal {
         switches: impl Iterator<Item = (SettledSwitch<'a>, &'a SwitchResult)> + Clone,
     ) {
         let is_change = |result: &SwitchResult| result.outcome != SwitchOutcome::Unchanged;
-        let mut changes = 0;
-        for (switch, result) in switches.clone() {
+        let counted = switches.clone().map(|(switch, result)| {
             let kind = match (result.outcome.kind(), switch.superseded_by) {
                 (OutcomeKind::Applied, Some(_)) => OutcomeKind::Superseded,
                 (kind, _) => kind,
             };
-            self.metrics.switch(switch.source, switch.coin, kind);
-            changes += usize::from(is_change(result));
+            (switch.source, switch.coin, kind)
+        });
+        // Nearly all switches of a chunk are alike.
+        let mut counted = counted.peekable();
+        while let Some(first) = counted.next() {
+            let others = iter::from_fn(|| counted.next_if_eq(&first)).count();
+            self.metrics.switches(first.0, first.1, first.2, 1 + others);
         }
+        let changes = switches.clone().filter(|(_, result)| is_change(result)).count();
         if changes > 0 {
             let changed = switches.clone().filter(|(_, result)| is_change(result));
             let changed = changed.map(|(switch, result)| move || change(&switch, result));
@@ -100,17 +105,17 @@ impl Journal {
                 if source == Source::Poll => {}
             SwitchOutcome::Overwrote { znode, cause } => {
                 self.metrics.overwrote();
-                error!(self.log, "switch"; source, "sub_account" => %puname.shown(), "old" => %old,
-                    "new" => %coin, "outcome" => words, "cause" => &**cause, "znode" => %Shown(znode));
+                error!(self.log, "switch"; source, "sub_account" => puname.shown(), "old" => old,
+                    "new" => coin.as_str(), "outcome" => words, "cause" => &**cause, "znode" => %Shown(znode));
             }
             _ => match (outcome.cause(), superseded_by) {
-                (None, None) => info!(self.log, "switch"; source, "sub_account" => %puname.shown(),
-                    "old" => %old, "new" => %coin, "outcome" => words),
+                (None, None) => info!(self.log, "switch"; source, "sub_account" => puname.shown(),
+                    "old" => old, "new" => coin.as_str(), "outcome" => words),
                 (None, Some(newer)) => info!(self.log, "switch"; source,
-                    "sub_account" => %puname.shown(), "old" => %old, "new" => %coin,
-                    "outcome" => words, "superseded_by" => %newer),
+                    "sub_account" => puname.shown(), "old" => old, "new" => coin.as_str(),
+                    "outcome" => words, "superseded_by" => newer.as_str()),
                 (Some(cause), _) => warn!(self.log, "switch"; source,
-                    "sub_account" => %puname.shown(), "old" => %old, "new" => %coin,
+                    "sub_account" => puname.shown(), "old" => old, "new" => coin.as_str(),
                     "outcome" => words, "cause" => cause),
             },
         }
