@@ -35,8 +35,8 @@ const PARTS: usize = 16;
 
 /// The last million sub-accounts by their first write, in about 45 bytes each with a name of 11 bytes.
 ///
-/// The names are kept: by a hash alone, two sub-accounts could share a state, and [`Revision::follows`] would not always
-/// notice, since znodes made in one transaction have the same creation id.
+/// The names are kept: by a hash alone, two sub-accounts could share a state, and [`Revision::follows`] would not
+/// always detect it, since znodes made in one transaction have the same creation id.
 #[derive(Debug)]
 pub(crate) struct LastSeen {
     block_entries: usize,
@@ -48,9 +48,9 @@ pub(crate) struct LastSeen {
     coins: Vec<Coin>,
 }
 
-/// Number of an entry.
+/// Number of an entry. Numbers repeat after hundreds of millions of entries.
 #[derive(Clone, Copy, Debug)]
-struct Id {
+pub(crate) struct Id {
     /// Number of the block, in the order of creation; wraps.
     block: u16,
     entry: u16,
@@ -151,17 +151,31 @@ impl LastSeen {
         }
     }
 
-    pub(crate) fn get(&self, puname: &Puname) -> Option<LastState> {
+    pub(crate) fn find(&self, puname: &Puname) -> Option<Id> {
         let hash = self.hasher.hash_one(puname.as_str());
         let is_it = |id: &Id| self.blocks.name(*id) == puname.as_str();
-        let entry = self.blocks.entry(*self.index[part(hash)].find(hash, is_it)?)?;
+        self.index[part(hash)].find(hash, is_it).copied()
+    }
+
+    /// The state of an entry; `None` if it was evicted.
+    pub(crate) fn state(&self, id: Id) -> Option<LastState> {
+        let entry = self.blocks.entry(id)?;
         let coin = self.coins.get(usize::from(entry.coin))?.clone();
         Some(LastState { coin, revision: entry.revision })
     }
 
+    /// Replaces the state of an entry, unless it was evicted: spares a second search.
+    pub(crate) fn update(&mut self, id: Id, seen: &LastState) {
+        if let Some(coin) = self.coin(&seen.coin)
+            && let Some(entry) = self.blocks.entry_mut(id)
+        {
+            (entry.coin, entry.revision) = (coin, seen.revision);
+        }
+    }
+
     /// Updates a known entry, never inserts: one large poll would otherwise evict the sub-accounts that callers switch.
     pub(crate) fn refresh(&mut self, puname: &Puname, seen: Option<LastState>) {
-        if self.get(puname).is_some() {
+        if self.find(puname).is_some() {
             self.note(puname, seen);
         }
     }
@@ -215,6 +229,12 @@ fn part(hash: u64) -> usize {
 mod tests {
     use super::*;
     use crate::domain::Coins;
+
+    impl LastSeen {
+        fn get(&self, puname: &Puname) -> Option<LastState> {
+            self.state(self.find(puname)?)
+        }
+    }
 
     fn name(n: usize) -> Puname {
         Puname::parse(&format!("user{n}")).unwrap()
@@ -275,6 +295,19 @@ mod tests {
         last_seen.note(&name(1), None);
         last_seen.note(&name(2), None);
         assert!(last_seen.get(&name(1)).is_none() && last_seen.get(&name(2)).is_none());
+    }
+
+    #[test]
+    fn an_entry_that_was_evicted_is_not_updated() {
+        let mut last_seen = LastSeen::with_blocks_of(1);
+        last_seen.note(&name(0), Some(seen(1)));
+        let id = last_seen.find(&name(0)).unwrap();
+        last_seen.update(id, &seen(2));
+        assert_eq!(last_seen.get(&name(0)), Some(seen(2)));
+        (1..=BLOCKS).for_each(|n| last_seen.note(&name(n), Some(seen(1))));
+        last_seen.update(id, &seen(3));
+        assert_eq!((last_seen.state(id), last_seen.get(&name(0))), (None, None));
+        assert!((1..=BLOCKS).all(|n| last_seen.get(&name(n)) == Some(seen(1))));
     }
 
     #[test]

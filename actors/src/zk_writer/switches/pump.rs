@@ -8,7 +8,7 @@ use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture, fut::wrap_future}
 
 use super::{
     commit::commit,
-    last_seen::LastState,
+    last_seen::{Id, LastState},
     queue::{Chunk, ChunkRoom},
 };
 use crate::zk_writer::{
@@ -46,8 +46,9 @@ impl ZkWriter {
         {
             let Some(chunk) = self.queue.take().map(Arc::new) else { return };
             self.chunks_under_way += 1;
-            let seen = chunk.entries.iter().map(|entry| self.last_seen.get(&entry.puname));
-            let seen: Vec<_> = seen.collect();
+            let known = chunk.entries.iter().map(|entry| self.last_seen.find(&entry.puname));
+            let known: Vec<Option<Id>> = known.collect();
+            let seen = known.iter().map(|id| self.last_seen.state((*id)?)).collect();
             let progress = Arc::new(Progress::default());
             let writing = connection.spawn({
                 let (connection, chunk) = (connection.clone(), Arc::clone(&chunk));
@@ -59,7 +60,7 @@ impl ZkWriter {
                 act.chunks_under_way -= 1;
                 // Log lines come last: first callers are answered and ZooKeeper is kept busy.
                 act.queue.finish(&chunk, written.iter().map(|written| &written.result));
-                act.remember(&chunk, &written);
+                act.remember(&chunk, &known, &written);
                 act.pump_switches(ctx);
                 act.journal.committed(&chunk, &written);
                 act.close_if_drained(ctx);
@@ -67,11 +68,15 @@ impl ZkWriter {
         }
     }
 
-    fn remember(&mut self, chunk: &Chunk, written: &[EntryEnd]) {
-        for (entry, written) in chunk.entries.iter().zip(written) {
+    /// Remembers the new states; `known` has the entries that were remembered before.
+    fn remember(&mut self, chunk: &Chunk, known: &[Option<Id>], written: &[EntryEnd]) {
+        for ((entry, known), written) in chunk.entries.iter().zip(known).zip(written) {
             let seen =
                 written.revision.map(|revision| LastState { coin: entry.coin().clone(), revision });
-            self.last_seen.note(&entry.puname, seen);
+            match (known, seen) {
+                (Some(id), Some(seen)) => self.last_seen.update(*id, &seen),
+                (_, seen) => self.last_seen.note(&entry.puname, seen),
+            }
         }
     }
 }

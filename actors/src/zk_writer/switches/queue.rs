@@ -18,7 +18,8 @@ mod request;
 
 use std::{collections::VecDeque, mem, time::Instant};
 
-use foldhash::{HashMap, HashMapExt};
+use foldhash::fast::RandomState;
+use hashbrown::hash_map::{EntryRef, HashMap};
 use smallvec::smallvec;
 
 pub(in crate::zk_writer) use self::chunk::{Chunk, ChunkEntry, SettledSwitch};
@@ -44,6 +45,9 @@ const CHUNK_BYTES: usize = 128 * 1024;
 
 /// Entries to give up in one go: each gets a log line, and other work waits meanwhile.
 pub(crate) const GIVEN_UP_AT_ONCE: usize = 1_000;
+
+/// Entries for which an idle queue keeps memory.
+const KEPT: usize = 4 * CHUNK_ENTRIES;
 
 /// Size limit of a chunk.
 #[derive(Clone, Copy, Debug)]
@@ -72,12 +76,14 @@ enum Priority {
     Bulk,
 }
 
+type Batches = HashMap<BatchId, WaitingBatch, RandomState>;
+
 #[derive(Debug)]
 pub(crate) struct Queue {
-    slots: HashMap<Puname, Slot>,
+    slots: HashMap<Puname, Slot, RandomState>,
     /// Counts accepted, unsent switches.
     pub(in crate::zk_writer) admission: Admission,
-    batches: HashMap<BatchId, WaitingBatch>,
+    batches: Batches,
     /// Names to write next, from requests that fit into a chunk, and others. A name may be here twice, or be settled
     /// already: `take` looks at its slot.
     prompt: VecDeque<Puname>,
@@ -93,9 +99,9 @@ impl Queue {
     /// A queue of at most `limit` accepted, unsent switches.
     pub(crate) fn new(limit: usize) -> Self {
         Self {
-            slots: HashMap::new(),
+            slots: HashMap::default(),
             admission: Admission::new(limit),
-            batches: HashMap::new(),
+            batches: Batches::default(),
             prompt: VecDeque::new(),
             bulk: VecDeque::new(),
             large: LargeBatches::default(),
@@ -159,8 +165,10 @@ impl Queue {
 
     /// The next chunk to write, `None` if nothing can be sent now.
     pub(crate) fn take(&mut self) -> Option<Chunk> {
-        let kept_for_bulk = (self.bulk.len() + self.large.len()).min(CHUNK_ENTRIES / 2);
-        let mut chunk = Chunk { entries: Vec::new() };
+        let bulk = self.bulk.len() + self.large.len();
+        let kept_for_bulk = bulk.min(CHUNK_ENTRIES / 2);
+        let entries = Vec::with_capacity((self.prompt.len() + bulk).min(CHUNK_ENTRIES));
+        let mut chunk = Chunk { entries };
         let mut bytes = 0;
         self.fill(&mut chunk, &mut bytes, CHUNK_ENTRIES - kept_for_bulk, Priority::Prompt);
         self.fill(&mut chunk, &mut bytes, CHUNK_ENTRIES, Priority::Bulk);
@@ -169,53 +177,51 @@ impl Queue {
     }
 
     fn fill(&mut self, chunk: &mut Chunk, bytes: &mut usize, entries: usize, priority: Priority) {
+        let Self { slots, batches, prompt, bulk, .. } = self;
         while chunk.entries.len() < entries {
-            let Some(puname) = self.next_name(priority) else { return };
-            let Some(slot) = self.slots.get_mut(&puname) else { continue };
+            let names = match priority {
+                Priority::Prompt => &mut *prompt,
+                Priority::Bulk => &mut *bulk,
+            };
+            let (puname, slot) = match (names.pop_front(), priority) {
+                (Some(puname), _) => match slots.get_mut(&puname) {
+                    Some(slot) => (puname, slot),
+                    None => continue,
+                },
+                (None, Priority::Prompt) => return,
+                (None, Priority::Bulk) => {
+                    let Some((puname, asker)) = self.large.next_entry() else { return };
+                    let slot = slots.entry(puname.clone()).or_default();
+                    // The requesters in the slot are older: a newer small request would have taken this entry out.
+                    slot.waiting.push(asker);
+                    if slot.under_way {
+                        note_slots(batches, &slot.waiting);
+                    }
+                    (puname, slot)
+                }
+            };
             if slot.under_way || slot.waiting.is_empty() {
                 continue;
             }
             let coin = newest(&slot.waiting).as_str();
             let needed = puname.as_str().len() + coin.len() + self.room.per_entry;
             if !chunk.entries.is_empty() && *bytes + needed > self.room.bytes {
-                note_slots(&mut self.batches, &slot.waiting);
-                match priority {
-                    Priority::Prompt => self.prompt.push_front(puname),
-                    Priority::Bulk => self.bulk.push_front(puname),
-                }
+                note_slots(batches, &slot.waiting);
+                names.push_front(puname);
                 return;
             }
             *bytes += needed;
             slot.under_way = true;
             slot.prompt = false;
-            let askers = mem::replace(&mut slot.waiting, smallvec![]);
+            let askers = mem::take(&mut slot.waiting);
             self.admission.waiting -= askers.len();
             for asker in &askers {
-                if let Some(batch) = self.batches.get_mut(&asker.batch) {
+                if let Some(batch) = batches.get_mut(&asker.batch) {
                     batch.entry_sent(asker.place);
                 }
             }
             chunk.entries.push(ChunkEntry { puname, askers });
         }
-    }
-
-    /// The next name; its slot may have nothing to send.
-    fn next_name(&mut self, priority: Priority) -> Option<Puname> {
-        let names = match priority {
-            Priority::Prompt => return self.prompt.pop_front(),
-            Priority::Bulk => &mut self.bulk,
-        };
-        if let Some(puname) = names.pop_front() {
-            return Some(puname);
-        }
-        // The requesters in the slot are older: a newer small request would have taken this entry out.
-        let ChunkEntry { puname, askers } = self.large.next_entry()?;
-        let slot = self.slots.entry(puname.clone()).or_default();
-        slot.waiting.extend(askers);
-        if slot.under_way {
-            note_slots(&mut self.batches, &slot.waiting);
-        }
-        Some(puname)
     }
 
     /// Settles a chunk with the result of each entry, in order. Answers every request whose last entry it was.
@@ -229,12 +235,12 @@ impl Queue {
             self.release(&entry.puname);
             let last = entry.askers.len() - 1;
             for (place, asker) in entry.askers.iter().enumerate() {
-                if let Some(batch) = self.batches.get_mut(&asker.batch) {
-                    batch.under_way -= 1;
-                    let newer = (place < last).then(|| entry.coin());
-                    batch.note(|results| results.note(asker.place, result.replaced_by(newer)));
+                let Some(batch) = self.batches.get_mut(&asker.batch) else { continue };
+                let newer = (place < last).then(|| entry.coin());
+                batch.note(|results| results.note(asker.place, result.replaced_by(newer)));
+                if batch.settle(WriteFailure::of(&result.outcome)) {
+                    due.extend(self.batches.remove(&asker.batch).and_then(WaitingBatch::answer));
                 }
-                due.extend(self.settle(asker, WriteFailure::of(&result.outcome)));
             }
         }
         answer_all(due);
@@ -242,30 +248,16 @@ impl Queue {
 
     /// Allows the sub-account's next write, and queues it if one waits.
     fn release(&mut self, puname: &Puname) {
-        let Some(slot) = self.slots.get_mut(puname) else { return };
+        let EntryRef::Occupied(mut entry) = self.slots.entry_ref(puname) else { return };
+        let slot = entry.get_mut();
         slot.under_way = false;
         if slot.waiting.is_empty() {
-            self.slots.remove(puname);
+            entry.remove();
         } else if slot.prompt {
             self.prompt.push_back(puname.clone());
         } else {
             self.bulk.push_back(puname.clone());
         }
-    }
-
-    /// Records that one entry of a request is settled; returns the answer after the last.
-    fn settle(&mut self, asker: &Asker, failure: Option<WriteFailure>) -> Option<Due> {
-        let batch = self.batches.get_mut(&asker.batch)?;
-        batch.unsettled -= 1;
-        batch.failure = match (batch.failure.take(), failure) {
-            (Some(before), Some(now)) => Some(before.worse(now)),
-            (before, now) => before.or(now),
-        };
-        if batch.unsettled > 0 {
-            return None;
-        }
-        let batch = self.batches.remove(&asker.batch)?;
-        Some((batch.reply?, batch.failure.map_or(Ok(()), Err)))
     }
 
     /// Answers the requests whose deadline is not after `now`, and withdraws and returns their unsent entries, about
@@ -293,15 +285,28 @@ impl Queue {
             answers.extend(self.give_up_one(id, &mut withdrawn));
         }
         answer_all(answers);
+        if self.is_empty() {
+            self.free_memory();
+        }
         while withdrawn.len() < GIVEN_UP_AT_ONCE
             && let Some(batch) = self.given_up.front_mut()
         {
             match batch.next_entry() {
-                Some(entry) => withdrawn.push(entry),
+                Some((puname, asker)) => {
+                    withdrawn.push(ChunkEntry { puname, askers: smallvec![asker] });
+                }
                 None => drop(self.given_up.pop_front()),
             }
         }
         withdrawn
+    }
+
+    /// Frees the memory that a burst has left behind.
+    fn free_memory(&mut self) {
+        self.slots.shrink_to(KEPT);
+        self.batches.shrink_to(KEPT);
+        self.prompt.shrink_to(KEPT);
+        self.bulk.shrink_to(KEPT);
     }
 
     /// Removes one request's unsent entries from the queue; returns its answer.
@@ -352,7 +357,7 @@ impl Queue {
 }
 
 /// Records that these entries wait in a slot.
-fn note_slots(batches: &mut HashMap<BatchId, WaitingBatch>, waiting: &Askers) {
+fn note_slots(batches: &mut Batches, waiting: &Askers) {
     for asker in waiting {
         if let Some(batch) = batches.get_mut(&asker.batch) {
             batch.in_slots.push(asker.place as u32);

@@ -6,8 +6,8 @@ use std::{collections::VecDeque, sync::Arc};
 
 use foldhash::{HashSet, HashSetExt};
 
-use super::{Asker, BatchId, ChunkEntry};
-use crate::domain::{Source, Switches};
+use super::{Asker, BatchId};
+use crate::domain::{Puname, Source, Switches};
 
 /// Unsent rest of a large request.
 #[derive(Debug)]
@@ -37,14 +37,13 @@ impl LargeBatch {
         self.switches.len() - self.next - self.taken.len()
     }
 
-    /// The next entry, with this request as the only requester.
-    pub(super) fn next_entry(&mut self) -> Option<ChunkEntry> {
+    /// The next entry: its sub-account and the requester.
+    pub(super) fn next_entry(&mut self) -> Option<(Puname, Asker)> {
         while self.next < self.switches.len() {
             let place = self.next;
             self.next += 1;
             if !self.taken.remove(&place) {
-                let askers = [self.asker(place)?].into_iter().collect();
-                return Some(ChunkEntry { puname: self.switches.puname(place), askers });
+                return Some((self.switches.puname(place), self.asker(place)?));
             }
         }
         None
@@ -75,8 +74,8 @@ impl LargeBatches {
         batches.iter_mut().filter_map(|batch| batch.take_out(name)).inspect(|_| *len -= 1)
     }
 
-    /// The next entry in turn.
-    pub(super) fn next_entry(&mut self) -> Option<ChunkEntry> {
+    /// The next entry in turn: its sub-account and the requester.
+    pub(super) fn next_entry(&mut self) -> Option<(Puname, Asker)> {
         while let Some(batch) = self.batches.front_mut() {
             if let Some(entry) = batch.next_entry() {
                 self.len -= 1;

@@ -58,6 +58,22 @@ impl WaitingBatch {
         }
     }
 
+    /// Records the end of an entry that was under way. Returns whether it was the last of all.
+    pub(super) fn settle(&mut self, failure: Option<WriteFailure>) -> bool {
+        self.under_way -= 1;
+        self.unsettled -= 1;
+        self.failure = match (self.failure.take(), failure) {
+            (Some(before), Some(now)) => Some(before.worse(now)),
+            (before, now) => before.or(now),
+        };
+        self.unsettled == 0
+    }
+
+    /// The answer after the last entry, unless it was given before.
+    pub(super) fn answer(self) -> Option<Due> {
+        Some((self.reply?, self.failure.map_or(Ok(()), Err)))
+    }
+
     /// The failure at the deadline.
     pub(super) fn given_up(&mut self) -> WriteFailure {
         if self.under_way > 0 {

@@ -502,3 +502,18 @@ fn a_chunk_takes_no_more_bytes_than_there_is_room_for_but_one_entry_always() {
     }
     assert_eq!((answer.try_recv(), small.try_recv()), (Ok(Ok(())), Ok(Ok(()))));
 }
+
+#[test]
+fn an_idle_queue_keeps_no_memory_of_a_burst() {
+    let mut fixture = Fixture::new(100_000);
+    let _answers: Vec<_> =
+        (0..20).map(|request| fixture.ask_many(&format!("u{request}-"), CHUNK_ENTRIES)).collect();
+    fixture.expire_after(Duration::ZERO);
+    assert!(fixture.queue.slots.capacity() >= 20 * CHUNK_ENTRIES, "nothing is freed too early");
+    while let Some(chunk) = fixture.queue.take() {
+        fixture.finish(&chunk, &SwitchOutcome::Applied);
+    }
+    fixture.expire_after(Duration::ZERO);
+    assert!(fixture.queue.slots.capacity() <= 2 * KEPT);
+    assert!(fixture.queue.prompt.capacity() <= 2 * KEPT);
+}
