@@ -211,7 +211,7 @@ async fn what_zookeeper_does_not_answer_is_told_and_logged_before_the_grace_peri
         .set("ZKSessionTimeoutSeconds", 30)
         .set("ShutdownGraceSeconds", 4);
     let mut daemon = builder.start().await;
-    assert_eq!(daemon.switch("alice", "btc").await, Answer::success());
+    daemon.switch_twice("alice").await;
     zookeeper.stop();
     let request = Request::switch("alice", "bcc").credentials(USER, PASSWORD);
     let mut connection = daemon.connect().await;

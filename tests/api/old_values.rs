@@ -13,9 +13,8 @@ use crate::support::client::Request;
 use crate::support::daemon::Daemon;
 use crate::support::zookeeper::ZooKeeper;
 
-/// More switches than are written without an earlier read.
+/// Switches of a large transaction, and of a small one.
 const MANY: usize = 400;
-/// Few enough switches to be read and written at the same time.
 const FEW: usize = 40;
 
 /// A znode's data in each of its states, by creating transaction and version.
@@ -170,4 +169,28 @@ async fn under_load_each_old_value_is_the_one_that_was_replaced() {
         }
     }
     assert!(reported > 0, "no old value was reported");
+}
+
+/// After many new sub-accounts in a row the daemon creates the next without a read. Here some of them exist.
+#[tokio::test]
+async fn a_wrong_guess_that_sub_accounts_are_new_costs_no_old_value() {
+    let zookeeper = ZooKeeper::shared().await;
+    let daemon = Daemon::start(zookeeper).await;
+    let client = zookeeper.client().await;
+    let new = users(0, FEW);
+    for result in results(&daemon, &new).await {
+        assert_eq!(result["old"], Value::Null, "{result}");
+    }
+    let mixed = [&new[..2], &users(1, 4)].concat();
+    for user in &mixed[4..] {
+        create(&client, &daemon.path(user), "first").await;
+    }
+    let results = results(&daemon, &mixed).await;
+    let old: Vec<&Value> = results.iter().map(|result| &result["old"]).collect();
+    let expected = ["bcc", "bcc", "", "", "first", "first"].map(|old| match old {
+        "" => Value::Null,
+        coin => json!(coin),
+    });
+    assert_eq!(old, expected.iter().collect::<Vec<_>>(), "{results:?}");
+    assert!(results.iter().all(|result| result.get("old").is_some()), "{results:?}");
 }

@@ -8,7 +8,7 @@ use super::WriteError;
 use crate::domain::PreviousValue;
 
 /// State of a znode: the transaction that created it, and its version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Revision {
     created: i64,
     pub(super) version: i32,

@@ -22,7 +22,7 @@ use super::{
     session::Outage,
     settings::{SubPoolSettings, WriterSettings},
     sub_pools::{SubPools, ToAckWaiter},
-    switches::{LastSeen, NOT_SENT, Queue},
+    switches::{LastSeen, NOT_SENT, Newcomers, Queue},
 };
 use crate::{
     ack_waiter::ExchangeFailure,
@@ -49,6 +49,7 @@ pub(crate) struct ZkWriter {
     pub(super) queue: Queue,
     pub(super) dry_runs: DryRuns,
     pub(super) last_seen: LastSeen,
+    pub(super) newcomers: Newcomers,
     /// `None` if the sub-pool API is off.
     pub(super) sub_pools: Option<SubPools>,
     /// `None` while an attempt to connect has it.
@@ -91,6 +92,7 @@ impl ZkWriter {
             queue: Queue::new(settings.limits.queue_limit),
             dry_runs: DryRuns::new(settings.limits.queue_limit),
             last_seen: LastSeen::new(),
+            newcomers: Newcomers::default(),
             session: Some(session),
             settings,
             journal: Journal::new(log, metrics),

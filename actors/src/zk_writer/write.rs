@@ -226,9 +226,14 @@ impl<'a, C: Policy> Writing<'a, C> {
     /// Writes the open entries until all are settled or the rounds are used up.
     pub(super) async fn run(&mut self) {
         while self.rounds < ROUNDS && self.steps.iter().any(|step| step.outcome.is_none()) {
-            let tried = self.send().await;
-            self.apply(tried).await;
+            self.round().await;
         }
+    }
+
+    /// Sends the open entries once, and takes the answers in.
+    pub(super) async fn round(&mut self) {
+        let tried = self.send().await;
+        self.apply(tried).await;
     }
 
     /// Copies the results to `progress`, which outlives the task.

@@ -143,9 +143,10 @@ async fn what_was_not_written_and_what_nobody_knows_look_different() {
     let builder = Daemon::builder(&zookeeper).set("ZKRequestTimeoutSeconds", 1);
     let Some(console) = Console::open(builder).await else { return };
     let browser = &console.browser;
+    console.daemon.switch_twice("alice").await;
     browser.fill("#switch-name", "alice").await;
     browser.click("#switch-go").await;
-    browser.wait_for_text("#confirm", "alice: none → btc").await;
+    browser.wait_for_text("#confirm", "alice: bcc → btc").await;
     // It keeps silent from now on: the write is sent, and nobody knows what becomes of it.
     zookeeper.stop();
     browser.click("#confirm-yes").await;

@@ -154,6 +154,13 @@ impl Daemon {
         response.answer()
     }
 
+    /// Switches to `btc` and then to `bcc`. Afterwards the daemon knows the znode's state, and writes without a read.
+    pub async fn switch_twice(&self, user: &str) {
+        for coin in ["btc", "bcc"] {
+            assert_eq!(self.switch(user, coin).await, Answer::success());
+        }
+    }
+
     /// `/switch/multi-user`, and its answer, which has status 200.
     pub async fn batch(&self, json: impl Into<Vec<u8>>) -> Answer {
         let response = self.send(Request::batch(json)).await;

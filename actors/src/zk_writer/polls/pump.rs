@@ -118,7 +118,8 @@ impl ZkWriter {
             if !matches!(outcome.kind(), OutcomeKind::Applied | OutcomeKind::Unknown) {
                 continue;
             }
-            let seen = revision.map(|revision| LastState { coin: entry.coin.clone(), revision });
+            let seen =
+                revision.map(|_| LastState { coin: entry.coin.clone(), revision: *revision });
             self.last_seen.refresh(&entry.puname, seen);
         }
     }

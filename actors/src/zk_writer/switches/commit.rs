@@ -2,8 +2,8 @@
 //!
 //! A transaction has to know which znodes exist: setting a missing one, or creating an existing one, makes it fail, and
 //! ZooKeeper syncs that failure to its disk like a success. Entries that were seen before are assumed to exist. The others
-//! are read first, which costs one round trip without a sync. The [engine](crate::zk_writer::write) corrects wrong
-//! assumptions.
+//! are read first, which costs one round trip without a sync, unless [newcomers](super::newcomers) are expected. The
+//! [engine](crate::zk_writer::write) corrects wrong assumptions.
 
 use std::iter;
 
@@ -27,24 +27,28 @@ impl Policy for AnyState {
     }
 }
 
-/// Writes `chunk` into `dir`; `seen` has the last known state of each entry's znode. The end of each entry goes to
-/// `progress`.
+/// Writes `chunk` into `dir`; `seen` has the last known state of each entry's znode, and entries without one are guessed to
+/// have no znode if `newcomers` are expected. The end of each entry goes to `progress`.
 pub(super) async fn commit(
     connection: &Connection,
     dir: &ZnodeDir,
     chunk: &Chunk,
     seen: Vec<Option<LastState>>,
+    newcomers: bool,
     progress: &Progress,
 ) {
     let paths = Paths::of(dir, chunk);
+    let is_new: Vec<bool> = seen.iter().map(|seen| newcomers && seen.is_none()).collect();
     let entries = paths.iter().zip(&chunk.entries).zip(seen);
     let steps =
         entries.map(|((path, entry), seen)| step(path, entry.coin().as_str().as_bytes(), seen));
     let mut writing = Writing::new(connection, dir, progress, steps.collect());
-    let unseen = writing.indices(|step| step.known.is_none());
-    // A read that failed is ignored: the write finds out by itself.
-    for (&index, read) in unseen.iter().zip(writing.read(&unseen).await.unwrap_or_default()) {
-        learn(&mut writing.steps[index], read);
+    read(&mut writing, |index| !is_new[index]).await;
+    if is_new.contains(&true) {
+        let guesses = writing.steps.iter_mut().zip(&is_new).filter(|(_, is_new)| **is_new);
+        guesses.for_each(|(step, _)| step.target = Target::Missing);
+        writing.round().await;
+        read(&mut writing, |index| is_new[index]).await;
     }
     writing.run().await;
     writing.report();
@@ -52,7 +56,7 @@ pub(super) async fn commit(
 }
 
 fn step<'a>(path: &'a str, data: &'a [u8], seen: Option<LastState>) -> Step<'a, AnyState> {
-    let known = seen.map(|seen| (seen.revision, PreviousValue::Coin(seen.coin)));
+    let known = seen.and_then(|seen| Some((seen.revision?, PreviousValue::Coin(seen.coin))));
     Step::new(path, data, Target::Existing(AnyState), known)
 }
 
@@ -76,6 +80,16 @@ impl Paths {
     fn iter(&self) -> impl Iterator<Item = &str> {
         let starts = iter::once(&0).chain(&self.ends);
         starts.zip(&self.ends).map(|(&start, &end)| &self.text[start..end])
+    }
+}
+
+/// Reads the open entries of unknown state for which `is_due` holds. A read that fails is ignored: the write finds out by
+/// itself.
+async fn read(writing: &mut Writing<'_, AnyState>, is_due: impl Fn(usize) -> bool) {
+    let open = writing.indices(|step| step.known.is_none() && step.outcome.is_none());
+    let due: Vec<usize> = open.into_iter().filter(|&index| is_due(index)).collect();
+    for (&index, read) in due.iter().zip(writing.read(&due).await.unwrap_or_default()) {
+        learn(&mut writing.steps[index], read);
     }
 }
 

@@ -18,7 +18,8 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LastState {
     pub(crate) coin: Coin,
-    pub(crate) revision: Revision,
+    /// `None` if our write created the znode and the server returned no state.
+    pub(crate) revision: Option<Revision>,
 }
 
 /// Blocks kept. The oldest makes room for a new one.
@@ -75,10 +76,20 @@ struct Block {
 #[derive(Debug)]
 struct Entry {
     revision: Revision,
+    /// Whether `revision` is known.
+    has_revision: bool,
     /// End of the name.
     end: u32,
     /// Index among the coins.
     coin: u16,
+}
+
+impl Entry {
+    fn set(&mut self, coin: u16, revision: Option<Revision>) {
+        self.coin = coin;
+        self.has_revision = revision.is_some();
+        self.revision = revision.unwrap_or_default();
+    }
 }
 
 impl Blocks {
@@ -123,13 +134,15 @@ impl Blocks {
     }
 
     /// Adds an entry to the last block.
-    fn push(&mut self, name: &str, coin: u16, revision: Revision) -> Option<Id> {
+    fn push(&mut self, name: &str, coin: u16, revision: Option<Revision>) -> Option<Id> {
         let last = self.kept.len().checked_sub(1)?;
         let block = &mut self.kept[last];
         let entry = u16::try_from(block.entries.len()).ok()?;
         block.names.push_str(name);
         let end = u32::try_from(block.names.len()).ok()?;
-        block.entries.push(Entry { revision, end, coin });
+        let mut new = Entry { revision: Revision::default(), has_revision: false, end, coin };
+        new.set(coin, revision);
+        block.entries.push(new);
         Some(Id { block: self.first.wrapping_add(last as u16), entry })
     }
 }
@@ -161,7 +174,7 @@ impl LastSeen {
     pub(crate) fn state(&self, id: Id) -> Option<LastState> {
         let entry = self.blocks.entry(id)?;
         let coin = self.coins.get(usize::from(entry.coin))?.clone();
-        Some(LastState { coin, revision: entry.revision })
+        Some(LastState { coin, revision: entry.has_revision.then_some(entry.revision) })
     }
 
     /// Replaces the state of an entry, unless it was evicted: spares a second search.
@@ -169,7 +182,7 @@ impl LastSeen {
         if let Some(coin) = self.coin(&seen.coin)
             && let Some(entry) = self.blocks.entry_mut(id)
         {
-            (entry.coin, entry.revision) = (coin, seen.revision);
+            entry.set(coin, seen.revision);
         }
     }
 
@@ -190,7 +203,7 @@ impl LastSeen {
         match (known, seen) {
             (Ok(known), Some((coin, revision))) => {
                 if let Some(entry) = blocks.entry_mut(*known.get()) {
-                    (entry.coin, entry.revision) = (coin, revision);
+                    entry.set(coin, revision);
                 }
             }
             (Ok(known), None) => drop(known.remove()),
@@ -243,7 +256,7 @@ mod tests {
     fn seen(version: i32) -> LastState {
         let coins = Coins::new(&["btc"]).unwrap();
         let coin = coins.get("btc").unwrap().clone();
-        LastState { coin, revision: Revision::test(1, version) }
+        LastState { coin, revision: Some(Revision::test(1, version)) }
     }
 
     #[test]
@@ -278,7 +291,7 @@ mod tests {
     fn each_entry_has_its_own_coin() {
         let mut last_seen = LastSeen::new();
         let coins = Coins::new(&["btc", "bcc"]).unwrap();
-        let state = |coin: &Coin| LastState { coin: coin.clone(), revision: Revision::test(1, 1) };
+        let state = |coin: &Coin| LastState { coin: coin.clone(), revision: None };
         for (n, coin) in coins.iter().chain(coins.iter()).enumerate() {
             last_seen.note(&name(n), Some(state(coin)));
         }

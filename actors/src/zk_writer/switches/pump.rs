@@ -11,10 +11,13 @@ use super::{
     last_seen::{Id, LastState},
     queue::{Chunk, ChunkRoom},
 };
-use crate::zk_writer::{
-    actor::ZkWriter,
-    session::live,
-    write::{EntryEnd, Progress},
+use crate::{
+    domain::{OutcomeKind, PreviousValue},
+    zk_writer::{
+        actor::ZkWriter,
+        session::live,
+        write::{EntryEnd, Progress},
+    },
 };
 
 /// Maximum chunks under way, if each is full.
@@ -49,11 +52,12 @@ impl ZkWriter {
             let known = chunk.entries.iter().map(|entry| self.last_seen.find(&entry.puname));
             let known: Vec<Option<Id>> = known.collect();
             let seen = known.iter().map(|id| self.last_seen.state((*id)?)).collect();
+            let newcomers = self.newcomers.are_expected();
             let progress = Arc::new(Progress::default());
             let writing = connection.spawn({
                 let (connection, chunk) = (connection.clone(), Arc::clone(&chunk));
                 let (dir, progress) = (self.settings.watch_dir.clone(), Arc::clone(&progress));
-                async move { commit(&connection, &dir, &chunk, seen, &progress).await }
+                async move { commit(&connection, &dir, &chunk, seen, newcomers, &progress).await }
             });
             ctx.spawn(wrap_future::<_, Self>(writing).map(move |_, act, ctx| {
                 let written = progress.take(chunk.entries.len());
@@ -71,8 +75,12 @@ impl ZkWriter {
     /// Remembers the new states; `known` has the entries that were remembered before.
     fn remember(&mut self, chunk: &Chunk, known: &[Option<Id>], written: &[EntryEnd]) {
         for ((entry, known), written) in chunk.entries.iter().zip(known).zip(written) {
-            let seen =
-                written.revision.map(|revision| LastState { coin: entry.coin().clone(), revision });
+            let outcome = written.result.outcome.kind();
+            let seen = matches!(outcome, OutcomeKind::Applied)
+                .then(|| LastState { coin: entry.coin().clone(), revision: written.revision });
+            if known.is_none() && seen.is_some() {
+                self.newcomers.note(matches!(written.result.old, PreviousValue::Absent));
+            }
             match (known, seen) {
                 (Some(id), Some(seen)) => self.last_seen.update(*id, &seen),
                 (_, seen) => self.last_seen.note(&entry.puname, seen),

@@ -13,7 +13,7 @@ fn content(znode: i64, version: i32) -> ZnodeRead {
 
 fn step(seen: Option<Revision>) -> Step<'static, AnyState> {
     let coin = Coins::new(&["btc"]).unwrap().get("btc").unwrap().clone();
-    super::step("/a", b"bcc", seen.map(|revision| LastState { coin, revision }))
+    super::step("/a", b"bcc", seen.map(|revision| LastState { coin, revision: Some(revision) }))
 }
 
 /// The old value after a look and a write that made this state.
