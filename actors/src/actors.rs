@@ -18,14 +18,14 @@ use crate::{
     poller::{NewSettings, Poller, PollerSettings, StopPolling, ToZkWriter},
     zk_writer::{
         CoinbaseRequest, Drain, DryRunBatch, NewLimits, Ping, SubPoolSettings, ToAckWaiter,
-        WriteBatch, WriterLimits, WriterSettings, ZkWriter,
+        WriteBatches, WriterLimits, WriterSettings, ZkWriter,
     },
 };
 
 /// The running actors, and typed senders for their users.
 pub struct Actors {
     /// Takes switches.
-    pub writer: Recipient<WriteBatch>,
+    pub writer: Recipient<WriteBatches>,
     /// Takes dry runs.
     pub dry_runs: Recipient<DryRunBatch>,
     /// Takes requests to jobmakers; `None` if the sub-pool API is off.

@@ -1,7 +1,7 @@
 //! The actors and the domain of `switcher-api-server`: which switch is written to ZooKeeper, and when.
 //!
 //! ```text
-//!  HTTP actor ── WriteBatch ─────▶ ZkWriter ──▶ ZooKeeper ──▶ stratum servers
+//!  HTTP actor ── WriteBatches ───▶ ZkWriter ──▶ ZooKeeper ──▶ stratum servers
 //!  (crate of the  CoinbaseRequest   │ ▲  │          ▲
 //!   daemon)  ▲                      │ │  └──────────┼─ request ──▶ jobmaker
 //!            │                      │ │ outcomes    └──── ack ───────┘
@@ -81,5 +81,5 @@ pub use zk::{
 };
 pub use zk_writer::{
     CoinbaseAction, CoinbaseRequest, DryRunBatch, PollerLock, Results, SubPoolSettings, WriteBatch,
-    WriteFailure, WriteReply, WriterLimits, WriterSettings,
+    WriteBatches, WriteFailure, WriteReply, WriterLimits, WriterSettings,
 };

@@ -2,6 +2,7 @@
 //!
 //! * `routes`: the table of paths;
 //! * `switch`: the switch endpoints;
+//! * `outbox`: switches on their way to `ZkWriter`;
 //! * `sub_pool`: the sub-pool endpoints;
 //! * `form`, `json`: decoders with the rules of the Go daemon;
 //! * `answer`: every error with its number, and the answers;
@@ -12,6 +13,7 @@
 pub mod answer;
 mod form;
 mod json;
+mod outbox;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
 pub mod request_metrics;
@@ -22,9 +24,10 @@ mod switch;
 
 use std::io;
 
+use actix::Recipient;
 use actix_web::web::{Data, ServiceConfig};
 use slog::Logger;
-use switcher_actors::Actors;
+use switcher_actors::{Actors, DryRunBatch, WriteBatches};
 
 use crate::{
     config::ApiSettings,
@@ -34,6 +37,7 @@ use crate::{
     },
 };
 
+use outbox::Outbox;
 use sub_pool::SubPoolApi;
 use switch::SwitchApi;
 
@@ -50,19 +54,24 @@ const MAX_WORKER_CONNECTIONS: usize = 25_600;
 /// Threads per worker for parsing large bodies; more would only compete.
 const PARSING_THREADS: usize = 2;
 
-/// The endpoints and their state, for any listener. Clones share the state.
+/// The endpoints, for any listener.
 #[derive(Clone)]
 pub struct Endpoints {
-    switches: Data<SwitchApi>,
+    writer: Recipient<WriteBatches>,
+    dry_runs: Recipient<DryRunBatch>,
     sub_pools: Data<SubPoolApi>,
+    log: Logger,
 }
 
 impl Endpoints {
     pub fn new(actors: &Actors, log: &Logger) -> Self {
-        let (writer, dry_runs) = (actors.writer.clone(), actors.dry_runs.clone());
-        let switches = SwitchApi { writer, dry_runs, log: log.clone() };
         let sub_pools = SubPoolApi { jobmakers: actors.jobmakers.clone(), log: log.clone() };
-        Self { switches: Data::new(switches), sub_pools: Data::new(sub_pools) }
+        Self {
+            writer: actors.writer.clone(),
+            dry_runs: actors.dry_runs.clone(),
+            sub_pools: Data::new(sub_pools),
+            log: log.clone(),
+        }
     }
 
     /// Adds all paths of the API, and an answer for all others.
@@ -77,8 +86,14 @@ impl Endpoints {
         routes::add_posts(config);
     }
 
+    /// Adds the state of a worker's endpoints.
     fn add_data(&self, config: &mut ServiceConfig) {
-        config.app_data(self.switches.clone()).app_data(self.sub_pools.clone());
+        let switches = SwitchApi {
+            outbox: Outbox::new(self.writer.clone()),
+            dry_runs: self.dry_runs.clone(),
+            log: self.log.clone(),
+        };
+        config.app_data(Data::new(switches)).app_data(self.sub_pools.clone());
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use actix::{Message, Recipient, prelude::SendError};
+use actix::{Recipient, prelude::SendError};
 use actix_web::{
     HttpRequest, HttpResponse,
     http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING},
@@ -19,13 +19,14 @@ use super::{
     answer::{ApiError, log_refused, switched},
     form::{Parameters, flags, media_type},
     json::{RawBatch, parse_batch},
+    outbox::Outbox,
     results,
 };
 use crate::http::{LoadedConfig, body, request_id::source};
 
-/// State of the switch endpoints, shared by all workers.
+/// State of a worker's switch endpoints.
 pub struct SwitchApi {
-    pub writer: Recipient<WriteBatch>,
+    pub outbox: Outbox,
     pub dry_runs: Recipient<DryRunBatch>,
     /// For refused and failed requests; `ZkWriter` logs the writes.
     pub log: Logger,
@@ -193,32 +194,33 @@ impl SwitchApi {
         switches: &Arc<Switches>,
         wants_results: bool,
     ) -> WriteReply {
+        let (reply, answer) = oneshot::channel();
         let switches = Arc::clone(switches);
-        let batch = |reply| WriteBatch { source, switches, wants_results, reply };
-        ask(&self.writer, batch).await
+        self.outbox.send(WriteBatch { source, switches, wants_results, reply });
+        received(answer).await
     }
 }
 
 /// Reads the znodes of `switches`, and returns the result that each would have.
 pub async fn dry_run(recipient: &Recipient<DryRunBatch>, switches: Arc<Switches>) -> WriteReply {
-    ask(recipient, |reply| DryRunBatch { switches, reply }).await
+    let (reply, answer) = oneshot::channel();
+    match recipient.try_send(DryRunBatch { switches, reply }) {
+        Ok(()) => received(answer).await,
+        Err(error) => WriteReply::refused(refusal(&error)),
+    }
 }
 
-/// Sends `ZkWriter` a message and waits for the reply.
-async fn ask<M: Message<Result = ()> + Send>(
-    writer: &Recipient<M>,
-    message: impl FnOnce(oneshot::Sender<WriteReply>) -> M,
-) -> WriteReply {
-    let (reply, answer) = oneshot::channel();
-    let failure = match writer.try_send(message(reply)) {
-        Ok(()) => match answer.await {
-            Ok(reply) => return reply,
-            Err(_) => WriteFailure::Unknown("the writer ended meanwhile".to_owned()),
-        },
-        Err(SendError::Full(_)) => WriteFailure::Overloaded,
-        Err(SendError::Closed(_)) => WriteFailure::ShuttingDown,
-    };
-    WriteReply::refused(failure)
+/// Failure of a request that `ZkWriter`'s mailbox did not take.
+pub fn refusal<M>(error: &SendError<M>) -> WriteFailure {
+    match error {
+        SendError::Full(_) => WriteFailure::Overloaded,
+        SendError::Closed(_) => WriteFailure::ShuttingDown,
+    }
+}
+
+async fn received(answer: oneshot::Receiver<WriteReply>) -> WriteReply {
+    let ended = |_| WriteFailure::Unknown("the writer ended meanwhile".to_owned());
+    answer.await.map_err(ended).unwrap_or_else(WriteReply::refused)
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use super::{
     journal::Journal,
     messages::{
         BeginPoll, CoinbaseRequest, Drain, DryRunBatch, NewLimits, Ping, SyncBatch, WriteBatch,
-        WriteFailure, WriteReply,
+        WriteBatches, WriteFailure, WriteReply,
     },
     session::Outage,
     settings::{SubPoolSettings, WriterSettings},
@@ -151,6 +151,19 @@ impl ZkWriter {
         });
     }
 
+    fn accept(&mut self, batch: WriteBatch) {
+        if self.draining.is_some() {
+            let _ = batch.reply.send(WriteReply::refused(WriteFailure::ShuttingDown));
+            return;
+        }
+        self.called = Some(Instant::now());
+        let deadline = self.deadline(self.queue.admission.waiting + batch.switches.len());
+        let (source, switches) = (batch.source, batch.switches.clone());
+        if self.queue.accept(batch, deadline) {
+            self.journal.superseded(source, &switches);
+        }
+    }
+
     /// Deadline of a request; `waiting` counts all waiting entries, including its own.
     fn deadline(&self, waiting: usize) -> Instant {
         let before = u32::try_from(waiting).unwrap_or(u32::MAX);
@@ -170,19 +183,12 @@ impl Actor for ZkWriter {
     }
 }
 
-impl Handler<WriteBatch> for ZkWriter {
+impl Handler<WriteBatches> for ZkWriter {
     type Result = ();
 
-    fn handle(&mut self, batch: WriteBatch, ctx: &mut Self::Context) {
-        if self.draining.is_some() {
-            let _ = batch.reply.send(WriteReply::refused(WriteFailure::ShuttingDown));
-            return;
-        }
-        self.called = Some(Instant::now());
-        let deadline = self.deadline(self.queue.admission.waiting + batch.switches.len());
-        let (source, switches) = (batch.source, batch.switches.clone());
-        if self.queue.accept(batch, deadline) {
-            self.journal.superseded(source, &switches);
+    fn handle(&mut self, WriteBatches(batches): WriteBatches, ctx: &mut Self::Context) {
+        for batch in batches {
+            self.accept(batch);
         }
         self.pump_soon(ctx);
     }

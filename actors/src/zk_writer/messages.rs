@@ -20,12 +20,19 @@ use crate::{
     zk::{SessionNumber, Zxid},
 };
 
-/// Writes these switches, in this order. A single switch is a batch of one.
+/// Writes these batches, in this order.
 ///
-/// Sent by the HTTP actor. The answer comes through `reply`, not through the mailbox, so that a waiting caller occupies
-/// neither. Exactly one answer is sent, unless the process ends. Dropping the receiver does not cancel the switches.
+/// Sent by the HTTP actors: one message for all requests that a worker reads at a time, since each message may wake
+/// `ZkWriter`'s thread.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
+pub struct WriteBatches(pub Vec<WriteBatch>);
+
+/// Writes these switches, in this order. A single switch is a batch of one.
+///
+/// The answer comes through `reply`, not through the mailbox, so that a waiting caller occupies neither. Exactly one
+/// answer is sent, unless the process ends. Dropping the receiver does not cancel the switches.
+#[derive(Debug)]
 pub struct WriteBatch {
     /// Origin of the request.
     pub source: Source,

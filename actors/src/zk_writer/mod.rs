@@ -1,9 +1,9 @@
 //! `ZkWriter`: owns the ZooKeeper session and the order of writes.
 //!
 //! ```text
-//! WriteBatch ─▶ Queue ── take ──▶ Chunk ─▶ commit() ─▶ ZooKeeper
-//!                 ▲                           │
-//!                 └────── finish ◀── outcomes ┘  ─▶ replies, log
+//! WriteBatches ─▶ Queue ── take ──▶ Chunk ─▶ commit() ─▶ ZooKeeper
+//!                   ▲                           │
+//!                   └────── finish ◀── outcomes ┘  ─▶ replies, log
 //!
 //! DryRunBatch ─▶ DryRuns ── take ──▶ Part ─▶ ZooKeeper ── finish ─▶ DryRuns ─▶ replies
 //!
@@ -42,7 +42,8 @@ pub(crate) use messages::{
     SyncReport,
 };
 pub use messages::{
-    CoinbaseAction, CoinbaseRequest, DryRunBatch, PollerLock, WriteBatch, WriteFailure, WriteReply,
+    CoinbaseAction, CoinbaseRequest, DryRunBatch, PollerLock, WriteBatch, WriteBatches,
+    WriteFailure, WriteReply,
 };
 pub use results::Results;
 pub use settings::{SubPoolSettings, WriterLimits, WriterSettings};
