@@ -115,10 +115,13 @@ impl Write for LogBuffer {
             self.0.dropped.inc();
             return Ok(line.len());
         }
-        if state.waiting.is_empty() {
+        let is_first = state.waiting.is_empty();
+        state.waiting.extend_from_slice(line);
+        // The woken thread must not wait for the lock.
+        drop(state);
+        if is_first {
             self.0.lines_came.notify_one();
         }
-        state.waiting.extend_from_slice(line);
         Ok(line.len())
     }
 

@@ -8,7 +8,7 @@
 
 use std::{
     fmt::{self, Write},
-    str,
+    mem,
     time::SystemTime,
 };
 
@@ -40,7 +40,7 @@ impl LogFormat {
             Self::Human => {
                 let _ = write!(line, "{time} {} ", level.as_short_str());
                 let begin = line.len();
-                let _ = EscapingWriter { format: self, text: line }.write_fmt(message);
+                self.push_arguments(line, message);
                 begin
             }
             Self::Json => {
@@ -51,7 +51,7 @@ impl LogFormat {
                 line.push_str(r#"","module":""#);
                 self.push(line, module);
                 line.push_str(r#"","msg":""#);
-                let _ = EscapingWriter { format: self, text: line }.write_fmt(message);
+                self.push_arguments(line, message);
                 line.push('"');
                 0
             }
@@ -73,18 +73,14 @@ impl LogFormat {
     }
 
     /// Appends a text field.
-    pub(super) fn field(self, text: &mut String, key: &str, value: fmt::Arguments<'_>) {
+    pub(super) fn field(self, text: &mut String, key: &'static str, value: fmt::Arguments<'_>) {
         self.key(text, key);
         self.quote(text);
-        // The text before a formatting error stays.
-        let _ = match value.as_str() {
-            Some(value) => EscapingWriter { format: self, text }.write_str(value),
-            None => EscapingWriter { format: self, text }.write_fmt(value),
-        };
+        self.push_arguments(text, value);
         self.quote(text);
     }
 
-    pub(super) fn text_field(self, text: &mut String, key: &str, value: &str) {
+    pub(super) fn text_field(self, text: &mut String, key: &'static str, value: &str) {
         self.key(text, key);
         self.quote(text);
         self.push(text, value);
@@ -92,22 +88,22 @@ impl LogFormat {
     }
 
     /// Appends a number, `true` or `false`.
-    pub(super) fn bare_field(self, text: &mut String, key: &str, value: impl fmt::Display) {
+    pub(super) fn bare_field(self, text: &mut String, key: &'static str, value: impl fmt::Display) {
         self.key(text, key);
         let _ = write!(text, "{value}");
     }
 
     /// Appends `null` in JSON, `human` otherwise.
-    pub(super) fn null_field(self, text: &mut String, key: &str, human: &str) {
+    pub(super) fn null_field(self, text: &mut String, key: &'static str, human: &str) {
         let word = if self == Self::Json { "null" } else { human };
         self.bare_field(text, key, word);
     }
 
-    fn key(self, text: &mut String, key: &str) {
+    /// Keys are names in the code, so they need no escapes.
+    fn key(self, text: &mut String, key: &'static str) {
         self.quote(text);
-        self.push(text, key);
-        self.quote(text);
-        text.push_str(if self == Self::Json { ":" } else { ": " });
+        text.push_str(key);
+        text.push_str(if self == Self::Json { "\":" } else { ": " });
     }
 
     fn quote(self, text: &mut String) {
@@ -117,8 +113,22 @@ impl LogFormat {
     }
 
     /// Appends an escaped text.
+    fn push_arguments(self, text: &mut String, more: fmt::Arguments<'_>) {
+        if let Some(more) = more.as_str() {
+            return self.push(text, more);
+        }
+        let begin = text.len();
+        // The text before a formatting error stays.
+        let _ = text.write_fmt(more);
+        if !is_plain(&text[begin..]) {
+            let more = text.split_off(begin);
+            self.push(text, &more);
+        }
+    }
+
+    /// Appends an escaped text.
     fn push(self, text: &mut String, more: &str) {
-        if more.bytes().all(is_plain) {
+        if is_plain(more) {
             return text.push_str(more);
         }
         push_escaped(
@@ -151,9 +161,11 @@ impl LogFormat {
     }
 }
 
-/// Whether no format escapes the byte.
-fn is_plain(byte: u8) -> bool {
-    matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\'
+/// Whether no format escapes any byte of the text. Reads all of it: without branches, many bytes are compared at once.
+fn is_plain(text: &str) -> bool {
+    text.bytes().fold(true, |is_plain, byte| {
+        is_plain & matches!(byte, b' '..=b'~') & (byte != b'"') & (byte != b'\\')
+    })
 }
 
 fn push_json(text: &mut String, c: char) {
@@ -187,25 +199,12 @@ fn word(level: Level) -> &'static str {
     }
 }
 
-/// A writer that escapes.
-struct EscapingWriter<'a> {
-    format: LogFormat,
-    text: &'a mut String,
-}
-
-impl Write for EscapingWriter<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.format.push(self.text, text);
-        Ok(())
-    }
-}
-
 /// Text of the time, made once a millisecond.
 #[derive(Default)]
 pub(super) struct Clock {
     format: LogFormat,
     millis: u128,
-    text: Vec<u8>,
+    text: String,
 }
 
 impl Clock {
@@ -214,10 +213,12 @@ impl Clock {
         let millis = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
         if self.text.is_empty() || (self.millis, self.format) != (millis, format) {
             (self.millis, self.format) = (millis, format);
-            self.text.clear();
-            format.write_time(now, &mut self.text);
+            let mut text = mem::take(&mut self.text).into_bytes();
+            text.clear();
+            format.write_time(now, &mut text);
+            self.text = String::from_utf8(text).unwrap_or_default();
         }
-        str::from_utf8(&self.text).unwrap_or_default()
+        &self.text
     }
 }
 
