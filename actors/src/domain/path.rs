@@ -18,6 +18,10 @@ pub(crate) fn component_fault(name: &str) -> Option<&'static str> {
     match name {
         "" => return Some("is empty"),
         "." | ".." => return Some("is a relative path"),
+        // Nearly all names: no need to decode characters.
+        name if name.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'/') => {
+            return None;
+        }
         _ => {}
     }
     name.chars().find_map(|c| match c {

@@ -18,14 +18,18 @@ use crate::{
     zk_writer::{BeginPoll, PollStart, PollTurn, SyncBatch, SyncReply, SyncReport},
 };
 
-/// Entries of one part.
-const PART: usize = 500;
+/// Parts in progress: while ZooKeeper writes one, others are read, compared and logged.
+#[derive(Clone, Copy)]
+struct Pace {
+    parts: usize,
+    /// Entries of one part.
+    entries: usize,
+}
 
-/// The same while callers send requests, which wait behind the parts in progress.
-const PART_BESIDES_CALLERS: usize = 100;
+const ALONE: Pace = Pace { parts: 4, entries: 500 };
 
-/// Parts in progress at a time: one is read while another is written.
-const PARTS_IN_PROGRESS: usize = 2;
+/// Pace while callers send requests, which wait behind the parts in progress.
+const BESIDE_CALLERS: Pace = Pace { parts: 2, entries: 100 };
 
 /// Typed senders to `ZkWriter`.
 #[derive(Clone)]
@@ -76,18 +80,18 @@ impl Poll {
     async fn sync(&self, fetched: FetchedMap, start: PollStart) -> SyncedMap {
         let FetchedMap { map, now_date, warning } = fetched;
         let mut report = SyncReport::default();
-        let (mut in_progress, mut handed_over, mut size) = (FuturesUnordered::new(), 0, PART);
+        let (mut in_progress, mut handed_over, mut pace) = (FuturesUnordered::new(), 0, ALONE);
         loop {
             // An entry without a result means that ZooKeeper is away: the rest need not be tried.
-            while in_progress.len() < PARTS_IN_PROGRESS
+            while in_progress.len() < pace.parts
                 && handed_over < map.len()
                 && report.not_written == 0
             {
-                in_progress.push(self.sync_part(map.part(handed_over, size), start));
-                handed_over = map.len().min(handed_over + size);
+                in_progress.push(self.sync_part(map.part(handed_over, pace.entries), start));
+                handed_over = map.len().min(handed_over + pace.entries);
             }
             let Some(part) = in_progress.next().await else { break };
-            size = if part.beside_callers { PART_BESIDES_CALLERS } else { PART };
+            pace = if part.beside_callers { BESIDE_CALLERS } else { ALONE };
             report += part.report;
         }
         drop(in_progress);
