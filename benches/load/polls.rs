@@ -2,12 +2,17 @@
 //!
 //! A poll's time is the daemon's own, from its log: mark, fetch, parsing, reads, writes and log lines.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use futures_util::{
+    StreamExt,
+    future::{join, join_all},
+    stream,
+};
 use serde_json::Value;
 use tokio::time::sleep;
 use upstream_sim::{Reply, Upstream};
-use zookeeper_client::Client;
+use zookeeper_client::{Client, MultiReadResult};
 
 use crate::{
     bare,
@@ -26,6 +31,10 @@ use crate::{
 pub const MANY: usize = 100_000;
 const MILLION: usize = 1_000_000;
 const BLOCKS: usize = 10;
+/// Znodes of a transaction of the bare poll, parts under way, and znodes of one read: the daemon's numbers.
+const PART: usize = 500;
+const PARTS_DEEP: usize = 4;
+const READS: usize = 100;
 /// A poll of a million takes some seconds.
 const MILLION_BLOCKS: usize = 6;
 /// Sub-accounts that callers switch during a poll, and how long, one after another.
@@ -80,21 +89,53 @@ async fn speed(client: &Client, daemon: &Daemon, upstream: &Upstream, report: &m
     bare::create_in_transactions(client, "/bare-polls", &names).await;
     let mut coin = "btc";
     pull(daemon, upstream, MANY, coin).await;
-    let [changed, sets, unchanged] = by_turns(BLOCKS, async |_, side| {
+    let [changed, sets, bare_polls, unchanged] = by_turns(BLOCKS, async |_, side| {
         if side == 0 {
             coin = other(coin);
         }
         match side {
-            0 | 2 => pull(daemon, upstream, MANY, coin).await,
-            _ => bare::set_in_transactions(client, "/bare-polls", &names, coin).await,
+            0 | 3 => pull(daemon, upstream, MANY, coin).await,
+            1 => bare::set_in_transactions(client, "/bare-polls", &names, coin).await,
+            _ => read_and_set(client, "/bare-polls", &names, coin).await,
         }
     })
     .await;
     let rate = "poll, 100,000 changed, entries/s";
     let sets = Pair::of((rate, changed.clone()), ("multi of 500 sets, 4 deep, sets/s", sets));
     report.ratio(sets, Goal::AtLeast(0.9));
+    let bare = "reads of 500, then a multi of 500 conditional sets, 4 deep, znodes/s";
+    let bare_polls = Pair::of((rate, changed.clone()), (bare, bare_polls));
+    report.ratio(bare_polls, Goal::AtLeast(0.8));
     let unchanged = Pair::of(("poll, 100,000 unchanged, entries/s", unchanged), (rate, changed));
     report.ratio(unchanged, Goal::AtLeast(1.0));
+}
+
+/// Znodes per second of a bare poll: a map says neither which znodes differ nor which were switched meanwhile, so
+/// each is read, and written on condition of the version that was read.
+async fn read_and_set(client: &Client, directory: &str, names: &[String], coin: &str) -> f64 {
+    let began = Instant::now();
+    let parts = stream::iter(names.chunks(PART));
+    parts
+        .for_each_concurrent(PARTS_DEEP, |part| async move {
+            let paths: Vec<String> =
+                part.iter().map(|name| format!("{directory}/{name}")).collect();
+            let reads = paths.chunks(READS).map(|paths| {
+                let mut reader = client.new_multi_reader();
+                paths.iter().for_each(|path| reader.add_get_data(path).unwrap());
+                reader.commit()
+            });
+            let (synced, reads) = join(client.sync(&paths[0]), join_all(reads)).await;
+            synced.unwrap();
+            let read = reads.into_iter().flat_map(Result::unwrap);
+            let mut writer = client.new_multi_writer();
+            for (path, read) in paths.iter().zip(read) {
+                let MultiReadResult::Data { stat, .. } = read else { panic!("{path}: {read:?}") };
+                writer.add_set_data(path, coin.as_bytes(), Some(stat.version)).unwrap();
+            }
+            writer.commit().await.unwrap();
+        })
+        .await;
+    names.len() as f64 / began.elapsed().as_secs_f64()
 }
 
 /// The coin that is not set.
