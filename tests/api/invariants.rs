@@ -62,7 +62,7 @@ fn of_the_actors_only_the_observer_names_the_metrics_crate() {
 #[test]
 fn only_journals_and_the_session_tell_the_observer_of_effects() {
     for (call, allowed) in [
-        ("metrics.switch(", "/journal.rs"),
+        ("metrics.switches(", "/journal.rs"),
         ("metrics.chunk(", "/journal.rs"),
         ("metrics.exchange(", "/journal.rs"),
         ("metrics.poll(", "/journal.rs"),
