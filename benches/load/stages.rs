@@ -31,7 +31,7 @@ pub async fn measure(zookeeper: &ZooKeeper, stage: &Stage, report: &mut Report) 
         switch.iter().enumerate().map(|(block, switch)| switch - explained(block)).collect()
     };
     let rest_existing = rest(&existing, &[&set, &refused]);
-    let rest_new = rest(&new, &[&read, &create, &refused]);
+    let rest_new = rest(&new, &[&create, &refused]);
     let mut table = Table::new(
         "Where the time of one switch goes, stage by stage, 1 connection",
         &["stage", "median, ms", "its range"],
@@ -42,11 +42,11 @@ pub async fn measure(zookeeper: &ZooKeeper, stage: &Stage, report: &mut Report) 
         ("remainder: hand-over between threads, order of writes, log line", rest_existing),
         ("**switch, existing**", existing),
         ("the same as a batch of one", batch),
-        ("ZooKeeper: a bare read of a missing znode", read),
         ("ZooKeeper: a bare create, client on one thread", create),
         ("HTTP, as above", refused),
         ("remainder", rest_new),
         ("**switch, new**", new),
+        ("for comparison: a bare read of a missing znode", read),
         ("for comparison: a bare set, loop and connection on two threads", two_threads),
         ("for comparison: a message to another thread and back", echo),
     ] {
