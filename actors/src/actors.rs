@@ -10,12 +10,13 @@ use std::{
 use actix::{Actor, Addr, Recipient};
 use actix_rt::Arbiter;
 use slog::{Logger, error};
-use tokio::{runtime::Handle, sync::oneshot, task::LocalSet};
+use tokio::sync::oneshot;
 
 use crate::{
     ack_waiter::{AckWaiter, Settle},
     metrics::Metrics,
     poller::{NewSettings, Poller, PollerSettings, StopPolling, ToZkWriter},
+    zk,
     zk_writer::{
         CoinbaseRequest, Drain, DryRunBatch, NewLimits, Ping, SubPoolSettings, ToAckWaiter,
         WriteBatches, WriterLimits, WriterSettings, ZkWriter,
@@ -40,7 +41,8 @@ pub struct Actors {
 
 impl Actors {
     /// Starts each actor on its own thread. Without `sub_pools` the sub-pool API is off, without `poller` nothing is
-    /// polled. Returns at once, before there is a session with ZooKeeper. Fails if the operating system refuses a thread.
+    /// polled. Returns at once, before there is a session with ZooKeeper. Fails if the operating system refuses a
+    /// thread.
     pub fn start(
         settings: WriterSettings,
         sub_pools: Option<SubPoolSettings>,
@@ -50,17 +52,18 @@ impl Actors {
     ) -> io::Result<Self> {
         let mut arbiters = Vec::new();
         let mut new_thread = || {
-            let arbiter = Arbiter::new();
+            let arbiter = Arbiter::try_new()?;
             let handle = arbiter.handle();
             arbiters.push(arbiter);
-            handle
+            Ok::<_, io::Error>(handle)
         };
 
         let ack_waiter = sub_pools.as_ref().map(|_| {
             let (metrics, log) = (metrics.clone(), log.clone());
             let start = move |_: &mut _| AckWaiter::new(&metrics, &log);
-            AckWaiter::start_in_arbiter(&new_thread(), start)
+            Ok::<_, io::Error>(AckWaiter::start_in_arbiter(&new_thread()?, start))
         });
+        let ack_waiter = ack_waiter.transpose()?;
         let sub_pools = sub_pools.zip(ack_waiter.clone()).map(|(settings, acks)| {
             let expect = acks.clone().recipient();
             (settings, ToAckWaiter { expect, report: acks.recipient() })
@@ -75,8 +78,9 @@ impl Actors {
             let (begin, sync) = (zk_writer.clone().recipient(), zk_writer.clone().recipient());
             let to_writer = ToZkWriter { begin, sync };
             let start = move |_: &mut _| Poller::new(settings, to_writer, &metrics, &log);
-            Poller::start_in_arbiter(&new_thread(), start)
+            Ok::<_, io::Error>(Poller::start_in_arbiter(&new_thread()?, start))
         });
+        let poller = poller.transpose()?;
         Ok(Self {
             writer: zk_writer.clone().recipient(),
             dry_runs: zk_writer.clone().recipient(),
@@ -142,24 +146,22 @@ impl Actors {
     }
 }
 
-/// Starts `ZkWriter` on a thread that waits for ZooKeeper's socket itself, until the returned sender is dropped. On an
-/// arbiter's thread each answer would wake the client crate's own thread first
-/// (docs/develop/decisions/0026-zk-writer-thread.md).
+/// Starts `ZkWriter` on a [thread](zk::run) of its own, which ends when the returned sender is dropped.
 fn start_writer(
     writer: impl FnOnce() -> ZkWriter + Send + 'static,
 ) -> io::Result<(Addr<ZkWriter>, oneshot::Sender<()>)> {
-    // Timers, and sockets that are not the client crate's, stay with the runtime of the caller.
-    let timers = Handle::current();
     let (started, start) = mpsc::channel();
     let (stop, stopped) = oneshot::channel();
     let run = move || {
-        let _timers = timers.enter();
-        async_io::block_on(LocalSet::new().run_until(async {
-            let _ = started.send(writer().start());
+        let ended = zk::run(async {
+            let _ = started.send(Ok(writer().start()));
             let _ = stopped.await;
-        }));
+        });
+        if let Err(error) = ended {
+            let _ = started.send(Err(error));
+        }
     };
     thread::Builder::new().name("zk-writer".to_owned()).spawn(run)?;
-    let writer = start.recv().map_err(io::Error::other)?;
+    let writer = start.recv().map_err(io::Error::other)??;
     Ok((writer, stop))
 }

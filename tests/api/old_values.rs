@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use zookeeper_client::{Acls, Client, CreateMode, Error};
+use zookeeper_client::{Acl, Acls, AuthId, Client, CreateMode, Error, Permission};
 
 use crate::frame_proxy::{FrameProxy, MULTI};
 use crate::support::client::Request;
@@ -193,4 +193,22 @@ async fn a_wrong_guess_that_sub_accounts_are_new_costs_no_old_value() {
     });
     assert_eq!(old, expected.iter().collect::<Vec<_>>(), "{results:?}");
     assert!(results.iter().all(|result| result.get("old").is_some()), "{results:?}");
+}
+
+/// The guess fails in another way where the daemon may write the znodes, but not create any.
+#[tokio::test]
+async fn a_wrong_guess_is_corrected_where_nothing_may_be_created() {
+    let zookeeper = ZooKeeper::shared().await;
+    let daemon = Daemon::start(zookeeper).await;
+    let client = zookeeper.client().await;
+    results(&daemon, &users(0, FEW)).await;
+    let path = daemon.path("late");
+    create(&client, &path, "first").await;
+    let (directory, _) = path.rsplit_once('/').unwrap();
+    let no_creates = Permission::READ | Permission::WRITE | Permission::ADMIN;
+    let acl = Acl::new(no_creates, AuthId::anyone());
+    client.set_acl(directory, &[acl], None).await.unwrap();
+    let results = results(&daemon, &["late".to_owned()]).await;
+    assert_eq!(results[0]["old"], "first", "{results:?}");
+    assert_eq!(daemon.switch("missing", "btc").await.err_no, 107);
 }

@@ -10,7 +10,7 @@
 //! The rest of the crate sees paths, bytes and three outcomes: done, refused for a known reason, or unknown. An error
 //! that is no definite refusal is unknown, because the server may have applied the request before the connection broke.
 //!
-//! * `session`, `tasks`, `version`, `request_limit`: a new connection;
+//! * `session`, `tasks`, `version`, `request_limit`: a new connection; `thread`: the thread that it runs on;
 //! * `connection`: its state and its writes; `read`, `watches`, `claim`: its other operations;
 //! * `znode`, `write_op`, `error`: the vocabulary;
 //! * `answers`, `overwrite`: checks of ZooKeeper's answers;
@@ -28,6 +28,7 @@ mod read_window;
 mod request_limit;
 mod session;
 mod tasks;
+mod thread;
 mod version;
 mod watches;
 mod write_op;
@@ -40,6 +41,7 @@ pub use inspector::{AccessRule, BrokerState, Inspector, NoAnswer, Seen, probe_br
 pub(crate) use overwrite::Overwrite;
 pub(crate) use session::{ConnectError, Established, RECONNECT_PAUSE, Session};
 pub use session::{DigestCredentials, ZkSettings};
+pub(crate) use thread::run;
 pub use version::ServerVersion;
 pub(crate) use watches::Watch;
 pub(crate) use write_op::{AnyState, Condition, WriteOp};

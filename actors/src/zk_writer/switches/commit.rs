@@ -48,6 +48,11 @@ pub(super) async fn commit(
         let guesses = writing.steps.iter_mut().zip(&is_new).filter(|(_, is_new)| **is_new);
         guesses.for_each(|(step, _)| step.target = Target::Missing);
         writing.round().await;
+        // ZooKeeper may refuse to create a znode that exists and that it would let us write.
+        let refused = writing.steps.iter_mut().zip(&is_new).filter(|(step, is_new)| {
+            **is_new && matches!(step.outcome, Some(SwitchOutcome::Refused(_)))
+        });
+        refused.for_each(|(step, _)| step.outcome = None);
         read(&mut writing, |index| is_new[index]).await;
     }
     writing.run().await;

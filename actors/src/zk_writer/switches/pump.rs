@@ -12,7 +12,7 @@ use super::{
     queue::{Chunk, ChunkRoom},
 };
 use crate::{
-    domain::{OutcomeKind, PreviousValue},
+    domain::{OutcomeKind, PreviousValue, SwitchOutcome},
     zk_writer::{
         actor::ZkWriter,
         session::live,
@@ -78,7 +78,7 @@ impl ZkWriter {
             let outcome = written.result.outcome.kind();
             let seen = matches!(outcome, OutcomeKind::Applied)
                 .then(|| LastState { coin: entry.coin().clone(), revision: written.revision });
-            if known.is_none() && seen.is_some() {
+            if known.is_none() && !outcome_is_open(&written.result.outcome) {
                 self.newcomers.note(matches!(written.result.old, PreviousValue::Absent));
             }
             match (known, seen) {
@@ -87,4 +87,9 @@ impl ZkWriter {
             }
         }
     }
+}
+
+/// Whether the outcome shows nothing about the znode: without a connection, nothing was tried.
+fn outcome_is_open(outcome: &SwitchOutcome) -> bool {
+    matches!(outcome, SwitchOutcome::Unknown(_) | SwitchOutcome::NotApplied(_))
 }
