@@ -93,8 +93,8 @@ impl Actors {
         })
     }
 
-    /// Replaces the settings. Requests and polls in progress end by the old ones. An `ack_timeout` without sub-pools has
-    /// no effect, nor has `poller` without a running Poller.
+    /// Replaces the settings. Requests and polls in progress end by the old ones. An `ack_timeout` without sub-pools
+    /// has no effect, nor has `poller` without a running Poller.
     pub async fn adopt(
         &self,
         limits: WriterLimits,
@@ -127,8 +127,8 @@ impl Actors {
         }
     }
 
-    /// Drains the actors: `ZkWriter` finishes accepted requests until `give_up`, and ends the session until `until`. Call
-    /// it after the last use of [`writer`](Self::writer) and [`jobmakers`](Self::jobmakers); later requests are
+    /// Drains the actors: `ZkWriter` finishes accepted requests until `give_up`, and ends the session until `until`.
+    /// Call it after the last use of [`writer`](Self::writer) and [`jobmakers`](Self::jobmakers); later requests are
     /// refused.
     pub async fn drain(self, give_up: Instant, until: Instant, log: &Logger) {
         if let Err(cause) = self.zk_writer.send(Drain { give_up, until }).await {

@@ -41,10 +41,11 @@
 //! 6. A message handler never waits for the network, so that the mailbox stays live.
 //! 7. An actor's death ends the process with a log line, and the supervisor restarts it. A lost session is a state of
 //!    `ZkWriter`, not a death.
-//! 8. Each event is recorded in one place, a `journal`: log line, metric, recent change. [`Metrics`] decides nothing and
-//!    never blocks. Only `metrics` names the metrics crate.
-//! 9. Every queue is bounded: mailboxes, waiting switches, dry runs and sub-pool requests, chunks and parts of maps in
-//!    flight, the log's buffer. A full queue of callers' requests refuses at once, with a clear error.
+//! 8. Each event is recorded in one place, a `journal`: log line, metric, recent change. [`Metrics`] decides nothing
+//!    and never blocks. Only `metrics` names the metrics crate.
+//! 9. Every queue is bounded: a worker's outbox (one entry a connection), mailboxes, waiting switches, dry runs and
+//!    sub-pool requests, chunks and parts of maps in flight, the log's buffer. A full queue of callers' requests
+//!    refuses at once, with a clear error.
 
 // In a test, `unwrap` fails at the right place.
 #![cfg_attr(test, allow(clippy::unwrap_used))]

@@ -21,7 +21,7 @@ const SIZES: [usize; 7] = [1, 10, 100, 1_000, 10_000, 100_000, 500_000];
 const ZNODES: [usize; 4] = [1_000, 10_000, 100_000, 1_000_000];
 /// Names of one request that adds znodes.
 const ADDED_AT_ONCE: usize = 100_000;
-/// Names that are switched: more than the daemon remembers the state of.
+/// Names that are switched, at most.
 const SWITCHED: usize = 250_000;
 const BATCH: usize = 1_000;
 
@@ -126,7 +126,7 @@ impl Scale {
         );
         let mut rates = [Series::new("daemon"), Series::new("bare")];
         for size in SIZES {
-            // As many as the daemon remembers, or one batch that is larger.
+            // At least 100,000, so that a name returns late.
             let names = &all[..size.max(BATCH * 100)];
             let prepared = Batches::of(names, size);
             let Self { client, daemon, .. } = &*self;

@@ -37,17 +37,17 @@ pub async fn measure(zookeeper: &ZooKeeper, stage: &Stage, report: &mut Report) 
         &["stage", "median, ms", "its range"],
     );
     for (name, figures) in [
-        ("ZooKeeper: a bare set, client on one thread", set),
+        ("ZooKeeper: a bare set, client and loop on one thread", set),
         ("HTTP: a switch that is refused for its coin", refused.clone()),
         ("remainder: hand-over between threads, order of writes, log line", rest_existing),
         ("**switch, existing**", existing),
         ("the same as a batch of one", batch),
-        ("ZooKeeper: a bare create, client on one thread", create),
+        ("ZooKeeper: a bare create, client and loop on one thread", create),
         ("HTTP, as above", refused),
         ("remainder", rest_new),
         ("**switch, new**", new),
         ("for comparison: a bare read of a missing znode", read),
-        ("for comparison: a bare set, loop and connection on two threads", two_threads),
+        ("for comparison: a bare set, client and loop on two threads", two_threads),
         ("for comparison: a message to another thread and back", echo),
     ] {
         let spread = Spread::of(&figures);

@@ -1,7 +1,7 @@
-//! Switches on their way to `ZkWriter`: one message for all requests that a worker reads at a time.
+//! Switches on their way to `ZkWriter`: one message for all requests that a worker reads in one turn of its event loop.
 //!
 //! A message to an idle `ZkWriter` wakes its thread: a system call, and often a switch to that thread, which finds a
-//! single request. With 256 connections, a message for each request costs a quarter of the CPU time of a switch.
+//! single request.
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -23,13 +23,13 @@ impl Outbox {
         Self { writer, waiting: Rc::default() }
     }
 
-    /// Sends `batch` when the worker has served the connections that are readable now. If `ZkWriter` does not take it, it
-    /// is answered here.
+    /// Sends `batch` when the worker has served the connections that are readable now. If `ZkWriter` does not take it,
+    /// it is answered here.
     pub fn send(&self, batch: WriteBatch) {
         let mut waiting = self.waiting.borrow_mut();
         if waiting.is_empty() {
             let outbox = self.clone();
-            // The task takes its turn behind those of these connections.
+            // Runs after the tasks of all connections that are readable now: they were queued earlier.
             rt::spawn(async move { outbox.flush() });
         }
         waiting.push(batch);

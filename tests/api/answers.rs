@@ -99,7 +99,7 @@ async fn one_missing_result_makes_the_whole_transaction_unknown() {
     let proxy = FrameProxy::start(zookeeper.address()).await;
     let daemon = through(&proxy, zookeeper).await;
     assert_eq!(daemon.switch("other", "btc").await, Answer::success());
-    // So many that their znodes are read first: the first transaction creates all, the second sets all.
+    // The znodes are read first: the first transaction creates all, the second sets all.
     let users: Vec<String> = (0..USERS).map(|number| format!("user{number:03}")).collect();
     let users: Vec<&str> = users.iter().map(String::as_str).collect();
     for coin in ["btc", "bcc"] {

@@ -76,8 +76,8 @@ impl Campaign {
         faults
     }
 
-    /// Fills the sub-account cache of the daemon that is never stopped, so that the cache does not look like a
-    /// leak later. Returns violations.
+    /// Caches 200,000 sub-accounts in the daemon that is never stopped, so that the later growth of the cache stays
+    /// below the allowed difference. Returns violations.
     pub async fn warm_up(&self) -> Violations {
         const BATCH: usize = 10_000;
         const TRIES: usize = 5;

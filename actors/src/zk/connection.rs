@@ -1,7 +1,7 @@
 //! One live connection within a session: its state, transactions and pipelined single writes.
 //!
 //! A request goes out when its future is first polled, and ZooKeeper serves one client in order: a read that is polled
-//! before a write returns the value that the write replaces, though neither waits for the other.
+//! right after a `sync` needs no wait for the `sync`'s answer.
 
 use std::{
     sync::{Arc, Mutex},
@@ -119,8 +119,8 @@ impl Connection {
         }
     }
 
-    /// Whether the connection was ever lost. A request on a lost one may go out when the crate is back in the old session,
-    /// which must be ended first.
+    /// Whether the connection was ever lost. A request on a lost one may go out when the crate is back in the old
+    /// session, which must be ended first.
     pub(crate) fn is_lost(&self) -> bool {
         self.states.clone().changed().now_or_never().is_some()
     }

@@ -79,8 +79,8 @@ impl Connection {
         Ok(async move { answers::of_read(znodes, reader.commit().await?) })
     }
 
-    /// Like [`read`](Self::read), by a server that has caught up with the leader: it knows all that was committed before
-    /// this call.
+    /// Like [`read`](Self::read), by a server that has caught up with the leader: it knows all that was committed
+    /// before this call.
     pub(crate) async fn read_caught_up(
         &self,
         paths: &[&str],

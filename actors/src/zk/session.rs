@@ -1,14 +1,14 @@
 //! The ZooKeeper session, for as long as one connection lasts.
 //!
 //! The reconnect loop is ours. The client crate's backoff grows without a bound, and the crate keeps requests of a lost
-//! connection to send them later. So a connection's [tasks](super::tasks), the crate's among them, are ended with it: that
-//! closes the socket and drops all that was queued.
+//! connection to send them later. So a connection's [tasks](super::tasks), the crate's among them, are ended with it:
+//! that closes the socket and drops all that was queued.
 //!
-//! A lost connection may leave a write in a server's buffer, to be applied when that server wakes up. So before anything
-//! new is sent, the old session is **ended**, and ZooKeeper has to confirm it: we come back into the session, close it,
-//! and try again until the answer is that there is no such session. From then on every server refuses the old session's
-//! requests. Coming back into the session and continuing does not suffice: a half-made attempt to reconnect through the
-//! sleeping server gives that server the session back when it wakes up, and its old write with it (seen;
+//! A lost connection may leave a write in a server's buffer, to be applied when that server wakes up. So before
+//! anything new is sent, the old session is **ended**, and ZooKeeper has to confirm it: we come back into the session,
+//! close it, and try again until the answer is that there is no such session. From then on every server refuses the old
+//! session's requests. Coming back into the session and continuing does not suffice: a half-made attempt to reconnect
+//! through the sleeping server gives that server the session back when it wakes up, and its old write with it (seen;
 //! docs/develop/decisions/0002-end-the-old-session.md).
 
 use std::{
@@ -154,8 +154,8 @@ impl Session {
         })
     }
 
-    /// Ends the session for good: by closing its `connection` or, without a confirmation, as before a new session; tries
-    /// `until` then. Returns the id of a session that may live on.
+    /// Ends the session for good: by closing its `connection` or, without a confirmation, as before a new session;
+    /// tries `until` then. Returns the id of a session that may live on.
     pub(crate) async fn end(
         mut self,
         connection: Option<Connection>,
@@ -180,7 +180,8 @@ impl Session {
         self.held()
     }
 
-    /// Makes one attempt to end the session, if one may still live. After a success none of its requests can be applied.
+    /// Makes one attempt to end the session, if one may still live. After a success none of its requests can be
+    /// applied.
     async fn try_to_end(&mut self) -> Result<(), ConnectError> {
         if self.held.is_none() {
             return Ok(());

@@ -1,14 +1,14 @@
-//! Tasks of one connection, on the thread of its owner. They end with the connection, whatever they wait for.
+//! Tasks of one connection. They run on the thread that starts them, and end with the connection.
 //!
-//! The client crate runs a session in a task of its own, which would reconnect and send old requests then. So that task
-//! belongs to these, too.
+//! The client crate runs each session in a task. After a lost connection that task would reconnect and send old
+//! requests, so it is one of these.
 
 use std::{future::poll_fn, pin::pin};
 
 use spawns_core::{Spawn, Task, enter};
 use tokio::{sync::watch, task::spawn_local};
 
-/// Dropped, it ends the connection's tasks: none of them runs once more.
+/// Ends the connection's tasks when dropped: none is polled again.
 #[derive(Debug)]
 pub(super) struct TasksEnd {
     _open: watch::Sender<()>,
@@ -27,8 +27,8 @@ impl Tasks {
         (Self { end }, TasksEnd { _open: open })
     }
 
-    /// Starts `work` and returns its result; `None` if the connection ended first. The work stays on the caller's thread, which
-    /// needs a [`LocalSet`](tokio::task::LocalSet), as every actor's has.
+    /// Starts `work` and returns its result; `None` if the connection ended first. The work stays on the caller's
+    /// thread, which needs a [`LocalSet`](tokio::task::LocalSet).
     pub(super) fn spawn<F>(&self, work: F) -> impl Future<Output = Option<F::Output>> + use<F>
     where
         F: Future<Output: 'static> + 'static,
@@ -79,7 +79,7 @@ mod tests {
 
     use super::*;
 
-    /// Counts its polls, and how often it is dropped.
+    /// Counts how often it is dropped.
     struct Counted(Arc<AtomicUsize>);
 
     impl Drop for Counted {

@@ -74,8 +74,8 @@ pub(crate) struct Content {
 /// Result of reading one path: a znode, none, or why it may not be read.
 pub(crate) type ZnodeRead = Result<Option<Content>, String>;
 
-/// Sorts the answer to a read. A znode that is missing, or may not be read, is a result, not an error. `largest` grows to
-/// the size of its data.
+/// Sorts the answer to a read. A znode that is missing, or may not be read, is a result, not an error. `largest` grows
+/// to the size of its data.
 pub(super) fn znode_read(
     answer: Result<(Vec<u8>, Stat), ClientError>,
     largest: &mut usize,

@@ -78,10 +78,11 @@ impl Journal {
             };
             (switch.source, switch.coin, kind)
         });
-        // Nearly all switches of a chunk are alike.
+        // Most switches of a batch share coin and outcome: one atomic addition for all of them.
         let mut counted = counted.peekable();
         while let Some(first) = counted.next() {
-            let others = iter::from_fn(|| counted.next_if_eq(&first)).count();
+            let key = |it: &(Source, _, _)| (it.0.label(), it.1, it.2);
+            let others = iter::from_fn(|| counted.next_if(|it| key(it) == key(&first))).count();
             self.metrics.switches(first.0, first.1, first.2, 1 + others);
         }
         let changes = switches.clone().filter(|(_, result)| is_change(result)).count();

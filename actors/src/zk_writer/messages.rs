@@ -22,8 +22,8 @@ use crate::{
 
 /// Writes these batches, in this order.
 ///
-/// Sent by the HTTP actors: one message for all requests that a worker reads at a time, since each message may wake
-/// `ZkWriter`'s thread.
+/// Sent by the HTTP actors: one message for all requests that a worker reads in one turn of its event loop, since each
+/// message may wake `ZkWriter`'s thread.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct WriteBatches(pub Vec<WriteBatch>);
@@ -90,8 +90,8 @@ pub enum WriteFailure {
     /// Nothing was written: the daemon is shutting down.
     #[error("the daemon is shutting down")]
     ShuttingDown,
-    /// Nothing was written: no entry was sent within the time allowed, without a session or behind writes that ZooKeeper
-    /// did not answer.
+    /// Nothing was written: no entry was sent within the time allowed, without a session or behind writes that
+    /// ZooKeeper did not answer.
     #[error("not sent to ZooKeeper within the time allowed")]
     NotSent,
     /// Of a [`DryRunBatch`]: at least one znode could not be read. The text is the cause of the last.
@@ -192,8 +192,8 @@ pub(crate) enum PollTurn {
 pub(crate) struct PollStart {
     /// Switches written after this moment are newer than the poll's map.
     pub(crate) mark: Zxid,
-    /// The session in which the poll has to end. The lock ends with the session; then another daemon may have polled, and
-    /// found entries unchanged that an older map would change.
+    /// The session in which the poll has to end. The lock ends with the session; then another daemon may have polled,
+    /// and found entries unchanged that an older map would change.
     pub(crate) session: SessionNumber,
 }
 

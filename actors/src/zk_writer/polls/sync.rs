@@ -1,7 +1,7 @@
 //! Brings one part of a user-coin map into ZooKeeper without undoing newer switches.
 //!
-//! A map that was fetched a while ago may be older than a znode's value. ZooKeeper's order of writes decides: the Poller
-//! marks a moment before it fetches, each znode is read with its place in that order, and
+//! A map that was fetched a while ago may be older than a znode's value. ZooKeeper's order of writes decides: the
+//! Poller marks a moment before it fetches, each znode is read with its place in that order, and
 //!
 //! * a znode that holds the coin already is left, unless the operator wants it rewritten;
 //! * a znode that was changed after the mark is left: its value is newer than the map;

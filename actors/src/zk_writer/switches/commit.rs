@@ -1,9 +1,9 @@
 //! Brings one chunk of callers' switches into ZooKeeper, whatever the znodes hold.
 //!
 //! A transaction has to know which znodes exist: setting a missing one, or creating an existing one, makes it fail, and
-//! ZooKeeper syncs that failure to its disk like a success. Entries that were seen before are assumed to exist. The others
-//! are read first, which costs one round trip without a sync, unless [newcomers](super::newcomers) are expected. The
-//! [engine](crate::zk_writer::write) corrects wrong assumptions.
+//! ZooKeeper syncs that failure to its disk like a success. Entries that were seen before are assumed to exist. The
+//! others are read first, which costs one round trip without a sync, unless [newcomers](super::newcomers) are expected.
+//! The [engine](crate::zk_writer::write) corrects wrong assumptions.
 
 use std::iter;
 
@@ -27,18 +27,18 @@ impl Policy for AnyState {
     }
 }
 
-/// Writes `chunk` into `dir`; `seen` has the last known state of each entry's znode, and entries without one are guessed to
-/// have no znode if `newcomers` are expected. The end of each entry goes to `progress`.
+/// Writes `chunk` into `dir`. `seen` has the last known state of each entry's znode. With `guess_new`, entries without
+/// a state are created without a read. The end of each entry goes to `progress`.
 pub(super) async fn commit(
     connection: &Connection,
     dir: &ZnodeDir,
     chunk: &Chunk,
     seen: Vec<Option<LastState>>,
-    newcomers: bool,
+    guess_new: bool,
     progress: &Progress,
 ) {
     let paths = Paths::of(dir, chunk);
-    let is_new: Vec<bool> = seen.iter().map(|seen| newcomers && seen.is_none()).collect();
+    let is_new: Vec<bool> = seen.iter().map(|seen| guess_new && seen.is_none()).collect();
     let entries = paths.iter().zip(&chunk.entries).zip(seen);
     let steps =
         entries.map(|((path, entry), seen)| step(path, entry.coin().as_str().as_bytes(), seen));
@@ -88,8 +88,8 @@ impl Paths {
     }
 }
 
-/// Reads the open entries of unknown state for which `is_due` holds. A read that fails is ignored: the write finds out by
-/// itself.
+/// Reads the open entries of unknown state for which `is_due` holds. A read that fails is ignored: the write finds out
+/// by itself.
 async fn read(writing: &mut Writing<'_, AnyState>, is_due: impl Fn(usize) -> bool) {
     let open = writing.indices(|step| step.known.is_none() && step.outcome.is_none());
     let due: Vec<usize> = open.into_iter().filter(|&index| is_due(index)).collect();

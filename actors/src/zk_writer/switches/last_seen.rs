@@ -31,10 +31,10 @@ const BLOCK_ENTRIES: usize = 1 << 16;
 /// Bytes of names after which a block is full, too: enough unless the mean name is longer than 32 bytes.
 const BLOCK_BYTES: usize = 32 * BLOCK_ENTRIES;
 
-/// Parts of the index, which grow one at a time: to grow all of it at once would delay the switches at that moment.
-const PARTS: usize = 16;
+/// Tables of the index. Each grows alone: growing one large table would delay the switches of that moment.
+const SHARDS: usize = 16;
 
-/// The last million sub-accounts by their first write, in about 45 bytes each with a name of 11 bytes.
+/// States of the million sub-accounts that were inserted last, about 45 bytes each with names of 11 bytes.
 ///
 /// The names are kept: by a hash alone, two sub-accounts could share a state, and [`Revision::follows`] would not
 /// always detect it, since znodes made in one transaction have the same creation id.
@@ -43,7 +43,7 @@ pub(crate) struct LastSeen {
     block_entries: usize,
     blocks: Blocks,
     /// The entries by name.
-    index: [HashTable<Id>; PARTS],
+    index: [HashTable<Id>; SHARDS],
     hasher: RandomState,
     /// The different coins of all entries.
     coins: Vec<Coin>,
@@ -76,7 +76,7 @@ struct Block {
 #[derive(Debug)]
 struct Entry {
     revision: Revision,
-    /// Whether `revision` is known.
+    /// Whether `revision` is known. An `Option` would take eight more bytes an entry.
     has_revision: bool,
     /// End of the name.
     end: u32,
@@ -167,7 +167,7 @@ impl LastSeen {
     pub(crate) fn find(&self, puname: &Puname) -> Option<Id> {
         let hash = self.hasher.hash_one(puname.as_str());
         let is_it = |id: &Id| self.blocks.name(*id) == puname.as_str();
-        self.index[part(hash)].find(hash, is_it).copied()
+        self.index[shard(hash)].find(hash, is_it).copied()
     }
 
     /// The state of an entry; `None` if it was evicted.
@@ -179,7 +179,7 @@ impl LastSeen {
 
     /// Replaces the state of an entry, unless it was evicted: spares a second search.
     pub(crate) fn update(&mut self, id: Id, seen: &LastState) {
-        if let Some(coin) = self.coin(&seen.coin)
+        if let Some(coin) = self.coin_index(&seen.coin)
             && let Some(entry) = self.blocks.entry_mut(id)
         {
             entry.set(coin, seen.revision);
@@ -197,9 +197,9 @@ impl LastSeen {
     pub(crate) fn note(&mut self, puname: &Puname, seen: Option<LastState>) {
         let name = puname.as_str();
         let hash = self.hasher.hash_one(name);
-        let seen = seen.and_then(|seen| Some((self.coin(&seen.coin)?, seen.revision)));
+        let seen = seen.and_then(|seen| Some((self.coin_index(&seen.coin)?, seen.revision)));
         let Self { blocks, index, hasher, .. } = self;
-        let known = index[part(hash)].find_entry(hash, |id| blocks.name(*id) == name);
+        let known = index[shard(hash)].find_entry(hash, |id| blocks.name(*id) == name);
         match (known, seen) {
             (Ok(known), Some((coin, revision))) => {
                 if let Some(entry) = blocks.entry_mut(*known.get()) {
@@ -211,19 +211,19 @@ impl LastSeen {
                 if blocks.is_full(self.block_entries)
                     && let Some(gone) = blocks.add(self.block_entries)
                 {
-                    index.iter_mut().for_each(|part| part.retain(|id| id.block != gone));
+                    index.iter_mut().for_each(|shard| shard.retain(|id| id.block != gone));
                 }
                 if let Some(id) = blocks.push(name, coin, revision) {
                     let hash_of = |id: &Id| hasher.hash_one(blocks.name(*id));
-                    index[part(hash)].insert_unique(hash, id, hash_of);
+                    index[shard(hash)].insert_unique(hash, id, hash_of);
                 }
             }
             (Err(_), None) => {}
         }
     }
 
-    /// The coin's index; `None` if there are too many coins.
-    fn coin(&mut self, coin: &Coin) -> Option<u16> {
+    /// The coin's index, which a new coin gets; `None` if there are too many coins.
+    fn coin_index(&mut self, coin: &Coin) -> Option<u16> {
         let known = self.coins.iter().position(|known| known == coin);
         let index = u16::try_from(known.unwrap_or(self.coins.len())).ok()?;
         if known.is_none() {
@@ -233,9 +233,9 @@ impl LastSeen {
     }
 }
 
-/// The part of the index for a hash, by other bits than those that the part itself uses.
-fn part(hash: u64) -> usize {
-    (hash >> 32) as usize % PARTS
+/// The table of the index for a hash, by other bits than those that the table itself uses.
+fn shard(hash: u64) -> usize {
+    (hash >> 32) as usize % SHARDS
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
-//! Guess whether sub-accounts without a remembered state have znodes.
+//! Guesses whether sub-accounts without a cached state have znodes.
 
 /// New sub-accounts in a row before the next ones are expected to be new, too.
 const ROW: usize = 16;
 
-/// Sub-accounts seen for the first time. Where many in a row had no znode, as when a pool adds them, the next are created
-/// without a read. A wrong guess costs a transaction that fails, which ZooKeeper syncs to its disk, so one ends the row.
+/// Counts sub-accounts without a cached state that had no znode, in a row. After [`ROW`] of them, as when a pool adds
+/// many, the next are created without a read. One that exists ends the row: a wrong guess costs a failed transaction,
+/// which ZooKeeper syncs to its disk.
 #[derive(Debug, Default)]
 pub(crate) struct Newcomers {
     row: usize,

@@ -2,13 +2,13 @@
 //!
 //! Rules, each with a test below:
 //!
-//! * If several values wait for one sub-account, only the newest is written. All their callers get its outcome, since an
-//!   older value would have held only until the newer one replaced it in the same moment.
+//! * If several values wait for one sub-account, only the newest is written. All their callers get its outcome, since
+//!   an older value would have held only until the newer one replaced it in the same moment.
 //! * An entry of a request larger than a chunk waits in the request's own list until its turn comes, or until a newer
 //!   small request names the same sub-account. Two large requests are written one after the other.
 //! * A sub-account is never in two chunks at a time, so no chunk that is sent again can restore an older value.
-//! * Requests that fit into one chunk go first, and half of each chunk is kept for larger ones: a batch of 500,000 delays
-//!   a single switch by a chunk or two, and is itself never starved.
+//! * Requests that fit into one chunk go first, and half of each chunk is kept for larger ones: a batch of 500,000
+//!   delays a single switch by a chunk or two, and is itself never starved.
 //! * The number of waiting switches is limited; a request that exceeds the limit is refused at once.
 //! * A request is answered at its deadline, and its unsent entries are withdrawn.
 

@@ -34,14 +34,6 @@ fn the_content_that_was_looked_at_is_old_only_if_our_write_made_the_next_state()
 }
 
 #[test]
-fn a_look_may_be_answered_after_the_write_that_was_sent_behind_it() {
-    let mut step = step(None);
-    step.committed(Some(Revision::test(5, 4)));
-    learn(&mut step, content(5, 3));
-    assert_eq!(step.old(), PreviousValue::Data(b"looked".to_vec()));
-}
-
-#[test]
 fn nothing_was_there_only_if_our_write_created_the_znode() {
     let mut step = step(None);
     learn(&mut step, Ok(None));
