@@ -78,11 +78,9 @@ fuzz: ## fuzz every parser for 30 seconds
 # procedural macros and build scripts, so that clippy's serve here too.
 lint: ## check format, clippy, fuzz targets, documentation and scripts; any warning fails
 	$(FORMAT)
-	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	$(CLIPPY)
-	@host="$$(rustc -vV | sed -n 's/^host: //p')"; target="$${CARGO_TARGET_DIR:-target}"; set -x; \
-	RUSTFLAGS="--cfg fuzzing -D warnings" cargo check --manifest-path fuzz/Cargo.toml --no-default-features \
-		--locked --target "$$host" --target-dir "$$target"
+	@host="$$(rustc -vV | sed -n 's/^host: //p')"; set -x; \
+	RUSTFLAGS="--cfg fuzzing -D warnings" cargo check --package switcher-fuzz --features targets --locked --target "$$host"
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 	@for script in $(SCRIPTS); do bash -n "$$script"; done
 	@if command -v shellcheck >/dev/null; then shellcheck --severity=warning $(SCRIPTS); fi
