@@ -59,6 +59,8 @@ pub mod go_json;
 mod http_client;
 mod metrics;
 mod poller;
+mod registrar;
+mod user_lists;
 mod zk;
 mod zk_writer;
 
@@ -76,6 +78,8 @@ pub use metrics::{Change, ChangeKind, Histogram, Metrics, Missing, Recent, Since
 pub use poller::{
     FetchError, MapPreview, PollerSettings, UpstreamUrl, UpstreamUrlError, preview_map,
 };
+pub use registrar::RegistrationSettings;
+pub use user_lists::{ListAnswer, ListDocument, Listings, UserListSettings};
 pub use zk::{
     AccessRule, BrokerState, DigestCredentials, Inspector, NoAnswer, Seen, ServerVersion,
     ZkSettings, probe_brokers,
