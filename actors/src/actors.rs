@@ -16,6 +16,7 @@ use crate::{
     ack_waiter::{AckWaiter, Settle},
     metrics::Metrics,
     poller::{NewSettings, Poller, PollerSettings, StopPolling, ToZkWriter},
+    user_lists::Listings,
     zk,
     zk_writer::{
         CoinbaseRequest, Drain, DryRunBatch, NewLimits, Ping, SubPoolSettings, ToAckWaiter,
@@ -31,6 +32,8 @@ pub struct Actors {
     pub dry_runs: Recipient<DryRunBatch>,
     /// Takes requests to jobmakers; `None` if the sub-pool API is off.
     pub jobmakers: Option<Recipient<CoinbaseRequest>>,
+    /// The user lists; empty if none is configured.
+    pub listings: Listings,
     zk_writer: Addr<ZkWriter>,
     ack_waiter: Option<Addr<AckWaiter>>,
     poller: Option<Addr<Poller>>,
@@ -85,6 +88,7 @@ impl Actors {
             writer: zk_writer.clone().recipient(),
             dry_runs: zk_writer.clone().recipient(),
             jobmakers: ack_waiter.as_ref().map(|_| zk_writer.clone().recipient()),
+            listings: Listings::default(),
             zk_writer,
             ack_waiter,
             poller,

@@ -19,7 +19,7 @@ const MAX_COIN_BYTES: usize = 64;
 ///
 /// Made by [`Coins`] only. The text is kept until the process ends: a switch copies its coin several times, and threads
 /// would contend for a count of the copies.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Coin(&'static str);
 
 /// The names of all coins that were ever configured, each once.

@@ -1,0 +1,7 @@
+//! `Registrar`: registers unknown sub-accounts with the pool's backend, as the stratum servers request it.
+//!
+//! * `settings`: settings of the operator.
+
+mod settings;
+
+pub use settings::RegistrationSettings;
