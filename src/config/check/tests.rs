@@ -345,6 +345,7 @@ fn each_key_that_a_reload_takes_over_changes_what_a_reload_hands_on() {
         ("MetricsPassword", "scraping"),
         ("UserListUser", "sserver"),
         ("UserListPassword", "polling"),
+        ("ZKAutoRegWatchDir", "/requests"),
     ];
     let with = |key: &str, value: &str| {
         let on = on.into_iter().filter(|(name, _)| *name != key);
