@@ -90,7 +90,8 @@ impl ListApi {
         let mut parameters = Parameters::new(["coin", "last_id"]);
         parameters.add_urlencoded(query.as_bytes());
         let [coin, last_id] = parameters.first();
-        let coin = (!coin.is_empty()).then_some(coin);
+        // As in the Go daemon, NUL ends a coin.
+        let coin = coin.split('\0').next().filter(|coin| !coin.is_empty());
         match self.listings.answer(coin, parse_last_id(last_id)) {
             ListAnswer::NotReady => Err(ApiError::ListNotReady),
             ListAnswer::List(document) => Ok(respond(document, request.headers())),

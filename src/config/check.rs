@@ -75,10 +75,7 @@ impl Reader {
             .is_some_and(|it| !it.is_empty());
         let Directories { watch_dir, sub_pools, lock, index, requests, held } =
             self.directories(has_lists);
-        let limits = WriterLimits {
-            request_timeout: self.seconds("ZKRequestTimeoutSeconds"),
-            queue_limit: self.size("ZKQueueLimit"),
-        };
+        let limits = self.limits();
         let shutdown_grace = self.seconds("ShutdownGraceSeconds");
         let log = self.log();
         let callers = self.callers(coins.clone(), lower_case);
@@ -95,13 +92,7 @@ impl Reader {
             self.list_api(user_lists.as_ref(), &callers.list_access, api.as_ref(), head_timeout)
         });
         self.warn_of_unserved(has_lists, registers);
-        if !api_enabled && !polls_enabled && !has_lists && !registers {
-            self.problem(
-                "EnableAPIServer",
-                "is false and so is EnableCronJob, and there are no user lists and no registrations: there is \
-                 nothing to do; set one of them",
-            );
-        }
+        self.expect_some_work([api_enabled, polls_enabled, has_lists, registers]);
         let writer = WriterSettings {
             zookeeper: zookeeper?,
             watch_dir: watch_dir?,
@@ -123,6 +114,21 @@ impl Reader {
             shutdown_grace,
             log,
         })
+    }
+
+    fn limits(&mut self) -> WriterLimits {
+        let request_timeout = self.seconds("ZKRequestTimeoutSeconds");
+        WriterLimits { request_timeout, queue_limit: self.size("ZKQueueLimit") }
+    }
+
+    fn expect_some_work(&mut self, parts: [bool; 4]) {
+        if parts == [false; 4] {
+            self.problem(
+                "EnableAPIServer",
+                "is false and so is EnableCronJob, and there are no user lists and no registrations: there is \
+                 nothing to do; set one of them",
+            );
+        }
     }
 
     fn log(&mut self) -> Option<LogSettings> {

@@ -78,8 +78,8 @@ async fn run(
     let config = live_config.clone();
     let mut reload = Reload::new(file, values, shutdown_grace, config, &metrics, reloads, logging);
     let admin = bind_admin(admin, log)?;
-    let descriptors = if admin.is_some() { admin::DESCRIPTORS } else { 0 }
-        + if lists.is_some() { LIST_DESCRIPTORS } else { 0 };
+    let descriptors = [(admin.is_some(), admin::DESCRIPTORS), (lists.is_some(), LIST_DESCRIPTORS)];
+    let descriptors = descriptors.iter().filter(|(is_on, _)| *is_on).map(|(_, count)| count).sum();
     let actors =
         Actors::start(writer, sub_pools, poller, &metrics, log).map_err(Failure::Thread)?;
     let endpoints = Endpoints::new(&actors, log);

@@ -1,5 +1,6 @@
 //! Whole configurations through loading and checking.
 
+mod recorded;
 mod spelling;
 mod user_lists;
 

@@ -202,17 +202,7 @@ impl Reader {
         } else {
             Some(self.upstream("UserAutoRegAPI_URL", "", &url)?)
         };
-        if wait + timeout > LOGIN_LIMIT {
-            self.warnings.push(format!(
-                "{WAIT} ({wait}) and {TIMEOUT} ({timeout}) are more than {LOGIN_LIMIT} together: stratum servers \
-                 disconnect a miner that is not registered after {LOGIN_LIMIT} seconds; lower one of them"
-            ));
-        } else if wait < SSERVER_POLL {
-            self.warnings.push(format!(
-                "{WAIT} is {wait}: sserver polls the list every {SSERVER_POLL} seconds, and refuses a miner whose \
-                 sub-account it does not know when the registration ends; set it to {SSERVER_POLL} for sserver"
-            ));
-        }
+        self.doubt_registration_times(wait, timeout);
         let coins = lists.into_iter().flat_map(|lists| &lists.lists).map(|(coin, _)| coin);
         let default_coin_found = coins.cloned().find(|coin| coin.as_str() == default_coin);
         if default_coin_found.is_none() {
@@ -231,6 +221,20 @@ impl Reader {
             timeout: Duration::from_secs(timeout),
             parallel,
         })
+    }
+
+    fn doubt_registration_times(&mut self, wait: u64, timeout: u64) {
+        if wait + timeout > LOGIN_LIMIT {
+            self.warnings.push(format!(
+                "{WAIT} ({wait}) and {TIMEOUT} ({timeout}) are more than {LOGIN_LIMIT} together: stratum servers \
+                 disconnect a miner that is not registered after {LOGIN_LIMIT} seconds; lower one of them"
+            ));
+        } else if wait < SSERVER_POLL {
+            self.warnings.push(format!(
+                "{WAIT} is {wait}: sserver polls the list every {SSERVER_POLL} seconds, and refuses a miner whose \
+                 sub-account it does not know when the registration ends; set it to {SSERVER_POLL} for sserver"
+            ));
+        }
     }
 
     /// Without a value it is 0 in a file; the Docker image of the daemon that this one replaces fills in 10.
