@@ -3,7 +3,7 @@
 use actix_web::{HttpResponse, http::header::CACHE_CONTROL, web::Data};
 
 use super::{
-    Admin,
+    Admin, StaticInfo,
     answer::{PageError, for_browsers},
 };
 use crate::{
@@ -33,7 +33,8 @@ pub async fn docs(config: LoadedConfig, admin: Data<Admin>) -> Result<HttpRespon
 
 fn described(config: &LoadedConfig, admin: &Admin) -> Result<OpenApi, PageError> {
     let address = admin.static_info.api.ok_or(PageError::NoApi)?;
-    Ok(document(&Described::new(config, admin.static_info.sub_pools, address)))
+    let StaticInfo { sub_pools, user_lists, .. } = admin.static_info;
+    Ok(document(&Described::new(config, sub_pools, user_lists, address)))
 }
 
 /// `GET /docs.css`

@@ -22,6 +22,8 @@ pub struct StaticInfo {
     pub api: Option<SocketAddr>,
     /// Whether the sub-pool API is on.
     pub sub_pools: bool,
+    /// Whether the API serves user lists.
+    pub user_lists: bool,
 }
 
 impl StaticInfo {
@@ -31,6 +33,7 @@ impl StaticInfo {
             polls: settings.poller.is_some(),
             api,
             sub_pools: api.is_some() && settings.sub_pools.is_some(),
+            user_lists: settings.list_api.is_none() && settings.user_lists.is_some(),
         }
     }
 }

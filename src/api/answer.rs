@@ -62,6 +62,10 @@ pub enum ApiError {
          /subpool/update-coinbase"
     )]
     PathUnknown,
+    #[error("user list is not complete yet; try again in some seconds")]
+    ListNotReady,
+    #[error("user lists are not for clients of this address; see UserListAllow")]
+    ListForbidden,
 }
 
 impl ApiError {
@@ -86,7 +90,8 @@ impl ApiError {
             | Self::SubPoolNameEmpty
             | Self::PayoutAddressEmpty
             | Self::NotForJobmakers(_) => 400,
-            Self::SubPoolsDisabled => 403,
+            Self::SubPoolsDisabled | Self::ListForbidden => 403,
+            Self::ListNotReady => 503,
             Self::Exchange(failure) => exchange_err_no(failure),
             Self::PathUnknown => 404,
         }
@@ -160,6 +165,8 @@ impl ResponseError for ApiError {
         match self {
             Self::Request(error) => error.status_code(),
             Self::PathUnknown => StatusCode::NOT_FOUND,
+            Self::ListNotReady => StatusCode::SERVICE_UNAVAILABLE,
+            Self::ListForbidden => StatusCode::FORBIDDEN,
             _ => StatusCode::OK,
         }
     }

@@ -127,7 +127,7 @@ pub fn media_type(content_type: &str) -> String {
 }
 
 /// Decodes `+` and `%XX`; `None` for a truncated or non-hexadecimal escape.
-fn unescape(text: &[u8]) -> Option<Cow<'_, str>> {
+pub(super) fn unescape(text: &[u8]) -> Option<Cow<'_, str>> {
     if !text.contains(&b'%') && !text.contains(&b'+') {
         return Some(String::from_utf8_lossy(text));
     }

@@ -4,6 +4,7 @@
 //! * `switch`: the switch endpoints;
 //! * `outbox`: switches on their way to `ZkWriter`;
 //! * `sub_pool`: the sub-pool endpoints;
+//! * `list`: the user lists, under all other paths;
 //! * `form`, `json`: decoders with the rules of the Go daemon;
 //! * `answer`: every error with its number, and the answers;
 //! * `results`: the answer with a result for each entry of a batch;
@@ -13,6 +14,7 @@
 pub mod answer;
 mod form;
 mod json;
+mod list;
 mod outbox;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
@@ -26,14 +28,14 @@ use std::io;
 
 use actix::Recipient;
 use actix_web::web::{Data, ServiceConfig};
-use slog::Logger;
+use slog::{Logger, o};
 use switcher_actors::{Actors, DryRunBatch, WriteBatches};
 
 use crate::{
-    config::ApiSettings,
+    config::{ApiSettings, ListApiSettings},
     http::{
         BoundListener, Deadlines, HttpActor, LiveConfig, Logins, Middleware, ServerLimits,
-        max_connections,
+        WORKER_DESCRIPTORS, max_connections,
     },
 };
 
@@ -45,6 +47,7 @@ use switch::SwitchApi;
 pub use answer::ApiError;
 pub use form::Parameters;
 pub use json::parse_batch;
+pub use list::ListApi;
 pub use request_metrics::RequestMetrics;
 pub use switch::dry_run;
 
@@ -102,7 +105,7 @@ pub fn listener(
     bound: BoundListener,
     settings: &ApiSettings,
     live_config: LiveConfig,
-    endpoints: Endpoints,
+    (endpoints, lists): (Endpoints, Option<ListApi>),
     others: usize,
     (metrics, logins): (RequestMetrics, Logins),
     log: &Logger,
@@ -111,7 +114,10 @@ pub fn listener(
     let connections = (max_connections(workers, others) / workers).clamp(1, MAX_WORKER_CONNECTIONS);
     let logins = logins.of_listener("api", connections * workers);
     let count = move |request: &_, err_no, took| metrics.count(request, err_no, took);
-    let middleware = Middleware::new(live_config, logins, count, log);
+    let mut middleware = Middleware::new(live_config, logins, count, log);
+    if let Some(lists) = lists {
+        middleware = middleware.with_public(move |request, config| lists.answer(request, config));
+    }
     let limits = ServerLimits {
         workers,
         connections,
@@ -124,6 +130,39 @@ pub fn listener(
     };
     let configure = move |config: &mut ServiceConfig| endpoints.add(config);
     HttpActor::new("api", bound, limits, middleware, configure, log)
+}
+
+/// Descriptors of the lists' own listener: connections, listening socket, worker.
+pub const LIST_DESCRIPTORS: usize = LIST_CONNECTIONS + WORKER_DESCRIPTORS + 1;
+
+/// Most connections of the lists' own listener; its clients are a few stratum servers.
+const LIST_CONNECTIONS: usize = 128;
+
+/// The actor that serves the user lists alone, at a listener of their own.
+pub fn list_listener(
+    bound: BoundListener,
+    settings: &ListApiSettings,
+    live_config: LiveConfig,
+    lists: ListApi,
+    (metrics, logins): (RequestMetrics, Logins),
+    log: &Logger,
+) -> io::Result<HttpActor> {
+    let log = log.new(o!("listener" => "lists"));
+    let logins = logins.of_listener("lists", LIST_CONNECTIONS);
+    let count = move |request: &_, err_no, took| metrics.count(request, err_no, took);
+    let middleware = Middleware::new(live_config, logins, count, &log)
+        .with_public(move |request, config| lists.answer(request, config));
+    let limits = ServerLimits {
+        workers: 1,
+        connections: LIST_CONNECTIONS,
+        blocking_threads: 1,
+        deadlines: Deadlines {
+            first_head: settings.head_timeout,
+            idle: settings.head_timeout,
+            patience: settings.head_timeout * 2,
+        },
+    };
+    HttpActor::new("lists", bound, limits, middleware, routes::add_none, &log)
 }
 
 /// Half of the cores: the other half writes to ZooKeeper, and often is ZooKeeper's. With a worker on

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use actix_web::HttpRequest;
+use actix_web::{HttpMessage, HttpRequest};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family},
@@ -13,8 +13,14 @@ use switcher_actors::Histogram;
 use super::routes::Endpoint;
 
 /// Labels of the endpoints, and of requests without one: to an unknown path, or refused before the path matters.
-const LABELS: [&str; 5] =
-    ["switch", "switch_multi_user", "subpool_get_coinbase", "subpool_update_coinbase", "none"];
+const LABELS: [&str; 6] = [
+    "switch",
+    "switch_multi_user",
+    "subpool_get_coinbase",
+    "subpool_update_coinbase",
+    "user_list",
+    "none",
+];
 
 fn index(endpoint: Option<Endpoint>) -> usize {
     match endpoint {
@@ -22,7 +28,8 @@ fn index(endpoint: Option<Endpoint>) -> usize {
         Some(Endpoint::SwitchMany) => 1,
         Some(Endpoint::GetCoinbase) => 2,
         Some(Endpoint::UpdateCoinbase) => 3,
-        None => 4,
+        Some(Endpoint::UserList) => 4,
+        None => 5,
     }
 }
 
@@ -69,9 +76,11 @@ impl RequestMetrics {
         }
     }
 
-    /// Counts an answer of the API's own listener.
+    /// Counts an answer of the API's own listener. The list API answers requests that reach no endpoint.
     pub fn count(&self, request: &HttpRequest, err_no: u16, took: Duration) {
-        self.answered(request.app_data().copied(), err_no, took);
+        let endpoint = request.app_data().copied();
+        let endpoint = endpoint.or_else(|| request.extensions().get().copied());
+        self.answered(endpoint, err_no, took);
     }
 
     /// Counts an answer of another listener, if the request was for an endpoint.

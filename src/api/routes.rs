@@ -19,6 +19,8 @@ pub enum Endpoint {
     SwitchMany,
     GetCoinbase,
     UpdateCoinbase,
+    /// Every other path, while there are user lists; not in the table.
+    UserList,
 }
 
 pub struct Row {
@@ -60,7 +62,7 @@ pub static TABLE: [Row; 4] = [
 /// Adds every path, and an answer for all others.
 pub fn add(config: &mut ServiceConfig) {
     add_rows(config, |_| true);
-    config.default_service(web::route().to(path_unknown));
+    add_none(config);
 }
 
 /// Adds the paths that change nothing by GET.
@@ -77,6 +79,11 @@ fn add_rows(config: &mut ServiceConfig, is_wanted: impl Fn(&Row) -> bool) {
             .fold(resource, |resource, method| resource.route(handler().method(method.clone())));
         config.service(resource.default_service(web::route().to(refused)));
     }
+}
+
+/// Adds an answer for every path: the list API answers its requests before.
+pub fn add_none(config: &mut ServiceConfig) {
+    config.default_service(web::route().to(path_unknown));
 }
 
 async fn path_unknown() -> Result<HttpResponse, ApiError> {

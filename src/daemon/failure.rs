@@ -9,6 +9,9 @@ pub const LISTEN_ADDR: &str = "ListenAddr";
 /// Key of the admin listener's address.
 pub const ADMIN_LISTEN_ADDR: &str = "AdminListenAddr";
 
+/// Key of the address of the user lists alone.
+pub const USER_LIST_ADDR: &str = "UserListAddr";
+
 /// Why the daemon could not run, or did not stop in order.
 #[derive(Debug, Error)]
 pub enum Failure {

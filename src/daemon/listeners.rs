@@ -1,15 +1,15 @@
-//! The daemon's two listeners: bound before the actors start, served after.
+//! The daemon's listeners: bound before the actors start, served after.
 
 use actix::{Actor, Addr};
 use prometheus_client::registry::Registry;
 use slog::{Logger, info, warn};
 use switcher_actors::Metrics;
 
-use super::failure::{ADMIN_LISTEN_ADDR, Failure, LISTEN_ADDR};
+use super::failure::{ADMIN_LISTEN_ADDR, Failure, LISTEN_ADDR, USER_LIST_ADDR};
 use crate::{
     admin::{self, Console},
-    api::{self, Endpoints, RequestMetrics},
-    config::{AdminSettings, ApiSettings},
+    api::{self, Endpoints, ListApi, RequestMetrics},
+    config::{AdminSettings, ApiSettings, ListApiSettings},
     http::{BoundListener, HttpActor, LiveConfig, Logins},
 };
 
@@ -21,6 +21,32 @@ pub fn bind_api(
     let bound = BoundListener::new(&settings.listen)
         .map_err(|source| Failure::listen(LISTEN_ADDR, &settings.listen, source))?;
     Ok(Some((bound, settings)))
+}
+
+/// Binds the address of the user lists alone, if they have one.
+pub fn bind_lists(
+    settings: Option<ListApiSettings>,
+) -> Result<Option<(BoundListener, ListApiSettings)>, Failure> {
+    let Some(settings) = settings else { return Ok(None) };
+    let bound = BoundListener::new(&settings.listen)
+        .map_err(|source| Failure::listen(USER_LIST_ADDR, &settings.listen, source))?;
+    Ok(Some((bound, settings)))
+}
+
+/// Starts the listener of the user lists.
+pub fn serve_lists(
+    (bound, settings): (BoundListener, ListApiSettings),
+    live_config: LiveConfig,
+    lists: ListApi,
+    counters: (RequestMetrics, Logins),
+    log: &Logger,
+) -> Result<Addr<HttpActor>, Failure> {
+    let address = bound.address();
+    let lists = api::list_listener(bound, &settings, live_config, lists, counters, log)
+        .map_err(|source| Failure::listen(USER_LIST_ADDR, address, source))?
+        .start();
+    info!(log, "user lists are served"; "address" => %address);
+    Ok(lists)
 }
 
 /// Binds the address of the admin pages, if they are on. An address that comes from the default and is in use is only
@@ -46,7 +72,7 @@ pub fn bind_admin(
 pub fn serve_api(
     (bound, settings): (BoundListener, ApiSettings),
     live_config: LiveConfig,
-    endpoints: Endpoints,
+    endpoints: (Endpoints, Option<ListApi>),
     others: usize,
     counters: (RequestMetrics, Logins),
     log: &Logger,

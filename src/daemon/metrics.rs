@@ -36,8 +36,8 @@ impl DaemonMetrics {
         let interval = settings.poller.as_ref().map(|poller| poller.interval);
         let metrics = Metrics::new(&settings.callers.coins, interval, ours);
         let mut without_api = Registry::default();
-        let requests =
-            RequestMetrics::new(if settings.api.is_some() { ours } else { &mut without_api });
+        let serves = settings.api.is_some() || settings.list_api.is_some();
+        let requests = RequestMetrics::new(if serves { ours } else { &mut without_api });
         let logins = Logins::new(ours);
         let reloads = Reloads::new(ours);
         Self { registry, metrics, requests, logins, reloads }

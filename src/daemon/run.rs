@@ -18,7 +18,7 @@ use tokio::time::timeout;
 
 use super::{
     failure::Failure,
-    listeners::{bind_admin, bind_api, serve_admin, serve_api},
+    listeners::{bind_admin, bind_api, bind_lists, serve_admin, serve_api, serve_lists},
     metrics::DaemonMetrics,
     reload::Reload,
     service_manager::ServiceManager,
@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     admin::{self, Console, StaticInfo},
-    api::Endpoints,
+    api::{Endpoints, LIST_DESCRIPTORS, ListApi},
     config::{Checked, Settings},
     http::{HttpActor, LiveConfig, Stop},
     logging::Logging,
@@ -71,13 +71,15 @@ async fn run(
         DaemonMetrics::new(&settings, logging);
     // Addresses first: a daemon that cannot serve must not open a session.
     let api = bind_api(settings.api.clone())?;
+    let lists = bind_lists(settings.list_api.clone())?;
     let static_info = StaticInfo::of(&settings, api.as_ref().map(|(bound, _)| bound.address()));
     let Settings { admin, callers, writer, sub_pools, poller, shutdown_grace, .. } = settings;
     let live_config = LiveConfig::new(callers);
     let config = live_config.clone();
     let mut reload = Reload::new(file, values, shutdown_grace, config, &metrics, reloads, logging);
     let admin = bind_admin(admin, log)?;
-    let descriptors = if admin.is_some() { admin::DESCRIPTORS } else { 0 };
+    let descriptors = [(admin.is_some(), admin::DESCRIPTORS), (lists.is_some(), LIST_DESCRIPTORS)];
+    let descriptors = descriptors.iter().filter(|(is_on, _)| *is_on).map(|(_, count)| count).sum();
     let actors =
         Actors::start(writer, sub_pools, poller, &metrics, log).map_err(Failure::Thread)?;
     let endpoints = Endpoints::new(&actors, log);
@@ -92,6 +94,12 @@ async fn run(
         .map(|admin| serve_admin(admin, live_config.clone(), &metrics, registry, console, log))
         .transpose()?;
     let counters = (requests, logins);
+    let list_api = ListApi::new(actors.listings.clone(), log);
+    // With a listener of their own, lists are served nowhere else.
+    let endpoints = (endpoints, lists.is_none().then(|| list_api.clone()));
+    let lists = lists
+        .map(|lists| serve_lists(lists, live_config.clone(), list_api, counters.clone(), log))
+        .transpose()?;
     let api = api
         .map(|api| serve_api(api, live_config, endpoints, descriptors, counters, log))
         .transpose()?;
@@ -106,7 +114,7 @@ async fn run(
     let grace = reload.shutdown_grace();
     info!(log, "stopping: finishing accepted requests"; "signal" => signal);
     tokio::select! {
-        ended = timeout(grace, drain(api, actors, admin, grace, log)) => {
+        ended = timeout(grace, drain([api, lists], actors, admin, grace, log)) => {
             if ended.is_err() {
                 warn!(log, "grace period is over, with requests unfinished";
                     "seconds" => grace.as_secs());
@@ -123,7 +131,7 @@ async fn run(
 /// Shares of the grace period: slow clients have until a half, switches that ZooKeeper does not take until five
 /// eighths; the rest is for closing the session, which may need a new connection.
 async fn drain(
-    api: Option<Addr<HttpActor>>,
+    [api, lists]: [Option<Addr<HttpActor>>; 2],
     actors: Actors,
     admin: Option<Addr<HttpActor>>,
     grace: Duration,
@@ -140,6 +148,10 @@ async fn drain(
             log,
             "API requests are unfinished after half of the grace period; they are aborted at its end"
         );
+    }
+    if let Some(lists) = lists {
+        // Not gracefully: their clients ask again. An actor that is gone has stopped already.
+        let _ = lists.send(Stop { gracefully: false }).await;
     }
     actors.drain(began + grace * 5 / 8, began + grace * 15 / 16, log).await;
     if let Some(admin) = admin {

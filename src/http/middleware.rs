@@ -1,5 +1,5 @@
-//! Checks of every request before its endpoint, in this order: the connection's refusal, the host (at a listener for
-//! browsers), the credentials, the site of the page that sent it.
+//! Checks of every request before its endpoint, in this order: the connection's refusal, public answers (user lists),
+//! the host (at a listener for browsers), the credentials, the site of the page that sent it.
 //!
 //! The checks do not read the body, so a client without credentials cannot make the daemon buffer a body.
 
@@ -10,7 +10,7 @@ use std::{
 };
 
 use actix_web::{
-    Error, HttpMessage, HttpRequest,
+    Error, HttpMessage, HttpRequest, HttpResponse,
     body::{BodySize, BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     http::{ConnectionType, Version, header::AUTHORIZATION},
@@ -35,6 +35,10 @@ use crate::config::Host;
 /// Bytes of a path in the log.
 const PATH_SHOWN: usize = 200;
 
+/// Answers a request that needs no credentials of the API; `None` for all others.
+type PublicAnswer =
+    Box<dyn Fn(&ServiceRequest, &RequestConfig) -> Option<HttpResponse> + Send + Sync>;
+
 /// Counts an answer: its request, its `err_no`, the time from the request's head to the answer.
 type CountAnswer = Box<dyn Fn(&HttpRequest, u16, Duration) + Send + Sync>;
 
@@ -46,6 +50,7 @@ pub struct Middleware {
     count_answer: CountAnswer,
     log: Logger,
     paths: SpecialPaths,
+    public: Option<PublicAnswer>,
     /// `None` at a listener for programs.
     browsers: Option<BrowserRules>,
 }
@@ -85,6 +90,7 @@ impl Middleware {
             count_answer: Box::new(count_answer),
             log: log.clone(),
             paths: SpecialPaths::default(),
+            public: None,
             browsers: None,
         }
     }
@@ -94,6 +100,15 @@ impl Middleware {
         let own = Host::parse(listen);
         let browsers = BrowserRules { own, failed_logins, refused: Mutex::default() };
         Self { paths, browsers: Some(browsers), ..self }
+    }
+
+    /// Has `answer` asked first. A request that it answers reaches no endpoint, so that no spelling of a path leads to
+    /// one without credentials.
+    pub fn with_public(
+        self,
+        answer: impl Fn(&ServiceRequest, &RequestConfig) -> Option<HttpResponse> + Send + Sync + 'static,
+    ) -> Self {
+        Self { public: Some(Box::new(answer)), ..self }
     }
 
     pub fn logins(&self) -> &FailedLogins {
@@ -126,6 +141,7 @@ impl Middleware {
         let is_open = matches!(verdict, Ok(CheckResult::Open));
         let mut response = match verdict {
             Ok(CheckResult::Admitted | CheckResult::Open) => next.call(request).await?,
+            Ok(CheckResult::Public(response)) => request.into_response(response),
             Ok(CheckResult::NoCredentials) => request.into_response(unauthorized()),
             Ok(CheckResult::WrongCredentials) => {
                 if let Some(browsers) = &self.browsers {
@@ -155,6 +171,9 @@ impl Middleware {
         let headers = request.headers();
         if self.paths.open.contains(&request.path()) {
             return Ok(CheckResult::Open);
+        }
+        if let Some(response) = self.public.as_ref().and_then(|answer| answer(request, config)) {
+            return Ok(CheckResult::Public(response));
         }
         // Before the credentials: a browser must not ask for them under another name.
         if let Some(browsers) = &self.browsers {
@@ -220,6 +239,8 @@ enum CheckResult {
     Admitted,
     /// The path needs no credentials.
     Open,
+    /// An answer that needs no credentials.
+    Public(HttpResponse),
     NoCredentials,
     WrongCredentials,
 }

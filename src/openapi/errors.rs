@@ -14,7 +14,7 @@ use super::schema::{exactly, json_content, narrowed, one_of, some_text};
 use crate::{
     api::{
         answer::{ApiError, three_fields},
-        routes::Endpoint::{self, GetCoinbase, Switch, SwitchMany, UpdateCoinbase},
+        routes::Endpoint::{self, GetCoinbase, Switch, SwitchMany, UpdateCoinbase, UserList},
     },
     http::error::RequestError,
 };
@@ -23,6 +23,7 @@ const SWITCHES: &[Endpoint] = &[Switch, SwitchMany];
 const BATCHES: &[Endpoint] = &[SwitchMany];
 const SUB_POOLS: &[Endpoint] = &[GetCoinbase, UpdateCoinbase];
 const UPDATES: &[Endpoint] = &[UpdateCoinbase];
+const LISTS: &[Endpoint] = &[UserList];
 const ALL: &[Endpoint] = &[Switch, SwitchMany, GetCoinbase, UpdateCoinbase];
 const IN_JSON: &[Endpoint] = &[SwitchMany, GetCoinbase, UpdateCoinbase];
 /// Answered before an endpoint is found.
@@ -101,6 +102,8 @@ fn endpoint_errors() -> Vec<DocumentedError> {
             "`ZKSubPoolUpdateBaseDir` is not set: the sub-pool API is off.",
         ),
         (PathUnknown, NONE, "The path does not exist."),
+        (ListNotReady, LISTS, "The first pull of the list has not ended. Try again."),
+        (ListForbidden, LISTS, "`UserListAllow` does not have the client's address."),
     ])
 }
 

@@ -4,7 +4,7 @@
 //! and limits from the configuration. Requests are parsed by hand, with the Go daemon's rules, and so described by hand
 //! here; `tests/api/openapi` compares both. Reasons: docs/develop/decisions/0017-openapi.md.
 //!
-//! * `switches`, `sub_pools`: the endpoints;
+//! * `switches`, `sub_pools`, `user_lists`: the endpoints;
 //! * `errors`: each error with its meaning and its endpoints;
 //! * `schema`: short names for building schemas;
 //! * `page`: the document as an HTML page.
@@ -14,6 +14,7 @@ pub mod page;
 mod schema;
 mod sub_pools;
 mod switches;
+mod user_lists;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -60,18 +61,26 @@ pub struct Described {
     body_limit: usize,
     /// Whether the sub-pool API is on.
     sub_pools: bool,
+    /// Whether the API serves user lists.
+    user_lists: bool,
     /// Address of the API.
     address: SocketAddr,
 }
 
 impl Described {
-    pub fn new(config: &RequestConfig, sub_pools: bool, address: SocketAddr) -> Self {
+    pub fn new(
+        config: &RequestConfig,
+        sub_pools: bool,
+        user_lists: bool,
+        address: SocketAddr,
+    ) -> Self {
         Self {
             coins: config.switch_rules.coins.clone(),
             lower_case: config.switch_rules.lower_case,
             coinbase_max: config.coinbase_max,
             body_limit: config.body_limits.size,
             sub_pools,
+            user_lists,
             address,
         }
     }
@@ -105,16 +114,27 @@ pub fn document(facts: &Described) -> OpenApi {
             }
         }
     }
+    if facts.user_lists {
+        let mut operation = operation(Endpoint::UserList, facts, &Method::GET).build();
+        operation.operation_id = Some("get_user_list".to_owned());
+        operation.security = Some(vec![SecurityRequirement::default()]);
+        errors::add_statuses(&mut operation.responses, Endpoint::UserList);
+        paths.add_path_operation(user_lists::PATH, vec![HttpMethod::Get], operation);
+    }
     let mut info = Info::new("switcher-api-server", env!("CARGO_PKG_VERSION"));
     info.description = Some(introduction(facts));
     let tag = |name: &str, text| TagBuilder::new().name(name).description(Some(text)).build();
+    let mut tags = vec![
+        tag(switches::TAG, "Sub-accounts, and the coins that they mine."),
+        tag(sub_pools::TAG, "Coinbase texts and payout addresses of sub-pools."),
+    ];
+    if facts.user_lists {
+        tags.push(tag(user_lists::TAG, "Sub-accounts with their numbers, for sserver."));
+    }
     OpenApiBuilder::new()
         .info(info)
         .servers(Some([server(facts.address)]))
-        .tags(Some([
-            tag(switches::TAG, "Sub-accounts, and the coins that they mine."),
-            tag(sub_pools::TAG, "Coinbase texts and payout addresses of sub-pools."),
-        ]))
+        .tags(Some(tags))
         .paths(paths)
         .components(Some(components(facts)))
         .security(Some([SecurityRequirement::new(BASIC, [""; 0])]))
@@ -127,6 +147,7 @@ fn operation(endpoint: Endpoint, facts: &Described, method: &Method) -> Operatio
         Endpoint::SwitchMany => switches::switch_many(facts),
         Endpoint::GetCoinbase => sub_pools::get_coinbase(facts),
         Endpoint::UpdateCoinbase => sub_pools::update_coinbase(facts),
+        Endpoint::UserList => user_lists::list(facts),
     }
 }
 

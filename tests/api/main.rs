@@ -41,5 +41,6 @@ mod service_manager;
 mod sub_pools;
 mod supervisor;
 mod switching;
+mod user_lists;
 
 use test_support as support;
