@@ -43,8 +43,13 @@ pub struct Request {
 impl Request {
     /// The last `last_date` of the query, as it is spelt there.
     pub fn last_date(&self) -> Option<&str> {
+        self.query("last_date")
+    }
+
+    /// The last value of a query parameter, as it is spelt there.
+    pub fn query(&self, name: &str) -> Option<&str> {
         let (_, query) = self.target.split_once('?')?;
-        query.rsplit('&').find_map(|pair| pair.strip_prefix("last_date="))
+        query.rsplit('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
     }
 
     /// A header's value.
