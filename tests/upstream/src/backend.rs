@@ -1,20 +1,46 @@
-//! Database of a backend: sub-accounts, their coins, and the time of each change.
+//! Database of a backend: sub-accounts, their coins, the time of each change, and the list of each coin.
 
 use std::collections::BTreeMap;
 
+use serde_json::{Map, Value, json};
+
 use crate::Reply;
 
-/// A backend that answers by the book: all that changed at `last_date` or later.
+/// A backend that answers by the book: all that changed at `last_date` or later, all puids above `last_id`.
 #[derive(Clone, Debug, Default)]
 pub struct Backend {
     /// By name: the coin, and the second of its last change.
     sub_accounts: BTreeMap<String, (String, i64)>,
+    /// The sub-accounts of each coin, by puid.
+    lists: BTreeMap<String, BTreeMap<u32, String>>,
+    last_puid: u32,
 }
 
 impl Backend {
     /// Switches a sub-account at a certain second.
     pub fn switch(&mut self, name: &str, coin: &str, at: i64) {
         self.sub_accounts.insert(name.to_owned(), (coin.to_owned(), at));
+    }
+
+    /// Adds a sub-account to the lists of these coins under one new puid, which it returns. One sequence of puids serves
+    /// all lists. A sub-account that is there keeps its puid.
+    pub fn list(&mut self, name: &str, coins: &[&str]) -> u32 {
+        let known = self.lists.values().flatten().find(|(_, known)| *known == name);
+        let puid = known.map_or(self.last_puid + 1, |(&puid, _)| puid);
+        self.last_puid = self.last_puid.max(puid);
+        for &coin in coins {
+            self.lists.entry(coin.to_owned()).or_default().insert(puid, name.to_owned());
+        }
+        puid
+    }
+
+    /// The sub-accounts of a coin whose puid is above `last_id`.
+    pub fn list_answer(&self, coin: &str, last_id: u32) -> Reply {
+        let list = self.lists.get(coin);
+        let entries = list.into_iter().flatten().filter(|(puid, _)| **puid > last_id);
+        let data: Map<String, Value> =
+            entries.map(|(puid, name)| (name.clone(), json!(puid))).collect();
+        Reply::json(&json!({"err_no": 0, "err_msg": null, "data": data}).to_string())
     }
 
     /// How many entries an answer from `last_date` on has.
@@ -34,6 +60,16 @@ impl Backend {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_sequence_of_puids_serves_all_lists() {
+        let mut backend = Backend::default();
+        assert_eq!(backend.list("a", &["btc"]), 1);
+        assert_eq!(backend.list("b", &["btc", "bcc"]), 2);
+        assert_eq!(backend.list("a", &["bcc"]), 1);
+        let puids = |coin| backend.lists[coin].keys().copied().collect::<Vec<u32>>();
+        assert_eq!([puids("btc"), puids("bcc")], [[1, 2], [1, 2]]);
+    }
 
     #[test]
     fn what_changed_in_the_very_second_is_in_the_answer() {

@@ -1,4 +1,4 @@
-//! `upstream-sim`: simulates a pool backend with a changing user-coin map, until SIGINT or SIGTERM.
+//! `upstream-sim`: simulates a pool backend until SIGINT or SIGTERM: a changing user-coin map, user lists, registrations.
 
 use std::{
     io::{self, Write},
@@ -8,11 +8,14 @@ use std::{
 };
 
 use clap::Parser;
+use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 use upstream_sim::{Backend, Reply, Request, Upstream};
 
-/// Plays a pool backend: answers `GET …?last_date=N` with the sub-accounts that changed since, and switches one of
-/// them every few seconds. Prints a line when it is ready, for each switch and for each answer.
+/// Simulates a pool backend. `GET …?last_date=N` is answered with the sub-accounts that changed since; one of them is
+/// switched every few seconds. `GET /userlist/COIN?last_id=N` is answered with the sub-accounts of that coin's list, and
+/// `POST /autoreg` with `{"sub_name":"…"}` adds one to the list of the first coin. Prints a line when it is ready, for
+/// each switch, registration and answer.
 ///
 /// Exit status: 0 after SIGINT or SIGTERM, 1 if it could not start, 2 for a bad argument.
 #[derive(Debug, Parser)]
@@ -51,13 +54,19 @@ async fn run(arguments: Arguments) -> io::Result<()> {
     let (mut interrupt, mut terminate) =
         (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let mut backend = Backend::default();
+    let coins: Vec<&str> = arguments.coins.iter().map(String::as_str).collect();
     for number in 0..arguments.sub_accounts {
         backend.switch(&name(number), &arguments.coins[number % arguments.coins.len()], now());
+        backend.list(&name(number), &coins);
     }
     let backend = Arc::new(Mutex::new(backend));
-    let answering = Arc::clone(&backend);
-    let upstream =
-        Upstream::start_at(&arguments.listen, move |request| answer(&answering, request)).await?;
+    let (answering, first_coin) =
+        (Arc::clone(&backend), coins.first().map(|coin| coin.to_string()));
+    let upstream = Upstream::start_at(&arguments.listen, move |request| {
+        let mut backend = answering.lock().unwrap_or_else(PoisonError::into_inner);
+        answer(&mut backend, first_coin.as_deref().unwrap_or_default(), request)
+    })
+    .await?;
     say(&format!("ready {}", upstream.address()));
     let switching = async {
         loop {
@@ -76,11 +85,29 @@ async fn run(arguments: Arguments) -> io::Result<()> {
     Ok(())
 }
 
-fn answer(backend: &Mutex<Backend>, request: &Request) -> Reply {
-    let backend = backend.lock().unwrap_or_else(PoisonError::into_inner);
+fn answer(backend: &mut Backend, first_coin: &str, request: &Request) -> Reply {
+    let path = request.target.split('?').next().unwrap_or_default();
+    if request.method == "POST" {
+        return register(backend, first_coin, &request.body);
+    }
+    if let Some(coin) = path.strip_prefix("/userlist/") {
+        let last_id = request.query("last_id").and_then(|puid| puid.parse().ok()).unwrap_or(0);
+        return backend.list_answer(coin, last_id);
+    }
     let last_date = request.last_date().and_then(|date| date.parse().ok()).unwrap_or(0);
     say(&format!("asked from {last_date}: {} entries", backend.changed_since(last_date)));
     backend.answer(last_date, now())
+}
+
+fn register(backend: &mut Backend, coin: &str, body: &str) -> Reply {
+    let body: Value = serde_json::from_str(body).unwrap_or_default();
+    let Some(name) = body.get("sub_name").and_then(Value::as_str).filter(|it| !it.is_empty())
+    else {
+        return Reply::json(r#"{"status":"failed","message":"sub_name is missing","data":null}"#);
+    };
+    let puid = backend.list(name, &[coin]);
+    say(&format!("registered {name} with puid {puid}"));
+    Reply::registered(puid)
 }
 
 fn name(number: usize) -> String {
