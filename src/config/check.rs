@@ -15,7 +15,7 @@ mod zookeeper;
 use std::{fmt::Display, str::FromStr};
 
 use config::Map;
-use switcher_actors::{Quoted, UpstreamUrl, WriterLimits, WriterSettings};
+use switcher_actors::{Quoted, UpstreamUrl, WriterLimits, WriterSettings, ZnodeDir};
 
 use self::{directories::Directories, quoting::hint};
 use super::{
@@ -85,7 +85,11 @@ impl Reader {
                 "is false and so is EnableCronJob: there is nothing to do; set one of them to true",
             );
         }
-        let writer = WriterSettings { zookeeper: zookeeper?, watch_dir: watch_dir?, limits };
+        let watch_dir = watch_dir?;
+        let held_dir = ZnodeDir::parse(&format!("{}_held/", watch_dir.node())).ok()?;
+        let safety_period = None;
+        let zookeeper = zookeeper?;
+        let writer = WriterSettings { zookeeper, watch_dir, held_dir, safety_period, limits };
         let (callers, log) = (callers?, log?);
         self.doubt_sample_passwords(&callers, api.as_ref(), admin.as_ref());
         Some(Settings { api, admin, callers, writer, sub_pools, poller, shutdown_grace, log })

@@ -13,7 +13,7 @@ use std::{
 use actix::Addr;
 use actix_rt::SystemRunner;
 use slog::{Logger, info, warn};
-use switcher_actors::Actors;
+use switcher_actors::{Actors, Listings};
 use tokio::time::timeout;
 
 use super::{
@@ -78,8 +78,8 @@ async fn run(
     let mut reload = Reload::new(file, values, shutdown_grace, config, &metrics, reloads, logging);
     let admin = bind_admin(admin, log)?;
     let descriptors = if admin.is_some() { admin::DESCRIPTORS } else { 0 };
-    let actors =
-        Actors::start(writer, sub_pools, poller, &metrics, log).map_err(Failure::Thread)?;
+    let actors = Actors::start(writer, Listings::default(), sub_pools, poller, &metrics, log)
+        .map_err(Failure::Thread)?;
     let endpoints = Endpoints::new(&actors, log);
     let console = Console {
         static_info,
