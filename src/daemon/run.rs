@@ -72,13 +72,15 @@ async fn run(
     // Addresses first: a daemon that cannot serve must not open a session.
     let api = bind_api(settings.api.clone())?;
     let static_info = StaticInfo::of(&settings, api.as_ref().map(|(bound, _)| bound.address()));
-    let Settings { admin, callers, writer, sub_pools, poller, shutdown_grace, .. } = settings;
+    let Settings { admin, callers, writer, sub_pools, poller, user_lists, shutdown_grace, .. } =
+        settings;
     let live_config = LiveConfig::new(callers);
     let config = live_config.clone();
     let mut reload = Reload::new(file, values, shutdown_grace, config, &metrics, reloads, logging);
     let admin = bind_admin(admin, log)?;
     let descriptors = if admin.is_some() { admin::DESCRIPTORS } else { 0 };
-    let actors = Actors::start(writer, Listings::default(), sub_pools, poller, &metrics, log)
+    let coins = user_lists.into_iter().flat_map(|it| it.lists).map(|(coin, _)| coin);
+    let actors = Actors::start(writer, Listings::of(coins), sub_pools, poller, &metrics, log)
         .map_err(Failure::Thread)?;
     let endpoints = Endpoints::new(&actors, log);
     let console = Console {
