@@ -16,6 +16,8 @@
 mod accept;
 mod book;
 mod intent;
+#[cfg(test)]
+mod model;
 mod pump;
 mod round;
 mod safety_period;
