@@ -49,6 +49,10 @@ async fn zookeeper_may_end_during_the_wait() {
     zookeeper.kill9();
     sleep(seconds(PERIOD + 1)).await;
     zookeeper.start_again();
+    eventually("a second session", seconds(60), || async {
+        (daemon.log_with(&["ZooKeeper session is up"]).len() > 1).then_some(())
+    })
+    .await;
     let znodes = zookeeper.znodes().await;
     becomes(&znodes, &daemon.path("alice"), "bcc").await;
     settled(&znodes, &daemon).await;

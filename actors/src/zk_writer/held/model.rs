@@ -24,6 +24,8 @@ enum Rules {
     AnyVersion,
     /// A poll leaves a znode with its coin alone, though an older intent waits.
     PollLeavesIntent,
+    /// A poll does not confirm its intent.
+    PollTrustsIntent,
 }
 
 /// A znode: its coin or intent, its last write, its version.
@@ -126,6 +128,10 @@ impl Process {
         self.step += 1;
     }
 
+    fn is_poll(&self) -> bool {
+        matches!(self.kind, Kind::Poll | Kind::HeldPoll)
+    }
+
     fn done(&mut self, end: i64) {
         (self.end, self.is_over) = (Some(end), true);
     }
@@ -158,6 +164,13 @@ impl Process {
             1 => (self.guard, self.is_listed) = (world.announced, world.intent.is_some()),
             2 => self.znode = world.znode.clone(),
             3 => self.intent = world.intent.clone().filter(|_| self.is_listed),
+            5 => {
+                self.is_over = true;
+                let is_newer = world.znode.as_ref().is_some_and(|it| it.zxid > self.mark);
+                if !is_newer || rules == Rules::PollTrustsIntent {
+                    self.end = Some(self.start);
+                }
+            }
             _ => {
                 let mark = self.mark;
                 let before = self.intent.as_ref().filter(|it| is_last(it, self.znode.as_ref()));
@@ -170,14 +183,15 @@ impl Process {
                     return;
                 }
                 let version = |node: &Option<Node<usize>>| node.as_ref().map(|it| it.version);
-                let intent_version = |node: &Option<Node<Intent>>| node.as_ref().map(|it| it.version);
+                let intent_version =
+                    |node: &Option<Node<Intent>>| node.as_ref().map(|it| it.version);
                 if rules == Rules::PollLeavesIntent && self.kind == Kind::Poll && before.is_some() {
                     self.end = Some(self.start);
                 } else if self.kind == Kind::HeldPoll && self.znode.is_some() {
                     if intent_version(&world.intent) == intent_version(&self.intent) {
                         world.set_intent(intent(self.switch, Some(mark)));
                         world.announced += 1;
-                        self.end = Some(self.start);
+                        self.is_over = false;
                     }
                 } else if version(&world.znode) == version(&self.znode)
                     && (self.guard == world.announced || rules == Rules::NoGuard)
@@ -226,7 +240,12 @@ fn is_right(seed: u64, rules: Rules) -> bool {
     let mut world = World::default();
     world.write(0);
     let mut processes = vec![Process::new(Kind::Carrier, 0)];
-    processes.extend((1..=2 + pick(3)).map(|switch| Process::new(kinds[pick(kinds.len())], switch)));
+    for switch in 1..=2 + pick(3) {
+        // Two polls at the same time have never had an order.
+        let has_poll = processes.iter().any(|it| it.is_poll());
+        let kinds = if has_poll { &kinds[..3] } else { &kinds[..] };
+        processes.push(Process::new(kinds[pick(kinds.len())], switch));
+    }
     let mut clock = 0;
     for _ in 0..20 + pick(30) {
         let at = pick(processes.len());
@@ -249,7 +268,7 @@ fn is_right(seed: u64, rules: Rules) -> bool {
     // A switch that was cut off may count at any time; a poll at its mark.
     let end = match processes.iter().find(|it| it.switch == last && it.kind != Kind::Carrier) {
         None => 0,
-        Some(it) if matches!(it.kind, Kind::Poll | Kind::HeldPoll) => it.start,
+        Some(it) if it.is_poll() => it.start,
         Some(it) => it.end.unwrap_or(i64::MAX),
     };
     !processes.iter().any(|it| it.end.is_some() && it.start > end)
@@ -270,6 +289,7 @@ fn each_rule_is_needed() {
         (Rules::NoGuard, "guard"),
         (Rules::AnyVersion, "intent's version"),
         (Rules::PollLeavesIntent, "obsolete by a poll"),
+        (Rules::PollTrustsIntent, "a poll's confirmation"),
     ] {
         let is_found = (0..300_000).any(|seed| !is_right(seed, rules));
         assert!(is_found, "without {name} nothing goes wrong");

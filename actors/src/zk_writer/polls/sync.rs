@@ -173,10 +173,11 @@ async fn sync_once(
                 let mark = Some(part.mark);
                 let coin = entry.coin.clone();
                 let intent = Intent { coin, due, source: Source::Poll, mark };
+                let znode = (*path).to_owned();
                 let path = dirs.intents.child(entry.puname.as_str());
                 let target =
                     before.map_or(Target::Missing, |before| Target::Existing(before.set.revision));
-                holds.push(Hold { index, path, data: intent.to_json(), target });
+                holds.push(Hold { index, znode, path, data: intent.to_json(), target });
                 step.outcome = Some(SwitchOutcome::Held { due });
             }
         }
@@ -184,7 +185,7 @@ async fn sync_once(
         step
     });
     let mut steps: Vec<_> = steps.collect();
-    for (index, outcome) in hold(connection, dirs, &holds, &part.progress).await {
+    for (index, outcome) in hold(connection, dirs, &holds, part.mark, &part.progress).await {
         steps[index].outcome = Some(outcome);
     }
     let guard = held.map(|held| (dirs.intents.node(), held.state.revision));
@@ -287,6 +288,7 @@ fn decide(
 struct Hold {
     /// Index of its entry.
     index: usize,
+    znode: String,
     path: String,
     data: Vec<u8>,
     target: Target<Revision>,
@@ -297,6 +299,7 @@ async fn hold(
     connection: &Connection,
     dirs: &HeldDirs,
     holds: &[Hold],
+    mark: Zxid,
     progress: &Progress,
 ) -> Vec<(usize, SwitchOutcome)> {
     let mut failed = Vec::new();
@@ -309,9 +312,24 @@ async fn hold(
         writing.run().await;
         // Before its effect is reported: later polls must see the intents.
         let announced = announce(connection, dirs).await;
-        for (it, step) in part.iter().zip(&writing.steps) {
-            match (step.written().result.outcome, &announced) {
-                (SwitchOutcome::Applied, Ok(())) => {}
+        // The carrier may have written an older intent after the mark: then this one would never be carried out, and
+        // the entry has to be requested again.
+        let znodes: Vec<&str> = part.iter().map(|it| it.znode.as_str()).collect();
+        let confirmed = match announced {
+            Ok(()) => connection.read_caught_up(&znodes).await,
+            Err(error) => Err(error),
+        };
+        let is_newer = |index: usize| {
+            confirmed.as_ref().is_ok_and(
+                |read| matches!(read.get(index), Some(Ok(Some(znode))) if znode.mark.zxid > mark),
+            )
+        };
+        for (index, (it, step)) in part.iter().zip(&writing.steps).enumerate() {
+            match (step.written().result.outcome, &confirmed) {
+                (SwitchOutcome::Applied, Ok(_)) if is_newer(index) => {
+                    failed.push((it.index, SwitchOutcome::Skipped));
+                }
+                (SwitchOutcome::Applied, Ok(_)) => {}
                 (SwitchOutcome::Applied, Err(error)) => {
                     failed.push((it.index, SwitchOutcome::Unknown(error.to_string().into())));
                 }
