@@ -48,6 +48,7 @@ impl Actors {
     /// thread.
     pub fn start(
         settings: WriterSettings,
+        listings: Listings,
         sub_pools: Option<SubPoolSettings>,
         poller: Option<PollerSettings>,
         metrics: &Metrics,
@@ -73,8 +74,10 @@ impl Actors {
         });
 
         let (writer_metrics, writer_log) = (metrics.clone(), log.clone());
-        let (zk_writer, writer_thread) =
-            start_writer(move || ZkWriter::new(settings, sub_pools, &writer_metrics, &writer_log))?;
+        let writer_listings = listings.clone();
+        let (zk_writer, writer_thread) = start_writer(move || {
+            ZkWriter::new(settings, sub_pools, writer_listings, &writer_metrics, &writer_log)
+        })?;
 
         let poller = poller.map(|settings| {
             let (metrics, log) = (metrics.clone(), log.clone());
@@ -88,7 +91,7 @@ impl Actors {
             writer: zk_writer.clone().recipient(),
             dry_runs: zk_writer.clone().recipient(),
             jobmakers: ack_waiter.as_ref().map(|_| zk_writer.clone().recipient()),
-            listings: Listings::default(),
+            listings,
             zk_writer,
             ack_waiter,
             poller,

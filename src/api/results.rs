@@ -13,6 +13,7 @@ use futures_util::stream;
 use serde::Serialize;
 use switcher_actors::{
     OutcomeKind, PreviousValue, Results, SwitchEntry, SwitchOutcome, SwitchResult, Switches,
+    rfc_3339,
 };
 use tokio::task::yield_now;
 use utoipa::{
@@ -46,6 +47,10 @@ pub struct ResultBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
     replaced_by: Option<&'a str>,
+    /// Of a held switch: when its coin is written, in RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, format = DateTime)]
+    due: Option<String>,
     /// Cause of the failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
@@ -59,14 +64,18 @@ fn outcome() -> Object {
         OutcomeKind::NotApplied,
         OutcomeKind::Unknown,
         OutcomeKind::Superseded,
+        OutcomeKind::Held,
         OutcomeKind::WouldCreate,
         OutcomeKind::WouldChange,
+        OutcomeKind::WouldBeHeld,
         OutcomeKind::Unchanged,
     ];
     let text = "\
          `applied`: committed by ZooKeeper. `not_applied`: not written, and will not be. `unknown`: perhaps written; of a\n\
-         dry run: the znode was not read. `superseded`: a later entry of this batch for the same sub-account counts. Of a dry\n\
-         run: `would_create`: there is no znode. `would_change`: the znode holds another value. `unchanged`: the znode holds\n\
+         dry run: the znode was not read. `superseded`: a later entry of this batch for the same sub-account counts. `held`:\n\
+         committed by ZooKeeper, to be written at `due`, since the list of the coin's sub-accounts lacks the sub-account or\n\
+         has it only since a moment ago. Of a dry run: `would_be_held`: a batch would hold it, until about `due`.\n\
+         Of a dry run: `would_create`: there is no znode. `would_change`: the znode holds another value. `unchanged`: the znode holds\n\
          the coin already; a batch would write it again.";
     let outcome = Object::builder().schema_type(Type::String).description(Some(text));
     outcome.enum_values(Some(kinds.map(OutcomeKind::label))).build()
@@ -85,7 +94,9 @@ impl<'a> ResultBody<'a> {
         // All entries of a batch have a coin.
         let new = entry.coin.map_or("", |coin| coin.as_str());
         let outcome = result.outcome.kind().label();
-        Self { puname: entry.puname, old, new, outcome, replaced_by, cause: result.outcome.cause() }
+        let due = result.outcome.due().map(rfc_3339);
+        let cause = result.outcome.cause();
+        Self { puname: entry.puname, old, new, outcome, replaced_by, due, cause }
     }
 }
 

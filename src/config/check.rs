@@ -16,7 +16,7 @@ mod zookeeper;
 use std::{fmt::Display, str::FromStr};
 
 use config::Map;
-use switcher_actors::{Quoted, UpstreamUrl, WriterLimits, WriterSettings};
+use switcher_actors::{Quoted, UpstreamUrl, UserListSettings, WriterLimits, WriterSettings};
 
 use self::{directories::Directories, quoting::hint};
 use super::{
@@ -97,6 +97,7 @@ impl Reader {
             zookeeper: zookeeper?,
             watch_dir: watch_dir?,
             held_dir: held?,
+            safety_period: user_lists.as_ref().map(UserListSettings::safety_period),
             limits,
         };
         let (callers, log) = (callers?, log?);

@@ -13,7 +13,7 @@ use std::{
 use actix::Addr;
 use actix_rt::SystemRunner;
 use slog::{Logger, info, warn};
-use switcher_actors::Actors;
+use switcher_actors::{Actors, Listings};
 use tokio::time::timeout;
 
 use super::{
@@ -73,15 +73,17 @@ async fn run(
     let api = bind_api(settings.api.clone())?;
     let lists = bind_lists(settings.list_api.clone())?;
     let static_info = StaticInfo::of(&settings, api.as_ref().map(|(bound, _)| bound.address()));
-    let Settings { admin, callers, writer, sub_pools, poller, shutdown_grace, .. } = settings;
+    let Settings { admin, callers, writer, sub_pools, poller, user_lists, shutdown_grace, .. } =
+        settings;
     let live_config = LiveConfig::new(callers);
     let config = live_config.clone();
     let mut reload = Reload::new(file, values, shutdown_grace, config, &metrics, reloads, logging);
     let admin = bind_admin(admin, log)?;
     let descriptors = [(admin.is_some(), admin::DESCRIPTORS), (lists.is_some(), LIST_DESCRIPTORS)];
     let descriptors = descriptors.iter().filter(|(is_on, _)| *is_on).map(|(_, count)| count).sum();
-    let actors =
-        Actors::start(writer, sub_pools, poller, &metrics, log).map_err(Failure::Thread)?;
+    let coins = user_lists.into_iter().flat_map(|it| it.lists).map(|(coin, _)| coin);
+    let actors = Actors::start(writer, Listings::of(coins), sub_pools, poller, &metrics, log)
+        .map_err(Failure::Thread)?;
     let endpoints = Endpoints::new(&actors, log);
     let console = Console {
         static_info,

@@ -19,6 +19,7 @@ mod console;
 mod faults;
 mod frame_proxy;
 mod golden;
+mod held;
 mod hostile;
 mod http;
 mod invariants;

@@ -34,7 +34,7 @@ pub use path::{ZnodeDir, ZnodeDirError};
 pub use previous_value::PreviousValue;
 pub use puname::{Puname, PunameError};
 pub use punctuation::{QUOTES, is_quote, is_separator};
-pub use seconds::seconds;
+pub use seconds::{rfc_3339, seconds};
 pub use source::{RequestId, Source};
 pub use sub_pool::{Coinbase, CoinbaseUpdate, CoinbaseUpdateError, SubPool};
 pub use switch_rules::SwitchRules;

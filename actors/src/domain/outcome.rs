@@ -11,6 +11,11 @@ use super::{Coin, PreviousValue};
 pub enum SwitchOutcome {
     /// ZooKeeper committed the switch.
     Applied,
+    /// ZooKeeper committed the switch as held: it is written when its due time comes, and the caller may rely on it.
+    Held {
+        /// Due time, in seconds since 1970.
+        due: u64,
+    },
     /// ZooKeeper committed a newer coin of another request, which took the place of this one in the same moment.
     ReplacedBy(Coin),
     /// ZooKeeper committed the switch of a poll, but to another znode than the one that was read.
@@ -36,6 +41,11 @@ pub enum SwitchOutcome {
     WouldCreate,
     /// Dry run: the switch would replace another value.
     WouldChange,
+    /// Dry run: the switch would be held until about this time, in seconds since 1970.
+    WouldBeHeld {
+        /// Due time, in seconds since 1970.
+        due: u64,
+    },
     /// Dry run without a coin: the znode was read, or found missing.
     Seen,
 }
@@ -51,6 +61,8 @@ pub enum OutcomeKind {
     Unknown,
     /// A newer switch of the same sub-account counts instead.
     Superseded,
+    /// Committed by ZooKeeper as held until a due time.
+    Held,
     /// The znode holds the coin already.
     Unchanged,
     /// A poll found a newer value and left it.
@@ -59,6 +71,8 @@ pub enum OutcomeKind {
     WouldCreate,
     /// Dry run: would replace another value.
     WouldChange,
+    /// Dry run: would be held.
+    WouldBeHeld,
 }
 
 impl SwitchOutcome {
@@ -68,11 +82,21 @@ impl SwitchOutcome {
             Self::Applied | Self::ReplacedBy(_) | Self::Overwrote { .. } => OutcomeKind::Applied,
             Self::Refused(_) | Self::NotApplied(_) => OutcomeKind::NotApplied,
             Self::Unknown(_) => OutcomeKind::Unknown,
+            Self::Held { .. } => OutcomeKind::Held,
             Self::Superseded => OutcomeKind::Superseded,
             Self::Unchanged | Self::Seen => OutcomeKind::Unchanged,
             Self::Skipped => OutcomeKind::Skipped,
             Self::WouldCreate => OutcomeKind::WouldCreate,
             Self::WouldChange => OutcomeKind::WouldChange,
+            Self::WouldBeHeld { .. } => OutcomeKind::WouldBeHeld,
+        }
+    }
+
+    /// Due time of a held switch, in seconds since 1970.
+    pub fn due(&self) -> Option<u64> {
+        match self {
+            Self::Held { due } | Self::WouldBeHeld { due } => Some(*due),
+            _ => None,
         }
     }
 
@@ -97,10 +121,12 @@ impl OutcomeKind {
             Self::NotApplied => "not_applied",
             Self::Unknown => "unknown",
             Self::Superseded => "superseded",
+            Self::Held => "held",
             Self::Unchanged => "unchanged",
             Self::Skipped => "skipped",
             Self::WouldCreate => "would_create",
             Self::WouldChange => "would_change",
+            Self::WouldBeHeld => "would_be_held",
         }
     }
 
@@ -136,7 +162,9 @@ impl SwitchResult {
     /// The result of a switch in whose place `newer`, where there is one, was written.
     pub(crate) fn replaced_by(&self, newer: Option<&Coin>) -> Self {
         let outcome = match (&self.outcome, newer) {
-            (SwitchOutcome::Applied, Some(newer)) => SwitchOutcome::ReplacedBy(newer.clone()),
+            (SwitchOutcome::Applied | SwitchOutcome::Held { .. }, Some(newer)) => {
+                SwitchOutcome::ReplacedBy(newer.clone())
+            }
             (outcome, _) => outcome.clone(),
         };
         Self { old: self.old.clone(), outcome }

@@ -109,6 +109,11 @@ impl ZnodeDir {
         other.0.starts_with(&self.0)
     }
 
+    /// The directory of this name below. `name` must be a valid component.
+    pub fn subdirectory(&self, name: &str) -> Self {
+        Self(format!("{}{name}/", self.0))
+    }
+
     /// The path of a child. `name` must be a valid component.
     pub fn child(&self, name: &str) -> String {
         [&self.0, name].concat()

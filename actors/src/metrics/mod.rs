@@ -13,13 +13,14 @@
 //! Names follow Prometheus's conventions: base units, `_total` for counters. Label values are few and known from the
 //! configuration; no sub-account is a label.
 //!
-//! * `switches`, `zookeeper`, `exchanges`, `polls`: the metrics of one subject each: names, labels, counters;
+//! * `switches`, `zookeeper`, `exchanges`, `polls`, `held`: the metrics of one subject each: names, labels, counters;
 //! * `labels`: enums of label values;
 //! * `histogram`: a histogram without a lock;
 //! * `readiness`: the conditions for being ready;
 //! * `recent`: the recent changes.
 
 mod exchanges;
+mod held;
 mod histogram;
 mod labels;
 mod polls;
@@ -33,6 +34,7 @@ use std::{sync::Arc, time::Duration};
 use prometheus_client::registry::{Metric, Registry};
 
 pub(crate) use exchanges::{Asked, ExchangeEnd};
+pub(crate) use held::HeldEnd;
 pub use histogram::Histogram;
 pub(crate) use polls::PollEnd;
 pub use readiness::Missing;
@@ -42,6 +44,7 @@ pub(crate) use zookeeper::Depths;
 
 use crate::domain::{Coin, Coins, OutcomeKind, Source};
 use exchanges::ExchangeMetrics;
+use held::HeldMetrics;
 use polls::PollMetrics;
 use readiness::Readiness;
 use switches::SwitchMetrics;
@@ -56,6 +59,7 @@ struct AllMetrics {
     switches: SwitchMetrics,
     zookeeper: ZooKeeperMetrics,
     exchanges: ExchangeMetrics,
+    held: HeldMetrics,
     readiness: Readiness,
     recent: Recent,
 }
@@ -69,6 +73,7 @@ impl Metrics {
             switches: SwitchMetrics::new(coins, interval.is_some(), registry),
             zookeeper: ZooKeeperMetrics::new(registry),
             exchanges: ExchangeMetrics::new(registry),
+            held: HeldMetrics::new(registry),
             readiness: Readiness::new(interval.is_some()),
             recent: Recent::new(),
         }))
@@ -135,6 +140,21 @@ impl Metrics {
 
     pub(crate) fn depths(&self, depths: &Depths) {
         self.0.zookeeper.set_depths(depths);
+    }
+
+    /// Sets the number of held switches, and the seconds by which the oldest is overdue.
+    pub(crate) fn held(&self, held: usize, overdue: u64) {
+        self.0.held.now.set(i64::try_from(held).unwrap_or(i64::MAX));
+        self.0.held.overdue_seconds.set(i64::try_from(overdue).unwrap_or(i64::MAX));
+    }
+
+    pub(crate) fn held_ended(&self, end: HeldEnd) {
+        self.0.held.ended[end as usize].inc();
+    }
+
+    /// Held switches that are known to this daemon; at most a second old.
+    pub fn switches_held(&self) -> u64 {
+        u64::try_from(self.0.held.now.get()).unwrap_or(0)
     }
 
     pub(crate) fn session_up(&self) {

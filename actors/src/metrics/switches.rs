@@ -13,16 +13,17 @@ use prometheus_client::{
 use super::register;
 use crate::domain::{Coin, Coins, OutcomeKind, Source};
 
-/// The counted results, each at its own index `as usize`. Callers' switches have the first four only.
-pub(super) const RESULTS: [OutcomeKind; 6] = [
+/// The counted results, each at its own index `as usize`. Callers' switches have the first five only.
+pub(super) const RESULTS: [OutcomeKind; 7] = [
     OutcomeKind::Applied,
     OutcomeKind::NotApplied,
     OutcomeKind::Unknown,
     OutcomeKind::Superseded,
+    OutcomeKind::Held,
     OutcomeKind::Unchanged,
     OutcomeKind::Skipped,
 ];
-const CALLERS_RESULTS: usize = 4;
+const CALLERS_RESULTS: usize = 5;
 
 /// Number of switches with these labels since the start.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -58,7 +58,7 @@ pub struct ListDocument {
 
 impl Listings {
     /// Empty lists of these coins, whose first pulls have not ended.
-    pub(crate) fn of(coins: impl IntoIterator<Item = Coin>) -> Self {
+    pub fn of(coins: impl IntoIterator<Item = Coin>) -> Self {
         let by_coin = coins.into_iter().map(|coin| (coin, List::default())).collect();
         Self(Arc::new(RwLock::new(Lists { by_coin })))
     }

@@ -23,3 +23,10 @@ pub struct UserListSettings {
     /// Directory of the case-insensitive index (`ZKUserCaseInsensitiveIndex`); `None` if it is off.
     pub index: Option<ZnodeDir>,
 }
+
+impl UserListSettings {
+    /// Time that a new name in a list waits for switches to the list's coin (contract of user lists, section 7).
+    pub fn safety_period(&self) -> Duration {
+        Duration::from_secs(self.interval.as_secs() * 15 / 10)
+    }
+}

@@ -37,6 +37,8 @@ pub(super) fn of_transaction(
         {
             of_write(op, stat).map_err(TransactionError::Whole)
         }
+        (WriteOp::Check { .. }, MultiWriteResult::Check)
+        | (WriteOp::Delete { .. }, MultiWriteResult::Delete) => Ok(None),
         _ => Err(unknown_transaction(format!("the result {result:?} for {op}"))),
     });
     states.collect()
@@ -93,10 +95,16 @@ pub(super) fn of_failed_transaction(
 /// Failure of a single write; unknown if this write cannot fail in that way.
 pub(super) fn of_failed_write(op: &WriteOp<'_, impl Condition>, error: WriteError) -> WriteError {
     let is_of_another = match op {
-        WriteOp::Set { condition, .. } if condition.version().is_some() => {
+        WriteOp::Set { condition, .. }
+        | WriteOp::Check { condition, .. }
+        | WriteOp::Delete { condition, .. }
+            if condition.version().is_some() =>
+        {
             error == WriteError::Exists
         }
-        WriteOp::Set { .. } => matches!(error, WriteError::Exists | WriteError::Overtaken),
+        WriteOp::Set { .. } | WriteOp::Check { .. } | WriteOp::Delete { .. } => {
+            matches!(error, WriteError::Exists | WriteError::Overtaken)
+        }
         WriteOp::Create { .. } => error == WriteError::Overtaken,
     };
     if is_of_another { unknown(&format!("\"{error}\" for {op}")) } else { error }

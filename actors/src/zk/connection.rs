@@ -4,14 +4,12 @@
 //! right after a `sync` needs no wait for the `sync`'s answer.
 
 use std::{
+    slice,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
-use futures_util::{
-    FutureExt, TryFutureExt,
-    future::{Either, join_all},
-};
+use futures_util::{FutureExt, future::join_all};
 use tokio::time::timeout;
 use zookeeper_client::{
     Acl, Acls, Client, CreateMode, CreateOptions, Error as ClientError, MultiWriter, Permission,
@@ -179,6 +177,10 @@ impl Connection {
                     writer.add_set_data(path, data, condition.version())
                 }
                 WriteOp::Create { path, data } => writer.add_create(path, data, &self.persistent()),
+                WriteOp::Check { path, condition } => {
+                    writer.add_check_version(path, condition.version().unwrap_or(-1))
+                }
+                WriteOp::Delete { path, condition } => writer.add_delete(path, condition.version()),
             };
             added.map_err(|error| TransactionError::Operation { index, error: error.into() })?;
         }
@@ -190,23 +192,35 @@ impl Connection {
         &self,
         ops: &[WriteOp<'_, impl Condition>],
     ) -> Vec<Result<Option<Revision>, WriteError>> {
-        let answers = join_all(ops.iter().map(|op| match *op {
+        join_all(ops.iter().map(|op| self.write_one(op))).await
+    }
+
+    async fn write_one(
+        &self,
+        op: &WriteOp<'_, impl Condition>,
+    ) -> Result<Option<Revision>, WriteError> {
+        let answer = match *op {
             WriteOp::Set { path, data, condition } => {
-                Either::Left(self.client.set_data(path, data, condition.version()))
+                self.client.set_data(path, data, condition.version()).await
             }
             WriteOp::Create { path, data } => {
-                let create = self.client.create(path, data, &self.persistent());
-                Either::Right(create.map_ok(|(stat, _)| stat))
+                self.client.create(path, data, &self.persistent()).await.map(|(stat, _)| stat)
             }
-        }))
-        .await;
-        let answers = ops.iter().zip(answers);
-        answers
-            .map(|(op, answer)| match answer {
-                Ok(stat) => answers::of_write(op, &stat),
-                Err(error) => Err(answers::of_failed_write(op, error.into())),
-            })
-            .collect()
+            WriteOp::Check { .. } | WriteOp::Delete { .. } => {
+                let alone = self.transact(slice::from_ref(op)).await;
+                return alone.map(|revisions| revisions.into_iter().next().flatten()).map_err(
+                    |error| match error {
+                        TransactionError::Operation { error, .. }
+                        | TransactionError::Whole(error) => error,
+                        TransactionError::Guard => WriteError::Overtaken,
+                    },
+                );
+            }
+        };
+        match answer {
+            Ok(stat) => answers::of_write(op, &stat),
+            Err(error) => Err(answers::of_failed_write(op, error.into())),
+        }
     }
 
     /// Creates the directory and its parents. Existing ones, even if created at this moment, are no error.

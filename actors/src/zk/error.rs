@@ -33,6 +33,9 @@ pub(crate) enum TransactionError {
         /// Its failure; never [`WriteError::Unknown`].
         error: WriteError,
     },
+    /// Nothing was applied, because the state that guards it has changed.
+    #[error("the guard does not hold")]
+    Guard,
     /// The transaction as a whole failed.
     #[error(transparent)]
     Whole(WriteError),

@@ -11,7 +11,7 @@
 //! that is no definite refusal is unknown, because the server may have applied the request before the connection broke.
 //!
 //! * `session`, `tasks`, `version`, `request_limit`: a new connection; `thread`: the thread that it runs on;
-//! * `connection`: its state and its writes; `read`, `watches`, `claim`: its other operations;
+//! * `connection`: its state and its writes; `read`, `watches`, `claim`, `directory`: its other operations;
 //! * `znode`, `write_op`, `error`: the vocabulary;
 //! * `answers`, `overwrite`: checks of ZooKeeper's answers;
 //! * `read_window`: bounds the memory of reads;
@@ -20,6 +20,7 @@
 mod answers;
 mod claim;
 mod connection;
+mod directory;
 mod error;
 mod inspector;
 mod overwrite;
@@ -36,6 +37,7 @@ mod znode;
 
 pub(crate) use claim::Claim;
 pub(crate) use connection::{Connection, SessionNumber};
+pub(crate) use directory::DirectoryState;
 pub(crate) use error::{TransactionError, WriteError};
 pub use inspector::{AccessRule, BrokerState, Inspector, NoAnswer, Seen, probe_brokers};
 pub(crate) use overwrite::Overwrite;

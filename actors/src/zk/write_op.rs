@@ -41,6 +41,16 @@ pub(crate) enum WriteOp<'a, C> {
         path: &'a str,
         data: &'a [u8],
     },
+    /// Only in a transaction: the znode must be in this state.
+    Check {
+        path: &'a str,
+        condition: C,
+    },
+    /// Only in a transaction.
+    Delete {
+        path: &'a str,
+        condition: C,
+    },
 }
 
 impl<C> fmt::Display for WriteOp<'_, C> {
@@ -48,6 +58,8 @@ impl<C> fmt::Display for WriteOp<'_, C> {
         match self {
             Self::Set { path, .. } => write!(f, "a write of {path:?}"),
             Self::Create { path, .. } => write!(f, "the creation of {path:?}"),
+            Self::Check { path, .. } => write!(f, "a check of {path:?}"),
+            Self::Delete { path, .. } => write!(f, "the deletion of {path:?}"),
         }
     }
 }

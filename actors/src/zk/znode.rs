@@ -43,6 +43,15 @@ impl Revision {
 pub(crate) struct Zxid(i64);
 
 impl Zxid {
+    /// As ZooKeeper has it; for the data of an intent.
+    pub(crate) fn to_i64(self) -> i64 {
+        self.0
+    }
+
+    pub(crate) fn from_i64(zxid: i64) -> Self {
+        Self(zxid)
+    }
+
     #[cfg(test)]
     pub(crate) fn test(zxid: i64) -> Self {
         Self(zxid)

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 
 use super::{
     dry_runs::DryRuns,
+    held::Held,
     journal::Journal,
     messages::{
         BeginPoll, CoinbaseRequest, Drain, DryRunBatch, NewLimits, Ping, SyncBatch, WriteBatch,
@@ -27,6 +28,7 @@ use super::{
 use crate::{
     ack_waiter::ExchangeFailure,
     metrics::{Depths, Metrics},
+    user_lists::Listings,
     zk::{Connection, Session},
 };
 
@@ -50,6 +52,7 @@ pub(crate) struct ZkWriter {
     pub(super) dry_runs: DryRuns,
     pub(super) last_seen: LastSeen,
     pub(super) newcomers: Newcomers,
+    pub(super) held: Held,
     /// `None` if the sub-pool API is off.
     pub(super) sub_pools: Option<SubPools>,
     /// `None` while an attempt to connect has it.
@@ -78,10 +81,12 @@ pub(super) struct Draining {
 }
 
 impl ZkWriter {
-    /// An actor that connects as soon as it is started. `sub_pools` is `None` if the sub-pool API is off.
+    /// An actor that connects as soon as it is started. `sub_pools` is `None` if the sub-pool API is off. `listings`
+    /// decide which switches are held.
     pub(crate) fn new(
         settings: WriterSettings,
         sub_pools: Option<(SubPoolSettings, ToAckWaiter)>,
+        listings: Listings,
         metrics: &Metrics,
         log: &Logger,
     ) -> Self {
@@ -93,6 +98,12 @@ impl ZkWriter {
             dry_runs: DryRuns::new(settings.limits.queue_limit),
             last_seen: LastSeen::new(),
             newcomers: Newcomers::default(),
+            held: Held::new(
+                settings.watch_dir.clone(),
+                settings.held_dir.clone(),
+                listings,
+                settings.safety_period,
+            ),
             session: Some(session),
             settings,
             journal: Journal::new(log, metrics),
@@ -133,6 +144,7 @@ impl ZkWriter {
         };
         self.journal.withdrawn(&withdrawn, NOT_SENT);
         self.observe_depths();
+        self.tend_held(ctx);
         if !withdrawn.is_empty() {
             // There may be more. Other messages come first.
             ctx.spawn(async {}.into_actor(self).map(|(), act, ctx| act.sweep(ctx)));

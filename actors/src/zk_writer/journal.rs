@@ -5,13 +5,17 @@ use std::{iter, sync::Arc};
 use slog::{Logger, debug, error, info, warn};
 
 use super::{
+    held::{Intent, Look},
     polls::MapPart,
     switches::{Chunk, ChunkEntry, SettledSwitch},
     write::EntryEnd,
 };
 use crate::{
-    domain::{Assignment, OutcomeKind, Shown, Source, SwitchOutcome, SwitchResult, Switches},
-    metrics::{Change, ChangeKind, Metrics},
+    domain::{
+        Assignment, OutcomeKind, PreviousValue, Puname, Shown, Source, SwitchOutcome, SwitchResult,
+        Switches, rfc_3339,
+    },
+    metrics::{Change, ChangeKind, HeldEnd, Metrics},
 };
 
 pub(super) struct Journal {
@@ -73,7 +77,7 @@ impl Journal {
         let is_change = |result: &SwitchResult| result.outcome != SwitchOutcome::Unchanged;
         let counted = switches.clone().map(|(switch, result)| {
             let kind = match (result.outcome.kind(), switch.superseded_by) {
-                (OutcomeKind::Applied, Some(_)) => OutcomeKind::Superseded,
+                (OutcomeKind::Applied | OutcomeKind::Held, Some(_)) => OutcomeKind::Superseded,
                 (kind, _) => kind,
             };
             (switch.source, switch.coin, kind)
@@ -94,6 +98,63 @@ impl Journal {
         switches.for_each(|(switch, result)| self.log_switch(&switch, result));
     }
 
+    /// A finding about a held switch that ends it.
+    pub(super) fn looked(&self, puname: &Puname, look: &Look) {
+        let (intent, old, end) = match look {
+            Look::CarriedOut { intent, old, .. } => (intent, old.clone(), HeldEnd::CarriedOut),
+            Look::Obsolete { intent, value } => (intent, value.clone(), HeldEnd::Obsolete),
+            Look::Overwrote { intent, .. } => {
+                (intent, PreviousValue::NotKnown, HeldEnd::CarriedOut)
+            }
+            _ => return,
+        };
+        self.metrics.held_ended(end);
+        let what = ChangeKind::Switch {
+            puname: puname.clone(),
+            old: old.clone(),
+            new: intent.coin.clone(),
+            superseded_by: None,
+        };
+        let outcome = end.words();
+        let change = || Change::new(intent.source, what, outcome, None);
+        self.metrics.recent().note(1, iter::once(change));
+        let (source, coin) = (intent.source, intent.coin.as_str());
+        match look {
+            Look::Overwrote { overwrite, .. } => {
+                self.metrics.overwrote();
+                error!(self.log, "held switch"; source, "sub_account" => puname.shown(),
+                    "old" => old, "new" => coin, "outcome" => outcome,
+                    "cause" => %overwrite, "znode" => %Shown(&overwrite.path));
+            }
+            Look::Obsolete { .. } => {
+                info!(self.log, "held switch"; source, "sub_account" => puname.shown(),
+                    "old" => old, "new" => coin, "outcome" => outcome,
+                    "cause" => "its znode was written after the switch was accepted");
+            }
+            _ => info!(self.log, "held switch"; source, "sub_account" => puname.shown(),
+                "old" => old, "new" => coin, "outcome" => outcome, "due" => rfc_3339(intent.due)),
+        }
+    }
+
+    /// A held switch that cannot be carried out now; tried again every few seconds.
+    pub(super) fn held_refused(&self, name: &str, intent: Option<&Intent>, cause: &str) {
+        warn!(self.log, "held switch cannot be carried out; trying again: check the ACLs of its znodes, or delete the \
+            intent to give the switch up"; "sub_account" => %Shown(name),
+            "new" => intent.map_or("?", |intent| intent.coin.as_str()), "cause" => cause);
+    }
+
+    /// A held switch that was perhaps carried out. ZooKeeper shows it at the next look.
+    pub(super) fn held_unknown(&self, name: &str, intent: Option<&Intent>, cause: &str) {
+        warn!(self.log, "held switch: outcome unknown; looking again"; "sub_account" => %Shown(name),
+            "new" => intent.map_or("?", |intent| intent.coin.as_str()), "cause" => cause);
+    }
+
+    /// Why no held switch can be carried out.
+    pub(super) fn held_problem(&self, directory: &str, cause: &str) {
+        warn!(self.log, "cannot carry out held switches; trying again: check the directory of ZKHeldSwitchDir and its ACLs";
+            "directory" => directory, "cause" => cause);
+    }
+
     fn log_switch(&self, switch: &SettledSwitch<'_>, SwitchResult { old, outcome }: &SwitchResult) {
         let SettledSwitch { source, puname, coin, superseded_by } = *switch;
         let words = outcome.kind().words();
@@ -108,6 +169,10 @@ impl Journal {
                 self.metrics.overwrote();
                 error!(self.log, "switch"; source, "sub_account" => puname.shown(), "old" => old,
                     "new" => coin.as_str(), "outcome" => words, "cause" => &**cause, "znode" => %Shown(znode));
+            }
+            SwitchOutcome::Held { due } if superseded_by.is_none() => {
+                info!(self.log, "switch"; source, "sub_account" => puname.shown(), "old" => old,
+                    "new" => coin.as_str(), "outcome" => words, "due" => rfc_3339(*due));
             }
             _ => match (outcome.cause(), superseded_by) {
                 (None, None) => info!(self.log, "switch"; source, "sub_account" => puname.shown(),

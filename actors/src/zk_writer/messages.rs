@@ -113,7 +113,7 @@ impl WriteFailure {
     pub(super) fn of(outcome: &SwitchOutcome) -> Option<Self> {
         let cause = || outcome.cause().unwrap_or(outcome.kind().label()).to_owned();
         match outcome.kind() {
-            OutcomeKind::Applied => None,
+            OutcomeKind::Applied | OutcomeKind::Held => None,
             OutcomeKind::NotApplied => Some(Self::Refused(cause())),
             // Unknown. A write has no other outcomes, and none of them would prove that it happened.
             _ => Some(Self::Unknown(cause())),

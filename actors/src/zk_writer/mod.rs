@@ -10,6 +10,8 @@
 //! BeginPoll ─▶ turn::take() ─▶ ZooKeeper ─▶ the mark: later writes are newer than the map
 //! SyncBatch ─▶ sync() ───────▶ ZooKeeper ─▶ report, log
 //!
+//! a chunk's held entries ─▶ accept() ─▶ ZooKeeper ─▶ Book ── due ──▶ round() ─▶ ZooKeeper
+//!
 //! CoinbaseRequest ─▶ Lanes ── begin ──▶ exchange() ─▶ ZooKeeper ─▶ jobmaker
 //!                      ▲                    │
 //!                      └── finish ◀── over ─┴─▶ AckWaiter ─▶ replies, log
@@ -19,6 +21,7 @@
 //! * `actor`: mailbox, deadlines, and what is under way;
 //! * `session`: connects, reconnects, and ends the session;
 //! * `switches`, `dry_runs`, `polls`, `sub_pools`: one folder for each kind of request;
+//! * `held`: switches that wait for their safety period;
 //! * `admission`: limits what waits, and answers callers; `results`: results of a batch's entries;
 //! * `write`: the write engine, for switches and polls;
 //! * `journal`: reports each switch to the log, the metrics and the recent changes.
@@ -26,6 +29,7 @@
 mod actor;
 mod admission;
 mod dry_runs;
+mod held;
 mod journal;
 mod messages;
 mod polls;

@@ -77,6 +77,7 @@ impl ZkWriter {
         let limit = connection.small_request_limit();
         ctx.spawn(limit.into_actor(self).map(|limit, act, _| act.note_request_limit(limit)));
         self.connection = Some(connection);
+        self.held.session_up();
         self.pump_switches(ctx);
         self.pump_dry_runs(ctx);
         for sub_pool in self.sub_pools.as_ref().map(|it| it.lanes.idle()).unwrap_or_default() {
@@ -126,7 +127,12 @@ impl ZkWriter {
             self.sub_pools.as_ref().is_some_and(|sub_pools| !sub_pools.lanes.is_empty());
         let under_way = self.chunks_under_way + self.polls_under_way;
         let switches = !self.queue.is_empty() || !self.dry_runs.is_empty();
-        if switches || under_way > 0 || exchanges || self.session.is_none() {
+        if switches
+            || under_way > 0
+            || self.held.round_under_way
+            || exchanges
+            || self.session.is_none()
+        {
             return;
         }
         let Some(draining) = &mut self.draining else { return };

@@ -11,8 +11,11 @@ pub struct WriterSettings {
     pub zookeeper: ZkSettings,
     /// Parent of the sub-accounts' znodes (`ZKSwitcherWatchDir`).
     pub watch_dir: ZnodeDir,
-    /// Directory of held switches (`ZKHeldSwitchDir`).
+    /// Root of the held switches' znodes (`ZKHeldSwitchDir`).
     pub held_dir: ZnodeDir,
+    /// Safety period of user lists, in whole seconds; `None` without lists: nothing is held then, and what is left from
+    /// before is carried out.
+    pub safety_period: Option<Duration>,
     /// Limits for callers.
     pub limits: WriterLimits,
 }

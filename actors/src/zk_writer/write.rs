@@ -8,12 +8,15 @@
 //! The engine is generic over the condition of its writes: [`AnyState`](crate::zk::AnyState) for callers' switches,
 //! [`Revision`] for a poll's. One run, and so one transaction, has one condition; mixing the two does not compile.
 
-use std::sync::{
-    Mutex, PoisonError,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    iter, slice,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
-use futures_util::future::join;
+use futures_util::future::{join, join_all};
 
 use crate::{
     domain::{PreviousValue, SwitchOutcome, SwitchResult, ZnodeDir},
@@ -29,6 +32,9 @@ const TRANSACTIONS: usize = 3;
 
 /// Rounds in all.
 const ROUNDS: usize = TRANSACTIONS + 3;
+
+/// Cause for an entry that the guard stopped.
+const GUARDED_OFF: &str = "other switches were accepted as held at the same moment";
 
 /// Condition of a write, and the reaction where it does not hold.
 pub(super) trait Policy: Condition {
@@ -61,6 +67,8 @@ pub(super) struct Step<'a, C> {
     pub(super) is_unchanged: bool,
     /// `None` while the entry is open.
     pub(super) outcome: Option<SwitchOutcome>,
+    /// Whether the guard stopped the write.
+    pub(super) is_guarded_off: bool,
     /// Whether our write created the znode.
     is_created: bool,
     /// State of the znode after our write.
@@ -126,6 +134,7 @@ impl<'a, C: Policy> Step<'a, C> {
             known,
             is_unchanged: false,
             outcome,
+            is_guarded_off: false,
             is_created: false,
             revision,
         }
@@ -188,6 +197,8 @@ pub(super) struct Writing<'a, C> {
     dir: &'a ZnodeDir,
     progress: &'a Progress,
     pub(super) steps: Vec<Step<'a, C>>,
+    /// Checked in each transaction; without it, nothing is written.
+    guard: Option<WriteOp<'a, C>>,
     rounds: usize,
     is_one_by_one: bool,
 }
@@ -196,7 +207,7 @@ pub(super) struct Writing<'a, C> {
 struct Tried {
     together: Vec<usize>,
     transaction: Result<Vec<Option<Revision>>, TransactionError>,
-    singles: Vec<(usize, Result<Option<Revision>, WriteError>)>,
+    singles: Vec<(usize, Result<Option<Revision>, TransactionError>)>,
 }
 
 impl<'a, C: Policy> Writing<'a, C> {
@@ -206,7 +217,14 @@ impl<'a, C: Policy> Writing<'a, C> {
         progress: &'a Progress,
         steps: Vec<Step<'a, C>>,
     ) -> Self {
-        Self { connection, dir, progress, steps, rounds: 0, is_one_by_one: false }
+        Self { connection, dir, progress, steps, guard: None, rounds: 0, is_one_by_one: false }
+    }
+
+    /// Writes only while the znode at `path` is in this state: each write shares a transaction with its check. Creates
+    /// by a server without creates in transactions are not guarded.
+    pub(super) fn guarded_by(mut self, guard: Option<(&'a str, C)>) -> Self {
+        self.guard = guard.map(|(path, condition)| WriteOp::Check { path, condition });
+        self
     }
 
     /// Indices of the entries for which `is_it` holds.
@@ -253,15 +271,60 @@ impl<'a, C: Policy> Writing<'a, C> {
             indices.iter().map(|&index| self.steps[index].op()).collect::<Vec<_>>()
         };
         let (together_ops, single_ops) = (ops(&together), ops(&singles));
-        let transaction = async {
-            if together_ops.is_empty() {
-                return Ok(Vec::new());
-            }
-            self.connection.transact(&together_ops).await
-        };
         let (transaction, answers) =
-            join(transaction, self.connection.write_each(&single_ops)).await;
+            join(self.transact(&together_ops), self.write_each(&single_ops)).await;
         Tried { together, transaction, singles: singles.into_iter().zip(answers).collect() }
+    }
+
+    /// Sends `ops` as one transaction, with the guard.
+    async fn transact(
+        &self,
+        ops: &[WriteOp<'a, C>],
+    ) -> Result<Vec<Option<Revision>>, TransactionError> {
+        let Some(guard) = &self.guard else {
+            return if ops.is_empty() {
+                Ok(Vec::new())
+            } else {
+                self.connection.transact(ops).await
+            };
+        };
+        if ops.is_empty() {
+            return Ok(Vec::new());
+        }
+        let guarded: Vec<_> = iter::once(guard).chain(ops).copied().collect();
+        match self.connection.transact(&guarded).await {
+            Ok(revisions) => Ok(revisions.into_iter().skip(1).collect()),
+            Err(TransactionError::Operation { index: 0, .. }) => Err(TransactionError::Guard),
+            Err(TransactionError::Operation { index, error }) => {
+                Err(TransactionError::Operation { index: index - 1, error })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sends each of `ops` alone, with the guard.
+    async fn write_each(
+        &self,
+        ops: &[WriteOp<'a, C>],
+    ) -> Vec<Result<Option<Revision>, TransactionError>> {
+        let creates_together = self.connection.version().creates_in_transactions();
+        let is_guarded =
+            |op: &WriteOp<'_, C>| creates_together || !matches!(op, WriteOp::Create { .. });
+        if self.guard.is_none() {
+            let answers = self.connection.write_each(ops).await.into_iter();
+            return answers.map(|answer| answer.map_err(TransactionError::Whole)).collect();
+        }
+        join_all(ops.iter().map(|op| async move {
+            let op = slice::from_ref(op);
+            let answers = if is_guarded(&op[0]) {
+                self.transact(op).await?
+            } else {
+                let answers = self.connection.write_each(op).await.into_iter();
+                answers.collect::<Result<_, _>>().map_err(TransactionError::Whole)?
+            };
+            Ok(answers.into_iter().next().flatten())
+        }))
+        .await
     }
 
     /// Takes the answers of a round in.
@@ -284,6 +347,7 @@ impl<'a, C: Policy> Writing<'a, C> {
                     }
                 }
             }
+            Err(TransactionError::Guard) => self.guard_off(&together),
             Err(TransactionError::Whole(WriteError::Unknown(cause))) => {
                 self.settle(&together, SwitchOutcome::Unknown(cause.into()));
             }
@@ -294,8 +358,19 @@ impl<'a, C: Policy> Writing<'a, C> {
         for (index, answer) in singles {
             match answer {
                 Ok(revision) => self.steps[index].committed(revision),
-                Err(error) => self.failed(index, error).await,
+                Err(TransactionError::Guard) => self.guard_off(&[index]),
+                Err(TransactionError::Operation { error, .. } | TransactionError::Whole(error)) => {
+                    self.failed(index, error).await
+                }
             }
+        }
+    }
+
+    fn guard_off(&mut self, indices: &[usize]) {
+        for &index in indices {
+            let step = &mut self.steps[index];
+            step.is_guarded_off = true;
+            step.outcome = Some(SwitchOutcome::NotApplied(GUARDED_OFF.into()));
         }
     }
 

@@ -2,7 +2,7 @@
 
 use actix::{ActorFutureExt, AsyncContext, Context, fut::wrap_future};
 
-use crate::zk_writer::{actor::ZkWriter, session::live};
+use crate::zk_writer::{actor::ZkWriter, held::now, session::live};
 
 impl ZkWriter {
     /// Reads what waits, as many parts as may be under way.
@@ -24,7 +24,8 @@ impl ZkWriter {
                     Some(read) => read.map_err(|error| error.to_string()),
                     None => Err("the connection was lost".to_owned()),
                 };
-                act.dry_runs.finish(&part, read);
+                let (period, now) = (&act.held.period, now());
+                act.dry_runs.finish(&part, read, |coin, name| period.due(coin, name, now));
                 act.pump_dry_runs(ctx);
                 act.close_if_drained(ctx);
             }));

@@ -114,8 +114,13 @@ impl DryRuns {
         None
     }
 
-    /// Takes in the znodes of a part, or why they were not read.
-    pub(crate) fn finish(&mut self, part: &DryRunPart, reads: Result<Vec<ZnodeRead>, String>) {
+    /// Takes in the znodes of a part, or why they were not read. `due` has the due time of a switch that would be held.
+    pub(crate) fn finish(
+        &mut self,
+        part: &DryRunPart,
+        reads: Result<Vec<ZnodeRead>, String>,
+        due: impl Fn(&Coin, &str) -> Option<u64>,
+    ) {
         self.parts_under_way -= 1;
         let Some(batch) = self.batches.get_mut(&part.batch) else { return };
         batch.parts_under_way -= 1;
@@ -128,7 +133,14 @@ impl DryRuns {
                 batch.failure = Some(WriteFailure::NotRead(cause.clone()));
             }
             let coin = batch.switches.coin(place);
-            batch.reply.note(|results| results.note(place, compare(coin, read)));
+            let mut result = compare(coin, read);
+            if let (Some(coin), SwitchOutcome::WouldChange | SwitchOutcome::Unchanged) =
+                (coin, &result.outcome)
+                && let Some(due) = due(coin, batch.switches.name(place))
+            {
+                result.outcome = SwitchOutcome::WouldBeHeld { due };
+            }
+            batch.reply.note(|results| results.note(place, result));
         }
         if batch.is_given_out() && batch.parts_under_way == 0 {
             let failure = batch.failure.take();

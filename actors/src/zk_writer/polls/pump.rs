@@ -9,10 +9,11 @@ use super::{
     turn,
 };
 use crate::{
-    domain::{Assignment, OutcomeKind},
+    domain::{Assignment, OutcomeKind, Source, SwitchOutcome},
     zk::Connection,
     zk_writer::{
         actor::ZkWriter,
+        held::Intent,
         messages::{BeginPoll, PollTurn, SyncBatch, SyncReply, SyncReport},
         session::live,
         switches::LastState,
@@ -59,10 +60,11 @@ impl ZkWriter {
                 let parts: Arc<[MapPart]> = parts.collect();
                 let syncing = connection.spawn({
                     let (connection, parts) = (connection.clone(), Arc::clone(&parts));
-                    let dir = self.settings.watch_dir.clone();
+                    let (dirs, period) = (self.held.dirs.clone(), self.held.period.clone());
+                    let may_be_held = self.held.may_be();
                     async move {
                         for part in &*parts {
-                            sync(&connection, &dir, part).await;
+                            sync(&connection, &dirs, &period, may_be_held, part).await;
                         }
                     }
                 });
@@ -115,6 +117,19 @@ impl ZkWriter {
     fn remember_synced(&mut self, part: &MapPart, written: &[EntryEnd]) {
         for (entry, EntryEnd { result, revision }) in part.assignments.iter().zip(written) {
             let outcome = &result.outcome;
+            match outcome {
+                SwitchOutcome::Held { due } => self.held.note(
+                    entry.puname.as_str(),
+                    Intent {
+                        coin: entry.coin.clone(),
+                        due: *due,
+                        source: Source::Poll,
+                        mark: Some(part.mark),
+                    },
+                ),
+                SwitchOutcome::Applied => self.held.written(entry.puname.as_str()),
+                _ => {}
+            }
             if !matches!(outcome.kind(), OutcomeKind::Applied | OutcomeKind::Unknown) {
                 continue;
             }

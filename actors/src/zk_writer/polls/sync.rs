@@ -11,11 +11,19 @@
 //! answer to the write shows that: it names the transaction that created the znode. Such a write may have replaced a
 //! newer switch, so it is an error, and the map is fetched again. A create replaces nothing: it succeeds only where
 //! there is no znode.
+//!
+//! A held switch is as new as its intent. Each transaction checks that no switch was accepted as held since the intents
+//! were listed: it would make such an intent obsolete.
+
+use std::collections::{HashMap, HashSet};
 
 use crate::{
-    domain::{Assignment, PreviousValue, SwitchOutcome, ZnodeDir},
-    zk::{Connection, Content, Overwrite, Revision, ZnodeRead, Zxid},
+    domain::{Assignment, Coin, PreviousValue, Source, SwitchOutcome},
+    zk::{
+        Connection, Content, DirectoryState, Mark, Overwrite, Revision, WriteError, ZnodeRead, Zxid,
+    },
     zk_writer::{
+        held::{HeldDirs, Intent, SafetyPeriod, announce, now},
         messages::{SkippedEntry, SyncReport},
         write::{EntryEnd, Policy, Progress, Step, Target, Writing},
     },
@@ -69,7 +77,7 @@ impl MapPart {
                 SwitchOutcome::Unchanged => &mut report.unchanged,
                 SwitchOutcome::Skipped => &mut report.switched_meanwhile,
                 SwitchOutcome::Refused(_) => &mut report.refused,
-                SwitchOutcome::Applied => &mut report.written,
+                SwitchOutcome::Applied | SwitchOutcome::Held { .. } => &mut report.written,
                 SwitchOutcome::NotApplied(cause) => {
                     report.cause.get_or_insert_with(|| cause.to_string());
                     &mut report.not_written
@@ -93,24 +101,243 @@ impl MapPart {
     }
 }
 
-/// Writes `part` into `dir`.
-pub(crate) async fn sync(connection: &Connection, dir: &ZnodeDir, part: &MapPart) {
+/// Tries of a part while callers' switches are accepted as held at the same moment.
+const TRIES: usize = 10;
+
+/// Writes `part`. With `may_be_held`, held switches count like written ones: those that are newer than the mark stay,
+/// older ones are replaced, and entries that the safety period demands are held.
+pub(crate) async fn sync(
+    connection: &Connection,
+    dirs: &HeldDirs,
+    period: &SafetyPeriod,
+    may_be_held: bool,
+    part: &MapPart,
+) {
+    let mut ends: Vec<Option<EntryEnd>> = vec![None; part.assignments.len()];
+    for _ in 0..TRIES {
+        let open: Vec<usize> = (0..ends.len()).filter(|&index| ends[index].is_none()).collect();
+        if open.is_empty() {
+            break;
+        }
+        let held =
+            if may_be_held { HeldBefore::list(connection, dirs, period).await } else { Ok(None) };
+        let tried = match held {
+            Ok(held) => sync_once(connection, dirs, period, held.as_ref(), part, &open).await,
+            Err(error) => Err(error),
+        };
+        match tried {
+            Ok(tried) => open.iter().zip(tried).for_each(|(&index, end)| ends[index] = end),
+            Err(error) => {
+                let cause = format!("its znode could not be read: {error}").into();
+                let unread = EntryEnd::not_written(SwitchOutcome::NotApplied(cause));
+                open.iter().for_each(|&index| ends[index] = Some(unread.clone()));
+            }
+        }
+    }
+    let cause = "switches were accepted as held again and again at the same moment";
+    let open = || EntryEnd::not_written(SwitchOutcome::NotApplied(cause.into()));
+    part.progress.report(ends.into_iter().map(|end| end.unwrap_or_else(open)).collect());
+}
+
+/// Tries the entries at `open`; `None` for one that has to be tried again.
+async fn sync_once(
+    connection: &Connection,
+    dirs: &HeldDirs,
+    period: &SafetyPeriod,
+    held: Option<&HeldBefore>,
+    part: &MapPart,
+    open: &[usize],
+) -> Result<Vec<Option<EntryEnd>>, WriteError> {
+    let entries: Vec<&Assignment> = open.iter().map(|&index| &part.assignments[index]).collect();
     let paths: Vec<String> =
-        part.assignments.iter().map(|entry| dir.child(entry.puname.as_str())).collect();
+        entries.iter().map(|entry| dirs.watch.child(entry.puname.as_str())).collect();
     let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
     // Newer switches must be seen, though a server may be behind the leader.
-    let steps = match connection.read_caught_up(&paths).await {
-        Ok(reads) => part.assignments.iter().zip(paths).zip(reads),
-        Err(error) => {
-            let cause = format!("its znode could not be read: {error}").into();
-            let unread = EntryEnd::not_written(SwitchOutcome::NotApplied(cause));
-            return part.progress.report(vec![unread; part.assignments.len()]);
-        }
+    let reads = connection.read_caught_up(&paths).await?;
+    let mut found = match held {
+        Some(held) => held.find(connection, dirs, &entries).await?,
+        None => HashMap::new(),
     };
-    let steps = steps.map(|((entry, path), read)| step(entry, path, read, part)).collect();
-    let mut writing = Writing::new(connection, dir, &part.progress, steps);
+    let now = now();
+    let mut holds = Vec::new();
+    let steps = entries.iter().zip(paths.iter().zip(reads)).enumerate();
+    let steps = steps.map(|(index, (entry, (path, read)))| {
+        let znode = read.as_ref().ok().and_then(|found| found.as_ref().map(|it| it.mark.zxid));
+        let mut step = step(entry, path, read, part);
+        let due = period.due(&entry.coin, entry.puname.as_str(), now);
+        let before = found.remove(&index);
+        match decide(step.outcome.take(), znode, before.as_ref(), &entry.coin, due, part.mark) {
+            Decision::Settle(outcome) => step.outcome = Some(outcome),
+            Decision::Write => {}
+            Decision::Hold(due) => {
+                let mark = Some(part.mark);
+                let coin = entry.coin.clone();
+                let intent = Intent { coin, due, source: Source::Poll, mark };
+                let znode = (*path).to_owned();
+                let path = dirs.intents.child(entry.puname.as_str());
+                let target =
+                    before.map_or(Target::Missing, |before| Target::Existing(before.set.revision));
+                holds.push(Hold { index, znode, path, data: intent.to_json(), target });
+                step.outcome = Some(SwitchOutcome::Held { due });
+            }
+        }
+        step.is_unchanged = step.outcome.is_some();
+        step
+    });
+    let mut steps: Vec<_> = steps.collect();
+    for (index, outcome) in hold(connection, dirs, &holds, part.mark, &part.progress).await {
+        steps[index].outcome = Some(outcome);
+    }
+    let guard = held.map(|held| (dirs.intents.node(), held.state.revision));
+    let mut writing =
+        Writing::new(connection, &dirs.watch, &part.progress, steps).guarded_by(guard);
     writing.run().await;
-    writing.report();
+    let ends = writing.steps.iter().map(|step| (!step.is_guarded_off).then(|| step.written()));
+    Ok(ends.collect())
+}
+
+/// The intents before a try. An intent that is accepted later is announced by a write of the directory, which the guard
+/// of the try's writes detects.
+struct HeldBefore {
+    names: HashSet<String>,
+    state: DirectoryState,
+}
+
+/// The intent of an entry, and the write that set it.
+struct Before {
+    /// `None` for foreign data.
+    intent: Option<Intent>,
+    set: Mark,
+}
+
+impl HeldBefore {
+    async fn list(
+        connection: &Connection,
+        dirs: &HeldDirs,
+        period: &SafetyPeriod,
+    ) -> Result<Option<Self>, WriteError> {
+        let mut listed = connection.children(dirs.intents.node()).await?;
+        if listed.is_none() && period.is_on() {
+            connection.ensure_directory(&dirs.intents).await?;
+            listed = connection.children(dirs.intents.node()).await?;
+        }
+        Ok(listed.map(|(names, state)| Self { names: names.into_iter().collect(), state }))
+    }
+
+    /// The intents of some entries, by the entries' indices.
+    async fn find(
+        &self,
+        connection: &Connection,
+        dirs: &HeldDirs,
+        entries: &[&Assignment],
+    ) -> Result<HashMap<usize, Before>, WriteError> {
+        let name = |index: usize| entries[index].puname.as_str();
+        let indices: Vec<usize> =
+            (0..entries.len()).filter(|&index| self.names.contains(name(index))).collect();
+        let paths: Vec<String> =
+            indices.iter().map(|&index| dirs.intents.child(name(index))).collect();
+        let mut found = HashMap::new();
+        for (index, read) in indices.into_iter().zip(connection.get_each(&paths).await?) {
+            if let Ok(Some((data, set))) = read {
+                found.insert(index, Before { intent: Intent::parse(&data).ok().flatten(), set });
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// What to do with an entry.
+#[derive(Debug, PartialEq, Eq)]
+enum Decision {
+    Settle(SwitchOutcome),
+    Write,
+    /// Until this time.
+    Hold(u64),
+}
+
+/// Decides on an entry: `outcome` is that without held switches, `None` if it is to be written.
+fn decide(
+    outcome: Option<SwitchOutcome>,
+    znode: Option<Zxid>,
+    before: Option<&Before>,
+    coin: &Coin,
+    due: Option<u64>,
+    mark: Zxid,
+) -> Decision {
+    let waiting = before.and_then(|before| {
+        let intent = before.intent.as_ref()?;
+        intent.is_last(before.set.zxid, znode).then_some((intent, before.set.zxid))
+    });
+    let is_same = waiting.is_some_and(|(intent, _)| intent.coin == *coin);
+    if waiting.is_some_and(|(intent, set)| intent.position(set) > mark) {
+        let newer = if is_same { SwitchOutcome::Unchanged } else { SwitchOutcome::Skipped };
+        return Decision::Settle(newer);
+    }
+    match (outcome, due) {
+        // The map is newer than the intent, which must not be carried out. A write makes it obsolete.
+        (Some(SwitchOutcome::Unchanged), _) if waiting.is_some() && !is_same => Decision::Write,
+        (Some(outcome), _) => Decision::Settle(outcome),
+        // It keeps its due time: the map repeats it at each poll.
+        (None, Some(_)) if is_same => Decision::Settle(SwitchOutcome::Unchanged),
+        (None, Some(due)) if znode.is_some() => Decision::Hold(due),
+        (None, _) => Decision::Write,
+    }
+}
+
+/// An intent to set.
+struct Hold {
+    /// Index of its entry.
+    index: usize,
+    znode: String,
+    path: String,
+    data: Vec<u8>,
+    target: Target<Revision>,
+}
+
+/// Sets intents, each only in the state that was read. Returns the outcomes of those that are not held.
+async fn hold(
+    connection: &Connection,
+    dirs: &HeldDirs,
+    holds: &[Hold],
+    mark: Zxid,
+    progress: &Progress,
+) -> Vec<(usize, SwitchOutcome)> {
+    let mut failed = Vec::new();
+    let bytes =
+        |it: &Hold| connection.operation_bytes(&dirs.intents) + it.path.len() + it.data.len();
+    let most = holds.iter().map(bytes).max().unwrap_or(1);
+    for part in holds.chunks((connection.transaction_limit() / most).max(1)) {
+        let steps = part.iter().map(|it| Step::new(&it.path, &it.data, it.target, None));
+        let mut writing = Writing::new(connection, &dirs.intents, progress, steps.collect());
+        writing.run().await;
+        // Before its effect is reported: later polls must see the intents.
+        let announced = announce(connection, dirs).await;
+        // The carrier may have written an older intent after the mark: then this one would never be carried out, and
+        // the entry has to be requested again.
+        let znodes: Vec<&str> = part.iter().map(|it| it.znode.as_str()).collect();
+        let confirmed = match announced {
+            Ok(()) => connection.read_caught_up(&znodes).await,
+            Err(error) => Err(error),
+        };
+        let is_newer = |index: usize| {
+            confirmed.as_ref().is_ok_and(
+                |read| matches!(read.get(index), Some(Ok(Some(znode))) if znode.mark.zxid > mark),
+            )
+        };
+        for (index, (it, step)) in part.iter().zip(&writing.steps).enumerate() {
+            match (step.written().result.outcome, &confirmed) {
+                (SwitchOutcome::Applied, Ok(_)) if is_newer(index) => {
+                    failed.push((it.index, SwitchOutcome::Skipped));
+                }
+                (SwitchOutcome::Applied, Ok(_)) => {}
+                (SwitchOutcome::Applied, Err(error)) => {
+                    failed.push((it.index, SwitchOutcome::Unknown(error.to_string().into())));
+                }
+                (outcome, _) => failed.push((it.index, outcome)),
+            }
+        }
+    }
+    failed
 }
 
 fn step<'a>(
@@ -149,10 +376,7 @@ fn judge(found: &Content, data: &[u8], part: &MapPart) -> Option<SwitchOutcome> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        domain::{Coins, Puname, SwitchResult},
-        zk::Mark,
-    };
+    use crate::domain::{Coins, Puname, SwitchResult};
 
     fn part(mark: i64, rewrite_unchanged: bool) -> MapPart {
         MapPart::new(Vec::new(), Zxid::test(mark), rewrite_unchanged)

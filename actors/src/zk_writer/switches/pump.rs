@@ -15,6 +15,7 @@ use crate::{
     domain::{OutcomeKind, PreviousValue, SwitchOutcome},
     zk_writer::{
         actor::ZkWriter,
+        held::HeldChunk,
         session::live,
         write::{EntryEnd, Progress},
     },
@@ -39,7 +40,7 @@ impl ZkWriter {
     /// Sends what waits: at once if no chunk is under way, beside other chunks only if it fills one. So an idle service
     /// does not wait, and a busy one sends few large transactions instead of many small ones.
     pub(crate) fn pump_switches(&mut self, ctx: &mut Context<Self>) {
-        let Some(connection) = live(&self.connection) else { return };
+        let Some(connection) = live(&self.connection).cloned() else { return };
         self.queue.set_room(ChunkRoom {
             bytes: connection.transaction_limit(),
             per_entry: connection.operation_bytes(&self.settings.watch_dir),
@@ -47,7 +48,14 @@ impl ZkWriter {
         while self.chunks_under_way == 0
             || (self.chunks_under_way < CHUNKS_UNDER_WAY && self.queue.fills_a_chunk())
         {
-            let Some(chunk) = self.queue.take().map(Arc::new) else { return };
+            let Some(mut chunk) = self.queue.take() else { return };
+            if let Some(held) = HeldChunk::take_from(&mut chunk, &self.held.period) {
+                self.hold(connection.clone(), held, ctx);
+            }
+            if chunk.entries.is_empty() {
+                continue;
+            }
+            let chunk = Arc::new(chunk);
             self.chunks_under_way += 1;
             let known = chunk.entries.iter().map(|entry| self.last_seen.find(&entry.puname));
             let known: Vec<Option<Id>> = known.collect();
@@ -80,6 +88,9 @@ impl ZkWriter {
                 .then(|| LastState { coin: entry.coin().clone(), revision: written.revision });
             if known.is_none() && !outcome_is_open(&written.result.outcome) {
                 self.newcomers.note(matches!(written.result.old, PreviousValue::Absent));
+            }
+            if seen.is_some() {
+                self.held.written(entry.puname.as_str());
             }
             match (known, seen) {
                 (Some(id), Some(seen)) => self.last_seen.update(*id, &seen),

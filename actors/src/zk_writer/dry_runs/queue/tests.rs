@@ -69,7 +69,7 @@ fn what_would_change_is_told_in_the_requests_order() {
     let mut answer = ask(&mut dry_runs, &pairs);
     let part = dry_runs.take().unwrap();
     assert_eq!(names(&part), ["a", "b", "c"]);
-    dry_runs.finish(&part, Ok(vec![holds("btc"), Ok(None), holds("bccc")]));
+    dry_runs.finish(&part, Ok(vec![holds("btc"), Ok(None), holds("bccc")]), |_, _| None);
     let expected = vec![
         SwitchOutcome::Superseded,
         SwitchOutcome::Unchanged,
@@ -85,7 +85,11 @@ fn who_asks_for_no_coin_is_told_what_is_there() {
     let mut dry_runs = DryRuns::new(10);
     let mut answer = ask(&mut dry_runs, &[("a", ""), ("b", ""), ("c", "")]);
     let part = dry_runs.take().unwrap();
-    dry_runs.finish(&part, Ok(vec![holds("btc"), Ok(None), Err("no rights".to_owned())]));
+    dry_runs.finish(
+        &part,
+        Ok(vec![holds("btc"), Ok(None), Err("no rights".to_owned())]),
+        |_, _| None,
+    );
     let reply = answer.try_recv().expect("an answer");
     let seen = |old| SwitchResult { old, outcome: SwitchOutcome::Seen };
     let unread = SwitchResult::without_old(SwitchOutcome::Unknown("no rights".into()));
@@ -103,12 +107,12 @@ fn batches_take_turns_and_so_many_parts_are_under_way() {
     let (first, second) = (dry_runs.take().unwrap(), dry_runs.take().unwrap());
     assert_eq!((names(&first).len(), names(&second)), (PART_ENTRIES, vec!["s"]));
     assert!(dry_runs.take().is_none(), "enough is under way");
-    dry_runs.finish(&second, Ok(vec![Ok(None)]));
+    dry_runs.finish(&second, Ok(vec![Ok(None)]), |_, _| None);
     assert_eq!(outcomes(&mut small).0, Ok(()));
     let third = dry_runs.take().unwrap();
-    dry_runs.finish(&third, Ok(vec![Ok(None)]));
+    dry_runs.finish(&third, Ok(vec![Ok(None)]), |_, _| None);
     assert!(large.try_recv().is_err(), "its first part is still under way");
-    dry_runs.finish(&first, Ok(vec![Ok(None); PART_ENTRIES]));
+    dry_runs.finish(&first, Ok(vec![Ok(None); PART_ENTRIES]), |_, _| None);
     assert_eq!(outcomes(&mut large).1, vec![SwitchOutcome::WouldCreate; PART_ENTRIES + 1]);
 }
 
@@ -117,7 +121,7 @@ fn a_znode_that_may_not_be_read_is_no_success() {
     let mut dry_runs = DryRuns::new(10);
     let mut answer = ask(&mut dry_runs, &[("a", "btc"), ("b", "btc")]);
     let part = dry_runs.take().unwrap();
-    dry_runs.finish(&part, Ok(vec![Err("no rights".to_owned()), holds("btc")]));
+    dry_runs.finish(&part, Ok(vec![Err("no rights".to_owned()), holds("btc")]), |_, _| None);
     let expected = vec![SwitchOutcome::Unknown("no rights".into()), SwitchOutcome::Unchanged];
     let failure = WriteFailure::NotRead("no rights".to_owned());
     assert_eq!(outcomes(&mut answer), (Err(failure), expected));
@@ -128,8 +132,8 @@ fn a_part_that_could_not_be_read_ends_its_batch() {
     let mut dry_runs = DryRuns::new(10_000);
     let mut answer = ask_many(&mut dry_runs, "l", 3 * PART_ENTRIES);
     let (first, second) = (dry_runs.take().unwrap(), dry_runs.take().unwrap());
-    dry_runs.finish(&first, Ok(vec![holds("btc"); PART_ENTRIES]));
-    dry_runs.finish(&second, Err("lost".to_owned()));
+    dry_runs.finish(&first, Ok(vec![holds("btc"); PART_ENTRIES]), |_, _| None);
+    dry_runs.finish(&second, Err("lost".to_owned()), |_, _| None);
     let (outcome, results) = outcomes(&mut answer);
     assert_eq!(outcome, Err(WriteFailure::NotRead("lost".to_owned())));
     assert_eq!(results[PART_ENTRIES - 1], SwitchOutcome::Unchanged);
@@ -150,7 +154,7 @@ fn who_waits_too_long_or_is_too_many_is_told_so() {
     dry_runs.expire(Instant::now() + Duration::from_secs(61));
     assert_eq!(outcomes(&mut waiting).0, Err(WriteFailure::NotSent));
     assert!(!dry_runs.is_empty(), "its part is still under way");
-    dry_runs.finish(&part, Ok(vec![Ok(None), Ok(None)]));
+    dry_runs.finish(&part, Ok(vec![Ok(None), Ok(None)]), |_, _| None);
     assert!(dry_runs.is_empty() && dry_runs.admission.waiting == 0);
 }
 

@@ -1,0 +1,309 @@
+//! Commits intents of callers' switches.
+//!
+//! The engine sets each intent, whatever it holds: the last one counts. Then the directory's own znode is written, the
+//! *announcement*, and a read confirms that no znode was written after its intent. A poll's writes are guarded by the
+//! announcements: a poll that has not seen an intent either wrote before the announcement, and the read shows it, or
+//! its transaction fails. Only then is the caller answered.
+
+use std::collections::HashMap;
+
+use super::{
+    intent::Intent,
+    round::HeldDirs,
+    safety_period::{SafetyPeriod, now},
+};
+use crate::{
+    domain::{PreviousValue, SwitchOutcome, SwitchResult},
+    zk::{AnyState, Condition, Connection, Mark, Overwrite, Revision, WriteError, ZnodeRead},
+    zk_writer::{
+        switches::Chunk,
+        write::{EntryEnd, Policy, Progress, Step, Target, Writing},
+    },
+};
+
+/// Tries while other clients write the same znodes.
+const TRIES: usize = 5;
+
+/// Bytes of an intent's data in addition to the coin: field names, numbers.
+const INTENT_BYTES: usize = 120;
+
+/// Entries of a chunk that are to be held, with their due times.
+#[derive(Debug)]
+pub(crate) struct HeldChunk {
+    pub(crate) chunk: Chunk,
+    dues: Vec<u64>,
+}
+
+impl HeldChunk {
+    /// Takes the entries that are to be held out of a chunk.
+    pub(crate) fn take_from(chunk: &mut Chunk, period: &SafetyPeriod) -> Option<Self> {
+        if !period.is_on() {
+            return None;
+        }
+        let now = now();
+        let due = chunk.entries.iter().map(|it| period.due(it.coin(), it.puname.as_str(), now));
+        let due: Vec<Option<u64>> = due.collect();
+        if due.iter().all(Option::is_none) {
+            return None;
+        }
+        let entries = std::mem::take(&mut chunk.entries).into_iter().zip(due);
+        let (mut held, mut dues) = (Vec::new(), Vec::new());
+        for (entry, due) in entries {
+            match due {
+                Some(due) => {
+                    held.push(entry);
+                    dues.push(due);
+                }
+                None => chunk.entries.push(entry),
+            }
+        }
+        Some(Self { chunk: Chunk { entries: held }, dues })
+    }
+
+    /// The intent of an entry, with the due time that it got.
+    pub(crate) fn intent(&self, index: usize, due: u64) -> Option<Intent> {
+        let entry = self.chunk.entries.get(index)?;
+        let source = entry.switches().last()?.source;
+        Some(Intent { coin: entry.coin().clone(), due, source, mark: None })
+    }
+}
+
+/// Only where there is no znode.
+#[derive(Clone, Copy, Debug)]
+struct IfAbsent;
+
+impl Condition for IfAbsent {
+    fn version(self) -> Option<i32> {
+        None
+    }
+}
+
+impl Policy for IfAbsent {
+    const GIVEN_UP: &'static str = "the watch directory keeps coming and going";
+
+    /// There is a znode now, so the switch is to be held.
+    fn correct(exists: bool) -> Result<Target<Self>, SwitchOutcome> {
+        if exists { Err(SwitchOutcome::Skipped) } else { Ok(Target::Missing) }
+    }
+
+    fn overwrite(self, _: &str, _: Revision) -> Option<Overwrite> {
+        None
+    }
+}
+
+/// Makes acceptances known to polls: their guarded writes fail from now on, until they have listed the intents.
+pub(crate) async fn announce(connection: &Connection, dirs: &HeldDirs) -> Result<(), WriteError> {
+    connection.set(dirs.intents.node(), b"", AnyState).await.map(drop)
+}
+
+/// Holds the entries of `held`; one without a znode is created at once. The end of each goes to `progress`.
+pub(super) async fn accept(
+    connection: &Connection,
+    dirs: &HeldDirs,
+    held: &HeldChunk,
+    progress: &Progress,
+) {
+    let mut acceptance = Acceptance::new(connection, dirs, held, progress);
+    for _ in 0..TRIES {
+        let open = acceptance.open();
+        if open.is_empty() {
+            break;
+        }
+        if let Err(error) = acceptance.try_once(&open).await {
+            let outcome = if acceptance.is_sent {
+                SwitchOutcome::Unknown(error.to_string().into())
+            } else {
+                SwitchOutcome::NotApplied(error.to_string().into())
+            };
+            acceptance.settle(&acceptance.open(), &outcome);
+        }
+    }
+    acceptance.report();
+}
+
+struct Acceptance<'a> {
+    connection: &'a Connection,
+    dirs: &'a HeldDirs,
+    held: &'a HeldChunk,
+    progress: &'a Progress,
+    znodes: Vec<String>,
+    intents: Vec<String>,
+    ends: Vec<Option<EntryEnd>>,
+    /// Whether anything was sent that could change a znode.
+    is_sent: bool,
+}
+
+/// An entry's intent as it is sent.
+struct Sent {
+    index: usize,
+    intent: Intent,
+    data: Vec<u8>,
+    /// Whether the intent's znode exists.
+    exists: bool,
+    /// The sub-account's coin.
+    old: PreviousValue,
+}
+
+type Whole = Result<Option<(Vec<u8>, Mark)>, String>;
+
+impl<'a> Acceptance<'a> {
+    fn new(
+        connection: &'a Connection,
+        dirs: &'a HeldDirs,
+        held: &'a HeldChunk,
+        progress: &'a Progress,
+    ) -> Self {
+        let names = || held.chunk.entries.iter().map(|entry| entry.puname.as_str());
+        let znodes = names().map(|name| dirs.watch.child(name)).collect();
+        let intents = names().map(|name| dirs.intents.child(name)).collect();
+        let ends = vec![None; held.chunk.entries.len()];
+        Self { connection, dirs, held, progress, znodes, intents, ends, is_sent: false }
+    }
+
+    fn open(&self) -> Vec<usize> {
+        (0..self.ends.len()).filter(|&index| self.ends[index].is_none()).collect()
+    }
+
+    fn settle(&mut self, indices: &[usize], outcome: &SwitchOutcome) {
+        for &index in indices {
+            self.ends[index] = Some(EntryEnd::not_written(outcome.clone()));
+        }
+    }
+
+    fn report(self) {
+        let cause = "its znode was written by other clients again and again";
+        let open = || EntryEnd::not_written(SwitchOutcome::Unknown(cause.into()));
+        self.progress.report(self.ends.into_iter().map(|end| end.unwrap_or_else(open)).collect());
+    }
+
+    async fn try_once(&mut self, open: &[usize]) -> Result<(), WriteError> {
+        let (znodes, intents) = self.read(open).await?;
+        let (mut missing, mut sent) = (Vec::new(), Vec::new());
+        for ((&index, znode), intent) in open.iter().zip(znodes).zip(intents) {
+            match (znode, intent) {
+                (Err(cause), _) | (_, Err(cause)) => {
+                    let cause = format!("it may not be read: {cause}").into();
+                    self.settle(&[index], &SwitchOutcome::Refused(cause));
+                }
+                (Ok(None), _) => missing.push(index),
+                (Ok(Some(znode)), Ok(found)) => {
+                    let exists = found.is_some();
+                    let Some(intent) = self.intent(index, found, znode.mark) else { continue };
+                    let (data, old) = (intent.to_json(), PreviousValue::Data(znode.data));
+                    sent.push(Sent { index, intent, data, exists, old });
+                }
+            }
+        }
+        self.create(&missing).await;
+        self.send(&mut sent).await;
+        if sent.is_empty() {
+            return Ok(());
+        }
+        announce(self.connection, self.dirs).await?;
+        self.confirm(sent).await
+    }
+
+    /// Reads the sub-accounts' znodes, and the intents as a whole.
+    async fn read(&self, open: &[usize]) -> Result<(Vec<ZnodeRead>, Vec<Whole>), WriteError> {
+        let intents: Vec<String> = open.iter().map(|&index| self.intents[index].clone()).collect();
+        let znodes: Vec<&str> = open.iter().map(|&index| self.znodes[index].as_str()).collect();
+        let intents = self.connection.get_each(&intents).await?;
+        Ok((self.connection.read_caught_up(&znodes).await?, intents))
+    }
+
+    /// The intent to send. One for the same coin keeps its due time: a caller that repeats its switch must not postpone
+    /// it for ever.
+    fn intent(&self, index: usize, found: Option<(Vec<u8>, Mark)>, znode: Mark) -> Option<Intent> {
+        let mut intent = self.held.intent(index, *self.held.dues.get(index)?)?;
+        if let Some((data, mark)) = found
+            && let Ok(Some(before)) = Intent::parse(&data)
+            && before.coin == intent.coin
+            && before.is_last(mark.zxid, Some(znode.zxid))
+        {
+            intent.due = intent.due.min(before.due);
+        }
+        Some(intent)
+    }
+
+    /// Creates znodes that are missing; where another client was faster, the entry stays open.
+    async fn create(&mut self, missing: &[usize]) {
+        if missing.is_empty() {
+            return;
+        }
+        self.is_sent = true;
+        let entries = &self.held.chunk.entries;
+        let steps = missing.iter().map(|&index| {
+            let data = entries[index].coin().as_str().as_bytes();
+            Step::new(&self.znodes[index], data, Target::Missing, None)
+        });
+        let (connection, dir) = (self.connection, &self.dirs.watch);
+        let mut writing: Writing<'_, IfAbsent> =
+            Writing::new(connection, dir, self.progress, steps.collect());
+        writing.run().await;
+        let ends: Vec<EntryEnd> = writing.steps.iter().map(Step::written).collect();
+        for (&index, end) in missing.iter().zip(ends) {
+            let is_there = matches!(end.result.outcome, SwitchOutcome::Skipped);
+            self.ends[index] = (!is_there).then_some(end);
+        }
+    }
+
+    /// Sets the intents. Those that are not set are settled, and leave `sent`.
+    async fn send(&mut self, sent: &mut Vec<Sent>) {
+        let (connection, dir) = (self.connection, &self.dirs.intents);
+        let room = connection.transaction_limit();
+        let operation = connection.operation_bytes(dir) + INTENT_BYTES;
+        let bytes = |it: &Sent| {
+            let entry = &self.held.chunk.entries[it.index];
+            operation + entry.puname.as_str().len() + entry.coin().as_str().len()
+        };
+        let most = sent.iter().map(bytes).max().unwrap_or(1);
+        let mut failed = HashMap::new();
+        for part in sent.chunks((room / most).max(1)) {
+            self.is_sent = true;
+            let steps = part.iter().map(|it| {
+                let target = if it.exists { Target::Existing(AnyState) } else { Target::Missing };
+                Step::new(&self.intents[it.index], &it.data, target, None)
+            });
+            let mut writing: Writing<'_, AnyState> =
+                Writing::new(connection, dir, self.progress, steps.collect());
+            writing.run().await;
+            for (it, step) in part.iter().zip(&writing.steps) {
+                let end = step.written();
+                if end.result.outcome != SwitchOutcome::Applied {
+                    failed.insert(it.index, end.result.outcome);
+                }
+            }
+        }
+        sent.retain(|it| !failed.contains_key(&it.index));
+        for (index, outcome) in failed {
+            self.settle(&[index], &outcome);
+        }
+    }
+
+    /// Settles the entries whose intents are the last writes; leaves the others open.
+    async fn confirm(&mut self, sent: Vec<Sent>) -> Result<(), WriteError> {
+        let indices: Vec<usize> = sent.iter().map(|it| it.index).collect();
+        let (znodes, intents) = self.read(&indices).await?;
+        for ((it, znode), found) in sent.into_iter().zip(znodes).zip(intents) {
+            let Ok(znode) = znode else { continue };
+            let is_last = match found {
+                // Another switch has replaced it after all, at the same time as this one.
+                Ok(Some((data, _))) if data != it.data => true,
+                Ok(Some((_, mark))) => {
+                    it.intent.is_last(mark.zxid, znode.as_ref().map(|znode| znode.mark.zxid))
+                }
+                // Carried out already, or removed because of another write.
+                Ok(None) => {
+                    znode.is_some_and(|znode| znode.data == it.intent.coin.as_str().as_bytes())
+                }
+                Err(_) => false,
+            };
+            if is_last {
+                let outcome = SwitchOutcome::Held { due: it.intent.due };
+                let result = SwitchResult { old: it.old, outcome };
+                self.ends[it.index] = Some(EntryEnd { result, revision: None });
+            }
+        }
+        Ok(())
+    }
+}

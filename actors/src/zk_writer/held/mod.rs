@@ -1,0 +1,29 @@
+//! Held switches: the safety period of user lists (contract of user lists, section 7).
+//!
+//! A switch to a coin whose list lacks the sub-account, or has it only since a moment ago, is *held*: an intent znode is
+//! committed, and the caller is answered. One daemon, the carrier, writes the coin at the due time.
+//!
+//! ZooKeeper's order of writes decides which switch is the last: an intent counts while the sub-account's znode was not
+//! written after it. So an immediate switch makes an intent obsolete without another operation.
+//!
+//! * `safety_period`: decides which switches are held, and until when;
+//! * `intent`: the intent's data, and its place in ZooKeeper's order;
+//! * `accept`: commits intents;
+//! * `round`: looks at intents, carries out those that are due, removes obsolete ones;
+//! * `book`: the known held switches, without clock or network;
+//! * `pump`: connects all that with the actor.
+
+mod accept;
+mod book;
+mod intent;
+#[cfg(test)]
+mod model;
+mod pump;
+mod round;
+mod safety_period;
+
+pub(super) use accept::{HeldChunk, announce};
+pub(super) use intent::Intent;
+pub(super) use pump::Held;
+pub(super) use round::{HeldDirs, Look};
+pub(super) use safety_period::{SafetyPeriod, now};

@@ -1,0 +1,260 @@
+//! Holds switches, and runs rounds, one at a time.
+
+use std::{
+    collections::HashSet,
+    process,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use actix::{ActorFutureExt, AsyncContext, Context, fut::wrap_future};
+
+use super::{
+    accept::{HeldChunk, accept},
+    book::Book,
+    intent::Intent,
+    round::{HeldDirs, Look, NAMES_PER_ROUND, Round, RoundEnd, run},
+    safety_period::{SafetyPeriod, now},
+};
+use crate::{
+    domain::{Puname, SwitchOutcome, ZnodeDir},
+    user_lists::Listings,
+    zk::{Connection, DirectoryState, WriteError},
+    zk_writer::{
+        actor::ZkWriter,
+        session::live,
+        switches::{Chunk, LastState},
+        write::Progress,
+    },
+};
+
+/// Interval between rounds without a due look: how fast other daemons' intents are found, and a lost lock is claimed.
+const ROUND_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Seconds after which a standby, or a carrier that ZooKeeper refused, looks at a due intent again.
+const LOOK_AGAIN: u64 = 5;
+
+/// State of the held switches in the actor.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) period: SafetyPeriod,
+    pub(crate) dirs: HeldDirs,
+    book: Book,
+    /// `None` until the first round of a session.
+    is_there: Option<bool>,
+    is_carrier: bool,
+    seen: Option<DirectoryState>,
+    pub(crate) round_under_way: bool,
+    next_round: Instant,
+    /// When the metrics are set next.
+    next_count: Instant,
+    /// Problems that were logged, each once until it is over.
+    logged: HashSet<String>,
+}
+
+impl Held {
+    pub(crate) fn new(
+        watch: ZnodeDir,
+        root: ZnodeDir,
+        listings: Listings,
+        period: Option<Duration>,
+    ) -> Self {
+        Self {
+            period: SafetyPeriod::new(listings, period),
+            dirs: HeldDirs::new(watch, root),
+            book: Book::default(),
+            is_there: None,
+            is_carrier: false,
+            seen: None,
+            round_under_way: false,
+            next_round: Instant::now(),
+            next_count: Instant::now(),
+            logged: HashSet::new(),
+        }
+    }
+
+    /// Whether there may be held switches, ours or another daemon's.
+    pub(crate) fn may_be(&self) -> bool {
+        self.period.is_on() || self.is_there != Some(false)
+    }
+
+    /// A session has begun: nothing is known about it.
+    pub(crate) fn session_up(&mut self) {
+        (self.is_there, self.is_carrier, self.seen) = (None, false, None);
+        self.next_round = Instant::now();
+    }
+
+    /// Takes in an intent that was committed.
+    pub(crate) fn note(&mut self, name: &str, intent: Intent) {
+        self.book.note(name, intent);
+    }
+
+    /// A znode was written: an intent of this name is obsolete, and the next round can remove it.
+    pub(crate) fn written(&mut self, name: &str) {
+        if self.book.len() > 0 {
+            self.book.postpone(name, 0);
+        }
+    }
+
+    fn is_round_due(&self) -> bool {
+        let is_time = Instant::now() >= self.next_round
+            || (self.is_there == Some(true) && self.book.is_due(now().as_secs()));
+        !self.round_under_way && self.is_there != Some(false) && is_time
+    }
+}
+
+impl ZkWriter {
+    /// Commits the intents of a chunk.
+    pub(crate) fn hold(
+        &mut self,
+        connection: Connection,
+        held: HeldChunk,
+        ctx: &mut Context<Self>,
+    ) {
+        let held = Arc::new(held);
+        self.chunks_under_way += 1;
+        let progress = Arc::new(Progress::default());
+        let holding = connection.spawn({
+            let (connection, dirs) = (connection.clone(), self.held.dirs.clone());
+            let (held, progress) = (Arc::clone(&held), Arc::clone(&progress));
+            async move { accept(&connection, &dirs, &held, &progress).await }
+        });
+        ctx.spawn(wrap_future::<_, Self>(holding).map(move |_, act, ctx| {
+            let chunk: &Chunk = &held.chunk;
+            let written = progress.take(chunk.entries.len());
+            act.chunks_under_way -= 1;
+            act.queue.finish(chunk, written.iter().map(|written| &written.result));
+            for (index, (entry, end)) in chunk.entries.iter().zip(&written).enumerate() {
+                let name = entry.puname.as_str();
+                match end.result.outcome {
+                    SwitchOutcome::Held { due } => {
+                        if let Some(intent) = held.intent(index, due) {
+                            act.held.note(name, intent);
+                        }
+                    }
+                    // Created at once.
+                    SwitchOutcome::Applied => {
+                        let coin = entry.coin().clone();
+                        let seen = Some(LastState { coin, revision: end.revision });
+                        act.last_seen.note(&entry.puname, seen);
+                    }
+                    _ => {}
+                }
+            }
+            act.pump_switches(ctx);
+            act.journal.committed(chunk, &written);
+            act.close_if_drained(ctx);
+        }));
+    }
+
+    /// Starts a round if one is due. A drain needs none: intents are durable, and any daemon can carry them out.
+    pub(crate) fn tend_held(&mut self, ctx: &mut Context<Self>) {
+        let now = now().as_secs();
+        if Instant::now() >= self.held.next_count {
+            self.held.next_count = Instant::now() + ROUND_INTERVAL;
+            self.metrics.held(self.held.book.len(), self.held.book.overdue(now));
+        }
+        let Some(connection) = live(&self.connection) else { return };
+        if self.draining.is_some() || !self.held.is_round_due() {
+            return;
+        }
+        let held = &mut self.held;
+        held.round_under_way = true;
+        held.next_round = Instant::now() + ROUND_INTERVAL;
+        let round = Round {
+            dirs: held.dirs.clone(),
+            holder: format!("process {}", process::id()),
+            is_on: held.period.is_on(),
+            seen: held.seen,
+            names: held.book.due(now, NAMES_PER_ROUND),
+            now,
+        };
+        let session = connection.session();
+        let running = connection.spawn({
+            let connection = connection.clone();
+            async move { run(&connection, round).await }
+        });
+        ctx.spawn(wrap_future::<_, Self>(running).map(move |end, act, ctx| {
+            act.held.round_under_way = false;
+            // A session that has ended proves nothing about the next one.
+            if act.connection.as_ref().is_some_and(|it| it.session() == session) {
+                match end {
+                    Some(Ok(end)) => act.finish_round(end),
+                    Some(Err(error)) => act.round_failed(&error),
+                    None => {}
+                }
+                act.tend_held(ctx);
+            }
+            act.close_if_drained(ctx);
+        }));
+    }
+
+    fn round_failed(&mut self, error: &WriteError) {
+        // Listed again by the next round.
+        self.held.seen = None;
+        if self.held.logged.insert(error.to_string()) {
+            let dir = self.held.dirs.root.as_str();
+            self.journal.held_problem(dir, &error.to_string());
+        }
+    }
+
+    fn finish_round(&mut self, end: RoundEnd) {
+        let RoundEnd { is_there, is_carrier, problem, state, listed, looks } = end;
+        self.held.is_there = Some(is_there);
+        self.held.seen = state;
+        if let Some(problem) = problem
+            && self.held.logged.insert(problem.clone())
+        {
+            self.journal.held_problem(self.held.dirs.root.as_str(), &problem);
+        }
+        // The looks came after the list.
+        if let Some(names) = listed {
+            self.held.book.listed(names);
+        }
+        for (name, look) in looks {
+            self.looked(&name, look);
+        }
+        if is_carrier && !self.held.is_carrier {
+            self.held.book.look_when_due();
+        }
+        self.held.is_carrier = is_carrier;
+    }
+
+    fn looked(&mut self, name: &str, look: Look) {
+        let later = now().as_secs() + LOOK_AGAIN;
+        let puname = Puname::parse(name);
+        if let Ok(puname) = &puname {
+            self.journal.looked(puname, &look);
+        }
+        match look {
+            Look::Waiting(intent) => {
+                let is_due = intent.due <= now().as_secs();
+                self.held.book.note(name, intent);
+                if is_due {
+                    self.held.book.postpone(name, later);
+                }
+            }
+            Look::Gone => self.held.book.remove(name),
+            Look::CarriedOut { intent, revision, .. } => {
+                self.held.book.remove(name);
+                self.held.logged.remove(name);
+                if let Ok(puname) = puname {
+                    let seen = LastState { coin: intent.coin, revision };
+                    self.last_seen.refresh(&puname, Some(seen));
+                }
+            }
+            Look::Overwrote { .. } | Look::Obsolete { .. } => self.held.book.remove(name),
+            Look::Contended => {}
+            Look::Refused { cause } => {
+                self.held.book.postpone(name, later);
+                if self.held.logged.insert(name.to_owned()) {
+                    self.journal.held_refused(name, self.held.book.intent(name), &cause);
+                }
+            }
+            Look::Unknown { cause } => {
+                self.held.book.postpone(name, later);
+                self.journal.held_unknown(name, self.held.book.intent(name), &cause);
+            }
+        }
+    }
+}
