@@ -10,6 +10,8 @@
 //! BeginPoll ─▶ turn::take() ─▶ ZooKeeper ─▶ the mark: later writes are newer than the map
 //! SyncBatch ─▶ sync() ───────▶ ZooKeeper ─▶ report, log
 //!
+//! WatchRequests, DeleteRequest ─▶ ZooKeeper ─▶ the Registrar
+//!
 //! CoinbaseRequest ─▶ Lanes ── begin ──▶ exchange() ─▶ ZooKeeper ─▶ jobmaker
 //!                      ▲                    │
 //!                      └── finish ◀── over ─┴─▶ AckWaiter ─▶ replies, log
@@ -18,7 +20,7 @@
 //! * `messages`, `settings`: the actor's vocabulary;
 //! * `actor`: mailbox, deadlines, and what is under way;
 //! * `session`: connects, reconnects, and ends the session;
-//! * `switches`, `dry_runs`, `polls`, `sub_pools`: one folder for each kind of request;
+//! * `switches`, `dry_runs`, `polls`, `registrations`, `sub_pools`: one folder for each kind of request;
 //! * `admission`: limits what waits, and answers callers; `results`: results of a batch's entries;
 //! * `write`: the write engine, for switches and polls;
 //! * `journal`: reports each switch to the log, the metrics and the recent changes.
@@ -29,6 +31,7 @@ mod dry_runs;
 mod journal;
 mod messages;
 mod polls;
+mod registrations;
 mod results;
 mod session;
 mod settings;
@@ -45,6 +48,7 @@ pub use messages::{
     CoinbaseAction, CoinbaseRequest, DryRunBatch, PollerLock, WriteBatch, WriteBatches,
     WriteFailure, WriteReply,
 };
+pub(crate) use registrations::{DeleteRequest, RequestsSeen, WatchRequests};
 pub use results::Results;
 pub use settings::{SubPoolSettings, WriterLimits, WriterSettings};
 pub(crate) use sub_pools::ToAckWaiter;
