@@ -41,8 +41,10 @@ mod user_coin_map;
 
 pub(crate) use actor::Poller;
 pub use fetch::FetchError;
+pub(crate) use fetch::{Tls, connect};
 pub(crate) use messages::{NewSettings, StopPolling};
 pub(crate) use poll::ToZkWriter;
 pub use preview::{MapPreview, preview_map};
 pub use settings::PollerSettings;
+pub(crate) use url::shown;
 pub use url::{UpstreamUrl, UpstreamUrlError};

@@ -38,20 +38,25 @@ impl UpstreamUrl {
         Ok(Self(url))
     }
 
-    pub(super) fn is_https(&self) -> bool {
+    pub(crate) fn is_https(&self) -> bool {
         self.0.scheme() == "https"
+    }
+
+    /// The URL without user and password.
+    pub(crate) fn bare(&self) -> Url {
+        without_credentials(self.0.clone())
     }
 
     /// The URL to request: without user and password, with `last_date` at the end of the query.
     pub(super) fn asking_from(&self, last_date: i64) -> Url {
-        let mut url = without_credentials(self.0.clone());
+        let mut url = self.bare();
         url.query_pairs_mut().append_pair("last_date", &last_date.to_string());
         url
     }
 
     /// User and password, decoded, if they may be sent to `there`: the same port of the same host, or its port 443 for
     /// an upgrade to https.
-    pub(super) fn credentials(&self, there: &Url) -> Option<(String, String)> {
+    pub(crate) fn credentials(&self, there: &Url) -> Option<(String, String)> {
         let (here, port) = (&self.0, there.port_or_known_default());
         let is_upgrade = here.scheme() == "http" && there.scheme() == "https" && port == Some(443);
         let is_same = port == here.port_or_known_default() || is_upgrade;
@@ -104,7 +109,7 @@ pub(super) fn follow(here: &Url, location: &str) -> Result<Url, String> {
 }
 
 /// The URL without credentials and query, fit for the log.
-pub(super) fn shown(url: &Url) -> String {
+pub(crate) fn shown(url: &Url) -> String {
     let query = if url.query().is_some() { "?…" } else { "" };
     let address = &url[Position::BeforeHost..Position::AfterPath];
     fit(&format!("{}://{address}{query}", url.scheme()))

@@ -19,6 +19,13 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
+    /// A watch that fires when the sender is dropped.
+    #[cfg(test)]
+    pub(crate) fn test() -> (watch::Sender<()>, Self) {
+        let (firing, armed) = watch::channel(());
+        (firing, Self { armed })
+    }
+
     /// Resolves when the watch has fired, or when the connection has ended.
     pub(crate) async fn fired(mut self) {
         while self.armed.changed().await.is_ok() {}

@@ -11,4 +11,6 @@ mod tls_fault;
 mod upstream;
 
 pub use error::FetchError;
+pub(crate) use tls::Tls;
 pub(super) use upstream::Upstream;
+pub(crate) use upstream::connect;

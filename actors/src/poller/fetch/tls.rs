@@ -29,12 +29,12 @@ use super::{
 };
 
 /// Client's side of TLS.
-pub(super) struct Tls(Result<TlsConnector, Error>);
+pub(crate) struct Tls(Result<TlsConnector, Error>);
 
 impl Tls {
     /// Reads the system's certificate authorities, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`. `is_needed` says
     /// whether their absence is worth a warning: an upstream without TLS may still redirect to itself with it.
-    pub(super) fn new(is_needed: bool, log: &Logger) -> Self {
+    pub(crate) fn new(is_needed: bool, log: &Logger) -> Self {
         let found = rustls_native_certs::load_native_certs();
         if found.certs.is_empty() && is_needed {
             let causes: Vec<_> = found.errors.iter().map(ToString::to_string).collect();
@@ -56,7 +56,7 @@ impl Tls {
     }
 
     /// Shakes hands with the URL's host.
-    pub(super) async fn connect(
+    pub(crate) async fn connect(
         &self,
         url: &Url,
         stream: TcpStream,

@@ -180,7 +180,7 @@ fn redirect_fault(url: &Url, fault: &str) -> FetchError {
 
 /// Connects to the first of a host's addresses that accepts. Each has a share of the time left, so that a silent one
 /// leaves the others theirs.
-async fn connect(url: &Url, deadline: Instant) -> io::Result<TcpStream> {
+pub(crate) async fn connect(url: &Url, deadline: Instant) -> io::Result<TcpStream> {
     let host = url.host_str().unwrap_or_default();
     let port = url.port_or_known_default().unwrap_or_default();
     let addresses: Vec<SocketAddr> = lookup_host(format!("{host}:{port}")).await?.collect();

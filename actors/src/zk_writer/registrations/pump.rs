@@ -51,7 +51,9 @@ impl Handler<DeleteRequest> for ZkWriter {
         let work = |connection: Connection| async move {
             match connection.remove(&path).await {
                 Ok(true) => Ok(()),
-                Ok(false) => Err("there are more znodes below it than are deleted at a time".to_owned()),
+                Ok(false) => {
+                    Err("there are more znodes below it than are deleted at a time".to_owned())
+                }
                 Err(error) => Err(error.to_string()),
             }
         };
