@@ -41,6 +41,7 @@ pub(crate) enum Step {
         coin: String,
     },
     Wait(Gate),
+    Pause(Duration),
     Hang,
 }
 
@@ -155,6 +156,19 @@ impl Reply {
     pub fn behind(mut self, gate: &Gate) -> Self {
         self.steps.insert(0, Step::Wait(gate.clone()));
         self
+    }
+
+    /// The whole answer, after a pause.
+    #[must_use]
+    pub fn after(mut self, pause: Duration) -> Self {
+        self.steps.insert(0, Step::Pause(pause));
+        self
+    }
+
+    /// The documented success of a registration.
+    pub fn registered(puid: u32) -> Self {
+        let data = json!({"puid": puid});
+        Self::json(&json!({"status": "success", "message": "success", "data": data}).to_string())
     }
 
     fn step(mut self, step: Step) -> Self {

@@ -28,10 +28,14 @@ const HEAD_LIMIT: usize = 64 * 1024;
 pub struct Request {
     /// When its head was complete.
     pub at: Instant,
+    /// `GET`, `POST` and so on.
+    pub method: String,
     /// Path and query.
     pub target: String,
     /// Names in lower case, in the order of coming.
     pub headers: Vec<(String, String)>,
+    /// As long as `Content-Length` says.
+    pub body: String,
     /// When the reply's end was sent or the client was gone, whichever came first.
     pub ended: Option<Instant>,
 }
@@ -168,7 +172,7 @@ fn locked<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 async fn serve<S: AsyncRead + AsyncWrite>(stream: S, state: &State) -> io::Result<()> {
     let (mut reading, mut writing) = split(stream);
-    let Some(request) = read_head(&mut reading).await? else { return Ok(()) };
+    let Some(request) = read_request(&mut reading).await? else { return Ok(()) };
     let reply = locked(&state.script).pop_front();
     let reply = match reply {
         Some(reply) => reply,
@@ -194,24 +198,41 @@ async fn serve<S: AsyncRead + AsyncWrite>(stream: S, state: &State) -> io::Resul
     played
 }
 
-async fn read_head(reading: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Request>> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        if head.len() > HEAD_LIMIT || reading.read_buf(&mut head).await? == 0 {
+/// Reads a request with its body; `None` if the client goes away before its end.
+async fn read_request(reading: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Request>> {
+    const END: &[u8] = b"\r\n\r\n";
+    let mut bytes = Vec::new();
+    let head_length = loop {
+        if let Some(end) = bytes.windows(END.len()).position(|it| it == END) {
+            break end + END.len();
+        }
+        if bytes.len() > HEAD_LIMIT || reading.read_buf(&mut bytes).await? == 0 {
+            return Ok(None);
+        }
+    };
+    let mut body = bytes.split_off(head_length);
+    let head = String::from_utf8_lossy(&bytes);
+    let mut lines = head.lines();
+    let mut words = lines.next().unwrap_or_default().split(' ').map(str::to_owned);
+    let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let headers = lines.filter_map(|line| line.split_once(':'));
+    let headers = headers.map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()));
+    let mut request = Request {
+        at: Instant::now(),
+        method,
+        target,
+        headers: headers.collect(),
+        body: String::new(),
+        ended: None,
+    };
+    let length = request.header("content-length").and_then(|length| length.parse().ok());
+    while body.len() < length.unwrap_or(0) {
+        if reading.read_buf(&mut body).await? == 0 {
             return Ok(None);
         }
     }
-    let head = String::from_utf8_lossy(&head);
-    let mut lines = head.lines();
-    let target = lines.next().and_then(|line| line.split(' ').nth(1)).unwrap_or_default();
-    let headers = lines.filter_map(|line| line.split_once(':'));
-    let headers = headers.map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()));
-    Ok(Some(Request {
-        at: Instant::now(),
-        target: target.to_owned(),
-        headers: headers.collect(),
-        ended: None,
-    }))
+    request.body = String::from_utf8_lossy(&body).into_owned();
+    Ok(Some(request))
 }
 
 async fn play(writing: &mut (impl AsyncWrite + Unpin), reply: Reply) -> io::Result<()> {
@@ -232,6 +253,7 @@ async fn play(writing: &mut (impl AsyncWrite + Unpin), reply: Reply) -> io::Resu
             }
             Step::Entries { count, coin } => send_entries(writing, count, &coin).await?,
             Step::Wait(gate) => gate.pass().await,
+            Step::Pause(pause) => tokio::time::sleep(pause).await,
             Step::Hang => {
                 writing.flush().await?;
                 loop {
@@ -306,6 +328,26 @@ mod tests {
         };
         let (answer, ()) = tokio::join!(get(&upstream, "/"), opening);
         assert!(answer.ends_with("{}"));
+    }
+
+    #[tokio::test]
+    async fn a_body_is_read_however_it_comes() {
+        let upstream = Upstream::start(|_| Reply::json("{}")).await.unwrap();
+        let head = "POST /r HTTP/1.1\r\nContent-Length: 4\r\n\r\n";
+        for parts in [vec![format!("{head}body")], vec![head.to_owned(), "bo".into(), "dy".into()]]
+        {
+            let mut stream = TcpStream::connect(upstream.address()).await.unwrap();
+            for part in parts {
+                stream.write_all(part.as_bytes()).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.ends_with("{}"));
+        }
+        for request in upstream.requests() {
+            assert_eq!((&*request.method, &*request.body), ("POST", "body"));
+        }
     }
 
     #[tokio::test]
