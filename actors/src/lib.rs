@@ -19,6 +19,9 @@
 //! * `zk_writer`: the actor that owns the session and the order of writes;
 //! * `ack_waiter`: the actor that owns the exchanges with jobmakers;
 //! * `poller`: the actor that fetches the user-coin map;
+//! * `user_lists`: the actor that pulls the lists of sub-accounts;
+//! * `registrar`: registers unknown sub-accounts;
+//! * `upstream`: the backend over HTTP, for the Poller and `UserLists`;
 //! * `http_client`: one HTTP request, for the Poller and for the daemon's commands;
 //! * `metrics`: metrics, readiness and recent changes;
 //! * `go_json`: JSON by the rules of Go's decoder;
@@ -60,6 +63,7 @@ mod http_client;
 mod metrics;
 mod poller;
 mod registrar;
+mod upstream;
 mod user_lists;
 mod zk;
 mod zk_writer;
@@ -75,10 +79,9 @@ pub use domain::{
 };
 pub use http_client::{HttpAnswer, HttpRequest};
 pub use metrics::{Change, ChangeKind, Histogram, Metrics, Missing, Recent, Since, SwitchCount};
-pub use poller::{
-    FetchError, MapPreview, PollerSettings, UpstreamUrl, UpstreamUrlError, preview_map,
-};
+pub use poller::{MapPreview, PollerSettings, preview_map};
 pub use registrar::RegistrationSettings;
+pub use upstream::{FetchError, UpstreamUrl, UpstreamUrlError};
 pub use user_lists::{ListAnswer, ListDocument, Listings, UserListSettings};
 pub use zk::{
     AccessRule, BrokerState, DigestCredentials, Inspector, NoAnswer, Seen, ServerVersion,

@@ -9,34 +9,24 @@
 //! Fields may come in any order, so an answer is judged at its end: an `err_no` behind the map voids
 //! the map, and a `user_coin` behind other texts makes them mere unknown fields.
 
-use std::{cell::Cell, fmt, io::Read};
+use std::{fmt, io::Read, ops::RangeInclusive};
 
 use serde::{
     Deserializer,
     de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
-use serde_json::value::RawValue;
-use thiserror::Error as ThisError;
 
-use super::{
-    text::fit,
-    user_coin_map::{SettledMap, UserCoinMap},
-};
+use super::user_coin_map::{SettledMap, UserCoinMap};
 use crate::{
     domain::SwitchRules,
     go_json::{Text, is_field},
+    upstream::{AnswerFault, AnswerFormat, Budget, fit, text, whole},
 };
-
-/// Bytes of one value that is read as a whole. A larger one cannot be a coin.
-const VALUE_LIMIT: usize = 256 * 1024;
-
-/// Bytes that the reader may still bring while the parser collects them into one value; `None` while it collects none.
-pub(super) type Budget = Cell<Option<usize>>;
 
 /// Answer that is a success.
 #[derive(Debug)]
-pub(super) struct FetchedMap {
-    pub(super) map: SettledMap,
+pub(crate) struct FetchedMap {
+    pub(crate) map: SettledMap,
     /// The `last_date` for the next poll, as the upstream suggests.
     pub(super) now_date: Option<i64>,
     pub(super) warning: Option<ShapeWarning>,
@@ -65,30 +55,28 @@ impl fmt::Display for ShapeWarning {
     }
 }
 
-/// Fault of an answer that is no success. Its texts are fit for the log.
-#[derive(Debug, ThisError, PartialEq, Eq)]
-pub(super) enum AnswerFault {
-    /// It is not JSON, or JSON of another shape.
-    #[error("is not a user-coin map: {0}")]
-    NotAMap(String),
-    /// The upstream reports an error.
-    #[error("says err_no {err_no}, err_msg '{err_msg}'")]
-    ErrNo { err_no: i64, err_msg: String },
-}
+/// The user-coin map, as these rules read it.
+#[derive(Clone, Debug)]
+pub(crate) struct MapFormat(pub(crate) SwitchRules);
 
-impl AnswerFault {
-    fn not_a_map(fault: impl fmt::Display) -> Self {
-        // The parser quotes the text.
-        Self::NotAMap(fit(&fault.to_string()))
+impl AnswerFormat for MapFormat {
+    type Parsed = FetchedMap;
+
+    const NAME: &'static str = "a user-coin map";
+
+    const SUCCESS: RangeInclusive<u16> = 200..=200;
+
+    fn parse(self, body: impl Read, budget: &Budget) -> Result<FetchedMap, AnswerFault> {
+        parse(body, self.0, budget)
     }
 }
 
+fn not_a_map(fault: impl fmt::Display) -> AnswerFault {
+    AnswerFault::malformed(MapFormat::NAME, fault)
+}
+
 /// Parses an answer to its end. `body` has to keep to the budget.
-pub(super) fn parse(
-    body: impl Read,
-    rules: SwitchRules,
-    budget: &Budget,
-) -> Result<FetchedMap, AnswerFault> {
+fn parse(body: impl Read, rules: SwitchRules, budget: &Budget) -> Result<FetchedMap, AnswerFault> {
     let mut parsed = Parsed {
         budget,
         err_no: 0,
@@ -98,8 +86,8 @@ pub(super) fn parse(
         now_date: DateField::Absent,
     };
     let mut json = serde_json::Deserializer::from_reader(body);
-    Root(&mut parsed).deserialize(&mut json).map_err(AnswerFault::not_a_map)?;
-    json.end().map_err(AnswerFault::not_a_map)?;
+    Root(&mut parsed).deserialize(&mut json).map_err(not_a_map)?;
+    json.end().map_err(not_a_map)?;
     parsed.judge()
 }
 
@@ -162,14 +150,6 @@ impl Parsed<'_> {
         }
     }
 
-    /// Reads a value of any type as a whole, unless it is too large.
-    fn whole<'de, M: MapAccess<'de>>(&self, map: &mut M) -> Result<Box<RawValue>, M::Error> {
-        self.budget.set(Some(VALUE_LIMIT));
-        let value = map.next_value();
-        self.budget.set(None);
-        value
-    }
-
     fn data<'de, M: MapAccess<'de>>(&mut self, mut map: M) -> Result<(), M::Error> {
         self.set_sample();
         while let Some(Text(field)) = map.next_key()? {
@@ -179,7 +159,7 @@ impl Parsed<'_> {
                     place: ValuePlace::UserCoin(&field),
                 })?;
             } else if is_field(&field, "now_date") {
-                let raw = self.whole(&mut map)?;
+                let raw = whole(&mut map, self.budget)?;
                 self.now_date = match raw.get() {
                     "null" => DateField::Absent,
                     number => number.parse().map_or(DateField::Wrong, DateField::At),
@@ -191,7 +171,7 @@ impl Parsed<'_> {
             } else if self.is_documented() {
                 map.next_value::<IgnoredAny>()?;
             } else {
-                let raw = self.whole(&mut map)?;
+                let raw = whole(&mut map, self.budget)?;
                 self.add_sample(&field, text(&raw).as_ref().map(|coin| &*coin.0));
             }
         }
@@ -201,7 +181,7 @@ impl Parsed<'_> {
     fn user_coin<'de, M: MapAccess<'de>>(&mut self, mut map: M) -> Result<(), M::Error> {
         self.set_documented(None);
         while let Some(Text(name)) = map.next_key()? {
-            let raw = self.whole(&mut map)?;
+            let raw = whole(&mut map, self.budget)?;
             self.map.add(&name, text(&raw).as_ref().map(|coin| &*coin.0));
         }
         Ok(())
@@ -212,25 +192,20 @@ impl Parsed<'_> {
             return Err(AnswerFault::ErrNo { err_no: self.err_no, err_msg: self.err_msg });
         }
         let (now_date, warning) = match (self.shape, self.now_date) {
-            (DataShape::Absent, _) => return Err(AnswerFault::not_a_map("it has no data")),
-            (DataShape::Wrong(fault), _) => return Err(AnswerFault::not_a_map(fault)),
+            (DataShape::Absent, _) => return Err(not_a_map("it has no data")),
+            (DataShape::Wrong(fault), _) => return Err(not_a_map(fault)),
             (DataShape::Documented(_), DateField::Wrong) => {
-                return Err(AnswerFault::not_a_map("its now_date is not a whole number"));
+                return Err(not_a_map("its now_date is not a whole number"));
             }
             (DataShape::Documented(warning), DateField::At(date)) => (Some(date), warning),
             (DataShape::Documented(warning), DateField::Absent) => (None, warning),
             (DataShape::Sample, DateField::At(_)) if self.map.entries() == 0 => {
-                return Err(AnswerFault::not_a_map("its data has no user_coin"));
+                return Err(not_a_map("its data has no user_coin"));
             }
             (DataShape::Sample, _) => (None, Some(ShapeWarning::SampleShape)),
         };
         Ok(FetchedMap { map: self.map.settled(), now_date, warning })
     }
-}
-
-/// The value's text, unless it has another type.
-fn text(raw: &RawValue) -> Option<Text<'_>> {
-    if raw.get().starts_with('"') { serde_json::from_str(raw.get()).ok() } else { None }
 }
 
 /// The whole answer.
@@ -259,7 +234,7 @@ impl<'de> Visitor<'de> for Root<'_, '_> {
                     parsed.err_no = err_no;
                 }
             } else if is_field(&field, "err_msg") {
-                let raw = parsed.whole(&mut map)?;
+                let raw = whole(&mut map, parsed.budget)?;
                 parsed.err_msg = text(&raw).map_or_else(String::new, |text| fit(&text.0));
             } else if is_field(&field, "data") {
                 map.next_value_seed(AnyValue { parsed, place: ValuePlace::Data })?;

@@ -12,21 +12,16 @@
 //! * `settings`, `messages`: settings of the operator, messages to the actor;
 //! * `actor`: the shell: one poll at a time, and the time of the next;
 //! * `poll`: one poll, from the mark to the last report; `outcome`: its end;
-//! * `fetch`: the HTTP request, its redirects and deadlines, TLS, and the head of an answer;
-//! * `body`: the body of an answer, from the network to the parser: unpacked, counted, checked;
 //! * `answer`: the JSON (contract, section 4);
 //! * `user_coin_map`: a million entries in little memory;
 //! * `cursor`: the next `last_date`; no clock, no network;
 //! * `preview`: the map for commands that only read it;
-//! * `url`: `UserCoinMapURL`;
-//! * `journal`: the log lines and metrics of a poll; `text`: the upstream's texts in them;
+//! * `journal`: the log lines and metrics of a poll;
 //! * `properties`: properties of any answer, for tests and fuzz targets.
 
 mod actor;
 mod answer;
-mod body;
 mod cursor;
-mod fetch;
 mod journal;
 mod messages;
 mod outcome;
@@ -35,16 +30,12 @@ mod preview;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod properties;
 mod settings;
-mod text;
-mod url;
 mod user_coin_map;
 
 pub(crate) use actor::Poller;
-pub use fetch::FetchError;
-pub(crate) use fetch::{Tls, connect};
+#[cfg(test)]
+pub(crate) use answer::{FetchedMap, MapFormat};
 pub(crate) use messages::{NewSettings, StopPolling};
 pub(crate) use poll::ToZkWriter;
 pub use preview::{MapPreview, preview_map};
 pub use settings::PollerSettings;
-pub(crate) use url::shown;
-pub use url::{UpstreamUrl, UpstreamUrlError};

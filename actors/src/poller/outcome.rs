@@ -1,9 +1,7 @@
 //! Outcome of a poll.
 
-use super::{
-    answer::ShapeWarning, cursor::Settlement, fetch::FetchError, user_coin_map::SettledMap,
-};
-use crate::zk_writer::SyncReport;
+use super::{answer::ShapeWarning, cursor::Settlement, user_coin_map::SettledMap};
+use crate::{upstream::FetchError, zk_writer::SyncReport};
 
 #[derive(Debug)]
 pub(super) enum PollOutcome {

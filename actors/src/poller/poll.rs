@@ -9,12 +9,12 @@ use tokio::sync::oneshot;
 
 use super::{
     PollerSettings,
-    answer::FetchedMap,
-    fetch::Upstream,
+    answer::{FetchedMap, MapFormat},
     outcome::{PollOutcome, SyncedMap},
 };
 use crate::{
     domain::Assignment,
+    upstream::Upstream,
     zk_writer::{BeginPoll, PollStart, PollTurn, SyncBatch, SyncReply, SyncReport},
 };
 
@@ -25,6 +25,9 @@ struct Pace {
     /// Entries of one part.
     entries: usize,
 }
+
+/// Parameter of the moment from which on an answer has changes.
+pub(super) const LAST_DATE: &str = "last_date";
 
 const ALONE: Pace = Pace { parts: 4, entries: 500 };
 
@@ -43,17 +46,19 @@ pub(crate) struct ToZkWriter {
 /// Everything that a poll needs.
 #[derive(Clone)]
 pub(super) struct Poll {
+    settings: Rc<PollerSettings>,
     upstream: Rc<Upstream>,
     pub(super) zk_writer: ToZkWriter,
 }
 
 impl Poll {
     pub(super) fn new(settings: PollerSettings, zk_writer: ToZkWriter, log: &Logger) -> Self {
-        Self { upstream: Rc::new(Upstream::new(settings, log)), zk_writer }
+        let upstream = Rc::new(Upstream::new(settings.fetch(), log));
+        Self { settings: Rc::new(settings), upstream, zk_writer }
     }
 
     pub(super) fn settings(&self) -> &PollerSettings {
-        &self.upstream.settings
+        &self.settings
     }
 
     /// Fetches the changes since `last_date`, and writes them.
@@ -71,7 +76,8 @@ impl Poll {
             PollTurn::NoSession => return PollOutcome::NoSession,
             PollTurn::Refused(cause) => return PollOutcome::NotBegun(cause),
         };
-        match self.upstream.fetch(last_date).await {
+        let format = MapFormat(self.settings().rules.clone());
+        match self.upstream.fetch(LAST_DATE, last_date, format).await {
             Ok(fetched) => PollOutcome::Synced(Box::new(self.sync(fetched, start).await)),
             Err(error) => PollOutcome::NotFetched(error),
         }

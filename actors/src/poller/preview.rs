@@ -6,12 +6,15 @@ use slog::{Discard, Logger, o};
 
 use super::{
     PollerSettings,
-    answer::{FetchedMap, ShapeWarning},
+    answer::{FetchedMap, MapFormat, ShapeWarning},
     cursor::{NowDate, PollCursor, since_1970},
-    fetch::{FetchError, Upstream},
+    poll::LAST_DATE,
     user_coin_map::SettledMap,
 };
-use crate::domain::Assignment;
+use crate::{
+    domain::Assignment,
+    upstream::{FetchError, Upstream},
+};
 
 /// The whole map, as the upstream answers to `last_date=0`.
 #[derive(Debug)]
@@ -23,8 +26,9 @@ pub struct MapPreview {
 
 /// Fetches the whole map by the rules of a poll, and writes nothing.
 pub async fn preview_map(settings: &PollerSettings) -> Result<MapPreview, FetchError> {
-    let upstream = Upstream::new(settings.clone(), &Logger::root(Discard, o!()));
-    let FetchedMap { map, now_date, warning } = upstream.fetch(0).await?;
+    let upstream = Upstream::new(settings.fetch(), &Logger::root(Discard, o!()));
+    let fetched = upstream.fetch(LAST_DATE, 0, MapFormat(settings.rules.clone()));
+    let FetchedMap { map, now_date, warning } = fetched.await?;
     Ok(MapPreview { map, now_date, warning })
 }
 

@@ -11,11 +11,11 @@ use arbitrary::{Result, Unstructured};
 use flate2::{Compression, write::GzEncoder};
 use serde::de::IgnoredAny;
 
-use super::{
-    answer::FetchedMap,
-    body::{self, BadBody, BodyFault, Encoding, FetchLimits},
+use super::answer::{FetchedMap, MapFormat};
+use crate::{
+    domain::{Coins, Puname, SwitchRules},
+    upstream::{self, BadBody, BodyFault, Encoding, FetchLimits},
 };
-use crate::domain::{Coins, Puname, SwitchRules};
 
 const PARTS: usize = 7;
 
@@ -118,10 +118,11 @@ fn read(parts: &[&[u8]], encoding: Encoding) -> std::result::Result<Understood, 
     let deadline = Instant::now() + Duration::from_secs(60);
     let limits = FetchLimits { bytes: LIMIT, deadline };
     let body = Pieces::new(parts, true);
-    match body::read(body, encoding, limits, SwitchRules { coins, lower_case: false }) {
+    let format = MapFormat(SwitchRules { coins, lower_case: false });
+    match upstream::read(body, encoding, limits, format) {
         Ok(answer) => Ok(understood(answer)),
         Err(BadBody { fault, start, .. }) => {
-            assert!(start.len() <= body::SHOWN_BYTES);
+            assert!(start.len() <= upstream::SHOWN_BYTES);
             if let BodyFault::Answer(fault) = &fault {
                 assert!(!fault.to_string().contains(char::is_control), "{fault:?}");
             }
@@ -131,13 +132,13 @@ fn read(parts: &[&[u8]], encoding: Encoding) -> std::result::Result<Understood, 
 }
 
 /// A body that comes in pieces, and is cut off behind them unless it is whole.
-pub(super) struct Pieces<'a> {
+pub(crate) struct Pieces<'a> {
     pieces: Vec<&'a [u8]>,
     is_whole: bool,
 }
 
 impl<'a> Pieces<'a> {
-    pub(super) fn new(pieces: &[&'a [u8]], is_whole: bool) -> Self {
+    pub(crate) fn new(pieces: &[&'a [u8]], is_whole: bool) -> Self {
         Self { pieces: pieces.iter().rev().copied().collect(), is_whole }
     }
 }

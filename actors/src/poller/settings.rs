@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use super::UpstreamUrl;
-use crate::{domain::SwitchRules, zk_writer::PollerLock};
+use crate::{
+    domain::SwitchRules,
+    upstream::{FetchSettings, UpstreamUrl},
+    zk_writer::PollerLock,
+};
 
 /// Settings for polling.
 #[derive(Clone, Debug)]
@@ -25,4 +28,16 @@ pub struct PollerSettings {
     pub lock: Option<PollerLock>,
     /// Rules for an entry of the map.
     pub rules: SwitchRules,
+}
+
+impl PollerSettings {
+    pub(super) fn fetch(&self) -> FetchSettings {
+        FetchSettings {
+            url: self.url.clone(),
+            url_key: "UserCoinMapURL",
+            timeout: self.fetch_timeout,
+            timeout_key: "CronFetchTimeoutSeconds",
+            body_limit: self.body_limit,
+        }
+    }
 }

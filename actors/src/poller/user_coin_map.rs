@@ -2,8 +2,10 @@
 
 use std::cmp::Ordering;
 
-use super::text::fit_name;
-use crate::domain::{Assignment, Coin, Puname, SwitchRules};
+use crate::{
+    domain::{Assignment, Coin, Puname, SwitchRules},
+    upstream::fit_name,
+};
 
 /// Bad entries that are logged by name; further ones are counted.
 pub(super) const BAD_SHOWN: usize = 20;
@@ -32,8 +34,8 @@ const NO_COIN: u16 = u16::MAX;
 
 /// Entries that cannot be written, ever.
 #[derive(Clone, Debug, Default)]
-pub(super) struct BadEntries {
-    pub(super) count: usize,
+pub(crate) struct BadEntries {
+    pub(crate) count: usize,
     /// Name and fault of the first ones, fit for the log.
     pub(super) shown: Vec<(String, String)>,
 }
@@ -85,7 +87,7 @@ impl UserCoinMap {
     }
 
     /// Number of entries that were added, including bad and repeated ones.
-    pub(super) fn entries(&self) -> usize {
+    pub(crate) fn entries(&self) -> usize {
         // An entry with a bad name is in the count of bad ones only.
         let bad_coins = self.entries.iter().filter(|entry| entry.coin == NO_COIN).count();
         self.entries.len() + self.bad.count - bad_coins
@@ -116,7 +118,7 @@ impl UserCoinMap {
 
 /// The entries to write, each sub-account once.
 #[derive(Debug)]
-pub(super) struct SettledMap {
+pub(crate) struct SettledMap {
     map: UserCoinMap,
     order: Vec<u32>,
 }
@@ -127,11 +129,11 @@ impl SettledMap {
     }
 
     /// Number of entries of the answer, including bad and repeated ones.
-    pub(super) fn entries(&self) -> usize {
+    pub(crate) fn entries(&self) -> usize {
         self.map.entries()
     }
 
-    pub(super) fn bad(&self) -> &BadEntries {
+    pub(crate) fn bad(&self) -> &BadEntries {
         &self.map.bad
     }
 

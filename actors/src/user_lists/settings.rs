@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     domain::{Coin, ZnodeDir},
-    poller::UpstreamUrl,
+    upstream::UpstreamUrl,
 };
 
 /// Settings for user lists.

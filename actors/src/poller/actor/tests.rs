@@ -7,7 +7,7 @@ use tokio::{sync::mpsc, time};
 use super::*;
 use crate::{
     domain::{Coins, SwitchRules},
-    poller::UpstreamUrl,
+    upstream::UpstreamUrl,
     zk_writer::{BeginPoll, PollTurn, SyncBatch},
 };
 

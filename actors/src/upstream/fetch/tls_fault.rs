@@ -30,24 +30,24 @@ fn fault(cause: impl Into<String>, remedy: impl Into<String>) -> FetchError {
 }
 
 /// Host name that no certificate can have.
-pub(super) fn no_name(host: &str) -> FetchError {
+pub(super) fn no_name(host: &str, key: &str) -> FetchError {
     let cause = format!("no certificate can be valid for the host name '{}'", fit(host));
-    fault(cause, "put another name of the server into UserCoinMapURL")
+    fault(cause, format!("put another name of the server into {key}"))
 }
 
-/// Error of a handshake with the server of this name.
-pub(super) fn of_handshake(error: &io::Error, name: &ServerName<'_>) -> FetchError {
+/// Error of a handshake with the server of this name. `key` holds its URL.
+pub(super) fn of_handshake(error: &io::Error, name: &ServerName<'_>, key: &str) -> FetchError {
     use rustls::Error as Tls;
     match error.get_ref().and_then(|inner| inner.downcast_ref()) {
-        Some(Tls::InvalidCertificate(error)) => of_certificate(error, name),
-        Some(Tls::AlertReceived(alert)) => of_alert(*alert),
+        Some(Tls::InvalidCertificate(error)) => of_certificate(error, name, key),
+        Some(Tls::AlertReceived(alert)) => of_alert(*alert, key),
         Some(Tls::PeerIncompatible(
             PeerIncompatible::ServerDoesNotSupportTls12Or13
             | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
         )) => fault("the server speaks neither TLS 1.2 nor TLS 1.3", NEEDED),
         Some(Tls::InvalidMessage(error)) => fault(
             format!("the server's answer is not TLS ({error:?})"),
-            "put http:// or the port of https into UserCoinMapURL",
+            format!("put http:// or the port of https into {key}"),
         ),
         Some(other) => fault(fit(&format!("the TLS handshake failed: {other}")), NEEDED),
         None => match error.kind() {
@@ -63,7 +63,7 @@ pub(super) fn of_handshake(error: &io::Error, name: &ServerName<'_>) -> FetchErr
     }
 }
 
-fn of_alert(alert: AlertDescription) -> FetchError {
+fn of_alert(alert: AlertDescription, key: &str) -> FetchError {
     use AlertDescription as Alert;
     match alert {
         Alert::HandshakeFailure | Alert::InsufficientSecurity => fault(
@@ -78,11 +78,13 @@ fn of_alert(alert: AlertDescription) -> FetchError {
         }
         Alert::UnrecognisedName => fault(
             "the server does not know the host name (alert UnrecognisedName)",
-            "put the name that the server is configured for into UserCoinMapURL",
+            format!("put the name that the server is configured for into {key}"),
         ),
         Alert::CertificateRequired | Alert::BadCertificate => fault(
             format!("the server demands a client certificate (alert {alert:?})"),
-            "switch that off for this client, which has none; UserCoinMapURL may have a user and a password",
+            format!(
+                "switch that off for this client, which has none; {key} may have a user and a password"
+            ),
         ),
         other => fault(
             format!("the server refuses the handshake (alert {other:?})"),
@@ -91,7 +93,7 @@ fn of_alert(alert: AlertDescription) -> FetchError {
     }
 }
 
-fn of_certificate(error: &CertificateError, name: &ServerName<'_>) -> FetchError {
+fn of_certificate(error: &CertificateError, name: &ServerName<'_>, key: &str) -> FetchError {
     use CertificateError as Cert;
     let clock = "check this machine's clock";
     let webpki = match error {
@@ -111,7 +113,7 @@ fn of_certificate(error: &CertificateError, name: &ServerName<'_>) -> FetchError
             let (host, names) = (fit(&name.to_str()), fit(&presented.join(", ")));
             fault(
                 format!("the server's certificate is not valid for {host}, but for {names}"),
-                format!("put such a name into UserCoinMapURL, or {}", new_certificate(name)),
+                format!("put such a name into {key}, or {}", new_certificate(name)),
             )
         }
         (Cert::UnknownIssuer, _) => fault(

@@ -21,7 +21,7 @@ impl AnswerHead {
         Self { status, content_type, content_encoding, encoding }
     }
 
-    /// The `Content-Encoding` that explains why a body is no map. A body that begins like JSON or HTML is not packed: its
+    /// The `Content-Encoding` that explains why a body cannot be read. A body that begins like JSON or HTML is not packed: its
     /// label is wrong, which the Go daemon ignores, too.
     pub(super) fn foreign_encoding(&self, start: &[u8]) -> Option<String> {
         let is_text = start.trim_ascii_start().first().is_some_and(|byte| b"{[\"<".contains(byte));

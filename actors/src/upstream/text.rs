@@ -6,13 +6,13 @@ use crate::domain::{Escaped, Shown, clip};
 const SHOWN_CHARS: usize = 200;
 
 /// A text that comes between quotes.
-pub(super) fn fit(text: &str) -> String {
+pub(crate) fn fit(text: &str) -> String {
     let (start, ellipsis) = clip(text, SHOWN_CHARS);
     format!("{}{ellipsis}", Escaped(start))
 }
 
 /// A text on its own, in quotes if need be.
-pub(super) fn fit_name(text: &str) -> String {
+pub(crate) fn fit_name(text: &str) -> String {
     let (start, ellipsis) = clip(text, SHOWN_CHARS);
     format!("{}{ellipsis}", Shown(start))
 }

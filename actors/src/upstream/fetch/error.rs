@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-/// Reason why there is no user-coin map. Its texts are fit for a log and a terminal.
+/// Reason why there is no answer. Its texts are fit for a log and a terminal.
 #[derive(Debug, Error)]
 #[error("{cause}{}", remedy.as_ref().map(|remedy| format!("; {remedy}")).unwrap_or_default())]
 pub struct FetchError {

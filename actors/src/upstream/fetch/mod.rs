@@ -1,4 +1,4 @@
-//! Fetch of the user-coin map over HTTP.
+//! A fetch over HTTP.
 //!
 //! * `upstream`: the request, its redirects and deadlines, and the cause of a failure (`error`);
 //! * `head`: status, type and packing of an answer;
@@ -11,6 +11,4 @@ mod tls_fault;
 mod upstream;
 
 pub use error::FetchError;
-pub(crate) use tls::Tls;
-pub(super) use upstream::Upstream;
-pub(crate) use upstream::connect;
+pub(crate) use upstream::{FetchSettings, Upstream};

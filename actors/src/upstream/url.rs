@@ -1,4 +1,4 @@
-//! `UserCoinMapURL`: address of the user-coin map, and our credentials there.
+//! The address of an upstream, and our credentials there.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use url::{Position, Url};
 
 use super::text::fit;
 
-/// The URL of a user-coin map: `http` or `https`, with a host.
+/// The URL of an upstream (`UserCoinMapURL`, `UserListAPI`, `UserAutoRegAPI.URL`): `http` or `https`, with a host.
 ///
 /// A user and password in it become HTTP Basic authentication, as in Go. Neither they nor the query, which may hold
 /// tokens, are ever printed.
@@ -38,25 +38,25 @@ impl UpstreamUrl {
         Ok(Self(url))
     }
 
-    pub(crate) fn is_https(&self) -> bool {
+    pub(super) fn is_https(&self) -> bool {
         self.0.scheme() == "https"
     }
 
-    /// The URL without user and password.
-    pub(crate) fn bare(&self) -> Url {
+    /// The URL to request: without user and password.
+    pub(crate) fn target(&self) -> Url {
         without_credentials(self.0.clone())
     }
 
-    /// The URL to request: without user and password, with `last_date` at the end of the query.
-    pub(super) fn asking_from(&self, last_date: i64) -> Url {
-        let mut url = self.bare();
-        url.query_pairs_mut().append_pair("last_date", &last_date.to_string());
+    /// The URL to request, with `name=from` at the end of the query.
+    pub(crate) fn asking_from(&self, name: &str, from: i64) -> Url {
+        let mut url = self.target();
+        url.query_pairs_mut().append_pair(name, &from.to_string());
         url
     }
 
     /// User and password, decoded, if they may be sent to `there`: the same port of the same host, or its port 443 for
     /// an upgrade to https.
-    pub(crate) fn credentials(&self, there: &Url) -> Option<(String, String)> {
+    pub(super) fn credentials(&self, there: &Url) -> Option<(String, String)> {
         let (here, port) = (&self.0, there.port_or_known_default());
         let is_upgrade = here.scheme() == "http" && there.scheme() == "https" && port == Some(443);
         let is_same = port == here.port_or_known_default() || is_upgrade;
@@ -109,7 +109,7 @@ pub(super) fn follow(here: &Url, location: &str) -> Result<Url, String> {
 }
 
 /// The URL without credentials and query, fit for the log.
-pub(crate) fn shown(url: &Url) -> String {
+pub(super) fn shown(url: &Url) -> String {
     let query = if url.query().is_some() { "?…" } else { "" };
     let address = &url[Position::BeforeHost..Position::AfterPath];
     fit(&format!("{}://{address}{query}", url.scheme()))
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     fn asked(text: &str) -> String {
-        UpstreamUrl::parse(text).unwrap().asking_from(7).to_string()
+        UpstreamUrl::parse(text).unwrap().asking_from("last_date", 7).to_string()
     }
 
     #[test]

@@ -14,10 +14,9 @@ use url::{Position, Url};
 
 use super::{
     super::{
-        PollerSettings,
-        answer::{AnswerFault, FetchedMap},
         body::{self, BadBody, BodyFault, FetchLimits},
-        url::{follow, shown},
+        format::{AnswerFault, AnswerFormat},
+        url::{UpstreamUrl, follow, shown},
     },
     error::FetchError,
     head::AnswerHead,
@@ -38,29 +37,64 @@ const START_BYTES: usize = 4096;
 const CONNECTING: &str = "no connection to";
 const WAITING: &str = "no answer from";
 
-/// Source of the user-coin map.
-pub(in crate::poller) struct Upstream {
-    pub(in crate::poller) settings: PollerSettings,
+/// A request, apart from its URL.
+struct Call<'a> {
+    method: &'static str,
+    headers: &'a [(&'static str, &'static str)],
+    body: Vec<u8>,
+    /// Instead of those of the URL.
+    credentials: Option<(String, String)>,
+}
+
+const GET: Call<'static> = Call {
+    method: "GET",
+    headers: &[("accept", "application/json, */*"), ("accept-encoding", "gzip")],
+    body: Vec::new(),
+    credentials: None,
+};
+
+/// How to fetch from an upstream, and the keys that errors name.
+#[derive(Clone, Debug)]
+pub(crate) struct FetchSettings {
+    pub(crate) url: UpstreamUrl,
+    /// Key that has the URL.
+    pub(crate) url_key: &'static str,
+    /// Time for a whole fetch: connection, head and body.
+    pub(crate) timeout: Duration,
+    /// Key that has the timeout.
+    pub(crate) timeout_key: &'static str,
+    /// Bytes of the largest answer, unpacked (`CronBodyLimitBytes`).
+    pub(crate) body_limit: u64,
+}
+
+/// A program of the pool's backend that answers over HTTP.
+pub(crate) struct Upstream {
+    settings: FetchSettings,
     tls: Tls,
 }
 
 impl Upstream {
     /// Reads the certificate authorities, which may take a moment.
-    pub(in crate::poller) fn new(settings: PollerSettings, log: &Logger) -> Self {
-        Self { tls: Tls::new(settings.url.is_https(), log), settings }
+    pub(crate) fn new(settings: FetchSettings, log: &Logger) -> Self {
+        Self { tls: Tls::new(settings.url.is_https(), settings.url_key, log), settings }
     }
 
-    /// Asks for the changes since `last_date`, and reads the answer to its end. Dropping the future closes the
-    /// connection, which ends the thread that reads.
-    pub(in crate::poller) async fn fetch(&self, last_date: i64) -> Result<FetchedMap, FetchError> {
-        let deadline = Instant::now() + self.settings.fetch_timeout;
-        let (url, phase) = (self.settings.url.asking_from(last_date), Cell::new(CONNECTING));
+    /// Asks for what is new since `from`, which goes into the query as `name`, and reads the answer to its end. Dropping
+    /// the future closes the connection, which ends the thread that reads.
+    pub(crate) async fn fetch<F: AnswerFormat>(
+        &self,
+        name: &str,
+        from: i64,
+        format: F,
+    ) -> Result<F::Parsed, FetchError> {
+        let deadline = Instant::now() + self.settings.timeout;
+        let (url, phase) = (self.settings.url.asking_from(name, from), Cell::new(CONNECTING));
         let answer = timeout_at(deadline, self.answer(url.clone(), &phase, deadline)).await;
         let mut answer = answer.unwrap_or_else(|_| {
             Err(format!("{} {} within {}", phase.get(), shown(&url), self.time_limit()).into())
         })?;
         let head = AnswerHead::of(&answer);
-        if head.status != 200 {
+        if !F::SUCCESS.contains(&head.status) {
             let mut start = Vec::new();
             // Shows as much as comes in time.
             let _ = timeout_at(deadline, answer.read_start(&mut start, START_BYTES)).await;
@@ -71,8 +105,8 @@ impl Upstream {
         let mut reading = spawn_blocking({
             let limits =
                 FetchLimits { bytes: self.settings.body_limit, deadline: deadline.into_std() };
-            let (rules, encoding) = (self.settings.rules.clone(), head.encoding);
-            move || body::read(body, encoding, limits, rules)
+            let encoding = head.encoding;
+            move || body::read(body, encoding, limits, format)
         });
         let in_time = timeout_at(deadline, &mut reading).await.ok();
         let is_late = in_time.is_none();
@@ -85,6 +119,28 @@ impl Upstream {
         let answer =
             read.map_err(|error| format!("the thread that reads answers ended: {error}"))?;
         answer.map_err(|bad| self.fault(bad, &head, is_late).into())
+    }
+
+    /// Posts `body` to the URL, and returns the status and the body of the answer. Redirects are not followed.
+    /// `credentials` replace those of the URL.
+    pub(crate) async fn post(
+        &self,
+        body: Vec<u8>,
+        credentials: Option<(String, String)>,
+    ) -> Result<(u16, Vec<u8>), FetchError> {
+        let deadline = Instant::now() + self.settings.timeout;
+        let (url, phase) = (self.settings.url.target(), Cell::new(CONNECTING));
+        let headers = &[("accept", "application/json, */*"), ("content-type", "application/json")];
+        let call = Call { method: "POST", headers, body, credentials };
+        let limit = usize::try_from(self.settings.body_limit).unwrap_or(usize::MAX);
+        let posted = async {
+            let answer = self.send(&url, &call, &phase, deadline).await?;
+            let status = answer.status;
+            Ok((status, answer.body(limit).await?))
+        };
+        timeout_at(deadline, posted).await.unwrap_or_else(|_| {
+            Err(format!("{} {} within {}", phase.get(), shown(&url), self.time_limit()).into())
+        })
     }
 
     fn fault(&self, bad: BadBody, head: &AnswerHead, is_late: bool) -> String {
@@ -110,7 +166,7 @@ impl Upstream {
                 format!("the answer cannot be read: {cause}; {description}")
             }
             BodyFault::Answer(fault) => match (&fault, head.foreign_encoding(&start)) {
-                (AnswerFault::NotAMap(_), Some(encoding)) => format!(
+                (AnswerFault::Malformed { .. }, Some(encoding)) => format!(
                     "the answer is packed as '{encoding}', which was not asked for; {description}"
                 ),
                 _ => format!("the answer {fault}; {description}"),
@@ -119,7 +175,7 @@ impl Upstream {
     }
 
     fn time_limit(&self) -> String {
-        format!("{} s (CronFetchTimeoutSeconds)", self.settings.fetch_timeout.as_secs())
+        format!("{} s ({})", self.settings.timeout.as_secs(), self.settings.timeout_key)
     }
 
     /// Sends the request, and again where it is redirected to, until an answer begins.
@@ -130,7 +186,7 @@ impl Upstream {
         deadline: Instant,
     ) -> Result<HttpAnswer, FetchError> {
         for _ in 0..=REDIRECTS {
-            let answer = self.send(&url, phase, deadline).await?;
+            let answer = self.send(&url, &GET, phase, deadline).await?;
             if !FOLLOWED.contains(&answer.status) {
                 return Ok(answer);
             }
@@ -138,14 +194,19 @@ impl Upstream {
             let there = location
                 .ok_or_else(|| "to nowhere: there is no Location in ASCII".to_owned())
                 .and_then(|location| follow(&url, location));
-            url = there.map_err(|fault| redirect_fault(&url, &fault))?;
+            url = there.map_err(|fault| redirect_fault(&url, &fault, self.settings.url_key))?;
         }
-        Err(redirect_fault(&url, &format!("once more after {REDIRECTS} redirects")))
+        Err(redirect_fault(
+            &url,
+            &format!("once more after {REDIRECTS} redirects"),
+            self.settings.url_key,
+        ))
     }
 
     async fn send(
         &self,
         url: &Url,
+        call: &Call<'_>,
         phase: &Cell<&'static str>,
         deadline: Instant,
     ) -> Result<HttpAnswer, FetchError> {
@@ -153,14 +214,15 @@ impl Upstream {
         let stream = connect(url, deadline)
             .await
             .map_err(|cause| format!("cannot connect to {}: {cause}", shown(url)))?;
-        let credentials = self.settings.url.credentials(url);
+        let ours = self.settings.url.credentials(url);
+        let credentials = call.credentials.as_ref().or(ours.as_ref());
         let request = HttpRequest {
-            method: "GET",
+            method: call.method,
             host: &url[Position::BeforeHost..Position::AfterPort],
             target: &url[Position::BeforePath..Position::AfterQuery],
-            credentials: credentials.as_ref().map(|(user, password)| (&**user, &**password)),
-            headers: &[("accept", "application/json, */*"), ("accept-encoding", "gzip")],
-            body: Vec::new(),
+            credentials: credentials.map(|(user, password)| (&**user, &**password)),
+            headers: call.headers,
+            body: call.body.clone(),
         };
         let answer = if url.scheme() == "https" {
             let stream = self.tls.connect(url, stream).await?;
@@ -174,13 +236,13 @@ impl Upstream {
     }
 }
 
-fn redirect_fault(url: &Url, fault: &str) -> FetchError {
-    format!("{} redirects {fault}; put the right address into UserCoinMapURL", shown(url)).into()
+fn redirect_fault(url: &Url, fault: &str, key: &str) -> FetchError {
+    format!("{} redirects {fault}; put the right address into {key}", shown(url)).into()
 }
 
 /// Connects to the first of a host's addresses that accepts. Each has a share of the time left, so that a silent one
 /// leaves the others theirs.
-pub(crate) async fn connect(url: &Url, deadline: Instant) -> io::Result<TcpStream> {
+async fn connect(url: &Url, deadline: Instant) -> io::Result<TcpStream> {
     let host = url.host_str().unwrap_or_default();
     let port = url.port_or_known_default().unwrap_or_default();
     let addresses: Vec<SocketAddr> = lookup_host(format!("{host}:{port}")).await?.collect();

@@ -29,12 +29,16 @@ use super::{
 };
 
 /// Client's side of TLS.
-pub(crate) struct Tls(Result<TlsConnector, Error>);
+pub(super) struct Tls {
+    connector: Result<TlsConnector, Error>,
+    /// Key of the URL, for remedies.
+    key: &'static str,
+}
 
 impl Tls {
     /// Reads the system's certificate authorities, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`. `is_needed` says
     /// whether their absence is worth a warning: an upstream without TLS may still redirect to itself with it.
-    pub(crate) fn new(is_needed: bool, log: &Logger) -> Self {
+    pub(super) fn new(is_needed: bool, key: &'static str, log: &Logger) -> Self {
         let found = rustls_native_certs::load_native_certs();
         if found.certs.is_empty() && is_needed {
             let causes: Vec<_> = found.errors.iter().map(ToString::to_string).collect();
@@ -49,14 +53,15 @@ impl Tls {
         let trust = Trust { roots, listed: found.certs, algorithms };
         let config =
             ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        Self(config.map(|builder| {
+        let connector = config.map(|builder| {
             let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(trust));
             Arc::new(builder.with_no_client_auth()).into()
-        }))
+        });
+        Self { connector, key }
     }
 
     /// Shakes hands with the URL's host.
-    pub(crate) async fn connect(
+    pub(super) async fn connect(
         &self,
         url: &Url,
         stream: TcpStream,
@@ -64,12 +69,12 @@ impl Tls {
         let host = url.host_str().unwrap_or_default();
         let connected = async {
             let bare = host.trim_matches(['[', ']']).to_owned();
-            let name = ServerName::try_from(bare).map_err(|_| no_name(host))?;
-            let connected = match &self.0 {
+            let name = ServerName::try_from(bare).map_err(|_| no_name(host, self.key))?;
+            let connected = match &self.connector {
                 Ok(connector) => connector.connect(name.clone(), stream).await,
                 Err(error) => Err(io::Error::other(error.clone())),
             };
-            connected.map_err(|error| of_handshake(&error, &name))
+            connected.map_err(|error| of_handshake(&error, &name, self.key))
         };
         connected.await.map_err(|FetchError { cause, remedy }| FetchError {
             cause: format!("cannot connect to {}: {cause}", shown(url)),

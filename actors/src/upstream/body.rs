@@ -10,17 +10,14 @@ use std::{
 
 use flate2::read::MultiGzDecoder;
 
-use super::answer::{AnswerFault, Budget, FetchedMap, parse};
-use crate::{
-    domain::SwitchRules,
-    go_json::{DepthCheck, utf8},
-};
+use super::format::{AnswerFault, AnswerFormat, Budget};
+use crate::go_json::{DepthCheck, utf8};
 
 /// Bytes that are unpacked and checked in one go.
 const BUFFER: usize = 64 * 1024;
 
 /// Bytes of a bad answer that an error shows.
-pub(super) const SHOWN_BYTES: usize = 200;
+pub(crate) const SHOWN_BYTES: usize = 200;
 
 /// Largest string of an answer, in bytes. Names and coins are far shorter.
 const STRING_LIMIT: usize = 64 * 1024;
@@ -30,7 +27,7 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// Packing of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Encoding {
+pub(crate) enum Encoding {
     Plain,
     Gzip,
     /// Its first bytes decide.
@@ -39,16 +36,16 @@ pub(super) enum Encoding {
 
 /// Body that is no success.
 #[derive(Debug)]
-pub(super) struct BadBody {
-    pub(super) fault: BodyFault,
+pub(crate) struct BadBody {
+    pub(crate) fault: BodyFault,
     /// First bytes of the body, unpacked as far as that is possible.
-    pub(super) start: Vec<u8>,
+    pub(crate) start: Vec<u8>,
     /// Bytes that came over the network.
-    pub(super) received: u64,
+    pub(crate) received: u64,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum BodyFault {
+pub(crate) enum BodyFault {
     /// Unpacked, it exceeds the limit.
     TooLarge,
     /// The deadline passed.
@@ -64,20 +61,20 @@ pub(super) enum BodyFault {
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(super) struct FetchLimits {
+pub(crate) struct FetchLimits {
     /// Unpacked bytes.
-    pub(super) bytes: u64,
+    pub(crate) bytes: u64,
     /// When to give up, even if bytes still come in: few on the wire may be many to unpack.
-    pub(super) deadline: Instant,
+    pub(crate) deadline: Instant,
 }
 
 /// Reads an answer; blocks.
-pub(super) fn read(
+pub(crate) fn read<F: AnswerFormat>(
     body: impl Read,
     encoding: Encoding,
     limits: FetchLimits,
-    rules: SwitchRules,
-) -> Result<FetchedMap, BadBody> {
+    format: F,
+) -> Result<F::Parsed, BadBody> {
     let mut wire = Wire { source: body, received: 0, start: Vec::new(), fault: None };
     let mut start = Vec::new();
     let answer = unpacked(Box::new(&mut wire), encoding)
@@ -88,6 +85,7 @@ pub(super) fn read(
                 source,
                 limits,
                 budget: &budget,
+                name: F::NAME,
                 depth: DepthCheck::new(STRING_LIMIT),
                 start: Vec::new(),
                 fault: None,
@@ -95,7 +93,7 @@ pub(super) fn read(
                 ready: Cursor::default(),
                 is_over: false,
             };
-            let answer = parse(BufReader::with_capacity(BUFFER, &mut checked), rules, &budget);
+            let answer = format.parse(BufReader::with_capacity(BUFFER, &mut checked), &budget);
             start = checked.start;
             answer.map_err(|fault| checked.fault.unwrap_or(BodyFault::Answer(fault)))
         });
@@ -180,6 +178,8 @@ struct CheckedBody<'a, R> {
     /// For the rest of the body.
     limits: FetchLimits,
     budget: &'a Budget,
+    /// The format's, for errors.
+    name: &'static str,
     depth: DepthCheck,
     start: Vec<u8>,
     fault: Option<BodyFault>,
@@ -203,14 +203,14 @@ impl<R: Read> CheckedBody<'_, R> {
         let left = self.limits.bytes.checked_sub(count as u64);
         self.limits.bytes = left.ok_or(BodyFault::TooLarge)?;
         if let Some(left) = self.budget.get() {
-            let too_long = || AnswerFault::NotAMap("a value in it is far too long".to_owned());
+            let too_long = || AnswerFault::malformed(self.name, "a value in it is far too long");
             let left = left.checked_sub(count).ok_or_else(|| BodyFault::Answer(too_long()))?;
             self.budget.set(Some(left));
         }
         append_shown(&mut self.start, &self.raw[kept..]);
         self.depth
             .look_at(&self.raw[kept..])
-            .map_err(|fault| BodyFault::Answer(AnswerFault::NotAMap(fault)))?;
+            .map_err(|fault| BodyFault::Answer(AnswerFault::malformed(self.name, fault)))?;
         self.is_over = count == 0;
         let whole = self.raw.len() - if self.is_over { 0 } else { unfinished(&self.raw) };
         self.ready = Cursor::new(utf8(&self.raw[..whole]).into_owned().into_bytes());
@@ -250,13 +250,16 @@ mod tests {
 
     use flate2::{Compression, write::GzEncoder};
 
-    use super::{super::properties::Pieces, *};
-    use crate::domain::Coins;
+    use super::*;
+    use crate::{
+        domain::{Coins, SwitchRules},
+        poller::{FetchedMap, MapFormat, properties::Pieces},
+    };
 
     const MAP: &str = r#"{"err_no":0,"data":{"user_coin":{"alice":"btc"},"now_date":5}}"#;
 
-    fn rules() -> SwitchRules {
-        SwitchRules { coins: Coins::new(&["btc"]).unwrap(), lower_case: false }
+    fn rules() -> MapFormat {
+        MapFormat(SwitchRules { coins: Coins::new(&["btc"]).unwrap(), lower_case: false })
     }
 
     fn read_parts(
@@ -353,7 +356,9 @@ mod tests {
         for body in [nested, long, list, number] {
             let (fault, _) =
                 read_parts(&[body.as_bytes()], true, Encoding::Plain, 10_000_000).unwrap_err();
-            let BodyFault::Answer(AnswerFault::NotAMap(told)) = fault else { panic!("{fault:?}") };
+            let BodyFault::Answer(AnswerFault::Malformed { fault: told, .. }) = fault else {
+                panic!("{fault:?}")
+            };
             let expected = ["64 levels", "65536 bytes", "a value in it is far too long"];
             assert!(expected.iter().any(|text| told.contains(text)), "{told}");
         }

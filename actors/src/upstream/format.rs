@@ -1,0 +1,66 @@
+//! An answer's format: its parser, and the faults of a text that has another.
+
+use std::{cell::Cell, fmt, io::Read, ops::RangeInclusive};
+
+use serde::de::MapAccess;
+use serde_json::value::RawValue;
+use thiserror::Error;
+
+use super::text::fit;
+use crate::go_json::Text;
+
+/// Bytes of one value that is read as a whole. A larger one is no name, number or coin.
+const VALUE_LIMIT: usize = 256 * 1024;
+
+/// Bytes that the reader may still bring while the parser collects them into one value; `None` while it collects none.
+pub(crate) type Budget = Cell<Option<usize>>;
+
+/// Format of an upstream's answer.
+pub(crate) trait AnswerFormat: Clone + Send + 'static {
+    /// An answer that is a success.
+    type Parsed: Send + 'static;
+
+    /// Name with its article, for errors.
+    const NAME: &'static str;
+
+    /// Status codes of a success.
+    const SUCCESS: RangeInclusive<u16>;
+
+    /// Parses an answer to its end. `body` has to keep to the budget.
+    fn parse(self, body: impl Read, budget: &Budget) -> Result<Self::Parsed, AnswerFault>;
+}
+
+/// Fault of an answer that is no success. Its texts are fit for the log.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub(crate) enum AnswerFault {
+    /// It is not JSON, or JSON of another shape.
+    #[error("is not {name}: {fault}")]
+    Malformed { name: &'static str, fault: String },
+    /// The upstream reports an error.
+    #[error("says err_no {err_no}, err_msg '{err_msg}'")]
+    ErrNo { err_no: i64, err_msg: String },
+}
+
+impl AnswerFault {
+    /// `name` is the format's.
+    pub(crate) fn malformed(name: &'static str, fault: impl fmt::Display) -> Self {
+        // The parser quotes the text.
+        Self::Malformed { name, fault: fit(&fault.to_string()) }
+    }
+}
+
+/// Reads a value of any type as a whole, unless it is too large.
+pub(crate) fn whole<'de, M: MapAccess<'de>>(
+    map: &mut M,
+    budget: &Budget,
+) -> Result<Box<RawValue>, M::Error> {
+    budget.set(Some(VALUE_LIMIT));
+    let value = map.next_value();
+    budget.set(None);
+    value
+}
+
+/// The value's text, unless it has another type.
+pub(crate) fn text(raw: &RawValue) -> Option<Text<'_>> {
+    if raw.get().starts_with('"') { serde_json::from_str(raw.get()).ok() } else { None }
+}

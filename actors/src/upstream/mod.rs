@@ -1,0 +1,21 @@
+//! The pool's backend over HTTP: how to reach it, and how to read its answers; for the Poller and `UserLists`.
+//!
+//! * `url`: an address, with credentials that are never printed;
+//! * `fetch`: the HTTP request, its redirects and deadlines, TLS, and the head of an answer;
+//! * `body`: the body of an answer, from the network to the parser: unpacked, counted, checked;
+//! * `format`: the parser's side of that; each user has its own format;
+//! * `text`: the backend's texts, fit for the log.
+
+mod body;
+mod fetch;
+mod format;
+mod text;
+mod url;
+
+#[cfg(any(test, fuzzing))]
+pub(crate) use body::{BadBody, BodyFault, Encoding, FetchLimits, SHOWN_BYTES, read};
+pub use fetch::FetchError;
+pub(crate) use fetch::{FetchSettings, Upstream};
+pub(crate) use format::{AnswerFault, AnswerFormat, Budget, text, whole};
+pub(crate) use text::{fit, fit_name};
+pub use url::{UpstreamUrl, UpstreamUrlError};
