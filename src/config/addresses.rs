@@ -19,6 +19,13 @@ pub fn is_everywhere(address: &str) -> bool {
     split_host_port(address).is_some_and(|(host, _)| loopback_of_any(host).is_some())
 }
 
+/// Whether only programs on the same machine reach a listener at this address.
+pub fn is_loopback(address: &str) -> bool {
+    let Some((host, _)) = split_host_port(address) else { return false };
+    let ip = without_brackets(host).unwrap_or(host).parse::<IpAddr>();
+    host.eq_ignore_ascii_case("localhost") || ip.is_ok_and(|ip| ip.to_canonical().is_loopback())
+}
+
 /// Loopback address of the same family, for a host that means every address of the machine.
 fn loopback_of_any(host: &str) -> Option<&'static str> {
     // Resolvers accept "0" for 0.0.0.0.
@@ -143,6 +150,18 @@ mod tests {
         }
         for address in ["127.0.0.1:1", "[::1]:1", "localhost:1", "nowhere"] {
             assert!(!is_everywhere(address), "{address}");
+        }
+    }
+
+    #[test]
+    fn a_loopback_address_is_known() {
+        for address in
+            ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "LocalHost:1", "[::ffff:127.0.0.1]:1"]
+        {
+            assert!(is_loopback(address), "{address}");
+        }
+        for address in [":1", "0.0.0.0:1", "[::]:1", "10.0.0.1:1", "pool:1", "nowhere"] {
+            assert!(!is_loopback(address), "{address}");
         }
     }
 

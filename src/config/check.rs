@@ -1,7 +1,7 @@
 //! Turns raw values into [`Settings`], or reports every problem at once.
 //!
 //! * `read`: single values, each as the type of its key;
-//! * `listeners`, `credentials`, `zookeeper`, `directories`, `polls`: the sections of the settings;
+//! * `listeners`, `credentials`, `zookeeper`, `directories`, `polls`, `user_lists`: the sections of the settings;
 //! * `quoting`: likely causes of values that cannot work.
 
 mod credentials;
@@ -10,6 +10,7 @@ mod listeners;
 mod polls;
 mod quoting;
 mod read;
+mod user_lists;
 mod zookeeper;
 
 use std::{fmt::Display, str::FromStr};
@@ -24,7 +25,7 @@ use super::{
     load::RawConfig,
     problem::Problem,
     snapshot::Snapshot,
-    value::{DEFAULT, Value, ValueKind, as_number, origin},
+    value::{DEFAULT, Value, ValueKind, as_fields, as_named_texts, as_number, origin},
 };
 use crate::logging::{LogFormatSetting, LogLevel, LogSettings, Rotation};
 
@@ -67,7 +68,13 @@ impl Reader {
         let coins = self.coins();
         let lower_case = self.flag("StratumServerCaseInsensitive");
         let zookeeper = self.zookeeper();
-        let Directories { watch_dir, sub_pools, lock } = self.directories();
+        let has_lists = self
+            .values
+            .get("UserListAPI")
+            .and_then(as_named_texts)
+            .is_some_and(|it| !it.is_empty());
+        let Directories { watch_dir, sub_pools, lock, index, requests, held } =
+            self.directories(has_lists);
         let limits = WriterLimits {
             request_timeout: self.seconds("ZKRequestTimeoutSeconds"),
             queue_limit: self.size("ZKQueueLimit"),
@@ -75,20 +82,47 @@ impl Reader {
         let shutdown_grace = self.seconds("ShutdownGraceSeconds");
         let log = self.log();
         let callers = self.callers(coins.clone(), lower_case);
-        let api = self.api(api_enabled);
+        let head_timeout = self.seconds("APIHeadTimeoutSeconds");
+        let api = self.api(api_enabled, head_timeout);
         let admin = self.admin(api_enabled, callers.as_ref());
-        let poller = self.poller(polls_enabled, coins, lower_case, lock);
+        let fetch = self.fetch_limits();
+        let user_lists = self.user_lists(coins.as_ref(), lower_case, index, fetch);
+        let poller = self.poller(polls_enabled, coins, lower_case, lock, fetch);
         let sub_pools = self.sub_pools(sub_pools);
-        if !api_enabled && !polls_enabled {
+        let registers = self.flag("EnableUserAutoReg");
+        let registration = self.registration(registers, requests, user_lists.as_ref());
+        let list_api = callers.as_ref().and_then(|callers| {
+            self.list_api(user_lists.as_ref(), &callers.list_access, api.as_ref(), head_timeout)
+        });
+        self.warn_of_unserved(has_lists, registers);
+        if !api_enabled && !polls_enabled && !has_lists && !registers {
             self.problem(
                 "EnableAPIServer",
-                "is false and so is EnableCronJob: there is nothing to do; set one of them to true",
+                "is false and so is EnableCronJob, and there are no user lists and no registrations: there is \
+                 nothing to do; set one of them",
             );
         }
-        let writer = WriterSettings { zookeeper: zookeeper?, watch_dir: watch_dir?, limits };
+        let writer = WriterSettings {
+            zookeeper: zookeeper?,
+            watch_dir: watch_dir?,
+            held_dir: held?,
+            limits,
+        };
         let (callers, log) = (callers?, log?);
         self.doubt_sample_passwords(&callers, api.as_ref(), admin.as_ref());
-        Some(Settings { api, admin, callers, writer, sub_pools, poller, shutdown_grace, log })
+        Some(Settings {
+            api,
+            admin,
+            list_api,
+            callers,
+            writer,
+            sub_pools,
+            poller,
+            user_lists,
+            registration,
+            shutdown_grace,
+            log,
+        })
     }
 
     fn log(&mut self) -> Option<LogSettings> {
@@ -129,13 +163,21 @@ fn listing(values: &Map<String, Value>) -> Vec<String> {
 
 /// A value as the log and `--check-config` show it.
 pub(super) fn shown(key: &Key, value: &Value) -> String {
-    if key.kind == KeyKind::Secret {
+    if key.kind.is_secret() {
         return "(secret)".to_owned();
+    }
+    if key.kind == KeyKind::Urls
+        && let Some(fields) = as_fields(value)
+    {
+        let fields = fields.into_iter();
+        let fields: Vec<_> =
+            fields.map(|(name, it)| format!("{}: {}", Quoted(name), shown(key, it))).collect();
+        return format!("{{{}}}", fields.join(", "));
     }
     match &value.kind {
         ValueKind::Nil => "null".to_owned(),
         ValueKind::Boolean(flag) => flag.to_string(),
-        ValueKind::String(text) if key.kind == KeyKind::Url => {
+        ValueKind::String(text) if matches!(key.kind, KeyKind::Url | KeyKind::Urls) => {
             Quoted(&without_secrets(text)).to_string()
         }
         ValueKind::String(text) => Quoted(text).to_string(),

@@ -21,7 +21,23 @@ pub enum KeyKind {
     },
     /// List of texts; in the environment, separated by commas.
     List,
+    /// Object of coins and URLs, which are shown without credentials and query; in the environment, a variable
+    /// `NAME_COIN` for each.
+    Urls,
+    /// Object of texts that are never shown; in the environment, JSON.
+    SecretTexts,
 }
+
+impl KeyKind {
+    /// Whether a value is never shown.
+    pub fn is_secret(self) -> bool {
+        matches!(self, Self::Secret | Self::SecretTexts)
+    }
+}
+
+/// Object of the file whose fields are keys: its field `URL` is the key `UserAutoRegAPI_URL`, which is also the
+/// environment's name.
+pub const GROUP: &str = "UserAutoRegAPI";
 
 /// A key of the configuration file, and the environment variable of the same name.
 #[derive(Debug)]
@@ -36,6 +52,9 @@ pub struct Key {
     pub meaning: &'static str,
     /// Whether a reload applies another value. Otherwise a reload with another value is rejected: it needs a restart.
     pub is_reloadable: bool,
+    /// Whether a blank or `0` in the environment is no value, as in the Docker image of the daemon that this one
+    /// replaces.
+    pub is_absent_if_blank: bool,
 }
 
 impl Key {
@@ -53,10 +72,15 @@ impl Key {
         self.is_reloadable = true;
         self
     }
+
+    const fn absent_if_blank(mut self) -> Self {
+        self.is_absent_if_blank = true;
+        self
+    }
 }
 
 const fn key(name: &'static str, kind: KeyKind) -> Key {
-    Key { name, kind, default: None, meaning: "", is_reloadable: false }
+    Key { name, kind, default: None, meaning: "", is_reloadable: false, is_absent_if_blank: false }
 }
 
 const fn flag(name: &'static str) -> Key {
@@ -118,6 +142,61 @@ pub const KEYS: &[Key] = &[
     key("UserCoinMapURL", KeyKind::Url)
         .reloadable()
         .means("URL of the user-coin map; required with EnableCronJob"),
+    key("UserListAPI", KeyKind::Urls)
+        .absent_if_blank()
+        .means("object of coins and the URLs of their user lists; environment: UserListAPI_COIN for each coin of AvailableCoins but auto; absent, {} or [] = no lists"),
+    number("IntervalSeconds", 0, 86_400, "10")
+        .absent_if_blank()
+        .means("seconds from the end of a pull of a user list to the next; the safety period is half as long again; 0 = 10"),
+    text("ZKUserCaseInsensitiveIndex")
+        .or("")
+        .absent_if_blank()
+        .means("znode directory of the sub-accounts' spellings; empty = no index; not used with StratumServerCaseInsensitive"),
+    text("ZKHeldSwitchDir")
+        .or("")
+        .means("znode directory of held switches; empty = ZKSwitcherWatchDir without its final slash, and _held/"),
+    text("UserListAddr")
+        .or("")
+        .means("host:port of a listener for the user lists alone; empty = they are served at ListenAddr"),
+    list("UserListAllow")
+        .or("")
+        .reloadable()
+        .means("addresses and networks (10.0.0.0/8) whose clients may read the user lists; empty = all"),
+    text("UserListUser")
+        .or("")
+        .reloadable()
+        .means("user name for the user lists; empty = no credentials are asked for"),
+    secret("UserListPassword")
+        .or("")
+        .reloadable()
+        .means("password of UserListUser; must differ from APIPassword"),
+    flag("EnableUserAutoReg").means("register unknown sub-accounts with the pool's backend"),
+    text("ZKAutoRegWatchDir")
+        .or("")
+        .absent_if_blank()
+        .means("znode directory of the stratum servers' requests for registration; required with EnableUserAutoReg"),
+    key("UserAutoRegAPI_URL", KeyKind::Url)
+        .absent_if_blank()
+        .means("URL of the backend that registers; empty = every registration fails; in the file, a field of the object UserAutoRegAPI, like the following"),
+    text("UserAutoRegAPI_User")
+        .or("")
+        .absent_if_blank()
+        .means("user name for the backend; empty = no credentials are sent"),
+    secret("UserAutoRegAPI_Password").or("").absent_if_blank().means("password for the backend"),
+    text("UserAutoRegAPI_DefaultCoin")
+        .or("")
+        .absent_if_blank()
+        .means("first coin of a registered sub-account; it must have a user list"),
+    key("UserAutoRegAPI_PostData", KeyKind::SecretTexts)
+        .absent_if_blank()
+        .means("object of texts to send; {sub_name} in a text is the sub-account's name; environment: JSON"),
+    number("UserAutoRegAPI_IntervalSeconds", 0, 3600, "0")
+        .absent_if_blank()
+        .means("seconds from the backend's success to the end of a registration; with a URL from the environment 10 if absent; sserver needs 10"),
+    number("UserAutoRegTimeoutSeconds", 1, 14, "5")
+        .means("seconds for a request to the backend that registers"),
+    number("UserAutoRegParallelRequests", 1, 64, "1")
+        .means("requests to the backend that registers at a time"),
     flag("StratumServerCaseInsensitive").means("write sub-account names in lower case"),
     text("ZKSubPoolUpdateBaseDir")
         .or("")
@@ -213,11 +292,8 @@ mod tests {
         let sample = include_str!("../../config/default.json");
         let reference = include_str!("../../docs/operate/configuration.md");
         for key in KEYS {
-            assert!(
-                sample.contains(&format!("\"{}\"", key.name)),
-                "config/default.json: {}",
-                key.name
-            );
+            let field = key.name.strip_prefix("UserAutoRegAPI_").unwrap_or(key.name);
+            assert!(sample.contains(&format!("\"{field}\"")), "config/default.json: {}", key.name);
             assert!(reference.contains(&format!("`{}`", key.name)), "reference: {}", key.name);
         }
     }

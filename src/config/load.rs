@@ -3,19 +3,16 @@
 use std::{borrow::Cow, collections::BTreeMap, ffi::OsString, fs, path::Path};
 
 use config::Map;
-use serde::{
-    Deserialize, Deserializer,
-    de::{Error, IgnoredAny, MapAccess, Visitor},
-};
-use switcher_actors::{
-    Shown,
-    go_json::{self, Text},
-};
+use serde::de::IgnoredAny;
+use switcher_actors::{Shown, go_json};
 
 use super::{
-    keys::{self, KEYS},
+    keys::{self, GROUP, KEYS},
     problem::Problem,
-    value::{self, FILE, Layer, Value, ValueKind, with_origin},
+    value::{
+        self, FILE, Layer, Members, Value, ValueKind, add_fields, as_texts, is_empty_list,
+        with_origin,
+    },
 };
 
 /// The configuration before any check.
@@ -45,12 +42,12 @@ fn gather(
     environment: impl Fn(&str) -> Option<OsString>,
 ) -> RawConfig {
     let mut raw = RawConfig::default();
-    let entries = file.unwrap_or_else(|| Ok(Entries::default())).unwrap_or_else(|problem| {
+    let entries = file.unwrap_or_else(|| Ok(Entries::new())).unwrap_or_else(|problem| {
         raw.problems.push(problem);
-        Entries::default()
+        Entries::new()
     });
     let file = raw.file_layer(entries);
-    let environment = raw.environment_layer(environment);
+    let environment = raw.environment_layer(&file, environment);
     match value::merge(file, environment) {
         Ok(values) => raw.values = values,
         Err(error) => raw.problems.push(Problem::of_all(error.to_string())),
@@ -69,7 +66,28 @@ fn parse(bytes: &[u8], path: &Path) -> Result<Entries, Problem> {
     let text = decode(bytes).map_err(|fault| of_file(path, fault))?;
     serde_json::from_str::<IgnoredAny>(&text)
         .map_err(|error| of_file(path, &format!("is no JSON: {error}")))?;
-    serde_json::from_str(&text).map_err(|_| of_file(path, "is no JSON object of keys and values"))
+    let members = serde_json::from_str(&text).ok();
+    members.and_then(entries).ok_or_else(|| of_file(path, "is no JSON object of keys and values"))
+}
+
+/// Values by the names in the file; those in the object [`GROUP`] by the names of their keys.
+fn entries(Members(members): Members<'_>) -> Option<Entries> {
+    let mut entries = Entries::new();
+    for (name, json) in members {
+        let group = if is_group(&name) { value::members(json.get()) } else { None };
+        if let Some(Members(fields)) = group {
+            for (field, json) in fields {
+                entries.insert(format!("{name}_{field}"), value::from_json(json)?);
+            }
+        } else {
+            entries.insert(name, value::from_json(json)?);
+        }
+    }
+    Some(entries)
+}
+
+fn is_group(name: &str) -> bool {
+    name.eq_ignore_ascii_case(GROUP)
 }
 
 /// Decodes a file, with or without a byte order mark. As in Go's decoder, a byte that is not UTF-8 becomes U+FFFD: it
@@ -85,63 +103,99 @@ fn of_file(path: &Path, fault: &str) -> Problem {
     Problem::of_all(format!("file {} {fault}", Shown(&path.to_string_lossy())))
 }
 
-/// Values of the file by the names in it. As in Go's decoder, the last of repeated names wins and `null` changes
-/// nothing.
-#[derive(Default)]
-struct Entries(BTreeMap<String, ValueKind>);
-
-impl<'de> Deserialize<'de> for Entries {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Self::default())
-    }
-}
-
-impl<'de> Visitor<'de> for Entries {
-    type Value = Self;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<M: MapAccess<'de>>(mut self, mut map: M) -> Result<Self, M::Error> {
-        while let Some(Text(name)) = map.next_key()? {
-            let kind = value::from_json(map.next_value()?).ok_or(M::Error::custom(""))?;
-            if kind != ValueKind::Nil {
-                self.0.insert(name.into_owned(), kind);
-            }
-        }
-        Ok(self)
-    }
-}
+/// Values of the file by the names in it.
+type Entries = BTreeMap<String, ValueKind>;
 
 impl RawConfig {
-    /// Finds the keys of the file's names in any case, as the daemon that this one replaces does.
-    fn file_layer(&mut self, Entries(entries): Entries) -> Layer {
-        let mut layer = BTreeMap::new();
-        for (name, kind) in entries {
+    /// Finds the keys of the file's names in any case, as the daemon that this one replaces does. It also merges objects
+    /// whose names differ in case.
+    fn file_layer(&mut self, entries: Entries) -> Layer {
+        let mut layer = BTreeMap::<&str, ValueKind>::new();
+        for (name, mut kind) in entries {
             let Some(key) = keys::find(&name) else {
-                self.unknown.push(name);
+                if !is_group(&name) {
+                    self.unknown.push(name);
+                } else if !is_empty_list(&kind) {
+                    self.problems.push(Problem::of(GROUP, "is no object with fields like \"URL\""));
+                }
                 continue;
             };
-            if layer.insert(key.name, with_origin(kind, FILE)).is_some() {
+            let repeated = match layer.get(key.name) {
+                None => false,
+                Some(before) if value::is_object(before) && value::is_object(&kind) => {
+                    add_fields(&mut kind, before).is_some()
+                }
+                Some(_) => true,
+            };
+            layer.insert(key.name, kind);
+            if repeated {
                 let text = "is in the file more than once, in different cases; keep one of them";
                 self.problems.push(Problem::of(key.name, text));
             }
         }
-        layer.into_iter().collect()
+        layer.into_iter().map(|(name, kind)| (name, with_origin(kind, FILE))).collect()
     }
 
-    fn environment_layer(&mut self, environment: impl Fn(&str) -> Option<OsString>) -> Layer {
+    fn environment_layer(
+        &mut self,
+        file: &Layer,
+        environment: impl Fn(&str) -> Option<OsString>,
+    ) -> Layer {
         let mut layer = Layer::new();
         for key in KEYS {
-            let Some(text) = environment(key.name) else { continue };
-            let origin = format!("environment variable {}", key.name);
-            if let Some(text) = text.to_str() {
-                layer.push((key.name, with_origin(value::from_text(key.kind, text), &origin)));
-            } else {
-                self.problems.push(Problem::of(key.name, format!("{origin} is not UTF-8")));
+            let Some((text, origin)) = self.variable(key.name, key.name, &environment) else {
+                continue;
+            };
+            if key.is_absent_if_blank && ["", "0"].contains(&text.trim()) {
+                continue;
+            }
+            layer.push((key.name, with_origin(value::from_text(key.kind, &text), &origin)));
+        }
+        let coins = layer.iter().chain(file).find(|(name, _)| *name == "AvailableCoins");
+        let coins = coins.and_then(|(_, coins)| as_texts(coins)).unwrap_or_default();
+        if let Some(lists) = self.list_variables(&coins, environment) {
+            match layer.iter_mut().find(|(name, _)| *name == LISTS) {
+                Some((_, whole)) => {
+                    add_fields(&mut whole.kind, &lists);
+                }
+                None => layer.push((LISTS, Value::new(None, lists))),
             }
         }
         layer
     }
+
+    /// The object of the variables `UserListAPI_COIN`; `None` without any.
+    fn list_variables(
+        &mut self,
+        coins: &[String],
+        environment: impl Fn(&str) -> Option<OsString>,
+    ) -> Option<ValueKind> {
+        let mut lists = Map::new();
+        // `auto` is no list of a coin: the daemon that this one replaces ignores it, too.
+        for coin in coins.iter().filter(|coin| *coin != "auto") {
+            let name = format!("{LISTS}_{coin}");
+            if let Some((text, origin)) = self.variable(LISTS, &name, &environment) {
+                lists.insert(coin.clone(), with_origin(text.into(), &origin));
+            }
+        }
+        (!lists.is_empty()).then(|| value::object(lists))
+    }
+
+    /// Text and origin of an environment variable, for `key`.
+    fn variable(
+        &mut self,
+        key: &'static str,
+        name: &str,
+        environment: impl Fn(&str) -> Option<OsString>,
+    ) -> Option<(String, String)> {
+        let text = environment(name)?;
+        let origin = format!("environment variable {name}");
+        if text.to_str().is_none() {
+            self.problems.push(Problem::of(key, format!("{origin} is not UTF-8")));
+        }
+        Some((text.into_string().ok()?, origin))
+    }
 }
+
+/// Key whose environment variables are named after coins.
+const LISTS: &str = "UserListAPI";

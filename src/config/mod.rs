@@ -1,7 +1,7 @@
 //! The configuration: its keys, their values, and the settings that follow.
 //!
 //! * `keys`: the list of keys;
-//! * `host`, `addresses`: hosts and ports;
+//! * `host`, `addresses`, `network`: hosts and ports, networks of clients;
 //! * `value`: raw values, and which place wins; `load`: the file and the environment;
 //! * `check`: raw values to [`Settings`], or every problem at once; `problem`: one of them;
 //! * `snapshot`: the changes since the last load;
@@ -14,6 +14,7 @@ mod check;
 mod host;
 mod keys;
 mod load;
+mod network;
 mod problem;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
@@ -22,13 +23,17 @@ mod value;
 
 use std::{ffi::OsString, fmt, path::Path, time::Duration};
 
-use switcher_actors::{Coins, PollerSettings, SubPoolSettings, WriterLimits, WriterSettings};
+use switcher_actors::{
+    Coins, PollerSettings, RegistrationSettings, SubPoolSettings, UserListSettings, WriterLimits,
+    WriterSettings,
+};
 
 use crate::logging::{LogLevel, LogSettings};
 
 pub use access::{Access, access};
 pub use addresses::{local_address, split_host_port};
 pub use host::{Host, HostName};
+pub use network::Network;
 pub use problem::Problem;
 pub use snapshot::{KeyChange, Snapshot};
 
@@ -37,10 +42,14 @@ pub use snapshot::{KeyChange, Snapshot};
 pub struct Settings {
     pub api: Option<ApiSettings>,
     pub admin: Option<AdminSettings>,
+    /// `None` if the lists have no listener of their own.
+    pub list_api: Option<ListApiSettings>,
     pub callers: CallerSettings,
     pub writer: WriterSettings,
     pub sub_pools: Option<SubPoolSettings>,
     pub poller: Option<PollerSettings>,
+    pub user_lists: Option<UserListSettings>,
+    pub registration: Option<RegistrationSettings>,
     /// Time from the first signal to the end of the process.
     pub shutdown_grace: Duration,
     pub log: LogSettings,
@@ -54,10 +63,9 @@ impl Settings {
 
     /// The part that a reload applies. Everything else needs a restart.
     pub fn reloadable(self) -> Reloadable {
-        let Self { api: _, admin: _, callers, writer, sub_pools, poller, shutdown_grace, log } =
-            self;
+        let Self { callers, writer, sub_pools, poller, shutdown_grace, log, .. } = self;
         let LogSettings { format: _, level: log_level, rotation: _ } = log;
-        let WriterSettings { zookeeper: _, watch_dir: _, limits } = writer;
+        let WriterSettings { zookeeper: _, watch_dir: _, held_dir: _, limits } = writer;
         let ack_timeout = sub_pools.map(|SubPoolSettings { base_dir: _, ack_timeout }| ack_timeout);
         Reloadable { callers, limits, ack_timeout, poller, shutdown_grace, log_level }
     }
@@ -92,6 +100,7 @@ pub struct CallerSettings {
     pub credentials: Option<Credentials>,
     /// Credentials for the metrics alone (`MetricsUser`, `MetricsPassword`), if set.
     pub scraper: Option<Credentials>,
+    pub list_access: ListAccess,
     /// Hosts of the admin listener besides its own address.
     pub admin_hosts: Vec<Host>,
     pub coins: Coins,
@@ -101,6 +110,22 @@ pub struct CallerSettings {
     /// In bytes.
     pub body_limit: usize,
     pub body_timeout: Duration,
+}
+
+/// Rules for clients of the list API.
+#[derive(Clone, Debug, Default)]
+pub struct ListAccess {
+    /// Networks of the clients; empty admits all.
+    pub allow: Vec<Network>,
+    /// `None` if no credentials are asked for.
+    pub credentials: Option<Credentials>,
+}
+
+/// Settings of a listener for the user lists alone.
+#[derive(Clone, Debug)]
+pub struct ListApiSettings {
+    pub listen: String,
+    pub head_timeout: Duration,
 }
 
 /// Settings of the admin listener.

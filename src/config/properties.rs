@@ -11,6 +11,7 @@ use super::{
     check::check,
     keys::{KEYS, KeyKind},
     load::load_text,
+    value::FALSE,
 };
 
 /// Checks any text as the configuration file, with an empty environment.
@@ -24,7 +25,13 @@ pub fn configuration(text: &str) {
     };
     let messages = judge(&json!(file).to_string(), |_| None);
     let is_secret = |name: &str| {
-        let secrets = ["APIPassword", "MetricsPassword", "ZKDigestCredentials"];
+        let secrets = [
+            "APIPassword",
+            "MetricsPassword",
+            "UserListPassword",
+            "UserAutoRegAPI_Password",
+            "ZKDigestCredentials",
+        ];
         secrets.iter().any(|key| key.eq_ignore_ascii_case(name))
     };
     // Messages report whether secrets are equal, and quotes, blanks and invisible characters in them: those stay.
@@ -55,8 +62,9 @@ fn check_overridden(choices: &mut Unstructured<'_>) -> Result<()> {
     let mut file = json!({
         "EnableAPIServer": true, "APIUser": "admin", "APIPassword": SECRET,
         "MetricsUser": "prometheus", "MetricsPassword": format!("looks-only-{SECRET}"),
+        "UserListUser": "sserver", "UserListPassword": format!("lists-only-{SECRET}"),
         "ListenAddr": "127.0.0.1:8082", "AvailableCoins": ["btc"], "ZKBroker": ["127.0.0.1:2181"],
-        "ZKSwitcherWatchDir": "/switcher", "EnableCronJob": true,
+        "ZKSwitcherWatchDir": "/switcher", "ZKAutoRegWatchDir": "/requests", "EnableCronJob": true,
         "UserCoinMapURL": format!("http://pool:a@{SECRET}@127.0.0.1/map?token={SECRET}"),
         "ZKDigestCredentials": format!("switcher:{SECRET}"),
     });
@@ -94,6 +102,9 @@ fn check_overridden(choices: &mut Unstructured<'_>) -> Result<()> {
     ];
     let text = if choices.ratio(1, 4)? { choices.arbitrary()? } else { *choices.choose(&texts)? };
     let is_in_environment = choices.ratio(1, 2)?;
+    if is_in_environment && key.is_absent_if_blank && ["", "0"].contains(&text.trim()) {
+        return Ok(());
+    }
     let below = choices.choose(&[json!("below"), json!(7), json!(null), json!([{}])])?.clone();
     if is_in_environment {
         file[key.name] = below;
@@ -107,7 +118,8 @@ fn check_overridden(choices: &mut Unstructured<'_>) -> Result<()> {
     // In the file the text is no flag, number or list, whatever it says.
     let is_of_its_kind = match key.kind {
         KeyKind::Flag if is_in_environment => {
-            ["true", "false", "1", "0"].contains(&text.trim().to_ascii_lowercase().as_str())
+            let text = text.trim().to_ascii_lowercase();
+            ["true", "1"].contains(&text.as_str()) || FALSE.contains(&text.as_str())
         }
         KeyKind::Number { min, max } if is_in_environment => {
             let is_whole = |number: f64| number.fract() == 0.0;
@@ -117,7 +129,7 @@ fn check_overridden(choices: &mut Unstructured<'_>) -> Result<()> {
             let number = number.or_else(|| serde_json::from_str(text).ok());
             number.is_some_and(|number| is_whole(number) && is_within(number))
         }
-        KeyKind::Flag | KeyKind::Number { .. } => false,
+        KeyKind::Flag | KeyKind::Number { .. } | KeyKind::Urls | KeyKind::SecretTexts => false,
         KeyKind::List => is_in_environment,
         KeyKind::Text | KeyKind::Url | KeyKind::Secret => true,
     };
@@ -152,7 +164,10 @@ fn judge(
     let messages = match check(load_text(text, environment)) {
         Ok(Checked { settings, warnings, mut listing, values }) => {
             assert_eq!(listing.len(), KEYS.len());
-            assert!(settings.api.is_some() || settings.poller.is_some(), "there is nothing to do");
+            let (lists, registers) =
+                (settings.user_lists.is_some(), settings.registration.is_some());
+            let serves = settings.api.is_some() || settings.poller.is_some();
+            assert!(serves || lists || registers, "there is nothing to do");
             listing.extend(warnings);
             listing.extend(changes_to(&values));
             // The settings' `Debug` form shows no secret either.

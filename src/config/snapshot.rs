@@ -6,8 +6,8 @@ use config::Map;
 
 use super::{
     check::shown,
-    keys::{KEYS, KeyKind},
-    value::{Value, as_number, whole},
+    keys::KEYS,
+    value::{Value, as_fields, as_number, whole},
 };
 
 /// The value of each key, in the order of [`KEYS`]: as compared, and as shown. Never printed whole.
@@ -54,7 +54,7 @@ impl Snapshot {
         changed
             .map(|(key, ((_, old), (_, new)))| {
                 // Two URLs may differ in a part that is never shown.
-                let is_shown = key.kind != KeyKind::Secret && old != new;
+                let is_shown = !key.kind.is_secret() && old != new;
                 let shown = is_shown.then(|| (old.clone(), new.clone()));
                 KeyChange { key: key.name, is_reloadable: key.is_reloadable, shown }
             })
@@ -64,6 +64,10 @@ impl Snapshot {
 
 /// A text that equal values share. The same number in two spellings is no change.
 fn plain(value: &Value) -> String {
+    if let Some(fields) = as_fields(value) {
+        let fields = fields.into_iter().map(|(name, value)| (name, plain(value)));
+        return format!("{:?}", fields.collect::<Vec<_>>());
+    }
     match as_number(value) {
         Some(number) => whole(number).map_or_else(|| number.to_owned(), |it| it.to_string()),
         None => format!("{:?}", value.kind),

@@ -2,11 +2,18 @@
 //!
 //! The type is that of the `config` crate, which merges defaults, file and environment. Its own readers guess types and
 //! lose the spelling of numbers, so this module makes the values. Encoding: a number is a
-//! table with its text; a value that no key accepts (an object, a list within a list) is an empty table.
+//! table with its text, an object one with a table of its fields; a value that no key accepts (an object or a list
+//! within another) is an empty table.
 
 pub use config::{Value, ValueKind};
 
+use std::{collections::BTreeMap, fmt};
+
 use config::{Config, ConfigError, Map};
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
 use serde_json::value::RawValue;
 use switcher_actors::go_json::Text;
 
@@ -19,6 +26,8 @@ pub const FILE: &str = "file";
 
 /// Name of a number's text within its table.
 const NUMBER: &str = "number";
+/// Name of an object's fields within its table.
+const OBJECT: &str = "object";
 
 /// Values of one place, by the exact names of their keys.
 pub type Layer = Vec<(&'static str, Value)>;
@@ -41,28 +50,32 @@ pub fn merge(file: Layer, environment: Layer) -> Result<Map<String, Value>, Conf
     merged.build()?.cache.into_table()
 }
 
-/// Adds the origin to a value. Merging drops the origin of a table, so a number's text carries it, too.
+/// Adds the origin to a value. Merging drops the origin of a table, so what is in it carries the origin, too.
 pub fn with_origin(kind: ValueKind, origin: &str) -> Value {
-    let origin = Some(&origin.to_owned());
-    match kind {
+    let kind = match kind {
         ValueKind::Table(fields) => {
-            let fields = fields.into_iter().map(|(name, it)| (name, Value::new(origin, it.kind)));
-            Value::new(origin, ValueKind::Table(fields.collect()))
+            let fields = fields.into_iter().map(|(name, it)| (name, with_origin(it.kind, origin)));
+            ValueKind::Table(fields.collect())
         }
-        kind => Value::new(origin, kind),
-    }
+        kind => kind,
+    };
+    Value::new(Some(&origin.to_owned()), kind)
 }
 
-/// Origin of a value: [`DEFAULT`], [`FILE`] or an environment variable.
+/// Origin of a value: [`DEFAULT`], [`FILE`] or an environment variable. Of an object, the environment may hold a part:
+/// then the first variable.
 pub fn origin(value: &Value) -> &str {
-    let of_number = || number_field(value)?.origin();
+    if let Some(fields) = as_fields(value) {
+        return fields.into_values().map(origin).find(|it| *it != FILE).unwrap_or(FILE);
+    }
+    let of_number = || field(value, NUMBER)?.origin();
     // Only the file has empty tables.
     of_number().or(value.origin()).unwrap_or(FILE)
 }
 
 /// Text of a number, as written.
 pub fn as_number(value: &Value) -> Option<&str> {
-    as_text(number_field(value)?)
+    as_text(field(value, NUMBER)?)
 }
 
 pub fn as_text(value: &Value) -> Option<&str> {
@@ -81,20 +94,112 @@ pub fn as_texts(value: &Value) -> Option<Vec<String>> {
     }
 }
 
-fn number_field(value: &Value) -> Option<&Value> {
-    match &value.kind {
-        ValueKind::Table(fields) => fields.get(NUMBER),
+/// Fields of an object.
+pub fn as_fields(value: &Value) -> Option<BTreeMap<&str, &Value>> {
+    match &field(value, OBJECT)?.kind {
+        ValueKind::Table(fields) => {
+            Some(fields.iter().map(|(name, value)| (name.as_str(), value)).collect())
+        }
         _ => None,
     }
+}
+
+/// As [`as_fields`], for texts; `[]` is an empty object, too.
+pub fn as_named_texts(value: &Value) -> Option<BTreeMap<String, String>> {
+    if is_empty_list(&value.kind) {
+        return Some(BTreeMap::new());
+    }
+    let named = |(name, value): (&str, &Value)| Some((name.to_owned(), as_text(value)?.to_owned()));
+    as_fields(value)?.into_iter().map(named).collect()
+}
+
+/// Whether a value is an object.
+pub fn is_object(kind: &ValueKind) -> bool {
+    matches!(kind, ValueKind::Table(fields) if fields.contains_key(OBJECT))
+}
+
+/// Whether a value is `[]`, which PHP also writes for an empty object.
+pub fn is_empty_list(kind: &ValueKind) -> bool {
+    matches!(kind, ValueKind::Array(items) if items.is_empty())
+}
+
+fn field<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
+    match &value.kind {
+        ValueKind::Table(fields) => fields.get(name),
+        _ => None,
+    }
+}
+
+/// An object with these fields.
+pub fn object(fields: Map<String, Value>) -> ValueKind {
+    let fields = Value::new(None, ValueKind::Table(fields));
+    ValueKind::Table(Map::from_iter([(OBJECT.to_owned(), fields)]))
+}
+
+/// Adds the fields of `other` to those of `kind`, if both are objects; the name of a field that both have, differently.
+pub fn add_fields(kind: &mut ValueKind, other: &ValueKind) -> Option<String> {
+    let (ValueKind::Table(one), ValueKind::Table(other)) = (kind, other) else { return None };
+    let (ValueKind::Table(one), ValueKind::Table(other)) =
+        (&mut one.get_mut(OBJECT)?.kind, &other.get(OBJECT)?.kind)
+    else {
+        return None;
+    };
+    let mut clash = None;
+    for (name, value) in other {
+        let before = one.insert(name.clone(), value.clone());
+        if before.is_some_and(|before| before.kind != value.kind) {
+            clash = Some(name.clone());
+        }
+    }
+    clash
 }
 
 fn number(text: &str) -> ValueKind {
     ValueKind::Table(Map::from_iter([(NUMBER.to_owned(), Value::from(text))]))
 }
 
-/// Reads a JSON value of the file; `None` for a text or a list that cannot be read.
+/// Names and values of a JSON object. As in Go's decoder, the last of repeated names wins and `null` changes nothing.
+#[derive(Default)]
+pub struct Members<'a>(pub BTreeMap<String, &'a RawValue>);
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Self::default())
+    }
+}
+
+impl<'de> Visitor<'de> for Members<'de> {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(mut self, mut map: M) -> Result<Self, M::Error> {
+        while let Some(Text(name)) = map.next_key()? {
+            let value: &RawValue = map.next_value()?;
+            if value.get() != "null" {
+                self.0.insert(name.into_owned(), value);
+            }
+        }
+        Ok(self)
+    }
+}
+
+/// Members of a JSON object; `None` for any other value.
+pub fn members(json: &str) -> Option<Members<'_>> {
+    json.starts_with('{').then(|| serde_json::from_str(json).ok())?
+}
+
+/// Reads a JSON value of the file; `None` for a text, a list or an object that cannot be read.
 pub fn from_json(json: &RawValue) -> Option<ValueKind> {
     Some(match json.get().as_bytes().first()? {
+        b'{' => {
+            let Members(members) = members(json.get())?;
+            let fields = members.into_iter();
+            let fields = fields.map(|(name, json)| Some((name, Value::new(None, scalar(json)?))));
+            object(fields.collect::<Option<_>>()?)
+        }
         b'[' => {
             let items: Vec<&RawValue> = serde_json::from_str(json.get()).ok()?;
             let items =
@@ -117,6 +222,9 @@ fn scalar(json: &RawValue) -> Option<ValueKind> {
     })
 }
 
+/// Spellings of `false` in the environment, in any case, as in the Docker image of the daemon that this one replaces.
+pub const FALSE: &[&str] = &["false", "0", "", "null", "nil", "undefined"];
+
 /// Gives a text from the environment the type of its key. A text of the wrong form stays a text, for the checks to
 /// report.
 pub fn from_text(kind: KeyKind, text: &str) -> ValueKind {
@@ -125,13 +233,16 @@ pub fn from_text(kind: KeyKind, text: &str) -> ValueKind {
         KeyKind::Flag if ["true", "1"].iter().any(|it| trimmed.eq_ignore_ascii_case(it)) => {
             true.into()
         }
-        KeyKind::Flag if ["false", "0"].iter().any(|it| trimmed.eq_ignore_ascii_case(it)) => {
-            false.into()
-        }
+        KeyKind::Flag if FALSE.iter().any(|it| trimmed.eq_ignore_ascii_case(it)) => false.into(),
         KeyKind::Number { .. } if whole(trimmed).is_some() => number(trimmed),
         KeyKind::List => {
             let items = trimmed.split(',').map(str::trim).filter(|item| !item.is_empty());
             items.collect::<Vec<_>>().into()
+        }
+        KeyKind::Urls | KeyKind::SecretTexts => {
+            let json = serde_json::from_str::<&RawValue>(trimmed).ok();
+            let json = json.filter(|json| json.get().starts_with('{'));
+            json.and_then(from_json).unwrap_or_else(|| text.into())
         }
         _ => text.into(),
     }
@@ -220,12 +331,15 @@ mod tests {
     fn a_file_keeps_its_numbers_as_written() {
         let read = |json: &str| from_json(&serde_json::from_str::<Box<RawValue>>(json).unwrap());
         let other = ValueKind::Table(Map::new());
-        let list = vec![Value::from("x"), Value::new(None, other.clone())];
+        let list = vec![Value::from("x"), Value::new(None, other)];
         for (json, kind) in [
             ("1.50e1", number("1.50e1")),
             ("[\"x\",[1]]", ValueKind::Array(list)),
             ("null", ValueKind::Nil),
-            ("{\"d\":1e999}", other),
+            (
+                "{\"d\":1e999}",
+                object(Map::from_iter([("d".to_owned(), Value::new(None, number("1e999")))])),
+            ),
             ("\"\\ud800\"", "\u{fffd}".into()),
         ] {
             assert_eq!(read(json), Some(kind), "{json}");

@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use switcher_actors::SwitchRules;
 
 use super::{basic_auth::BasicAuth, body::BodyLimits};
-use crate::config::{CallerSettings, Host};
+use crate::config::{CallerSettings, Host, Network};
 
 /// The configuration of one request.
 pub struct RequestConfig {
@@ -18,6 +18,10 @@ pub struct RequestConfig {
     pub auth: BasicAuth,
     /// `MetricsUser` and `MetricsPassword`.
     pub metrics_auth: BasicAuth,
+    /// `UserListAllow`; empty admits all.
+    pub list_networks: Vec<Network>,
+    /// `UserListUser` and `UserListPassword`; `None` if no credentials are asked for.
+    pub list_auth: Option<BasicAuth>,
     /// `AdminHosts`.
     pub admin_hosts: Vec<Host>,
     pub switch_rules: SwitchRules,
@@ -34,6 +38,7 @@ impl RequestConfig {
         let CallerSettings {
             credentials,
             scraper,
+            list_access,
             admin_hosts,
             coins,
             lower_case,
@@ -44,6 +49,8 @@ impl RequestConfig {
         Self {
             auth: BasicAuth::new(credentials.as_ref()),
             metrics_auth: BasicAuth::new(scraper.as_ref()),
+            list_networks: list_access.allow,
+            list_auth: list_access.credentials.as_ref().map(|it| BasicAuth::new(Some(it))),
             admin_hosts,
             switch_rules: SwitchRules { coins, lower_case },
             coinbase_max,
@@ -84,6 +91,7 @@ mod tests {
         CallerSettings {
             credentials: None,
             scraper: None,
+            list_access: Default::default(),
             admin_hosts: Vec::new(),
             coins: Coins::new(&[coin]).unwrap(),
             lower_case: false,

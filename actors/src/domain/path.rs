@@ -99,6 +99,11 @@ impl ZnodeDir {
         Some(Self(format!("{parent}/")))
     }
 
+    /// The directory whose path is this one's with `suffix` before the final slash.
+    pub fn beside(&self, suffix: &str) -> Self {
+        Self([self.as_str().trim_end_matches('/'), suffix, "/"].concat())
+    }
+
     /// Whether `other` is this directory or below.
     pub fn contains(&self, other: &Self) -> bool {
         other.0.starts_with(&self.0)

@@ -11,6 +11,8 @@ pub struct WriterSettings {
     pub zookeeper: ZkSettings,
     /// Parent of the sub-accounts' znodes (`ZKSwitcherWatchDir`).
     pub watch_dir: ZnodeDir,
+    /// Directory of held switches (`ZKHeldSwitchDir`).
+    pub held_dir: ZnodeDir,
     /// Limits for callers.
     pub limits: WriterLimits,
 }

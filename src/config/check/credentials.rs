@@ -26,14 +26,23 @@ impl Reader {
         let (user, password) = (self.peek("APIUser"), self.peek("APIPassword"));
         let is_usable = !user.is_empty() && !user.contains(':') && !password.is_empty();
         let credentials = is_usable.then_some(Credentials { user, password });
-        let scraper = self.scraper();
+        let scraper = self.pair("MetricsUser", "MetricsPassword");
+        let list_access = self.list_access();
         let admin_hosts = self.admin_hosts();
-        for key in ["APIUser", "APIPassword", "MetricsUser", "MetricsPassword"] {
+        for key in [
+            "APIUser",
+            "APIPassword",
+            "MetricsUser",
+            "MetricsPassword",
+            "UserListUser",
+            "UserListPassword",
+        ] {
             self.expect_credential(key, &[&self.peek(key)]);
         }
         Some(CallerSettings {
             credentials,
             scraper,
+            list_access,
             admin_hosts,
             coins: coins?,
             lower_case,
@@ -43,23 +52,28 @@ impl Reader {
         })
     }
 
-    fn scraper(&mut self) -> Option<Credentials> {
-        const USER: &str = "MetricsUser";
-        const PASSWORD: &str = "MetricsPassword";
-        let (user, password) = (self.text(USER), self.text(PASSWORD));
+    /// Credentials that admit to a part alone; `None` if neither key is set.
+    pub(super) fn pair(
+        &mut self,
+        user_key: &'static str,
+        password_key: &'static str,
+    ) -> Option<Credentials> {
+        let (user, password) = (self.text(user_key), self.text(password_key));
         if user.is_empty() && password.is_empty() {
             return None;
         }
-        for (key, value, other) in [(USER, &user, PASSWORD), (PASSWORD, &password, USER)] {
+        for (key, value, other) in
+            [(user_key, &user, password_key), (password_key, &password, user_key)]
+        {
             if value.is_empty() {
                 self.problem(key, format!("is empty, and {other} is not; set both or neither"));
             }
         }
-        self.refuse_colon(USER);
+        self.refuse_colon(user_key);
         if !password.is_empty() && password == self.peek("APIPassword") {
             self.problem(
-                PASSWORD,
-                "equals APIPassword; choose another, so that the scraper cannot switch sub-accounts",
+                password_key,
+                "equals APIPassword; choose another, so that its user cannot switch sub-accounts",
             );
         }
         Some(Credentials { user, password })
@@ -85,7 +99,7 @@ impl Reader {
     }
 
     /// Checks a user name, a password, or both in one. The messages do not quote them.
-    fn expect_credential(&mut self, key: &'static str, parts: &[&str]) -> bool {
+    pub(super) fn expect_credential(&mut self, key: &'static str, parts: &[&str]) -> bool {
         let fault = parts.iter().find_map(|part| credential_fault(part));
         if let Some(fault) = fault {
             self.problem(key, fault);
@@ -116,8 +130,11 @@ impl Reader {
                 open.join(" and ")
             ),
         };
-        let credentials =
-            [("APIPassword", &callers.credentials), ("MetricsPassword", &callers.scraper)];
+        let credentials = [
+            ("APIPassword", &callers.credentials),
+            ("MetricsPassword", &callers.scraper),
+            ("UserListPassword", &callers.list_access.credentials),
+        ];
         for (key, credentials) in credentials {
             let password = credentials.as_ref().map(|it| it.password.as_str());
             if password.is_some_and(|password| SAMPLE_PASSWORDS.contains(&password)) {

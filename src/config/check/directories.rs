@@ -10,6 +10,9 @@ use super::Reader;
 const WATCH_DIR: &str = "ZKSwitcherWatchDir";
 const SUB_POOLS: &str = "ZKSubPoolUpdateBaseDir";
 const LOCK: &str = "ZKPollerLockPath";
+const INDEX: &str = "ZKUserCaseInsensitiveIndex";
+const REQUESTS: &str = "ZKAutoRegWatchDir";
+const HELD: &str = "ZKHeldSwitchDir";
 
 /// ZooKeeper's own znodes.
 const ZOOKEEPER: &str = "/zookeeper/";
@@ -20,11 +23,15 @@ pub(super) struct Directories {
     pub(super) watch_dir: Option<ZnodeDir>,
     pub(super) sub_pools: Option<ZnodeDir>,
     pub(super) lock: Option<ZnodeDir>,
+    pub(super) index: Option<ZnodeDir>,
+    pub(super) requests: Option<ZnodeDir>,
+    pub(super) held: Option<ZnodeDir>,
 }
 
 impl Reader {
     /// Reads all directories and refuses those that overlap or are ZooKeeper's own.
-    pub(super) fn directories(&mut self) -> Directories {
+    /// `has_lists`: whether switches can be held.
+    pub(super) fn directories(&mut self, has_lists: bool) -> Directories {
         let example = "an absolute znode path, like /stratumSwitcher/btcbcc/";
         let watch_dir = self.required(WATCH_DIR, example);
         let watch_dir = watch_dir.and_then(|text| self.dir(WATCH_DIR, &text));
@@ -33,7 +40,20 @@ impl Reader {
             if text.is_empty() { None } else { self.dir(key, &text) }
         };
         let (sub_pools, lock) = (if_set(SUB_POOLS), if_set(LOCK));
-        let found = [(WATCH_DIR, &watch_dir), (SUB_POOLS, &sub_pools), (LOCK, &lock)];
+        let (index, requests, held) = (if_set(INDEX), if_set(REQUESTS), if_set(HELD));
+        let usual_held = watch_dir.as_ref().map(|dir| dir.beside("_held"));
+        let held = held.or(usual_held);
+        let mut found = vec![
+            (WATCH_DIR, &watch_dir),
+            (SUB_POOLS, &sub_pools),
+            (LOCK, &lock),
+            (INDEX, &index),
+            (REQUESTS, &requests),
+        ];
+        // Without lists no switch is held: the default must not refuse a configuration that has none.
+        if has_lists || !self.peek(HELD).is_empty() {
+            found.push((HELD, &held));
+        }
         let found: Vec<_> =
             found.into_iter().filter_map(|(key, dir)| Some((key, dir.as_ref()?))).collect();
         for (index, &(key, dir)) in found.iter().enumerate() {
@@ -42,7 +62,7 @@ impl Reader {
                 self.expect_apart((key, dir), (other_key, other));
             }
         }
-        Directories { watch_dir, sub_pools, lock }
+        Directories { watch_dir, sub_pools, lock, index, requests, held }
     }
 
     fn expect_a_place_of_its_own(&mut self, key: &'static str, dir: &ZnodeDir) {

@@ -1,5 +1,7 @@
 //! The listeners of the API and of the admin pages.
 
+use std::time::Duration;
+
 use switcher_actors::Quoted;
 
 use super::{Reader, quoting::hint};
@@ -10,8 +12,7 @@ use crate::config::{
 };
 
 impl Reader {
-    pub(super) fn api(&mut self, enabled: bool) -> Option<ApiSettings> {
-        let head_timeout = self.seconds("APIHeadTimeoutSeconds");
+    pub(super) fn api(&mut self, enabled: bool, head_timeout: Duration) -> Option<ApiSettings> {
         if !enabled {
             return None;
         }
@@ -86,7 +87,7 @@ impl Reader {
         hosts
     }
 
-    fn expect_address(&mut self, key: &'static str, address: &str, like: &str) {
+    pub(super) fn expect_address(&mut self, key: &'static str, address: &str, like: &str) {
         if split_host_port(address).is_none() {
             self.refuse(key, address, format!(", expected host:port like {like}"));
         }

@@ -1,5 +1,7 @@
 //! The coins, and the polls of the user-coin map.
 
+use std::time::Duration;
+
 use switcher_actors::{Coins, PollerSettings, SwitchRules, UpstreamUrl, ZnodeDir, is_quote};
 
 use super::{
@@ -8,7 +10,22 @@ use super::{
     quoting::{hint, list_cause},
 };
 
+const MAP: &str = "UserCoinMapURL";
+
+/// Limits of one answer of an upstream.
+#[derive(Clone, Copy)]
+pub(super) struct FetchLimits {
+    pub(super) timeout: Duration,
+    /// In bytes.
+    pub(super) body: u64,
+}
+
 impl Reader {
+    pub(super) fn fetch_limits(&mut self) -> FetchLimits {
+        let timeout = self.seconds("CronFetchTimeoutSeconds");
+        FetchLimits { timeout, body: self.number("CronBodyLimitBytes") }
+    }
+
     pub(super) fn coins(&mut self) -> Option<Coins> {
         const KEY: &str = "AvailableCoins";
         let names = self.list(KEY)?;
@@ -28,17 +45,16 @@ impl Reader {
         coins: Option<Coins>,
         lower_case: bool,
         lock: Option<ZnodeDir>,
+        FetchLimits { timeout: fetch_timeout, body: body_limit }: FetchLimits,
     ) -> Option<PollerSettings> {
         let interval = self.seconds("CronIntervalSeconds");
-        let fetch_timeout = self.seconds("CronFetchTimeoutSeconds");
-        let body_limit = self.number("CronBodyLimitBytes");
         let overlap = i64::try_from(self.number("CronOverlapSeconds")).unwrap_or_default();
         let rewrite_unchanged = self.flag("CronRewriteUnchanged");
         if !enabled {
             return None;
         }
-        let url = self.required("UserCoinMapURL", "the URL of the user-coin map");
-        let url = url.and_then(|text| self.upstream(&text));
+        let url = self.required(MAP, "the URL of the user-coin map");
+        let url = url.and_then(|text| self.upstream(MAP, "", &text));
         Some(PollerSettings {
             url: url?,
             interval,
@@ -51,20 +67,25 @@ impl Reader {
         })
     }
 
-    /// Parses the URL. The messages do not quote it: it may hold a password or a token.
-    fn upstream(&mut self, text: &str) -> Option<UpstreamUrl> {
-        const KEY: &str = "UserCoinMapURL";
+    /// Parses a URL in `key`, called `name` in its messages. They do not quote it: it may hold a password or a token.
+    pub(super) fn upstream(
+        &mut self,
+        key: &'static str,
+        name: &str,
+        text: &str,
+    ) -> Option<UpstreamUrl> {
         let lower = text.to_ascii_lowercase();
         if lower.matches("http://").count() + lower.matches("https://").count() > 1
             && text.contains([',', ';', ' ', '|'])
         {
-            self.problem(KEY, "looks like several URLs; the map comes from one");
+            self.problem(key, format!("{name}looks like several URLs; one is expected"));
         } else if text.ends_with(is_quote) || text.starts_with(is_quote) {
-            self.problem(KEY, "begins or ends with a quote, which is part of the value: remove it");
+            let fault = "begins or ends with a quote, which is part of the value: remove it";
+            self.problem(key, format!("{name}{fault}"));
         } else {
             match UpstreamUrl::parse(text) {
                 Ok(url) => return Some(url),
-                Err(error) => self.problem(KEY, format!("{error}{}", hint(text))),
+                Err(error) => self.problem(key, format!("{name}{error}{}", hint(text))),
             }
         }
         None

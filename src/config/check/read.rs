@@ -1,12 +1,13 @@
 //! Reads single values, each as the type of its key.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{Reader, quoting::hint, shown};
 use crate::config::{
     keys::{self, Key, KeyKind},
     value::{
-        FILE, Value, ValueKind, as_number, as_text, as_texts, from_text, origin, whole, with_origin,
+        FILE, Value, ValueKind, as_named_texts, as_number, as_text, as_texts, from_text, origin,
+        whole, with_origin,
     },
 };
 
@@ -50,6 +51,17 @@ impl Reader {
             return Some(Vec::new());
         }
         self.value(name, "a list of texts, like [\"btc\", \"bcc\"]", as_texts)
+    }
+
+    /// An object of texts; an absent one is empty.
+    pub(super) fn named_texts(&mut self, name: &'static str) -> BTreeMap<String, String> {
+        let expected = match key(name).kind {
+            KeyKind::Urls => {
+                "an object of coins and URLs, like {\"btc\": \"http://127.0.0.1/list\"}"
+            }
+            _ => "an object of texts, like {\"sub_name\": \"{sub_name}\"}",
+        };
+        self.value(name, expected, as_named_texts).unwrap_or_default()
     }
 
     pub(super) fn seconds(&mut self, name: &'static str) -> Duration {

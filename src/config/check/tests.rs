@@ -1,6 +1,7 @@
 //! Whole configurations through loading and checking.
 
 mod spelling;
+mod user_lists;
 
 use std::{ffi::OsString, io::Write, time::Duration};
 
@@ -307,7 +308,14 @@ fn another(key: &Key) -> String {
     let text = match (key.name, key.kind) {
         ("EnableAPIServer" | "EnableCronJob", _) => "false",
         ("APIUser" | "APIPassword", _) => "another",
-        ("MetricsUser" | "MetricsPassword", _) => "scraper2",
+        ("MetricsUser" | "MetricsPassword" | "UserListUser" | "UserListPassword", _) => "scraper2",
+        ("UserListAddr", _) => "127.0.0.1:8098",
+        ("UserListAllow", _) => "10.0.0.0/8,::1",
+        ("IntervalSeconds", _) => "7",
+        ("UserAutoRegAPI_URL", _) => "http://elsewhere/register",
+        ("UserAutoRegAPI_Password", _) => "another",
+        (_, KeyKind::Urls) => r#"{"btc":"http://elsewhere/list"}"#,
+        (_, KeyKind::SecretTexts) => r#"{"sub_name":"{sub_name}"}"#,
         ("ListenAddr" | "AdminListenAddr", _) => "127.0.0.1:8099",
         ("AdminHosts", _) => "console.example.com,gate:8443",
         ("AvailableCoins", _) => "btc,ltc",
@@ -335,6 +343,8 @@ fn each_key_that_a_reload_takes_over_changes_what_a_reload_hands_on() {
         ("ZKSubPoolUpdateBaseDir", "/subpools"),
         ("MetricsUser", "scraper"),
         ("MetricsPassword", "scraping"),
+        ("UserListUser", "sserver"),
+        ("UserListPassword", "polling"),
     ];
     let with = |key: &str, value: &str| {
         let on = on.into_iter().filter(|(name, _)| *name != key);
@@ -346,7 +356,8 @@ fn each_key_that_a_reload_takes_over_changes_what_a_reload_hands_on() {
         let of = |credentials: &Option<Credentials>| {
             credentials.clone().map(|it| (it.user, it.password))
         };
-        (format!("{new:?}"), of(&new.callers.credentials), of(&new.callers.scraper))
+        let lists = of(&new.callers.list_access.credentials);
+        (format!("{new:?}"), of(&new.callers.credentials), of(&new.callers.scraper), lists)
     };
     for key in KEYS {
         let (before, after) = (with("", ""), with(key.name, &another(key)));

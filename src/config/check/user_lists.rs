@@ -1,0 +1,254 @@
+//! User lists: their addresses, the listener and the rules of the list API, and registrations.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use switcher_actors::{Coins, Quoted, RegistrationSettings, UserListSettings, ZnodeDir};
+
+use super::{Reader, polls::FetchLimits, quoting::list_cause};
+use crate::config::{
+    ApiSettings, ListAccess, ListApiSettings, Network,
+    addresses::{is_loopback, overlap},
+    value::{DEFAULT, FILE, origin},
+};
+
+const LISTS: &str = "UserListAPI";
+const INTERVAL: &str = "IntervalSeconds";
+const WAIT: &str = "UserAutoRegAPI_IntervalSeconds";
+const TIMEOUT: &str = "UserAutoRegTimeoutSeconds";
+const DEFAULT_COIN: &str = "UserAutoRegAPI_DefaultCoin";
+
+/// Seconds between two pulls if none or 0 are configured.
+const USUAL_INTERVAL: u64 = 10;
+/// Seconds between two polls of sserver.
+const SSERVER_POLL: u64 = 10;
+/// Seconds after which stratum servers disconnect a miner that has not logged in (contract of the user lists, section 5).
+const LOGIN_LIMIT: u64 = 15;
+
+impl Reader {
+    /// `coins` is `AvailableCoins`: lists of those come first, in that order.
+    pub(super) fn user_lists(
+        &mut self,
+        coins: Option<&Coins>,
+        lower_case: bool,
+        index: Option<ZnodeDir>,
+        FetchLimits { timeout: fetch_timeout, body: body_limit }: FetchLimits,
+    ) -> Option<UserListSettings> {
+        let mut urls = self.named_texts(LISTS);
+        let interval = self.number(INTERVAL);
+        if urls.is_empty() {
+            return None;
+        }
+        self.warn_of_coins(&urls, coins);
+        let available = coins.into_iter().flat_map(Coins::iter);
+        let available = available.filter_map(|coin| urls.remove_entry(coin.as_str()));
+        let mut ordered: Vec<(String, String)> = available.collect();
+        ordered.extend(urls);
+        let names: Vec<&String> = ordered.iter().map(|(coin, _)| coin).collect();
+        let listed = match Coins::new(&names) {
+            Ok(listed) => Some(listed),
+            Err(error) => {
+                let cause = list_cause(&names).map(|it| format!("; {it}")).unwrap_or_default();
+                self.problem(
+                    LISTS,
+                    format!("{error}, expected coins and the URLs of their lists{cause}"),
+                );
+                None
+            }
+        };
+        let urls: Vec<_> = ordered
+            .iter()
+            .filter_map(|(coin, url)| {
+                self.upstream(LISTS, &format!("its URL of {} ", Quoted(coin)), url)
+            })
+            .collect();
+        let listed = listed.filter(|_| urls.len() == ordered.len())?;
+        let is_given = self.values.get(INTERVAL).is_some_and(|value| origin(value) != DEFAULT);
+        if interval == 0 || !is_given {
+            let found = if is_given { "is 0" } else { "is not set" };
+            self.warnings.push(format!(
+                "{INTERVAL} {found}, so lists are pulled {USUAL_INTERVAL} seconds after the last pull; set it"
+            ));
+        }
+        let interval = if interval == 0 { USUAL_INTERVAL } else { interval };
+        Some(UserListSettings {
+            lists: listed.iter().cloned().zip(urls).collect(),
+            interval: Duration::from_secs(interval),
+            fetch_timeout,
+            body_limit,
+            lower_case,
+            index: index.filter(|_| !lower_case),
+        })
+    }
+
+    fn warn_of_coins(&mut self, urls: &BTreeMap<String, String>, coins: Option<&Coins>) {
+        for coin in urls.keys() {
+            if coin == "auto" {
+                self.warnings.push(format!(
+                    "{LISTS} has a list of \"auto\", which is no coin: switches to auto are then held until that \
+                     list has the sub-account; remove it"
+                ));
+            }
+            let mut others = coins.into_iter().flat_map(Coins::iter).map(|it| it.as_str());
+            let other = others.find(|it| *it != coin && it.eq_ignore_ascii_case(coin));
+            if let Some(other) = other {
+                self.warnings.push(format!(
+                    "{LISTS} has a list of {}, but AvailableCoins has {}: the case matters",
+                    Quoted(coin),
+                    Quoted(other)
+                ));
+            }
+        }
+    }
+
+    /// Rules for the clients of the list API.
+    pub(super) fn list_access(&mut self) -> ListAccess {
+        const ALLOW: &str = "UserListAllow";
+        let mut allow = Vec::new();
+        for text in self.list(ALLOW).unwrap_or_default() {
+            match text.parse::<Network>() {
+                Ok(network) => allow.push(network),
+                Err(fault) => self.problem(ALLOW, format!("contains {}, {fault}", Quoted(&text))),
+            }
+        }
+        ListAccess { allow, credentials: self.pair("UserListUser", "UserListPassword") }
+    }
+
+    /// The list API's own listener. Without lists it is off.
+    pub(super) fn list_api(
+        &mut self,
+        lists: Option<&UserListSettings>,
+        access: &ListAccess,
+        api: Option<&ApiSettings>,
+        head_timeout: Duration,
+    ) -> Option<ListApiSettings> {
+        const KEY: &str = "UserListAddr";
+        let listen = self.text(KEY);
+        if !listen.is_empty() {
+            self.expect_address(KEY, &listen, "127.0.0.1:8084");
+        }
+        for (other, is_on) in [("ListenAddr", api.is_some()), ("AdminListenAddr", true)] {
+            if is_on && overlap(&listen, &self.peek(other)) {
+                let address = self.peek(other);
+                self.refuse(
+                    KEY,
+                    &listen,
+                    format!(", which overlaps {other} ({}); choose another port", Quoted(&address)),
+                );
+            }
+        }
+        let Some(lists) = lists else {
+            if !listen.is_empty() {
+                self.warnings.push(format!("{KEY} has no effect: {LISTS} is not set"));
+            }
+            return None;
+        };
+        self.warn_of_open_list(lists, access, (KEY, &listen), api);
+        (!listen.is_empty()).then_some(ListApiSettings { listen, head_timeout })
+    }
+
+    fn warn_of_open_list(
+        &mut self,
+        lists: &UserListSettings,
+        access: &ListAccess,
+        (key, own): (&str, &str),
+        api: Option<&ApiSettings>,
+    ) {
+        let (key, listen) = match (own, api) {
+            ("", None) => return,
+            ("", Some(api)) => ("ListenAddr", api.listen.as_str()),
+            (own, _) => (key, own),
+        };
+        if is_loopback(listen) || !access.allow.is_empty() || access.credentials.is_some() {
+            return;
+        }
+        self.warnings.push(format!(
+            "the user lists ({} of them) can be read without credentials by every client that reaches {key} ({}); \
+             restrict them with UserListAllow, UserListUser, UserListAddr or a firewall",
+            lists.lists.len(),
+            Quoted(listen)
+        ));
+    }
+
+    /// Registrations; `None` if they are off.
+    pub(super) fn registration(
+        &mut self,
+        enabled: bool,
+        dir: Option<ZnodeDir>,
+        lists: Option<&UserListSettings>,
+    ) -> Option<RegistrationSettings> {
+        let url = self.text("UserAutoRegAPI_URL");
+        let user = self.text("UserAutoRegAPI_User");
+        let password = self.text("UserAutoRegAPI_Password");
+        let default_coin = self.text(DEFAULT_COIN);
+        let post_data = self.named_texts("UserAutoRegAPI_PostData");
+        let wait = self.registration_wait();
+        let timeout = self.number(TIMEOUT);
+        let parallel = self.size("UserAutoRegParallelRequests");
+        if !enabled {
+            return None;
+        }
+        self.required(
+            "ZKAutoRegWatchDir",
+            "the stratum servers' directory of requests, an absolute znode path",
+        );
+        for (key, text) in [("UserAutoRegAPI_User", &user), ("UserAutoRegAPI_Password", &password)]
+        {
+            self.expect_credential(key, &[text]);
+        }
+        let upstream = if url.is_empty() {
+            self.warnings
+                .push("UserAutoRegAPI_URL is not set: every registration fails".to_owned());
+            None
+        } else {
+            Some(self.upstream("UserAutoRegAPI_URL", "", &url)?)
+        };
+        if wait + timeout > LOGIN_LIMIT {
+            self.warnings.push(format!(
+                "{WAIT} ({wait}) and {TIMEOUT} ({timeout}) are more than {LOGIN_LIMIT} together: stratum servers \
+                 disconnect a miner that is not registered after {LOGIN_LIMIT} seconds; lower one of them"
+            ));
+        } else if wait < SSERVER_POLL {
+            self.warnings.push(format!(
+                "{WAIT} is {wait}: sserver polls the list every {SSERVER_POLL} seconds, and refuses a miner whose \
+                 sub-account it does not know when the registration ends; set it to {SSERVER_POLL} for sserver"
+            ));
+        }
+        let coins = lists.into_iter().flat_map(|lists| &lists.lists).map(|(coin, _)| coin);
+        let default_coin_found = coins.cloned().find(|coin| coin.as_str() == default_coin);
+        if default_coin_found.is_none() {
+            self.warnings.push(format!(
+                "{DEFAULT_COIN} is {}, which has no list in {LISTS}: registered sub-accounts get no znode",
+                Quoted(&default_coin)
+            ));
+        }
+        Some(RegistrationSettings {
+            dir: dir?,
+            url: upstream,
+            credentials: (!user.is_empty()).then_some((user, password)),
+            post_data,
+            default_coin: default_coin_found,
+            wait: Duration::from_secs(wait),
+            timeout: Duration::from_secs(timeout),
+            parallel,
+        })
+    }
+
+    /// Without a value it is 0 in a file; the Docker image of the daemon that this one replaces fills in 10.
+    fn registration_wait(&mut self) -> u64 {
+        let wait = self.number(WAIT);
+        let is_given = self.values.get(WAIT).is_some_and(|value| origin(value) != DEFAULT);
+        let url = self.values.get("UserAutoRegAPI_URL").map(origin);
+        if !is_given && url.is_some_and(|url| url != FILE) { SSERVER_POLL } else { wait }
+    }
+
+    /// Warns about parts that this version reads and does not carry out.
+    pub(super) fn warn_of_unserved(&mut self, has_lists: bool, registers: bool) {
+        let parts = [(LISTS, has_lists), ("EnableUserAutoReg", registers)];
+        for (key, _) in parts.into_iter().filter(|(_, is_on)| *is_on) {
+            self.warnings.push(format!(
+                "{key} is set, but this version neither pulls and serves user lists nor registers sub-accounts; keep \
+                 the old daemon running for them"
+            ));
+        }
+    }
+}
