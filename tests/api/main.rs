@@ -34,6 +34,7 @@ mod pipelining;
 mod polls;
 mod races;
 mod recreated;
+mod registration;
 mod reload;
 mod request_limit;
 mod results;

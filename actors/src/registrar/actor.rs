@@ -49,11 +49,11 @@ pub(crate) struct Registrar {
 
 impl Registrar {
     /// An actor that registers as soon as it is started and ZooKeeper can be reached. Reads the certificate authorities,
-    /// which may take a moment.
+    /// which may take a moment. Without `to_lists` no sub-account gets a first coin.
     pub(crate) fn new(
         settings: RegistrationSettings,
         to_writer: ToZkWriter,
-        to_lists: ToUserLists,
+        to_lists: Option<ToUserLists>,
         metrics: &Metrics,
         log: &Logger,
     ) -> Self {

@@ -64,9 +64,9 @@ impl Backend {
         };
         let began = Instant::now();
         let answer = upstream.post(body(&self.post_data, name), self.credentials.clone()).await;
-        let (status, answer) = answer.map_err(|error| {
-            let is_late = began.elapsed() >= self.timeout;
-            if is_late { BackendFault::TimedOut } else { BackendFault::Failed }(error.to_string())
+        let (status, answer) = answer.map_err(|error| match error.to_string() {
+            late if began.elapsed() >= self.timeout => BackendFault::TimedOut(late),
+            other => BackendFault::Failed(other),
         })?;
         judge(status, &answer)
     }

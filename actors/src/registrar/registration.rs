@@ -15,7 +15,7 @@ use super::{
     messages::{Registered, Settle, ToUserLists, ToZkWriter},
 };
 use crate::{
-    domain::Puname,
+    domain::{Coin, Puname},
     metrics::{Metrics, RegistrationEnd},
     zk_writer::DeleteRequest,
 };
@@ -33,7 +33,8 @@ pub(super) struct Registrations {
     /// Requests to the backend that may begin.
     turns: Semaphore,
     pub(super) to_writer: ToZkWriter,
-    to_lists: ToUserLists,
+    /// `None` without user lists: then no sub-account gets a first coin.
+    to_lists: Option<ToUserLists>,
     pub(super) journal: Journal,
 }
 
@@ -41,7 +42,7 @@ impl Registrations {
     pub(super) fn new(
         settings: RegistrationSettings,
         to_writer: ToZkWriter,
-        to_lists: ToUserLists,
+        to_lists: Option<ToUserLists>,
         metrics: &Metrics,
         log: &Logger,
     ) -> Self {
@@ -89,17 +90,17 @@ impl Registrations {
                 };
             }
         };
-        let coin = self.settings.default_coin.as_ref();
-        self.journal.registered(name, puid, coin);
-        if let Some(coin) = coin {
+        let first = self.settings.default_coin.as_ref().zip(self.to_lists.as_ref());
+        self.journal.registered(name, puid, first.map(|(coin, _)| coin));
+        if let Some((coin, to_lists)) = first {
             let registered = Registered { coin: coin.clone(), name: name.to_owned(), puid };
             // Without `UserLists` the daemon is ending.
-            let _ = self.to_lists.registered.send(registered).await;
+            let _ = to_lists.registered.send(registered).await;
         }
         sleep(self.settings.wait).await;
-        if coin.is_some() {
-            let settle = || self.settle(name);
-            self.until_done(name, "the first coin is not written; the request stays", settle).await;
+        if let Some((coin, to_lists)) = first {
+            let consequence = "the first coin is not written; the request stays";
+            self.until_done(name, consequence, || settle(to_lists, coin, name)).await;
         }
         RegistrationEnd::Registered
     }
@@ -121,15 +122,6 @@ impl Registrations {
         }
     }
 
-    async fn settle(&self, name: &str) -> Result<(), String> {
-        let Some(coin) = self.settings.default_coin.clone() else { return Ok(()) };
-        let (reply, settled) = oneshot::channel();
-        let settle = Settle { coin, name: name.to_owned(), reply };
-        let ended = || "the actor of the user lists has ended".to_owned();
-        self.to_lists.settle.send(settle).await.map_err(|_| ended())?;
-        settled.await.map_err(|_| ended())?
-    }
-
     async fn delete(&self, name: &str) -> Result<(), String> {
         let (reply, deleted) = oneshot::channel();
         let delete = DeleteRequest { path: self.settings.dir.child(name), reply };
@@ -137,4 +129,12 @@ impl Registrations {
         self.to_writer.delete.send(delete).await.map_err(|_| ended())?;
         deleted.await.map_err(|_| ended())?
     }
+}
+
+async fn settle(to_lists: &ToUserLists, coin: &Coin, name: &str) -> Result<(), String> {
+    let (reply, settled) = oneshot::channel();
+    let settle = Settle { coin: coin.clone(), name: name.to_owned(), reply };
+    let ended = || "the actor of the user lists has ended".to_owned();
+    to_lists.settle.send(settle).await.map_err(|_| ended())?;
+    settled.await.map_err(|_| ended())?
 }

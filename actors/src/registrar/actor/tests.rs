@@ -178,7 +178,7 @@ async fn start(shared: &Shared, wait: Duration) -> Addr<Registrar> {
         ToZkWriter { watch: other.clone().recipient(), delete: other.clone().recipient() };
     let to_lists = ToUserLists { registered: other.clone().recipient(), settle: other.recipient() };
     let log = Logger::root(Discard, o!());
-    Registrar::new(settings, to_writer, to_lists, &Metrics::unwatched(), &log).start()
+    Registrar::new(settings, to_writer, Some(to_lists), &Metrics::unwatched(), &log).start()
 }
 
 fn names(count: usize) -> impl Iterator<Item = String> {
