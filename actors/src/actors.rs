@@ -16,6 +16,7 @@ use crate::{
     ack_waiter::{AckWaiter, Settle},
     metrics::Metrics,
     poller::{NewSettings, Poller, PollerSettings, StopPolling, ToZkWriter},
+    registrar::{self, Registrar, RegistrationSettings, StopRegistering},
     user_lists::Listings,
     zk,
     zk_writer::{
@@ -37,6 +38,7 @@ pub struct Actors {
     zk_writer: Addr<ZkWriter>,
     ack_waiter: Option<Addr<AckWaiter>>,
     poller: Option<Addr<Poller>>,
+    registrar: Option<Addr<Registrar>>,
     /// Dropped, it ends `ZkWriter`'s thread.
     _writer_thread: oneshot::Sender<()>,
     arbiters: Vec<Arbiter>,
@@ -44,13 +46,14 @@ pub struct Actors {
 
 impl Actors {
     /// Starts each actor on its own thread. Without `sub_pools` the sub-pool API is off, without `poller` nothing is
-    /// polled. Returns at once, before there is a session with ZooKeeper. Fails if the operating system refuses a
+    /// polled, without `registration` nothing registered. Returns at once, before there is a session with ZooKeeper. Fails if the operating system refuses a
     /// thread.
     pub fn start(
         settings: WriterSettings,
         listings: Listings,
         sub_pools: Option<SubPoolSettings>,
         poller: Option<PollerSettings>,
+        registration: Option<RegistrationSettings>,
         metrics: &Metrics,
         log: &Logger,
     ) -> io::Result<Self> {
@@ -87,6 +90,15 @@ impl Actors {
             Ok::<_, io::Error>(Poller::start_in_arbiter(&new_thread()?, start))
         });
         let poller = poller.transpose()?;
+
+        let registrar = registration.map(|settings| {
+            let (metrics, log) = (metrics.clone(), log.clone());
+            let (watch, delete) = (zk_writer.clone().recipient(), zk_writer.clone().recipient());
+            let to_writer = registrar::ToZkWriter { watch, delete };
+            let start = move |_: &mut _| Registrar::new(settings, to_writer, None, &metrics, &log);
+            Ok::<_, io::Error>(Registrar::start_in_arbiter(&new_thread()?, start))
+        });
+        let registrar = registrar.transpose()?;
         Ok(Self {
             writer: zk_writer.clone().recipient(),
             dry_runs: zk_writer.clone().recipient(),
@@ -95,6 +107,7 @@ impl Actors {
             zk_writer,
             ack_waiter,
             poller,
+            registrar,
             _writer_thread: writer_thread,
             arbiters,
         })
@@ -131,6 +144,15 @@ impl Actors {
             && let Err(cause) = poller.send(StopPolling).await
         {
             error!(log, "internal error: the Poller had ended before the daemon stopped"; "cause" => %cause);
+        }
+    }
+
+    /// Stops registering and drops the registrations under way, whose requests stay in ZooKeeper.
+    pub async fn stop_registering(&self, log: &Logger) {
+        if let Some(registrar) = &self.registrar
+            && let Err(cause) = registrar.send(StopRegistering).await
+        {
+            error!(log, "internal error: the Registrar had ended before the daemon stopped"; "cause" => %cause);
         }
     }
 

@@ -11,6 +11,9 @@
 //!
 //!  Poller ─── BeginPoll, SyncBatch ─▶ ZkWriter ── reports ─▶ Poller
 //!    └─ GET ─▶ UserCoinMapURL
+//!
+//!  Registrar ─── WatchRequests, DeleteRequest ─▶ ZkWriter
+//!    └─ POST ─▶ UserAutoRegAPI.URL
 //! ```
 //!
 //! * `actors`: starts, configures and drains the actors;
@@ -19,9 +22,9 @@
 //! * `zk_writer`: the actor that owns the session and the order of writes;
 //! * `ack_waiter`: the actor that owns the exchanges with jobmakers;
 //! * `poller`: the actor that fetches the user-coin map;
+//! * `registrar`: the actor that registers unknown sub-accounts with the backend;
 //! * `user_lists`: the actor that pulls the lists of sub-accounts;
-//! * `registrar`: registers unknown sub-accounts;
-//! * `upstream`: the backend over HTTP, for the Poller and `UserLists`;
+//! * `upstream`: the backend over HTTP, for the Poller, `UserLists` and the Registrar;
 //! * `http_client`: one HTTP request, for the Poller and for the daemon's commands;
 //! * `metrics`: metrics, readiness and recent changes;
 //! * `go_json`: JSON by the rules of Go's decoder;
@@ -34,7 +37,8 @@
 //!
 //! 1. Addresses form no cycle. An actor gets typed senders at its start, and never looks others up.
 //! 2. Each piece of state has one owner: `ZkWriter` the session and the order of writes, `AckWaiter` the exchanges and
-//!    their deadlines, the Poller its cursor into the upstream's time, the HTTP actor the listening socket.
+//!    their deadlines, the Poller its cursor into the upstream's time, the Registrar the registrations under way, the
+//!    HTTP actor the listening socket.
 //! 3. A single switch is a batch of one. Callers' switches are written unconditionally; a poll's only where no newer
 //!    switch exists. The two never share a transaction.
 //! 4. Only `zk` names the ZooKeeper crate, and only `http_client` the HTTP library; the daemon's crate names neither.

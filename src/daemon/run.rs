@@ -1,7 +1,7 @@
 //! The life of the daemon: start, run until a signal, drain.
 //!
 //! ```text
-//! bind addresses ─▶ start actors ─▶ serve ─▶ wait for a signal ─▶ drain: Poller, API, ZkWriter, admin pages
+//! bind addresses ─▶ start actors ─▶ serve ─▶ wait for a signal ─▶ drain: Poller, Registrar, API, ZkWriter, admin pages
 //! ```
 
 use std::{
@@ -73,8 +73,9 @@ async fn run(
     let api = bind_api(settings.api.clone())?;
     let lists = bind_lists(settings.list_api.clone())?;
     let static_info = StaticInfo::of(&settings, api.as_ref().map(|(bound, _)| bound.address()));
-    let Settings { admin, callers, writer, sub_pools, poller, user_lists, shutdown_grace, .. } =
-        settings;
+    let Settings {
+        admin, callers, writer, sub_pools, poller, user_lists, registration, shutdown_grace, ..
+    } = settings;
     let live_config = LiveConfig::new(callers);
     let config = live_config.clone();
     let mut reload = Reload::new(file, values, shutdown_grace, config, &metrics, reloads, logging);
@@ -82,7 +83,8 @@ async fn run(
     let descriptors = [(admin.is_some(), admin::DESCRIPTORS), (lists.is_some(), LIST_DESCRIPTORS)];
     let descriptors = descriptors.iter().filter(|(is_on, _)| *is_on).map(|(_, count)| count).sum();
     let coins = user_lists.into_iter().flat_map(|it| it.lists).map(|(coin, _)| coin);
-    let actors = Actors::start(writer, Listings::of(coins), sub_pools, poller, &metrics, log)
+    let listings = Listings::of(coins);
+    let actors = Actors::start(writer, listings, sub_pools, poller, registration, &metrics, log)
         .map_err(Failure::Thread)?;
     let endpoints = Endpoints::new(&actors, log);
     let console = Console {
@@ -127,7 +129,7 @@ async fn run(
     }
 }
 
-/// Stops the Poller first, whose writes have no waiting client, then the API, then the other actors, so that every
+/// Stops the Poller and the Registrar first, whose writes have no waiting client, then the API, then the other actors, so that every
 /// accepted request can reach ZooKeeper. The admin pages stop last and report the drain.
 ///
 /// Shares of the grace period: slow clients have until a half, switches that ZooKeeper does not take until five
@@ -142,6 +144,9 @@ async fn drain(
     let began = Instant::now();
     if timeout(grace / 8, actors.stop_polling(log)).await.is_err() {
         warn!(log, "the running poll does not stop in time; the shutdown continues");
+    }
+    if timeout(grace / 8, actors.stop_registering(log)).await.is_err() {
+        warn!(log, "registrations do not stop in time; the shutdown continues");
     }
     if let Some(api) = api
         && timeout(grace / 2, api.send(Stop { gracefully: true })).await.is_err()

@@ -35,6 +35,7 @@ mod pipelining;
 mod polls;
 mod races;
 mod recreated;
+mod registration;
 mod reload;
 mod request_limit;
 mod results;

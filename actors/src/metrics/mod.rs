@@ -1,10 +1,10 @@
 //! The daemon's state for observers: metrics, readiness, recent changes.
 //!
 //! ```text
-//! ZkWriter, AckWaiter, Poller ── journal ─┬─▶ log line
-//!                                         └─▶ Metrics ─┬─▶ switches, zookeeper, exchanges, polls
-//!                                                      ├─▶ Readiness
-//!                                                      └─▶ Recent
+//! an actor's journal ─┬─▶ log line
+//!                     └─▶ Metrics ─┬─▶ switches, zookeeper, exchanges, polls, registrations
+//!                                  ├─▶ Readiness
+//!                                  └─▶ Recent
 //! ```
 //!
 //! Actors call [`Metrics`] just before they write the log line of the same event, so that a reader of the line finds
@@ -13,7 +13,8 @@
 //! Names follow Prometheus's conventions: base units, `_total` for counters. Label values are few and known from the
 //! configuration; no sub-account is a label.
 //!
-//! * `switches`, `zookeeper`, `exchanges`, `polls`, `held`: the metrics of one subject each: names, labels, counters;
+//! * `switches`, `zookeeper`, `exchanges`, `polls`, `held`, `registrations`: the metrics of one subject each: names,
+//!   labels, counters;
 //! * `labels`: enums of label values;
 //! * `histogram`: a histogram without a lock;
 //! * `readiness`: the conditions for being ready;
@@ -26,6 +27,7 @@ mod labels;
 mod polls;
 mod readiness;
 mod recent;
+mod registrations;
 mod switches;
 mod zookeeper;
 
@@ -39,6 +41,7 @@ pub use histogram::Histogram;
 pub(crate) use polls::PollEnd;
 pub use readiness::Missing;
 pub use recent::{Change, ChangeKind, Recent, Since};
+pub(crate) use registrations::RegistrationEnd;
 pub use switches::SwitchCount;
 pub(crate) use zookeeper::Depths;
 
@@ -47,6 +50,7 @@ use exchanges::ExchangeMetrics;
 use held::HeldMetrics;
 use polls::PollMetrics;
 use readiness::Readiness;
+use registrations::RegistrationMetrics;
 use switches::SwitchMetrics;
 use zookeeper::ZooKeeperMetrics;
 
@@ -60,6 +64,7 @@ struct AllMetrics {
     zookeeper: ZooKeeperMetrics,
     exchanges: ExchangeMetrics,
     held: HeldMetrics,
+    registrations: RegistrationMetrics,
     readiness: Readiness,
     recent: Recent,
 }
@@ -74,6 +79,7 @@ impl Metrics {
             zookeeper: ZooKeeperMetrics::new(registry),
             exchanges: ExchangeMetrics::new(registry),
             held: HeldMetrics::new(registry),
+            registrations: RegistrationMetrics::new(registry),
             readiness: Readiness::new(interval.is_some()),
             recent: Recent::new(),
         }))
@@ -200,6 +206,21 @@ impl Metrics {
     /// Counts a poll and the map's entries that can never be written.
     pub(crate) fn poll(&self, end: PollEnd, took: Duration, invalid: usize) {
         self.0.polls.ended(end, took, invalid);
+    }
+
+    /// Counts a registration whose request is deleted.
+    pub(crate) fn registration(&self, end: RegistrationEnd, took: Duration) {
+        self.0.registrations.ended(end, took);
+    }
+
+    /// Counts a registration that ZooKeeper holds up.
+    pub(crate) fn registration_delayed(&self) {
+        self.0.registrations.delayed.inc();
+    }
+
+    /// Sets the number of registrations under way.
+    pub(crate) fn registrations_under_way(&self, registrations: usize) {
+        self.0.registrations.under_way.set(i64::try_from(registrations).unwrap_or(i64::MAX));
     }
 
     /// The first map is settled as far as it ever will be, or another daemon polls: ready in this respect.

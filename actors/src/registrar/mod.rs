@@ -1,7 +1,33 @@
 //! `Registrar`: registers unknown sub-accounts with the pool's backend, as the stratum servers request it.
 //!
-//! * `settings`: settings of the operator.
+//! ```text
+//!  stratum server ─▶ request ─▶ ZkWriter ─ list ─▶ Registrar ─ POST ─▶ backend
+//!        ▲                                             │ puid
+//!        │                                             ├─▶ UserLists: into the list
+//!        │                                             │ wait
+//!        └── request deleted ◀─ ZkWriter ◀─────────────┴─▶ UserLists: index entry, first coin
+//! ```
+//!
+//! Only ZooKeeper knows the requests: a registration that is dropped or killed at any step begins again at the next start.
+//! Reasons: docs/develop/decisions/0029-registration.md.
+//!
+//! * `settings`, `messages`: settings of the operator, messages and senders;
+//! * `actor`: takes up requests, and lists them again;
+//! * `under_way`: the names under way; no clock, no network;
+//! * `registration`: one registration, from the request to its deletion;
+//! * `backend`: the HTTP request; `body`, `answer`: its JSON (contract, section 5);
+//! * `journal`: log lines and metrics.
 
+mod actor;
+mod answer;
+mod backend;
+mod body;
+mod journal;
+mod messages;
+mod registration;
 mod settings;
+mod under_way;
 
+pub(crate) use actor::Registrar;
+pub(crate) use messages::{Registered, Settle, StopRegistering, ToUserLists, ToZkWriter};
 pub use settings::RegistrationSettings;

@@ -11,13 +11,14 @@
 //! that is no definite refusal is unknown, because the server may have applied the request before the connection broke.
 //!
 //! * `session`, `tasks`, `version`, `request_limit`: a new connection; `thread`: the thread that it runs on;
-//! * `connection`: its state and its writes; `read`, `watches`, `claim`, `directory`: its other operations;
+//! * `connection`: its state and its writes; `read`, `watches`, `children`, `claim`, `directory`: its other operations;
 //! * `znode`, `write_op`, `error`: the vocabulary;
 //! * `answers`, `overwrite`: checks of ZooKeeper's answers;
 //! * `read_window`: bounds the memory of reads;
 //! * `inspector`: read-only view for an operator's commands.
 
 mod answers;
+mod children;
 mod claim;
 mod connection;
 mod directory;

@@ -1,4 +1,4 @@
-//! Watches on znodes' data.
+//! Watches on znodes.
 
 use std::{
     collections::HashMap,
@@ -10,15 +10,23 @@ use zookeeper_client::{Error as ClientError, OneshotWatcher};
 
 use super::{Connection, Mark, WriteError};
 
-/// Watch on one znode's data. Fires once, at the first change after the read that came with it, or possibly at one
-/// shortly before.
+/// Watch on one znode's data or children. Fires once, at the first change after the read that came with it, or possibly
+/// at one shortly before.
+#[derive(Debug)]
 pub(crate) struct Watch {
     /// Closed when the watch has fired.
     armed: watch::Receiver<()>,
 }
 
 impl Watch {
-    /// Resolves when the znode was written or deleted, or when the connection has ended.
+    /// A watch that fires when the sender is dropped.
+    #[cfg(test)]
+    pub(crate) fn test() -> (watch::Sender<()>, Self) {
+        let (firing, armed) = watch::channel(());
+        (firing, Self { armed })
+    }
+
+    /// Resolves when the watch has fired, or when the connection has ended.
     pub(crate) async fn fired(mut self) {
         while self.armed.changed().await.is_ok() {}
     }
@@ -62,15 +70,25 @@ impl Connection {
     }
 
     fn keep(&self, path: &str, watcher: OneshotWatcher) -> watch::Receiver<()> {
-        let (firing, armed) = watch::channel(());
         let (watches, path) = (self.watches.clone(), path.to_owned());
-        watches.all().insert(path.clone(), armed.clone());
+        let fired = {
+            let (watches, path) = (watches.clone(), path.clone());
+            move || drop(watches.all().remove(&path))
+        };
+        let Watch { armed } = self.hold(watcher, fired);
+        watches.all().insert(path, armed.clone());
+        armed
+    }
+
+    /// Holds a watch until it fires, and then calls `fired`.
+    pub(super) fn hold(&self, watcher: OneshotWatcher, fired: impl FnOnce() + 'static) -> Watch {
+        let (firing, armed) = watch::channel(());
         let waiting = self.spawn(async move {
             watcher.changed().await;
-            watches.all().remove(&path);
+            fired();
             drop(firing);
         });
         drop(waiting);
-        armed
+        Watch { armed }
     }
 }

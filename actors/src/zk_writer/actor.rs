@@ -61,6 +61,8 @@ pub(crate) struct ZkWriter {
     pub(super) chunks_under_way: usize,
     /// Beginnings of polls and parts of user-coin maps that are under way. The Poller limits them.
     pub(super) polls_under_way: usize,
+    /// Lists and deletions of requests for registration that are under way. The Registrar limits them.
+    pub(super) registrations_under_way: usize,
     /// Time of the last request of a caller.
     pub(super) called: Option<Instant>,
     /// Whether `pump_switches` is due after the messages that are in the mailbox now.
@@ -112,6 +114,7 @@ impl ZkWriter {
             connection: None,
             chunks_under_way: 0,
             polls_under_way: 0,
+            registrations_under_way: 0,
             called: None,
             pump_due: false,
             outage: Outage::at_start(),

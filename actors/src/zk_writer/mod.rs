@@ -11,6 +11,7 @@
 //! SyncBatch ─▶ sync() ───────▶ ZooKeeper ─▶ report, log
 //!
 //! a chunk's held entries ─▶ accept() ─▶ ZooKeeper ─▶ Book ── due ──▶ round() ─▶ ZooKeeper
+//! WatchRequests, DeleteRequest ─▶ ZooKeeper ─▶ the Registrar
 //!
 //! CoinbaseRequest ─▶ Lanes ── begin ──▶ exchange() ─▶ ZooKeeper ─▶ jobmaker
 //!                      ▲                    │
@@ -20,7 +21,7 @@
 //! * `messages`, `settings`: the actor's vocabulary;
 //! * `actor`: mailbox, deadlines, and what is under way;
 //! * `session`: connects, reconnects, and ends the session;
-//! * `switches`, `dry_runs`, `polls`, `sub_pools`: one folder for each kind of request;
+//! * `switches`, `dry_runs`, `polls`, `registrations`, `sub_pools`: one folder for each kind of request;
 //! * `held`: switches that wait for their safety period;
 //! * `admission`: limits what waits, and answers callers; `results`: results of a batch's entries;
 //! * `write`: the write engine, for switches and polls;
@@ -33,6 +34,7 @@ mod held;
 mod journal;
 mod messages;
 mod polls;
+mod registrations;
 mod results;
 mod session;
 mod settings;
@@ -49,6 +51,7 @@ pub use messages::{
     CoinbaseAction, CoinbaseRequest, DryRunBatch, PollerLock, WriteBatch, WriteBatches,
     WriteFailure, WriteReply,
 };
+pub(crate) use registrations::{DeleteRequest, RequestsSeen, WatchRequests};
 pub use results::Results;
 pub use settings::{SubPoolSettings, WriterLimits, WriterSettings};
 pub(crate) use sub_pools::ToAckWaiter;

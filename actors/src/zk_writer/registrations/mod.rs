@@ -1,0 +1,9 @@
+//! Requests for registration, for the Registrar.
+//!
+//! * `messages`: lists and watches the requests, deletes one;
+//! * `pump`: connects both with the session.
+
+mod messages;
+mod pump;
+
+pub(crate) use messages::{DeleteRequest, RequestsSeen, WatchRequests};

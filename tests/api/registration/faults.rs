@@ -1,0 +1,151 @@
+//! Faults at each step of a registration.
+
+use upstream_sim::{Gate, Reply};
+
+use super::Pool;
+use crate::support::daemon::Daemon;
+use crate::support::zookeeper::ZooKeeper;
+use crate::support::{eventually, seconds};
+
+#[tokio::test]
+async fn a_daemon_killed_while_the_backend_works_posts_again() {
+    let pool = Pool::new(ZooKeeper::shared().await).await;
+    let mut daemon = pool.daemon().start().await;
+    pool.ready().await;
+    pool.backend.next(Reply::silence());
+    pool.request("newbie").await;
+    pool.until_posted("newbie", 1).await;
+    daemon.kill9();
+    finished_by_the_next(&pool, 2).await;
+}
+
+#[tokio::test]
+async fn a_daemon_killed_during_the_wait_posts_again() {
+    let pool = Pool::new(ZooKeeper::shared().await).await;
+    let mut api = pool.api();
+    api["IntervalSeconds"] = 3600.into();
+    let mut daemon = pool.daemon_with(&api).start().await;
+    pool.ready().await;
+    pool.request("newbie").await;
+    daemon.wait_for_log(&["registration, ", "outcome: registered", "puid: 1001"]).await;
+    daemon.kill9();
+    assert_eq!(pool.coin("newbie").await, None);
+    finished_by_the_next(&pool, 2).await;
+}
+
+#[tokio::test]
+async fn a_daemon_killed_before_the_deletion_posts_again_and_keeps_the_coin() {
+    let zookeeper = ZooKeeper::shared().await;
+    let pool = Pool::new(zookeeper).await;
+    pool.znodes.put(&pool.place("/sw/newbie"), "bcc").await;
+    pool.znodes.put(&pool.place("/case/newbie"), "newbie").await;
+    pool.request("newbie").await;
+    let _daemon = pool.daemon().start().await;
+    pool.gone("newbie").await;
+    assert_eq!(pool.coin("newbie").await.as_deref(), Some("bcc"));
+    assert_eq!(pool.posted("newbie"), 1);
+}
+
+#[tokio::test]
+async fn a_daemon_that_is_stopped_leaves_the_requests_to_the_next() {
+    let pool = Pool::new(ZooKeeper::shared().await).await;
+    let mut api = pool.api();
+    api["IntervalSeconds"] = 3600.into();
+    let mut daemon = pool.daemon_with(&api).start().await;
+    pool.ready().await;
+    pool.request("newbie").await;
+    daemon.wait_for_log(&["registration, ", "outcome: registered"]).await;
+    daemon.signal(rustix::process::Signal::TERM);
+    assert!(daemon.wait_exit(seconds(30)).await.success());
+    daemon.wait_for_log(&["registrations dropped", "registrations: 1"]).await;
+    finished_by_the_next(&pool, 2).await;
+}
+
+async fn finished_by_the_next(pool: &Pool, posts: usize) {
+    assert!(pool.znodes.stat(&pool.reg("newbie")).await.is_some());
+    let _daemon = pool.daemon().start().await;
+    pool.gone("newbie").await;
+    assert_eq!(pool.coin("newbie").await.as_deref(), Some("btc"));
+    assert_eq!(pool.posted("newbie"), posts);
+}
+
+#[tokio::test]
+async fn a_backend_that_hangs_fails_its_registrations_and_no_later_ones() {
+    let pool = Pool::new(ZooKeeper::shared().await).await;
+    let daemon = pool.daemon().set("UserAutoRegTimeoutSeconds", 1).start().await;
+    pool.ready().await;
+    pool.backend.next(Reply::silence());
+    pool.backend.next(Reply::raw("HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{").hang());
+    for name in ["first", "second"] {
+        pool.request(name).await;
+        pool.gone(name).await;
+        assert_eq!((pool.posted(name), pool.coin(name).await), (1, None));
+    }
+    let timed_out = ["registration, ", "timed out", "within 1 s (UserAutoRegTimeoutSeconds)"];
+    eventually("both are logged", seconds(10), || async {
+        (daemon.log_with(&timed_out).len() == 2).then_some(())
+    })
+    .await;
+    pool.request("third").await;
+    pool.gone("third").await;
+    assert_eq!(pool.coin("third").await.as_deref(), Some("btc"));
+}
+
+#[tokio::test]
+async fn a_directory_that_is_removed_and_made_again_is_watched_again() {
+    let pool = Pool::new(ZooKeeper::shared().await).await;
+    let daemon = pool.daemon().start().await;
+    pool.ready().await;
+    for round in 0..3 {
+        pool.znodes.remove(&pool.place("/reg")).await;
+        eventually("the loss is logged", seconds(20), || async {
+            (daemon.log_with(&["requests for registration is gone"]).len() > round).then_some(())
+        })
+        .await;
+        assert!(pool.znodes.stat(&pool.place("/reg")).await.is_none());
+        let name = format!("n{round}");
+        pool.request(&name).await;
+        pool.gone(&name).await;
+        assert_eq!(pool.coin(&name).await.as_deref(), Some("btc"));
+    }
+    assert_eq!(daemon.log_with(&["requests for registration is gone"]).len(), 3);
+}
+
+#[tokio::test]
+async fn registrations_wait_while_zookeeper_is_away() {
+    let mut zookeeper = ZooKeeper::private().await;
+    let pool = Pool::new(&zookeeper).await;
+    let daemon = pool.daemon().start().await;
+    pool.ready().await;
+    let gate = Gate::default();
+    pool.backend.next(Reply::registered(7).behind(&gate));
+    pool.request("newbie").await;
+    pool.until_posted("newbie", 1).await;
+    zookeeper.kill9();
+    gate.open();
+    daemon.wait_for_log(&["registration: the first coin is not written", "newbie"]).await;
+    zookeeper.restart().await;
+    let pool = Pool { znodes: zookeeper.znodes().await, ..pool };
+    pool.gone("newbie").await;
+    assert_eq!((pool.posted("newbie"), pool.coin("newbie").await.as_deref()), (1, Some("btc")));
+    pool.request("later").await;
+    pool.gone("later").await;
+    assert_eq!(pool.coin("later").await.as_deref(), Some("btc"));
+}
+
+/// The znode's directory takes no children: the request stays until it does, and nothing is posted again.
+#[tokio::test]
+async fn a_first_coin_that_zookeeper_refuses_is_tried_again() {
+    let pool = Pool::new(ZooKeeper::shared().await).await;
+    pool.znodes.put(&pool.root, "").await;
+    pool.znodes.put_read_only(&pool.place("/sw"), "").await;
+    let daemon: Daemon = pool.daemon().start().await;
+    pool.ready().await;
+    pool.request("newbie").await;
+    daemon.wait_for_log(&["registration: the first coin is not written", "newbie"]).await;
+    assert!(pool.znodes.stat(&pool.reg("newbie")).await.is_some());
+    pool.znodes.remove(&pool.place("/sw")).await;
+    pool.znodes.put(&pool.place("/sw"), "").await;
+    pool.gone("newbie").await;
+    assert_eq!((pool.posted("newbie"), pool.coin("newbie").await.as_deref()), (1, Some("btc")));
+}
