@@ -74,7 +74,15 @@ async fn run(
     let lists = bind_lists(settings.list_api.clone())?;
     let static_info = StaticInfo::of(&settings, api.as_ref().map(|(bound, _)| bound.address()));
     let Settings {
-        admin, callers, writer, sub_pools, poller, user_lists, registration, shutdown_grace, ..
+        admin,
+        callers,
+        writer,
+        sub_pools,
+        poller,
+        user_lists,
+        registration,
+        shutdown_grace,
+        ..
     } = settings;
     let live_config = LiveConfig::new(callers);
     let config = live_config.clone();
