@@ -58,6 +58,8 @@ pub(crate) struct ZkWriter {
     pub(super) chunks_under_way: usize,
     /// Beginnings of polls and parts of user-coin maps that are under way. The Poller limits them.
     pub(super) polls_under_way: usize,
+    /// Messages of `UserLists` that are under way. `UserLists` limits them.
+    pub(super) first_coins_under_way: usize,
     /// Time of the last request of a caller.
     pub(super) called: Option<Instant>,
     /// Whether `pump_switches` is due after the messages that are in the mailbox now.
@@ -101,6 +103,7 @@ impl ZkWriter {
             connection: None,
             chunks_under_way: 0,
             polls_under_way: 0,
+            first_coins_under_way: 0,
             called: None,
             pump_due: false,
             outage: Outage::at_start(),
