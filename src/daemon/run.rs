@@ -90,8 +90,9 @@ async fn run(
     let admin = bind_admin(admin, log)?;
     let descriptors = [(admin.is_some(), admin::DESCRIPTORS), (lists.is_some(), LIST_DESCRIPTORS)];
     let descriptors = descriptors.iter().filter(|(is_on, _)| *is_on).map(|(_, count)| count).sum();
+    let lower_case = user_lists.as_ref().is_some_and(|it| it.lower_case);
     let coins = user_lists.into_iter().flat_map(|it| it.lists).map(|(coin, _)| coin);
-    let listings = Listings::of(coins);
+    let listings = Listings::of(coins, lower_case);
     let actors = Actors::start(writer, listings, sub_pools, poller, registration, &metrics, log)
         .map_err(Failure::Thread)?;
     let endpoints = Endpoints::new(&actors, log);

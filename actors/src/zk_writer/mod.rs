@@ -12,6 +12,7 @@
 //!
 //! a chunk's held entries ─▶ accept() ─▶ ZooKeeper ─▶ Book ── due ──▶ round() ─▶ ZooKeeper
 //! WatchRequests, DeleteRequest ─▶ ZooKeeper ─▶ the Registrar
+//! FirstCoins ─▶ create_missing() ─▶ ZooKeeper ─▶ replies to UserLists
 //!
 //! CoinbaseRequest ─▶ Lanes ── begin ──▶ exchange() ─▶ ZooKeeper ─▶ jobmaker
 //!                      ▲                    │
@@ -21,7 +22,7 @@
 //! * `messages`, `settings`: the actor's vocabulary;
 //! * `actor`: mailbox, deadlines, and what is under way;
 //! * `session`: connects, reconnects, and ends the session;
-//! * `switches`, `dry_runs`, `polls`, `registrations`, `sub_pools`: one folder for each kind of request;
+//! * `switches`, `dry_runs`, `polls`, `registrations`, `sub_pools`, `first_coins`: one folder for each kind of request;
 //! * `held`: switches that wait for their safety period;
 //! * `admission`: limits what waits, and answers callers; `results`: results of a batch's entries;
 //! * `write`: the write engine, for switches and polls;
@@ -30,6 +31,7 @@
 mod actor;
 mod admission;
 mod dry_runs;
+mod first_coins;
 mod held;
 mod journal;
 mod messages;
@@ -43,6 +45,9 @@ mod switches;
 mod write;
 
 pub(crate) use actor::ZkWriter;
+pub(crate) use first_coins::{
+    FirstCoin, FirstCoins, FirstCoinsEnd, ListMark, ReadMarks, WriteMark,
+};
 pub(crate) use messages::{
     BeginPoll, Drain, NewLimits, Ping, PollStart, PollTurn, SkippedEntry, SyncBatch, SyncReply,
     SyncReport,
