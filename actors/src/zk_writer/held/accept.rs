@@ -287,8 +287,10 @@ impl<'a> Acceptance<'a> {
         for ((it, znode), found) in sent.into_iter().zip(znodes).zip(intents) {
             let Ok(znode) = znode else { continue };
             let is_last = match found {
-                // Another switch has replaced it after all, at the same time as this one.
-                Ok(Some((data, _))) if data != it.data => true,
+                // Another caller's switch has replaced it at the same time. A poll's intent must not: its map is older.
+                Ok(Some((data, _))) if data != it.data => {
+                    matches!(Intent::parse(&data), Ok(Some(Intent { mark: None, .. })))
+                }
                 Ok(Some((_, mark))) => {
                     it.intent.is_last(mark.zxid, znode.as_ref().map(|znode| znode.mark.zxid))
                 }
