@@ -144,10 +144,7 @@ impl Process {
             2 => world.announced += 1,
             _ => {
                 let is_confirmed = match &world.intent {
-                    Some(is) if switch(&is.data.coin) == self.switch => {
-                        is_last(is, world.znode.as_ref())
-                    }
-                    Some(is) => is.data.mark.is_none(),
+                    Some(is) => is.data.mark.is_none() && is_last(is, world.znode.as_ref()),
                     None => world.znode.as_ref().is_some_and(|it| it.data == self.switch),
                 };
                 if is_confirmed || rules == Rules::NoConfirmation {
