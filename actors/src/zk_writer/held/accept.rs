@@ -287,11 +287,10 @@ impl<'a> Acceptance<'a> {
         for ((it, znode), found) in sent.into_iter().zip(znodes).zip(intents) {
             let Ok(znode) = znode else { continue };
             let is_last = match found {
-                // Another switch has replaced it after all, at the same time as this one.
-                Ok(Some((data, _))) if data != it.data => true,
-                Ok(Some((_, mark))) => {
-                    it.intent.is_last(mark.zxid, znode.as_ref().map(|znode| znode.mark.zxid))
-                }
+                // Another caller's switch may have replaced it at the same time, and must then be the last itself: its
+                // daemon may have ended. A poll's intent must not replace it, since its map is older.
+                Ok(Some((data, mark))) => matches!(Intent::parse(&data), Ok(Some(found))
+                    if found.mark.is_none() && found.is_last(mark.zxid, znode.map(|it| it.mark.zxid))),
                 // Carried out already, or removed because of another write.
                 Ok(None) => {
                     znode.is_some_and(|znode| znode.data == it.intent.coin.as_str().as_bytes())

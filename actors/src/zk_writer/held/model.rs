@@ -144,10 +144,7 @@ impl Process {
             2 => world.announced += 1,
             _ => {
                 let is_confirmed = match &world.intent {
-                    Some(is) if switch(&is.data.coin) == self.switch => {
-                        is_last(is, world.znode.as_ref())
-                    }
-                    Some(_) => true,
+                    Some(is) => is.data.mark.is_none() && is_last(is, world.znode.as_ref()),
                     None => world.znode.as_ref().is_some_and(|it| it.data == self.switch),
                 };
                 if is_confirmed || rules == Rules::NoConfirmation {
@@ -188,7 +185,9 @@ impl Process {
                 if rules == Rules::PollLeavesIntent && self.kind == Kind::Poll && before.is_some() {
                     self.end = Some(self.start);
                 } else if self.kind == Kind::HeldPoll && self.znode.is_some() {
-                    if intent_version(&world.intent) == intent_version(&self.intent) {
+                    if intent_version(&world.intent) == intent_version(&self.intent)
+                        && self.guard == world.announced
+                    {
                         world.set_intent(intent(self.switch, Some(mark)));
                         world.announced += 1;
                         self.is_over = false;

@@ -185,10 +185,11 @@ async fn sync_once(
         step
     });
     let mut steps: Vec<_> = steps.collect();
-    for (index, outcome) in hold(connection, dirs, &holds, part.mark, &part.progress).await {
-        steps[index].outcome = Some(outcome);
-    }
     let guard = held.map(|held| (dirs.intents.node(), held.state.revision));
+    for (index, outcome) in hold(connection, dirs, &holds, guard, part.mark, &part.progress).await {
+        steps[index].is_guarded_off = outcome.is_none();
+        steps[index].outcome = outcome.or(Some(SwitchOutcome::Skipped));
+    }
     let mut writing =
         Writing::new(connection, &dirs.watch, &part.progress, steps).guarded_by(guard);
     writing.run().await;
@@ -294,21 +295,24 @@ struct Hold {
     target: Target<Revision>,
 }
 
-/// Sets intents, each only in the state that was read. Returns the outcomes of those that are not held.
+/// Sets intents, each only in the state that was read. Returns the outcomes of those that are not held;
+/// `None` if the guard stopped it.
 async fn hold(
     connection: &Connection,
     dirs: &HeldDirs,
     holds: &[Hold],
+    guard: Option<(&str, Revision)>,
     mark: Zxid,
     progress: &Progress,
-) -> Vec<(usize, SwitchOutcome)> {
+) -> Vec<(usize, Option<SwitchOutcome>)> {
     let mut failed = Vec::new();
     let bytes =
         |it: &Hold| connection.operation_bytes(&dirs.intents) + it.path.len() + it.data.len();
     let most = holds.iter().map(bytes).max().unwrap_or(1);
     for part in holds.chunks((connection.transaction_limit() / most).max(1)) {
         let steps = part.iter().map(|it| Step::new(&it.path, &it.data, it.target, None));
-        let mut writing = Writing::new(connection, &dirs.intents, progress, steps.collect());
+        let mut writing =
+            Writing::new(connection, &dirs.intents, progress, steps.collect()).guarded_by(guard);
         writing.run().await;
         // Before its effect is reported: later polls must see the intents.
         let announced = announce(connection, dirs).await;
@@ -325,15 +329,20 @@ async fn hold(
             )
         };
         for (index, (it, step)) in part.iter().zip(&writing.steps).enumerate() {
+            if step.is_guarded_off {
+                failed.push((it.index, None));
+                continue;
+            }
             match (step.written().result.outcome, &confirmed) {
                 (SwitchOutcome::Applied, Ok(_)) if is_newer(index) => {
-                    failed.push((it.index, SwitchOutcome::Skipped));
+                    failed.push((it.index, Some(SwitchOutcome::Skipped)));
                 }
                 (SwitchOutcome::Applied, Ok(_)) => {}
                 (SwitchOutcome::Applied, Err(error)) => {
-                    failed.push((it.index, SwitchOutcome::Unknown(error.to_string().into())));
+                    let cause = error.to_string().into();
+                    failed.push((it.index, Some(SwitchOutcome::Unknown(cause))));
                 }
-                (outcome, _) => failed.push((it.index, outcome)),
+                (outcome, _) => failed.push((it.index, Some(outcome))),
             }
         }
     }
