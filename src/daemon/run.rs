@@ -79,7 +79,7 @@ async fn run(
     let admin = bind_admin(admin, log)?;
     let descriptors = if admin.is_some() { admin::DESCRIPTORS } else { 0 };
     let actors =
-        Actors::start(writer, sub_pools, poller, &metrics, log).map_err(Failure::Thread)?;
+        Actors::start(writer, sub_pools, poller, None, &metrics, log).map_err(Failure::Thread)?;
     let endpoints = Endpoints::new(&actors, log);
     let console = Console {
         static_info,
