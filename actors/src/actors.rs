@@ -16,14 +16,28 @@ use crate::{
     ack_waiter::{AckWaiter, Settle},
     metrics::Metrics,
     poller::{NewSettings, Poller, PollerSettings, StopPolling, ToZkWriter},
-    registrar::{self, Registrar, RegistrationSettings, StopRegistering},
-    user_lists::Listings,
+    registrar::{self, Registrar, RegistrationSettings, StopRegistering, ToUserLists},
+    user_lists::{Listings, ListsToZkWriter, StopPulling, UserListSettings, UserLists},
     zk,
     zk_writer::{
         CoinbaseRequest, Drain, DryRunBatch, NewLimits, Ping, SubPoolSettings, ToAckWaiter,
         WriteBatches, WriterLimits, WriterSettings, ZkWriter,
     },
 };
+
+/// Settings of all actors.
+pub struct ActorSettings {
+    /// Settings of `ZkWriter`.
+    pub writer: WriterSettings,
+    /// `None`: the sub-pool API is off.
+    pub sub_pools: Option<SubPoolSettings>,
+    /// `None`: nothing is polled.
+    pub poller: Option<PollerSettings>,
+    /// `None`: no list is pulled.
+    pub user_lists: Option<UserListSettings>,
+    /// `None`: nothing is registered.
+    pub registration: Option<RegistrationSettings>,
+}
 
 /// The running actors, and typed senders for their users.
 pub struct Actors {
@@ -38,6 +52,7 @@ pub struct Actors {
     zk_writer: Addr<ZkWriter>,
     ack_waiter: Option<Addr<AckWaiter>>,
     poller: Option<Addr<Poller>>,
+    user_lists: Option<Addr<UserLists>>,
     registrar: Option<Addr<Registrar>>,
     /// Dropped, it ends `ZkWriter`'s thread.
     _writer_thread: oneshot::Sender<()>,
@@ -45,18 +60,14 @@ pub struct Actors {
 }
 
 impl Actors {
-    /// Starts each actor on its own thread. Without `sub_pools` the sub-pool API is off, without `poller` nothing is
-    /// polled, without `registration` nothing registered. Returns at once, before there is a session with ZooKeeper. Fails if the operating system refuses a
-    /// thread.
-    pub fn start(
-        settings: WriterSettings,
-        listings: Listings,
-        sub_pools: Option<SubPoolSettings>,
-        poller: Option<PollerSettings>,
-        registration: Option<RegistrationSettings>,
-        metrics: &Metrics,
-        log: &Logger,
-    ) -> io::Result<Self> {
+    /// Starts each actor on its own thread. Returns at once, before there is a session with ZooKeeper. Fails if the
+    /// operating system refuses a thread.
+    pub fn start(settings: ActorSettings, metrics: &Metrics, log: &Logger) -> io::Result<Self> {
+        let ActorSettings { writer, sub_pools, poller, user_lists, registration } = settings;
+        let listings = user_lists.as_ref().map_or_else(Listings::default, |settings| {
+            Listings::of(settings.lists.iter().map(|list| list.0.clone()), settings.lower_case)
+        });
+        let marks = writer.held_dir.subdirectory("lists");
         let mut arbiters = Vec::new();
         let mut new_thread = || {
             let arbiter = Arbiter::try_new()?;
@@ -79,7 +90,7 @@ impl Actors {
         let (writer_metrics, writer_log) = (metrics.clone(), log.clone());
         let writer_listings = listings.clone();
         let (zk_writer, writer_thread) = start_writer(move || {
-            ZkWriter::new(settings, sub_pools, writer_listings, &writer_metrics, &writer_log)
+            ZkWriter::new(writer, sub_pools, writer_listings, &writer_metrics, &writer_log)
         })?;
 
         let poller = poller.map(|settings| {
@@ -91,11 +102,28 @@ impl Actors {
         });
         let poller = poller.transpose()?;
 
+        let user_lists = user_lists.map(|settings| {
+            let (listings, log) = (listings.clone(), log.clone());
+            let to_writer = ListsToZkWriter {
+                first_coins: zk_writer.clone().recipient(),
+                read_marks: zk_writer.clone().recipient(),
+                write_mark: zk_writer.clone().recipient(),
+            };
+            let start = move |_: &mut _| UserLists::new(settings, marks, listings, to_writer, &log);
+            Ok::<_, io::Error>(UserLists::start_in_arbiter(&new_thread()?, start))
+        });
+        let user_lists = user_lists.transpose()?;
+
         let registrar = registration.map(|settings| {
             let (metrics, log) = (metrics.clone(), log.clone());
             let (watch, delete) = (zk_writer.clone().recipient(), zk_writer.clone().recipient());
             let to_writer = registrar::ToZkWriter { watch, delete };
-            let start = move |_: &mut _| Registrar::new(settings, to_writer, None, &metrics, &log);
+            let to_lists = user_lists.clone().map(|lists| ToUserLists {
+                registered: lists.clone().recipient(),
+                settle: lists.recipient(),
+            });
+            let start =
+                move |_: &mut _| Registrar::new(settings, to_writer, to_lists, &metrics, &log);
             Ok::<_, io::Error>(Registrar::start_in_arbiter(&new_thread()?, start))
         });
         let registrar = registrar.transpose()?;
@@ -107,6 +135,7 @@ impl Actors {
             zk_writer,
             ack_waiter,
             poller,
+            user_lists,
             registrar,
             _writer_thread: writer_thread,
             arbiters,
@@ -156,10 +185,20 @@ impl Actors {
         }
     }
 
+    /// Stops the pulls of lists, and drops those under way: their entries were in no list yet.
+    async fn stop_pulling(&self, log: &Logger) {
+        if let Some(user_lists) = &self.user_lists
+            && let Err(cause) = user_lists.send(StopPulling).await
+        {
+            error!(log, "internal error: the actor of the user lists had ended before the daemon stopped"; "cause" => %cause);
+        }
+    }
+
     /// Drains the actors: `ZkWriter` finishes accepted requests until `give_up`, and ends the session until `until`.
     /// Call it after the last use of [`writer`](Self::writer) and [`jobmakers`](Self::jobmakers); later requests are
     /// refused.
     pub async fn drain(self, give_up: Instant, until: Instant, log: &Logger) {
+        self.stop_pulling(log).await;
         if let Err(cause) = self.zk_writer.send(Drain { give_up, until }).await {
             error!(log, "internal error: the ZooKeeper writer had ended before the daemon stopped; accepted switches may be \
                 unwritten"; "cause" => %cause);

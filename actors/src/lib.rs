@@ -12,7 +12,11 @@
 //!  Poller ─── BeginPoll, SyncBatch ─▶ ZkWriter ── reports ─▶ Poller
 //!    └─ GET ─▶ UserCoinMapURL
 //!
+//!  UserLists ─── FirstCoins ─▶ ZkWriter ── ends ─▶ UserLists ─▶ Listings ─▶ HTTP actor
+//!    └─ GET ─▶ UserListAPI
+//!
 //!  Registrar ─── WatchRequests, DeleteRequest ─▶ ZkWriter
+//!    ├─ Registered, Settle ─▶ UserLists
 //!    └─ POST ─▶ UserAutoRegAPI.URL
 //! ```
 //!
@@ -37,8 +41,8 @@
 //!
 //! 1. Addresses form no cycle. An actor gets typed senders at its start, and never looks others up.
 //! 2. Each piece of state has one owner: `ZkWriter` the session and the order of writes, `AckWaiter` the exchanges and
-//!    their deadlines, the Poller its cursor into the upstream's time, the Registrar the registrations under way, the
-//!    HTTP actor the listening socket.
+//!    their deadlines, the Poller its cursor into the upstream's time, `UserLists` the lists, the Registrar the
+//!    registrations under way, the HTTP actor the listening socket.
 //! 3. A single switch is a batch of one. Callers' switches are written unconditionally; a poll's only where no newer
 //!    switch exists. The two never share a transaction.
 //! 4. Only `zk` names the ZooKeeper crate, and only `http_client` the HTTP library; the daemon's crate names neither.
@@ -73,7 +77,7 @@ mod zk;
 mod zk_writer;
 
 pub use ack_waiter::{Caller, ExchangeFailure, ExchangeReply, JobmakerAnswer};
-pub use actors::Actors;
+pub use actors::{ActorSettings, Actors};
 pub use domain::{
     Assignment, Coin, Coinbase, CoinbaseUpdate, CoinbaseUpdateError, Coins, CoinsError, Escaped,
     INVISIBLE, OutcomeKind, PreviousValue, Puname, PunameError, QUOTES, Quoted, RequestId, Shown,

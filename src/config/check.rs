@@ -91,7 +91,6 @@ impl Reader {
         let list_api = callers.as_ref().and_then(|callers| {
             self.list_api(user_lists.as_ref(), &callers.list_access, api.as_ref(), head_timeout)
         });
-        self.warn_of_unserved(has_lists, registers);
         self.expect_some_work([api_enabled, polls_enabled, has_lists, registers]);
         let writer = WriterSettings {
             zookeeper: zookeeper?,

@@ -13,7 +13,7 @@ use std::{
 use actix::Addr;
 use actix_rt::SystemRunner;
 use slog::{Logger, info, warn};
-use switcher_actors::{Actors, Listings};
+use switcher_actors::{ActorSettings, Actors};
 use tokio::time::timeout;
 
 use super::{
@@ -90,11 +90,8 @@ async fn run(
     let admin = bind_admin(admin, log)?;
     let descriptors = [(admin.is_some(), admin::DESCRIPTORS), (lists.is_some(), LIST_DESCRIPTORS)];
     let descriptors = descriptors.iter().filter(|(is_on, _)| *is_on).map(|(_, count)| count).sum();
-    let lower_case = user_lists.as_ref().is_some_and(|it| it.lower_case);
-    let coins = user_lists.into_iter().flat_map(|it| it.lists).map(|(coin, _)| coin);
-    let listings = Listings::of(coins, lower_case);
-    let actors = Actors::start(writer, listings, sub_pools, poller, registration, &metrics, log)
-        .map_err(Failure::Thread)?;
+    let settings = ActorSettings { writer, sub_pools, poller, user_lists, registration };
+    let actors = Actors::start(settings, &metrics, log).map_err(Failure::Thread)?;
     let endpoints = Endpoints::new(&actors, log);
     let console = Console {
         static_info,

@@ -34,6 +34,8 @@ pub(super) struct PulledList {
     /// By rising puid, each once.
     pub(super) entries: Vec<PulledEntry>,
     pub(super) bad: BadEntries,
+    /// Whether an entry has no puid that can be understood: the upstream may correct it.
+    pub(super) is_unreadable: bool,
 }
 
 /// An entry whose name and puid are valid.
@@ -141,11 +143,15 @@ impl Parsed<'_> {
         }
         let mut fields: Vec<_> = self.puids.drain().collect();
         fields.sort_unstable_by_key(|(_, field)| field.place);
+        let mut is_unreadable = false;
         let mut entries = Vec::with_capacity(fields.len());
         for (name, PuidField { puid, .. }) in fields {
             match (puid, listed_name(&name, self.format.lower_case)) {
                 (Ok(puid), Ok(listed)) => entries.push(PulledEntry { puid, name: listed.into() }),
-                (Err(fault), _) => self.add_bad(&name, format!("the puid {fault}")),
+                (Err(fault), _) => {
+                    is_unreadable |= !matches!(fault, NOT_POSITIVE | TOO_LARGE);
+                    self.add_bad(&name, format!("the puid {fault}"));
+                }
                 (_, Err(fault)) => self.add_bad(&name, format!("the name {fault}")),
             }
         }
@@ -154,7 +160,7 @@ impl Parsed<'_> {
         entries.sort_by_key(|entry| entry.puid);
         entries.dedup_by_key(|entry| entry.puid);
         entries.shrink_to_fit();
-        Ok(PulledList { entries, bad: self.bad })
+        Ok(PulledList { entries, bad: self.bad, is_unreadable })
     }
 }
 

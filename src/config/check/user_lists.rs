@@ -244,15 +244,4 @@ impl Reader {
         let url = self.values.get("UserAutoRegAPI_URL").map(origin);
         if !is_given && url.is_some_and(|url| url != FILE) { SSERVER_POLL } else { wait }
     }
-
-    /// Warns about parts that this version reads and does not carry out.
-    pub(super) fn warn_of_unserved(&mut self, has_lists: bool, registers: bool) {
-        let parts = [(LISTS, has_lists), ("EnableUserAutoReg", registers)];
-        for (key, _) in parts.into_iter().filter(|(_, is_on)| *is_on) {
-            self.warnings.push(format!(
-                "{key} is set, but this version neither pulls and serves user lists nor registers sub-accounts; keep \
-                 the old daemon running for them"
-            ));
-        }
-    }
 }
