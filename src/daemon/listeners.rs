@@ -33,20 +33,21 @@ pub fn bind_lists(
     Ok(Some((bound, settings)))
 }
 
-/// Starts the listener of the user lists.
+/// Starts the listener of the user lists, if its address is bound.
 pub fn serve_lists(
-    (bound, settings): (BoundListener, ListApiSettings),
+    bound: Option<(BoundListener, ListApiSettings)>,
     live_config: LiveConfig,
     lists: ListApi,
     counters: (RequestMetrics, Logins),
     log: &Logger,
-) -> Result<Addr<HttpActor>, Failure> {
+) -> Result<Option<Addr<HttpActor>>, Failure> {
+    let Some((bound, settings)) = bound else { return Ok(None) };
     let address = bound.address();
     let lists = api::list_listener(bound, &settings, live_config, lists, counters, log)
         .map_err(|source| Failure::listen(USER_LIST_ADDR, address, source))?
         .start();
     info!(log, "user lists are served"; "address" => %address);
-    Ok(lists)
+    Ok(Some(lists))
 }
 
 /// Binds the address of the admin pages, if they are on. An address that comes from the default and is in use is only
@@ -68,36 +69,38 @@ pub fn bind_admin(
     }
 }
 
-/// Starts the API. Other listeners need up to `others` descriptors.
+/// Starts the API, if its address is bound. Other listeners need up to `others` descriptors.
 pub fn serve_api(
-    (bound, settings): (BoundListener, ApiSettings),
+    bound: Option<(BoundListener, ApiSettings)>,
     live_config: LiveConfig,
     endpoints: (Endpoints, Option<ListApi>),
     others: usize,
     counters: (RequestMetrics, Logins),
     log: &Logger,
-) -> Result<Addr<HttpActor>, Failure> {
+) -> Result<Option<Addr<HttpActor>>, Failure> {
+    let Some((bound, settings)) = bound else { return Ok(None) };
     let address = bound.address();
     let api = api::listener(bound, &settings, live_config, endpoints, others, counters, log)
         .map_err(|source| Failure::listen(LISTEN_ADDR, address, source))?
         .start();
     info!(log, "listening"; "address" => %address);
-    Ok(api)
+    Ok(Some(api))
 }
 
-/// Starts the admin pages.
+/// Starts the admin pages, if their address is bound.
 pub fn serve_admin(
-    (bound, settings): (BoundListener, AdminSettings),
+    bound: Option<(BoundListener, AdminSettings)>,
     live_config: LiveConfig,
     metrics: &Metrics,
     registry: Registry,
     console: Console,
     log: &Logger,
-) -> Result<Addr<HttpActor>, Failure> {
+) -> Result<Option<Addr<HttpActor>>, Failure> {
+    let Some((bound, settings)) = bound else { return Ok(None) };
     let (address, listen) = (bound.address(), &settings.listen);
     let admin = admin::admin((bound, listen), live_config, metrics.clone(), registry, console, log)
         .map_err(|source| Failure::listen(ADMIN_LISTEN_ADDR, address, source))?
         .start();
     info!(log, "admin pages are up"; "address" => %address);
-    Ok(admin)
+    Ok(Some(admin))
 }

@@ -1,7 +1,7 @@
 //! From arguments to exit status: a client command, or the daemon.
 //!
 //! * `run`: start, run, drain;
-//! * `listeners`: binds and serves the API and the admin pages;
+//! * `listeners`: binds and serves the API, the user lists and the admin pages;
 //! * `signals`: stop and reload;
 //! * `reload`: applies a changed configuration, or none of it;
 //! * `service_manager`: notifications to systemd;

@@ -100,19 +100,13 @@ async fn run(
         requests: requests.clone(),
         logins: logins.clone(),
     };
-    let admin = admin
-        .map(|admin| serve_admin(admin, live_config.clone(), &metrics, registry, console, log))
-        .transpose()?;
+    let admin = serve_admin(admin, live_config.clone(), &metrics, registry, console, log)?;
     let counters = (requests, logins);
     let list_api = ListApi::new(actors.listings.clone(), log);
     // With a listener of their own, lists are served nowhere else.
     let endpoints = (endpoints, lists.is_none().then(|| list_api.clone()));
-    let lists = lists
-        .map(|lists| serve_lists(lists, live_config.clone(), list_api, counters.clone(), log))
-        .transpose()?;
-    let api = api
-        .map(|api| serve_api(api, live_config, endpoints, descriptors, counters, log))
-        .transpose()?;
+    let lists = serve_lists(lists, live_config.clone(), list_api, counters.clone(), log)?;
+    let api = serve_api(api, live_config, endpoints, descriptors, counters, log)?;
 
     manager.ready();
     let signal = tokio::select! {

@@ -203,9 +203,9 @@ impl Reader {
             Some(self.upstream("UserAutoRegAPI_URL", "", &url)?)
         };
         self.doubt_registration_times(wait, timeout);
-        let coins = lists.into_iter().flat_map(|lists| &lists.lists).map(|(coin, _)| coin);
-        let default_coin_found = coins.cloned().find(|coin| coin.as_str() == default_coin);
-        if default_coin_found.is_none() {
+        let mut coins = lists.into_iter().flat_map(|lists| &lists.lists).map(|(coin, _)| coin);
+        let found = coins.find(|coin| coin.as_str() == default_coin).cloned();
+        if found.is_none() {
             self.warnings.push(format!(
                 "{DEFAULT_COIN} is {}, which has no list in {LISTS}: registered sub-accounts get no znode",
                 Quoted(&default_coin)
@@ -216,7 +216,7 @@ impl Reader {
             url: upstream,
             credentials: (!user.is_empty()).then_some((user, password)),
             post_data,
-            default_coin: default_coin_found,
+            default_coin: found,
             wait: Duration::from_secs(wait),
             timeout: Duration::from_secs(timeout),
             parallel,
