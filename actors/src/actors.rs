@@ -17,7 +17,7 @@ use crate::{
     metrics::Metrics,
     poller::{NewSettings, Poller, PollerSettings, StopPolling, ToZkWriter},
     registrar::{self, Registrar, RegistrationSettings, StopRegistering},
-    user_lists::Listings,
+    user_lists::{Listings, ListsToZkWriter, StopPulling, UserListSettings, UserLists},
     zk,
     zk_writer::{
         CoinbaseRequest, Drain, DryRunBatch, NewLimits, Ping, SubPoolSettings, ToAckWaiter,
@@ -39,6 +39,7 @@ pub struct Actors {
     ack_waiter: Option<Addr<AckWaiter>>,
     poller: Option<Addr<Poller>>,
     registrar: Option<Addr<Registrar>>,
+    user_lists: Option<Addr<UserLists>>,
     /// Dropped, it ends `ZkWriter`'s thread.
     _writer_thread: oneshot::Sender<()>,
     arbiters: Vec<Arbiter>,
@@ -46,12 +47,14 @@ pub struct Actors {
 
 impl Actors {
     /// Starts each actor on its own thread. Without `sub_pools` the sub-pool API is off, without `poller` nothing is
-    /// polled, without `registration` nothing registered. Returns at once, before there is a session with ZooKeeper. Fails if the operating system refuses a
+    /// polled, without `user_lists` no list is pulled, without `registration` nothing registered. Returns at once,
+    /// before there is a session with ZooKeeper. Fails if the operating system refuses a
     /// thread.
     pub fn start(
         settings: WriterSettings,
         sub_pools: Option<SubPoolSettings>,
         poller: Option<PollerSettings>,
+        user_lists: Option<UserListSettings>,
         registration: Option<RegistrationSettings>,
         metrics: &Metrics,
         log: &Logger,
@@ -88,11 +91,32 @@ impl Actors {
         });
         let poller = poller.transpose()?;
 
+        let listings = user_lists.as_ref().map_or_else(Listings::default, |settings| {
+            Listings::of(settings.lists.iter().map(|list| list.0.clone()), settings.lower_case)
+        });
+        let user_lists = user_lists.map(|settings| {
+            let (listings, log) = (listings.clone(), log.clone());
+            let to_writer = ListsToZkWriter {
+                first_coins: zk_writer.clone().recipient(),
+                read_marks: zk_writer.clone().recipient(),
+                write_mark: zk_writer.clone().recipient(),
+            };
+            let marks = settings.held_dir.below("lists");
+            let start = move |_: &mut _| UserLists::new(settings, marks, listings, to_writer, &log);
+            Ok::<_, io::Error>(UserLists::start_in_arbiter(&new_thread()?, start))
+        });
+        let user_lists = user_lists.transpose()?;
+
         let registrar = registration.map(|settings| {
             let (metrics, log) = (metrics.clone(), log.clone());
             let (watch, delete) = (zk_writer.clone().recipient(), zk_writer.clone().recipient());
             let to_writer = registrar::ToZkWriter { watch, delete };
-            let start = move |_: &mut _| Registrar::new(settings, to_writer, None, &metrics, &log);
+            let to_lists = user_lists.clone().map(|lists| registrar::ToUserLists {
+                registered: lists.clone().recipient(),
+                settle: lists.recipient(),
+            });
+            let start =
+                move |_: &mut _| Registrar::new(settings, to_writer, to_lists, &metrics, &log);
             Ok::<_, io::Error>(Registrar::start_in_arbiter(&new_thread()?, start))
         });
         let registrar = registrar.transpose()?;
@@ -100,11 +124,12 @@ impl Actors {
             writer: zk_writer.clone().recipient(),
             dry_runs: zk_writer.clone().recipient(),
             jobmakers: ack_waiter.as_ref().map(|_| zk_writer.clone().recipient()),
-            listings: Listings::default(),
+            listings,
             zk_writer,
             ack_waiter,
             poller,
             registrar,
+            user_lists,
             _writer_thread: writer_thread,
             arbiters,
         })
@@ -153,10 +178,20 @@ impl Actors {
         }
     }
 
+    /// Stops the pulls of lists, and drops those under way: their entries were in no list yet.
+    async fn stop_pulling(&self, log: &Logger) {
+        if let Some(user_lists) = &self.user_lists
+            && let Err(cause) = user_lists.send(StopPulling).await
+        {
+            error!(log, "internal error: the actor of the user lists had ended before the daemon stopped"; "cause" => %cause);
+        }
+    }
+
     /// Drains the actors: `ZkWriter` finishes accepted requests until `give_up`, and ends the session until `until`.
     /// Call it after the last use of [`writer`](Self::writer) and [`jobmakers`](Self::jobmakers); later requests are
     /// refused.
     pub async fn drain(self, give_up: Instant, until: Instant, log: &Logger) {
+        self.stop_pulling(log).await;
         if let Err(cause) = self.zk_writer.send(Drain { give_up, until }).await {
             error!(log, "internal error: the ZooKeeper writer had ended before the daemon stopped; accepted switches may be \
                 unwritten"; "cause" => %cause);

@@ -73,14 +73,22 @@ async fn run(
     let api = bind_api(settings.api.clone())?;
     let static_info = StaticInfo::of(&settings, api.as_ref().map(|(bound, _)| bound.address()));
     let Settings {
-        admin, callers, writer, sub_pools, poller, registration, shutdown_grace, ..
+        admin,
+        callers,
+        writer,
+        sub_pools,
+        poller,
+        user_lists,
+        registration,
+        shutdown_grace,
+        ..
     } = settings;
     let live_config = LiveConfig::new(callers);
     let config = live_config.clone();
     let mut reload = Reload::new(file, values, shutdown_grace, config, &metrics, reloads, logging);
     let admin = bind_admin(admin, log)?;
     let descriptors = if admin.is_some() { admin::DESCRIPTORS } else { 0 };
-    let actors = Actors::start(writer, sub_pools, poller, registration, &metrics, log)
+    let actors = Actors::start(writer, sub_pools, poller, user_lists, registration, &metrics, log)
         .map_err(Failure::Thread)?;
     let endpoints = Endpoints::new(&actors, log);
     let console = Console {

@@ -32,6 +32,7 @@ pub use outcome::{OutcomeKind, SwitchOutcome, SwitchResult};
 pub(crate) use path::component_fault;
 pub use path::{ZnodeDir, ZnodeDirError};
 pub use previous_value::PreviousValue;
+pub(crate) use puname::lower_case;
 pub use puname::{Puname, PunameError};
 pub use punctuation::{QUOTES, is_quote, is_separator};
 pub use seconds::seconds;

@@ -109,6 +109,11 @@ impl ZnodeDir {
         other.0.starts_with(&self.0)
     }
 
+    /// The directory below this one; `name` must be a valid component.
+    pub(crate) fn below(&self, name: &str) -> Self {
+        Self([&self.0, name, "/"].concat())
+    }
+
     /// The path of a child. `name` must be a valid component.
     pub fn child(&self, name: &str) -> String {
         [&self.0, name].concat()

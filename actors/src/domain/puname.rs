@@ -69,7 +69,7 @@ pub(super) fn check(name: &str) -> Result<(), PunameError> {
 }
 
 /// A name's characters in lower case, by the rule of [`Puname::parse_lower_case`].
-pub(super) fn lower_case(name: &str) -> impl Iterator<Item = char> {
+pub(crate) fn lower_case(name: &str) -> impl Iterator<Item = char> {
     name.chars().filter_map(|c| c.to_lowercase().next())
 }
 

@@ -1,10 +1,9 @@
 //! Messages to the Registrar, and its senders.
 
 use actix::{Message, Recipient};
-use tokio::sync::oneshot;
 
 use crate::{
-    domain::Coin,
+    user_lists::{Registered, Settle},
     zk_writer::{DeleteRequest, WatchRequests},
 };
 
@@ -32,29 +31,4 @@ pub(crate) struct ToUserLists {
     pub(crate) registered: Recipient<Registered>,
     /// Creates index entry and first coin.
     pub(crate) settle: Recipient<Settle>,
-}
-
-/// The backend has registered a sub-account: it enters the coin's list at once.
-///
-/// Sent by the Registrar. Answered when the message is taken.
-#[derive(Clone, Debug, Message)]
-#[rtype(result = "()")]
-pub(crate) struct Registered {
-    pub(crate) coin: Coin,
-    /// As the request spells it.
-    pub(crate) name: String,
-    pub(crate) puid: u32,
-}
-
-/// Creates the index entry and the first coin of a registered sub-account, if they do not exist.
-///
-/// Sent by the Registrar, one at a time for each name. Exactly one answer is sent: `Ok` if the znode is there, `Err` with
-/// the cause if it has to be tried again.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub(crate) struct Settle {
-    pub(crate) coin: Coin,
-    /// As the request spells it.
-    pub(crate) name: String,
-    pub(crate) reply: oneshot::Sender<Result<(), String>>,
 }

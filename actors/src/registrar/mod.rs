@@ -29,5 +29,5 @@ mod settings;
 mod under_way;
 
 pub(crate) use actor::Registrar;
-pub(crate) use messages::{Registered, Settle, StopRegistering, ToUserLists, ToZkWriter};
+pub(crate) use messages::{StopRegistering, ToUserLists, ToZkWriter};
 pub use settings::RegistrationSettings;

@@ -12,11 +12,12 @@ use super::{
     RegistrationSettings,
     backend::{Backend, BackendFault},
     journal::Journal,
-    messages::{Registered, Settle, ToUserLists, ToZkWriter},
+    messages::{ToUserLists, ToZkWriter},
 };
 use crate::{
     domain::{Coin, Puname},
     metrics::{Metrics, RegistrationEnd},
+    user_lists::{Registered, Settle},
     zk_writer::DeleteRequest,
 };
 

@@ -1,28 +1,72 @@
-//! The lists, shared: `UserLists` alone changes them; the list API and `ZkWriter` read.
+//! The lists, shared: `UserLists` alone changes them; the list API and `ZkWriter` read, without a lock.
 
 use std::{
-    collections::{BTreeMap, HashMap},
-    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{SystemTime, UNIX_EPOCH},
 };
 
-use bytes::Bytes;
+use arc_swap::ArcSwap;
 
+use super::{
+    document::{Document, ListDocument},
+    list::{List, merged},
+};
 use crate::domain::Coin;
 
 /// Handle to all lists. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Listings(Arc<RwLock<Lists>>);
+pub struct Listings(Arc<Shared>);
 
 #[derive(Debug, Default)]
-struct Lists {
-    by_coin: BTreeMap<Coin, List>,
+struct Shared {
+    lists: ArcSwap<Lists>,
+    changes: AtomicU64,
+    /// Held by a writer; readers take the last `lists`.
+    writing: Mutex<()>,
+    /// Tells this process's entity tags from those of others.
+    tag: u64,
 }
 
-#[derive(Debug, Default)]
-struct List {
-    by_puid: BTreeMap<u32, String>,
-    first_seen: HashMap<String, u64>,
+#[derive(Clone, Debug, Default)]
+struct Lists {
+    by_coin: BTreeMap<Coin, Arc<Shown>>,
+    merged: Arc<OnceLock<Arc<Document>>>,
+}
+
+/// A list and its document.
+#[derive(Clone, Debug, Default)]
+struct Shown {
+    list: List,
     is_complete: bool,
+    /// Whether the first pull has ended, with or without success.
+    was_tried: bool,
+    document: OnceLock<Arc<Document>>,
+}
+
+impl Shown {
+    fn document(&self) -> &Arc<Document> {
+        let entries = || self.list.iter().map(|(puid, name, _)| (puid, name));
+        self.document.get_or_init(|| Arc::new(Document::of(entries(), self.list.change)))
+    }
+}
+
+impl Lists {
+    fn merged(&self) -> Arc<Document> {
+        let mut lists = self.by_coin.values();
+        if let (Some(only), None) = (lists.next(), lists.next()) {
+            return Arc::clone(only.document());
+        }
+        let document = self.merged.get_or_init(|| {
+            let change = self.by_coin.values().map(|it| it.list.change).max().unwrap_or_default();
+            let entries = merged(self.by_coin.values().map(|it| &it.list));
+            Arc::new(Document::of(entries, change))
+        });
+        Arc::clone(document)
+    }
 }
 
 /// Whether a sub-account is in a coin's list.
@@ -45,62 +89,173 @@ pub enum ListAnswer {
     List(ListDocument),
 }
 
-/// A JSON document that requests share until the list changes.
-#[derive(Clone, Debug)]
-pub struct ListDocument {
-    /// The document.
-    pub body: Bytes,
-    /// The document, packed with gzip; `None` if it is too small for that.
-    pub gzip: Option<Bytes>,
-    /// Strong entity tag, with its quotes.
-    pub etag: String,
-}
-
 impl Listings {
-    /// Empty lists of these coins, whose first pulls have not ended.
-    pub(crate) fn of(coins: impl IntoIterator<Item = Coin>) -> Self {
-        let by_coin = coins.into_iter().map(|coin| (coin, List::default())).collect();
-        Self(Arc::new(RwLock::new(Lists { by_coin })))
+    /// Empty lists of these coins, whose first pulls have not ended. With `ignore_case`, names that differ in case only
+    /// are one sub-account.
+    pub(crate) fn of(coins: impl IntoIterator<Item = Coin>, ignore_case: bool) -> Self {
+        let empty = Shown { list: List::new(ignore_case), ..Shown::default() };
+        let by_coin = coins.into_iter().map(|coin| (coin, Arc::new(empty.clone()))).collect();
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let tag = u64::try_from(since.as_nanos()).unwrap_or_default();
+        let lists = ArcSwap::from_pointee(Lists { by_coin, ..Lists::default() });
+        Self(Arc::new(Shared { lists, tag, ..Shared::default() }))
     }
 
     /// Whether no coin has a list: then no path serves one, and no switch is held.
     pub fn is_empty(&self) -> bool {
-        self.read().by_coin.is_empty()
+        self.0.lists.load().by_coin.is_empty()
     }
 
     /// The sub-accounts of a coin, or of all, whose puid is above `after`, by rising puid. An unknown coin has an empty
-    /// list.
+    /// list. A list is not ready before its first pull is settled; the merged one not before each list's first pull is
+    /// settled or has failed (contract, section 4).
     pub fn answer(&self, coin: Option<&str>, after: u32) -> ListAnswer {
-        let lists = self.read();
-        let mut entries = BTreeMap::new();
-        for (name, list) in &lists.by_coin {
-            if coin.is_some_and(|coin| coin != name.as_str()) {
-                continue;
-            }
-            if !list.is_complete {
-                return ListAnswer::NotReady;
-            }
-            entries.extend(list.by_puid.range(after.saturating_add(1)..));
-        }
-        let mut body = String::from("{\"err_no\":0,\"err_msg\":null,\"data\":{");
-        for (index, (puid, name)) in entries.iter().enumerate() {
-            let name = serde_json::Value::from(name.as_str());
-            body.push_str(&format!("{}{name}:{puid}", if index > 0 { "," } else { "" }));
-        }
-        body.push_str("}}");
-        let etag = format!("\"{}\"", body.len());
-        ListAnswer::List(ListDocument { body: body.into(), gzip: None, etag })
+        let lists = self.0.lists.load();
+        let document = match coin {
+            None if lists.by_coin.values().all(|it| it.was_tried) => lists.merged(),
+            Some(coin) => match lists.by_coin.get(coin) {
+                None => Arc::new(Document::of([], 0)),
+                Some(shown) if shown.is_complete => Arc::clone(shown.document()),
+                Some(_) => return ListAnswer::NotReady,
+            },
+            None => return ListAnswer::NotReady,
+        };
+        ListAnswer::List(document.after(after, self.0.tag))
     }
 
     /// Whether the list of `coin` has this sub-account. In case-insensitive mode the case makes no difference.
     pub(crate) fn find(&self, coin: &Coin, name: &str) -> Listed {
-        match self.read().by_coin.get(coin) {
+        match self.0.lists.load().by_coin.get(coin) {
             None => Listed::NoList,
-            Some(list) => list.first_seen.get(name).map_or(Listed::No, |&at| Listed::Since(at)),
+            Some(shown) => {
+                let since = shown.list.first_seen(name);
+                since.map_or(Listed::No, |at| Listed::Since(u64::from(at)))
+            }
         }
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, Lists> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    /// The name of a puid in the list of `coin`.
+    pub(crate) fn name(&self, coin: &Coin, puid: u32) -> Option<String> {
+        let lists = self.0.lists.load();
+        lists.by_coin.get(coin)?.list.get(puid).map(str::to_owned)
+    }
+
+    /// Number of entries in the list of `coin`.
+    pub(crate) fn len(&self, coin: &Coin) -> usize {
+        self.0.lists.load().by_coin.get(coin).map_or(0, |shown| shown.list.len())
+    }
+
+    /// Adds entries to the list of `coin`, by rising puid, all at once; `at` is in seconds since 1970. Returns whether
+    /// the list has changed. Renders the new documents, so that no client waits for that.
+    pub(crate) fn insert(&self, coin: &Coin, entries: &[(u32, &str)], at: u64) -> bool {
+        let change = self.0.changes.fetch_add(1, Relaxed) + 1;
+        let at = u32::try_from(at).unwrap_or(u32::MAX);
+        let is_changed = self.change(coin, |shown| {
+            let list = shown.list.with(entries, at, change)?;
+            Some(Shown { list, document: OnceLock::new(), ..shown.clone() })
+        });
+        if is_changed {
+            let lists = self.0.lists.load();
+            if lists.by_coin.values().all(|it| it.was_tried) {
+                lists.merged();
+            }
+            if let Some(shown) = lists.by_coin.get(coin) {
+                shown.document();
+            }
+        }
+        is_changed
+    }
+
+    /// A pull of this list has ended. After the first complete one the list is served.
+    pub(crate) fn pulled(&self, coin: &Coin, is_complete: bool) {
+        self.change(coin, |shown| {
+            let is_news = !shown.was_tried || (is_complete && !shown.is_complete);
+            let is_complete = is_complete || shown.is_complete;
+            is_news.then(|| Shown { was_tried: true, is_complete, ..shown.clone() })
+        });
+    }
+
+    fn change(&self, coin: &Coin, next: impl FnOnce(&Shown) -> Option<Shown>) -> bool {
+        let _writing = self.0.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lists = Lists::clone(&self.0.lists.load());
+        let Some(shown) = lists.by_coin.get_mut(coin) else { return false };
+        let Some(next) = next(shown) else { return false };
+        if next.list.change != shown.list.change {
+            lists.merged = Arc::default();
+        }
+        *shown = Arc::new(next);
+        self.0.lists.store(Arc::new(lists));
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Coins;
+
+    fn coin(name: &str) -> Coin {
+        Coins::new(&[name]).unwrap().get(name).unwrap().clone()
+    }
+
+    fn served(answer: ListAnswer) -> Option<String> {
+        match answer {
+            ListAnswer::NotReady => None,
+            ListAnswer::List(document) => Some(String::from_utf8(document.body.into()).unwrap()),
+        }
+    }
+
+    fn data(text: &str) -> Option<String> {
+        Some(format!("{{\"err_no\":0,\"err_msg\":null,\"data\":{{{text}}}}}"))
+    }
+
+    #[test]
+    fn a_list_is_served_from_its_first_complete_pull_on() {
+        let (btc, bcc) = (coin("btc"), coin("bcc"));
+        let lists = Listings::of([btc.clone(), bcc.clone()], false);
+        assert!(served(lists.answer(Some("btc"), 0)).is_none());
+        lists.insert(&btc, &[(1, "alice"), (7, "b\"ob")], 10);
+        assert!(served(lists.answer(Some("btc"), 0)).is_none(), "the pull has not ended");
+        lists.pulled(&btc, true);
+        assert_eq!(served(lists.answer(Some("btc"), 0)), data("\"alice\":1,\"b\\\"ob\":7"));
+        assert!(served(lists.answer(None, 0)).is_none(), "one list was never pulled");
+        lists.pulled(&bcc, false);
+        assert!(served(lists.answer(Some("bcc"), 0)).is_none());
+        assert_eq!(served(lists.answer(None, 1)), data("\"b\\\"ob\":7"));
+        lists.insert(&bcc, &[(3, "carol"), (7, "dave")], 20);
+        lists.pulled(&bcc, true);
+        lists.pulled(&btc, false);
+        assert_eq!(served(lists.answer(None, 0)), data("\"alice\":1,\"carol\":3,\"dave\":7"));
+        assert_eq!(served(lists.answer(Some("btc"), 5)), data("\"b\\\"ob\":7"));
+        assert_eq!(served(lists.answer(Some("btc"), 7)), data(""));
+        assert_eq!(served(lists.answer(Some("BTC"), 0)), data(""), "no such coin");
+    }
+
+    #[test]
+    fn an_answer_is_shared_until_the_list_changes() {
+        let btc = coin("btc");
+        let lists = Listings::of([btc.clone()], false);
+        lists.pulled(&btc, true);
+        lists.insert(&btc, &[(1, "alice")], 10);
+        let whole = |coin: Option<&str>| match lists.answer(coin, 0) {
+            ListAnswer::List(document) => document,
+            ListAnswer::NotReady => panic!("not ready"),
+        };
+        let (first, again) = (whole(Some("btc")), whole(None));
+        assert_eq!((first.body.as_ptr(), &first.etag), (again.body.as_ptr(), &again.etag));
+        assert!(!lists.insert(&btc, &[(1, "alice")], 20));
+        assert_eq!(whole(None).etag, first.etag);
+        assert!(lists.insert(&btc, &[(1, "bob")], 20));
+        assert_ne!(whole(None).etag, first.etag);
+    }
+
+    #[test]
+    fn a_name_is_found_in_its_list_only() {
+        let (btc, bcc) = (coin("btc"), coin("bcc"));
+        let lists = Listings::of([btc.clone()], true);
+        lists.insert(&btc, &[(1, "Alice")], 10);
+        assert_eq!(lists.find(&btc, "alice"), Listed::Since(10));
+        assert_eq!(lists.find(&btc, "bob"), Listed::No);
+        assert_eq!(lists.find(&bcc, "alice"), Listed::NoList);
     }
 }

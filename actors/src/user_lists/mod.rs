@@ -1,12 +1,29 @@
 //! `UserLists`: pulls the list of sub-accounts of each coin, and has `ZkWriter` create their first coins and index
 //! entries.
 //!
-//! * `settings`: settings of the operator;
+//! ```text
+//!  pull ─▶ fetch ─▶ parse ─▶ PulledList ─▶ FirstCoins… ─▶ Listings ─▶ interval
+//! ```
+//!
+//! * `settings`, `messages`: settings of the operator, messages to the actor;
+//! * `actor`: the shell: one loop for each list; `pull`: one pull; `journal`: its log line;
+//! * `answer`: the upstream's JSON (contract, section 3);
+//! * `list`: the list of one coin; no clock, no network; `document`: its JSON;
 //! * `listings`: the lists as the list API and the safety period read them.
 
+mod actor;
+mod answer;
+mod document;
+mod journal;
+mod list;
 mod listings;
+mod messages;
+mod pull;
 mod settings;
 
+pub(crate) use actor::UserLists;
+pub use document::ListDocument;
 pub(crate) use listings::Listed;
-pub use listings::{ListAnswer, ListDocument, Listings};
+pub use listings::{ListAnswer, Listings};
+pub(crate) use messages::{ListsToZkWriter, Registered, Settle, StopPulling};
 pub use settings::UserListSettings;

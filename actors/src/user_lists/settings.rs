@@ -20,6 +20,8 @@ pub struct UserListSettings {
     pub body_limit: u64,
     /// Whether sub-accounts' names are written in lower case (`StratumServerCaseInsensitive`).
     pub lower_case: bool,
+    /// Root of the held switches' znodes (`ZKHeldSwitchDir`); the lists' marks lie below.
+    pub held_dir: ZnodeDir,
     /// Directory of the case-insensitive index (`ZKUserCaseInsensitiveIndex`); `None` if it is off.
     pub index: Option<ZnodeDir>,
 }

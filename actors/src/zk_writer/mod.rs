@@ -12,6 +12,8 @@
 //!
 //! WatchRequests, DeleteRequest ─▶ ZooKeeper ─▶ the Registrar
 //!
+//! FirstCoins ─▶ create_missing() ─▶ ZooKeeper ─▶ replies to UserLists
+//!
 //! CoinbaseRequest ─▶ Lanes ── begin ──▶ exchange() ─▶ ZooKeeper ─▶ jobmaker
 //!                      ▲                    │
 //!                      └── finish ◀── over ─┴─▶ AckWaiter ─▶ replies, log
@@ -20,7 +22,8 @@
 //! * `messages`, `settings`: the actor's vocabulary;
 //! * `actor`: mailbox, deadlines, and what is under way;
 //! * `session`: connects, reconnects, and ends the session;
-//! * `switches`, `dry_runs`, `polls`, `registrations`, `sub_pools`: one folder for each kind of request;
+//! * `switches`, `dry_runs`, `polls`, `first_coins`, `registrations`, `sub_pools`: one folder for each kind of
+//!   request;
 //! * `admission`: limits what waits, and answers callers; `results`: results of a batch's entries;
 //! * `write`: the write engine, for switches and polls;
 //! * `journal`: reports each switch to the log, the metrics and the recent changes.
@@ -28,6 +31,7 @@
 mod actor;
 mod admission;
 mod dry_runs;
+mod first_coins;
 mod journal;
 mod messages;
 mod polls;
@@ -40,6 +44,9 @@ mod switches;
 mod write;
 
 pub(crate) use actor::ZkWriter;
+pub(crate) use first_coins::{
+    FirstCoin, FirstCoins, FirstCoinsEnd, ListMark, ReadMarks, WriteMark,
+};
 pub(crate) use messages::{
     BeginPoll, Drain, NewLimits, Ping, PollStart, PollTurn, SkippedEntry, SyncBatch, SyncReply,
     SyncReport,

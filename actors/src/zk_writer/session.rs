@@ -124,7 +124,10 @@ impl ZkWriter {
         // An attempt to connect holds the session and calls this again at its end.
         let exchanges =
             self.sub_pools.as_ref().is_some_and(|sub_pools| !sub_pools.lanes.is_empty());
-        let under_way = self.chunks_under_way + self.polls_under_way + self.registrations_under_way;
+        let under_way = self.chunks_under_way
+            + self.polls_under_way
+            + self.registrations_under_way
+            + self.first_coins_under_way;
         let switches = !self.queue.is_empty() || !self.dry_runs.is_empty();
         if switches || under_way > 0 || exchanges || self.session.is_none() {
             return;

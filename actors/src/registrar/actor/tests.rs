@@ -17,8 +17,8 @@ use tokio::{
 use super::*;
 use crate::{
     domain::{Coins, ZnodeDir},
-    registrar::{Registered, Settle},
     upstream::UpstreamUrl,
+    user_lists::{Registered, Settle},
     zk::Watch,
     zk_writer::DeleteRequest,
 };

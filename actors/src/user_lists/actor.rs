@@ -1,0 +1,161 @@
+//! The shell of `UserLists`: one loop for each list.
+
+use std::rc::Rc;
+
+use actix::{
+    Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, fut::wrap_future,
+};
+use slog::Logger;
+use tokio::{
+    sync::watch,
+    time::{Duration, sleep, timeout},
+};
+
+use super::{
+    Listings, UserListSettings,
+    journal::Journal,
+    messages::{ListsToZkWriter, Registered, Settle, StopPulling},
+    pull::{PullEnd, Puller, ask},
+};
+use crate::{
+    domain::{Coin, ZnodeDir},
+    upstream::UpstreamUrl,
+    zk_writer::ReadMarks,
+};
+
+/// Pause before `ZkWriter` is asked again for a session.
+const NO_SESSION_PAUSE: Duration = Duration::from_millis(250);
+
+/// Pulls the lists, and alone changes them.
+pub(crate) struct UserLists {
+    settings: Rc<UserListSettings>,
+    pullers: Vec<Rc<Puller>>,
+    listings: Listings,
+    zk_writer: ListsToZkWriter,
+    marks: ZnodeDir,
+    journal: Rc<Journal>,
+}
+
+impl UserLists {
+    /// An actor that pulls as soon as it is started and ZooKeeper can be reached.
+    pub(crate) fn new(
+        settings: UserListSettings,
+        marks: ZnodeDir,
+        listings: Listings,
+        zk_writer: ListsToZkWriter,
+        log: &Logger,
+    ) -> Self {
+        let puller = |(coin, url): &(Coin, UpstreamUrl)| {
+            let (coin, url) = (coin.clone(), url.clone());
+            let (listings, zk_writer) = (listings.clone(), zk_writer.clone());
+            Rc::new(Puller::new(coin, url, &settings, marks.clone(), listings, zk_writer, log))
+        };
+        let pullers = settings.lists.iter().map(puller).collect();
+        let journal = Rc::new(Journal::new(log));
+        Self { settings: Rc::new(settings), pullers, listings, zk_writer, marks, journal }
+    }
+
+    fn puller(&self, coin: &Coin) -> Option<Rc<Puller>> {
+        self.pullers.iter().find(|it| it.coin == *coin).cloned()
+    }
+
+    /// Reads the marks, as soon as there is a session, and starts the loops. In the first round, a list settles its
+    /// entries after the lists before it have: a sub-account of two lists gets the first list's coin.
+    fn begin(&mut self, ctx: &mut Context<Self>) {
+        let (to, index, dir) =
+            (self.zk_writer.read_marks.clone(), self.settings.index.clone(), self.marks.clone());
+        let coins: Vec<_> = self.pullers.iter().map(|it| it.coin.clone()).collect();
+        let reading = async move {
+            loop {
+                let (index, dir, coins) = (index.clone(), dir.clone(), coins.clone());
+                match ask(&to, |reply| ReadMarks { index, dir, coins, reply }).await {
+                    Ok(marks) => return marks,
+                    Err(_) => sleep(NO_SESSION_PAUSE).await,
+                }
+            }
+        };
+        ctx.spawn(wrap_future::<_, Self>(reading).map(|marks, act, ctx| {
+            let mut turn = None;
+            for (puller, mark) in act.pullers.iter().zip(marks) {
+                puller.old_mark.set(mark);
+                let (done, next) = watch::channel(());
+                let (puller, listings) = (Rc::clone(puller), act.listings.clone());
+                let (journal, pause) = (Rc::clone(&act.journal), act.settings.interval);
+                let turn = turn.replace(next);
+                ctx.spawn(wrap_future(pull_for_ever(puller, listings, journal, pause, turn, done)));
+            }
+        }));
+    }
+}
+
+/// Pulls a list again and again. `turn` ends when the lists before have had their first pull; dropping `done` ends that
+/// of the next list.
+async fn pull_for_ever(
+    puller: Rc<Puller>,
+    listings: Listings,
+    journal: Rc<Journal>,
+    pause: Duration,
+    turn: Option<watch::Receiver<()>>,
+    done: watch::Sender<()>,
+) {
+    let (mut turn, mut done) = (turn, Some(done));
+    loop {
+        let registered = puller.registered.borrow().clone();
+        let fetched = puller.fetch().await;
+        if let Some(mut turn) = turn.take() {
+            // An error is the end of the first pull before.
+            while turn.changed().await.is_ok() {}
+        }
+        let end = match fetched {
+            Ok(pulled) => puller.take(pulled, &registered).await,
+            Err(fault) => PullEnd { fault: Some(fault), ..Default::default() },
+        };
+        listings.pulled(&puller.coin, end.fault.is_none());
+        journal.pulled(&puller.coin, listings.len(&puller.coin), &end);
+        drop(done.take());
+        let _ = timeout(pause, puller.wake.notified()).await;
+    }
+}
+
+impl Actor for UserLists {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.begin(ctx);
+    }
+}
+
+impl Handler<StopPulling> for UserLists {
+    type Result = ();
+
+    fn handle(&mut self, _: StopPulling, ctx: &mut Self::Context) {
+        ctx.stop();
+    }
+}
+
+impl Handler<Registered> for UserLists {
+    type Result = ();
+
+    fn handle(&mut self, Registered { coin, name, puid }: Registered, _: &mut Self::Context) {
+        if let Some(puller) = self.puller(&coin) {
+            puller.register(&name, puid);
+        }
+    }
+}
+
+impl Handler<Settle> for UserLists {
+    type Result = ();
+
+    fn handle(&mut self, Settle { coin, name, reply }: Settle, ctx: &mut Self::Context) {
+        let Some(puller) = self.puller(&coin) else {
+            let _ = reply.send(Err(format!("there is no list of {coin}")));
+            return;
+        };
+        ctx.spawn(wrap_future(async move {
+            let _ = reply.send(puller.settle(&name).await);
+        }));
+    }
+}
+
+#[cfg(test)]
+mod tests;

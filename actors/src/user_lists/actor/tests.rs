@@ -1,0 +1,190 @@
+//! Pulls with a backend on loopback, and an actor that stands for `ZkWriter`.
+
+use std::sync::{Arc, Mutex};
+
+use slog::{Discard, Logger, o};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
+
+use super::*;
+use crate::{
+    domain::Coins,
+    user_lists::{ListAnswer, Listed},
+    zk_writer::{FirstCoins, FirstCoinsEnd, ListMark, WriteMark},
+};
+
+/// What `ZkWriter` got, and how many messages it refuses first.
+#[derive(Default)]
+struct Written {
+    created: Vec<String>,
+    indexed: Vec<String>,
+    refusals: usize,
+    refused: Option<&'static str>,
+    mark: Option<ListMark>,
+}
+
+struct FakeWriter(Arc<Mutex<Written>>);
+
+impl Actor for FakeWriter {
+    type Context = Context<Self>;
+}
+
+impl Handler<ReadMarks> for FakeWriter {
+    type Result = ();
+
+    fn handle(&mut self, message: ReadMarks, _: &mut Self::Context) {
+        let mark = self.0.lock().unwrap().mark;
+        message.reply.send(Ok(vec![mark; message.coins.len()])).unwrap();
+    }
+}
+
+impl Handler<WriteMark> for FakeWriter {
+    type Result = ();
+
+    fn handle(&mut self, message: WriteMark, _: &mut Self::Context) {
+        self.0.lock().unwrap().mark = Some(message.mark);
+        let _ = message.reply.send(Ok(()));
+    }
+}
+
+impl Handler<FirstCoins> for FakeWriter {
+    type Result = ();
+
+    fn handle(&mut self, message: FirstCoins, _: &mut Self::Context) {
+        let mut written = self.0.lock().unwrap();
+        if written.refusals > 0 {
+            written.refusals -= 1;
+            let _ = message.reply.send(Err("away".to_owned()));
+            return;
+        }
+        let mut end = FirstCoinsEnd::default();
+        for entry in message.entries {
+            let name = entry.puname.as_str().to_owned();
+            if written.refused == Some(&name) {
+                end.ends.push(Err("refused".to_owned()));
+                continue;
+            }
+            written.indexed.extend(entry.index_name.map(|it| it.as_str().to_owned()));
+            written.created.push(format!("{name}={}", message.coin));
+            end.ends.push(Ok(()));
+        }
+        let _ = message.reply.send(Ok(end));
+    }
+}
+
+/// A backend that sends the same list always; returns its port and the targets that it was asked for.
+async fn backend(data: &'static str) -> (u16, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (port, asked) = (listener.local_addr().unwrap().port(), Arc::<Mutex<Vec<_>>>::default());
+    let targets = Arc::clone(&asked);
+    actix_rt::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut head = vec![0; 4096];
+            let read = stream.read(&mut head).await.unwrap();
+            let head = String::from_utf8_lossy(&head[..read]).into_owned();
+            targets.lock().unwrap().push(head.split(' ').nth(1).unwrap_or_default().to_owned());
+            let body = format!("{{\"err_no\":0,\"err_msg\":null,\"data\":{data}}}");
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+            let _ = stream.write_all((head + &body).as_bytes()).await;
+        }
+    });
+    (port, asked)
+}
+
+fn start(
+    ports: &[(&str, u16)],
+    written: &Arc<Mutex<Written>>,
+) -> (Listings, actix::Addr<UserLists>) {
+    let lists = ports.iter().map(|(coin, port)| {
+        let coin = Coins::new(&[*coin]).unwrap().get(coin).unwrap().clone();
+        (coin, UpstreamUrl::parse(&format!("http://127.0.0.1:{port}/l?k=v")).unwrap())
+    });
+    let dir = |text: &str| ZnodeDir::parse(text).unwrap();
+    let settings = UserListSettings {
+        lists: lists.collect(),
+        interval: Duration::from_millis(50),
+        fetch_timeout: Duration::from_secs(5),
+        body_limit: 1 << 20,
+        lower_case: false,
+        held_dir: dir("/held"),
+        index: Some(dir("/case")),
+    };
+    let listings = Listings::of(settings.lists.iter().map(|it| it.0.clone()), false);
+    let writer = FakeWriter(Arc::clone(written)).start();
+    let to = ListsToZkWriter {
+        first_coins: writer.clone().recipient(),
+        read_marks: writer.clone().recipient(),
+        write_mark: writer.recipient(),
+    };
+    let log = Logger::root(Discard, o!());
+    (listings.clone(), UserLists::new(settings, dir("/held/lists"), listings, to, &log).start())
+}
+
+async fn until(is_it: impl Fn() -> bool) {
+    for _ in 0..1000 {
+        if is_it() {
+            return;
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+    panic!("it never came");
+}
+
+fn served(listings: &Listings, coin: &str) -> Option<String> {
+    match listings.answer(Some(coin), 0) {
+        ListAnswer::NotReady => None,
+        ListAnswer::List(list) => Some(String::from_utf8_lossy(&list.body[35..]).into_owned()),
+    }
+}
+
+#[actix_rt::test]
+async fn a_pull_that_zookeeper_interrupts_is_made_again_from_the_same_puid() {
+    let (port, asked) = backend("{\"bob_btc\":2,\"Alice\":1,\"ALICE\":3}").await;
+    let written = Arc::new(Mutex::new(Written { refusals: 2, ..Written::default() }));
+    let (listings, _actor) = start(&[("btc", port)], &written);
+    until(|| asked.lock().unwrap().len() >= 5).await;
+    assert_eq!(asked.lock().unwrap()[..3], ["/l?k=v&last_id=0"; 3]);
+    assert_eq!(asked.lock().unwrap()[4], "/l?k=v&last_id=3");
+    assert_eq!(served(&listings, "btc").unwrap(), "\"Alice\":1,\"bob\":2,\"ALICE\":3}}");
+    let written = written.lock().unwrap();
+    assert_eq!(written.created, ["Alice=btc", "bob=btc", "ALICE=btc"], "each once");
+    assert_eq!(written.indexed, ["alice", "bob"], "the smallest puid has the index entry");
+    assert_eq!(written.mark.unwrap().last_id, 3);
+}
+
+#[actix_rt::test]
+async fn no_puid_is_listed_before_each_smaller_one_is_settled() {
+    let (port, asked) = backend("{\"a\":1,\"b\":2,\"c\":3}").await;
+    let written = Arc::new(Mutex::new(Written { refused: Some("b"), ..Written::default() }));
+    let (listings, _actor) = start(&[("btc", port)], &written);
+    until(|| asked.lock().unwrap().len() >= 3).await;
+    assert!(served(&listings, "btc").is_none(), "the first pull is not settled");
+    let coin = Coins::new(&["btc"]).unwrap().get("btc").unwrap().clone();
+    assert_eq!((listings.name(&coin, 1).as_deref(), listings.len(&coin)), (Some("a"), 1));
+    written.lock().unwrap().refused = None;
+    until(|| served(&listings, "btc").is_some()).await;
+    assert_eq!(listings.len(&coin), 3);
+}
+
+#[actix_rt::test]
+async fn a_restart_makes_no_sub_account_new() {
+    let (port, _) = backend("{\"a\":1,\"b\":2}").await;
+    let mark = Some(ListMark { last_id: 1, at: 7 });
+    let written = Arc::new(Mutex::new(Written { mark, ..Written::default() }));
+    let (listings, _actor) = start(&[("btc", port)], &written);
+    until(|| served(&listings, "btc").is_some()).await;
+    let coin = Coins::new(&["btc"]).unwrap().get("btc").unwrap().clone();
+    assert_eq!(listings.find(&coin, "a"), Listed::Since(7));
+    assert!(matches!(listings.find(&coin, "b"), Listed::Since(at) if at > 7));
+}
+
+#[actix_rt::test]
+async fn the_first_list_decides_the_first_coin() {
+    let ((one, _), (two, _)) = (backend("{\"a\":1}").await, backend("{\"a\":5}").await);
+    let written = Arc::default();
+    let (listings, _actor) = start(&[("ltc", one), ("btc", two)], &written);
+    until(|| served(&listings, "btc").is_some() && served(&listings, "ltc").is_some()).await;
+    assert_eq!(written.lock().unwrap().created, ["a=ltc", "a=btc"]);
+}

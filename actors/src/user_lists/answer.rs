@@ -1,0 +1,392 @@
+//! The upstream's JSON of a list (contract, section 3), parsed as it comes in and as Go's decoder would parse it.
+//!
+//! Fields may come in any order, so an answer is judged at its end: an `err_no` behind the list voids the list.
+
+use std::{collections::HashMap, fmt, io::Read, ops::RangeInclusive};
+
+use serde::{
+    Deserializer,
+    de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
+
+use crate::{
+    domain::{Puname, PunameError},
+    go_json::{Text, is_field},
+    upstream::{AnswerFault, AnswerFormat, Budget, fit, fit_name, text, whole},
+};
+
+/// Bad entries that are logged by name; further ones are counted.
+pub(super) const BAD_SHOWN: usize = 20;
+
+/// Largest puid: sserver reads 32 bits with a sign.
+const LARGEST_PUID: u32 = i32::MAX as u32;
+
+/// A list as its upstream sends it.
+#[derive(Clone, Debug)]
+pub(super) struct ListFormat {
+    /// Whether znodes' names are in lower case.
+    pub(super) lower_case: bool,
+}
+
+/// Answer that is a success.
+#[derive(Debug, Default)]
+pub(super) struct PulledList {
+    /// By rising puid, each once.
+    pub(super) entries: Vec<PulledEntry>,
+    pub(super) bad: BadEntries,
+    /// Whether an entry has no puid that can be understood: the upstream may correct it.
+    pub(super) is_unreadable: bool,
+}
+
+/// An entry whose name and puid are valid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PulledEntry {
+    pub(super) puid: u32,
+    /// As the list spells it, without its suffix.
+    pub(super) name: Box<str>,
+}
+
+/// Entries that can never be listed.
+#[derive(Clone, Debug, Default)]
+pub(super) struct BadEntries {
+    pub(super) count: usize,
+    /// Name and fault of the first ones, fit for the log.
+    pub(super) shown: Vec<(String, String)>,
+}
+
+impl AnswerFormat for ListFormat {
+    type Parsed = PulledList;
+
+    const NAME: &'static str = "a list of sub-accounts";
+
+    const SUCCESS: RangeInclusive<u16> = 200..=299;
+
+    fn parse(self, body: impl Read, budget: &Budget) -> Result<PulledList, AnswerFault> {
+        let mut parsed = Parsed {
+            budget,
+            format: self,
+            err_no: 0,
+            err_msg: String::new(),
+            fault: None,
+            puids: HashMap::new(),
+            bad: BadEntries::default(),
+        };
+        let mut json = serde_json::Deserializer::from_reader(body);
+        Root(&mut parsed).deserialize(&mut json).map_err(no_list)?;
+        json.end().map_err(no_list)?;
+        parsed.judge()
+    }
+}
+
+fn no_list(fault: impl fmt::Display) -> AnswerFault {
+    AnswerFault::malformed(ListFormat::NAME, fault)
+}
+
+/// A list's name without its suffix: all from the last `_` on. The znode's name is checked by the rule of a switch.
+pub(super) fn listed_name(name: &str, lower_case: bool) -> Result<&str, PunameError> {
+    let name = name.rsplit_once('_').map_or(name, |(start, _)| start);
+    znode_name(name, lower_case)?;
+    Ok(name)
+}
+
+/// The name of the znode of a listed name.
+pub(super) fn znode_name(name: &str, lower_case: bool) -> Result<Puname, PunameError> {
+    if lower_case { Puname::parse_lower_case(name) } else { Puname::parse(name) }
+}
+
+/// The fields so far.
+struct Parsed<'a> {
+    budget: &'a Budget,
+    format: ListFormat,
+    err_no: i64,
+    err_msg: String,
+    /// Stays, whatever follows.
+    fault: Option<&'static str>,
+    /// The value of each name, the last if it is repeated.
+    puids: HashMap<Box<str>, PuidField>,
+    bad: BadEntries,
+}
+
+/// A puid, or why it is none, and its place in the answer.
+struct PuidField {
+    puid: Result<u32, &'static str>,
+    place: usize,
+}
+
+impl Parsed<'_> {
+    fn data<'de, M: MapAccess<'de>>(&mut self, mut map: M) -> Result<(), M::Error> {
+        while let Some(Text(name)) = map.next_key()? {
+            let raw = whole(&mut map, self.budget)?;
+            let puid = match text(&raw) {
+                Some(Text(text)) => decimal(&text),
+                None => puid(raw.get()),
+            };
+            let place = self.puids.len();
+            self.puids.insert(name.into(), PuidField { puid, place });
+        }
+        Ok(())
+    }
+
+    fn add_bad(&mut self, name: &str, fault: String) {
+        self.bad.count += 1;
+        if self.bad.shown.len() < BAD_SHOWN {
+            self.bad.shown.push((fit_name(name), fault));
+        }
+    }
+
+    fn judge(mut self) -> Result<PulledList, AnswerFault> {
+        if self.err_no != 0 {
+            return Err(AnswerFault::ErrNo { err_no: self.err_no, err_msg: self.err_msg });
+        }
+        if let Some(fault) = self.fault {
+            return Err(no_list(fault));
+        }
+        let mut fields: Vec<_> = self.puids.drain().collect();
+        fields.sort_unstable_by_key(|(_, field)| field.place);
+        let mut is_unreadable = false;
+        let mut entries = Vec::with_capacity(fields.len());
+        for (name, PuidField { puid, .. }) in fields {
+            match (puid, listed_name(&name, self.format.lower_case)) {
+                (Ok(puid), Ok(listed)) => entries.push(PulledEntry { puid, name: listed.into() }),
+                (Err(fault), _) => {
+                    is_unreadable |= !matches!(fault, NOT_POSITIVE | TOO_LARGE);
+                    self.add_bad(&name, format!("the puid {fault}"));
+                }
+                (_, Err(fault)) => self.add_bad(&name, format!("the name {fault}")),
+            }
+        }
+        // Stable: of two names for one puid, the later counts.
+        entries.reverse();
+        entries.sort_by_key(|entry| entry.puid);
+        entries.dedup_by_key(|entry| entry.puid);
+        entries.shrink_to_fit();
+        Ok(PulledList { entries, bad: self.bad, is_unreadable })
+    }
+}
+
+/// The puid of a JSON value that is no text: an integer, or a fraction without a rest.
+fn puid(json: &str) -> Result<u32, &'static str> {
+    if json == "null" {
+        return Err("is null");
+    }
+    if !json.starts_with(|c: char| c == '-' || c.is_ascii_digit()) {
+        return Err("is not a number");
+    }
+    match json.parse::<f64>() {
+        Ok(number) if number.fract() != 0.0 => Err("is a fraction"),
+        Ok(number) if number < 1.0 => Err(NOT_POSITIVE),
+        Ok(number) if number <= f64::from(LARGEST_PUID) => Ok(number as u32),
+        _ => Err(TOO_LARGE),
+    }
+}
+
+const NOT_POSITIVE: &str = "is not positive";
+
+const TOO_LARGE: &str = "is 2147483648 or more";
+
+/// The puid of a text: a decimal number.
+fn decimal(text: &str) -> Result<u32, &'static str> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err("is a text, and no decimal number");
+    }
+    puid(text)
+}
+
+/// The whole answer.
+struct Root<'a, 'b>(&'a mut Parsed<'b>);
+
+impl<'de> DeserializeSeed<'de> for Root<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Root<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with err_no and data")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<(), M::Error> {
+        let parsed = self.0;
+        while let Some(Text(field)) = map.next_key()? {
+            if is_field(&field, "err_no") {
+                if let Some(err_no) = map.next_value()? {
+                    parsed.err_no = err_no;
+                }
+            } else if is_field(&field, "err_msg") {
+                let raw = whole(&mut map, parsed.budget)?;
+                match text(&raw) {
+                    Some(text) => parsed.err_msg = fit(&text.0),
+                    None if raw.get() == "null" => {}
+                    None => parsed.fault = Some("its err_msg is neither a text nor null"),
+                }
+            } else if is_field(&field, "data") {
+                map.next_value_seed(Data(parsed))?;
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The value of `data`: an object, or one of those that stand for an empty one.
+struct Data<'a, 'b>(&'a mut Parsed<'b>);
+
+impl Data<'_, '_> {
+    fn wrong_type<E>(self) -> Result<(), E> {
+        self.0.fault = Some("its data is not an object");
+        Ok(())
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Data<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Data<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<(), M::Error> {
+        self.0.data(map)
+    }
+
+    fn visit_seq<S: SeqAccess<'de>>(self, mut list: S) -> Result<(), S::Error> {
+        // PHP's empty map.
+        if list.next_element::<IgnoredAny>()?.is_none() {
+            return Ok(());
+        }
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        self.wrong_type()
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E: Error>(self, _: &str) -> Result<(), E> {
+        self.wrong_type()
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
+        self.wrong_type()
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<(), E> {
+        self.wrong_type()
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<(), E> {
+        self.wrong_type()
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<(), E> {
+        self.wrong_type()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(body: &str) -> Result<PulledList, AnswerFault> {
+        ListFormat { lower_case: false }.parse(body.as_bytes(), &Budget::new(None))
+    }
+
+    fn entries(data: &str) -> (String, usize) {
+        let list = read(&format!("{{\"err_no\":0,\"err_msg\":null,\"data\":{data}}}"))
+            .unwrap_or_else(|fault| panic!("{data}: {fault}"));
+        let entries: Vec<_> =
+            list.entries.iter().map(|entry| format!("{}={}", entry.name, entry.puid)).collect();
+        (entries.join(" "), list.bad.count)
+    }
+
+    #[test]
+    fn entries_come_by_rising_puid_without_their_suffix() {
+        for (data, expected) in [
+            (r#"{"carol":3,"alice":1,"bob_btc":2}"#, "alice=1 bob=2 carol=3"),
+            (r#"{"a_b_c":1,"x_":2,"__":3}"#, "a_b=1 x=2 _=3"),
+            (r#"{"a":7.0,"b":"8","c":1e1}"#, "a=7 b=8 c=10"),
+            (r#"{"a":1,"b":1}"#, "b=1"),
+            (r#"{"b":1,"a":1}"#, "a=1"),
+            (r#"{"a":1,"a":2}"#, "a=2"),
+            (r#"{"a":1,"a_x":2}"#, "a=1 a=2"),
+            (r#"{"a":2147483647}"#, "a=2147483647"),
+            ("{}", ""),
+            ("[]", ""),
+            ("null", ""),
+        ] {
+            assert_eq!(entries(data), (expected.to_owned(), 0), "{data}");
+        }
+    }
+
+    #[test]
+    fn one_bad_entry_leaves_the_others() {
+        for bad in [
+            "\"b\":0",
+            "\"b\":-1",
+            "\"b\":2147483648",
+            "\"b\":7.5",
+            "\"b\":null",
+            "\"b\":{}",
+            "\"b\":[1]",
+            "\"b\":true",
+            "\"b\":\"x\"",
+            "\"b\":\"\"",
+            "\"b\":\"1.0\"",
+            "\"b\":\" 1\"",
+            "\"b\":\"-3\"",
+            "\"b\":1e300",
+            "\"b\":99999999999999999999",
+            "\"\":5",
+            "\"_x\":5",
+            "\"a/b\":5",
+            "\"..\":5",
+            "\"\\u0007\":5",
+        ] {
+            let data = format!("{{\"a\":1,{bad},\"c\":9}}");
+            assert_eq!(entries(&data), ("a=1 c=9".to_owned(), 1), "{data}");
+        }
+        let long = "x".repeat(201);
+        assert_eq!(entries(&format!("{{\"{long}\":5,\"{long}_a\":6}}")), (String::new(), 2));
+    }
+
+    #[test]
+    fn an_answer_that_is_no_list_has_its_fault() {
+        for (body, told) in [
+            ("", "EOF"),
+            ("<html>", "expected value"),
+            ("[]", "invalid type"),
+            ("\u{feff}{}", "expected value"),
+            ("{\"data\":{\"a\":1}} x", "trailing"),
+            ("{\"data\":{\"a\":1}", "EOF"),
+            ("{\"data\":[1]}", "not an object"),
+            ("{\"data\":5}", "not an object"),
+            ("{\"data\":\"\"}", "not an object"),
+            ("{\"err_no\":7,\"err_msg\":\"x\\n\",\"data\":{}}", "says err_no 7, err_msg 'x\\n'"),
+            ("{\"data\":{\"a\":1},\"err_no\":7}", "says err_no 7"),
+            ("{\"err_no\":\"0\",\"data\":{}}", "invalid type"),
+            ("{\"err_no\":0.5,\"data\":{}}", "invalid type"),
+            ("{\"err_msg\":5,\"data\":{}}", "err_msg"),
+        ] {
+            let fault = read(body).map(|_| ()).unwrap_err().to_string();
+            assert!(fault.contains(told), "{body}: {fault}");
+        }
+        assert!(read("{}").unwrap().entries.is_empty(), "absent data is nothing new");
+        let merged = read("{\"DATA\":{\"a\":1},\"x\":[],\"data\":{\"b\":2},\"Err_No\":null}");
+        assert_eq!(merged.unwrap().entries.len(), 2);
+    }
+}

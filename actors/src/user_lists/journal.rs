@@ -1,0 +1,49 @@
+//! Log lines of pulls: one for each that changed something or failed.
+
+use std::{cell::RefCell, collections::HashSet};
+
+use slog::{Logger, info, warn};
+
+use super::{answer::BAD_SHOWN, pull::PullEnd};
+use crate::domain::Coin;
+
+pub(super) struct Journal {
+    log: Logger,
+    /// Bad entries that were logged already, by coin and name: a list may come whole each time.
+    known_bad: RefCell<HashSet<(Coin, String)>>,
+}
+
+impl Journal {
+    pub(super) fn new(log: &Logger) -> Self {
+        Self { log: log.clone(), known_bad: RefCell::default() }
+    }
+
+    pub(super) fn pulled(&self, coin: &Coin, size: usize, end: &PullEnd) {
+        self.bad_entries(coin, end);
+        if let Some(cause) = &end.index_fault {
+            warn!(self.log, "index entry or mark of a list not written"; "coin" => %coin, "cause" => cause);
+        }
+        match &end.fault {
+            Some(cause) => {
+                warn!(self.log, "pull of a list"; "outcome" => "failed", "cause" => cause,
+                "coin" => %coin, "received" => end.received, "created" => end.created, "entries" => size)
+            }
+            None if end.is_changed => {
+                info!(self.log, "pull of a list"; "outcome" => "complete", "coin" => %coin,
+                    "received" => end.received, "created" => end.created,
+                    "indexed" => end.indexed, "invalid" => end.bad.count, "entries" => size)
+            }
+            None => {}
+        }
+    }
+
+    fn bad_entries(&self, coin: &Coin, end: &PullEnd) {
+        let mut known = self.known_bad.borrow_mut();
+        for (name, fault) in &end.bad.shown {
+            if known.len() < BAD_SHOWN * 50 && known.insert((coin.clone(), name.clone())) {
+                warn!(self.log, "entry of a list skipped"; "coin" => %coin, "sub_account" => name,
+                    "cause" => fault, "invalid" => end.bad.count);
+            }
+        }
+    }
+}

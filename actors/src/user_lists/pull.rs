@@ -1,0 +1,256 @@
+//! One pull of a list: fetch, first coins, and the entries' way into the list.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashSet,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use actix::Recipient;
+use futures_util::{StreamExt, stream};
+use slog::Logger;
+use tokio::sync::{Notify, oneshot};
+
+use super::{
+    Listings, UserListSettings,
+    answer::{BadEntries, ListFormat, PulledEntry, PulledList, listed_name, znode_name},
+    messages::ListsToZkWriter,
+};
+use crate::{
+    domain::{Coin, Puname, ZnodeDir},
+    upstream::{FetchSettings, Upstream, UpstreamUrl},
+    zk_writer::{FirstCoin, FirstCoins, FirstCoinsEnd, ListMark, WriteMark},
+};
+
+/// Entries of one message to `ZkWriter`.
+const PART: usize = 500;
+
+/// Messages under way: while ZooKeeper writes one, the next is read.
+const PARTS_UNDER_WAY: usize = 4;
+
+/// How a list is pulled, and how far it is.
+pub(super) struct Puller {
+    pub(super) coin: Coin,
+    upstream: Upstream,
+    format: ListFormat,
+    index: Option<ZnodeDir>,
+    marks: ZnodeDir,
+    listings: Listings,
+    zk_writer: ListsToZkWriter,
+    /// The largest puid that needs no further pull.
+    last_id: Cell<u32>,
+    /// The list before the daemon's start.
+    pub(super) old_mark: Cell<Option<ListMark>>,
+    /// Registered sub-accounts that no pull has brought yet.
+    pub(super) registered: RefCell<Vec<PulledEntry>>,
+    /// Puids that entered the list without a first coin.
+    unsettled: RefCell<HashSet<u32>>,
+    /// Requests a pull at once.
+    pub(super) wake: Notify,
+}
+
+/// End of a pull.
+#[derive(Debug, Default)]
+pub(super) struct PullEnd {
+    pub(super) received: usize,
+    pub(super) created: usize,
+    pub(super) indexed: usize,
+    pub(super) index_fault: Option<String>,
+    pub(super) bad: BadEntries,
+    pub(super) is_changed: bool,
+    /// Why the pull did not settle all.
+    pub(super) fault: Option<String>,
+}
+
+/// Seconds since 1970.
+pub(super) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
+}
+
+/// Sends a message with a reply to `ZkWriter`.
+pub(super) async fn ask<M, T>(
+    to: &Recipient<M>,
+    message: impl FnOnce(oneshot::Sender<Result<T, String>>) -> M,
+) -> Result<T, String>
+where
+    M: actix::Message<Result = ()> + Send,
+{
+    let ended = || "the ZooKeeper writer has ended".to_owned();
+    let (reply, answer) = oneshot::channel();
+    to.send(message(reply)).await.map_err(|_| ended())?;
+    answer.await.map_err(|_| ended())?
+}
+
+impl Puller {
+    pub(super) fn new(
+        coin: Coin,
+        url: UpstreamUrl,
+        settings: &UserListSettings,
+        marks: ZnodeDir,
+        listings: Listings,
+        zk_writer: ListsToZkWriter,
+        log: &Logger,
+    ) -> Self {
+        let fetch = FetchSettings {
+            url,
+            url_key: "UserListAPI",
+            timeout: settings.fetch_timeout,
+            timeout_key: "CronFetchTimeoutSeconds",
+            body_limit: settings.body_limit,
+        };
+        Self {
+            coin,
+            upstream: Upstream::new(fetch, log),
+            format: ListFormat { lower_case: settings.lower_case },
+            index: settings.index.clone().filter(|_| !settings.lower_case),
+            marks,
+            listings,
+            zk_writer,
+            last_id: Cell::new(0),
+            old_mark: Cell::new(None),
+            registered: RefCell::default(),
+            unsettled: RefCell::default(),
+            wake: Notify::new(),
+        }
+    }
+
+    /// Fetches what is new; no side effect.
+    pub(super) async fn fetch(&self) -> Result<PulledList, String> {
+        let from = i64::from(self.last_id.get());
+        let fetched = self.upstream.fetch("last_id", from, self.format.clone()).await;
+        fetched.map_err(|error| error.to_string())
+    }
+
+    /// Works through an answer: settles its new entries, and puts them into the list by rising puid, up to the first that
+    /// is not settled. `registered` came before the fetch began.
+    pub(super) async fn take(&self, pulled: PulledList, registered: &[PulledEntry]) -> PullEnd {
+        let PulledList { entries, bad, is_unreadable } = pulled;
+        let mut end = PullEnd { received: entries.len(), bad, ..PullEnd::default() };
+        let is_new = |entry: &&PulledEntry| {
+            self.unsettled.borrow().contains(&entry.puid)
+                || self.listings.name(&self.coin, entry.puid).as_deref() != Some(&*entry.name)
+        };
+        let new: Vec<&PulledEntry> = entries.iter().filter(is_new).collect();
+        let settled = self.settle_all(&new, &mut end).await;
+        let entries_at = |entries: &[&PulledEntry], at: u64| {
+            let entries: Vec<_> = entries.iter().map(|it| (it.puid, &*it.name)).collect();
+            !entries.is_empty() && self.listings.insert(&self.coin, &entries, at)
+        };
+        let (new, mark) = (&new[..settled], self.old_mark.get());
+        let known = new.partition_point(|it| mark.is_some_and(|mark| it.puid <= mark.last_id));
+        end.is_changed |= entries_at(&new[..known], mark.map_or(0, |mark| mark.at));
+        end.is_changed |= entries_at(&new[known..], now());
+        for entry in new {
+            self.unsettled.borrow_mut().remove(&entry.puid);
+        }
+        if end.fault.is_none() {
+            self.add_registered(registered, &mut end);
+            self.advance(&entries, is_unreadable, &mut end).await;
+            // It is about entries from before the start only.
+            self.old_mark.set(None);
+        }
+        end
+    }
+
+    /// Has first coins and index entries created; returns the number of entries before the first unsettled one.
+    async fn settle_all(&self, new: &[&PulledEntry], end: &mut PullEnd) -> usize {
+        let mut indexed = HashSet::new();
+        let parts: Vec<Vec<FirstCoin>> = new
+            .chunks(PART)
+            .map(|part| {
+                let coins = part.iter().filter_map(|entry| {
+                    // The parser has checked the name.
+                    let puname = znode_name(&entry.name, self.format.lower_case).ok()?;
+                    let index_name = self.index_name(&entry.name);
+                    // Of names that differ in case only, the smallest puid has the index entry.
+                    let index_name = index_name.filter(|name| indexed.insert(name.clone()));
+                    Some(FirstCoin { puname, index_name })
+                });
+                coins.collect()
+            })
+            .collect();
+        let mut sent =
+            stream::iter(parts.into_iter().map(|part| self.create(part))).buffered(PARTS_UNDER_WAY);
+        let mut settled = 0;
+        while let Some(created) = sent.next().await {
+            let FirstCoinsEnd { ends, created, indexed, index_fault } = match created {
+                Ok(created) => created,
+                Err(fault) => {
+                    end.fault.get_or_insert(fault);
+                    break;
+                }
+            };
+            end.created += created;
+            end.indexed += indexed;
+            end.index_fault = end.index_fault.take().or(index_fault);
+            for entry in ends {
+                match entry {
+                    Ok(()) if end.fault.is_none() => settled += 1,
+                    Ok(()) => {}
+                    Err(fault) => {
+                        end.fault.get_or_insert(fault);
+                    }
+                }
+            }
+            if end.fault.is_some() {
+                break;
+            }
+        }
+        settled
+    }
+
+    fn index_name(&self, name: &str) -> Option<Puname> {
+        self.index.as_ref().and_then(|_| Puname::parse_lower_case(name).ok())
+    }
+
+    async fn create(&self, entries: Vec<FirstCoin>) -> Result<FirstCoinsEnd, String> {
+        let (coin, index) = (self.coin.clone(), self.index.clone());
+        ask(&self.zk_writer.first_coins, |reply| FirstCoins { coin, entries, index, reply }).await
+    }
+
+    /// Creates the first coin and index entry of a registered sub-account.
+    pub(super) async fn settle(&self, name: &str) -> Result<(), String> {
+        let puname = znode_name(name, self.format.lower_case)
+            .map_err(|fault| format!("the name {fault}"))?;
+        let entry = FirstCoin { puname, index_name: self.index_name(name) };
+        self.create(vec![entry]).await?.ends.into_iter().collect()
+    }
+
+    /// Notes a registered sub-account and requests a pull.
+    pub(super) fn register(&self, name: &str, puid: u32) {
+        if let Ok(name) = listed_name(name, self.format.lower_case) {
+            self.registered.borrow_mut().push(PulledEntry { puid, name: name.into() });
+            self.wake.notify_one();
+        }
+    }
+
+    fn add_registered(&self, registered: &[PulledEntry], end: &mut PullEnd) {
+        for entry in registered {
+            if self.listings.name(&self.coin, entry.puid).is_none() {
+                self.unsettled.borrow_mut().insert(entry.puid);
+                let entries = [(entry.puid, &*entry.name)];
+                end.is_changed |= self.listings.insert(&self.coin, &entries, now());
+            }
+        }
+        self.registered.borrow_mut().retain(|it| !registered.contains(it));
+    }
+
+    /// Raises N after a complete pull, unless the answer has an entry whose puid is unreadable: it would be passed over.
+    async fn advance(&self, entries: &[PulledEntry], is_unreadable: bool, end: &mut PullEnd) {
+        let Some(largest) = entries.last().map(|it| it.puid) else { return };
+        if is_unreadable || largest <= self.last_id.get() {
+            return;
+        }
+        self.last_id.set(largest);
+        let (dir, coin) = (self.marks.clone(), self.coin.clone());
+        let mark = ListMark { last_id: largest, at: now() };
+        if self.old_mark.get().is_some_and(|old| old.last_id >= largest) {
+            return;
+        }
+        // The list is right without a mark; the next longer list writes it again.
+        let write = |reply| WriteMark { dir, coin, mark, reply };
+        if let Err(fault) = ask(&self.zk_writer.write_mark, write).await {
+            end.index_fault.get_or_insert(fault);
+        }
+    }
+}

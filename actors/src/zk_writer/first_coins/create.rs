@@ -1,0 +1,76 @@
+//! Creates znodes that are missing. One that exists is a success, whatever it holds.
+
+use crate::{
+    domain::{SwitchOutcome, ZnodeDir},
+    zk::{Condition, Connection, Overwrite, Revision},
+    zk_writer::write::{Policy, Progress, Step, Target, Writing},
+};
+
+/// Condition that never lets a write replace a znode.
+#[derive(Clone, Copy, Debug)]
+struct OnlyIfAbsent;
+
+impl Condition for OnlyIfAbsent {
+    fn version(self) -> Option<i32> {
+        None
+    }
+}
+
+impl Policy for OnlyIfAbsent {
+    const GIVEN_UP: &'static str = "its znode keeps coming and going";
+
+    fn correct(exists: bool) -> Result<Target<Self>, SwitchOutcome> {
+        if exists { Err(SwitchOutcome::Unchanged) } else { Ok(Target::Missing) }
+    }
+
+    fn overwrite(self, _: &str, _: Revision) -> Option<Overwrite> {
+        None
+    }
+}
+
+/// Creates the children of `dir` with these names and data, as far as they are missing. Returns for each whether it was
+/// created, or why it is not known to be there. Reads first: nearly all exist after a restart, and a creation that fails
+/// costs the server a sync.
+pub(super) async fn create_missing(
+    connection: &Connection,
+    dir: &ZnodeDir,
+    children: &[(&str, &str)],
+) -> Vec<Result<bool, String>> {
+    let paths: Vec<String> = children.iter().map(|(name, _)| dir.child(name)).collect();
+    let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+    let reads = match connection.read(&paths).await {
+        Ok(reads) => reads,
+        Err(error) => return vec![Err(format!("not read: {error}")); children.len()],
+    };
+    let mut steps: Vec<Step<'_, OnlyIfAbsent>> = Vec::with_capacity(children.len());
+    for ((path, (_, data)), read) in paths.iter().zip(children).zip(reads) {
+        let mut step = Step::new(path, data.as_bytes(), Target::Missing, None);
+        // A znode that may not be read exists.
+        step.outcome = (!matches!(read, Ok(None))).then_some(SwitchOutcome::Unchanged);
+        steps.push(step);
+    }
+    let (limit, operation) = (connection.transaction_limit(), connection.operation_bytes(dir));
+    let mut ends = Vec::with_capacity(children.len());
+    let (mut part, mut bytes) = (Vec::new(), 0);
+    let mut steps = steps.into_iter().zip(children).peekable();
+    while let Some((step, (name, data))) = steps.next() {
+        if step.outcome.is_none() {
+            bytes += operation + name.len() + data.len();
+        }
+        part.push(step);
+        let next = steps.peek().map(|(_, (name, data))| operation + name.len() + data.len());
+        if next.is_none_or(|next| bytes + next > limit) {
+            // "Exists" is a success, so an entry of unknown outcome can be tried again.
+            let progress = Progress::default();
+            let mut writing = Writing::new(connection, dir, &progress, std::mem::take(&mut part));
+            writing.run().await;
+            ends.extend(writing.steps.iter().map(|step| match &step.written().result.outcome {
+                SwitchOutcome::Applied => Ok(true),
+                SwitchOutcome::Unchanged => Ok(false),
+                other => Err(other.cause().unwrap_or("not written").to_owned()),
+            }));
+            bytes = 0;
+        }
+    }
+    ends
+}

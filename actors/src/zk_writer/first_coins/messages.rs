@@ -1,0 +1,74 @@
+//! Messages of `UserLists` to `ZkWriter`.
+
+use actix::Message;
+use tokio::sync::oneshot;
+
+use crate::domain::{Coin, Puname, ZnodeDir};
+
+/// Create the index entries and the znodes of these sub-accounts, unless they exist. Nothing is ever replaced.
+///
+/// Sent by `UserLists`, a few at a time. Exactly one answer is sent: an end for each entry, in order, or the cause why
+/// nothing is known about any.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct FirstCoins {
+    pub(crate) coin: Coin,
+    pub(crate) entries: Vec<FirstCoin>,
+    /// Directory of the case-insensitive index.
+    pub(crate) index: Option<ZnodeDir>,
+    pub(crate) reply: oneshot::Sender<Result<FirstCoinsEnd, String>>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct FirstCoin {
+    pub(crate) puname: Puname,
+    /// Name of the index entry; `None` if there is none for this sub-account.
+    pub(crate) index_name: Option<Puname>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct FirstCoinsEnd {
+    /// Whether each znode is there; if not, why.
+    pub(crate) ends: Vec<Result<(), String>>,
+    /// Znodes that were created.
+    pub(crate) created: usize,
+    /// Index entries that were created.
+    pub(crate) indexed: usize,
+    /// Cause of the first index entry that is not known to be there.
+    pub(crate) index_fault: Option<String>,
+}
+
+/// How far a list was complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct ListMark {
+    /// All puids up to this one were in the list.
+    pub(crate) last_id: u32,
+    /// When that was written, in seconds since 1970.
+    pub(crate) at: u64,
+}
+
+/// Create the directories, and read the marks of these coins.
+///
+/// Sent by `UserLists` until it succeeds once. Exactly one answer is sent; a mark that cannot be read counts as none.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct ReadMarks {
+    /// Directory of the case-insensitive index.
+    pub(crate) index: Option<ZnodeDir>,
+    /// Parent of the marks.
+    pub(crate) dir: ZnodeDir,
+    pub(crate) coins: Vec<Coin>,
+    pub(crate) reply: oneshot::Sender<Result<Vec<Option<ListMark>>, String>>,
+}
+
+/// Write the mark of a list.
+///
+/// Sent by `UserLists` after a pull that made the list longer. Exactly one answer is sent.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct WriteMark {
+    pub(crate) dir: ZnodeDir,
+    pub(crate) coin: Coin,
+    pub(crate) mark: ListMark,
+    pub(crate) reply: oneshot::Sender<Result<(), String>>,
+}
