@@ -83,7 +83,7 @@ impl Reader {
         let api = self.api(api_enabled, head_timeout);
         let admin = self.admin(api_enabled, callers.as_ref());
         let fetch = self.fetch_limits();
-        let user_lists = self.user_lists(coins.as_ref(), lower_case, (index, held.clone()), fetch);
+        let user_lists = self.user_lists(coins.as_ref(), lower_case, index, fetch);
         let poller = self.poller(polls_enabled, coins, lower_case, lock, fetch);
         let sub_pools = self.sub_pools(sub_pools);
         let registers = self.flag("EnableUserAutoReg");

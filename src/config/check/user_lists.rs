@@ -30,7 +30,7 @@ impl Reader {
         &mut self,
         coins: Option<&Coins>,
         lower_case: bool,
-        (index, held_dir): (Option<ZnodeDir>, Option<ZnodeDir>),
+        index: Option<ZnodeDir>,
         FetchLimits { timeout: fetch_timeout, body: body_limit }: FetchLimits,
     ) -> Option<UserListSettings> {
         let mut urls = self.named_texts(LISTS);
@@ -77,7 +77,6 @@ impl Reader {
             body_limit,
             lower_case,
             index: index.filter(|_| !lower_case),
-            held_dir: held_dir?,
         })
     }
 
