@@ -19,16 +19,24 @@ async fn keys(builder: &Builder) -> BTreeMap<String, bool> {
     lines.map(|(name, text)| (name.to_owned(), text.trim_end().ends_with("[reload]"))).collect()
 }
 
-/// A value for every key, so that each can get another.
+/// A value for every key, so that each can get another. Fields of `UserAutoRegAPI` have their keys' names, which a file
+/// may have, too.
 fn every_key() -> Map<String, Value> {
     let text = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/config/default.json")).unwrap();
-    serde_json::from_slice(&text).unwrap()
+    let mut keys: Map<String, Value> = serde_json::from_slice(&text).unwrap();
+    let Some(Value::Object(fields)) = keys.remove("UserAutoRegAPI") else { panic!("no object") };
+    keys.extend(fields.into_iter().map(|(name, value)| (format!("UserAutoRegAPI_{name}"), value)));
+    keys
 }
 
 fn another(key: &str, value: &Value, upstream: &Upstream) -> Value {
     match (key, value) {
         (_, Value::Bool(flag)) => json!(!flag),
         (_, Value::Number(number)) => json!(number.as_u64().unwrap() + 1),
+        ("UserListAPI", _) => json!({"btc": format!("http://{}/list", upstream.address())}),
+        ("UserListAddr", _) => json!("127.0.0.1:3"),
+        ("UserListAllow", _) => json!(["10.0.0.0/8"]),
+        (_, Value::Object(_)) => json!({"another": "text"}),
         ("AvailableCoins", _) => json!(["btc", "ltc"]),
         ("AdminHosts", _) => json!(["console.example.com"]),
         ("LogFormat", _) => json!("json"),
@@ -58,6 +66,9 @@ async fn each_key_is_applied_or_rejected_by_its_name() {
         ("AdminListenAddr", json!("127.0.0.1:0")),
         ("MetricsUser", json!("scraper")),
         ("MetricsPassword", json!("scraping")),
+        ("UserListUser", json!("sserver")),
+        ("UserListPassword", json!("polling")),
+        ("ZKAutoRegWatchDir", json!(format!("/t/{here}/requests/"))),
         ("AvailableCoins", json!(["btc", "bcc"])),
         ("ZKBroker", json!([zookeeper.address()])),
         ("ZKSwitcherWatchDir", json!(format!("/t/{here}/watch/"))),
