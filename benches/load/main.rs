@@ -33,6 +33,7 @@ mod singles;
 mod stages;
 mod sub_pools;
 mod turns;
+mod user_lists;
 mod watching;
 
 use std::{env, fs, path::PathBuf, process::ExitCode, time::Duration};
@@ -52,7 +53,7 @@ const BATCH: usize = 20_000;
 const CONNECTIONS: usize = 256;
 const WARM_UP: Duration = Duration::from_secs(3);
 
-const SECTIONS: [&str; 13] = [
+const SECTIONS: [&str; 14] = [
     "batch",
     "latency",
     "singles",
@@ -66,6 +67,7 @@ const SECTIONS: [&str; 13] = [
     "memory",
     "subpools",
     "polls",
+    "lists",
 ];
 
 fn main() -> ExitCode {
@@ -187,6 +189,9 @@ async fn beside_bare_client(
     }
     if chosen.has("polls") {
         polls::measure(zookeeper, &stage.client, report).await;
+    }
+    if chosen.has("lists") {
+        user_lists::measure(zookeeper, &stage.client, report).await;
     }
 }
 
