@@ -69,6 +69,7 @@ async fn sub_accounts_of_a_list_without_their_znodes_are_found() {
     let upstream = Upstream::start(move |_| Reply::json(list)).await.unwrap();
     let root = format!("/t/{}", unique("verify-list"));
     let builder = Daemon::builder(zookeeper)
+        .without("UserCoinMapURL")
         .set("UserListAPI", json!({"btc": url(&upstream) + "?k=s3cret"}))
         .set("ZKSwitcherWatchDir", format!("{root}/sw/"))
         .set("ZKUserCaseInsensitiveIndex", format!("{root}/case/"));
