@@ -8,13 +8,12 @@ use std::{
 };
 
 use actix::{Actor, Addr, Recipient};
-use actix_rt::{Arbiter, ArbiterHandle};
+use actix_rt::Arbiter;
 use slog::{Logger, error};
 use tokio::sync::oneshot;
 
 use crate::{
     ack_waiter::{AckWaiter, Settle},
-    domain::ZnodeDir,
     metrics::Metrics,
     poller::{NewSettings, Poller, PollerSettings, StopPolling, ToZkWriter},
     registrar::{self, Registrar, RegistrationSettings, StopRegistering, ToUserLists},
@@ -65,7 +64,9 @@ impl Actors {
     /// operating system refuses a thread.
     pub fn start(settings: ActorSettings, metrics: &Metrics, log: &Logger) -> io::Result<Self> {
         let ActorSettings { writer, sub_pools, poller, user_lists, registration } = settings;
-        let listings = user_lists.as_ref().map_or_else(Listings::default, empty_lists);
+        let listings = user_lists.as_ref().map_or_else(Listings::default, |settings| {
+            Listings::of(settings.lists.iter().map(|list| list.0.clone()), settings.lower_case)
+        });
         let marks = writer.held_dir.subdirectory("lists");
         let mut arbiters = Vec::new();
         let mut new_thread = || {
@@ -75,9 +76,11 @@ impl Actors {
             Ok::<_, io::Error>(handle)
         };
 
-        let ack_waiter = sub_pools
-            .as_ref()
-            .map(|_| new_thread().map(|thread| start_ack_waiter(&thread, metrics, log)));
+        let ack_waiter = sub_pools.as_ref().map(|_| {
+            let (metrics, log) = (metrics.clone(), log.clone());
+            let start = move |_: &mut _| AckWaiter::new(&metrics, &log);
+            Ok::<_, io::Error>(AckWaiter::start_in_arbiter(&new_thread()?, start))
+        });
         let ack_waiter = ack_waiter.transpose()?;
         let sub_pools = sub_pools.zip(ack_waiter.clone()).map(|(settings, acks)| {
             let expect = acks.clone().recipient();
@@ -91,21 +94,37 @@ impl Actors {
         })?;
 
         let poller = poller.map(|settings| {
-            new_thread().map(|thread| start_poller(settings, &zk_writer, &thread, metrics, log))
+            let (metrics, log) = (metrics.clone(), log.clone());
+            let (begin, sync) = (zk_writer.clone().recipient(), zk_writer.clone().recipient());
+            let to_writer = ToZkWriter { begin, sync };
+            let start = move |_: &mut _| Poller::new(settings, to_writer, &metrics, &log);
+            Ok::<_, io::Error>(Poller::start_in_arbiter(&new_thread()?, start))
         });
         let poller = poller.transpose()?;
 
         let user_lists = user_lists.map(|settings| {
-            let listings = listings.clone();
-            let thread = new_thread()?;
-            Ok::<_, io::Error>(start_lists(settings, marks, listings, &zk_writer, &thread, log))
+            let (listings, log) = (listings.clone(), log.clone());
+            let to_writer = ListsToZkWriter {
+                first_coins: zk_writer.clone().recipient(),
+                read_marks: zk_writer.clone().recipient(),
+                write_mark: zk_writer.clone().recipient(),
+            };
+            let start = move |_: &mut _| UserLists::new(settings, marks, listings, to_writer, &log);
+            Ok::<_, io::Error>(UserLists::start_in_arbiter(&new_thread()?, start))
         });
         let user_lists = user_lists.transpose()?;
 
         let registrar = registration.map(|settings| {
-            let (lists, thread) = (user_lists.clone(), new_thread()?);
-            let started = start_registrar(settings, &zk_writer, lists, &thread, metrics, log);
-            Ok::<_, io::Error>(started)
+            let (metrics, log) = (metrics.clone(), log.clone());
+            let (watch, delete) = (zk_writer.clone().recipient(), zk_writer.clone().recipient());
+            let to_writer = registrar::ToZkWriter { watch, delete };
+            let to_lists = user_lists.clone().map(|lists| ToUserLists {
+                registered: lists.clone().recipient(),
+                settle: lists.recipient(),
+            });
+            let start =
+                move |_: &mut _| Registrar::new(settings, to_writer, to_lists, &metrics, &log);
+            Ok::<_, io::Error>(Registrar::start_in_arbiter(&new_thread()?, start))
         });
         let registrar = registrar.transpose()?;
         Ok(Self {
@@ -193,65 +212,6 @@ impl Actors {
             arbiter.stop();
         }
     }
-}
-
-fn empty_lists(settings: &UserListSettings) -> Listings {
-    Listings::of(settings.lists.iter().map(|list| list.0.clone()), settings.lower_case)
-}
-
-fn start_ack_waiter(thread: &ArbiterHandle, metrics: &Metrics, log: &Logger) -> Addr<AckWaiter> {
-    let (metrics, log) = (metrics.clone(), log.clone());
-    AckWaiter::start_in_arbiter(thread, move |_| AckWaiter::new(&metrics, &log))
-}
-
-fn start_poller(
-    settings: PollerSettings,
-    zk_writer: &Addr<ZkWriter>,
-    thread: &ArbiterHandle,
-    metrics: &Metrics,
-    log: &Logger,
-) -> Addr<Poller> {
-    let (metrics, log) = (metrics.clone(), log.clone());
-    let (begin, sync) = (zk_writer.clone().recipient(), zk_writer.clone().recipient());
-    let to_writer = ToZkWriter { begin, sync };
-    Poller::start_in_arbiter(thread, move |_| Poller::new(settings, to_writer, &metrics, &log))
-}
-
-fn start_lists(
-    settings: UserListSettings,
-    marks: ZnodeDir,
-    listings: Listings,
-    zk_writer: &Addr<ZkWriter>,
-    thread: &ArbiterHandle,
-    log: &Logger,
-) -> Addr<UserLists> {
-    let to_writer = ListsToZkWriter {
-        first_coins: zk_writer.clone().recipient(),
-        read_marks: zk_writer.clone().recipient(),
-        write_mark: zk_writer.clone().recipient(),
-    };
-    let log = log.clone();
-    let start = move |_: &mut _| UserLists::new(settings, marks, listings, to_writer, &log);
-    UserLists::start_in_arbiter(thread, start)
-}
-
-fn start_registrar(
-    settings: RegistrationSettings,
-    zk_writer: &Addr<ZkWriter>,
-    lists: Option<Addr<UserLists>>,
-    thread: &ArbiterHandle,
-    metrics: &Metrics,
-    log: &Logger,
-) -> Addr<Registrar> {
-    let (metrics, log) = (metrics.clone(), log.clone());
-    let (watch, delete) = (zk_writer.clone().recipient(), zk_writer.clone().recipient());
-    let to_writer = registrar::ToZkWriter { watch, delete };
-    let to_lists = lists.map(|lists| ToUserLists {
-        registered: lists.clone().recipient(),
-        settle: lists.recipient(),
-    });
-    let start = move |_: &mut _| Registrar::new(settings, to_writer, to_lists, &metrics, &log);
-    Registrar::start_in_arbiter(thread, start)
 }
 
 /// Starts `ZkWriter` on a [thread](zk::run) of its own, which ends when the returned sender is dropped.

@@ -117,28 +117,20 @@ async fn run(
     metrics.draining();
     let grace = reload.shutdown_grace();
     info!(log, "stopping: finishing accepted requests"; "signal" => signal);
-    stop_within(grace, drain([api, lists], actors, admin, grace, log), signals, log).await
-}
-
-/// Waits for the end of the drain, the grace period or the operator's patience.
-async fn stop_within(
-    grace: Duration,
-    draining: impl Future<Output = ()>,
-    mut signals: Signals,
-    log: &Logger,
-) -> Result<(), Failure> {
-    let ended = tokio::select! {
-        ended = timeout(grace, draining) => ended,
-        signal = signals.second_stop(log) => return Err(Failure::Interrupted { signal }),
-    };
-    if ended.is_err() {
-        warn!(log, "grace period is over, with requests unfinished"; "seconds" => grace.as_secs());
+    tokio::select! {
+        ended = timeout(grace, drain([api, lists], actors, admin, grace, log)) => {
+            if ended.is_err() {
+                warn!(log, "grace period is over, with requests unfinished";
+                    "seconds" => grace.as_secs());
+            }
+            Ok(())
+        }
+        signal = signals.second_stop(log) => Err(Failure::Interrupted { signal }),
     }
-    Ok(())
 }
 
-/// Stops the Poller and the Registrar first, whose writes have no waiting client, then the API, then the other actors, so
-/// that every accepted request can reach ZooKeeper. The admin pages stop last and report the drain.
+/// Stops the Poller and the Registrar first, whose writes have no waiting client, then the API, then the other actors, so that every
+/// accepted request can reach ZooKeeper. The admin pages stop last and report the drain.
 ///
 /// Shares of the grace period: slow clients have until a half, switches that ZooKeeper does not take until five
 /// eighths; the rest is for closing the session, which may need a new connection.

@@ -2,7 +2,8 @@
 //!
 //! A transaction that fails applies nothing, and the server names the operation that failed. So the engine corrects
 //! that entry and sends the others again: nothing can be written twice. An entry that ZooKeeper refuses for another
-//! reason (a foreign ACL) is settled, and the others continue one by one, so that they cannot hold up the rest.
+//! reason (a foreign ACL) is settled, and the others continue one by one, so that many such entries cannot hold up the
+//! rest.
 //!
 //! The engine is generic over the condition of its writes: [`AnyState`](crate::zk::AnyState) for callers' switches,
 //! [`Revision`] for a poll's. One run, and so one transaction, has one condition; mixing the two does not compile.
@@ -19,7 +20,10 @@ use futures_util::future::{join, join_all};
 
 use crate::{
     domain::{PreviousValue, SwitchOutcome, SwitchResult, ZnodeDir},
-    zk::{self, Condition, Connection, Overwrite, Revision, TransactionError, WriteError, WriteOp},
+    zk::{
+        Condition, Connection, Overwrite, Revision, TransactionError, WriteError, WriteOp,
+        ZnodeRead,
+    },
 };
 
 /// Transactions that may fail before the open entries go one by one. Two are enough unless other clients create and
@@ -229,7 +233,7 @@ impl<'a, C: Policy> Writing<'a, C> {
     }
 
     /// Reads the znodes of some entries.
-    pub(super) async fn read(&self, indices: &[usize]) -> Result<Vec<zk::ZnodeRead>, WriteError> {
+    pub(super) async fn read(&self, indices: &[usize]) -> Result<Vec<ZnodeRead>, WriteError> {
         if indices.is_empty() {
             return Ok(Vec::new());
         }
