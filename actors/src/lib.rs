@@ -34,8 +34,8 @@
 //! * `go_json`: JSON by the rules of Go's decoder;
 //! * `fuzzing`: entry points of the fuzz targets.
 //!
-//! Two parts without an actor serve the operator's commands, and write nothing: [`Inspector`] reads from ZooKeeper, and
-//! [`preview_map`] fetches the upstream's map.
+//! Three parts without an actor serve the operator's commands, and write nothing: [`Inspector`] reads from ZooKeeper,
+//! [`preview_map`] fetches the upstream's map, and [`preview_list`] a list of sub-accounts.
 //!
 //! Invariants:
 //!
@@ -90,7 +90,9 @@ pub use metrics::{Change, ChangeKind, Histogram, Metrics, Missing, Recent, Since
 pub use poller::{MapPreview, PollerSettings, preview_map};
 pub use registrar::RegistrationSettings;
 pub use upstream::{FetchError, UpstreamUrl, UpstreamUrlError};
-pub use user_lists::{ListAnswer, ListDocument, Listings, UserListSettings};
+pub use user_lists::{
+    ListAnswer, ListDocument, ListPreview, Listings, UserListSettings, preview_list,
+};
 pub use zk::{
     AccessRule, BrokerState, DigestCredentials, Inspector, NoAnswer, Seen, ServerVersion,
     ZkSettings, probe_brokers,

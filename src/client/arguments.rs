@@ -30,10 +30,10 @@ pub enum ClientCommand {
     ///
     /// Needs the daemon's configuration. Exit status 1 if a sub-account has no znode.
     Status(StatusArguments),
-    /// Compare the user-coin map (UserCoinMapURL) with ZooKeeper, and print the differences
+    /// Compare the user-coin map (UserCoinMapURL) and the lists (UserListAPI) with ZooKeeper, and print the differences
     ///
-    /// Needs the daemon's configuration, but no EnableCronJob. Exit status 1 if there is a difference. Ignores
-    /// sub-accounts that are not in the map. Writes nothing.
+    /// Needs the daemon's configuration, but no EnableCronJob. Exit status 1 if a coin differs from the map, or a
+    /// sub-account of a list has no znode or index entry. Ignores all other sub-accounts. Writes nothing.
     Verify(OutputArguments),
     /// Check that the daemon on this machine is alive; for containers and scripts
     ///

@@ -2,10 +2,11 @@
 //!
 //! * `findings`: the results, and their report;
 //! * `zookeeper`: brokers, session, directories; `jobmakers`: their acks;
-//! * `upstream`: the user-coin map and its clock.
+//! * `upstream`: the user-coin map and its clock; `lists`: the user lists.
 
 mod findings;
 mod jobmakers;
+mod lists;
 mod upstream;
 mod zookeeper;
 
@@ -29,6 +30,7 @@ pub async fn doctor(arguments: &ApiArguments, file: Option<&Path>) -> CommandRep
         zookeeper::brokers(&mut findings, &settings.writer).await;
         zookeeper::session(&mut findings, &settings).await;
         upstream::upstream(&mut findings, settings.poller.as_ref()).await;
+        lists::lists(&mut findings, settings.user_lists.as_ref()).await;
         api(&mut findings, &settings, arguments, file).await;
     }
     findings.report()

@@ -74,9 +74,12 @@ async fn act(command: &ClientCommand, file: Option<&Path>) -> CommandResult {
                 "EnableCronJob" => Some("true".into()),
                 name => env::var_os(name),
             };
-            let Settings { poller, writer, .. } = settings(file, polling)?;
-            let no_url = || FailureKind::Configuration.failure("UserCoinMapURL is missing");
-            verify::verify(&poller.ok_or_else(no_url)?, &writer).await
+            let settings = settings(file, polling).or_else(|failure| {
+                // Without a map there are still lists to compare.
+                let settings = settings(file, |name| env::var_os(name));
+                settings.ok().filter(|it| it.user_lists.is_some()).ok_or(failure)
+            })?;
+            verify::verify(&settings).await
         }
         ClientCommand::Health(it) => health::health(it, file).await,
         ClientCommand::Doctor(it) => Ok(doctor::doctor(it, file).await),

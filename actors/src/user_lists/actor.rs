@@ -20,11 +20,17 @@ use super::{
 use crate::{
     domain::{Coin, ZnodeDir},
     upstream::UpstreamUrl,
-    zk_writer::ReadMarks,
+    zk_writer::{FirstCoinsEnd, ReadMarks},
 };
 
 /// Pause before `ZkWriter` is asked again for a session.
 const NO_SESSION_PAUSE: Duration = Duration::from_millis(250);
+
+/// Time for the pull that brings a registered sub-account. sserver polls its list every 10 seconds, and a miner waits 15.
+const REGISTERED_PULL: Duration = Duration::from_secs(2);
+
+/// Pause before a pull that a registration requests: registrations in quick succession share one.
+const GATHER_PAUSE: Duration = Duration::from_millis(200);
 
 /// Pulls the lists, and alone changes them.
 pub(crate) struct UserLists {
@@ -100,7 +106,7 @@ async fn pull_for_ever(
 ) {
     let (mut turn, mut done) = (turn, Some(done));
     loop {
-        let registered = puller.registered.borrow().clone();
+        let registered = puller.registered(..);
         let fetched = puller.fetch().await;
         if let Some(mut turn) = turn.take() {
             // An error is the end of the first pull before.
@@ -108,12 +114,17 @@ async fn pull_for_ever(
         }
         let end = match fetched {
             Ok(pulled) => puller.take(pulled, &registered).await,
-            Err(fault) => PullEnd { fault: Some(fault), ..Default::default() },
+            Err(fault) => {
+                let is_changed = puller.add_registered(&registered);
+                PullEnd { fault: Some(fault), is_changed, ..Default::default() }
+            }
         };
         listings.pulled(&puller.coin, end.fault.is_none());
         journal.pulled(&puller.coin, listings.len(&puller.coin), &end);
         drop(done.take());
-        let _ = timeout(pause, puller.wake.notified()).await;
+        if timeout(pause, puller.wake.notified()).await.is_ok() {
+            sleep(GATHER_PAUSE).await;
+        }
     }
 }
 
@@ -136,10 +147,14 @@ impl Handler<StopPulling> for UserLists {
 impl Handler<Registered> for UserLists {
     type Result = ();
 
-    fn handle(&mut self, Registered { coin, name, puid }: Registered, _: &mut Self::Context) {
-        if let Some(puller) = self.puller(&coin) {
-            puller.register(&name, puid);
-        }
+    fn handle(&mut self, Registered { coin, name, puid }: Registered, ctx: &mut Self::Context) {
+        let Some(puller) = self.puller(&coin) else { return };
+        puller.register(&name, puid);
+        ctx.run_later(REGISTERED_PULL, move |act, _| {
+            if puller.add_registered(&puller.registered(puid..=puid)) {
+                act.journal.listed_without_pull(&coin, puid);
+            }
+        });
     }
 }
 
@@ -151,8 +166,13 @@ impl Handler<Settle> for UserLists {
             let _ = reply.send(Err(format!("there is no list of {coin}")));
             return;
         };
+        let journal = Rc::clone(&self.journal);
         ctx.spawn(wrap_future(async move {
-            let _ = reply.send(puller.settle(&name).await);
+            let end = puller.settle(&name).await;
+            if let Ok(FirstCoinsEnd { index_fault: Some(cause), .. }) = &end {
+                journal.not_indexed(&coin, cause);
+            }
+            let _ = reply.send(end.and_then(|end| end.ends.into_iter().collect()));
         }));
     }
 }

@@ -21,7 +21,7 @@ impl Journal {
     pub(super) fn pulled(&self, coin: &Coin, size: usize, end: &PullEnd) {
         self.bad_entries(coin, end);
         if let Some(cause) = &end.index_fault {
-            warn!(self.log, "index entry or mark of a list not written"; "coin" => %coin, "cause" => cause);
+            self.not_indexed(coin, cause);
         }
         match &end.fault {
             Some(cause) => {
@@ -35,6 +35,16 @@ impl Journal {
             }
             None => {}
         }
+    }
+
+    pub(super) fn not_indexed(&self, coin: &Coin, cause: &str) {
+        warn!(self.log, "index entry or mark of a list not written"; "coin" => %coin, "cause" => cause);
+    }
+
+    /// The upstream has not answered a pull in time.
+    pub(super) fn listed_without_pull(&self, coin: &Coin, puid: u32) {
+        warn!(self.log, "registered sub-account listed without a pull, since the list's upstream has not answered in \
+            time"; "coin" => %coin, "puid" => puid);
     }
 
     fn bad_entries(&self, coin: &Coin, end: &PullEnd) {

@@ -9,7 +9,8 @@
 //! * `actor`: the shell: one loop for each list; `pull`: one pull; `journal`: its log line;
 //! * `answer`: the upstream's JSON (contract, section 3);
 //! * `list`: the list of one coin; no clock, no network; `document`: its JSON;
-//! * `listings`: the lists as the list API and the safety period read them.
+//! * `listings`: the lists as the list API and the safety period read them;
+//! * `preview`: a list for the operator's commands.
 
 mod actor;
 mod answer;
@@ -18,6 +19,7 @@ mod journal;
 mod list;
 mod listings;
 mod messages;
+mod preview;
 mod pull;
 mod settings;
 
@@ -26,4 +28,5 @@ pub use document::ListDocument;
 pub(crate) use listings::Listed;
 pub use listings::{ListAnswer, Listings};
 pub(crate) use messages::{ListsToZkWriter, Registered, Settle, StopPulling};
+pub use preview::{ListPreview, preview_list};
 pub use settings::UserListSettings;

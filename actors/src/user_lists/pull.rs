@@ -2,7 +2,8 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
+    ops::RangeBounds,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -18,7 +19,7 @@ use super::{
 };
 use crate::{
     domain::{Coin, Puname, ZnodeDir},
-    upstream::{FetchSettings, Upstream, UpstreamUrl},
+    upstream::{Upstream, UpstreamUrl},
     zk_writer::{FirstCoin, FirstCoins, FirstCoinsEnd, ListMark, WriteMark},
 };
 
@@ -27,6 +28,9 @@ const PART: usize = 500;
 
 /// Messages under way: while ZooKeeper writes one, the next is read.
 const PARTS_UNDER_WAY: usize = 4;
+
+/// Names of registered sub-accounts, by puid.
+pub(super) type RegisteredNames = BTreeMap<u32, Box<str>>;
 
 /// How a list is pulled, and how far it is.
 pub(super) struct Puller {
@@ -42,7 +46,9 @@ pub(super) struct Puller {
     /// The list before the daemon's start.
     pub(super) old_mark: Cell<Option<ListMark>>,
     /// Registered sub-accounts that no pull has brought yet.
-    pub(super) registered: RefCell<Vec<PulledEntry>>,
+    registered: RefCell<RegisteredNames>,
+    /// Whether the list has all entries of the last answer.
+    is_whole: Cell<bool>,
     /// Puids that entered the list without a first coin.
     unsettled: RefCell<HashSet<u32>>,
     /// Requests a pull at once.
@@ -91,16 +97,9 @@ impl Puller {
         zk_writer: ListsToZkWriter,
         log: &Logger,
     ) -> Self {
-        let fetch = FetchSettings {
-            url,
-            url_key: "UserListAPI",
-            timeout: settings.fetch_timeout,
-            timeout_key: "CronFetchTimeoutSeconds",
-            body_limit: settings.body_limit,
-        };
         Self {
             coin,
-            upstream: Upstream::new(fetch, log),
+            upstream: Upstream::new(settings.fetch(url), log),
             format: ListFormat { lower_case: settings.lower_case },
             index: settings.index.clone().filter(|_| !settings.lower_case),
             marks,
@@ -109,6 +108,7 @@ impl Puller {
             last_id: Cell::new(0),
             old_mark: Cell::new(None),
             registered: RefCell::default(),
+            is_whole: Cell::new(false),
             unsettled: RefCell::default(),
             wake: Notify::new(),
         }
@@ -123,7 +123,8 @@ impl Puller {
 
     /// Works through an answer: settles its new entries, and puts them into the list by rising puid, up to the first that
     /// is not settled. `registered` came before the fetch began.
-    pub(super) async fn take(&self, pulled: PulledList, registered: &[PulledEntry]) -> PullEnd {
+    pub(super) async fn take(&self, pulled: PulledList, registered: &RegisteredNames) -> PullEnd {
+        self.is_whole.set(false);
         let PulledList { entries, bad, is_unreadable } = pulled;
         let mut end = PullEnd { received: entries.len(), bad, ..PullEnd::default() };
         let is_new = |entry: &&PulledEntry| {
@@ -144,7 +145,8 @@ impl Puller {
             self.unsettled.borrow_mut().remove(&entry.puid);
         }
         if end.fault.is_none() {
-            self.add_registered(registered, &mut end);
+            self.is_whole.set(true);
+            end.is_changed |= self.add_registered(registered);
             self.advance(&entries, is_unreadable, &mut end).await;
             // It is about entries from before the start only.
             self.old_mark.set(None);
@@ -209,30 +211,42 @@ impl Puller {
     }
 
     /// Creates the first coin and index entry of a registered sub-account.
-    pub(super) async fn settle(&self, name: &str) -> Result<(), String> {
+    pub(super) async fn settle(&self, name: &str) -> Result<FirstCoinsEnd, String> {
         let puname = znode_name(name, self.format.lower_case)
             .map_err(|fault| format!("the name {fault}"))?;
         let entry = FirstCoin { puname, index_name: self.index_name(name) };
-        self.create(vec![entry]).await?.ends.into_iter().collect()
+        self.create(vec![entry]).await
     }
 
     /// Notes a registered sub-account and requests a pull.
     pub(super) fn register(&self, name: &str, puid: u32) {
         if let Ok(name) = listed_name(name, self.format.lower_case) {
-            self.registered.borrow_mut().push(PulledEntry { puid, name: name.into() });
+            self.registered.borrow_mut().insert(puid, name.into());
             self.wake.notify_one();
         }
     }
 
-    fn add_registered(&self, registered: &[PulledEntry], end: &mut PullEnd) {
-        for entry in registered {
-            if self.listings.name(&self.coin, entry.puid).is_none() {
-                self.unsettled.borrow_mut().insert(entry.puid);
-                let entries = [(entry.puid, &*entry.name)];
-                end.is_changed |= self.listings.insert(&self.coin, &entries, now());
-            }
+    /// Registered sub-accounts with these puids that no pull has brought yet.
+    pub(super) fn registered(&self, puids: impl RangeBounds<u32>) -> RegisteredNames {
+        let registered = self.registered.borrow();
+        registered.range(puids).map(|(puid, name)| (*puid, name.clone())).collect()
+    }
+
+    /// Puts registered sub-accounts into the list, except those that it has got meanwhile. Nothing happens while the list
+    /// lacks entries of the last answer: their puids may be smaller. Returns whether the list has changed.
+    pub(super) fn add_registered(&self, registered: &RegisteredNames) -> bool {
+        if !self.is_whole.get() {
+            return false;
         }
-        self.registered.borrow_mut().retain(|it| !registered.contains(it));
+        let mut waiting = self.registered.borrow_mut();
+        let added: Vec<(u32, &str)> = registered
+            .iter()
+            .filter(|(puid, _)| waiting.remove(puid).is_some())
+            .filter(|(puid, _)| self.listings.name(&self.coin, **puid).is_none())
+            .map(|(puid, name)| (*puid, &**name))
+            .collect();
+        self.unsettled.borrow_mut().extend(added.iter().map(|(puid, _)| *puid));
+        !added.is_empty() && self.listings.insert(&self.coin, &added, now())
     }
 
     /// Raises N after a complete pull, unless the answer has an entry whose puid is unreadable: it would be passed over.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     domain::{Coin, ZnodeDir},
-    upstream::UpstreamUrl,
+    upstream::{FetchSettings, UpstreamUrl},
 };
 
 /// Settings for user lists.
@@ -28,5 +28,15 @@ impl UserListSettings {
     /// Time that a new name in a list waits for switches to the list's coin (contract of user lists, section 7).
     pub fn safety_period(&self) -> Duration {
         Duration::from_secs(self.interval.as_secs() * 15 / 10)
+    }
+
+    pub(super) fn fetch(&self, url: UpstreamUrl) -> FetchSettings {
+        FetchSettings {
+            url,
+            url_key: "UserListAPI",
+            timeout: self.fetch_timeout,
+            timeout_key: "CronFetchTimeoutSeconds",
+            body_limit: self.body_limit,
+        }
     }
 }

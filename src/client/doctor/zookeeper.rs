@@ -1,8 +1,8 @@
 //! Checks of ZooKeeper: brokers, session, directories.
 
 use switcher_actors::{
-    BrokerState, Inspector, NoAnswer, Seen, ServerVersion, Shown, SubPoolSettings, WriterSettings,
-    ZnodeDir, probe_brokers,
+    AccessRule, BrokerState, Inspector, NoAnswer, Seen, ServerVersion, Shown, SubPoolSettings,
+    WriterSettings, ZnodeDir, probe_brokers,
 };
 
 use super::{findings::Findings, jobmakers::jobmakers};
@@ -58,11 +58,20 @@ async fn znodes(
     settings: &Settings,
     zookeeper: &Inspector,
 ) -> Result<(), NoAnswer> {
-    let Settings { writer, sub_pools, .. } = settings;
-    let absent = "start the daemon, which creates it";
-    if exists(findings, zookeeper, "ZKSwitcherWatchDir", &writer.watch_dir, absent).await? {
-        let user = writer.zookeeper.credentials.as_ref().map(|credentials| credentials.user());
-        acl(findings, zookeeper, &writer.watch_dir, user, true).await?;
+    let Settings { writer, sub_pools, user_lists, registration, .. } = settings;
+    let index = user_lists.as_ref().filter(|lists| !lists.lower_case);
+    let index = index.and_then(|lists| lists.index.as_ref());
+    let requests = registration.as_ref().map(|registration| &registration.dir);
+    let user = writer.zookeeper.credentials.as_ref().map(|credentials| credentials.user());
+    for (key, dir, needs) in [
+        ("ZKSwitcherWatchDir", Some(&writer.watch_dir), Need::Create("sub-accounts")),
+        ("ZKUserCaseInsensitiveIndex", index, Need::Create("index entries")),
+        ("ZKAutoRegWatchDir", requests, Need::Delete),
+    ] {
+        let Some(dir) = dir else { continue };
+        if exists(findings, zookeeper, key, dir, "start the daemon, which creates it").await? {
+            acl(findings, zookeeper, dir, user, needs).await?;
+        }
     }
     let Some(SubPoolSettings { base_dir, .. }) = sub_pools else {
         findings.ok("jobmaker", "not checked: ZKSubPoolUpdateBaseDir is empty");
@@ -70,7 +79,7 @@ async fn znodes(
     };
     let absent = "start a jobmaker, which creates it, or correct the key";
     if exists(findings, zookeeper, "ZKSubPoolUpdateBaseDir", base_dir, absent).await? {
-        acl(findings, zookeeper, base_dir, None, false).await?;
+        acl(findings, zookeeper, base_dir, None, Need::Nothing).await?;
         jobmakers(findings, base_dir, zookeeper).await?;
     }
     Ok(())
@@ -99,34 +108,52 @@ async fn exists(
     Ok(matches!(seen, Some(Seen::Znode { .. })))
 }
 
-/// Checks a directory's ACL; the daemon creates znodes in it if `needs_create`.
+/// What the daemon does with a directory's children.
+#[derive(Clone, Copy)]
+enum Need {
+    Nothing,
+    /// It creates these.
+    Create(&'static str),
+    /// It deletes requests for registration.
+    Delete,
+}
+
+/// Checks that a directory's ACL allows what the daemon needs.
 async fn acl(
     findings: &mut Findings,
     zookeeper: &Inspector,
     dir: &ZnodeDir,
     user: Option<&str>,
-    needs_create: bool,
+    needs: Need,
 ) -> Result<(), NoAnswer> {
     const CHECK: &str = "acl";
     let node = dir.node();
     let Some(rules) = zookeeper.access(node).await? else { return Ok(()) };
     let ours = user.map(|user| format!("digest:{user}"));
-    let creators = || rules.iter().filter(|rule| rule.create).map(|rule| rule.who.as_str());
-    let may_create = ours.is_some_and(|ours| creators().any(|who| who == ours));
-    if rules.iter().any(|rule| rule.is_everybody && (rule.write || rule.create || rule.delete)) {
+    let (needed, may): (_, fn(&AccessRule) -> bool) = match needs {
+        Need::Nothing => (None, |_| true),
+        Need::Create(what) => (Some(format!("create {what}")), |rule| rule.create),
+        Need::Delete => (Some("delete requests".to_owned()), |rule| rule.delete),
+    };
+    let users: Vec<_> = rules.iter().filter(|rule| may(rule)).map(|rule| &*rule.who).collect();
+    let is_open = rules.iter().any(|rule| rule.is_everybody && may(rule));
+    let is_ours = is_open || ours.is_some_and(|ours| users.contains(&&*ours));
+    if let Some(needed) = needed.filter(|_| !is_ours) {
+        let users = if users.is_empty() { "no user".to_owned() } else { users.join(", ") };
+        findings.problem(
+            CHECK,
+            format!("the daemon may not {needed} in {node}: {} may", Shown(&users)),
+            "set ZKDigestCredentials to a user of the ACL, or change the ACL",
+        );
+    } else if rules
+        .iter()
+        .any(|rule| rule.is_everybody && (rule.write || rule.create || rule.delete))
+    {
         findings.warn(
             CHECK,
             format!("any client that reaches ZooKeeper may change {node}"),
             "let only the pool's machines reach ZooKeeper; or set ZKDigestCredentials and the \
              ACLs of the znodes that exist",
-        );
-    } else if needs_create && !may_create {
-        let creators: Vec<_> = creators().collect();
-        let creators = if creators.is_empty() { "no user".to_owned() } else { creators.join(", ") };
-        findings.problem(
-            CHECK,
-            format!("the daemon may not create sub-accounts in {node}: {} may", Shown(&creators)),
-            "set ZKDigestCredentials to a user of the ACL, or change the ACL",
         );
     } else {
         findings.ok(CHECK, format!("{node} is not open to the world"));

@@ -6,8 +6,8 @@ use upstream_sim::{Reply, Upstream};
 use super::{Cli, assert_says};
 use crate::polls::{now, url};
 use crate::support::daemon::Daemon;
-use crate::support::free_port;
 use crate::support::zookeeper::ZooKeeper;
+use crate::support::{free_port, unique};
 
 #[tokio::test]
 async fn drift_is_printed_and_is_the_exit_status() {
@@ -60,6 +60,52 @@ async fn entries_that_can_never_be_written_are_reported_and_are_no_drift() {
     assert_says(&told.stdout, &["bob: ", "\"ltc\\u{1b}\" is none of", "c/d: ", "slash"]);
     assert_says(&told.stdout, &["all 1 sub-accounts", "2 entries of the map can never"]);
     assert_eq!(cli.json(0).await["invalid"], 2);
+}
+
+#[tokio::test]
+async fn sub_accounts_of_a_list_without_their_znodes_are_found() {
+    let zookeeper = ZooKeeper::shared().await;
+    let list = r#"{"err_no":0,"err_msg":null,"data":{"Alice":1,"bob_btc":2,"carol":3,"dave":0}}"#;
+    let upstream = Upstream::start(move |_| Reply::json(list)).await.unwrap();
+    let root = format!("/t/{}", unique("verify-list"));
+    let builder = Daemon::builder(zookeeper)
+        .without("UserCoinMapURL")
+        .set("UserListAPI", json!({"btc": url(&upstream) + "?k=s3cret"}))
+        .set("ZKSwitcherWatchDir", format!("{root}/sw/"))
+        .set("ZKUserCaseInsensitiveIndex", format!("{root}/case/"));
+    let znodes = zookeeper.znodes().await;
+    for (path, data) in [("sw/Alice", "bcc"), ("sw/bob", "btc"), ("case/alice", "Alice")] {
+        znodes.put(&format!("{root}/{path}"), data).await;
+    }
+    let cli = Cli::new("verify").config(builder.write_config());
+    let told = cli.ends_with(1).await;
+    assert_says(
+        &told.stdout,
+        &[
+            "bob: in the list of btc, but has no index entry\n",
+            "carol: in the list of btc, but has no znode\n",
+            "carol: in the list of btc, but has no index entry\n",
+            "dave: a pull of the list of btc skips this entry",
+            "the 3 sub-accounts of the list of btc lack 3 znodes",
+        ],
+    );
+    let document = cli.json(1).await;
+    let missing =
+        |name: &str, what: &str| json!({"sub_account": name, "list": "btc", "missing": what});
+    let expected = json!({"command": "verify", "exit_status": 1, "missing": [
+        missing("bob", "index entry"), missing("carol", "znode"), missing("carol", "index entry")]});
+    assert_eq!(document, expected);
+    for path in ["case/bob", "sw/carol", "case/carol"] {
+        znodes.put(&format!("{root}/{path}"), "x").await;
+    }
+    let told = cli.ends_with(0).await;
+    assert_says(&told.stdout, &["all 3 sub-accounts of the list of btc are in ZooKeeper"]);
+
+    let lower = builder.clone().set("StratumServerCaseInsensitive", true);
+    let told = Cli::new("verify").config(lower.write_config()).ends_with(1).await;
+    assert_says(&told.stdout, &["alice: in the list of btc, but has no znode\n", "lack 1 znodes"]);
+    upstream.otherwise(|_| Reply::status(500, "Oops", "text/html", "<b>"));
+    assert_says(&cli.ends_with(69).await.stderr, &["list of btc", "status 500", "?…"]);
 }
 
 #[tokio::test]

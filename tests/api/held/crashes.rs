@@ -13,7 +13,7 @@ fn pick(random: &mut u64, below: u64) -> u64 {
 async fn another_daemon_takes_over_after_kill_9() {
     let zookeeper = ZooKeeper::shared().await;
     let znodes = zookeeper.znodes().await;
-    let builder = holding(&zookeeper);
+    let builder = holding(zookeeper);
     let mut first = builder.start().await;
     assert_eq!(first.switch("alice", "btc").await, Answer::success());
     let second = builder.start().await;
@@ -27,7 +27,7 @@ async fn another_daemon_takes_over_after_kill_9() {
 async fn a_stopped_daemon_leaves_its_intents_to_the_next() {
     let zookeeper = ZooKeeper::shared().await;
     let znodes = zookeeper.znodes().await;
-    let builder = holding(&zookeeper).set("IntervalSeconds", 8);
+    let builder = holding(zookeeper).set("IntervalSeconds", 8);
     let mut daemon = builder.start().await;
     assert_eq!(daemon.switch("alice", "btc").await, Answer::success());
     assert_eq!(result(&daemon, "alice", "bcc", "results").await["outcome"], "held");
@@ -65,8 +65,8 @@ async fn the_last_accepted_switch_wins_whatever_is_killed() {
     let mut random = seed;
     let zookeeper = ZooKeeper::shared().await;
     let znodes = zookeeper.znodes().await;
-    let builder = holding(&zookeeper).set("IntervalSeconds", 1);
-    let mut daemons = vec![builder.start().await, builder.start().await];
+    let builder = holding(zookeeper).set("IntervalSeconds", 1);
+    let mut daemons = [builder.start().await, builder.start().await];
     let users = ["a", "b", "c", "d", "e", "f"];
     let mut last = [""; 6];
     let began = Instant::now();

@@ -67,7 +67,7 @@ async fn settled(znodes: &Znodes, daemon: &Daemon) {
 #[tokio::test]
 async fn a_switch_is_held_until_its_due_time() {
     let zookeeper = ZooKeeper::shared().await;
-    let (daemon, znodes) = (holding(&zookeeper).start().await, zookeeper.znodes().await);
+    let (daemon, znodes) = (holding(zookeeper).start().await, zookeeper.znodes().await);
     assert_eq!(daemon.switch("alice", "bcc").await, Answer::success());
     assert_eq!(
         znodes.get(&daemon.path("alice")).await.as_deref(),
@@ -101,7 +101,7 @@ async fn a_switch_is_held_until_its_due_time() {
 #[tokio::test]
 async fn a_later_switch_counts_held_or_not() {
     let zookeeper = ZooKeeper::shared().await;
-    let (daemon, znodes) = (holding(&zookeeper).start().await, zookeeper.znodes().await);
+    let (daemon, znodes) = (holding(zookeeper).start().await, zookeeper.znodes().await);
     for user in ["now", "later", "again"] {
         assert_eq!(daemon.switch(user, "btc").await, Answer::success());
         assert_eq!(result(&daemon, user, "bcc", "results").await["outcome"], "held");
@@ -122,7 +122,7 @@ async fn a_later_switch_counts_held_or_not() {
 #[tokio::test]
 async fn a_foreign_change_is_never_overwritten_and_a_deleted_znode_is_created() {
     let zookeeper = ZooKeeper::shared().await;
-    let (daemon, znodes) = (holding(&zookeeper).start().await, zookeeper.znodes().await);
+    let (daemon, znodes) = (holding(zookeeper).start().await, zookeeper.znodes().await);
     for user in ["written", "deleted", "recreated"] {
         assert_eq!(daemon.switch(user, "btc").await, Answer::success());
         assert_eq!(result(&daemon, user, "bcc", "results").await["outcome"], "held");
@@ -144,7 +144,7 @@ async fn a_foreign_change_is_never_overwritten_and_a_deleted_znode_is_created() 
 #[tokio::test]
 async fn a_batch_of_many_is_held_as_a_whole() {
     let zookeeper = ZooKeeper::shared().await;
-    let (daemon, znodes) = (holding(&zookeeper).start().await, zookeeper.znodes().await);
+    let (daemon, znodes) = (holding(zookeeper).start().await, zookeeper.znodes().await);
     let users: Vec<String> = (0..1_200).map(|n| format!("user{n}")).collect();
     for coin in ["btc", "bcc"] {
         let json = json!({"usercoins": [{"coin": coin, "punames": users}]}).to_string();
@@ -163,7 +163,7 @@ async fn a_batch_of_many_is_held_as_a_whole() {
 async fn a_daemon_without_lists_carries_out_the_rest_and_creates_nothing_otherwise() {
     let zookeeper = ZooKeeper::shared().await;
     let znodes = zookeeper.znodes().await;
-    let builder = holding(&zookeeper);
+    let builder = holding(zookeeper);
     let mut daemon = builder.start().await;
     assert_eq!(daemon.switch("alice", "btc").await, Answer::success());
     assert_eq!(result(&daemon, "alice", "bcc", "results").await["outcome"], "held");
@@ -173,7 +173,7 @@ async fn a_daemon_without_lists_carries_out_the_rest_and_creates_nothing_otherwi
     settled(&znodes, &plain).await;
     assert_eq!(result(&plain, "alice", "bch", "results").await["outcome"], "applied");
 
-    let other = Daemon::start(&zookeeper).await;
+    let other = Daemon::start(zookeeper).await;
     assert_eq!(other.switch("bob", "btc").await, Answer::success());
     sleep(seconds(2)).await;
     let root = intents(&other).trim_end_matches("/switches").to_owned();

@@ -19,7 +19,7 @@ async fn a_polls_switch_is_held_too() {
     let upstream =
         Upstream::start(|_| Reply::map(&[("alice", "bcc")], crate::polls::now())).await.unwrap();
     let dir = format!("/t/{}/", unique("held"));
-    let builder = polling(&zookeeper, &upstream).set("ZKSwitcherWatchDir", dir.as_str());
+    let builder = polling(zookeeper, &upstream).set("ZKSwitcherWatchDir", dir.as_str());
     znodes.put(&format!("{dir}alice"), "btc").await;
     let began = Instant::now();
     let daemon = builder.start().await;
@@ -35,7 +35,7 @@ async fn a_newer_map_ends_an_older_held_switch_and_an_older_map_does_not() {
     let znodes = zookeeper.znodes().await;
     let upstream =
         Upstream::start(|_| Reply::map(&[("alice", "btc")], crate::polls::now())).await.unwrap();
-    let builder = polling(&zookeeper, &upstream).set("IntervalSeconds", 8);
+    let builder = polling(zookeeper, &upstream).set("IntervalSeconds", 8);
     let daemon = builder.start().await;
     becomes(&znodes, &daemon.path("alice"), "btc").await;
     // The map of the next poll is newer, and the znode holds its coin already.

@@ -74,8 +74,13 @@ async fn a_backend_that_hangs_fails_its_registrations_and_no_later_ones() {
     let pool = Pool::new(ZooKeeper::shared().await).await;
     let daemon = pool.daemon().set("UserAutoRegTimeoutSeconds", 1).start().await;
     pool.ready().await;
-    pool.backend.next(Reply::silence());
-    pool.backend.next(Reply::raw("HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{").hang());
+    pool.registration(|request| match &request.body {
+        first if first.contains("first") => Reply::silence(),
+        second if second.contains("second") => {
+            Reply::raw("HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{").hang()
+        }
+        _ => Reply::registered(1001),
+    });
     for name in ["first", "second"] {
         pool.request(name).await;
         pool.gone(name).await;

@@ -100,12 +100,12 @@ impl Pool {
         self.znodes.get(&(self.place("/sw/") + name)).await
     }
 
-    /// The tree with paths from `/`, without the backend's and the test's own parts.
+    /// The tree with paths from `/`, without the directory of held switches, which the recorded daemon lacks.
     async fn tree(&self) -> BTreeMap<String, String> {
         let tree = self.znodes.tree(&self.root).await.into_iter();
         let tree = tree.filter_map(|(path, data)| {
             let path = path.strip_prefix(&self.root)?.to_owned();
-            (!path.is_empty()).then_some((path, data))
+            (!path.is_empty() && !path.starts_with("/sw_held")).then_some((path, data))
         });
         tree.collect()
     }

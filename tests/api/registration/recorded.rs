@@ -13,7 +13,7 @@ use upstream_sim::Reply;
 
 use super::Pool;
 use crate::support::zookeeper::ZooKeeper;
-use crate::support::{free_port, seconds};
+use crate::support::{eventually, free_port, seconds};
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/registration.json");
 
@@ -114,6 +114,11 @@ async fn run(case: &Case) -> Vec<String> {
         if request.header("content-type") != Some("application/json") {
             problems.push(format!("content type: {:?}", request.headers));
         }
+    }
+    if case.znodes_after.contains_key("/case") {
+        // Made beside the registrations.
+        let (what, dir) = ("the directory of the index", pool.place("/case"));
+        eventually(what, seconds(30), || async { pool.znodes.stat(&dir).await }).await;
     }
     let tree = pool.tree().await;
     if tree != case.znodes_after {

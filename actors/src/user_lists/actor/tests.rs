@@ -76,15 +76,29 @@ impl Handler<FirstCoins> for FakeWriter {
 
 /// A backend that sends the same list always; returns its port and the targets that it was asked for.
 async fn backend(data: &'static str) -> (u16, Arc<Mutex<Vec<String>>>) {
+    backend_until(data, usize::MAX, true).await
+}
+
+/// A backend that answers so many requests, and then either hangs or closes each connection.
+async fn backend_until(
+    data: &'static str,
+    answers: usize,
+    hangs: bool,
+) -> (u16, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (port, asked) = (listener.local_addr().unwrap().port(), Arc::<Mutex<Vec<_>>>::default());
     let targets = Arc::clone(&asked);
     actix_rt::spawn(async move {
+        let mut hanging = Vec::new();
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut head = vec![0; 4096];
             let read = stream.read(&mut head).await.unwrap();
             let head = String::from_utf8_lossy(&head[..read]).into_owned();
             targets.lock().unwrap().push(head.split(' ').nth(1).unwrap_or_default().to_owned());
+            if targets.lock().unwrap().len() > answers {
+                hanging.extend(hangs.then_some(stream));
+                continue;
+            }
             let body = format!("{{\"err_no\":0,\"err_msg\":null,\"data\":{data}}}");
             let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
             let _ = stream.write_all((head + &body).as_bytes()).await;
@@ -105,7 +119,7 @@ fn start(
     let settings = UserListSettings {
         lists: lists.collect(),
         interval: Duration::from_millis(50),
-        fetch_timeout: Duration::from_secs(5),
+        fetch_timeout: Duration::from_secs(60),
         body_limit: 1 << 20,
         lower_case: false,
         index: Some(dir("/case")),
@@ -186,4 +200,39 @@ async fn the_first_list_decides_the_first_coin() {
     let (listings, _actor) = start(&[("ltc", one), ("btc", two)], &written);
     until(|| served(&listings, "btc").is_some() && served(&listings, "ltc").is_some()).await;
     assert_eq!(written.lock().unwrap().created, ["a=ltc", "a=btc"]);
+}
+
+fn registered(name: &str, puid: u32) -> Registered {
+    let coin = Coins::new(&["btc"]).unwrap().get("btc").unwrap().clone();
+    Registered { coin, name: name.to_owned(), puid }
+}
+
+#[actix_rt::test]
+async fn a_registered_sub_account_enters_the_list_although_its_upstream_hangs_or_fails() {
+    for hangs in [true, false] {
+        let (port, asked) = backend_until("{\"a\":1}", 1, hangs).await;
+        let (listings, actor) = start(&[("btc", port)], &Arc::default());
+        until(|| asked.lock().unwrap().len() >= 2).await;
+        actor.send(registered("carol", 7)).await.unwrap();
+        actor.send(registered("bob", 5)).await.unwrap();
+        until(|| served(&listings, "btc").unwrap() == "\"a\":1,\"bob\":5,\"carol\":7}}").await;
+    }
+}
+
+#[actix_rt::test]
+async fn a_registered_sub_account_never_enters_a_list_that_lacks_smaller_puids() {
+    let coin = registered("", 0).coin;
+    let (port, asked) = backend_until("{}", 0, true).await;
+    let (listings, actor) = start(&[("btc", port)], &Arc::default());
+    until(|| asked.lock().unwrap().len() == 1).await;
+    let (refusing, _) = backend("{\"a\":1,\"b\":2}").await;
+    let written = Arc::new(Mutex::new(Written { refusals: usize::MAX, ..Written::default() }));
+    let (interrupted, other) = start(&[("btc", refusing)], &written);
+    for actor in [&actor, &other] {
+        actor.send(registered("carol", 7)).await.unwrap();
+    }
+    sleep(REGISTERED_PULL + Duration::from_millis(500)).await;
+    assert_eq!((listings.len(&coin), interrupted.len(&coin)), (0, 0));
+    written.lock().unwrap().refusals = 0;
+    until(|| interrupted.len(&coin) == 3).await;
 }

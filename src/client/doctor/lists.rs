@@ -1,0 +1,40 @@
+//! Checks of the user lists: each URL and the form of its answer.
+
+use std::borrow::Cow;
+
+use switcher_actors::{Shown, UserListSettings, preview_list};
+
+use super::findings::Findings;
+
+/// Checks that each upstream answers with a list.
+pub async fn lists(findings: &mut Findings, lists: Option<&UserListSettings>) {
+    const CHECK: &str = "list";
+    let Some(settings) = lists else {
+        return findings.ok(CHECK, "not checked: UserListAPI has no entry");
+    };
+    for (coin, url) in &settings.lists {
+        let coin = Shown(coin.as_str());
+        let list = match preview_list(settings, url).await {
+            Ok(list) => list,
+            Err(error) => {
+                let remedy = error
+                    .remedy
+                    .map_or("start the backend, or correct UserListAPI".into(), Cow::from);
+                findings.problem(CHECK, format!("{coin}: {url}: {}", error.cause), remedy);
+                continue;
+            }
+        };
+        let size = list.punames().len();
+        findings.ok(CHECK, format!("{coin}: {url} answers with {size} sub-accounts"));
+        if let Some((name, fault)) = list.first_invalid().first() {
+            let invalid = list.invalid();
+            findings.warn(
+                CHECK,
+                format!(
+                    "{coin}: {invalid} entries can never be listed; the first: {name}: {fault}"
+                ),
+                "correct the entries; `verify` lists more of them",
+            );
+        }
+    }
+}
