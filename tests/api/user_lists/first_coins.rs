@@ -12,7 +12,7 @@ use crate::support::{
     client::Answer, daemon::Daemon, eventually, seconds, unique, zookeeper::ZooKeeper,
 };
 
-/// The names of a coin's list, when its first pull has ended.
+/// The names of a coin's list by puid, when its first pull has ended.
 async fn names(daemon: &Daemon, coin: &str) -> Vec<String> {
     let target = format!("/?coin={coin}");
     let list = eventually(&format!("the list of {coin}"), seconds(60), || async {
@@ -20,7 +20,10 @@ async fn names(daemon: &Daemon, coin: &str) -> Vec<String> {
     })
     .await;
     let list: Value = serde_json::from_slice(&list.body).unwrap();
-    list["data"].as_object().unwrap().keys().cloned().collect()
+    let entries = list["data"].as_object().unwrap();
+    let mut entries: Vec<_> = entries.iter().map(|(name, puid)| (puid.as_u64(), name)).collect();
+    entries.sort();
+    entries.into_iter().map(|(_, name)| name.clone()).collect()
 }
 
 /// `count` names, as [`many`] has them.
