@@ -75,14 +75,14 @@ async fn a_first_pull_creates_what_is_missing_and_overwrites_nothing() {
         assert_eq!(znodes.acl(&path).await, [Acl::new(Permission::ALL, AuthId::anyone())]);
         assert_eq!(znodes.stat(&path).await.unwrap().ephemeral_owner, 0);
     }
-    // A switch, and a list that comes whole again, after which the coin is still the switch's.
+    // The list comes whole again, and the switch's coin stays.
     assert_eq!(daemon.switch("New", "bcc").await, Answer::success());
     let pulls = upstream.requests().len();
     eventually("two more pulls", seconds(30), || async {
         (upstream.requests().len() >= pulls + 2).then_some(())
     })
     .await;
-    assert_ne!(znodes.get(&format!("{root}/sw/New")).await.as_deref(), Some(""));
+    assert_eq!(znodes.get(&format!("{root}/sw/New")).await.as_deref(), Some("bcc"));
 }
 
 #[tokio::test]
