@@ -103,13 +103,15 @@ impl Actors {
         let poller = poller.transpose()?;
 
         let user_lists = user_lists.map(|settings| {
-            let (listings, log) = (listings.clone(), log.clone());
+            let (listings, metrics, log) = (listings.clone(), metrics.clone(), log.clone());
             let to_writer = ListsToZkWriter {
                 first_coins: zk_writer.clone().recipient(),
                 read_marks: zk_writer.clone().recipient(),
                 write_mark: zk_writer.clone().recipient(),
             };
-            let start = move |_: &mut _| UserLists::new(settings, marks, listings, to_writer, &log);
+            let start = move |_: &mut _| {
+                UserLists::new(settings, marks, listings, to_writer, &metrics, &log)
+            };
             Ok::<_, io::Error>(UserLists::start_in_arbiter(&new_thread()?, start))
         });
         let user_lists = user_lists.transpose()?;

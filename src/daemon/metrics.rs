@@ -34,7 +34,10 @@ impl DaemonMetrics {
             logging.rotation_failures(),
         );
         let interval = settings.poller.as_ref().map(|poller| poller.interval);
-        let metrics = Metrics::new(&settings.callers.coins, interval, ours);
+        let lists = settings.user_lists.as_ref();
+        let listed: Vec<_> = lists.iter().flat_map(|it| &it.lists).map(|it| it.0.clone()).collect();
+        let pause = lists.map(|it| it.interval).unwrap_or_default();
+        let metrics = Metrics::new(&settings.callers.coins, interval, (&listed, pause), ours);
         let mut without_api = Registry::default();
         let serves = settings.api.is_some() || settings.list_api.is_some();
         let requests = RequestMetrics::new(if serves { ours } else { &mut without_api });

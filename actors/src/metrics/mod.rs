@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! an actor's journal ─┬─▶ log line
-//!                     └─▶ Metrics ─┬─▶ switches, zookeeper, exchanges, polls, registrations
+//!                     └─▶ Metrics ─┬─▶ switches, zookeeper, exchanges, polls, user_lists, …
 //!                                  ├─▶ Readiness
 //!                                  └─▶ Recent
 //! ```
@@ -13,8 +13,8 @@
 //! Names follow Prometheus's conventions: base units, `_total` for counters. Label values are few and known from the
 //! configuration; no sub-account is a label.
 //!
-//! * `switches`, `zookeeper`, `exchanges`, `polls`, `held`, `registrations`: the metrics of one subject each: names,
-//!   labels, counters;
+//! * `switches`, `zookeeper`, `exchanges`, `polls`, `held`, `user_lists`, `registrations`: the metrics of one subject
+//!   each: names, labels, counters;
 //! * `labels`: enums of label values;
 //! * `histogram`: a histogram without a lock;
 //! * `readiness`: the conditions for being ready;
@@ -29,6 +29,7 @@ mod readiness;
 mod recent;
 mod registrations;
 mod switches;
+mod user_lists;
 mod zookeeper;
 
 use std::{sync::Arc, time::Duration};
@@ -43,6 +44,7 @@ pub use readiness::Missing;
 pub use recent::{Change, ChangeKind, Recent, Since};
 pub(crate) use registrations::RegistrationEnd;
 pub use switches::SwitchCount;
+pub(crate) use user_lists::PullResult;
 pub(crate) use zookeeper::Depths;
 
 use crate::domain::{Coin, Coins, OutcomeKind, Source};
@@ -52,6 +54,7 @@ use polls::PollMetrics;
 use readiness::Readiness;
 use registrations::RegistrationMetrics;
 use switches::SwitchMetrics;
+use user_lists::UserListMetrics;
 use zookeeper::ZooKeeperMetrics;
 
 /// The state of all actors for observers. Clones share it.
@@ -64,6 +67,7 @@ struct AllMetrics {
     zookeeper: ZooKeeperMetrics,
     exchanges: ExchangeMetrics,
     held: HeldMetrics,
+    user_lists: UserListMetrics,
     registrations: RegistrationMetrics,
     readiness: Readiness,
     recent: Recent,
@@ -71,14 +75,20 @@ struct AllMetrics {
 
 impl Metrics {
     /// Adds all metrics to `registry`, with series for each of `coins`. `interval` is the polls' interval; `None`
-    /// without polling.
-    pub fn new(coins: &Coins, interval: Option<Duration>, registry: &mut Registry) -> Self {
+    /// without polling, `lists` are the coins of user lists and the pause between pulls.
+    pub fn new(
+        coins: &Coins,
+        interval: Option<Duration>,
+        (lists, pause): (&[Coin], Duration),
+        registry: &mut Registry,
+    ) -> Self {
         Self(Arc::new(AllMetrics {
             polls: PollMetrics::new(interval, registry),
             switches: SwitchMetrics::new(coins, interval.is_some(), registry),
             zookeeper: ZooKeeperMetrics::new(registry),
             exchanges: ExchangeMetrics::new(registry),
             held: HeldMetrics::new(registry),
+            user_lists: UserListMetrics::new(lists, pause, registry),
             registrations: RegistrationMetrics::new(registry),
             readiness: Readiness::new(interval.is_some()),
             recent: Recent::new(),
@@ -208,6 +218,11 @@ impl Metrics {
         self.0.polls.ended(end, took, invalid);
     }
 
+    /// Counts a pull of a list that has `size` entries now.
+    pub(crate) fn pull(&self, coin: &Coin, end: PullResult, size: usize) {
+        self.0.user_lists.pulled(coin, end, size);
+    }
+
     /// Counts a registration whose request is deleted.
     pub(crate) fn registration(&self, end: RegistrationEnd, took: Duration) {
         self.0.registrations.ended(end, took);
@@ -237,11 +252,14 @@ fn register<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, he
 }
 
 #[cfg(test)]
+const NO_LISTS: (&[Coin], Duration) = (&[], Duration::ZERO);
+
+#[cfg(test)]
 impl Metrics {
     /// Metrics that no registry keeps.
     pub(crate) fn unwatched() -> Self {
         let coins = Coins::new(&["btc", "bcc"]).unwrap();
-        Self::new(&coins, Some(Duration::from_secs(60)), &mut Registry::default())
+        Self::new(&coins, Some(Duration::from_secs(60)), NO_LISTS, &mut Registry::default())
     }
 }
 

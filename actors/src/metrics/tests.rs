@@ -18,7 +18,7 @@ fn text(registry: &Registry) -> String {
 #[test]
 fn a_switch_is_counted_by_source_coin_and_end() {
     let (coins, mut registry) = (Coins::new(&["btc", "bcc"]).unwrap(), Registry::default());
-    let watched = Metrics::new(&coins, EVERY_MINUTE, &mut registry);
+    let watched = Metrics::new(&coins, EVERY_MINUTE, NO_LISTS, &mut registry);
     let series = text(&registry).lines().count();
     let (api, bcc) = (
         Source::Api { client: Some(Ipv4Addr::LOCALHOST.into()), request: RequestId(1) },
@@ -49,7 +49,7 @@ fn a_switch_is_counted_by_source_coin_and_end() {
 #[test]
 fn a_coin_that_comes_later_is_counted_and_one_that_goes_keeps_its_count() {
     let (coins, mut registry) = (Coins::new(&["btc", "bcc"]).unwrap(), Registry::default());
-    let watched = Metrics::new(&coins, EVERY_MINUTE, &mut registry);
+    let watched = Metrics::new(&coins, EVERY_MINUTE, NO_LISTS, &mut registry);
     let api = Source::Api { client: None, request: RequestId(1) };
     watched.switches(api, coins.get("bcc").unwrap(), OutcomeKind::Applied, 1);
     let later = Coins::new(&["ltc", "btc"]).unwrap();
@@ -79,7 +79,7 @@ fn each_end_has_its_own_place() {
 #[test]
 fn a_daemon_that_does_not_poll_shows_nothing_of_polls() {
     let (coins, mut registry) = (Coins::new(&["btc"]).unwrap(), Registry::default());
-    Metrics::new(&coins, None, &mut registry);
+    Metrics::new(&coins, None, NO_LISTS, &mut registry);
     let text = text(&registry);
     assert!(!text.contains("poll_duration") && !text.contains(r#"source="poll""#), "{text}");
 }
@@ -87,7 +87,7 @@ fn a_daemon_that_does_not_poll_shows_nothing_of_polls() {
 #[test]
 fn standby_follows_the_last_poll() {
     let (coins, mut registry) = (Coins::new(&["btc"]).unwrap(), Registry::default());
-    let watched = Metrics::new(&coins, EVERY_MINUTE, &mut registry);
+    let watched = Metrics::new(&coins, EVERY_MINUTE, NO_LISTS, &mut registry);
     // A cancelled poll does not know which daemon polls.
     for (end, expected) in [
         (PollEnd::Standby, 1),
@@ -104,7 +104,7 @@ fn standby_follows_the_last_poll() {
 #[test]
 fn only_a_complete_poll_moves_the_time_of_success() {
     let (coins, mut registry) = (Coins::new(&["btc"]).unwrap(), Registry::default());
-    let watched = Metrics::new(&coins, EVERY_MINUTE, &mut registry);
+    let watched = Metrics::new(&coins, EVERY_MINUTE, NO_LISTS, &mut registry);
     for end in [PollEnd::Failed, PollEnd::Incomplete, PollEnd::Standby] {
         watched.poll(end, Duration::from_secs(1), 1);
         assert_eq!(watched.last_complete_poll(), None, "{end:?}");

@@ -8,7 +8,7 @@ use actix::{
 use slog::Logger;
 use tokio::{
     sync::watch,
-    time::{Duration, sleep, timeout},
+    time::{Duration, Instant, sleep, timeout, timeout_at},
 };
 
 use super::{
@@ -19,8 +19,9 @@ use super::{
 };
 use crate::{
     domain::{Coin, ZnodeDir},
+    metrics::Metrics,
     upstream::UpstreamUrl,
-    zk_writer::{FirstCoinsEnd, ReadMarks},
+    zk_writer::{FirstCoinsEnd, NotCreated, ReadMarks},
 };
 
 /// Pause before `ZkWriter` is asked again for a session.
@@ -31,6 +32,8 @@ const REGISTERED_PULL: Duration = Duration::from_secs(2);
 
 /// Pause before a pull that a registration requests: registrations in quick succession share one.
 const GATHER_PAUSE: Duration = Duration::from_millis(200);
+/// How long, in the first round, a list that has its answer waits for those of the lists before it.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Pulls the lists, and alone changes them.
 pub(crate) struct UserLists {
@@ -49,6 +52,7 @@ impl UserLists {
         marks: ZnodeDir,
         listings: Listings,
         zk_writer: ListsToZkWriter,
+        metrics: &Metrics,
         log: &Logger,
     ) -> Self {
         let puller = |(coin, url): &(Coin, UpstreamUrl)| {
@@ -57,7 +61,7 @@ impl UserLists {
             Rc::new(Puller::new(coin, url, &settings, marks.clone(), listings, zk_writer, log))
         };
         let pullers = settings.lists.iter().map(puller).collect();
-        let journal = Rc::new(Journal::new(log));
+        let journal = Rc::new(Journal::new(log, metrics));
         Self { settings: Rc::new(settings), pullers, listings, zk_writer, marks, journal }
     }
 
@@ -66,7 +70,8 @@ impl UserLists {
     }
 
     /// Reads the marks, as soon as there is a session, and starts the loops. In the first round, a list settles its
-    /// entries after the lists before it have: a sub-account of two lists gets the first list's coin.
+    /// entries after the lists before it have, as far as they were answered in time: a sub-account of two lists gets the
+    /// first list's coin.
     fn begin(&mut self, ctx: &mut Context<Self>) {
         let (to, index, dir) =
             (self.zk_writer.read_marks.clone(), self.settings.index.clone(), self.marks.clone());
@@ -81,36 +86,56 @@ impl UserLists {
             }
         };
         ctx.spawn(wrap_future::<_, Self>(reading).map(|marks, act, ctx| {
-            let mut turn = None;
+            let mut before = Vec::new();
             for (puller, mark) in act.pullers.iter().zip(marks) {
                 puller.old_mark.set(mark);
-                let (done, next) = watch::channel(());
+                let (first, seen) = watch::channel(false);
                 let (puller, listings) = (Rc::clone(puller), act.listings.clone());
                 let (journal, pause) = (Rc::clone(&act.journal), act.settings.interval);
-                let turn = turn.replace(next);
-                ctx.spawn(wrap_future(pull_for_ever(puller, listings, journal, pause, turn, done)));
+                let round = FirstRound { before: before.clone(), first };
+                before.push(seen);
+                ctx.spawn(wrap_future(pull_for_ever(puller, listings, journal, pause, round)));
             }
         }));
     }
 }
 
-/// Pulls a list again and again. `turn` ends when the lists before have had their first pull; dropping `done` ends that
-/// of the next list.
+/// First pull of a list, and those of the lists before it. A channel has `true` when its list was answered, and ends
+/// with the first pull.
+struct FirstRound {
+    before: Vec<watch::Receiver<bool>>,
+    first: watch::Sender<bool>,
+}
+
+impl FirstRound {
+    /// Waits until the lists before have settled their entries, without those that are not answered in time: a backend
+    /// that hangs is no reason to withhold another list.
+    async fn turn(&mut self) {
+        let _ = self.first.send(true);
+        let deadline = Instant::now() + ANSWER_PATIENCE;
+        for list in &mut self.before {
+            if timeout_at(deadline, list.wait_for(|is_answered| *is_answered)).await.is_ok() {
+                // An error is the end of that pull.
+                while list.changed().await.is_ok() {}
+            }
+        }
+    }
+}
+
+/// Pulls a list again and again.
 async fn pull_for_ever(
     puller: Rc<Puller>,
     listings: Listings,
     journal: Rc<Journal>,
     pause: Duration,
-    turn: Option<watch::Receiver<()>>,
-    done: watch::Sender<()>,
+    round: FirstRound,
 ) {
-    let (mut turn, mut done) = (turn, Some(done));
+    let mut round = Some(round);
     loop {
         let registered = puller.registered(..);
         let fetched = puller.fetch().await;
-        if let Some(mut turn) = turn.take() {
-            // An error is the end of the first pull before.
-            while turn.changed().await.is_ok() {}
+        if let Some(round) = round.as_mut().filter(|_| fetched.is_ok()) {
+            round.turn().await;
         }
         let end = match fetched {
             Ok(pulled) => puller.take(pulled, &registered).await,
@@ -121,7 +146,7 @@ async fn pull_for_ever(
         };
         listings.pulled(&puller.coin, end.fault.is_none());
         journal.pulled(&puller.coin, listings.len(&puller.coin), &end);
-        drop(done.take());
+        drop(round.take());
         if timeout(pause, puller.wake.notified()).await.is_ok() {
             sleep(GATHER_PAUSE).await;
         }
@@ -172,7 +197,10 @@ impl Handler<Settle> for UserLists {
             if let Ok(FirstCoinsEnd { index_fault: Some(cause), .. }) = &end {
                 journal.not_indexed(&coin, cause);
             }
-            let _ = reply.send(end.and_then(|end| end.ends.into_iter().collect()));
+            let settled = |end: FirstCoinsEnd| {
+                end.ends.into_iter().try_for_each(|end| end.map_err(NotCreated::into_cause))
+            };
+            let _ = reply.send(end.and_then(settled));
         }));
     }
 }

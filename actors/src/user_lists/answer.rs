@@ -33,6 +33,8 @@ pub(super) struct ListFormat {
 pub(super) struct PulledList {
     /// By rising puid, each once.
     pub(super) entries: Vec<PulledEntry>,
+    /// Names that are not listed, since a later one has their puid; they have znodes all the same.
+    pub(super) superseded: Vec<PulledEntry>,
     pub(super) bad: BadEntries,
     /// Whether an entry has no puid that can be understood: the upstream may correct it.
     pub(super) is_unreadable: bool,
@@ -158,9 +160,16 @@ impl Parsed<'_> {
         // Stable: of two names for one puid, the later counts.
         entries.reverse();
         entries.sort_by_key(|entry| entry.puid);
-        entries.dedup_by_key(|entry| entry.puid);
+        let mut superseded = Vec::new();
+        entries.dedup_by(|earlier, entry| {
+            let is_superseded = earlier.puid == entry.puid;
+            if is_superseded {
+                superseded.push(earlier.clone());
+            }
+            is_superseded
+        });
         entries.shrink_to_fit();
-        Ok(PulledList { entries, bad: self.bad, is_unreadable })
+        Ok(PulledList { entries, superseded, bad: self.bad, is_unreadable })
     }
 }
 

@@ -1,27 +1,41 @@
-//! Log lines of pulls: one for each that changed something or failed.
+//! Metrics and log lines of pulls: one for each that changed something or failed.
 
 use std::{cell::RefCell, collections::HashSet};
 
 use slog::{Logger, info, warn};
 
 use super::{answer::BAD_SHOWN, pull::PullEnd};
-use crate::domain::Coin;
+use crate::{
+    domain::Coin,
+    metrics::{Metrics, PullResult},
+};
 
 pub(super) struct Journal {
     log: Logger,
+    metrics: Metrics,
     /// Bad entries that were logged already, by coin and name: a list may come whole each time.
     known_bad: RefCell<HashSet<(Coin, String)>>,
 }
 
 impl Journal {
-    pub(super) fn new(log: &Logger) -> Self {
-        Self { log: log.clone(), known_bad: RefCell::default() }
+    pub(super) fn new(log: &Logger, metrics: &Metrics) -> Self {
+        Self { log: log.clone(), metrics: metrics.clone(), known_bad: RefCell::default() }
     }
 
     pub(super) fn pulled(&self, coin: &Coin, size: usize, end: &PullEnd) {
+        let result = match end {
+            PullEnd { fault: Some(_), .. } => PullResult::Failed,
+            PullEnd { refusal: Some(_), .. } => PullResult::Incomplete,
+            _ => PullResult::Complete,
+        };
+        self.metrics.pull(coin, result, size);
         self.bad_entries(coin, end);
         if let Some(cause) = &end.index_fault {
             self.not_indexed(coin, cause);
+        }
+        if let Some(cause) = &end.refusal {
+            warn!(self.log, "first coins of a list refused by ZooKeeper; trying again in each pull"; "coin" => %coin,
+                "refused" => end.refused, "cause" => cause);
         }
         match &end.fault {
             Some(cause) => {

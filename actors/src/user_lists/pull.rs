@@ -20,7 +20,7 @@ use super::{
 use crate::{
     domain::{Coin, Puname, ZnodeDir},
     upstream::{Upstream, UpstreamUrl},
-    zk_writer::{FirstCoin, FirstCoins, FirstCoinsEnd, ListMark, WriteMark},
+    zk_writer::{FirstCoin, FirstCoins, FirstCoinsEnd, ListMark, NotCreated, WriteMark},
 };
 
 /// Entries of one message to `ZkWriter`.
@@ -62,6 +62,10 @@ pub(super) struct PullEnd {
     pub(super) created: usize,
     pub(super) indexed: usize,
     pub(super) index_fault: Option<String>,
+    /// Entries in the list whose first coin ZooKeeper refused.
+    pub(super) refused: usize,
+    /// Why it refused the first of them.
+    pub(super) refusal: Option<String>,
     pub(super) bad: BadEntries,
     pub(super) is_changed: bool,
     /// Why the pull did not settle all.
@@ -122,17 +126,19 @@ impl Puller {
     }
 
     /// Works through an answer: settles its new entries, and puts them into the list by rising puid, up to the first that
-    /// is not settled. `registered` came before the fetch began.
+    /// is not settled. An entry whose first coin ZooKeeper refused is listed, and tried again: N stays until all are settled.
+    /// `registered` came before the fetch began.
     pub(super) async fn take(&self, pulled: PulledList, registered: &RegisteredNames) -> PullEnd {
         self.is_whole.set(false);
-        let PulledList { entries, bad, is_unreadable } = pulled;
+        let PulledList { entries, superseded, bad, is_unreadable } = pulled;
         let mut end = PullEnd { received: entries.len(), bad, ..PullEnd::default() };
         let is_new = |entry: &&PulledEntry| {
             self.unsettled.borrow().contains(&entry.puid)
                 || self.listings.name(&self.coin, entry.puid).as_deref() != Some(&*entry.name)
         };
         let new: Vec<&PulledEntry> = entries.iter().filter(is_new).collect();
-        let settled = self.settle_all(&new, &mut end).await;
+        let all: Vec<&PulledEntry> = new.iter().copied().chain(&superseded).collect();
+        let settled = self.settle_all(&all, &mut end).await.min(new.len());
         let entries_at = |entries: &[&PulledEntry], at: u64| {
             let entries: Vec<_> = entries.iter().map(|it| (it.puid, &*it.name)).collect();
             !entries.is_empty() && self.listings.insert(&self.coin, &entries, at)
@@ -141,9 +147,6 @@ impl Puller {
         let known = new.partition_point(|it| mark.is_some_and(|mark| it.puid <= mark.last_id));
         end.is_changed |= entries_at(&new[..known], mark.map_or(0, |mark| mark.at));
         end.is_changed |= entries_at(&new[known..], now());
-        for entry in new {
-            self.unsettled.borrow_mut().remove(&entry.puid);
-        }
         if end.fault.is_none() {
             self.is_whole.set(true);
             end.is_changed |= self.add_registered(registered);
@@ -154,7 +157,8 @@ impl Puller {
         end
     }
 
-    /// Has first coins and index entries created; returns the number of entries before the first unsettled one.
+    /// Has first coins and index entries created; returns the number of entries before the first of which nothing is
+    /// known.
     async fn settle_all(&self, new: &[&PulledEntry], end: &mut PullEnd) -> usize {
         let mut indexed = HashSet::new();
         let parts: Vec<Vec<FirstCoin>> = new
@@ -185,18 +189,39 @@ impl Puller {
             end.created += created;
             end.indexed += indexed;
             end.index_fault = end.index_fault.take().or(index_fault);
-            for entry in ends {
-                match entry {
-                    Ok(()) if end.fault.is_none() => settled += 1,
-                    Ok(()) => {}
-                    Err(fault) => {
-                        end.fault.get_or_insert(fault);
-                    }
-                }
-            }
+            settled += self.take_ends(&new[settled..], ends, end);
             if end.fault.is_some() {
                 break;
             }
+        }
+        settled
+    }
+
+    /// Takes in the ends of the first of these entries; returns the number before the first of which nothing is known.
+    fn take_ends(
+        &self,
+        entries: &[&PulledEntry],
+        ends: Vec<Result<(), NotCreated>>,
+        end: &mut PullEnd,
+    ) -> usize {
+        let mut unsettled = self.unsettled.borrow_mut();
+        let mut settled = 0;
+        for (entry, created) in entries.iter().zip(ends) {
+            match created {
+                Ok(()) => {
+                    unsettled.remove(&entry.puid);
+                }
+                Err(NotCreated::Refused(cause)) => {
+                    end.refused += 1;
+                    end.refusal.get_or_insert(cause);
+                    unsettled.insert(entry.puid);
+                }
+                Err(NotCreated::Open(cause)) => {
+                    end.fault.get_or_insert(cause);
+                    break;
+                }
+            }
+            settled += 1;
         }
         settled
     }
@@ -249,10 +274,11 @@ impl Puller {
         !added.is_empty() && self.listings.insert(&self.coin, &added, now())
     }
 
-    /// Raises N after a complete pull, unless the answer has an entry whose puid is unreadable: it would be passed over.
+    /// Raises N after a complete pull, unless an entry would be passed over: its first coin was refused, or its puid is
+    /// unreadable.
     async fn advance(&self, entries: &[PulledEntry], is_unreadable: bool, end: &mut PullEnd) {
         let Some(largest) = entries.last().map(|it| it.puid) else { return };
-        if is_unreadable || largest <= self.last_id.get() {
+        if is_unreadable || end.refused > 0 || largest <= self.last_id.get() {
             return;
         }
         self.last_id.set(largest);

@@ -46,7 +46,7 @@ mod write;
 
 pub(crate) use actor::ZkWriter;
 pub(crate) use first_coins::{
-    FirstCoin, FirstCoins, FirstCoinsEnd, ListMark, ReadMarks, WriteMark,
+    FirstCoin, FirstCoins, FirstCoinsEnd, ListMark, NotCreated, ReadMarks, WriteMark,
 };
 pub(crate) use messages::{
     BeginPoll, Drain, NewLimits, Ping, PollStart, PollTurn, SkippedEntry, SyncBatch, SyncReply,

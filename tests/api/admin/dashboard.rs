@@ -23,7 +23,12 @@ async fn shown() -> Shown {
         .admin()
         .set("EnableCronJob", true)
         .set("ZKSubPoolUpdateBaseDir", "/subpool/")
-        .set("UserCoinMapURL", format!("http://{}/map", upstream.address()));
+        .set("UserCoinMapURL", format!("http://{}/map", upstream.address()))
+        .set(
+            "UserListAPI",
+            serde_json::json!({"bch": format!("http://{}/list", upstream.address())}),
+        )
+        .set("IntervalSeconds", 1);
     let daemon = builder.start().await;
     let admin = Admin::of(&daemon).await;
     assert_eq!(daemon.switch("alice", "btc").await, Answer::success());

@@ -1,8 +1,10 @@
 //! User lists: the real daemon between a scripted upstream, a real ZooKeeper and clients of the list API.
 
 mod access;
+mod first_coins;
 mod hostile;
 mod paths;
+mod pulls;
 mod recorded;
 
 use std::collections::BTreeMap;

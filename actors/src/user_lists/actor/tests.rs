@@ -12,7 +12,7 @@ use super::*;
 use crate::{
     domain::Coins,
     user_lists::{ListAnswer, Listed},
-    zk_writer::{FirstCoins, FirstCoinsEnd, ListMark, WriteMark},
+    zk_writer::{FirstCoins, FirstCoinsEnd, ListMark, NotCreated, WriteMark},
 };
 
 /// What `ZkWriter` got, and how many messages it refuses first.
@@ -21,7 +21,8 @@ struct Written {
     created: Vec<String>,
     indexed: Vec<String>,
     refusals: usize,
-    refused: Option<&'static str>,
+    /// An entry that is not created, and why.
+    faulty: Option<(&'static str, NotCreated)>,
     mark: Option<ListMark>,
 }
 
@@ -62,8 +63,10 @@ impl Handler<FirstCoins> for FakeWriter {
         let mut end = FirstCoinsEnd::default();
         for entry in message.entries {
             let name = entry.puname.as_str().to_owned();
-            if written.refused == Some(&name) {
-                end.ends.push(Err("refused".to_owned()));
+            if let Some((faulty, fault)) = &written.faulty
+                && *faulty == name
+            {
+                end.ends.push(Err(fault.clone()));
                 continue;
             }
             written.indexed.extend(entry.index_name.map(|it| it.as_str().to_owned()));
@@ -132,7 +135,8 @@ fn start(
         write_mark: writer.recipient(),
     };
     let log = Logger::root(Discard, o!());
-    (listings.clone(), UserLists::new(settings, dir("/held/lists"), listings, to, &log).start())
+    let (of_all, marks, metrics) = (listings.clone(), dir("/held/lists"), Metrics::unwatched());
+    (listings, UserLists::new(settings, marks, of_all, to, &metrics, &log).start())
 }
 
 async fn until(is_it: impl Fn() -> bool) {
@@ -170,15 +174,32 @@ async fn a_pull_that_zookeeper_interrupts_is_made_again_from_the_same_puid() {
 #[actix_rt::test]
 async fn no_puid_is_listed_before_each_smaller_one_is_settled() {
     let (port, asked) = backend("{\"a\":1,\"b\":2,\"c\":3}").await;
-    let written = Arc::new(Mutex::new(Written { refused: Some("b"), ..Written::default() }));
+    let faulty = Some(("b", NotCreated::Open("away".to_owned())));
+    let written = Arc::new(Mutex::new(Written { faulty, ..Written::default() }));
     let (listings, _actor) = start(&[("btc", port)], &written);
     until(|| asked.lock().unwrap().len() >= 3).await;
     assert!(served(&listings, "btc").is_none(), "the first pull is not settled");
     let coin = Coins::new(&["btc"]).unwrap().get("btc").unwrap().clone();
     assert_eq!((listings.name(&coin, 1).as_deref(), listings.len(&coin)), (Some("a"), 1));
-    written.lock().unwrap().refused = None;
+    written.lock().unwrap().faulty = None;
     until(|| served(&listings, "btc").is_some()).await;
     assert_eq!(listings.len(&coin), 3);
+}
+
+#[actix_rt::test]
+async fn a_refused_first_coin_holds_no_list_back_and_is_tried_again() {
+    let (port, asked) = backend("{\"a\":1,\"b\":2,\"c\":3}").await;
+    let faulty = Some(("b", NotCreated::Refused("an ACL".to_owned())));
+    let written = Arc::new(Mutex::new(Written { faulty, ..Written::default() }));
+    let (listings, _actor) = start(&[("btc", port)], &written);
+    until(|| served(&listings, "btc").is_some()).await;
+    assert_eq!(served(&listings, "btc").unwrap(), "\"a\":1,\"b\":2,\"c\":3}}");
+    until(|| asked.lock().unwrap().len() >= 3).await;
+    assert_eq!(asked.lock().unwrap()[2], "/l?k=v&last_id=0");
+    assert_eq!(written.lock().unwrap().created, ["a=btc", "c=btc"]);
+    written.lock().unwrap().faulty = None;
+    until(|| asked.lock().unwrap().iter().any(|it| it == "/l?k=v&last_id=3")).await;
+    assert_eq!(written.lock().unwrap().created, ["a=btc", "c=btc", "b=btc"]);
 }
 
 #[actix_rt::test]

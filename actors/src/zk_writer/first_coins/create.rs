@@ -1,5 +1,6 @@
 //! Creates znodes that are missing. One that exists is a success, whatever it holds.
 
+use super::messages::NotCreated;
 use crate::{
     domain::{SwitchOutcome, ZnodeDir},
     zk::{Condition, Connection, Overwrite, Revision},
@@ -35,12 +36,14 @@ pub(super) async fn create_missing(
     connection: &Connection,
     dir: &ZnodeDir,
     children: &[(&str, &str)],
-) -> Vec<Result<bool, String>> {
+) -> Vec<Result<bool, NotCreated>> {
     let paths: Vec<String> = children.iter().map(|(name, _)| dir.child(name)).collect();
     let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
     let reads = match connection.read(&paths).await {
         Ok(reads) => reads,
-        Err(error) => return vec![Err(format!("not read: {error}")); children.len()],
+        Err(error) => {
+            return vec![Err(NotCreated::Open(format!("not read: {error}"))); children.len()];
+        }
     };
     let mut steps: Vec<Step<'_, OnlyIfAbsent>> = Vec::with_capacity(children.len());
     for ((path, (_, data)), read) in paths.iter().zip(children).zip(reads) {
@@ -67,7 +70,14 @@ pub(super) async fn create_missing(
             ends.extend(writing.steps.iter().map(|step| match &step.written().result.outcome {
                 SwitchOutcome::Applied => Ok(true),
                 SwitchOutcome::Unchanged => Ok(false),
-                other => Err(other.cause().unwrap_or("not written").to_owned()),
+                other => {
+                    let cause = other.cause().unwrap_or("not written").to_owned();
+                    Err(if matches!(other, SwitchOutcome::Refused(_)) {
+                        NotCreated::Refused(cause)
+                    } else {
+                        NotCreated::Open(cause)
+                    })
+                }
             }));
             bytes = 0;
         }

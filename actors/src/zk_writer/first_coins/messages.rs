@@ -26,10 +26,27 @@ pub(crate) struct FirstCoin {
     pub(crate) index_name: Option<Puname>,
 }
 
+/// Why a znode is not known to be there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum NotCreated {
+    /// ZooKeeper answered, and refused it: an ACL, a quota. Only a change there can help.
+    Refused(String),
+    /// ZooKeeper did not answer, or not to the point.
+    Open(String),
+}
+
+impl NotCreated {
+    pub(crate) fn into_cause(self) -> String {
+        match self {
+            Self::Refused(cause) | Self::Open(cause) => cause,
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct FirstCoinsEnd {
     /// Whether each znode is there; if not, why.
-    pub(crate) ends: Vec<Result<(), String>>,
+    pub(crate) ends: Vec<Result<(), NotCreated>>,
     /// Znodes that were created.
     pub(crate) created: usize,
     /// Index entries that were created.

@@ -10,4 +10,6 @@ mod marks;
 mod messages;
 mod pump;
 
-pub(crate) use messages::{FirstCoin, FirstCoins, FirstCoinsEnd, ListMark, ReadMarks, WriteMark};
+pub(crate) use messages::{
+    FirstCoin, FirstCoins, FirstCoinsEnd, ListMark, NotCreated, ReadMarks, WriteMark,
+};

@@ -56,7 +56,7 @@ async fn create(
         for entry in create_missing(connection, index, &indexed).await {
             match entry {
                 Ok(is_created) => end.indexed += usize::from(is_created),
-                Err(fault) => end.index_fault = end.index_fault.or(Some(fault)),
+                Err(fault) => end.index_fault = end.index_fault.or(Some(fault.into_cause())),
             }
         }
     }
