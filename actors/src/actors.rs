@@ -65,9 +65,7 @@ impl Actors {
     /// operating system refuses a thread.
     pub fn start(settings: ActorSettings, metrics: &Metrics, log: &Logger) -> io::Result<Self> {
         let ActorSettings { writer, sub_pools, poller, user_lists, registration } = settings;
-        let listings = user_lists.as_ref().map_or_else(Listings::default, |settings| {
-            Listings::of(settings.lists.iter().map(|list| list.0.clone()), settings.lower_case)
-        });
+        let listings = user_lists.as_ref().map_or_else(Listings::default, empty_listings);
         let marks = writer.held_dir.subdirectory("lists");
         let mut arbiters = Vec::new();
         let mut new_thread = || {
@@ -196,6 +194,10 @@ impl Actors {
             arbiter.stop();
         }
     }
+}
+
+fn empty_listings(settings: &UserListSettings) -> Listings {
+    Listings::of(settings.lists.iter().map(|list| list.0.clone()), settings.lower_case)
 }
 
 fn new_poller(
