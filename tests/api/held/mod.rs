@@ -22,7 +22,7 @@ use crate::support::{
 const PERIOD: u64 = 3;
 
 /// A daemon with lists of `bcc` and `bch`, and none of `btc`.
-fn holding(zookeeper: &ZooKeeper) -> Builder {
+pub fn holding(zookeeper: &ZooKeeper) -> Builder {
     Daemon::builder(zookeeper)
         .set("AvailableCoins", json!(["btc", "bcc", "bch"]))
         .set(
