@@ -7,13 +7,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix::{Actor, Addr, Recipient};
+use actix::{Actor, Addr, Context, Recipient};
 use actix_rt::Arbiter;
 use slog::{Logger, error};
 use tokio::sync::oneshot;
 
 use crate::{
     ack_waiter::{AckWaiter, Settle},
+    domain::ZnodeDir,
     metrics::Metrics,
     poller::{NewSettings, Poller, PollerSettings, StopPolling, ToZkWriter},
     registrar::{self, Registrar, RegistrationSettings, StopRegistering, ToUserLists},
@@ -64,9 +65,7 @@ impl Actors {
     /// operating system refuses a thread.
     pub fn start(settings: ActorSettings, metrics: &Metrics, log: &Logger) -> io::Result<Self> {
         let ActorSettings { writer, sub_pools, poller, user_lists, registration } = settings;
-        let listings = user_lists.as_ref().map_or_else(Listings::default, |settings| {
-            Listings::of(settings.lists.iter().map(|list| list.0.clone()), settings.lower_case)
-        });
+        let listings = user_lists.as_ref().map_or_else(Listings::default, empty_listings);
         let marks = writer.held_dir.subdirectory("lists");
         let mut arbiters = Vec::new();
         let mut new_thread = || {
@@ -94,38 +93,19 @@ impl Actors {
         })?;
 
         let poller = poller.map(|settings| {
-            let (metrics, log) = (metrics.clone(), log.clone());
-            let (begin, sync) = (zk_writer.clone().recipient(), zk_writer.clone().recipient());
-            let to_writer = ToZkWriter { begin, sync };
-            let start = move |_: &mut _| Poller::new(settings, to_writer, &metrics, &log);
+            let start = new_poller(settings, &zk_writer, metrics, log);
             Ok::<_, io::Error>(Poller::start_in_arbiter(&new_thread()?, start))
         });
         let poller = poller.transpose()?;
 
         let user_lists = user_lists.map(|settings| {
-            let (listings, metrics, log) = (listings.clone(), metrics.clone(), log.clone());
-            let to_writer = ListsToZkWriter {
-                first_coins: zk_writer.clone().recipient(),
-                read_marks: zk_writer.clone().recipient(),
-                write_mark: zk_writer.clone().recipient(),
-            };
-            let start = move |_: &mut _| {
-                UserLists::new(settings, marks, listings, to_writer, &metrics, &log)
-            };
+            let start = new_user_lists(settings, marks, &listings, &zk_writer, metrics, log);
             Ok::<_, io::Error>(UserLists::start_in_arbiter(&new_thread()?, start))
         });
         let user_lists = user_lists.transpose()?;
 
         let registrar = registration.map(|settings| {
-            let (metrics, log) = (metrics.clone(), log.clone());
-            let (watch, delete) = (zk_writer.clone().recipient(), zk_writer.clone().recipient());
-            let to_writer = registrar::ToZkWriter { watch, delete };
-            let to_lists = user_lists.clone().map(|lists| ToUserLists {
-                registered: lists.clone().recipient(),
-                settle: lists.recipient(),
-            });
-            let start =
-                move |_: &mut _| Registrar::new(settings, to_writer, to_lists, &metrics, &log);
+            let start = new_registrar(settings, &zk_writer, user_lists.as_ref(), metrics, log);
             Ok::<_, io::Error>(Registrar::start_in_arbiter(&new_thread()?, start))
         });
         let registrar = registrar.transpose()?;
@@ -214,6 +194,56 @@ impl Actors {
             arbiter.stop();
         }
     }
+}
+
+fn empty_listings(settings: &UserListSettings) -> Listings {
+    Listings::of(settings.lists.iter().map(|list| list.0.clone()), settings.lower_case)
+}
+
+fn new_poller(
+    settings: PollerSettings,
+    zk_writer: &Addr<ZkWriter>,
+    metrics: &Metrics,
+    log: &Logger,
+) -> impl FnOnce(&mut Context<Poller>) -> Poller + Send + use<> {
+    let (metrics, log) = (metrics.clone(), log.clone());
+    let (begin, sync) = (zk_writer.clone().recipient(), zk_writer.clone().recipient());
+    let to_writer = ToZkWriter { begin, sync };
+    move |_| Poller::new(settings, to_writer, &metrics, &log)
+}
+
+fn new_user_lists(
+    settings: UserListSettings,
+    marks: ZnodeDir,
+    listings: &Listings,
+    zk_writer: &Addr<ZkWriter>,
+    metrics: &Metrics,
+    log: &Logger,
+) -> impl FnOnce(&mut Context<UserLists>) -> UserLists + Send + use<> {
+    let (listings, metrics, log) = (listings.clone(), metrics.clone(), log.clone());
+    let to_writer = ListsToZkWriter {
+        first_coins: zk_writer.clone().recipient(),
+        read_marks: zk_writer.clone().recipient(),
+        write_mark: zk_writer.clone().recipient(),
+    };
+    move |_| UserLists::new(settings, marks, listings, to_writer, &metrics, &log)
+}
+
+fn new_registrar(
+    settings: RegistrationSettings,
+    zk_writer: &Addr<ZkWriter>,
+    user_lists: Option<&Addr<UserLists>>,
+    metrics: &Metrics,
+    log: &Logger,
+) -> impl FnOnce(&mut Context<Registrar>) -> Registrar + Send + use<> {
+    let (metrics, log) = (metrics.clone(), log.clone());
+    let (watch, delete) = (zk_writer.clone().recipient(), zk_writer.clone().recipient());
+    let to_writer = registrar::ToZkWriter { watch, delete };
+    let to_lists = user_lists.map(|lists| ToUserLists {
+        registered: lists.clone().recipient(),
+        settle: lists.clone().recipient(),
+    });
+    move |_| Registrar::new(settings, to_writer, to_lists, &metrics, &log)
 }
 
 /// Starts `ZkWriter` on a [thread](zk::run) of its own, which ends when the returned sender is dropped.

@@ -47,6 +47,9 @@ enum ChangeDetails<'a> {
         new: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
         superseded_by: Option<&'a str>,
+        /// Of a held switch, RFC 3339.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        due: Option<String>,
     },
     Update {
         coin: &'a str,
@@ -79,11 +82,12 @@ impl<'a> From<&'a Change> for ChangeEntry<'a> {
 impl<'a> From<&'a ChangeKind> for ChangeDetails<'a> {
     fn from(what: &'a ChangeKind) -> Self {
         match what {
-            ChangeKind::Switch { puname, old, new, superseded_by } => Self::Switch {
+            ChangeKind::Switch { puname, old, new, superseded_by, due } => Self::Switch {
                 sub_account: puname.as_str(),
                 old: (*old != PreviousValue::NotKnown).then(|| old.text()),
                 new: new.as_str(),
                 superseded_by: superseded_by.as_ref().map(|coin| coin.as_str()),
+                due: due.map(switcher_actors::rfc_3339),
             },
             ChangeKind::Update { sub_pool, old, new } => Self::Update {
                 coin: sub_pool.coin(),

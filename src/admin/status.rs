@@ -60,6 +60,8 @@ struct StatusAnswer<'a> {
     coins: Vec<&'a str>,
     /// Switches that wait for ZooKeeper.
     switches_waiting: u64,
+    /// Held switches that are known to this daemon.
+    switches_held: u64,
     /// Since the start: by coin, then source (`api`, `poll`), then result.
     switches: Counts,
 }
@@ -96,6 +98,7 @@ pub async fn status(config: LoadedConfig, admin: Data<Admin>) -> HttpResponse {
         coinbase_max_bytes: static_info.api.map(|_| config.coinbase_max),
         coins: config.switch_rules.coins.iter().map(|coin| coin.as_str()).collect(),
         switches_waiting: metrics.switches_waiting(),
+        switches_held: metrics.switches_held(),
         switches: counts(metrics),
     };
     json_page(&body)

@@ -171,6 +171,7 @@ mod tests {
                 old: PreviousValue::Data(name.into()),
                 new: btc,
                 superseded_by: None,
+                due: None,
             },
             outcome: "applied",
             cause: None,

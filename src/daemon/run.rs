@@ -115,10 +115,20 @@ async fn run(
     };
     manager.stopping();
     metrics.draining();
-    let grace = reload.shutdown_grace();
     info!(log, "stopping: finishing accepted requests"; "signal" => signal);
+    let grace = reload.shutdown_grace();
+    stop(signals, drain([api, lists], actors, admin, grace, log), grace, log).await
+}
+
+/// Waits for the drain, or for a second signal.
+async fn stop(
+    mut signals: Signals,
+    drained: impl Future<Output = ()>,
+    grace: Duration,
+    log: &Logger,
+) -> Result<(), Failure> {
     tokio::select! {
-        ended = timeout(grace, drain([api, lists], actors, admin, grace, log)) => {
+        ended = timeout(grace, drained) => {
             if ended.is_err() {
                 warn!(log, "grace period is over, with requests unfinished";
                     "seconds" => grace.as_secs());
@@ -129,8 +139,8 @@ async fn run(
     }
 }
 
-/// Stops the Poller and the Registrar first, whose writes have no waiting client, then the API, then the other actors, so that every
-/// accepted request can reach ZooKeeper. The admin pages stop last and report the drain.
+/// Stops the Poller and the Registrar first, whose writes have no waiting client, then the API, then the other actors, so
+/// that every accepted request can reach ZooKeeper. The admin pages stop last and report the drain.
 ///
 /// Shares of the grace period: slow clients have until a half, switches that ZooKeeper does not take until five
 /// eighths; the rest is for closing the session, which may need a new connection.

@@ -43,6 +43,8 @@ pub enum ChangeKind {
         new: Coin,
         /// The coin of a newer switch that was written instead.
         superseded_by: Option<Coin>,
+        /// Due time of a held switch, in seconds since 1970.
+        due: Option<u64>,
     },
     /// A sub-pool's coinbase.
     Update {
@@ -174,6 +176,7 @@ mod tests {
                     old: PreviousValue::NotKnown,
                     new,
                     superseded_by: None,
+                    due: None,
                 };
                 Change::new(Source::Poll, what, "applied", None)
             }

@@ -114,6 +114,7 @@ impl Journal {
             old: old.clone(),
             new: intent.coin.clone(),
             superseded_by: None,
+            due: Some(intent.due),
         };
         let outcome = end.words();
         let change = || Change::new(intent.source, what, outcome, None);
@@ -194,6 +195,7 @@ fn change(switch: &SettledSwitch<'_>, SwitchResult { old, outcome }: &SwitchResu
         old: old.clone(),
         new: switch.coin.clone(),
         superseded_by: switch.superseded_by.cloned(),
+        due: outcome.due().filter(|_| switch.superseded_by.is_none()),
     };
     Change::new(switch.source, what, outcome.kind().words(), outcome.cause().map(Arc::from))
 }

@@ -281,16 +281,10 @@ impl<'a, C: Policy> Writing<'a, C> {
         &self,
         ops: &[WriteOp<'a, C>],
     ) -> Result<Vec<Option<Revision>>, TransactionError> {
-        let Some(guard) = &self.guard else {
-            return if ops.is_empty() {
-                Ok(Vec::new())
-            } else {
-                self.connection.transact(ops).await
-            };
-        };
         if ops.is_empty() {
             return Ok(Vec::new());
         }
+        let Some(guard) = &self.guard else { return self.connection.transact(ops).await };
         let guarded: Vec<_> = iter::once(guard).chain(ops).copied().collect();
         match self.connection.transact(&guarded).await {
             Ok(revisions) => Ok(revisions.into_iter().skip(1).collect()),

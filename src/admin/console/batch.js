@@ -3,7 +3,7 @@
 
 import { batchOf, post, resultsOf } from "./api.js";
 import { asCsv, lastOfEach, readBatch } from "./batch_file.js";
-import { busy, byId, confirmed, count, el, held, showOutcome, shown } from "./dom.js";
+import { busy, byId, coinCell, confirmed, count, el, showOutcome, shown, timeOf } from "./dom.js";
 
 const CHUNK = 1000;
 const ROWS = 10;
@@ -117,7 +117,7 @@ async function preview() {
     return;
   }
   const { kept, named_again } = lastOfEach(entries);
-  const counts = { would_change: 0, would_create: 0, unchanged: 0, superseded: named_again };
+  const counts = { would_change: 0, would_create: 0, would_be_held: 0, unchanged: 0, superseded: named_again };
   const rows = [];
   let trouble = undefined;
   const sent = await inChunks(kept, "Previewed", "dry_run=true", (chunk, { fate, text, answer }) => {
@@ -142,16 +142,19 @@ async function preview() {
     return;
   }
   showOutcome(output, "info", `Preview of ${count(kept.length)} sub-accounts; nothing is written yet`);
-  byId("batch-detail").replaceChildren(countsList(counts), table(rows, kept.length, (row) => WOULD[row.outcome]));
+  byId("batch-detail").replaceChildren(countsList(counts), table(rows, kept.length, wouldBe));
   good = { entries: kept, counts };
   byId("batch-apply").disabled = false;
 }
 
-const WOULD = { would_change: "would change", would_create: "would be created", unchanged: "unchanged" };
+const WOULD = { would_change: "would change", would_create: "would be created", would_be_held: "would be held", unchanged: "unchanged" };
 
-function countsList({ would_change, would_create, unchanged, superseded }) {
+const wouldBe = ({ outcome, due }) => el("span", {}, WOULD[outcome], ...(due ? [" until ", timeOf(due)] : []));
+
+function countsList({ would_change, would_create, would_be_held, unchanged, superseded }) {
   const item = (name, number) => el("div", {}, el("dt", {}, name), el("dd", {}, count(number)));
   const items = [item("would change", would_change), item("would be created", would_create), item("unchanged", unchanged)];
+  if (would_be_held > 0) items.push(item("would be held", would_be_held));
   if (superseded > 0) items.push(item("named again later", superseded));
   return el("dl", { class: "figures", id: "batch-counts" }, ...items);
 }
@@ -159,7 +162,7 @@ function countsList({ would_change, would_create, unchanged, superseded }) {
 function table(rows, all, last) {
   const cells = (row) => [
     el("td", { class: "what" }, shown(row.puname, "name")),
-    el("td", { class: "values" }, held(row.old), " → ", held(row.new)),
+    el("td", { class: "values" }, coinCell(row.old), " → ", coinCell(row.new)),
     el("td", { class: "result" }, last(row)),
   ];
   const lines = rows.map((row) => el("tr", { class: row.outcome }, ...cells(row)));
@@ -177,30 +180,32 @@ async function apply() {
   output.replaceChildren();
   byId("batch-detail").replaceChildren();
   const failed = [];
-  let applied = 0;
+  let [applied, held] = [0, 0];
   isApplying = true;
   const sent = await inChunks(entries, "Sent", "results=true", (chunk, reply) => {
-    const before = applied;
+    const before = applied + held;
     const results = resultsOf(chunk, reply);
     chunk.forEach(({ name, coin }, index) => {
       const result = results[index];
       // Two names may be equal in lower case.
       if (["applied", "superseded"].includes(result.outcome)) applied += 1;
+      else if (result.outcome === "held") held += 1;
       else failed.push({ ...result, name, coin });
     });
     // The next chunk would fail, too.
-    return applied > before;
+    return applied + held > before;
   }).finally(() => {
     isApplying = false;
   });
-  report(entries, sent, applied, failed);
+  report(entries, sent, { applied, held }, failed);
 }
 
-function report(entries, sent, applied, failed) {
+function report(entries, sent, { applied, held }, failed) {
   const unknown = failed.filter(({ outcome }) => outcome !== "not_applied").length;
   const rest = entries.slice(sent);
   const kind = unknown > 0 ? "unknown" : failed.length + rest.length > 0 ? "refused" : "done";
   const parts = [`${count(applied)} of ${count(entries.length)} switched`];
+  if (held > 0) parts.push(`${count(held)} held until the servers know them`);
   if (failed.length > unknown) parts.push(`${count(failed.length - unknown)} not switched`);
   if (unknown > 0) parts.push(`${count(unknown)} of unknown outcome`);
   if (rest.length > 0) parts.push(`${count(rest.length)} not sent`);

@@ -2,7 +2,7 @@
 // changes that came meanwhile, and starts a new list after a restart of the daemon.
 
 import { at, get } from "./api.js";
-import { byId, count, el, held, shown } from "./dom.js";
+import { byId, coinCell, count, el, shown, timeOf } from "./dom.js";
 
 const KEPT = 200;
 const RETRY_MS = 3000;
@@ -98,8 +98,7 @@ function missedRow({ missed }) {
 }
 
 function changeRow(change) {
-  const at = new Date(change.time);
-  const time = el("time", { datetime: change.time, title: change.time }, at.toLocaleTimeString("en-GB"));
+  const time = timeOf(change.time);
   const who = change.source === "poll" ? "poll" : (change.client ?? "?");
   const isSwitch = change.kind === "switch";
   const [what, values] = isSwitch ? switchCells(change) : updateCells(change);
@@ -115,12 +114,12 @@ function changeRow(change) {
 }
 
 function switchCells({ sub_account: name, old, new: coin }) {
-  return [[shown(name, "name")], [held(old), arrow(), held(coin)]];
+  return [[shown(name, "name")], [coinCell(old), arrow(), coinCell(coin)]];
 }
 
 function updateCells({ coin, sub_pool: name, old, new: now }) {
   const pair = (label, key) => {
-    const before = old ? shown(old[key], "mono") : held(undefined);
+    const before = old ? shown(old[key], "mono") : coinCell(undefined);
     const values = old?.[key] === now[key] ? [] : [before, arrow()];
     return el("div", { class: "pair" }, el("span", { class: "label" }, label), el("span", {}, ...values, shown(now[key], "mono")));
   };
@@ -132,14 +131,15 @@ const arrow = () => el("span", { class: "arrow", "aria-label": " to " }, " → "
 
 function kindOf(outcome) {
   if (outcome.includes("unknown")) return "unknown";
-  return ["applied", "read"].includes(outcome) ? "done" : "refused";
+  return ["applied", "carried out", "held", "read"].includes(outcome) ? "done" : "refused";
 }
 
 const MARKS = { done: "✓ ", unknown: "? ", refused: "✕ " };
 
-function outcomeCell({ outcome, cause, superseded_by: newer }) {
+function outcomeCell({ outcome, cause, due, superseded_by: newer }) {
   const mark = el("span", { class: "mark", "aria-hidden": "true" }, MARKS[kindOf(outcome)]);
   const cell = el("td", { class: "result" }, mark, outcome);
+  if (due) cell.append(" until ", timeOf(due));
   if (newer) cell.append(", then ", shown(newer, "coin"));
   if (cause) cell.append(el("span", { class: "cause" }, shown(cause)));
   return cell;

@@ -100,6 +100,7 @@ export function drawRates(status) {
   byId("rate-applied").textContent = perSecond(applied.now);
   byId("rate-failed").textContent = perSecond(failed.now);
   byId("waiting").textContent = count(status.switches_waiting);
+  byId("held").textContent = count(status.switches_held);
   const label = `applied ${perSecond(applied.now)}, failed or unknown ${perSecond(failed.now)}`;
   byId("rate-chart").setAttribute("aria-label", `Switches per second: ${label}`);
   const most = ceiling(Math.max(...[...coins.values()].map(({ rate }) => rate.most)));

@@ -40,10 +40,15 @@ export function shown(text, className = "text") {
 }
 
 // Data of a znode: a coin, nothing, or unknown.
-export function held(coin) {
+export function coinCell(coin) {
   if (coin === undefined) return el("span", { class: "none" }, "not known");
   if (coin === null) return el("span", { class: "none" }, "none");
   return shown(coin, "coin");
+}
+
+// A time of the daemon's, as the clock shows it here.
+export function timeOf(text) {
+  return el("time", { datetime: text, title: text }, new Date(text).toLocaleTimeString("en-GB"));
 }
 
 const MARKS = { done: "✓", info: "i", refused: "✕", not_now: "✕", unknown: "?" };

@@ -2,7 +2,7 @@
 // "unknown".
 
 import { batchOf, get, post, resultsOf } from "./api.js";
-import { busy, byId, confirmed, el, held, showOutcome, shown } from "./dom.js";
+import { busy, byId, coinCell, confirmed, el, showOutcome, shown, timeOf } from "./dom.js";
 
 export function setUpSwitch() {
   const section = byId("switch");
@@ -23,7 +23,7 @@ async function lookUp() {
   output.replaceChildren();
   try {
     const { account, coin } = await holds(name);
-    const mines = coin === null ? " has no znode: it was never switched" : [" mines ", held(coin)];
+    const mines = coin === null ? " has no znode: it was never switched" : [" mines ", coinCell(coin)];
     showOutcome(output, "info", [shown(account, "name"), ...[mines].flat()]);
   } catch (error) {
     showOutcome(output, "not_now", ["Could not look up ", shown(name, "name")], shown(error.message));
@@ -40,7 +40,7 @@ async function switchOne() {
   } catch (error) {
     body.push(el("p", { class: "warning" }, "Its present coin could not be read: ", shown(error.message)));
   }
-  body.unshift(el("p", { class: "change" }, shown(account, "name"), ": ", held(old), " → ", held(coin)));
+  body.unshift(el("p", { class: "change" }, shown(account, "name"), ": ", coinCell(old), " → ", coinCell(coin)));
   if (old === coin) body.push(el("p", {}, "It mines this coin already. The write notifies the stratum servers again."));
   if (old === null) body.push(el("p", {}, "It has no znode yet; the switch creates one. Is the name right?"));
   if (!(await confirmed({ title: "Switch this sub-account?", body, yes: "Switch" }))) {
@@ -52,12 +52,15 @@ async function switchOne() {
   report(output, result);
 }
 
-function report(output, { puname, new: coin, outcome, replaced_by: newer, cause }) {
-  const what = [shown(puname, "name"), " → ", held(coin)];
+function report(output, { puname, new: coin, outcome, due, replaced_by: newer, cause }) {
+  const what = [shown(puname, "name"), " → ", coinCell(coin)];
   const why = cause ? [shown(cause)] : [];
   if (outcome === "applied") {
-    const then = newer ? ["Another request's ", held(newer), " replaced it at the same moment."] : [];
+    const then = newer ? ["Another request's ", coinCell(newer), " replaced it at the same moment."] : [];
     showOutcome(output, "done", ["Switched: ", ...what], ...(newer ? [then] : []));
+  } else if (outcome === "held") {
+    const why = "The list of the new coin lacks this sub-account, or has it only since a moment ago.";
+    showOutcome(output, "done", ["Accepted, held until ", timeOf(due), ": ", ...what], why);
   } else if (outcome === "not_applied") {
     showOutcome(output, "refused", ["Not switched: ", ...what], ...why, "Nothing was written.");
   } else {

@@ -173,14 +173,13 @@ async fn the_status_tells_the_daemons_state_and_its_counters() {
     for part in ["version", "commit", "uptime_seconds"] {
         assert!(!status.as_object_mut().unwrap().remove(part).expect(part).is_null(), "{part}");
     }
-    let api =
-        |applied: u64| json!({"applied": applied, "not_applied": 0, "unknown": 0, "superseded": 0});
-    let poll = json!({"applied": 0, "not_applied": 0, "unknown": 0, "superseded": 0, "unchanged": 0, "skipped": 0});
+    let api = |applied: u64| json!({"applied": applied, "held": 0, "not_applied": 0, "unknown": 0, "superseded": 0});
+    let poll = json!({"applied": 0, "held": 0, "not_applied": 0, "unknown": 0, "superseded": 0, "unchanged": 0, "skipped": 0});
     assert_eq!(
         status,
         json!({"session": true, "draining": false, "missing": [], "polls": null, "api": true,
             "sub_pools": false, "coinbase_max_bytes": 30, "coins": ["btc", "bcc"],
-            "switches_waiting": 0, "switches": {
+            "switches_waiting": 0, "switches_held": 0, "switches": {
                 "btc": {"api": api(0), "poll": poll}, "bcc": {"api": api(1), "poll": poll}}})
     );
 }

@@ -3,6 +3,7 @@
 
 mod batch;
 mod browser;
+mod held;
 mod other_sites;
 mod page;
 mod picture;

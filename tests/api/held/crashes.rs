@@ -76,7 +76,7 @@ async fn the_last_accepted_switch_wins_whatever_is_killed() {
         let at = pick(&mut random, 2) as usize;
         let request = Request::switch(users[user], coin).credentials("admin", "admin");
         let killed = pick(&mut random, 12) == 0;
-        let sending = crate::support::client::send(daemons[at].base(), &request);
+        let sending = client::send(daemons[at].base(), &request);
         let answer = if killed {
             let delay = Duration::from_micros(pick(&mut random, 8_000));
             let answer = tokio::time::timeout(delay, sending).await;

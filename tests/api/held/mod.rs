@@ -1,7 +1,8 @@
-//! Held switches: real daemons with a safety period, and a real ZooKeeper. No list ever has a name, so that each switch
-//! of an existing sub-account to a coin with a list is held.
+//! Held switches: real daemons with a safety period, and a real ZooKeeper. Except in `listed`, no list ever has a name, so
+//! that each switch of an existing sub-account to a coin with a list is held.
 
 mod crashes;
+mod listed;
 mod polls;
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -11,8 +12,8 @@ use tokio::time::sleep;
 use zookeeper_client::{Acls, CreateMode};
 
 use crate::support::{
-    client::{Answer, Request},
-    daemon::{Builder, Daemon},
+    client::{self, Answer, Request},
+    daemon::{Builder, Daemon, PASSWORD, USER},
     eventually, seconds,
     zookeeper::{Znodes, ZooKeeper},
 };
@@ -21,7 +22,7 @@ use crate::support::{
 const PERIOD: u64 = 3;
 
 /// A daemon with lists of `bcc` and `bch`, and none of `btc`.
-fn holding(zookeeper: &ZooKeeper) -> Builder {
+pub fn holding(zookeeper: &ZooKeeper) -> Builder {
     Daemon::builder(zookeeper)
         .set("AvailableCoins", json!(["btc", "bcc", "bch"]))
         .set(
@@ -67,7 +68,8 @@ async fn settled(znodes: &Znodes, daemon: &Daemon) {
 #[tokio::test]
 async fn a_switch_is_held_until_its_due_time() {
     let zookeeper = ZooKeeper::shared().await;
-    let (daemon, znodes) = (holding(zookeeper).start().await, zookeeper.znodes().await);
+    let znodes = zookeeper.znodes().await;
+    let daemon = holding(zookeeper).admin().start().await;
     assert_eq!(daemon.switch("alice", "bcc").await, Answer::success());
     assert_eq!(
         znodes.get(&daemon.path("alice")).await.as_deref(),
@@ -96,6 +98,17 @@ async fn a_switch_is_held_until_its_due_time() {
     settled(&znodes, &daemon).await;
     daemon.wait_for_log(&["held switch, ", "sub_account: alice", "outcome: carried out"]).await;
     daemon.wait_for_log(&["switch, ", "outcome: held", "due: "]).await;
+    let changes = Request::get("/recent?limit=2").credentials(USER, PASSWORD);
+    let changes = client::send(&daemon.admin().await, &changes).await.unwrap().text();
+    let changes: Value = serde_json::from_str(&changes).unwrap();
+    for (change, outcome) in [(0, "held"), (1, "carried out")] {
+        let change = &changes["changes"][change];
+        assert_eq!(
+            (&change["outcome"], &change["due"]),
+            (&json!(outcome), &held["due"]),
+            "{change}"
+        );
+    }
 }
 
 #[tokio::test]
@@ -178,4 +191,22 @@ async fn a_daemon_without_lists_carries_out_the_rest_and_creates_nothing_otherwi
     sleep(seconds(2)).await;
     let root = intents(&other).trim_end_matches("/switches").to_owned();
     assert_eq!(znodes.get(&root).await, None);
+}
+
+#[tokio::test]
+async fn a_directory_that_was_removed_is_made_again() {
+    let zookeeper = ZooKeeper::shared().await;
+    let (daemon, znodes) = (holding(&zookeeper).start().await, zookeeper.znodes().await);
+    assert_eq!(daemon.switch("alice", "btc").await, Answer::success());
+    let root = intents(&daemon).trim_end_matches("/switches").to_owned();
+    eventually("a carrier", seconds(20), || async {
+        znodes.get(&format!("{root}/carrier")).await.map(drop)
+    })
+    .await;
+    znodes.remove(&intents(&daemon)).await;
+    // More than a round.
+    sleep(seconds(2)).await;
+    assert_eq!(result(&daemon, "alice", "bcc", "results").await["outcome"], "held");
+    becomes(&znodes, &daemon.path("alice"), "bcc").await;
+    settled(&znodes, &daemon).await;
 }

@@ -17,7 +17,7 @@ OF_SUB_POOLS = {400}
 KNOWN_SUB_POOL = ("btc", "pool3")
 COINBASE_BYTES = 30
 REQUEST_BYTES = 8192
-DRY_OUTCOMES = {"would_create", "would_change", "unchanged", "superseded"}
+DRY_OUTCOMES = {"would_create", "would_change", "would_be_held", "unchanged", "superseded"}
 
 LEDGER = open(os.environ["OPENAPI_LEDGER"], "a", encoding="utf-8")
 

@@ -23,7 +23,7 @@ const EMPTY: &str = r#"{"err_no":0,"err_msg":null,"data":{}}"#;
 const ALICE: &str = r#"{"err_no":0,"err_msg":null,"data":{"alice":1,"bob":2}}"#;
 
 /// An answer of an upstream with these sub-accounts.
-fn document(users: impl IntoIterator<Item = (String, u32)>) -> String {
+pub fn document(users: impl IntoIterator<Item = (String, u32)>) -> String {
     let data: Map<String, Value> =
         users.into_iter().map(|(name, puid)| (name, puid.into())).collect();
     json!({"err_no": 0, "err_msg": null, "data": data}).to_string()
@@ -35,7 +35,7 @@ fn many(count: u32) -> String {
 }
 
 /// An upstream of these lists, by coin: each comes whole each time.
-async fn upstream(lists: BTreeMap<String, String>) -> Upstream {
+pub async fn upstream(lists: BTreeMap<String, String>) -> Upstream {
     let reply = move |request: &upstream_sim::Request| {
         let path = request.target.split('?').next().unwrap_or_default();
         match lists.get(path.trim_start_matches('/')) {
@@ -68,7 +68,7 @@ async fn get(address: &str, target: &str) -> Response {
 }
 
 /// Waits for the end of the first pulls.
-async fn ready(address: &str) -> Response {
+pub async fn ready(address: &str) -> Response {
     eventually("a complete list", seconds(30), || async {
         Some(get(address, "/").await).filter(|response| response.status != 503)
     })

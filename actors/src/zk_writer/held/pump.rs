@@ -99,7 +99,8 @@ impl Held {
     fn is_round_due(&self) -> bool {
         let is_time = Instant::now() >= self.next_round
             || (self.is_there == Some(true) && self.book.is_due(now().as_secs()));
-        !self.round_under_way && self.is_there != Some(false) && is_time
+        // A directory that was removed is made again by the next round, if switches are held here.
+        !self.round_under_way && self.may_be() && is_time
     }
 }
 

@@ -1,0 +1,78 @@
+//! Sub-accounts that a list has: the safety period counts from the first sight.
+
+use std::collections::BTreeMap;
+
+use upstream_sim::Upstream;
+
+use super::*;
+use crate::user_lists::{document, ready, upstream};
+
+/// Safety period of an interval of 6 s.
+const LISTED_PERIOD: u64 = 9;
+
+/// A daemon with a list of `bcc` that has `name`.
+async fn with_list(zookeeper: &ZooKeeper, name: &str) -> (Upstream, Builder) {
+    let lists = BTreeMap::from([("bcc".to_owned(), document([(name.to_owned(), 1)]))]);
+    let upstream = upstream(lists).await;
+    let url = format!("http://{}/bcc", upstream.address());
+    let builder = holding(zookeeper).set("UserListAPI", json!({ "bcc": url }));
+    (upstream, builder.set("IntervalSeconds", 6))
+}
+
+/// Switches to `btc`, which has no list, then to `bcc`. Returns the outcome of the latter.
+async fn there_and_back(daemon: &Daemon, user: &str) -> Value {
+    assert_eq!(result(daemon, user, "btc", "results").await["outcome"], "applied");
+    result(daemon, user, "bcc", "results").await["outcome"].clone()
+}
+
+/// The due time of the switch that waits.
+async fn due(znodes: &Znodes, daemon: &Daemon, znode: &str) -> u64 {
+    let intent = znodes.get(&format!("{}/{znode}", intents(daemon))).await.expect("an intent");
+    serde_json::from_str::<Value>(&intent).unwrap()["due"].as_u64().unwrap()
+}
+
+#[tokio::test]
+async fn the_period_begins_with_the_listing_and_is_over_once_for_all() {
+    let zookeeper = ZooKeeper::shared().await;
+    let znodes = zookeeper.znodes().await;
+    let (_upstream, builder) = with_list(&zookeeper, "alice").await;
+    let mut daemon = builder.start().await;
+    ready(daemon.base()).await;
+    let listed = now();
+    sleep(seconds(2)).await;
+    assert_eq!(there_and_back(&daemon, "alice").await, "held");
+    let due_time = due(&znodes, &daemon, "alice").await;
+    assert!(due_time <= listed + LISTED_PERIOD, "{due_time}, listed by {listed}");
+    // The list has no such name, though it has one that differs in case.
+    assert_eq!(daemon.switch("ALICE", "btc").await, Answer::success());
+    let asked = now();
+    assert_eq!(there_and_back(&daemon, "ALICE").await, "held");
+    let unlisted = due(&znodes, &daemon, "ALICE").await;
+    assert!(unlisted >= asked + LISTED_PERIOD, "{unlisted}, asked at {asked}");
+    becomes(&znodes, &daemon.path("alice"), "bcc").await;
+    assert!(now() >= due_time, "early");
+    assert_eq!(there_and_back(&daemon, "alice").await, "applied");
+    settled(&znodes, &daemon).await;
+
+    daemon.kill9();
+    let next = builder.start().await;
+    ready(next.base()).await;
+    assert_eq!(there_and_back(&next, "alice").await, "applied", "known before");
+}
+
+#[tokio::test]
+async fn the_look_into_the_list_ignores_case_where_names_do() {
+    let zookeeper = ZooKeeper::shared().await;
+    let znodes = zookeeper.znodes().await;
+    let (_upstream, builder) = with_list(&zookeeper, "Alice").await;
+    let daemon = builder.set("StratumServerCaseInsensitive", true).start().await;
+    ready(daemon.base()).await;
+    let listed = now();
+    sleep(seconds(2)).await;
+    assert_eq!(there_and_back(&daemon, "ALICE").await, "held");
+    let due_time = due(&znodes, &daemon, "alice").await;
+    assert!(due_time <= listed + LISTED_PERIOD, "{due_time}, listed by {listed}");
+    becomes(&znodes, &daemon.path("alice"), "bcc").await;
+    assert!(now() >= due_time, "early");
+    assert_eq!(there_and_back(&daemon, "aLiCe").await, "applied");
+}
