@@ -35,7 +35,7 @@ async fn due(znodes: &Znodes, daemon: &Daemon, znode: &str) -> u64 {
 async fn the_period_begins_with_the_listing_and_is_over_once_for_all() {
     let zookeeper = ZooKeeper::shared().await;
     let znodes = zookeeper.znodes().await;
-    let (_upstream, builder) = with_list(&zookeeper, "alice").await;
+    let (_upstream, builder) = with_list(zookeeper, "alice").await;
     let mut daemon = builder.start().await;
     ready(daemon.base()).await;
     let listed = now();
@@ -64,7 +64,7 @@ async fn the_period_begins_with_the_listing_and_is_over_once_for_all() {
 async fn the_look_into_the_list_ignores_case_where_names_do() {
     let zookeeper = ZooKeeper::shared().await;
     let znodes = zookeeper.znodes().await;
-    let (_upstream, builder) = with_list(&zookeeper, "Alice").await;
+    let (_upstream, builder) = with_list(zookeeper, "Alice").await;
     let daemon = builder.set("StratumServerCaseInsensitive", true).start().await;
     ready(daemon.base()).await;
     let listed = now();

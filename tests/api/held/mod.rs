@@ -196,7 +196,7 @@ async fn a_daemon_without_lists_carries_out_the_rest_and_creates_nothing_otherwi
 #[tokio::test]
 async fn a_directory_that_was_removed_is_made_again() {
     let zookeeper = ZooKeeper::shared().await;
-    let (daemon, znodes) = (holding(&zookeeper).start().await, zookeeper.znodes().await);
+    let (daemon, znodes) = (holding(zookeeper).start().await, zookeeper.znodes().await);
     assert_eq!(daemon.switch("alice", "btc").await, Answer::success());
     let root = intents(&daemon).trim_end_matches("/switches").to_owned();
     eventually("a carrier", seconds(20), || async {
