@@ -208,7 +208,8 @@ async fn names() -> BTreeSet<String> {
         .admin()
         .set("EnableCronJob", true)
         .set("ZKSubPoolUpdateBaseDir", "/subpool/")
-        .set("UserCoinMapURL", format!("http://{}/map", upstream.address()));
+        .set("UserCoinMapURL", format!("http://{}/map", upstream.address()))
+        .set("UserListAPI", json!({"btc": format!("http://{}/list", upstream.address())}));
     let daemon = builder.start().await;
     let samples = Admin::of(&daemon).await.samples().await;
     let name = |series: &&str| series.split('{').next().unwrap().to_owned();

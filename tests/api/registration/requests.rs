@@ -58,7 +58,8 @@ async fn more_children_than_are_deleted_at_a_time_hold_a_request_up_and_nothing_
     pool.ready().await;
     pool.registration(|_| Reply::json(r#"{"message":"no","data":null}"#));
     let backend_waits = upstream_sim::Gate::default();
-    pool.backend.next(Reply::registered(7).behind(&backend_waits));
+    let waiting = backend_waits.clone();
+    pool.registration(move |_| Reply::registered(7).behind(&waiting));
     pool.request("a").await;
     pool.until_posted("a", 1).await;
     for number in 0..1_500 {
@@ -120,7 +121,7 @@ async fn a_redirect_is_not_followed() {
     let pool = Pool::new(ZooKeeper::shared().await).await;
     let daemon = pool.daemon().start().await;
     pool.ready().await;
-    pool.backend.next(Reply::redirect("/elsewhere"));
+    pool.registration(|_| Reply::redirect("/elsewhere"));
     pool.request("newbie").await;
     pool.gone("newbie").await;
     assert_eq!((pool.posts().len(), pool.coin("newbie").await), (1, None));
@@ -134,7 +135,7 @@ async fn a_message_of_the_backend_is_clipped_and_escaped_in_the_log() {
     pool.ready().await;
     let message = format!("no\n{}", "x".repeat(1000));
     let answer = json!({"status": "failed", "message": message, "data": null}).to_string();
-    pool.backend.next(Reply::json(&answer));
+    pool.registration(move |_| Reply::json(&answer));
     pool.request("newbie").await;
     pool.gone("newbie").await;
     let line = daemon.wait_for_log(&["registration, ", "refused", "no\\n"]).await;
