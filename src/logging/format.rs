@@ -1,7 +1,8 @@
 //! The two formats of a line: for people, and as a JSON object. Both have the same fields in the same order. No text
 //! can end a line or move a terminal's cursor.
 //!
-//! ```text Nov 25 03:50:11.917 INFO switch, source: poll, sub_account: alice
+//! ```text
+//! Nov 25 03:50:11.917 INFO switch, source: poll, sub_account: alice
 //! {"ts":"2026-11-25T03:50:11.917Z","level":"info","module":"switcher_actors::zk_writer::journal","msg":"switch","source":"poll","sub_account":"alice"}
 //! ```
 
@@ -160,8 +161,8 @@ impl LogFormat {
     }
 }
 
-/// Whether no format escapes any byte of the text. No early exit: without branches the
-/// compiler compares many bytes at once.
+/// Whether no format escapes any byte of the text. No early exit: without branches the compiler compares many bytes at
+/// once.
 fn is_plain(text: &str) -> bool {
     text.bytes().fold(true, |is_plain, byte| {
         is_plain & matches!(byte, b' '..=b'~') & (byte != b'"') & (byte != b'\\')
