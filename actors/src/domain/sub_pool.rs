@@ -1,8 +1,9 @@
 //! Sub-pools, their coinbases, and requests to change a coinbase (contract, sections 2 and 3).
 
-use std::{fmt, sync::Arc};
+use std::{fmt, io, sync::Arc};
 
 use serde::{Deserialize, Serialize};
+use serde_json::ser::{Formatter, Serializer};
 use thiserror::Error;
 
 use super::component_fault;
@@ -97,20 +98,23 @@ impl CoinbaseUpdate {
         coinbase: Coinbase,
         coinbase_max: usize,
     ) -> Result<Self, CoinbaseUpdateError> {
-        let request = as_go_writes_it(&RequestJson {
+        let json = RequestJson {
             coin: sub_pool.coin(),
             subpool_name: sub_pool.name(),
             coinbase_info: &coinbase.coinbase_info,
             payout_addr: &coinbase.payout_addr,
-        });
-        if request.len() > MAX_REQUEST_BYTES {
-            return Err(CoinbaseUpdateError::TooLong(request.len()));
+        };
+        let mut request = Request::default();
+        let written = json.serialize(&mut Serializer::with_formatter(&mut request, GoFormatter));
+        written.expect("texts are valid JSON, and a request takes all bytes");
+        if request.length > MAX_REQUEST_BYTES {
+            return Err(CoinbaseUpdateError::TooLong(request.length));
         }
         let text = &coinbase.coinbase_info;
         if text.len() > coinbase_max && !text.is_char_boundary(coinbase_max) {
             return Err(CoinbaseUpdateError::CutsCharacter(coinbase_max));
         }
-        Ok(Self { coinbase, request: request.into_bytes().into() })
+        Ok(Self { coinbase, request: request.bytes.into() })
     }
 
     /// The requested coinbase.
@@ -124,18 +128,47 @@ impl CoinbaseUpdate {
     }
 }
 
-/// The same bytes as from the previous daemon: Go escapes the characters that could end a script in HTML.
-fn as_go_writes_it(request: &RequestJson<'_>) -> String {
-    let json = serde_json::to_string(request).unwrap_or_default();
-    // These occur within JSON strings only.
-    let escapes = [
-        ('<', "\\u003c"),
-        ('>', "\\u003e"),
-        ('&', "\\u0026"),
-        ('\u{2028}', "\\u2028"),
-        ('\u{2029}', "\\u2029"),
-    ];
-    escapes.iter().fold(json, |json, (character, escape)| json.replace(*character, escape))
+/// Characters that could end a script in HTML.
+const ESCAPED_BY_GO: [char; 5] = ['<', '>', '&', '\u{2028}', '\u{2029}'];
+
+/// Writes the same bytes as the previous daemon.
+struct GoFormatter;
+
+impl Formatter for GoFormatter {
+    fn write_string_fragment<W>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()>
+    where
+        W: ?Sized + io::Write,
+    {
+        for part in fragment.split_inclusive(ESCAPED_BY_GO) {
+            let plain = part.trim_end_matches(ESCAPED_BY_GO);
+            writer.write_all(plain.as_bytes())?;
+            for character in part[plain.len()..].chars() {
+                write!(writer, "\\u{:04x}", u32::from(character))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The first bytes of a request, as many as a jobmaker reads, and the length of the whole: a text of megabytes costs
+/// no memory here.
+#[derive(Default)]
+struct Request {
+    bytes: Vec<u8>,
+    length: usize,
+}
+
+impl io::Write for Request {
+    fn write(&mut self, part: &[u8]) -> io::Result<usize> {
+        let room = MAX_REQUEST_BYTES.saturating_sub(self.length);
+        self.bytes.extend_from_slice(&part[..part.len().min(room)]);
+        self.length += part.len();
+        Ok(part.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -170,6 +203,7 @@ mod tests {
         let plain = r#"{"coin":"btc","subpool_name":"pool3","coinbase_info":"矿池\"","payout_addr":"addr"}"#;
         assert_eq!(request("矿池\""), plain);
         assert!(request("<&>\u{2028}").contains(r#""\u003c\u0026\u003e\u2028""#));
+        assert!(request("a<b\u{2029}\n&c").contains(r#""a\u003cb\u2029\n\u0026c""#));
     }
 
     #[test]

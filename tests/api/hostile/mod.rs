@@ -64,7 +64,7 @@ async fn idle(scale: Scale) -> Reckoning {
 
 async fn unread_refusals(scale: Scale) -> Reckoning {
     let work = async |daemon: &Daemon| connections::unread_refusals(daemon, scale).await;
-    patiently(Attack::new("refusals that nobody reads", 24 + scale.deaf as u64 / 10), work).await
+    patiently(Attack::new("refusals that nobody reads", 32 + scale.deaf as u64 / 10), work).await
 }
 
 async fn unread_successes(scale: Scale) -> Reckoning {
