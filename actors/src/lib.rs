@@ -12,7 +12,7 @@
 //!  Poller ─── BeginPoll, SyncBatch ─▶ ZkWriter ── reports ─▶ Poller
 //!    └─ GET ─▶ UserCoinMapURL
 //!
-//!  UserLists ─── FirstCoins ─▶ ZkWriter ── ends ─▶ UserLists ─▶ Listings ─▶ HTTP actor
+//!  UserLists ─── FirstCoins ─▶ ZkWriter ── ends ─▶ UserLists ─▶ Listings ─▶ HTTP actor, ZkWriter
 //!    └─ GET ─▶ UserListAPI
 //!
 //!  Registrar ─── WatchRequests, DeleteRequest ─▶ ZkWriter
@@ -27,9 +27,9 @@
 //! * `ack_waiter`: the actor that owns the exchanges with jobmakers;
 //! * `poller`: the actor that fetches the user-coin map;
 //! * `registrar`: the actor that registers unknown sub-accounts with the backend;
-//! * `user_lists`: the actor that pulls the lists of sub-accounts;
+//! * `user_lists`: the actor that pulls the lists of sub-accounts, and the lists;
 //! * `upstream`: the backend over HTTP, for the Poller, `UserLists` and the Registrar;
-//! * `http_client`: one HTTP request, for the Poller and for the daemon's commands;
+//! * `http_client`: one HTTP request, for `upstream` and for the daemon's commands;
 //! * `metrics`: metrics, readiness and recent changes;
 //! * `go_json`: JSON by the rules of Go's decoder;
 //! * `fuzzing`: entry points of the fuzz targets.
@@ -55,8 +55,8 @@
 //! 8. Each event is recorded in one place, a `journal`: log line, metric, recent change. [`Metrics`] decides nothing
 //!    and never blocks. Only `metrics` names the metrics crate.
 //! 9. Every queue is bounded: a worker's outbox (one entry a connection), mailboxes, waiting switches, dry runs and
-//!    sub-pool requests, chunks and parts of maps in flight, the log's buffer. A full queue of callers' requests
-//!    refuses at once, with a clear error.
+//!    sub-pool requests, chunks, parts of maps and lists, and registrations under way, the log's buffer. A full queue
+//!    of callers' requests refuses at once, with a clear error.
 
 // In a test, `unwrap` fails at the right place.
 #![cfg_attr(test, allow(clippy::unwrap_used))]

@@ -1,4 +1,4 @@
-//! The list API: the user lists, under every path that is not the switcher's (contract of the user lists, section 4).
+//! The list API: the user lists, under every path that is not the switcher's (user-list contract, section 4).
 //!
 //! The middleware asks it first: a request that it answers needs no credentials of the API, and reaches no endpoint.
 //! Reasons: docs/develop/decisions/0030-list-api.md.
@@ -98,7 +98,8 @@ impl ListApi {
         }
     }
 
-    /// Warns once of each path but `/`: it may be a mistyped one. Any client can cause this, so their number is limited.
+    /// Warns once of each path but `/`: it may be a mistyped one. Any client can cause this, so their number is
+    /// limited.
     fn log_path(&self, request: &ServiceRequest) {
         if request.path() == "/" {
             return;

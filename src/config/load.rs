@@ -107,8 +107,8 @@ fn of_file(path: &Path, fault: &str) -> Problem {
 type Entries = BTreeMap<String, ValueKind>;
 
 impl RawConfig {
-    /// Finds the keys of the file's names in any case, as the daemon that this one replaces does. It also merges objects
-    /// whose names differ in case.
+    /// Finds the keys of the file's names in any case, as the daemon that this one replaces does. It also merges
+    /// objects whose names differ in case.
     fn file_layer(&mut self, entries: Entries) -> Layer {
         let mut layer = BTreeMap::<&str, ValueKind>::new();
         for (name, mut kind) in entries {

@@ -139,8 +139,8 @@ async fn stop(
     }
 }
 
-/// Stops the Poller and the Registrar first, whose writes have no waiting client, then the API, then the other actors, so
-/// that every accepted request can reach ZooKeeper. The admin pages stop last and report the drain.
+/// Stops the Poller and the Registrar first, whose writes have no waiting client, then the API, then the other actors,
+/// so that every accepted request can reach ZooKeeper. The admin pages stop last and report the drain.
 ///
 /// Shares of the grace period: slow clients have until a half, switches that ZooKeeper does not take until five
 /// eighths; the rest is for closing the session, which may need a new connection.

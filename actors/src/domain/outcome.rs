@@ -11,7 +11,7 @@ use super::{Coin, PreviousValue};
 pub enum SwitchOutcome {
     /// ZooKeeper committed the switch.
     Applied,
-    /// ZooKeeper committed the switch as held: it is written when its due time comes, and the caller may rely on it.
+    /// ZooKeeper committed the switch as held: its coin is written at the due time, unless a later switch replaces it.
     Held {
         /// Due time, in seconds since 1970.
         due: u64,

@@ -99,8 +99,8 @@ impl ZnodeDir {
         Some(Self(format!("{parent}/")))
     }
 
-    /// The directory whose path is this one's with `suffix` before the final slash.
-    pub fn beside(&self, suffix: &str) -> Self {
+    /// The directory with `suffix` appended to this one's name: `/a/b/` and `_held` give `/a/b_held/`.
+    pub fn with_suffix(&self, suffix: &str) -> Self {
         Self([self.as_str().trim_end_matches('/'), suffix, "/"].concat())
     }
 

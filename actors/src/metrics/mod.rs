@@ -74,8 +74,8 @@ struct AllMetrics {
 }
 
 impl Metrics {
-    /// Adds all metrics to `registry`, with series for each of `coins`. `interval` is the polls' interval; `None`
-    /// without polling, `lists` are the coins of user lists and the pause between pulls.
+    /// Adds all metrics to `registry`, with series for each of `coins`. `interval` is the polls' interval, `None`
+    /// without polling. `lists` are the coins of the user lists, `pause` is the time between two pulls of a list.
     pub fn new(
         coins: &Coins,
         interval: Option<Duration>,

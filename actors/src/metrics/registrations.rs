@@ -60,12 +60,12 @@ impl RegistrationMetrics {
             under_way: register(
                 registry,
                 "registrations_under_way",
-                "Requests for registration that were taken up and are not deleted",
+                "Requests for registration that are in progress: taken up and not yet deleted",
             ),
             delayed: register(
                 registry,
                 "registration_zookeeper_failures",
-                "Registrations whose first coin or whose deletion ZooKeeper did not take at first",
+                "First coins not created and requests not deleted at the first attempt",
             ),
         }
     }

@@ -62,7 +62,7 @@ impl UserListMetrics {
         let interval = Family::<ListLabels, Gauge>::default();
         registry.register_with_unit(
             "user_list_last_success_timestamp",
-            "When a pull was complete last, since 1970; 0 before the first",
+            "Time of the last complete pull, since 1970; 0 before the first",
             Unit::Seconds,
             last_success.clone(),
         );

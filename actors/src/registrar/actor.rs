@@ -1,4 +1,4 @@
-//! The shell of the Registrar: which requests are taken up, and when they are listed again.
+//! The Registrar: takes up requests, and decides when to list them again.
 
 use std::{rc::Rc, time::Duration};
 
@@ -31,8 +31,8 @@ const REFUSED_PAUSE: Duration = Duration::from_secs(5);
 /// Shortest pause between two lists: several changes at a time need one.
 const LIST_PAUSE: Duration = Duration::from_millis(20);
 
-/// Further pause for each name in the directory: a list of 100,000 costs `ZkWriter`'s thread tens of milliseconds, which
-/// switches wait for, and each deletion of ours is a change.
+/// Additional pause for each name in the directory: parsing a list of 100,000 names blocks `ZkWriter`'s thread, and so
+/// all switches, for tens of milliseconds, and each deletion of ours changes the list.
 const PAUSE_OF_A_NAME: Duration = Duration::from_micros(20);
 
 /// Registers the sub-accounts that the stratum servers request.
@@ -41,15 +41,16 @@ pub(crate) struct Registrar {
     under_way: UnderWay,
     /// Notified when a registration has ended and there is room for more.
     room: Rc<Notify>,
-    /// The directory is created until it was seen once: not again at runtime.
+    /// Whether to create the directory: until it has been seen once, never again at runtime.
     creates_dir: bool,
-    /// State that the log has, so that it names each only once.
+    /// Last logged reason why there is no list, so that it is logged once: ZooKeeper's refusal, or empty if the
+    /// directory is missing. `None` while the requests can be listed.
     logged: Option<String>,
 }
 
 impl Registrar {
-    /// An actor that registers as soon as it is started and ZooKeeper can be reached. Reads the certificate authorities,
-    /// which may take a moment. Without `to_lists` no sub-account gets a first coin.
+    /// An actor that registers as soon as it is started and ZooKeeper can be reached. Reads the certificate
+    /// authorities, which may take a moment. Without `to_lists` no sub-account gets a first coin.
     pub(crate) fn new(
         settings: RegistrationSettings,
         to_writer: ToZkWriter,
@@ -67,7 +68,7 @@ impl Registrar {
         }
     }
 
-    /// One list at a time is asked for.
+    /// Requests a list. Never called while another one is requested.
     fn list(&mut self, ctx: &mut Context<Self>) {
         self.under_way.list_begins();
         let (reply, seen) = oneshot::channel();

@@ -1,5 +1,5 @@
 //! The backend's answer: `{"status":"success","message":"…","data":{"puid":1001}}`, of which only `data.puid` counts
-//! (contract, section 5).
+//! (user-list contract, section 5).
 
 use std::fmt;
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 /// Stands for the sub-account's name in the operator's values.
 const NAME: &str = "{sub_name}";
 
-/// The body as the previous daemon's JSON encoder wrote it (contract, section 5): keys in order, `<`, `>`, `&` and two
-/// line separators as escapes, a line end.
+/// The body as the previous daemon's JSON encoder wrote it (user-list contract, section 5): keys in order, `<`, `>`,
+/// `&` and two line separators as escapes, a line end.
 pub(super) fn body(post_data: &BTreeMap<String, String>, name: &str) -> Vec<u8> {
     let fields: serde_json::Map<_, _> = post_data
         .iter()
@@ -15,7 +15,7 @@ pub(super) fn body(post_data: &BTreeMap<String, String>, name: &str) -> Vec<u8> 
     let mut body = String::new();
     for c in serde_json::Value::Object(fields).to_string().chars() {
         match c {
-            // Outside of strings JSON has none of them.
+            // JSON has these characters within strings only.
             '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
                 crate::domain::push_json_escape(&mut body, c);
             }

@@ -7,8 +7,8 @@ use crate::{
     zk_writer::{DeleteRequest, WatchRequests},
 };
 
-/// Stop registering. Registrations under way are dropped: their requests stay in ZooKeeper, and the next start takes them
-/// up. Answered at once.
+/// Stop registering. Registrations under way are dropped: their requests stay in ZooKeeper, and the next start takes
+/// them up. Answered at once.
 ///
 /// Sent once, by the drain of the actors, before `UserLists` and `ZkWriter` are drained.
 #[derive(Debug, Message)]

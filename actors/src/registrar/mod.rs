@@ -8,14 +8,14 @@
 //!        └── request deleted ◀─ ZkWriter ◀─────────────┴─▶ UserLists: index entry, first coin
 //! ```
 //!
-//! Only ZooKeeper knows the requests: a registration that is dropped or killed at any step begins again at the next start.
-//! Reasons: docs/develop/decisions/0029-registration.md.
+//! Only ZooKeeper knows the requests: a registration that is dropped or killed at any step begins again at the next
+//! start. Reasons: docs/develop/decisions/0029-registration.md.
 //!
 //! * `settings`, `messages`: settings of the operator, messages and senders;
 //! * `actor`: takes up requests, and lists them again;
 //! * `under_way`: the names under way; no clock, no network;
 //! * `registration`: one registration, from the request to its deletion;
-//! * `backend`: the HTTP request; `body`, `answer`: its JSON (contract, section 5);
+//! * `backend`: the HTTP request; `body`, `answer`: its JSON (user-list contract, section 5);
 //! * `journal`: log lines and metrics.
 
 mod actor;

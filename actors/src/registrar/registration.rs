@@ -27,11 +27,11 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// Longest pause before ZooKeeper is asked again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// Everything that registrations need.
+/// State that all registrations share.
 pub(super) struct Registrations {
     pub(super) settings: RegistrationSettings,
     backend: Backend,
-    /// Requests to the backend that may begin.
+    /// Permits for requests to the backend (`UserAutoRegParallelRequests`).
     turns: Semaphore,
     pub(super) to_writer: ToZkWriter,
     /// `None` without user lists: then no sub-account gets a first coin.
@@ -58,10 +58,11 @@ impl Registrations {
     }
 
     /// Registers a name, and deletes its request. The order is what the stratum servers need: they read the coin once,
-    /// as soon as the request is gone. Dropped, it leaves the request, and a later start registers the name again, which
-    /// backends have to bear (contract, section 5).
+    /// as soon as the request is gone. Dropped, it leaves the request, and a later start registers the name again,
+    /// which backends have to bear (user-list contract, section 5).
     pub(super) async fn run(self: Rc<Self>, name: String) {
         let began = Instant::now();
+        // The index entry's name is in lower case.
         let end = match Puname::parse(&name).and(Puname::parse_lower_case(&name)) {
             Ok(_) => self.register(&name).await,
             Err(fault) => {

@@ -14,12 +14,13 @@ pub struct RegistrationSettings {
     pub dir: ZnodeDir,
     /// Address of the backend (`UserAutoRegAPI.URL`); without one every registration fails.
     pub url: Option<UpstreamUrl>,
-    /// User and password of HTTP Basic authentication (`UserAutoRegAPI.User`, `.Password`); `None` if the user is empty.
+    /// User and password of HTTP Basic authentication (`UserAutoRegAPI.User`, `.Password`); `None` if the user is
+    /// empty.
     pub credentials: Option<(String, String)>,
     /// Fields of the request's body (`UserAutoRegAPI.PostData`); `{sub_name}` in a value stands for the name.
     pub post_data: BTreeMap<String, String>,
-    /// First coin of a registered sub-account (`UserAutoRegAPI.DefaultCoin`); `None` if it has no list: then no znode is
-    /// created.
+    /// First coin of a registered sub-account (`UserAutoRegAPI.DefaultCoin`); `None` if it has no list: then no znode
+    /// is created.
     pub default_coin: Option<Coin>,
     /// Time from the backend's success to the first coin (`UserAutoRegAPI.IntervalSeconds`).
     pub wait: Duration,

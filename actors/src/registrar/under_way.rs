@@ -2,15 +2,15 @@
 
 use std::collections::HashSet;
 
-/// Registrations that may be under way. The stratum servers' own limit is 50 requests each; miners can leave any number
-/// behind.
+/// Maximum registrations under way. A stratum server has at most 50 requests at a time (its default), but an outage can
+/// leave any number behind.
 const MOST: usize = 1_000;
 
 /// Names of the registrations under way. No clock, no network.
 #[derive(Debug, Default)]
 pub(super) struct UnderWay {
     names: HashSet<String>,
-    /// Those that ended since the current list was asked for, which may still have them.
+    /// Names that have ended since the current list was requested; that list may still have them.
     ended: HashSet<String>,
     /// Whether the last list had more names than could be taken.
     left_over: bool,
@@ -21,7 +21,7 @@ impl UnderWay {
         self.names.len()
     }
 
-    /// A list is about to be asked for.
+    /// Call it before a list is requested.
     pub(super) fn list_begins(&mut self) {
         self.ended.clear();
     }

@@ -1,4 +1,4 @@
-//! An answer's format: its parser, and the faults of a text that has another.
+//! Trait of an answer's parser, which each user of this module implements, and the faults that a parser reports.
 
 use std::{cell::Cell, fmt, io::Read, ops::RangeInclusive};
 
@@ -12,7 +12,7 @@ use crate::go_json::Text;
 /// Bytes of one value that is read as a whole. A larger one is no name, number or coin.
 const VALUE_LIMIT: usize = 256 * 1024;
 
-/// Bytes that the reader may still bring while the parser collects them into one value; `None` while it collects none.
+/// Bytes left for the one value that the parser is collecting; the reader counts them down. `None` between such values.
 pub(crate) type Budget = Cell<Option<usize>>;
 
 /// Format of an upstream's answer.
@@ -26,7 +26,7 @@ pub(crate) trait AnswerFormat: Clone + Send + 'static {
     /// Status codes of a success.
     const SUCCESS: RangeInclusive<u16>;
 
-    /// Parses an answer to its end. `body` has to keep to the budget.
+    /// Parses an answer to its end. `body` fails if a value exceeds the budget.
     fn parse(self, body: impl Read, budget: &Budget) -> Result<Self::Parsed, AnswerFault>;
 }
 
@@ -49,7 +49,7 @@ impl AnswerFault {
     }
 }
 
-/// Reads a value of any type as a whole, unless it is too large.
+/// Reads a value of any type as a whole; fails if it is larger than [`VALUE_LIMIT`].
 pub(crate) fn whole<'de, M: MapAccess<'de>>(
     map: &mut M,
     budget: &Budget,
@@ -60,7 +60,7 @@ pub(crate) fn whole<'de, M: MapAccess<'de>>(
     value
 }
 
-/// The value's text, unless it has another type.
+/// The text of a JSON string; `None` for a value of another type.
 pub(crate) fn text(raw: &RawValue) -> Option<Text<'_>> {
     if raw.get().starts_with('"') { serde_json::from_str(raw.get()).ok() } else { None }
 }

@@ -1,9 +1,10 @@
-//! The pool's backend over HTTP: how to reach it, and how to read its answers; for the Poller and `UserLists`.
+//! The pool's backend over HTTP: how to reach it, and how to read its answers; for the Poller,
+//! `UserLists` and the Registrar.
 //!
 //! * `url`: an address, with credentials that are never printed;
 //! * `fetch`: the HTTP request, its redirects and deadlines, TLS, and the head of an answer;
 //! * `body`: the body of an answer, from the network to the parser: unpacked, counted, checked;
-//! * `format`: the parser's side of that; each user has its own format;
+//! * `format`: trait of an answer's parser, and its faults;
 //! * `text`: the backend's texts, fit for the log.
 
 mod body;

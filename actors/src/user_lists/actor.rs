@@ -1,4 +1,4 @@
-//! The shell of `UserLists`: one loop for each list.
+//! The actor: one loop for each list, and the order of the first pulls.
 
 use std::rc::Rc;
 
@@ -27,12 +27,14 @@ use crate::{
 /// Pause before `ZkWriter` is asked again for a session.
 const NO_SESSION_PAUSE: Duration = Duration::from_millis(250);
 
-/// Time for the pull that brings a registered sub-account. sserver polls its list every 10 seconds, and a miner waits 15.
+/// Time for the pull that brings a registered sub-account. sserver polls its list every 10 seconds, and a miner waits
+/// 15.
 const REGISTERED_PULL: Duration = Duration::from_secs(2);
 
 /// Pause before a pull that a registration requests: registrations in quick succession share one.
 const GATHER_PAUSE: Duration = Duration::from_millis(200);
-/// How long, in the first round, a list that has its answer waits for those of the lists before it.
+
+/// Time for which an answered list waits, in the first round, for the answers of the lists before it.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Pulls the lists, and alone changes them.
@@ -69,9 +71,9 @@ impl UserLists {
         self.pullers.iter().find(|it| it.coin == *coin).cloned()
     }
 
-    /// Reads the marks, as soon as there is a session, and starts the loops. In the first round, a list settles its
-    /// entries after the lists before it have, as far as they were answered in time: a sub-account of two lists gets the
-    /// first list's coin.
+    /// Reads the marks as soon as there is a session, then starts the loops. In the first round, a list settles its
+    /// entries after the lists before it, except those without an answer in time: so a sub-account of two lists gets
+    /// the coin of the first one.
     fn begin(&mut self, ctx: &mut Context<Self>) {
         let (to, index, dir) =
             (self.zk_writer.read_marks.clone(), self.settings.index.clone(), self.marks.clone());
@@ -89,10 +91,10 @@ impl UserLists {
             let mut before = Vec::new();
             for (puller, mark) in act.pullers.iter().zip(marks) {
                 puller.old_mark.set(mark);
-                let (first, seen) = watch::channel(false);
+                let (answered, seen) = watch::channel(false);
                 let (puller, listings) = (Rc::clone(puller), act.listings.clone());
                 let (journal, pause) = (Rc::clone(&act.journal), act.settings.interval);
-                let round = FirstRound { before: before.clone(), first };
+                let round = FirstRound { before: before.clone(), answered };
                 before.push(seen);
                 ctx.spawn(wrap_future(pull_for_ever(puller, listings, journal, pause, round)));
             }
@@ -100,22 +102,24 @@ impl UserLists {
     }
 }
 
-/// First pull of a list, and those of the lists before it. A channel has `true` when its list was answered, and ends
-/// with the first pull.
+/// A list's place in the first round. Each list has a channel: it has `true` once the list's backend has answered, and
+/// closes when the list's first pull ends.
 struct FirstRound {
+    /// Channels of the lists before this one.
     before: Vec<watch::Receiver<bool>>,
-    first: watch::Sender<bool>,
+    /// This list's channel.
+    answered: watch::Sender<bool>,
 }
 
 impl FirstRound {
-    /// Waits until the lists before have settled their entries, without those that are not answered in time: a backend
-    /// that hangs is no reason to withhold another list.
+    /// Waits until the lists before this one have settled their entries, except those without an answer in time: a
+    /// backend that hangs must not withhold another list.
     async fn turn(&mut self) {
-        let _ = self.first.send(true);
+        let _ = self.answered.send(true);
         let deadline = Instant::now() + ANSWER_PATIENCE;
         for list in &mut self.before {
             if timeout_at(deadline, list.wait_for(|is_answered| *is_answered)).await.is_ok() {
-                // An error is the end of that pull.
+                // The error means that the channel is closed: the pull has ended.
                 while list.changed().await.is_ok() {}
             }
         }

@@ -1,6 +1,6 @@
-//! The upstream's JSON of a list (contract, section 3), parsed as it comes in and as Go's decoder would parse it.
+//! The upstream's JSON of a list (user-list contract, section 3), parsed as it arrives, by the rules of Go's decoder.
 //!
-//! Fields may come in any order, so an answer is judged at its end: an `err_no` behind the list voids the list.
+//! Fields may come in any order, so an answer is judged at its end: an `err_no` after the list voids the list.
 
 use std::{collections::HashMap, fmt, io::Read, ops::RangeInclusive};
 
@@ -33,10 +33,10 @@ pub(super) struct ListFormat {
 pub(super) struct PulledList {
     /// By rising puid, each once.
     pub(super) entries: Vec<PulledEntry>,
-    /// Names that are not listed, since a later one has their puid; they have znodes all the same.
+    /// Names that are not listed, since a later one has their puid; they get first coins all the same.
     pub(super) superseded: Vec<PulledEntry>,
     pub(super) bad: BadEntries,
-    /// Whether an entry has no puid that can be understood: the upstream may correct it.
+    /// Whether an entry has an unreadable puid, which the upstream may correct: N must not pass it.
     pub(super) is_unreadable: bool,
 }
 
@@ -102,7 +102,7 @@ struct Parsed<'a> {
     format: ListFormat,
     err_no: i64,
     err_msg: String,
-    /// Stays, whatever follows.
+    /// Fault of a field; repeating the field does not remove it.
     fault: Option<&'static str>,
     /// The value of each name, the last if it is repeated.
     puids: HashMap<Box<str>, PuidField>,
@@ -244,7 +244,7 @@ impl<'de> Visitor<'de> for Root<'_, '_> {
     }
 }
 
-/// The value of `data`: an object, or one of those that stand for an empty one.
+/// The value of `data`: an object; `null` and PHP's `[]` are empty ones.
 struct Data<'a, 'b>(&'a mut Parsed<'b>);
 
 impl Data<'_, '_> {

@@ -1,4 +1,4 @@
-//! The list API's JSON document (contract, section 4): made once a change, and shared.
+//! The list API's JSON document (user-list contract, section 4): rendered once for each change, and shared.
 
 use std::io::Write;
 
@@ -9,7 +9,7 @@ const START: &str = "{\"err_no\":0,\"err_msg\":null,\"data\":{";
 
 const END: &str = "}}";
 
-/// Documents below this size are not packed: they fit into one packet.
+/// Bytes from which a document is packed; a smaller one fits into one packet anyway.
 const PACKED_FROM: usize = 1024;
 
 /// A JSON document that requests share until the list changes.
@@ -41,7 +41,7 @@ impl Document {
             if !starts.is_empty() {
                 text.push(b',');
             }
-            // Names of two billion puids cannot be here: the limit on an answer's size is smaller.
+            // A list of 4 GiB does not fit into memory in practice.
             starts.push((puid, u32::try_from(text.len()).unwrap_or(u32::MAX)));
             // Writing to memory cannot fail.
             let _ = serde_json::to_writer(&mut text, name);

@@ -1,7 +1,7 @@
 //! The list of one coin: sub-accounts by puid, and when each was first seen; no clock, no network.
 //!
-//! A list never changes: [`List::with`] makes the next one, so that readers need no lock. All names lie in one text, 25
-//! bytes an entry in all besides the name.
+//! A list never changes: [`List::with`] makes the next one, so that readers need no lock. All names are in one text; an
+//! entry takes about 25 bytes in addition to its name.
 
 use std::{hash::BuildHasher, iter};
 
@@ -25,7 +25,7 @@ struct Entry {
     puid: u32,
     /// Place of its name.
     name: u32,
-    /// The change with which it came: of two lists' entries for a puid, the later counts in the merged list.
+    /// Number of the change that brought it: of two lists' entries for a puid, the merged list has the later one.
     came: u32,
 }
 
@@ -47,8 +47,8 @@ impl List {
         Self { names: Names { ignore_case, ..Names::default() }, ..Self::default() }
     }
 
-    /// The list with these entries, by rising puid, first seen at `at` unless their names are known; `None` if it has
-    /// them all. A puid that has another name gets the new one; a name that no puid has any more is no longer listed.
+    /// This list plus `new` entries, which come by rising puid; `None` if it has them all. Names that it lacks are
+    /// first seen `at`. An entry replaces the name of its puid; a name without a puid is forgotten.
     pub(super) fn with(&self, new: &[(u32, &str)], at: u32, change: u64) -> Option<Self> {
         let is_new = |&(puid, name): &(u32, &str)| self.get(puid) != Some(name);
         if !new.iter().any(is_new) {
@@ -145,7 +145,7 @@ impl Names {
         known.unwrap_or_else(|| {
             self.text.push_str(name);
             let place = u32::try_from(self.ends.len()).unwrap_or(u32::MAX);
-            // `with` limits the text to four gigabytes: a puid has one name of at most 200 bytes.
+            // A list of 4 GiB does not fit into memory in practice.
             self.ends.push((u32::try_from(self.text.len()).unwrap_or(u32::MAX), seen));
             let (ends, text) = (&self.ends, &self.text);
             let (hasher, ignore_case) = (&self.hasher, self.ignore_case);

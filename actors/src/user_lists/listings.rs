@@ -1,4 +1,4 @@
-//! The lists, shared: `UserLists` alone changes them; the list API and `ZkWriter` read, without a lock.
+//! The lists that all threads share: `UserLists` alone changes them; the list API and `ZkWriter` read without a lock.
 
 use std::{
     collections::BTreeMap,
@@ -25,9 +25,9 @@ pub struct Listings(Arc<Shared>);
 struct Shared {
     lists: ArcSwap<Lists>,
     changes: AtomicU64,
-    /// Held by a writer; readers take the last `lists`.
+    /// Held while `lists` is replaced; readers do not take it.
     writing: Mutex<()>,
-    /// Tells this process's entity tags from those of others.
+    /// Distinguishes the entity tags of this process from those of others.
     tag: u64,
 }
 
@@ -41,6 +41,7 @@ struct Lists {
 #[derive(Clone, Debug, Default)]
 struct Shown {
     list: List,
+    /// Whether a pull has succeeded.
     is_complete: bool,
     /// Whether the first pull has ended, with or without success.
     was_tried: bool,
@@ -83,7 +84,7 @@ pub(crate) enum Listed {
 /// Answer of the list API.
 #[derive(Clone, Debug)]
 pub enum ListAnswer {
-    /// The first pull has not ended.
+    /// No pull of the list has succeeded yet; for the merged list: the first pull of some list has not ended.
     NotReady,
     /// The JSON document.
     List(ListDocument),
@@ -107,8 +108,8 @@ impl Listings {
     }
 
     /// The sub-accounts of a coin, or of all, whose puid is above `after`, by rising puid. An unknown coin has an empty
-    /// list. A list is not ready before its first pull is settled; the merged one not before each list's first pull is
-    /// settled or has failed (contract, section 4).
+    /// list. A list is ready once a pull has succeeded, the merged one once the first pull of each list has ended, with
+    /// or without success (user-list contract, section 4).
     pub fn answer(&self, coin: Option<&str>, after: u32) -> ListAnswer {
         let lists = self.0.lists.load();
         let document = match coin {
@@ -166,7 +167,7 @@ impl Listings {
         is_changed
     }
 
-    /// A pull of this list has ended. After the first complete one the list is served.
+    /// Records the end of a pull. The list is served from its first complete pull on.
     pub(crate) fn pulled(&self, coin: &Coin, is_complete: bool) {
         self.change(coin, |shown| {
             let is_news = !shown.was_tried || (is_complete && !shown.is_complete);

@@ -24,8 +24,8 @@ pub(crate) struct ListsToZkWriter {
 }
 
 /// The backend has registered a sub-account. The coin's list is pulled at once, and then gets the entry if the answer
-/// lacked it: an entry alone could let sserver's cursor pass a smaller puid that was not pulled yet. If the upstream fails or
-/// has not answered after two seconds, the list gets the entry all the same, unless it lacks others.
+/// lacked it: an entry alone could let sserver's cursor pass a smaller puid that was not pulled yet. If the upstream
+/// fails or has not answered after two seconds, the list gets the entry all the same, unless it lacks others.
 ///
 /// Sent by the Registrar. Answered when the message is taken.
 #[derive(Clone, Debug, Message)]
@@ -44,7 +44,7 @@ pub(crate) struct Registered {
 #[rtype(result = "()")]
 pub(crate) struct Settle {
     pub(crate) coin: Coin,
-    /// As the request spells it; its suffix is not cut (contract, section 5).
+    /// As the request spells it; its suffix is not cut (user-list contract, section 5).
     pub(crate) name: String,
     pub(crate) reply: oneshot::Sender<Result<(), String>>,
 }

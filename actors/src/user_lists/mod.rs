@@ -7,7 +7,7 @@
 //!
 //! * `settings`, `messages`: settings of the operator, messages to the actor;
 //! * `actor`: the shell: one loop for each list; `pull`: one pull; `journal`: its log line;
-//! * `answer`: the upstream's JSON (contract, section 3);
+//! * `answer`: the upstream's JSON (user-list contract, section 3);
 //! * `list`: the list of one coin; no clock, no network; `document`: its JSON;
 //! * `listings`: the lists as the list API and the safety period read them;
 //! * `preview`: a list for the operator's commands.

@@ -1,4 +1,4 @@
-//! One pull of a list: fetch, first coins, and the entries' way into the list.
+//! One pull of a list: fetches, has first coins and index entries created, then inserts the entries into the list.
 
 use std::{
     cell::{Cell, RefCell},
@@ -32,7 +32,7 @@ const PARTS_UNDER_WAY: usize = 4;
 /// Names of registered sub-accounts, by puid.
 pub(super) type RegisteredNames = BTreeMap<u32, Box<str>>;
 
-/// How a list is pulled, and how far it is.
+/// Pulls one list. Its cells are used by the loop of the list and by messages of the Registrar, on one thread.
 pub(super) struct Puller {
     pub(super) coin: Coin,
     upstream: Upstream,
@@ -43,7 +43,7 @@ pub(super) struct Puller {
     zk_writer: ListsToZkWriter,
     /// The largest puid that needs no further pull.
     last_id: Cell<u32>,
-    /// The list before the daemon's start.
+    /// Mark from before the daemon's start; `None` after the first complete pull.
     pub(super) old_mark: Cell<Option<ListMark>>,
     /// Registered sub-accounts that no pull has brought yet.
     registered: RefCell<RegisteredNames>,
@@ -68,7 +68,7 @@ pub(super) struct PullEnd {
     pub(super) refusal: Option<String>,
     pub(super) bad: BadEntries,
     pub(super) is_changed: bool,
-    /// Why the pull did not settle all.
+    /// Why the pull failed: no usable answer, or ZooKeeper left an entry open.
     pub(super) fault: Option<String>,
 }
 
@@ -125,9 +125,9 @@ impl Puller {
         fetched.map_err(|error| error.to_string())
     }
 
-    /// Works through an answer: settles its new entries, and puts them into the list by rising puid, up to the first that
-    /// is not settled. An entry whose first coin ZooKeeper refused is listed, and tried again: N stays until all are settled.
-    /// `registered` came before the fetch began.
+    /// Takes an answer: settles its new entries, and inserts them into the list by rising puid, up to the first that is
+    /// open. An entry whose first coin ZooKeeper refused is listed, and tried again by the next pulls: N stays until no
+    /// first coin is refused. `registered` are the registrations from before the fetch.
     pub(super) async fn take(&self, pulled: PulledList, registered: &RegisteredNames) -> PullEnd {
         self.is_whole.set(false);
         let PulledList { entries, superseded, bad, is_unreadable } = pulled;
@@ -137,6 +137,7 @@ impl Puller {
                 || self.listings.name(&self.coin, entry.puid).as_deref() != Some(&*entry.name)
         };
         let new: Vec<&PulledEntry> = entries.iter().filter(is_new).collect();
+        // Superseded names get first coins, but are not listed.
         let all: Vec<&PulledEntry> = new.iter().copied().chain(&superseded).collect();
         let settled = self.settle_all(&all, &mut end).await.min(new.len());
         let entries_at = |entries: &[&PulledEntry], at: u64| {
@@ -151,14 +152,14 @@ impl Puller {
             self.is_whole.set(true);
             end.is_changed |= self.add_registered(registered);
             self.advance(&entries, is_unreadable, &mut end).await;
-            // It is about entries from before the start only.
+            // Entries of later pulls are new.
             self.old_mark.set(None);
         }
         end
     }
 
-    /// Has first coins and index entries created; returns the number of entries before the first of which nothing is
-    /// known.
+    /// Has first coins and index entries created. Returns how many entries are settled, created or refused, before the
+    /// first open one.
     async fn settle_all(&self, new: &[&PulledEntry], end: &mut PullEnd) -> usize {
         let mut indexed = HashSet::new();
         let parts: Vec<Vec<FirstCoin>> = new
@@ -197,7 +198,7 @@ impl Puller {
         settled
     }
 
-    /// Takes in the ends of the first of these entries; returns the number before the first of which nothing is known.
+    /// Records the ends of the first entries. Returns how many are settled before the first open one.
     fn take_ends(
         &self,
         entries: &[&PulledEntry],
@@ -257,8 +258,8 @@ impl Puller {
         registered.range(puids).map(|(puid, name)| (*puid, name.clone())).collect()
     }
 
-    /// Puts registered sub-accounts into the list, except those that it has got meanwhile. Nothing happens while the list
-    /// lacks entries of the last answer: their puids may be smaller. Returns whether the list has changed.
+    /// Inserts registered sub-accounts that the list lacks. Does nothing while the list lacks entries of the last
+    /// answer: their puids may be smaller. Returns whether the list has changed.
     pub(super) fn add_registered(&self, registered: &RegisteredNames) -> bool {
         if !self.is_whole.get() {
             return false;
@@ -274,8 +275,8 @@ impl Puller {
         !added.is_empty() && self.listings.insert(&self.coin, &added, now())
     }
 
-    /// Raises N after a complete pull, unless an entry would be passed over: its first coin was refused, or its puid is
-    /// unreadable.
+    /// Raises N after a complete pull and writes the mark, unless N would pass an entry that has to come again: one
+    /// with a refused first coin or an unreadable puid.
     async fn advance(&self, entries: &[PulledEntry], is_unreadable: bool, end: &mut PullEnd) {
         let Some(largest) = entries.last().map(|it| it.puid) else { return };
         if is_unreadable || end.refused > 0 || largest <= self.last_id.get() {
@@ -284,10 +285,11 @@ impl Puller {
         self.last_id.set(largest);
         let (dir, coin) = (self.marks.clone(), self.coin.clone());
         let mark = ListMark { last_id: largest, at: now() };
+        // A mark from before the start that covers the list has the earlier time.
         if self.old_mark.get().is_some_and(|old| old.last_id >= largest) {
             return;
         }
-        // The list is right without a mark; the next longer list writes it again.
+        // Not tried again after a failure: the mark of the next longer list replaces it.
         let write = |reply| WriteMark { dir, coin, mark, reply };
         if let Err(fault) = ask(&self.zk_writer.write_mark, write).await {
             end.index_fault.get_or_insert(fault);

@@ -10,9 +10,10 @@ use crate::{
 /// Settings for user lists.
 #[derive(Clone, Debug)]
 pub struct UserListSettings {
-    /// The coin of each list and its address (`UserListAPI`): in the order of `AvailableCoins`, then all others by name.
+    /// The coin of each list and its address (`UserListAPI`): in the order of `AvailableCoins`, then all others by
+    /// name.
     pub lists: Vec<(Coin, UpstreamUrl)>,
-    /// Pause between two pulls of a list (`IntervalSeconds`); the safety period is half as long again, in whole seconds.
+    /// Pause between two pulls of a list (`IntervalSeconds`).
     pub interval: Duration,
     /// Time for a whole pull: connection, head and body (`CronFetchTimeoutSeconds`).
     pub fetch_timeout: Duration,
@@ -25,7 +26,8 @@ pub struct UserListSettings {
 }
 
 impl UserListSettings {
-    /// Time that a new name in a list waits for switches to the list's coin (contract of user lists, section 7).
+    /// Safety period: 1.5 times the interval, in whole seconds. A switch to a list's coin is held until the name has
+    /// been in the list for this long (user-list contract, section 7).
     pub fn safety_period(&self) -> Duration {
         Duration::from_secs(self.interval.as_secs() * 15 / 10)
     }

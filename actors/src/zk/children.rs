@@ -5,15 +5,17 @@ use zookeeper_client::Error as ClientError;
 
 use super::{Connection, Watch, WriteError};
 
-/// Operations of one [`removal`](Connection::remove), so that a client that goes on creating children cannot keep it busy.
+/// Operations of one [`removal`](Connection::remove), so that a client that goes on creating children cannot keep it
+/// busy.
 const OPERATIONS: usize = 1_000;
 
 /// Deletions that are sent before their answers are awaited.
 const AT_ONCE: usize = 100;
 
 impl Connection {
-    /// Lists a znode's children, however many, and watches them from then on. Without the znode the list is `None`, and
-    /// the watch fires once the znode is created. Must not be dropped before it is done, see `ArmedWatches`.
+    /// Lists a znode's children, however many, with a watch that fires at their first change. Without the znode the
+    /// list is `None`, and the watch fires when the znode is created. Must not be dropped before it is done, see
+    /// `ArmedWatches`.
     pub(crate) async fn watch_children(
         &self,
         path: &str,

@@ -43,7 +43,7 @@ impl Revision {
 pub(crate) struct Zxid(i64);
 
 impl Zxid {
-    /// As ZooKeeper has it; for the data of an intent.
+    /// ZooKeeper's number, for the data of an intent.
     pub(crate) fn to_i64(self) -> i64 {
         self.0
     }

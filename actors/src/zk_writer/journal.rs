@@ -98,7 +98,7 @@ impl Journal {
         switches.for_each(|(switch, result)| self.log_switch(&switch, result));
     }
 
-    /// A finding about a held switch that ends it.
+    /// Reports the end of a held switch. Other findings are no end, and not reported here.
     pub(super) fn looked(&self, puname: &Puname, look: &Look) {
         let (intent, old, end) = match look {
             Look::CarriedOut { intent, old, .. } => (intent, old.clone(), HeldEnd::CarriedOut),

@@ -197,7 +197,7 @@ pub(super) struct Writing<'a, C> {
     dir: &'a ZnodeDir,
     progress: &'a Progress,
     pub(super) steps: Vec<Step<'a, C>>,
-    /// Checked in each transaction; without it, nothing is written.
+    /// State of another znode that each transaction checks; `None`: nothing is checked.
     guard: Option<WriteOp<'a, C>>,
     rounds: usize,
     is_one_by_one: bool,

@@ -41,7 +41,7 @@ impl Reader {
         };
         let (sub_pools, lock) = (if_set(SUB_POOLS), if_set(LOCK));
         let (index, requests, held) = (if_set(INDEX), if_set(REQUESTS), if_set(HELD));
-        let usual_held = watch_dir.as_ref().map(|dir| dir.beside("_held"));
+        let usual_held = watch_dir.as_ref().map(|dir| dir.with_suffix("_held"));
         let held = held.or(usual_held);
         let mut found = vec![
             (WATCH_DIR, &watch_dir),

@@ -21,7 +21,7 @@ const DEFAULT_COIN: &str = "UserAutoRegAPI_DefaultCoin";
 const USUAL_INTERVAL: u64 = 10;
 /// Seconds between two polls of sserver.
 const SSERVER_POLL: u64 = 10;
-/// Seconds after which stratum servers disconnect a miner that has not logged in (contract of the user lists, section 5).
+/// Seconds after which stratum servers disconnect a miner that has not logged in (user-list contract, section 5).
 const LOGIN_LIMIT: u64 = 15;
 
 impl Reader {

@@ -1,5 +1,5 @@
-//! Held switches: real daemons with a safety period, and a real ZooKeeper. Except in `listed`, no list ever has a name, so
-//! that each switch of an existing sub-account to a coin with a list is held.
+//! Held switches: real daemons with a safety period, and a real ZooKeeper. Except in `listed`, no list ever has a name,
+//! so that each switch of an existing sub-account to a coin with a list is held.
 
 mod crashes;
 mod listed;

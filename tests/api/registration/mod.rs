@@ -1,5 +1,5 @@
-//! Registration: the real daemon between a scripted backend and a real ZooKeeper, which the tests share with it as a stratum
-//! server does.
+//! Registration: the real daemon between a scripted backend and a real ZooKeeper, which the tests share with it as a
+//! stratum server does.
 
 mod faults;
 mod recorded;

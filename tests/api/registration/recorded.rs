@@ -1,6 +1,7 @@
 //! Registrations recorded with the Go daemon: the requests to the backend and the znodes that this daemon owes them.
 //!
-//! The data is `tests/golden/registration.json`; its `about` explains it. Every failed case is reported, not only the first.
+//! The data is `tests/golden/registration.json`; its `about` explains it. Every failed case is reported, not only the
+//! first.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

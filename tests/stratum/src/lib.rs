@@ -1,6 +1,6 @@
-//! A simulated stratum server for several coins, as sserver is: it knows the sub-accounts of the user lists, follows the
-//! znode of each miner's sub-account, and requests the registration of unknown ones (user-list contract, sections 4, 5
-//! and 11).
+//! A simulated stratum server for several coins, as sserver is: it knows the sub-accounts of the user lists, follows
+//! the znode of each miner's sub-account, and requests the registration of unknown ones (user-list contract, sections
+//! 4, 5 and 11).
 //!
 //! It simulates no mining: a miner is a sub-account's name, and moving it is an [`Event`].
 //!

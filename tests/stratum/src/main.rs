@@ -14,8 +14,8 @@ use tokio::{
     task::LocalSet,
 };
 
-/// Simulates a stratum server for several coins: polls their user lists, follows the znodes of its miners' sub-accounts,
-/// and requests the registration of unknown ones. Prints a line when it is ready and one for each event.
+/// Simulates a stratum server for several coins: polls their user lists, follows the znodes of its miners'
+/// sub-accounts, and requests the registration of unknown ones. Prints a line when it is ready and one for each event.
 ///
 /// Exit status: 0 after SIGINT or SIGTERM, 1 if it could not start, 2 for a bad argument.
 #[derive(Debug, Parser)]

@@ -22,8 +22,8 @@ impl Backend {
         self.sub_accounts.insert(name.to_owned(), (coin.to_owned(), at));
     }
 
-    /// Adds a sub-account to the lists of these coins under one new puid, which it returns. One sequence of puids serves
-    /// all lists. A sub-account that is there keeps its puid.
+    /// Adds a sub-account to the lists of these coins under one new puid, which it returns. One sequence of puids
+    /// serves all lists. A sub-account that is there keeps its puid.
     pub fn list(&mut self, name: &str, coins: &[&str]) -> u32 {
         let known = self.lists.values().flatten().find(|(_, known)| *known == name);
         let puid = known.map_or(self.last_puid + 1, |(&puid, _)| puid);

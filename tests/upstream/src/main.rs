@@ -1,4 +1,5 @@
-//! `upstream-sim`: simulates a pool backend until SIGINT or SIGTERM: a changing user-coin map, user lists, registrations.
+//! `upstream-sim`: simulates a pool backend until SIGINT or SIGTERM: a changing user-coin map, user lists,
+//! registrations.
 
 use std::{
     io::{self, Write},
@@ -13,9 +14,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use upstream_sim::{Backend, Reply, Request, Upstream};
 
 /// Simulates a pool backend. `GET …?last_date=N` is answered with the sub-accounts that changed since; one of them is
-/// switched every few seconds. `GET /userlist/COIN?last_id=N` is answered with the sub-accounts of that coin's list, and
-/// `POST /autoreg` with `{"sub_name":"…"}` adds one to the list of the first coin. Prints a line when it is ready, for
-/// each switch, registration and answer.
+/// switched every few seconds. `GET /userlist/COIN?last_id=N` is answered with the sub-accounts of that coin's list,
+/// and `POST /autoreg` with `{"sub_name":"…"}` adds one to the list of the first coin. Prints a line when it is ready,
+/// for each switch, registration and answer.
 ///
 /// Exit status: 0 after SIGINT or SIGTERM, 1 if it could not start, 2 for a bad argument.
 #[derive(Debug, Parser)]

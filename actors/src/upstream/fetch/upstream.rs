@@ -79,8 +79,8 @@ impl Upstream {
         Self { tls: Tls::new(settings.url.is_https(), settings.url_key, log), settings }
     }
 
-    /// Asks for what is new since `from`, which goes into the query as `name`, and reads the answer to its end. Dropping
-    /// the future closes the connection, which ends the thread that reads.
+    /// Requests the entries after `from`, the value of the query's parameter `name`, and reads the answer to its end.
+    /// Dropping the future closes the connection, which ends the thread that reads.
     pub(crate) async fn fetch<F: AnswerFormat>(
         &self,
         name: &str,

@@ -30,8 +30,8 @@ impl Policy for OnlyIfAbsent {
 }
 
 /// Creates the children of `dir` with these names and data, as far as they are missing. Returns for each whether it was
-/// created, or why it is not known to be there. Reads first: nearly all exist after a restart, and a creation that fails
-/// costs the server a sync.
+/// created, or why it is not known to be there. Reads first: nearly all exist after a restart, and a creation that
+/// fails costs the server a sync.
 pub(super) async fn create_missing(
     connection: &Connection,
     dir: &ZnodeDir,

@@ -1,4 +1,5 @@
-//! A list's mark: how far it was complete before the daemon's start, so that a restart makes no sub-account new.
+//! Marks of user lists: how far a list was complete, and when. A restart reads them, so that it makes no sub-account
+//! new.
 
 use super::messages::ListMark;
 use crate::{
@@ -19,7 +20,7 @@ pub(super) async fn read(
     }
 }
 
-/// Writes the mark of `coin`. Another daemon's mark is replaced: both are true, and the later is the better.
+/// Writes the mark of `coin`. Replaces another daemon's mark: both are true, and the later one covers more.
 pub(super) async fn write(
     connection: &Connection,
     dir: &ZnodeDir,

@@ -31,7 +31,7 @@ pub(crate) struct FirstCoin {
 pub(crate) enum NotCreated {
     /// ZooKeeper answered, and refused it: an ACL, a quota. Only a change there can help.
     Refused(String),
-    /// ZooKeeper did not answer, or not to the point.
+    /// It is not known whether the znode is there: no answer, or no definite one. Trying again can help.
     Open(String),
 }
 

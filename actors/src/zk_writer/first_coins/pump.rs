@@ -89,7 +89,7 @@ impl Handler<ReadMarks> for ZkWriter {
         let ReadMarks { index, dir, coins, reply } = message;
         let work = |connection: Connection| async move {
             for dir in index.iter().chain([&dir]) {
-                // The first write of an entry names the cause of a refusal.
+                // A refusal does not matter here: the first write below the directory fails with its cause.
                 if let Err(error @ WriteError::Unknown(_)) = connection.ensure_directory(dir).await
                 {
                     return Err(format!("cannot create {dir}: {error}"));

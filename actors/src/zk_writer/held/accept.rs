@@ -144,6 +144,7 @@ struct Sent {
     old: PreviousValue,
 }
 
+/// An intent's data and last write, `None` without the znode, or why it may not be read.
 type Whole = Result<Option<(Vec<u8>, Mark)>, String>;
 
 impl<'a> Acceptance<'a> {

@@ -36,7 +36,7 @@ impl Book {
         self.schedule(name, Some(intent), look);
     }
 
-    /// Takes in an intent that has to be looked at again at another time than its due time.
+    /// Sets another time for the next look at a known name, such as 0: at once.
     pub(crate) fn postpone(&mut self, name: &str, look: u64) {
         if let Some(entry) = self.known.get(name) {
             let intent = entry.intent.clone();
@@ -63,7 +63,7 @@ impl Book {
         }
     }
 
-    /// Has all intents looked at when they are due: this daemon has become the carrier.
+    /// Schedules the looks at all intents for their due times again: this daemon has become the carrier.
     pub(crate) fn look_when_due(&mut self) {
         let names: Vec<String> = self.known.keys().cloned().collect();
         for name in names {
@@ -85,7 +85,6 @@ impl Book {
 
     /// Seconds by which the oldest due time has passed.
     pub(crate) fn overdue(&self, now: u64) -> u64 {
-        // All overdue intents have their looks within a short time from now.
         let entries = self.known.values().filter_map(|entry| entry.intent.as_ref());
         entries.map(|intent| now.saturating_sub(intent.due)).max().unwrap_or(0)
     }

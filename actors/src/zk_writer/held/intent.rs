@@ -14,7 +14,7 @@ pub(crate) struct Intent {
     /// Seconds since 1970.
     pub(crate) due: u64,
     pub(crate) source: Source,
-    /// Of a poll's switch: the moment that its map is at least as new as.
+    /// Of a poll's switch: the zxid of the poll's mark. The map is at least that new.
     pub(crate) mark: Option<Zxid>,
 }
 

@@ -1,7 +1,7 @@
-//! Held switches: the safety period of user lists (contract of user lists, section 7).
+//! Held switches: the safety period of user lists (user-list contract, section 7).
 //!
-//! A switch to a coin whose list lacks the sub-account, or has it only since a moment ago, is *held*: an intent znode is
-//! committed, and the caller is answered. One daemon, the carrier, writes the coin at the due time.
+//! A switch to a coin whose list lacks the sub-account, or has had it for less than the safety period, is *held*: an
+//! intent znode is committed, and the caller is answered. One daemon, the carrier, writes the coin at the due time.
 //!
 //! ZooKeeper's order of writes decides which switch is the last: an intent counts while the sub-account's znode was not
 //! written after it. So an immediate switch makes an intent obsolete without another operation.

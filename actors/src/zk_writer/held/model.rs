@@ -3,7 +3,7 @@
 //! One sub-account. Each process takes one request to ZooKeeper at a time, in any order with the others, and may end
 //! between any two. A poll acts at the moment of its mark, all others between their first request and their answer. At
 //! the end the carrier has carried out what is left, and the znode must hold the coin of a switch after whose end no
-//! other switch was begun and accepted. Rules that are left out must be found out.
+//! other switch was begun and accepted. Without any one of the rules, some history must end otherwise.
 
 use super::Intent;
 use crate::{

@@ -1,4 +1,5 @@
-//! A round: claims the carrier's lock, lists the intents if there are others, and looks at those whose time has come.
+//! A round: claims the carrier's lock, lists the intents if their directory has changed, and looks at those that are
+//! due.
 //!
 //! Only the carrier deletes intents, so an intent that was read is still the same znode when it is deleted by version.
 //! ZooKeeper orders the end of a carrier's session, and with it of its lock, after all of its writes.
@@ -135,7 +136,7 @@ async fn look(
     let znodes: Vec<String> = names.iter().map(|name| dirs.watch.child(name)).collect();
     let found = connection.get_each(&intents).await?;
     let paths: Vec<&str> = znodes.iter().map(String::as_str).collect();
-    // After the intents: a znode that is older than its intent then was so, too, when the intent was read.
+    // Read after the intents: a znode that is older than its intent now was older when the intent was read.
     let read = connection.read_caught_up(&paths).await?;
     let looks = intents.iter().zip(found).zip(znodes.iter().zip(read)).map(
         |((intent_path, found), (znode_path, znode))| async move {

@@ -13,7 +13,7 @@
 //! there is no znode.
 //!
 //! A held switch is as new as its intent. Each transaction checks that no switch was accepted as held since the intents
-//! were listed: it would make such an intent obsolete.
+//! were listed: otherwise its write would make an intent obsolete that is newer than the map.
 
 use std::collections::{HashMap, HashSet};
 
@@ -295,8 +295,8 @@ struct Hold {
     target: Target<Revision>,
 }
 
-/// Sets intents, each only in the state that was read. Returns the outcomes of those that are not held;
-/// `None` if the guard stopped it.
+/// Sets intents, each only in the state that was read. Returns the index and outcome of each entry that is not held;
+/// without an outcome if the guard stopped the write.
 async fn hold(
     connection: &Connection,
     dirs: &HeldDirs,

@@ -5,7 +5,7 @@ use tokio::sync::oneshot;
 
 use crate::{domain::ZnodeDir, zk::Watch};
 
-/// Lists the requests for registration, and watches them from then on.
+/// Lists the requests for registration, with a watch that fires at the first change.
 ///
 /// Sent by the Registrar, one at a time. Answered when ZooKeeper has answered, or at once without a session.
 #[derive(Debug, Message)]
