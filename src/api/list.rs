@@ -42,7 +42,8 @@ const SWITCHERS: [&str; 2] = ["switch", "subpool"];
 /// Paths that are logged one by one.
 const PATHS_LOGGED: usize = 100;
 
-/// Bytes of a document that are handed to the HTTP library at a time: a slow client must not hold a copy of it all.
+/// Bytes of a document that the HTTP library gets at a time: it copies them, and a slow client must not hold a copy of
+/// the whole document.
 const PIECE: usize = 32 * 1024;
 
 /// Serves the lists at one listener. Clones share the state.
@@ -120,8 +121,8 @@ impl ListApi {
     }
 }
 
-/// Whether the credentials are those of the lists: none, unless `UserListUser` is set. Clients with others want
-/// something else.
+/// Whether a request has the credentials of the lists: none, unless `UserListUser` is set. A request with others is not
+/// for a list.
 fn has_access(headers: &HeaderMap, config: &RequestConfig) -> bool {
     let credentials = headers.get(AUTHORIZATION).map(|value| value.as_bytes());
     match &config.list_auth {
@@ -201,7 +202,7 @@ fn tokens<'a>(headers: &'a HeaderMap, name: &'a HeaderName) -> impl Iterator<Ite
     lines.flat_map(|line| line.split(',')).map(str::trim)
 }
 
-/// A body that is handed over in pieces.
+/// A body that the HTTP library gets in pieces.
 struct Pieces(Bytes);
 
 impl MessageBody for Pieces {

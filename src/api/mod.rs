@@ -135,7 +135,7 @@ pub fn listener(
 /// Descriptors of the lists' own listener: connections, listening socket, worker.
 pub const LIST_DESCRIPTORS: usize = LIST_CONNECTIONS + WORKER_DESCRIPTORS + 1;
 
-/// Most connections of the lists' own listener; its clients are a few stratum servers.
+/// Maximum connections of the lists' own listener; its clients are a few stratum servers.
 const LIST_CONNECTIONS: usize = 128;
 
 /// The actor that serves the user lists alone, at a listener of their own.

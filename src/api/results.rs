@@ -73,8 +73,8 @@ fn outcome() -> Object {
     let text = "\
          `applied`: committed by ZooKeeper. `not_applied`: not written, and will not be. `unknown`: perhaps written; of a\n\
          dry run: the znode was not read. `superseded`: a later entry of this batch for the same sub-account counts. `held`:\n\
-         committed by ZooKeeper, to be written at `due`, since the list of the coin's sub-accounts lacks the sub-account or\n\
-         has it only since a moment ago. Of a dry run: `would_be_held`: a batch would hold it, until about `due`.\n\
+         committed by ZooKeeper, to be written at `due`: the list of the coin's sub-accounts lacks the sub-account, or has\n\
+         had it for less than the safety period. Of a dry run: `would_be_held`: a batch would hold it, until about `due`.\n\
          Of a dry run: `would_create`: there is no znode. `would_change`: the znode holds another value. `unchanged`: the znode holds\n\
          the coin already; a batch would write it again.";
     let outcome = Object::builder().schema_type(Type::String).description(Some(text));

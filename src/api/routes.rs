@@ -81,7 +81,7 @@ fn add_rows(config: &mut ServiceConfig, is_wanted: impl Fn(&Row) -> bool) {
     }
 }
 
-/// Adds an answer for every path: the list API answers its requests before.
+/// Answers every path with 404. Requests for lists never get here: the list API answers them in the middleware.
 pub fn add_none(config: &mut ServiceConfig) {
     config.default_service(web::route().to(path_unknown));
 }

@@ -147,7 +147,7 @@ pub const KEYS: &[Key] = &[
         .means("object of coins and the URLs of their user lists; environment: UserListAPI_COIN for each coin of AvailableCoins but auto; absent, {} or [] = no lists"),
     number("IntervalSeconds", 0, 86_400, "10")
         .absent_if_blank()
-        .means("seconds from the end of a pull of a user list to the next; the safety period is half as long again; 0 = 10"),
+        .means("seconds from the end of a pull of a user list to the next; the safety period is 1.5 times as long; 0 = 10"),
     text("ZKUserCaseInsensitiveIndex")
         .or("")
         .absent_if_blank()

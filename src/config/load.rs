@@ -107,8 +107,8 @@ fn of_file(path: &Path, fault: &str) -> Problem {
 type Entries = BTreeMap<String, ValueKind>;
 
 impl RawConfig {
-    /// Finds the keys of the file's names in any case, as the daemon that this one replaces does. It also merges
-    /// objects whose names differ in case.
+    /// Finds the keys of the file's names in any case, and merges objects whose names differ in case, as the daemon that
+    /// this one replaces does.
     fn file_layer(&mut self, entries: Entries) -> Layer {
         let mut layer = BTreeMap::<&str, ValueKind>::new();
         for (name, mut kind) in entries {
@@ -171,7 +171,7 @@ impl RawConfig {
         environment: impl Fn(&str) -> Option<OsString>,
     ) -> Option<ValueKind> {
         let mut lists = Map::new();
-        // `auto` is no list of a coin: the daemon that this one replaces ignores it, too.
+        // As in the daemon that this one replaces, `auto` has no list.
         for coin in coins.iter().filter(|coin| *coin != "auto") {
             let name = format!("{LISTS}_{coin}");
             if let Some((text, origin)) = self.variable(LISTS, &name, &environment) {

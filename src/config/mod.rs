@@ -63,7 +63,19 @@ impl Settings {
 
     /// The part that a reload applies. Everything else needs a restart.
     pub fn reloadable(self) -> Reloadable {
-        let Self { callers, writer, sub_pools, poller, shutdown_grace, log, .. } = self;
+        let Self {
+            api: _,
+            admin: _,
+            list_api: _,
+            callers,
+            writer,
+            sub_pools,
+            poller,
+            user_lists: _,
+            registration: _,
+            shutdown_grace,
+            log,
+        } = self;
         let LogSettings { format: _, level: log_level, rotation: _ } = log;
         let WriterSettings { zookeeper: _, watch_dir: _, held_dir: _, safety_period: _, limits } =
             writer;
@@ -118,7 +130,7 @@ pub struct CallerSettings {
 pub struct ListAccess {
     /// Networks of the clients; empty admits all.
     pub allow: Vec<Network>,
-    /// `None` if no credentials are asked for.
+    /// `None` if the lists need no credentials.
     pub credentials: Option<Credentials>,
 }
 

@@ -62,8 +62,8 @@ pub fn with_origin(kind: ValueKind, origin: &str) -> Value {
     Value::new(Some(&origin.to_owned()), kind)
 }
 
-/// Origin of a value: [`DEFAULT`], [`FILE`] or an environment variable. Of an object, the environment may hold a part:
-/// then the first variable.
+/// Origin of a value: [`DEFAULT`], [`FILE`] or an environment variable. Of an object with parts from both file and
+/// environment: the first variable.
 pub fn origin(value: &Value) -> &str {
     if let Some(fields) = as_fields(value) {
         return fields.into_values().map(origin).find(|it| *it != FILE).unwrap_or(FILE);
@@ -104,7 +104,7 @@ pub fn as_fields(value: &Value) -> Option<BTreeMap<&str, &Value>> {
     }
 }
 
-/// As [`as_fields`], for texts; `[]` is an empty object, too.
+/// Fields of an object of texts, or of `[]`, which PHP also writes for an empty object.
 pub fn as_named_texts(value: &Value) -> Option<BTreeMap<String, String>> {
     if is_empty_list(&value.kind) {
         return Some(BTreeMap::new());
@@ -136,7 +136,8 @@ pub fn object(fields: Map<String, Value>) -> ValueKind {
     ValueKind::Table(Map::from_iter([(OBJECT.to_owned(), fields)]))
 }
 
-/// Adds the fields of `other` to those of `kind`, if both are objects; the name of a field that both have, differently.
+/// Adds the fields of `other` to those of `kind`, if both are objects. Returns the name of a field that both have with
+/// different values.
 pub fn add_fields(kind: &mut ValueKind, other: &ValueKind) -> Option<String> {
     let (ValueKind::Table(one), ValueKind::Table(other)) = (kind, other) else { return None };
     let (ValueKind::Table(one), ValueKind::Table(other)) =

@@ -20,7 +20,7 @@ pub struct RequestConfig {
     pub metrics_auth: BasicAuth,
     /// `UserListAllow`; empty admits all.
     pub list_networks: Vec<Network>,
-    /// `UserListUser` and `UserListPassword`; `None` if no credentials are asked for.
+    /// `UserListUser` and `UserListPassword`; `None` if the lists need no credentials.
     pub list_auth: Option<BasicAuth>,
     /// `AdminHosts`.
     pub admin_hosts: Vec<Host>,

@@ -102,7 +102,7 @@ fn endpoint_errors() -> Vec<DocumentedError> {
             "`ZKSubPoolUpdateBaseDir` is not set: the sub-pool API is off.",
         ),
         (PathUnknown, NONE, "The path does not exist."),
-        (ListNotReady, LISTS, "The first pull of the list has not ended. Try again."),
+        (ListNotReady, LISTS, "No pull of the list has succeeded yet. Try again."),
         (ListForbidden, LISTS, "`UserListAllow` does not have the client's address."),
     ])
 }

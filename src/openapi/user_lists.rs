@@ -1,4 +1,4 @@
-//! The list API. The document has its usual path; others serve it, too.
+//! The list API in the document: under its usual path `/`, though nearly all other paths serve it, too.
 
 use serde_json::json;
 use utoipa::openapi::{

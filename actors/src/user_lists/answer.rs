@@ -71,6 +71,7 @@ impl AnswerFormat for ListFormat {
             err_msg: String::new(),
             fault: None,
             puids: HashMap::new(),
+            fields: 0,
             bad: BadEntries::default(),
         };
         let mut json = serde_json::Deserializer::from_reader(body);
@@ -106,6 +107,8 @@ struct Parsed<'a> {
     fault: Option<&'static str>,
     /// The value of each name, the last if it is repeated.
     puids: HashMap<Box<str>, PuidField>,
+    /// Number of values so far, repeated names included.
+    fields: usize,
     bad: BadEntries,
 }
 
@@ -123,8 +126,8 @@ impl Parsed<'_> {
                 Some(Text(text)) => decimal(&text),
                 None => puid(raw.get()),
             };
-            let place = self.puids.len();
-            self.puids.insert(name.into(), PuidField { puid, place });
+            self.puids.insert(name.into(), PuidField { puid, place: self.fields });
+            self.fields += 1;
         }
         Ok(())
     }
@@ -343,6 +346,15 @@ mod tests {
     }
 
     #[test]
+    fn a_repeated_name_has_the_place_of_its_last_value() {
+        // More than once: the order of a hash map varies.
+        for _ in 0..50 {
+            assert_eq!(entries(r#"{"a":1,"b":2,"a":3,"c":3}"#).0, "b=2 c=3");
+            assert_eq!(entries(r#"{"a":1,"b":2,"c":3,"a":3}"#).0, "b=2 a=3");
+        }
+    }
+
+    #[test]
     fn one_bad_entry_leaves_the_others() {
         for bad in [
             "\"b\":0",
@@ -375,7 +387,7 @@ mod tests {
 
     #[test]
     fn an_answer_that_is_no_list_has_its_fault() {
-        for (body, told) in [
+        for (body, expected) in [
             ("", "EOF"),
             ("<html>", "expected value"),
             ("[]", "invalid type"),
@@ -392,7 +404,7 @@ mod tests {
             ("{\"err_msg\":5,\"data\":{}}", "err_msg"),
         ] {
             let fault = read(body).map(|_| ()).unwrap_err().to_string();
-            assert!(fault.contains(told), "{body}: {fault}");
+            assert!(fault.contains(expected), "{body}: {fault}");
         }
         assert!(read("{}").unwrap().entries.is_empty(), "absent data is nothing new");
         let merged = read("{\"DATA\":{\"a\":1},\"x\":[],\"data\":{\"b\":2},\"Err_No\":null}");

@@ -108,13 +108,13 @@ async fn exists(
     Ok(matches!(seen, Some(Seen::Znode { .. })))
 }
 
-/// What the daemon does with a directory's children.
+/// Right that the daemon needs in a directory.
 #[derive(Clone, Copy)]
 enum Need {
     Nothing,
-    /// It creates these.
+    /// To create these children.
     Create(&'static str),
-    /// It deletes requests for registration.
+    /// To delete requests for registration.
     Delete,
 }
 

@@ -52,7 +52,7 @@ impl Reader {
         })
     }
 
-    /// Credentials that admit to a part alone; `None` if neither key is set.
+    /// Credentials for the metrics or the lists alone; `None` if neither key is set.
     pub(super) fn pair(
         &mut self,
         user_key: &'static str,

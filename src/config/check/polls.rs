@@ -67,7 +67,7 @@ impl Reader {
         })
     }
 
-    /// Parses a URL in `key`, called `name` in its messages. They do not quote it: it may hold a password or a token.
+    /// Parses a URL of `key`. Messages begin with `name` and do not quote the URL: it may hold a password or a token.
     pub(super) fn upstream(
         &mut self,
         key: &'static str,

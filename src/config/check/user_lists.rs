@@ -1,4 +1,4 @@
-//! User lists: their addresses, the listener and the rules of the list API, and registrations.
+//! User lists (`UserListAPI` and its keys), the list API's listener and rules, and registrations.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -19,13 +19,15 @@ const DEFAULT_COIN: &str = "UserAutoRegAPI_DefaultCoin";
 
 /// Seconds between two pulls if none or 0 are configured.
 const USUAL_INTERVAL: u64 = 10;
+
 /// Seconds between two polls of sserver.
 const SSERVER_POLL: u64 = 10;
+
 /// Seconds after which stratum servers disconnect a miner that has not logged in (user-list contract, section 5).
 const LOGIN_LIMIT: u64 = 15;
 
 impl Reader {
-    /// `coins` is `AvailableCoins`: lists of those come first, in that order.
+    /// Settings of the pulls; `None` without lists. `coins` is `AvailableCoins`: their lists come first, in that order.
     pub(super) fn user_lists(
         &mut self,
         coins: Option<&Coins>,
@@ -237,7 +239,8 @@ impl Reader {
         }
     }
 
-    /// Without a value it is 0 in a file; the Docker image of the daemon that this one replaces fills in 10.
+    /// Seconds of the wait. If absent, 0; if the backend's URL comes from the environment, 10, as in the Docker image of
+    /// the daemon that this one replaces.
     fn registration_wait(&mut self) -> u64 {
         let wait = self.number(WAIT);
         let is_given = self.values.get(WAIT).is_some_and(|value| origin(value) != DEFAULT);

@@ -1,4 +1,4 @@
-//! Polls beside held switches.
+//! Polls while switches are held.
 
 use upstream_sim::{Reply, Upstream};
 

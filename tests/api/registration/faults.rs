@@ -34,7 +34,7 @@ async fn a_daemon_killed_during_the_wait_posts_again() {
 }
 
 #[tokio::test]
-async fn a_daemon_killed_before_the_deletion_posts_again_and_keeps_the_coin() {
+async fn a_request_left_by_a_daemon_after_the_first_coin_is_posted_again_and_keeps_the_coin() {
     let zookeeper = ZooKeeper::shared().await;
     let pool = Pool::new(zookeeper).await;
     pool.znodes.put(&pool.place("/sw/newbie"), "bcc").await;

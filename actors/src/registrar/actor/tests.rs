@@ -23,7 +23,7 @@ use crate::{
     zk_writer::DeleteRequest,
 };
 
-/// What ZooKeeper holds, what it refuses, and what happened in order.
+/// State of the simulated ZooKeeper: its znodes, its refusals, and the events in order.
 #[derive(Default)]
 struct World {
     requests: BTreeSet<String>,

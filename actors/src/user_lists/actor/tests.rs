@@ -15,7 +15,7 @@ use crate::{
     zk_writer::{FirstCoins, FirstCoinsEnd, ListMark, NotCreated, WriteMark},
 };
 
-/// What `ZkWriter` got, and how many messages it refuses first.
+/// State of the simulated `ZkWriter`: the messages that it got, and how many it refuses first.
 #[derive(Default)]
 struct Written {
     created: Vec<String>,

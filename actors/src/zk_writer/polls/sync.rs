@@ -247,7 +247,7 @@ impl HeldBefore {
     }
 }
 
-/// What to do with an entry.
+/// Decision on an entry of a map.
 #[derive(Debug, PartialEq, Eq)]
 enum Decision {
     Settle(SwitchOutcome),
