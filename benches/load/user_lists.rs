@@ -158,8 +158,8 @@ async fn reads(daemon: &Daemon, report: &mut Report) {
     report.goal(name, Spread::of(&together), Goal::AtMost(50.0));
 }
 
-/// Switches of sub-accounts that are in the target's list for longer than the safety period, beside a daemon without
-/// lists.
+/// Switches of sub-accounts that have been in the target's list for longer than the safety period, compared with a
+/// daemon without lists.
 async fn settled(zookeeper: &ZooKeeper, with_lists: &Daemon, report: &mut Report) {
     let without = Daemon::start(zookeeper).await;
     let names: Vec<String> = (0..SWITCHED).map(|number| format!("user{number:06}")).collect();

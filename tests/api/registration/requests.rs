@@ -56,7 +56,6 @@ async fn more_children_than_are_deleted_at_a_time_hold_a_request_up_and_nothing_
     let pool = Pool::new(ZooKeeper::shared().await).await;
     let daemon = pool.daemon().start().await;
     pool.ready().await;
-    pool.registration(|_| Reply::json(r#"{"message":"no","data":null}"#));
     let backend_waits = upstream_sim::Gate::default();
     let waiting = backend_waits.clone();
     pool.registration(move |_| Reply::registered(7).behind(&waiting));

@@ -200,7 +200,7 @@ async fn a_backend_that_hangs_hurts_its_own_list_only() {
 }
 
 #[tokio::test]
-async fn a_consumer_with_a_cursor_misses_nobody() {
+async fn a_consumer_with_a_cursor_misses_no_sub_account() {
     const COUNT: u32 = 4_000;
     let sent = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(COUNT / 2));
     let known = std::sync::Arc::clone(&sent);

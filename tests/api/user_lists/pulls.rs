@@ -171,7 +171,7 @@ async fn play(case: Case) -> Vec<String> {
             let all = upstream.requests().into_iter().map(|it| it.target);
             all.filter(|target| target.split('?').next() == Some(path)).take(targets.len())
         };
-        // The last answer is worked through before the next request.
+        // The next request shows that the daemon has taken the last answer. Here there is none.
         let count = if case.name == "never answers" { 1 } else { targets.len() + 1 };
         eventually(&format!("{}: {count} pulls of {path}", case.name), seconds(60), || async {
             let seen = upstream.requests().into_iter();
@@ -194,7 +194,7 @@ async fn play(case: Case) -> Vec<String> {
     }
 }
 
-/// What the lists and znodes have that the case has not.
+/// Differences of the lists and znodes from the expected ones.
 async fn differences(
     daemon: &Daemon,
     znodes: &Znodes,

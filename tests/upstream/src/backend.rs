@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::Reply;
 
-/// A backend that answers by the book: all that changed at `last_date` or later, all puids above `last_id`.
+/// A backend without faults: it returns all that changed at `last_date` or later, and all puids above `last_id`.
 #[derive(Clone, Debug, Default)]
 pub struct Backend {
     /// By name: the coin, and the second of its last change.
