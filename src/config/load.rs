@@ -107,8 +107,8 @@ fn of_file(path: &Path, fault: &str) -> Problem {
 type Entries = BTreeMap<String, ValueKind>;
 
 impl RawConfig {
-    /// Finds the keys of the file's names in any case, and merges objects whose names differ in case, as the daemon that
-    /// this one replaces does.
+    /// Finds the keys of the file's names in any case, and merges objects whose names differ in case, as the daemon
+    /// that this one replaces does.
     fn file_layer(&mut self, entries: Entries) -> Layer {
         let mut layer = BTreeMap::<&str, ValueKind>::new();
         for (name, mut kind) in entries {

@@ -232,8 +232,8 @@ impl Puller {
         self.index.as_ref().and_then(|_| Puname::parse_lower_case(name).ok())
     }
 
-    /// Hashes that more than one index name has: names that differ in case only, and chance collisions. A set of all names
-    /// would take as much memory as the list.
+    /// Hashes that more than one index name has: names that differ in case only, and chance collisions. A set of all
+    /// names would take as much memory as the list.
     fn repeated_index_names(
         &self,
         entries: &[&PulledEntry],

@@ -25,7 +25,7 @@
 //! * `switches`, `dry_runs`, `polls`, `registrations`, `sub_pools`, `first_coins`: one folder for each kind of request;
 //! * `held`: switches that wait for their safety period;
 //! * `admission`: limits what waits, and answers callers; `results`: results of a batch's entries;
-//! * `write`: the write engine, for switches and polls;
+//! * `write`: the write engine; `if_absent`: its condition for creates that replace nothing;
 //! * `journal`: reports each switch to the log, the metrics and the recent changes.
 
 mod actor;
@@ -33,6 +33,7 @@ mod admission;
 mod dry_runs;
 mod first_coins;
 mod held;
+mod if_absent;
 mod journal;
 mod messages;
 mod polls;

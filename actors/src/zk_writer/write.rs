@@ -6,7 +6,8 @@
 //! rest.
 //!
 //! The engine is generic over the condition of its writes: [`AnyState`](crate::zk::AnyState) for callers' switches,
-//! [`Revision`] for a poll's. One run, and so one transaction, has one condition; mixing the two does not compile.
+//! [`Revision`] for a poll's, `IfAbsent` for creates that replace nothing. One run, and so one transaction, has one
+//! condition; mixing the two does not compile.
 
 use std::{
     iter, slice,

@@ -29,8 +29,8 @@ pub(super) struct Directories {
 }
 
 impl Reader {
-    /// Reads all directories and refuses those that overlap or are ZooKeeper's own. `has_lists` says whether switches can
-    /// be held.
+    /// Reads all directories and refuses those that overlap or are ZooKeeper's own. `has_lists` says whether switches
+    /// can be held.
     pub(super) fn directories(&mut self, has_lists: bool) -> Directories {
         let example = "an absolute znode path, like /stratumSwitcher/btcbcc/";
         let watch_dir = self.required(WATCH_DIR, example);

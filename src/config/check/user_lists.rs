@@ -239,8 +239,8 @@ impl Reader {
         }
     }
 
-    /// Seconds of the wait. If absent, 0; if the backend's URL comes from the environment, 10, as in the Docker image of
-    /// the daemon that this one replaces.
+    /// Seconds of the wait. If absent, 0; if the backend's URL comes from the environment, 10, as in the Docker image
+    /// of the daemon that this one replaces.
     fn registration_wait(&mut self) -> u64 {
         let wait = self.number(WAIT);
         let is_given = self.values.get(WAIT).is_some_and(|value| origin(value) != DEFAULT);

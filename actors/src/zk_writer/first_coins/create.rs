@@ -3,31 +3,12 @@
 use super::messages::NotCreated;
 use crate::{
     domain::{SwitchOutcome, ZnodeDir},
-    zk::{Condition, Connection, Overwrite, Revision},
-    zk_writer::write::{Policy, Progress, Step, Target, Writing},
+    zk::Connection,
+    zk_writer::{
+        if_absent::IfAbsent,
+        write::{Progress, Step, Target, Writing},
+    },
 };
-
-/// Condition that never lets a write replace a znode.
-#[derive(Clone, Copy, Debug)]
-struct OnlyIfAbsent;
-
-impl Condition for OnlyIfAbsent {
-    fn version(self) -> Option<i32> {
-        None
-    }
-}
-
-impl Policy for OnlyIfAbsent {
-    const GIVEN_UP: &'static str = "its znode keeps coming and going";
-
-    fn correct(exists: bool) -> Result<Target<Self>, SwitchOutcome> {
-        if exists { Err(SwitchOutcome::Unchanged) } else { Ok(Target::Missing) }
-    }
-
-    fn overwrite(self, _: &str, _: Revision) -> Option<Overwrite> {
-        None
-    }
-}
 
 /// Creates the children of `dir` with these names and data, as far as they are missing. Returns for each whether it was
 /// created, or why it is not known to be there. Reads first: nearly all exist after a restart, and a creation that
@@ -45,7 +26,7 @@ pub(super) async fn create_missing(
             return vec![Err(NotCreated::Open(format!("not read: {error}"))); children.len()];
         }
     };
-    let mut steps: Vec<Step<'_, OnlyIfAbsent>> = Vec::with_capacity(children.len());
+    let mut steps: Vec<Step<'_, IfAbsent>> = Vec::with_capacity(children.len());
     for ((path, (_, data)), read) in paths.iter().zip(children).zip(reads) {
         let mut step = Step::new(path, data.as_bytes(), Target::Missing, None);
         // A znode that may not be read exists.

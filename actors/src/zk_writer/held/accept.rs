@@ -14,10 +14,11 @@ use super::{
 };
 use crate::{
     domain::{PreviousValue, SwitchOutcome, SwitchResult},
-    zk::{AnyState, Condition, Connection, Mark, Overwrite, Revision, WriteError, ZnodeRead},
+    zk::{AnyState, Connection, Mark, WriteError, ZnodeRead},
     zk_writer::{
+        if_absent::IfAbsent,
         switches::Chunk,
-        write::{EntryEnd, Policy, Progress, Step, Target, Writing},
+        write::{EntryEnd, Progress, Step, Target, Writing},
     },
 };
 
@@ -65,29 +66,6 @@ impl HeldChunk {
         let entry = self.chunk.entries.get(index)?;
         let source = entry.switches().last()?.source;
         Some(Intent { coin: entry.coin().clone(), due, source, mark: None })
-    }
-}
-
-/// Only where there is no znode.
-#[derive(Clone, Copy, Debug)]
-struct IfAbsent;
-
-impl Condition for IfAbsent {
-    fn version(self) -> Option<i32> {
-        None
-    }
-}
-
-impl Policy for IfAbsent {
-    const GIVEN_UP: &'static str = "the watch directory keeps coming and going";
-
-    /// There is a znode now, so the switch is to be held.
-    fn correct(exists: bool) -> Result<Target<Self>, SwitchOutcome> {
-        if exists { Err(SwitchOutcome::Skipped) } else { Ok(Target::Missing) }
-    }
-
-    fn overwrite(self, _: &str, _: Revision) -> Option<Overwrite> {
-        None
     }
 }
 
@@ -243,8 +221,9 @@ impl<'a> Acceptance<'a> {
         writing.run().await;
         let ends: Vec<EntryEnd> = writing.steps.iter().map(Step::written).collect();
         for (&index, end) in missing.iter().zip(ends) {
-            let is_there = matches!(end.result.outcome, SwitchOutcome::Skipped);
-            self.ends[index] = (!is_there).then_some(end);
+            // There is a znode now: the switch is to be held.
+            let exists = end.result.outcome == SwitchOutcome::Unchanged;
+            self.ends[index] = (!exists).then_some(end);
         }
     }
 
