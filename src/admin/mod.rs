@@ -137,7 +137,7 @@ pub fn admin(
     HttpActor::new("admin", bound, limits, middleware, configure, &log)
 }
 
-/// Counter of failed logins at the admin pages alone; `switcher_failed_logins` counts both listeners.
+/// Counter of failed logins at the admin pages alone; `switcher_failed_logins` counts all listeners.
 fn failed_logins(registry: &mut Registry) -> Counter {
     let failed = Counter::default();
     registry.sub_registry_with_prefix("switcher").register(

@@ -59,7 +59,7 @@ impl RequestConfig {
     }
 }
 
-/// The configuration for requests that begin now. Clones share it, as the two listeners do.
+/// The configuration for requests that begin now. Clones share it, as the listeners do.
 #[derive(Clone)]
 pub struct LiveConfig(Arc<ArcSwap<RequestConfig>>);
 
