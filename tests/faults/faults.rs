@@ -110,6 +110,10 @@ pub fn all(servers: Servers) -> Vec<(String, Fault)> {
             "cut after a pull's mark or a sub-pool's request, before its answer",
             CutAt(Op::SetData, Moment::BeforeAnswer),
         ),
+        (
+            "cut after a request or a held switch is deleted, before the answer",
+            CutAt(Op::Delete, Moment::BeforeAnswer),
+        ),
         ("cut before a look's answer", CutAt(Op::MultiRead, Moment::BeforeAnswer)),
         ("cut before the answer to a read", CutAt(Op::GetData, Moment::BeforeAnswer)),
         (
