@@ -159,7 +159,7 @@ fn parse_last_id(text: &str) -> u32 {
 }
 
 fn respond(document: ListDocument, headers: &HeaderMap) -> HttpResponse {
-    let ListDocument { body, gzip, etag } = document;
+    let ListDocument { parts, gzip, etag } = document;
     let packed = gzip.filter(|_| takes_gzip(headers));
     let etag = match &packed {
         Some(_) => Cow::Owned(format!("{}-gzip\"", etag.trim_end_matches('"'))),
@@ -178,7 +178,9 @@ fn respond(document: ListDocument, headers: &HeaderMap) -> HttpResponse {
     if packed.is_some() {
         response.insert_header((CONTENT_ENCODING, "gzip"));
     }
-    response.content_type(ContentType::json()).body(Pieces(packed.unwrap_or(body)))
+    response
+        .content_type(ContentType::json())
+        .body(Pieces(packed.map_or(parts, |packed| [packed, Bytes::new()])))
 }
 
 /// Whether a client accepts gzip (RFC 9110, section 12.5.3).
@@ -200,25 +202,22 @@ fn tokens<'a>(headers: &'a HeaderMap, name: &'a HeaderName) -> impl Iterator<Ite
     lines.flat_map(|line| line.split(',')).map(str::trim)
 }
 
-/// A body that is handed over in pieces.
-struct Pieces(Bytes);
+/// A body of two parts that is handed over in pieces.
+struct Pieces([Bytes; 2]);
 
 impl MessageBody for Pieces {
     type Error = Infallible;
 
     fn size(&self) -> BodySize {
-        BodySize::Sized(self.0.len() as u64)
+        BodySize::Sized(self.0.iter().map(|part| part.len() as u64).sum())
     }
 
     fn poll_next(
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        if self.0.is_empty() {
-            return Poll::Ready(None);
-        }
-        let length = self.0.len().min(PIECE);
-        Poll::Ready(Some(Ok(self.0.split_to(length))))
+        let part = self.0.iter_mut().find(|part| !part.is_empty());
+        Poll::Ready(part.map(|part| Ok(part.split_to(part.len().min(PIECE)))))
     }
 }
 
@@ -318,7 +317,7 @@ mod tests {
     #[actix_web::test]
     async fn a_known_document_is_not_sent_again() {
         let document = ListDocument {
-            body: Bytes::from(vec![b'x'; 3 * PIECE + 1]),
+            parts: [Bytes::from_static(b"a"), Bytes::from(vec![b'x'; 3 * PIECE + 1])],
             gzip: Some(Bytes::from_static(b"packed")),
             etag: "\"7\"".to_owned(),
         };
@@ -330,7 +329,7 @@ mod tests {
         for unknown in ["7", "\"1\"", "\"7-gzip\"", ""] {
             let response = respond(document.clone(), &headers(IF_NONE_MATCH, unknown));
             assert_eq!(response.status(), 200, "{unknown}");
-            assert_eq!(to_bytes(response.into_body()).await.unwrap(), document.body);
+            assert_eq!(to_bytes(response.into_body()).await.unwrap(), document.parts.concat());
         }
         let packed = respond(document, &headers(ACCEPT_ENCODING, "gzip"));
         assert_eq!(packed.headers().get(ETAG).unwrap(), "\"7-gzip\"");

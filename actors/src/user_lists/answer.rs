@@ -2,12 +2,13 @@
 //!
 //! Fields may come in any order, so an answer is judged at its end: an `err_no` behind the list voids the list.
 
-use std::{collections::HashMap, fmt, io::Read, ops::RangeInclusive};
+use std::{cmp::Reverse, fmt, io::Read, ops::RangeInclusive};
 
 use serde::{
     Deserializer,
-    de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
+    de::{self, DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
+use thiserror::Error;
 
 use crate::{
     domain::{Puname, PunameError},
@@ -70,7 +71,7 @@ impl AnswerFormat for ListFormat {
             err_no: 0,
             err_msg: String::new(),
             fault: None,
-            puids: HashMap::new(),
+            members: Vec::new(),
             bad: BadEntries::default(),
         };
         let mut json = serde_json::Deserializer::from_reader(body);
@@ -104,15 +105,16 @@ struct Parsed<'a> {
     err_msg: String,
     /// Stays, whatever follows.
     fault: Option<&'static str>,
-    /// The value of each name, the last if it is repeated.
-    puids: HashMap<Box<str>, PuidField>,
+    /// In the answer's order.
+    members: Vec<Member>,
     bad: BadEntries,
 }
 
-/// A puid, or why it is none, and its place in the answer.
-struct PuidField {
-    puid: Result<u32, &'static str>,
-    place: usize,
+/// A member of `data`: a name, its puid or why it is none, and its place in the answer.
+struct Member {
+    name: Box<str>,
+    puid: Result<u32, BadPuid>,
+    place: u32,
 }
 
 impl Parsed<'_> {
@@ -123,8 +125,9 @@ impl Parsed<'_> {
                 Some(Text(text)) => decimal(&text),
                 None => puid(raw.get()),
             };
-            let place = self.puids.len();
-            self.puids.insert(name.into(), PuidField { puid, place });
+            // Four billion members exceed the limit on an answer's size.
+            let place = u32::try_from(self.members.len()).unwrap_or(u32::MAX);
+            self.members.push(Member { name: name.into(), puid, place });
         }
         Ok(())
     }
@@ -143,61 +146,71 @@ impl Parsed<'_> {
         if let Some(fault) = self.fault {
             return Err(no_list(fault));
         }
-        let mut fields: Vec<_> = self.puids.drain().collect();
-        fields.sort_unstable_by_key(|(_, field)| field.place);
-        let mut is_unreadable = false;
-        let mut entries = Vec::with_capacity(fields.len());
-        for (name, PuidField { puid, .. }) in fields {
+        let mut members = std::mem::take(&mut self.members);
+        // Of a name's members, the last counts.
+        members.sort_unstable_by(|a, b| a.name.cmp(&b.name).then(b.place.cmp(&a.place)));
+        members.dedup_by(|later, first| later.name == first.name);
+        // Of a puid's names, too.
+        members.sort_unstable_by_key(|it| (it.puid.ok(), Reverse(it.place)));
+        let (mut superseded, mut is_unreadable) = (Vec::new(), false);
+        let mut entries: Vec<PulledEntry> = Vec::with_capacity(members.len());
+        for Member { name, puid, .. } in members {
             match (puid, listed_name(&name, self.format.lower_case)) {
-                (Ok(puid), Ok(listed)) => entries.push(PulledEntry { puid, name: listed.into() }),
+                (Ok(puid), Ok(listed)) => {
+                    let is_superseded = entries.last().is_some_and(|last| last.puid == puid);
+                    let name = if listed.len() == name.len() { name } else { listed.into() };
+                    let entries = if is_superseded { &mut superseded } else { &mut entries };
+                    entries.push(PulledEntry { puid, name });
+                }
                 (Err(fault), _) => {
-                    is_unreadable |= !matches!(fault, NOT_POSITIVE | TOO_LARGE);
+                    is_unreadable |= !matches!(fault, BadPuid::NotPositive | BadPuid::TooLarge);
                     self.add_bad(&name, format!("the puid {fault}"));
                 }
                 (_, Err(fault)) => self.add_bad(&name, format!("the name {fault}")),
             }
         }
-        // Stable: of two names for one puid, the later counts.
-        entries.reverse();
-        entries.sort_by_key(|entry| entry.puid);
-        let mut superseded = Vec::new();
-        entries.dedup_by(|earlier, entry| {
-            let is_superseded = earlier.puid == entry.puid;
-            if is_superseded {
-                superseded.push(earlier.clone());
-            }
-            is_superseded
-        });
-        entries.shrink_to_fit();
         Ok(PulledList { entries, superseded, bad: self.bad, is_unreadable })
     }
 }
 
+/// Why a value is no puid.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+enum BadPuid {
+    #[error("is null")]
+    Null,
+    #[error("is not a number")]
+    NoNumber,
+    #[error("is a text, and no decimal number")]
+    NoDecimal,
+    #[error("is a fraction")]
+    Fraction,
+    #[error("is not positive")]
+    NotPositive,
+    #[error("is {} or more", LARGEST_PUID + 1)]
+    TooLarge,
+}
+
 /// The puid of a JSON value that is no text: an integer, or a fraction without a rest.
-fn puid(json: &str) -> Result<u32, &'static str> {
+fn puid(json: &str) -> Result<u32, BadPuid> {
     if json == "null" {
-        return Err("is null");
+        return Err(BadPuid::Null);
     }
     if !json.starts_with(|c: char| c == '-' || c.is_ascii_digit()) {
-        return Err("is not a number");
+        return Err(BadPuid::NoNumber);
     }
     match json.parse::<f64>() {
-        Ok(number) if number.fract() != 0.0 => Err("is a fraction"),
-        Ok(number) if number < 1.0 => Err(NOT_POSITIVE),
+        Ok(number) if number.fract() != 0.0 => Err(BadPuid::Fraction),
+        Ok(number) if number < 1.0 => Err(BadPuid::NotPositive),
         Ok(number) if number <= f64::from(LARGEST_PUID) => Ok(number as u32),
-        _ => Err(TOO_LARGE),
+        _ => Err(BadPuid::TooLarge),
     }
 }
 
-const NOT_POSITIVE: &str = "is not positive";
-
-const TOO_LARGE: &str = "is 2147483648 or more";
-
 /// The puid of a text: a decimal number.
-fn decimal(text: &str) -> Result<u32, &'static str> {
+fn decimal(text: &str) -> Result<u32, BadPuid> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err("is a text, and no decimal number");
+        return Err(BadPuid::NoDecimal);
     }
     puid(text)
 }
@@ -282,27 +295,27 @@ impl<'de> Visitor<'de> for Data<'_, '_> {
         self.wrong_type()
     }
 
-    fn visit_unit<E: Error>(self) -> Result<(), E> {
+    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
         Ok(())
     }
 
-    fn visit_str<E: Error>(self, _: &str) -> Result<(), E> {
+    fn visit_str<E: de::Error>(self, _: &str) -> Result<(), E> {
         self.wrong_type()
     }
 
-    fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
+    fn visit_bool<E: de::Error>(self, _: bool) -> Result<(), E> {
         self.wrong_type()
     }
 
-    fn visit_i64<E: Error>(self, _: i64) -> Result<(), E> {
+    fn visit_i64<E: de::Error>(self, _: i64) -> Result<(), E> {
         self.wrong_type()
     }
 
-    fn visit_u64<E: Error>(self, _: u64) -> Result<(), E> {
+    fn visit_u64<E: de::Error>(self, _: u64) -> Result<(), E> {
         self.wrong_type()
     }
 
-    fn visit_f64<E: Error>(self, _: f64) -> Result<(), E> {
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<(), E> {
         self.wrong_type()
     }
 }

@@ -15,8 +15,9 @@ const PACKED_FROM: usize = 1024;
 /// A JSON document that requests share until the list changes.
 #[derive(Clone, Debug)]
 pub struct ListDocument {
-    /// The document.
-    pub body: Bytes,
+    /// The document: both parts, one after the other. The second is shared even by clients that ask for different parts of
+    /// the list.
+    pub parts: [Bytes; 2],
     /// The document, packed with gzip; `None` if it is too small for that, or not the whole list.
     pub gzip: Option<Bytes>,
     /// Strong entity tag of the unpacked document, with its quotes.
@@ -59,11 +60,13 @@ impl Document {
         let first = self.starts.partition_point(|&(it, _)| it <= puid);
         let etag = format!("\"{tag:x}-{:x}-{first:x}\"", self.change);
         if first == 0 {
-            return ListDocument { body: self.body.clone(), gzip: self.gzip.clone(), etag };
+            let parts = [Bytes::new(), self.body.clone()];
+            return ListDocument { parts, gzip: self.gzip.clone(), etag };
         }
-        let rest =
-            self.starts.get(first).map_or(END.as_bytes(), |&(_, at)| &self.body[at as usize..]);
-        ListDocument { body: [START.as_bytes(), rest].concat().into(), gzip: None, etag }
+        let end = self.body.len() - END.len();
+        let rest = self.starts.get(first).map_or(end, |&(_, at)| at as usize);
+        let parts = [Bytes::from_static(START.as_bytes()), self.body.slice(rest..)];
+        ListDocument { parts, gzip: None, etag }
     }
 }
 

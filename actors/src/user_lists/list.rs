@@ -62,6 +62,8 @@ impl List {
         }
         next.change = change;
         next.entries.reserve_exact(self.entries.len() + new.len());
+        next.names.ends.reserve_exact(new.len());
+        next.names.text.reserve_exact(new.iter().map(|(_, name)| name.len()).sum());
         let came = u32::try_from(change).unwrap_or(u32::MAX);
         let mut old = self.entries.iter().peekable();
         let mut new = new.iter().peekable();

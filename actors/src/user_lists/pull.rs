@@ -3,6 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, HashSet},
+    hash::{BuildHasher, RandomState},
     ops::RangeBounds,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -160,23 +161,23 @@ impl Puller {
     /// Has first coins and index entries created; returns the number of entries before the first of which nothing is
     /// known.
     async fn settle_all(&self, new: &[&PulledEntry], end: &mut PullEnd) -> usize {
+        let hasher = RandomState::new();
+        let hash = |name: &Puname| hasher.hash_one(name.as_str());
+        let repeated = self.repeated_index_names(new, hash);
         let mut indexed = HashSet::new();
-        let parts: Vec<Vec<FirstCoin>> = new
-            .chunks(PART)
-            .map(|part| {
-                let coins = part.iter().filter_map(|entry| {
-                    // The parser has checked the name.
-                    let puname = znode_name(&entry.name, self.format.lower_case).ok()?;
-                    let index_name = self.index_name(&entry.name);
+        let parts = new.chunks(PART).map(|part| {
+            let coins = part.iter().filter_map(|entry| {
+                // The parser has checked the name.
+                let puname = znode_name(&entry.name, self.format.lower_case).ok()?;
+                let index_name = self.index_name(&entry.name).filter(|name| {
                     // Of names that differ in case only, the smallest puid has the index entry.
-                    let index_name = index_name.filter(|name| indexed.insert(name.clone()));
-                    Some(FirstCoin { puname, index_name })
+                    !repeated.contains(&hash(name)) || indexed.insert(name.clone())
                 });
-                coins.collect()
-            })
-            .collect();
-        let mut sent =
-            stream::iter(parts.into_iter().map(|part| self.create(part))).buffered(PARTS_UNDER_WAY);
+                Some(FirstCoin { puname, index_name })
+            });
+            self.create(coins.collect())
+        });
+        let mut sent = stream::iter(parts).buffered(PARTS_UNDER_WAY);
         let mut settled = 0;
         while let Some(created) = sent.next().await {
             let FirstCoinsEnd { ends, created, indexed, index_fault } = match created {
@@ -228,6 +229,19 @@ impl Puller {
 
     fn index_name(&self, name: &str) -> Option<Puname> {
         self.index.as_ref().and_then(|_| Puname::parse_lower_case(name).ok())
+    }
+
+    /// Hashes that several index names have: of names that differ in case only, and by chance. A set of all names would
+    /// take the memory of the list once more.
+    fn repeated_index_names(
+        &self,
+        entries: &[&PulledEntry],
+        hash: impl Fn(&Puname) -> u64,
+    ) -> HashSet<u64> {
+        let names = entries.iter().filter_map(|entry| self.index_name(&entry.name));
+        let mut hashes: Vec<u64> = names.map(|name| hash(&name)).collect();
+        hashes.sort_unstable();
+        hashes.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect()
     }
 
     async fn create(&self, entries: Vec<FirstCoin>) -> Result<FirstCoinsEnd, String> {

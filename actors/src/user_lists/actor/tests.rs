@@ -152,7 +152,9 @@ async fn until(is_it: impl Fn() -> bool) {
 fn served(listings: &Listings, coin: &str) -> Option<String> {
     match listings.answer(Some(coin), 0) {
         ListAnswer::NotReady => None,
-        ListAnswer::List(list) => Some(String::from_utf8_lossy(&list.body[35..]).into_owned()),
+        ListAnswer::List(list) => {
+            Some(String::from_utf8_lossy(&list.parts.concat()[35..]).into_owned())
+        }
     }
 }
 
