@@ -161,3 +161,100 @@ pub fn counts(requests: &Requests) -> [usize; 2] {
     };
     [true, false].map(|coin| requests.values().filter(is(coin)).count())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(entries: &str) -> UserList {
+        let mut list = UserList::default();
+        list.take(format!("{{\"data\":{{{entries}}}}}").as_bytes()).unwrap();
+        list
+    }
+
+    fn record(entries: &[(&str, u32)]) -> ListRecords {
+        let listed = entries.iter().map(|&(name, puid)| {
+            let lists = [(GROWING[0], vec![puid])].into();
+            (name.to_owned(), Listed { lists, is_foreign: false })
+        });
+        ListRecords { listed: listed.collect(), ..ListRecords::default() }
+    }
+
+    #[test]
+    fn a_cursor_that_passes_a_sub_account_is_found() {
+        let record = record(&[("a", 3), ("b", 5)]);
+        let lacks = |entries| lacks(&list(entries), GROWING[0], &record);
+        assert_eq!(lacks("\"a\":3,\"b\":5"), (vec![], vec![]));
+        assert_eq!(lacks("\"a\":3"), (vec!["b".to_owned()], vec![]));
+        assert_eq!(lacks("\"b\":5"), (vec![], vec![("a".to_owned(), 3)]));
+    }
+
+    #[test]
+    fn numbers_that_the_backend_never_gave_and_later_ones_are_found() {
+        let record = record(&[("a", 3), ("b", 5)]);
+        let wrong = |entries| numbers(&list(entries), GROWING[0], &record).len();
+        assert_eq!(wrong("\"old\":2,\"a\":3,\"b\":5"), 0);
+        assert_eq!((wrong("\"a\":4"), wrong("\"c\":6")), (1, 1));
+        let first = |known, afresh| first_numbers(&list(known), &list(afresh), GROWING[0], &record);
+        assert!(first("\"a\":3", "\"a\":3,\"a\":7").is_empty());
+        assert_eq!(first("\"a\":3", "\"a\":7").len(), 1);
+        assert_eq!(first("\"a\":3,\"b\":5", "\"a\":3").len(), 1);
+    }
+
+    #[test]
+    fn first_coins_that_are_missing_or_overwrite_are_found() {
+        let mut record = record(&[("a", 3)]);
+        let znode = |data: &str, version| {
+            let data = data.to_owned();
+            [("a".to_owned(), Some(Znode { data, version, zxid: 0, written: 0 }))].into()
+        };
+        let gone = || [("a".to_owned(), None)].into();
+        let wrong = |record: &ListRecords, coin, index, switched: &[&str]| {
+            let switched = switched.iter().map(|&name| name.to_owned()).collect();
+            first_coins(record, &coin, &index, &switched).len()
+        };
+        assert_eq!(wrong(&record, znode("l0", 0), znode("a", 0), &[]), 0);
+        assert_eq!(wrong(&record, znode("c7", 4), znode("a", 0), &["a"]), 0);
+        assert_eq!(wrong(&record, gone(), gone(), &[]), 2);
+        assert_eq!(wrong(&record, gone(), znode("a", 0), &["a"]), 1);
+        assert_eq!(wrong(&record, znode("l1", 0), znode("A", 0), &[]), 2);
+        assert_eq!(wrong(&record, znode("l0", 1), znode("a", 1), &[]), 2);
+        record.listed.get_mut("a").unwrap().is_foreign = true;
+        assert_eq!(wrong(&record, znode(FOREIGN, 0), znode(FOREIGN, 0), &[]), 0);
+        assert_eq!(wrong(&record, znode("l0", 1), znode("a", 1), &[]), 2);
+    }
+
+    #[test]
+    fn requests_that_are_left_or_deleted_early_and_posts_at_one_time_are_found() {
+        let origin = Instant::now();
+        let post = |begun: u64, ended: Option<u64>| Request {
+            at: origin + Duration::from_millis(begun),
+            method: "POST".to_owned(),
+            target: REGISTER.to_owned(),
+            headers: Vec::new(),
+            body: r#"{"sub_name":"a"}"#.to_owned(),
+            ended: ended.map(|ended| origin + Duration::from_millis(ended)),
+        };
+        let fast = || vec![post(0, Some(9))];
+        let wrong = |gone: Option<Option<&str>>, failed: bool, posts: Vec<Request>, starts| {
+            let mut record = record(if failed { &[] } else { &[("a", 3)] });
+            record.posts = [("a".to_owned(), vec![failed; posts.len()])].into();
+            let gone = gone.map(|coin| coin.map(str::to_owned));
+            let requested = [("a".to_owned(), Requested { is_certain: true, gone })].into();
+            registrations(&requested, &record, &posts, starts, Duration::ZERO).len()
+        };
+        assert_eq!(wrong(Some(Some("l0")), false, fast(), 1), 0);
+        assert_eq!(wrong(Some(None), true, fast(), 1), 0);
+        assert_eq!(wrong(Some(None), false, vec![post(0, Some(2_000))], 1), 0, "perhaps given up");
+        assert_eq!(wrong(None, false, fast(), 1), 1, "left");
+        assert_eq!(wrong(Some(None), false, fast(), 1), 1, "deleted early");
+        assert_eq!(wrong(Some(None), false, Vec::new(), 1), 1, "deleted without a post");
+        assert_eq!(wrong(Some(Some("c7")), false, fast(), 1), 1, "another coin");
+        assert_eq!(wrong(Some(Some("l0")), true, fast(), 1), 1, "a coin of nobody");
+        let two = |ended, begun| vec![post(0, ended), post(begun, Some(30))];
+        assert_eq!(wrong(Some(Some("l0")), false, two(Some(9), 10), 2), 0);
+        assert_eq!(wrong(Some(Some("l0")), false, two(Some(9), 10), 1), 1, "posted again");
+        assert_eq!(wrong(Some(Some("l0")), false, two(Some(9), 8), 2), 1, "at one time");
+        assert_eq!(wrong(Some(Some("l0")), false, two(None, 10), 2), 1, "at one time");
+    }
+}

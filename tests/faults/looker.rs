@@ -59,6 +59,11 @@ impl Looker {
         timeout(PATIENCE, self.look_at_all(&[path.to_owned()])).await.ok()??.pop()
     }
 
+    /// Two znodes, the first of which is read first; `None` if no server answers.
+    pub async fn look_at_two(&self, paths: [String; 2]) -> Option<[Option<Znode>; 2]> {
+        timeout(PATIENCE, self.znodes(&paths)).await.ok()??.try_into().ok()
+    }
+
     /// Deletes those of the znodes that exist.
     pub async fn delete_all(&self, paths: &[String]) {
         for chunk in paths.chunks(500) {

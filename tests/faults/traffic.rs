@@ -648,13 +648,12 @@ async fn watch(
         };
         let start = since(origin, Instant::now());
         // The intent first: if the znode is still older, the intent was the last switch when it was read.
-        let found = client.znodes(&[places.intent(&name), places.znode(&name)]).await;
+        let found = client.look_at_two([places.intent(&name), places.znode(&name)]).await;
         let end = since(origin, Instant::now());
-        let Some(mut found) = found else {
+        let Some([intent, znode]) = found else {
             looker = None;
             continue;
         };
-        let (znode, intent) = (found.pop().flatten(), found.pop().flatten());
         let data = znode.as_ref().map(|znode| znode.data.clone());
         let look = Look::new(&name, data, start, end).with_intent(intent, znode.as_ref());
         records.looks.push(look);
