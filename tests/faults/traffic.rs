@@ -536,15 +536,18 @@ impl Sender {
         let kept = &mut self.connections[daemon];
         let sent = exchange(kept, &self.fronts[daemon], &request).await;
         let answers = match &sent {
-            Err(fate) => Some(vec![(*fate, None); entries.len()]),
+            Err(fate) => Some(vec![Ended::as_all(*fate); entries.len()]),
             Ok(response) => results(&response.text(), entries.len()),
         };
         let answers = answers.unwrap_or_else(|| {
             let fate = sent.map_or_else(|fate| fate, |response| self.odd(&response));
-            vec![(fate, None); entries.len()]
+            vec![Ended::as_all(fate); entries.len()]
         });
         let mut all = Fate::Applied;
-        for (Entry { name, coin, earliest }, (fate, due)) in entries.into_iter().zip(answers) {
+        for (Entry { name, coin, earliest }, end) in entries.into_iter().zip(answers) {
+            let Ended { fate, due, is_replaced } = end;
+            // Never written, since another switch came in the same moment.
+            let earliest = earliest.filter(|_| !is_replaced);
             if fate == Fate::Applied {
                 self.existing.insert(name.clone());
             } else {
@@ -584,8 +587,22 @@ impl Sender {
     }
 }
 
-/// The fate and the due time of each entry; `None` if the answer is none of the API's.
-fn results(answer: &str, entries: usize) -> Option<Vec<(Fate, Option<u64>)>> {
+/// The end of a switch in a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Ended {
+    fate: Fate,
+    due: Option<u64>,
+    is_replaced: bool,
+}
+
+impl Ended {
+    fn as_all(fate: Fate) -> Self {
+        Self { fate, due: None, is_replaced: false }
+    }
+}
+
+/// The end of each entry; `None` if the answer is none of the API's.
+fn results(answer: &str, entries: usize) -> Option<Vec<Ended>> {
     let answer: Value = serde_json::from_str(answer).ok()?;
     let all = match (answer["err_no"].as_i64()?, answer["success"].as_bool()?) {
         (0, true) => Fate::Applied,
@@ -594,19 +611,20 @@ fn results(answer: &str, entries: usize) -> Option<Vec<(Fate, Option<u64>)>> {
         _ => return None,
     };
     let Some(results) = answer["results"].as_array() else {
-        return (all == Fate::NotApplied).then(|| vec![(all, None); entries]);
+        return (all == Fate::NotApplied).then(|| vec![Ended::as_all(all); entries]);
     };
-    let fates = results.iter().map(|result| {
-        let fate = match result["outcome"].as_str()? {
+    let ends = results.iter().map(|result| {
+        let (fate, due) = match result["outcome"].as_str()? {
             "applied" => (Fate::Applied, None),
             "held" => (Fate::Applied, Some(seconds_of(result["due"].as_str()?)?)),
             "not_applied" => (Fate::NotApplied, None),
             "unknown" => (Fate::Unknown, None),
             _ => return None,
         };
-        (all != Fate::Applied || fate.0 == all).then_some(fate)
+        let end = Ended { fate, due, is_replaced: result["replaced_by"].is_string() };
+        (all != Fate::Applied || fate == all).then_some(end)
     });
-    fates.collect::<Option<Vec<_>>>().filter(|fates| fates.len() == entries)
+    ends.collect::<Option<Vec<_>>>().filter(|ends| ends.len() == entries)
 }
 
 /// Seconds since 1970 of `2026-11-29T10:00:00Z`.
@@ -676,14 +694,19 @@ mod tests {
         };
         let held = result(r#""held","due":"2026-11-29T10:00:01Z""#);
         let both = answer(0, &[held.clone(), result(r#""applied""#)]);
-        let due = Some(1_795_946_401);
-        assert_eq!(results(&both, 2), Some(vec![(Fate::Applied, due), (Fate::Applied, None)]));
+        let ended = |fate, due| Ended { due, ..Ended::as_all(fate) };
+        let [held_first, applied] =
+            [Some(1_795_946_401), None].map(|due| ended(Fate::Applied, due));
+        assert_eq!(results(&both, 2), Some(vec![held_first, applied]));
         assert_eq!(results(&both, 1), None);
         let some = answer(107, &[held, result(r#""not_applied""#)]);
-        assert_eq!(results(&some, 2), Some(vec![(Fate::Applied, due), (Fate::NotApplied, None)]));
+        let not_applied = ended(Fate::NotApplied, None);
+        assert_eq!(results(&some, 2), Some(vec![held_first, not_applied]));
+        let replaced = answer(0, &[result(r#""applied","replaced_by":"c1""#)]);
+        assert_eq!(results(&replaced, 1), Some(vec![Ended { is_replaced: true, ..applied }]));
         assert_eq!(results(&answer(0, &[result(r#""unknown""#)]), 1), None);
         let late = r#"{"err_no":105,"err_msg":"x","success":false}"#;
-        assert_eq!(results(late, 1), Some(vec![(Fate::NotApplied, None)]));
+        assert_eq!(results(late, 1), Some(vec![not_applied]));
         assert_eq!(seconds_of("1970-01-01T00:00:00Z"), Some(0));
         assert_eq!(seconds_of("2028-02-29T23:59:59Z"), Some(1_835_481_599));
     }
