@@ -15,7 +15,7 @@ use crate::frames::Op;
 use crate::judge::{self, SLACK, Violations};
 use crate::listed;
 use crate::looker::Looker;
-use crate::scene::{ACK_TIMEOUT, Member, SESSION_TIMEOUT, Scene, Servers};
+use crate::scene::{ACK_TIMEOUT, Member, REGISTRAR, SESSION_TIMEOUT, Scene, Servers};
 use crate::settle;
 use crate::stratum::Stratum;
 use crate::support::client::{self, Request};
@@ -162,7 +162,7 @@ impl Campaign {
         let losses = self.losses();
         let names = Names::new(self.rounds);
         let mapped = names.in_maps();
-        let (lists, starts) = (self.scene.lists.clone(), self.scene.daemons[1].starts);
+        let (lists, starts) = (self.scene.lists.clone(), self.scene.daemons[REGISTRAR].starts);
         lists.begin(self.random.u64(..));
         let requests_before = self.scene.upstream.request_count();
         let (upstream, seed) = (&self.scene.upstream, self.random.u64(..));
@@ -200,7 +200,7 @@ impl Campaign {
         };
         let (mut settled, maps_end) = tokio::join!(waits, maps_end);
         violations.extend(maps_end);
-        let starts = self.scene.daemons[1].starts - starts + 1;
+        let starts = self.scene.daemons[REGISTRAR].starts - starts + 1;
         let posts = self.scene.upstream.requests_from(requests_before);
         violations.extend(settled.violations(&records, &posts, starts, frozen));
         backend::forget(&self.scene.upstream, &lists);

@@ -284,7 +284,10 @@ mod tests {
         };
         assert!(!is_wrong(calls(), vec![held("h0", 10), look("h0", 20, 21)]), "carried out");
         assert!(is_wrong(calls(), vec![held("h0", 10), look("c1", 20, 21)]), "lost");
-        assert!(is_wrong(calls(), vec![held("h0", 10), look("c2", 20, 21)]), "lost to an older one");
+        assert!(
+            is_wrong(calls(), vec![held("h0", 10), look("c2", 20, 21)]),
+            "lost to an older one"
+        );
         let set_again = vec![held("h0", 4), look("c2", 6, 7), held("h0", 10)];
         assert!(!is_wrong(calls(), set_again));
         let later = [calls(), vec![call("c3", 12, 13, Fate::Applied)]].concat();
@@ -301,7 +304,9 @@ mod tests {
             let records = Records { calls: vec![call], ..Records::default() };
             !early(&records, &seen).is_empty()
         };
-        assert!(is_early(held(Some(101), None), 100_999) && !is_early(held(Some(101), None), 101_000));
+        assert!(
+            is_early(held(Some(101), None), 100_999) && !is_early(held(Some(101), None), 101_000)
+        );
         assert!(is_early(held(None, Some(101)), 100_999) && !is_early(held(None, None), 0));
         let is_wrong = |due, earliest| is_wrong(vec![held(due, earliest)], Vec::new());
         assert!(is_wrong(None, Some(101)), "not held");

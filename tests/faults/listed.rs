@@ -86,7 +86,9 @@ pub fn first_coins(
             false => as_created(znode, &coins),
         };
         if !is_good {
-            found.push(format!("the first coin of {name} in {lists:?} is to be {coins:?}: {znode:?}"));
+            found.push(format!(
+                "the first coin of {name} in {lists:?} is to be {coins:?}: {znode:?}"
+            ));
         }
         let index = indices.get(name);
         if !as_created(index, &[spelling]) {

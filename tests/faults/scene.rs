@@ -35,6 +35,8 @@ const LIST_INTERVAL: u64 = 1;
 pub const PERIOD: u64 = LIST_INTERVAL * 15 / 10;
 /// `UserAutoRegTimeoutSeconds`.
 const REGISTRATION_TIMEOUT: u64 = 3;
+/// The daemon that registers: the one that is killed and restarted.
+pub const REGISTRAR: usize = 1;
 /// Path of registrations at the backend.
 pub const REGISTER: &str = "/register";
 
@@ -131,7 +133,8 @@ impl Scene {
             let coins = (0..COINS).map(coin).chain((0..MAPS).map(map_coin));
             let coins: Vec<_> = coins.chain(listed_coins()).collect();
             let url = |path: &str| format!("http://{}{path}", upstream.address());
-            let urls = listed_coins().map(|coin| (coin.clone(), url(&format!("/list/{coin}")).into()));
+            let urls =
+                listed_coins().map(|coin| (coin.clone(), url(&format!("/list/{coin}")).into()));
             let mut builder = Daemon::builder(&servers[0])
                 .set("ListenAddr", listen.clone())
                 .set("ZKBroker", brokers)
@@ -150,8 +153,7 @@ impl Scene {
                 .set("UserListAPI", Value::Object(urls.collect()))
                 .set("IntervalSeconds", LIST_INTERVAL)
                 .set("ZKUserCaseInsensitiveIndex", format!("{root}_case/"));
-            // One daemon registers: the one that is killed and restarted.
-            if number == 1 {
+            if number == REGISTRAR {
                 builder = builder
                     .set("EnableUserAutoReg", true)
                     .set("ZKAutoRegWatchDir", format!("{root}_reg/"))

@@ -109,7 +109,9 @@ async fn complete(
         }
         let cursor = list.last_id();
         if !passed.is_empty() {
-            return vec![format!("{coin} of daemon {daemon}: the cursor, {cursor}, passed {passed:?}")];
+            return vec![format!(
+                "{coin} of daemon {daemon}: the cursor, {cursor}, passed {passed:?}"
+            )];
         }
         if Instant::now() > deadline {
             return vec![format!("{coin} of daemon {daemon}, at {cursor}, lacks {coming:?}")];

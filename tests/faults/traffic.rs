@@ -453,8 +453,7 @@ impl Sender {
             let listed = now();
             lists.list(&name, &[second]);
             self.pause(0..2_500).await;
-            let entry =
-                Entry { name, coin: second.to_owned(), earliest: Some(listed + PERIOD) };
+            let entry = Entry { name, coin: second.to_owned(), earliest: Some(listed + PERIOD) };
             let daemon = self.random.usize(..self.fronts.len());
             self.send_all(daemon, vec![entry]).await;
         }
@@ -575,8 +574,7 @@ impl Sender {
             self.pulses[daemon].beat(begun);
         }
         let (who, answered) = (format!("{:?} {}", self.kind, self.number), now());
-        let call =
-            Call { who, daemon, names, coin, start, end, fate, due, earliest, answered };
+        let call = Call { who, daemon, names, coin, start, end, fate, due, earliest, answered };
         self.records.calls.push(call);
     }
 
@@ -690,7 +688,9 @@ mod tests {
         let answer = |err_no: u32, results: &[String]| {
             let success = err_no == 0;
             let results = results.join(",");
-            format!(r#"{{"err_no":{err_no},"err_msg":"","success":{success},"results":[{results}]}}"#)
+            format!(
+                r#"{{"err_no":{err_no},"err_msg":"","success":{success},"results":[{results}]}}"#
+            )
         };
         let held = result(r#""held","due":"2026-11-29T10:00:01Z""#);
         let both = answer(0, &[held.clone(), result(r#""applied""#)]);
@@ -713,7 +713,8 @@ mod tests {
 
     #[test]
     fn a_held_switch_counts_until_its_znode_is_written() {
-        let znode = |data: &str, zxid| Znode { data: data.to_owned(), version: 0, zxid, written: 0 };
+        let znode =
+            |data: &str, zxid| Znode { data: data.to_owned(), version: 0, zxid, written: 0 };
         let look = |intent: Znode, written: i64| {
             let data = Some("c1".to_owned());
             Look::new("a", data, 0, 1).with_intent(Some(intent), Some(&znode("c1", written)))

@@ -117,7 +117,11 @@ mod tests {
         assert_eq!(list.take(br#"{"err_no":0,"data":{"a":9}}"#), Ok(0));
         assert_eq!((list.last_id(), list.puid("a"), list.puid("zero")), (9, Some(3), None));
         assert_eq!(list.take(br#"{"data":{"c":11,"d":12,"c":13}}"#), Ok(2));
-        assert_eq!((list.last_id(), list.puid("c")), (13, Some(11)), "the first of two in one answer");
+        assert_eq!(
+            (list.last_id(), list.puid("c")),
+            (13, Some(11)),
+            "the first of two in one answer"
+        );
     }
 
     #[test]
