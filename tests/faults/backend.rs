@@ -9,19 +9,25 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use fastrand::Rng;
 use upstream_sim::{Gate, Reply, Request, Upstream};
 
+use crate::lists::Lists;
 use crate::scene::{MAPS, map_coin};
 
 /// Where some are redirected to.
 const ELSEWHERE: &str = "/elsewhere";
 
-/// Starts one that knows of no change.
-pub async fn start() -> Upstream {
-    Upstream::start(|_| Reply::map(&[], now())).await.unwrap()
+/// Starts one that knows of no change, with these lists.
+pub async fn start(lists: &Lists) -> Upstream {
+    Upstream::start(no_change(lists)).await.unwrap()
 }
 
 /// Has it know of no change again.
-pub fn forget(upstream: &Upstream) {
-    upstream.otherwise(|_| Reply::map(&[], now()));
+pub fn forget(upstream: &Upstream, lists: &Lists) {
+    upstream.otherwise(no_change(lists));
+}
+
+fn no_change(lists: &Lists) -> impl Fn(&Request) -> Reply + use<> {
+    let lists = lists.clone();
+    move |request| lists.answer(request).unwrap_or_else(|| Reply::map(&[], now()))
 }
 
 /// The maps of one round.
@@ -35,11 +41,15 @@ pub struct Maps {
 impl Maps {
     /// Has the backend answer with these names from now on. One answer in eight is a failure of some kind, until
     /// it is [`cured`](Self::cure).
-    pub fn serve(upstream: &Upstream, names: Vec<String>, seed: u64) -> Self {
+    pub fn serve(upstream: &Upstream, lists: &Lists, names: Vec<String>, seed: u64) -> Self {
         let maps = Self::default();
         let (serving, random) = (maps.clone(), Mutex::new(Rng::with_seed(seed)));
+        let lists = lists.clone();
         let misfortunes = AtomicUsize::new(0);
         upstream.otherwise(move |request: &Request| {
+            if let Some(reply) = lists.answer(request) {
+                return reply;
+            }
             let path = request.target.split('?').next().unwrap_or_default();
             // A redirected daemon is counted already.
             if path != ELSEWHERE {

@@ -1,6 +1,7 @@
 //! Rounds: traffic starts, one kind of fault strikes some times, traffic ends, judges check all records.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
@@ -12,8 +13,11 @@ use crate::faults::{self, Fault, Miss, Struck};
 use crate::footprint::{self, Footprint, Stretch};
 use crate::frames::Op;
 use crate::judge::{self, SLACK, Violations};
+use crate::listed;
 use crate::looker::Looker;
-use crate::scene::{ACK_TIMEOUT, Member, SESSION_TIMEOUT, Scene, Servers};
+use crate::scene::{ACK_TIMEOUT, Member, REGISTRAR, SESSION_TIMEOUT, Scene, Servers};
+use crate::settle;
+use crate::stratum::Stratum;
 use crate::support::client::{self, Request};
 use crate::support::coinbase_history::{Fate, History, since};
 use crate::support::coinbase_load::{Load, Mix, Place};
@@ -158,8 +162,19 @@ impl Campaign {
         let losses = self.losses();
         let names = Names::new(self.rounds);
         let mapped = names.in_maps();
-        let maps = Maps::serve(&self.scene.upstream, mapped.clone(), self.random.u64(..));
-        let traffic = Traffic::start(&self.scene, &names, self.random.u64(..));
+        let (lists, starts) = (self.scene.lists.clone(), self.scene.daemons[REGISTRAR].starts);
+        lists.begin(self.random.u64(..));
+        let requests_before = self.scene.upstream.request_count();
+        let (upstream, seed) = (&self.scene.upstream, self.random.u64(..));
+        let maps = Maps::serve(upstream, &lists, mapped.clone(), seed);
+        // A clock that is wrong by months writes held switches early, and holds others for months.
+        let holds = !matches!(strikes, Some((Fault::ClockStepped, _)));
+        let traffic = Traffic::start(&self.scene, &names, self.random.u64(..), holds);
+        let stop = || Arc::clone(&traffic.stop);
+        let stratum = Stratum::start(&self.scene, &names, self.random.u64(..), stop());
+        let (brokers, places) = (self.scene.brokers(), self.scene.places());
+        let growth = lists.clone().grow(brokers, places, names.clone(), stop());
+        let growth = tokio::spawn(growth);
         let place = self.place();
         let (load, jobmaker) = self.start_exchanges(traffic.origin, &place).await;
         self.rows.entry(number).or_default().name = name.to_owned();
@@ -171,14 +186,24 @@ impl Campaign {
         load.stop();
         let records = traffic.finish().await;
         let history = finish(load, jobmaker).await;
+        let _ = growth.await;
         if self.scene.one_polls && strikes.is_none() && self.losses() == losses {
             violations.extend(judge::pollers(&maps.askers()));
         }
         maps.cure();
-        violations.extend(maps_arrive(&self.scene, &names, &maps).await);
-        violations.extend(all_pull(&self.scene, &maps).await);
+        lists.cure();
         let switched = judge::names(&records);
-        backend::forget(&self.scene.upstream);
+        let waits = settle::wait(&self.scene, stratum, &switched);
+        let maps_end = async {
+            let arrive = maps_arrive(&self.scene, &names, &maps).await;
+            arrive.into_iter().chain(all_pull(&self.scene, &maps).await)
+        };
+        let (mut settled, maps_end) = tokio::join!(waits, maps_end);
+        violations.extend(maps_end);
+        let starts = self.scene.daemons[REGISTRAR].starts - starts + 1;
+        let posts = self.scene.upstream.requests_from(requests_before);
+        violations.extend(settled.violations(&records, &posts, starts, frozen));
+        backend::forget(&self.scene.upstream, &lists);
         let last_looks = last_looks(&self.scene, &switched, origin).await;
         violations.extend(last_looks.as_ref().err().cloned());
         let (last_looks, disputed) = last_looks.unwrap_or_default();
@@ -189,7 +214,7 @@ impl Campaign {
             let pid = self.scene.daemons[0].daemon.pid();
             self.footprint = Footprint::take(pid, &self.scene.servers).await;
         }
-        clear(&self.scene, &[switched, mapped].concat(), &place).await;
+        clear(&self.scene, &[switched, mapped, settled.names()].concat(), &place).await;
 
         violations.extend(judge::switches(&records, &last_looks, &maps, origin, frozen));
         violations.extend([history.faults(), history.violations(), history.untruths()].concat());
@@ -206,6 +231,11 @@ impl Campaign {
         row.exchanges[1] += history.records.len() - answered;
         row.slowest = row.slowest.max(judge::slowest(&records));
         row.disputed += disputed.len();
+        row.held += judge::held(&records);
+        row.listed += settled.listed.listed.len();
+        let registrations = listed::counts(&settled.requests);
+        row.registrations.iter_mut().zip(registrations).for_each(|(sum, count)| *sum += count);
+        row.settled.push(settled.took);
         row.violations.extend(violations.iter().cloned());
         violations
     }
@@ -441,8 +471,10 @@ fn paths(scene: &Scene, names: &[String]) -> Vec<String> {
 async fn clear(scene: &Scene, names: &[String], place: &Place) {
     let requests: Vec<_> = (0..place.names.len()).map(|number| place.path(number)).collect();
     let acks = requests.iter().map(|request| format!("{request}/ack")).collect();
+    let places = scene.places();
+    let indices = names.iter().map(|name| places.index(name)).collect();
     if let Some(looker) = Looker::connect(&scene.brokers()).await {
-        looker.delete_all(&[paths(scene, names), acks, requests].concat()).await;
+        looker.delete_all(&[paths(scene, names), indices, acks, requests].concat()).await;
     }
 }
 

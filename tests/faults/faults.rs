@@ -10,7 +10,7 @@ use zookeeper_client::{Acl, AuthId, Client, Permission};
 
 use crate::frames::Op;
 use crate::proxy::{Moment, Trap, Way};
-use crate::scene::{Member, SESSION_TIMEOUT, Scene, Servers, coin};
+use crate::scene::{Member, REGISTRAR, SESSION_TIMEOUT, Scene, Servers, coin};
 use crate::support::client::{self, Request};
 use crate::support::daemon::{Daemon, PASSWORD, USER};
 use crate::support::seconds;
@@ -109,6 +109,10 @@ pub fn all(servers: Servers) -> Vec<(String, Fault)> {
         (
             "cut after a pull's mark or a sub-pool's request, before its answer",
             CutAt(Op::SetData, Moment::BeforeAnswer),
+        ),
+        (
+            "cut after a request or a held switch is deleted, before the answer",
+            CutAt(Op::Delete, Moment::BeforeAnswer),
         ),
         ("cut before a look's answer", CutAt(Op::MultiRead, Moment::BeforeAnswer)),
         ("cut before the answer to a read", CutAt(Op::GetData, Moment::BeforeAnswer)),
@@ -219,7 +223,10 @@ impl Fault {
 
     /// Strikes, lasts, and ends.
     pub async fn strike(self, scene: &mut Scene, random: &mut Rng) -> Result<Struck, Miss> {
-        let daemon = random.usize(..scene.daemons.len());
+        // Only the daemon that registers surely deletes something.
+        let is_registrars = matches!(self, Self::CutAt(Op::Delete, _));
+        let any = random.usize(..scene.daemons.len());
+        let daemon = if is_registrars { REGISTRAR } else { any };
         let all = 0..scene.daemons.len();
         let mut struck = Struck {
             daemons: if self.strikes_zookeeper() { all.collect() } else { vec![daemon] },

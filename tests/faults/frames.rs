@@ -17,6 +17,8 @@ pub enum Op {
     /// Opens a session or comes back into one.
     Connect,
     Create,
+    /// Removes a request for registration, or a held switch that does not count any more.
+    Delete,
     Exists,
     GetData,
     SetData,
@@ -32,6 +34,7 @@ impl Op {
     fn of(code: i32) -> Self {
         match code {
             1 | 15 | 19 | 21 => Self::Create,
+            2 => Self::Delete,
             3 => Self::Exists,
             4 => Self::GetData,
             5 => Self::SetData,

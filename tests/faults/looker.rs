@@ -21,6 +21,18 @@ pub struct Looker {
     client: Client,
 }
 
+/// A znode that exists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Znode {
+    pub data: String,
+    /// Number of writes after its creation.
+    pub version: i32,
+    /// Place of the last write in ZooKeeper's order.
+    pub zxid: i64,
+    /// Time of the last write by the server's clock, in milliseconds since 1970.
+    pub written: i64,
+}
+
 impl Looker {
     /// `None` if it cannot be now.
     pub async fn connect(brokers: &str) -> Option<Self> {
@@ -47,6 +59,11 @@ impl Looker {
         timeout(PATIENCE, self.look_at_all(&[path.to_owned()])).await.ok()??.pop()
     }
 
+    /// Two znodes, the first of which is read first; `None` if no server answers.
+    pub async fn look_at_two(&self, paths: [String; 2]) -> Option<[Option<Znode>; 2]> {
+        timeout(PATIENCE, self.znodes(&paths)).await.ok()??.try_into().ok()
+    }
+
     /// Deletes those of the znodes that exist.
     pub async fn delete_all(&self, paths: &[String]) {
         for chunk in paths.chunks(500) {
@@ -59,6 +76,12 @@ impl Looker {
 
     /// The same for many.
     pub async fn look_at_all(&self, paths: &[String]) -> Option<Vec<Option<String>>> {
+        let found = self.znodes(paths).await?;
+        Some(found.into_iter().map(|znode| znode.map(|znode| znode.data)).collect())
+    }
+
+    /// The znodes, `None` for each that does not exist, read one after the other; `None` if no server answers.
+    pub async fn znodes(&self, paths: &[String]) -> Option<Vec<Option<Znode>>> {
         let looking = async {
             self.client.set_data(MARK, b"", None).await.ok()?;
             let mut found = Vec::with_capacity(paths.len());
@@ -67,7 +90,12 @@ impl Looker {
                 let asked: Vec<_> = chunk.iter().map(|path| self.client.get_data(path)).collect();
                 for answer in asked {
                     found.push(match answer.await {
-                        Ok((data, _)) => Some(String::from_utf8_lossy(&data).into_owned()),
+                        Ok((data, stat)) => Some(Znode {
+                            data: String::from_utf8_lossy(&data).into_owned(),
+                            version: stat.version,
+                            zxid: stat.mzxid,
+                            written: stat.mtime,
+                        }),
                         Err(Error::NoNode) => None,
                         Err(_) => return None,
                     });
@@ -76,5 +104,46 @@ impl Looker {
             Some(found)
         };
         timeout(PATIENCE * 5, looking).await.ok().flatten()
+    }
+
+    /// The names of a znode's children, none if it does not exist; `None` if no server answers.
+    pub async fn children(&self, path: &str) -> Option<Vec<String>> {
+        let looking = async {
+            self.client.set_data(MARK, b"", None).await.ok()?;
+            match self.client.list_children(path).await {
+                Ok(names) => Some(names),
+                Err(Error::NoNode) => Some(Vec::new()),
+                Err(_) => None,
+            }
+        };
+        timeout(PATIENCE, looking).await.ok().flatten()
+    }
+
+    /// Creates a znode that anyone may change; whether it did, and `None` if that is not known.
+    pub async fn create(&self, path: &str, data: &str) -> Option<bool> {
+        let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
+        match timeout(PATIENCE, self.client.create(path, data.as_bytes(), &options)).await {
+            Ok(Ok(_)) => Some(true),
+            Ok(Err(Error::NodeExists | Error::NoNode)) => Some(false),
+            _ => None,
+        }
+    }
+
+    /// Writes a znode, if that is possible now.
+    pub async fn write(&self, path: &str, data: &str) {
+        let _ = timeout(PATIENCE, self.client.set_data(path, data.as_bytes(), None)).await;
+    }
+
+    /// Waits until a znode does not exist, and then reads another at once, as the same server has it; `None` if no
+    /// server answers.
+    pub async fn read_once_gone(&self, path: &str, other: &str) -> Option<Option<String>> {
+        while let (Some(_), watcher) = self.client.check_and_watch_stat(path).await.ok()? {
+            watcher.changed().await;
+        }
+        match self.client.get_data(other).await {
+            Ok((data, _)) => Some(Some(String::from_utf8_lossy(&data).into_owned())),
+            Err(Error::NoNode) => Some(None),
+            Err(_) => None,
+        }
     }
 }

@@ -8,8 +8,11 @@
 //! * `scene`: servers, daemons, and the ways between them;
 //! * `proxy`, `frames`: a way that can be broken, also at a chosen request;
 //! * `traffic`, `backend`: requests of clients, maps, and their records;
+//! * `lists`, `stratum`: user lists that grow, and a stratum server that polls them and requests registrations;
 //! * `looker`: reads ZooKeeper without the daemons;
-//! * `judge`: finds impossible histories.
+//! * `settle`: the end of a round, when nothing waits for a daemon;
+//! * `judge`: finds impossible histories;
+//! * `listed`: the judges of lists, first coins and registrations.
 //!
 //! `make test` strikes each fault once; `make faults` prints the tables. `make faults-long` strikes for
 //! `FAULTS_SECONDS` (an hour), from the seed `FAULTS_SEED`; the document on reliability has its table.
@@ -22,9 +25,13 @@ mod faults;
 mod footprint;
 mod frames;
 mod judge;
+mod listed;
+mod lists;
 mod looker;
 mod proxy;
 mod scene;
+mod settle;
+mod stratum;
 mod table;
 mod traffic;
 

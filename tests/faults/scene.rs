@@ -1,13 +1,15 @@
 //! Everything that a campaign has on stage: ZooKeeper servers, two daemons, a way between each daemon and each
-//! server, a way between the clients and each daemon, and a backend with a user-coin map.
+//! server, a way between the clients and each daemon, and a backend with a user-coin map, user lists and registration.
 
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use serde_json::{Value, json};
 use tokio::time::timeout;
 use upstream_sim::Upstream;
 
 use crate::backend;
+use crate::lists::Lists;
 use crate::proxy::{Proxy, Trap, Way};
 use crate::support::daemon::{Builder, Daemon};
 use crate::support::zookeeper::{DIGEST_CREDENTIALS, Role, ZooKeeper};
@@ -23,6 +25,20 @@ pub const ACK_TIMEOUT: Duration = Duration::from_secs(1);
 pub const COINS: usize = 24_000;
 /// The same for maps.
 pub const MAPS: usize = 1_000;
+/// Coins whose lists grow. The first is that of registered sub-accounts.
+pub const GROWING: [&str; 2] = ["l0", "l1"];
+/// Coins whose lists stay empty, so that switches to them are held.
+pub const EMPTY: usize = 8;
+/// `IntervalSeconds` of the daemons.
+const LIST_INTERVAL: u64 = 1;
+/// Their safety period in seconds.
+pub const PERIOD: u64 = LIST_INTERVAL * 15 / 10;
+/// `UserAutoRegTimeoutSeconds`.
+const REGISTRATION_TIMEOUT: u64 = 3;
+/// The daemon that registers: the one that is killed and restarted.
+pub const REGISTRAR: usize = 1;
+/// Path of registrations at the backend.
+pub const REGISTER: &str = "/register";
 
 /// The servers that there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,12 +53,45 @@ pub struct Scene {
     /// The first is never stopped, so that its leaks show.
     pub daemons: Vec<Member>,
     pub upstream: Upstream,
+    /// The backend's lists.
+    pub lists: Lists,
     /// Where the sub-pools' znodes are, with its slash.
     pub base_dir: String,
     /// Whether the daemons choose one that polls; otherwise each does.
     pub one_polls: bool,
     /// Whether the servers know reads of many znodes at once, which came with 3.6.
     pub reads_many_at_once: bool,
+}
+
+/// Where the daemons' znodes are.
+#[derive(Clone, Debug)]
+pub struct Places {
+    root: String,
+}
+
+impl Places {
+    pub fn znode(&self, name: &str) -> String {
+        format!("{}/{name}", self.root)
+    }
+
+    /// Index entry of a sub-account.
+    pub fn index(&self, name: &str) -> String {
+        format!("{}_case/{}", self.root, name.to_lowercase())
+    }
+
+    /// Request for a registration.
+    pub fn request(&self, name: &str) -> String {
+        format!("{}_reg/{name}", self.root)
+    }
+
+    pub fn intents(&self) -> String {
+        format!("{}_held/switches", self.root)
+    }
+
+    /// Held switch of a sub-account.
+    pub fn intent(&self, name: &str) -> String {
+        format!("{}/{name}", self.intents())
+    }
 }
 
 /// A daemon and the ways to and from it.
@@ -53,6 +102,8 @@ pub struct Member {
     pub ways: Vec<Proxy>,
     /// From the clients.
     pub front: Proxy,
+    /// How often it was started.
+    pub starts: usize,
     log_findings: LogFindings,
     /// Violations of this daemon and its predecessors.
     pub findings: Vec<String>,
@@ -64,8 +115,10 @@ impl Scene {
             Servers::One => vec![ZooKeeper::private().await],
             Servers::Three => ZooKeeper::ensemble_that_waits(4).await,
         };
-        let upstream = backend::start().await;
-        let (watch_dir, base_dir) = (format!("/t/{}/", unique("faults")), "/subpool/".to_owned());
+        let lists = Lists::default();
+        let upstream = backend::start(&lists).await;
+        let root = format!("/t/{}", unique("faults"));
+        let (watch_dir, base_dir) = (format!("{root}/"), "/subpool/".to_owned());
         // The lock has to survive a change of servers. Without a lock, both daemons poll.
         let one_polls = kind == Servers::Three;
         let lock = if one_polls { "/campaign/poller" } else { "" };
@@ -77,8 +130,12 @@ impl Scene {
             }
             let brokers: Vec<_> = ways.iter().map(Proxy::address).collect();
             let listen = format!("127.0.0.1:{}", free_port());
-            let coins: Vec<_> = (0..COINS).map(coin).chain((0..MAPS).map(map_coin)).collect();
-            let builder = Daemon::builder(&servers[0])
+            let coins = (0..COINS).map(coin).chain((0..MAPS).map(map_coin));
+            let coins: Vec<_> = coins.chain(listed_coins()).collect();
+            let url = |path: &str| format!("http://{}{path}", upstream.address());
+            let urls =
+                listed_coins().map(|coin| (coin.clone(), url(&format!("/list/{coin}")).into()));
+            let mut builder = Daemon::builder(&servers[0])
                 .set("ListenAddr", listen.clone())
                 .set("ZKBroker", brokers)
                 .set("ZKSwitcherWatchDir", watch_dir.clone())
@@ -92,14 +149,39 @@ impl Scene {
                 .set("CronIntervalSeconds", 1)
                 .set("CronFetchTimeoutSeconds", 1)
                 .set("ZKPollerLockPath", lock)
-                .set("UserCoinMapURL", format!("http://{}/daemon{number}", upstream.address()));
+                .set("UserCoinMapURL", url(&format!("/daemon{number}")))
+                .set("UserListAPI", Value::Object(urls.collect()))
+                .set("IntervalSeconds", LIST_INTERVAL)
+                .set("ZKUserCaseInsensitiveIndex", format!("{root}_case/"));
+            if number == REGISTRAR {
+                builder = builder
+                    .set("EnableUserAutoReg", true)
+                    .set("ZKAutoRegWatchDir", format!("{root}_reg/"))
+                    .set("UserAutoRegTimeoutSeconds", REGISTRATION_TIMEOUT)
+                    .set("UserAutoRegParallelRequests", 4)
+                    .set(
+                        "UserAutoRegAPI",
+                        json!({
+                            "URL": url(REGISTER),
+                            "DefaultCoin": GROWING[0],
+                            "IntervalSeconds": 1,
+                            "PostData": {"sub_name": "{sub_name}"},
+                        }),
+                    );
+            }
             let daemon = builder.start().await;
             let front = Proxy::to(listen).await;
             let (log_findings, findings) = (LogFindings::default(), Vec::new());
-            daemons.push(Member { builder, daemon, ways, front, log_findings, findings });
+            let starts = 1;
+            daemons.push(Member { builder, daemon, ways, front, starts, log_findings, findings });
         }
         let reads_many_at_once = servers[0].version().await >= (3, 6, 0);
-        Self { servers, daemons, upstream, base_dir, one_polls, reads_many_at_once }
+        Self { servers, daemons, upstream, lists, base_dir, one_polls, reads_many_at_once }
+    }
+
+    pub fn places(&self) -> Places {
+        let watch_dir = self.daemons[0].daemon.watch_dir();
+        Places { root: watch_dir.trim_end_matches('/').to_owned() }
     }
 
     /// Where the clients send their requests.
@@ -243,6 +325,7 @@ impl Member {
         self.read_log();
         self.log_findings.lines = 0;
         self.daemon = successor;
+        self.starts += 1;
     }
 
     /// SIGTERM, and its end.
@@ -281,6 +364,16 @@ impl LogFindings {
 /// The coins of clients' switches.
 pub fn coin(number: usize) -> String {
     format!("c{number}")
+}
+
+/// The coins whose lists stay empty.
+pub fn empty_coin(number: usize) -> String {
+    format!("h{number}")
+}
+
+/// The coins that have lists.
+fn listed_coins() -> impl Iterator<Item = String> {
+    GROWING.into_iter().map(str::to_owned).chain((0..EMPTY).map(empty_coin))
 }
 
 /// The coins of maps.

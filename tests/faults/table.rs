@@ -9,8 +9,9 @@ use crate::scene::{SESSION_TIMEOUT, Servers};
 
 const HEAD: &str = "\
 | fault | strikes | switches applied | not applied | unknown | no answer | exchanges answered | other \
-| recovery: median, slowest (s) | noticed after, at most (s) | slowest answer (s) | violations |\n\
-| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n";
+| recovery: median, slowest (s) | noticed after, at most (s) | slowest answer (s) | held \
+| listed | registered | refused | settled after: median, slowest (s) | violations |\n\
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n";
 
 const FOOTPRINTS_HEAD: &str = "\
 | faultless stretch | strikes before | taken | descriptors | threads | MB | watches |\n\
@@ -30,6 +31,14 @@ pub struct Row {
     pub recoveries: Vec<Duration>,
     pub noticed: Vec<Duration>,
     pub slowest: Duration,
+    /// Of the applied switches, those that were held first.
+    pub held: usize,
+    /// New sub-accounts in the backend's lists.
+    pub listed: usize,
+    /// Requests for registration that ended with a first coin, and without.
+    pub registrations: [usize; 2],
+    /// Time from the end of each round's traffic until nothing waits for a daemon.
+    pub settled: Vec<Duration>,
     pub violations: Violations,
     /// Sub-accounts of which ZooKeeper's servers held different things in the end.
     pub disputed: usize,
@@ -39,21 +48,28 @@ impl Row {
     fn line(&self) -> String {
         let [applied, not_applied, unknown, unanswered] = self.switches;
         let [answered, other] = self.exchanges;
-        let mut recoveries = self.recoveries.clone();
-        recoveries.sort_unstable();
-        let median = recoveries.get(recoveries.len().saturating_sub(1) / 2).copied();
+        let [registered, refused] = self.registrations;
         format!(
             "| {} | {} | {applied} | {not_applied} | {unknown} | {unanswered} | {answered} | {other} \
-             | {}, {} | {} | {:.2} | {} |\n",
+             | {} | {} | {:.2} | {} | {} | {registered} | {refused} | {} | {} |\n",
             self.name,
             self.strikes,
-            shown(median),
-            shown(recoveries.last().copied()),
+            median_and_slowest(&self.recoveries),
             shown(self.noticed.iter().max().copied()),
             self.slowest.as_secs_f64(),
+            self.held,
+            self.listed,
+            median_and_slowest(&self.settled),
             self.violations.len(),
         )
     }
+}
+
+fn median_and_slowest(durations: &[Duration]) -> String {
+    let mut durations = durations.to_vec();
+    durations.sort_unstable();
+    let median = durations.get(durations.len().saturating_sub(1) / 2).copied();
+    format!("{}, {}", shown(median), shown(durations.last().copied()))
 }
 
 /// Prints the tables of a scene, in which so much was found wrong, in rounds or otherwise.
@@ -101,7 +117,7 @@ mod tests {
     #[test]
     fn what_was_not_measured_is_not_shown_as_nothing() {
         let line = Row { name: "a fault".to_owned(), ..Row::default() }.line();
-        assert!(line.contains("| -, - | - | 0.00 |"), "{line}");
+        assert!(line.contains("| -, - | - | 0.00 | 0 | 0 | 0 | 0 | -, - |"), "{line}");
         let before = Footprint { descriptors: Some(30), ..Footprint::default() };
         let stretch = Stretch { name: "end".to_owned(), before, ..Stretch::default() };
         let lines = stretch_lines(&stretch);

@@ -4,23 +4,27 @@
 //! Every write gives its sub-account a coin that no other write of the round gives it, so that each coin found
 //! later identifies its write.
 //!
+//! Switches to coins with lists are held, since the lists lack the sub-account or have it only since a moment ago.
+//!
 //! Most sub-accounts are left alone once a switch has succeeded after an earlier one: the end of the round then
 //! still shows a write that came late.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::looker::Looker;
-use crate::scene::{COINS, Scene, coin};
-use crate::support::client::{Connection, Request};
+use crate::lists::{Lists, now};
+use crate::looker::{Looker, Znode};
+use crate::scene::{COINS, EMPTY, GROWING, PERIOD, Places, Scene, coin, empty_coin};
+use crate::support::client::{Connection, Request, Response};
 use crate::support::coinbase_history::since;
 use crate::support::daemon::{PASSWORD, USER};
-use crate::support::load::{Fate, switch};
+use crate::support::load::{Fate, exchange, switch};
 
 /// Clients, each with sub-accounts of its own.
 const OWNERS: usize = 4;
@@ -38,6 +42,12 @@ const IN_LARGE_BATCH: usize = 700;
 const MAPPED_AND_CALLED: usize = 4;
 /// Sub-accounts that only maps switch.
 const MAPPED: usize = 60;
+/// Clients whose switches are held, each with some sub-accounts at a time.
+const HOLDERS: usize = 3;
+/// Those sub-accounts.
+const IN_TEAM: usize = 3;
+/// Clients that switch sub-accounts to the coin of a list which has got them a moment ago.
+const MOVERS: usize = 4;
 
 /// A request that switches sub-accounts.
 #[derive(Clone, Debug)]
@@ -51,21 +61,56 @@ pub struct Call {
     pub start: u64,
     pub end: u64,
     pub fate: Fate,
+    /// Due time of a switch that was answered as held, in seconds since 1970.
+    pub due: Option<u64>,
+    /// The coin may not be written before this second, by what the client knows.
+    pub earliest: Option<u64>,
+    /// The second of the answer.
+    pub answered: u64,
 }
 
-/// Content of a sub-account's znode, as read.
+/// A sub-account's coin: that of its held switch, if that is its last switch, or else that of its znode.
 #[derive(Clone, Debug)]
 pub struct Look {
     pub name: String,
     pub coin: String,
+    /// Whether it is the coin of a held switch.
+    pub is_held: bool,
     pub start: u64,
     pub end: u64,
+}
+
+/// A coin that a znode held, and when it was written, in milliseconds since 1970.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    pub name: String,
+    pub coin: String,
+    pub written: i64,
 }
 
 impl Look {
     pub fn new(name: &str, found: Option<String>, start: u64, end: u64) -> Self {
         let coin = found.unwrap_or_else(|| NO_ZNODE.to_owned());
-        Self { name: name.to_owned(), coin, start, end }
+        Self { name: name.to_owned(), coin, is_held: false, start, end }
+    }
+
+    /// By the intent of a held switch, which was read before the znode.
+    fn with_intent(mut self, intent: Option<Znode>, znode: Option<&Znode>) -> Self {
+        let Some(Znode { data, zxid, .. }) = intent else { return self };
+        let data: Value = serde_json::from_str(&data).unwrap_or_default();
+        let set = data["mark"].as_i64().unwrap_or(zxid);
+        if let Some(coin) = data["coin"].as_str()
+            && znode.is_none_or(|znode| znode.zxid <= set)
+        {
+            (self.coin, self.is_held) = (coin.to_owned(), true);
+        }
+        self
+    }
+}
+
+impl Seen {
+    pub fn new(name: &str, znode: Znode) -> Self {
+        Self { name: name.to_owned(), coin: znode.data, written: znode.written }
     }
 }
 
@@ -77,6 +122,9 @@ pub const NO_ZNODE: &str = "";
 pub struct Records {
     pub calls: Vec<Call>,
     pub looks: Vec<Look>,
+    pub seen: Vec<Seen>,
+    /// Coins that a first pull may give: name, coin, and the earliest time.
+    pub first_coins: Vec<(String, String, u64)>,
     /// Answers that the API has not.
     pub odd: Vec<String>,
 }
@@ -84,7 +132,8 @@ pub struct Records {
 /// Traffic that goes on.
 pub struct Traffic {
     pub origin: Instant,
-    stop: Arc<AtomicBool>,
+    /// Set at the end.
+    pub stop: Arc<AtomicBool>,
     clients: JoinSet<Records>,
     /// Of each daemon.
     pub pulses: Arc<[Pulse; 2]>,
@@ -144,6 +193,24 @@ impl Names {
         format!("{}-batch{batcher}-{batch}-{number}", self.prefix)
     }
 
+    fn held(&self, holder: usize, team: usize, number: usize) -> String {
+        format!("{}-held{holder}-{team}-{number}", self.prefix)
+    }
+
+    fn moved(&self, mover: usize, number: usize) -> String {
+        format!("{}-Move{mover}-{number}", self.prefix)
+    }
+
+    /// New sub-accounts of the backend.
+    pub fn listed(&self, number: usize) -> String {
+        format!("{}-New{number}", self.prefix)
+    }
+
+    /// Sub-accounts whose registration is requested.
+    pub fn registered(&self, number: usize) -> String {
+        format!("{}-Reg{number}", self.prefix)
+    }
+
     /// Those that maps switch as well as callers.
     pub fn mapped_and_called(&self) -> Vec<String> {
         (0..MAPPED_AND_CALLED).map(|number| format!("{}-both{number}", self.prefix)).collect()
@@ -161,9 +228,14 @@ impl Names {
 }
 
 impl Traffic {
-    /// Starts the clients of the daemons.
-    pub fn start(scene: &Scene, names: &Names, seed: u64) -> Self {
+    /// Starts the clients of the daemons. Nothing is held unless it `holds`.
+    pub fn start(scene: &Scene, names: &Names, seed: u64, holds: bool) -> Self {
         let fronts = scene.fronts();
+        let looked_at = (0..CONTESTED).map(|number| names.contested(number));
+        let watched = Arc::new(Watched {
+            often: looked_at.chain(names.mapped_and_called()).collect(),
+            others: Mutex::default(),
+        });
         let mut traffic = Self {
             origin: Instant::now(),
             stop: Arc::default(),
@@ -172,35 +244,45 @@ impl Traffic {
         };
         let mut random = Rng::with_seed(seed);
         let mut start = |kind: Kind, number: usize| {
-            let daemon = number % fronts.len();
             let client = Sender {
                 kind,
                 number,
-                daemon,
-                address: fronts[daemon].clone(),
+                daemon: number % fronts.len(),
+                fronts: fronts.clone(),
                 names: names.clone(),
+                holds,
                 origin: traffic.origin,
                 random: random.fork(),
                 pulses: Arc::clone(&traffic.pulses),
-                connection: None,
+                watched: Arc::clone(&watched),
+                connections: [None, None],
                 finished: 0,
                 tries: 0,
                 batch_size: 1,
+                existing: HashSet::new(),
+                used: HashMap::new(),
                 records: Records::default(),
             };
-            traffic.clients.spawn(client.run(Arc::clone(&traffic.stop)));
+            let (stop, brokers) = (Arc::clone(&traffic.stop), scene.brokers());
+            match kind {
+                Kind::Holder => traffic.clients.spawn(client.hold(stop)),
+                Kind::Mover => {
+                    let (lists, places) = (scene.lists.clone(), scene.places());
+                    traffic.clients.spawn(client.move_listed(lists, places, brokers, stop))
+                }
+                _ => traffic.clients.spawn(client.run(stop)),
+            };
         };
         (0..OWNERS).for_each(|number| start(Kind::Owner, number));
         (0..RIVALS).for_each(|number| start(Kind::Rival, number));
         (0..BATCHERS).for_each(|number| start(Kind::Batcher, number));
         start(Kind::Caller, 0);
-        let looked_at: Vec<_> = (0..CONTESTED)
-            .map(|number| names.contested(number))
-            .chain(names.mapped_and_called())
-            .collect();
+        if holds {
+            (0..HOLDERS).for_each(|number| start(Kind::Holder, number));
+            (0..MOVERS).for_each(|number| start(Kind::Mover, number));
+        }
         let (stop, origin) = (Arc::clone(&traffic.stop), traffic.origin);
-        let watch_dir = scene.daemons[0].daemon.watch_dir().to_owned();
-        traffic.clients.spawn(watch(scene.brokers(), looked_at, watch_dir, origin, stop));
+        traffic.clients.spawn(watch(scene.brokers(), watched, scene.places(), origin, stop));
         traffic
     }
 
@@ -211,6 +293,8 @@ impl Traffic {
         for records in self.clients.join_all().await {
             all.calls.extend(records.calls);
             all.looks.extend(records.looks);
+            all.seen.extend(records.seen);
+            all.first_coins.extend(records.first_coins);
             all.odd.extend(records.odd);
         }
         all
@@ -224,23 +308,45 @@ enum Kind {
     Batcher,
     /// Switches the sub-accounts of the maps, too.
     Caller,
+    Holder,
+    Mover,
+}
+
+/// Sub-accounts to look at.
+struct Watched {
+    often: Vec<String>,
+    others: Mutex<Vec<String>>,
+}
+
+/// A switch in a batch.
+struct Entry {
+    name: String,
+    coin: String,
+    earliest: Option<u64>,
 }
 
 struct Sender {
     kind: Kind,
     number: usize,
+    /// Where most requests go.
     daemon: usize,
-    address: String,
+    fronts: Vec<String>,
     names: Names,
+    holds: bool,
     origin: Instant,
     random: Rng,
     pulses: Arc<[Pulse; 2]>,
-    connection: Option<Connection>,
+    watched: Arc<Watched>,
+    connections: [Option<Connection>; 2],
     /// Own sub-accounts, or batches, that are finished.
     finished: usize,
     /// Switches of the next.
     tries: usize,
     batch_size: usize,
+    /// Sub-accounts that certainly have a znode.
+    existing: HashSet<String>,
+    /// For each sub-account, how many coins with a list were used.
+    used: HashMap<String, usize>,
     records: Records,
 }
 
@@ -250,14 +356,20 @@ impl Sender {
         let (first, step) = match self.kind {
             Kind::Rival => (self.number, RIVALS + BATCHERS),
             Kind::Batcher => (RIVALS + self.number, RIVALS + BATCHERS),
-            Kind::Owner | Kind::Caller => (0, 1),
+            _ => (0, 1),
         };
         for number in (first..COINS).step_by(step) {
             if stop.load(Ordering::Relaxed) {
                 return self.records;
             }
             let (names, pause) = self.next(number);
-            let fate = self.send(names, coin(number)).await;
+            let fate = match self.held_coin(&names) {
+                Some(coin) => {
+                    let entry = self.entry(&names[0], coin);
+                    self.send_all(self.daemon, vec![entry]).await
+                }
+                None => self.send(names, coin(number)).await,
+            };
             self.tries += 1;
             if fate == Fate::Applied && (self.tries > 1 || self.random.bool()) {
                 self.finished += 1;
@@ -274,10 +386,87 @@ impl Sender {
         self.records
     }
 
+    /// Switches sub-accounts back and forth between coins with a list and others, by either daemon; then it leaves them
+    /// alone.
+    async fn hold(mut self, stop: Arc<AtomicBool>) -> Records {
+        let mut coins = self.number..;
+        while !stop.load(Ordering::Relaxed) {
+            let name = |number| self.names.held(self.number, self.finished, number);
+            let team: Vec<_> = (0..IN_TEAM).map(name).collect();
+            self.watched.others.lock().unwrap().extend(team.iter().cloned());
+            for _ in 0..self.random.usize(2..=6) {
+                if stop.load(Ordering::Relaxed) {
+                    return self.records;
+                }
+                let mut entries = Vec::new();
+                for name in &team {
+                    let used = self.used.entry(name.clone()).or_default();
+                    let coin = match self.random.u8(..10) {
+                        0..6 if *used < EMPTY => {
+                            *used += 1;
+                            empty_coin(*used - 1)
+                        }
+                        0..9 => coins.next().map(coin).unwrap_or_default(),
+                        _ => continue,
+                    };
+                    entries.push(self.entry(name, coin));
+                }
+                if entries.is_empty() {
+                    continue;
+                }
+                let daemon = self.random.usize(..self.fronts.len());
+                let fate = self.send_all(daemon, entries).await;
+                let pause = if fate == Fate::Applied { self.random.u64(..900) } else { 20 };
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+            }
+            self.finished += 1;
+        }
+        self.records
+    }
+
+    /// Has the backend list sub-accounts under a second coin, and switches each to that.
+    async fn move_listed(
+        mut self,
+        lists: Lists,
+        places: Places,
+        brokers: String,
+        stop: Arc<AtomicBool>,
+    ) -> Records {
+        let [first, second] = GROWING;
+        while !stop.load(Ordering::Relaxed) {
+            let name = self.names.moved(self.number, self.finished);
+            self.finished += 1;
+            let from = since(self.origin, Instant::now());
+            self.records.first_coins.push((name.clone(), first.to_owned(), from));
+            lists.list(&name, &[first]);
+            self.watched.others.lock().unwrap().push(name.clone());
+            self.pause(1_500..2_000).await;
+            let looker = Looker::connect(&brokers).await;
+            let znode = match &looker {
+                Some(looker) => looker.look(&places.znode(&name)).await.flatten(),
+                None => None,
+            };
+            // Otherwise the second list might give it its first coin.
+            if znode.is_none() {
+                continue;
+            }
+            let listed = now();
+            lists.list(&name, &[second]);
+            self.pause(0..2_500).await;
+            let entry = Entry { name, coin: second.to_owned(), earliest: Some(listed + PERIOD) };
+            let daemon = self.random.usize(..self.fronts.len());
+            self.send_all(daemon, vec![entry]).await;
+        }
+        self.records
+    }
+
+    async fn pause(&mut self, milliseconds: std::ops::Range<u64>) {
+        tokio::time::sleep(Duration::from_millis(self.random.u64(milliseconds))).await;
+    }
+
     /// Which names to switch, and how many milliseconds to wait afterwards.
     fn next(&mut self, number: usize) -> (Vec<String>, u64) {
         match self.kind {
-            Kind::Owner => (vec![self.names.owned(self.number, self.finished)], 3),
             Kind::Rival => (vec![self.names.contested(self.random.usize(..CONTESTED))], 4),
             Kind::Caller => {
                 let names = self.names.mapped_and_called();
@@ -289,7 +478,30 @@ impl Sender {
                 let contested = self.names.contested(self.random.usize(..CONTESTED));
                 ([own, vec![contested]].concat(), 50)
             }
+            _ => (vec![self.names.owned(self.number, self.finished)], 3),
         }
+    }
+
+    /// Now and then a coin with a list, which no other switch of this sub-account has.
+    fn held_coin(&mut self, names: &[String]) -> Option<String> {
+        let (one_in, coins) = match self.kind {
+            Kind::Rival => (64, self.number * EMPTY / RIVALS..(self.number + 1) * EMPTY / RIVALS),
+            Kind::Caller => (16, 0..EMPTY),
+            _ => return None,
+        };
+        if !self.holds || self.random.u8(..one_in) > 0 {
+            return None;
+        }
+        let used = self.used.entry(names[0].clone()).or_default();
+        let number = coins.clone().nth(*used)?;
+        *used += 1;
+        Some(empty_coin(number))
+    }
+
+    /// No list has the sub-account: the coin is written a period after the request, unless it has no znode.
+    fn entry(&self, name: &str, coin: String) -> Entry {
+        let is_held = self.existing.contains(name) && coin.starts_with('h');
+        Entry { name: name.to_owned(), coin, earliest: is_held.then(|| now() + PERIOD) }
     }
 
     async fn send(&mut self, names: Vec<String>, coin: String) -> Fate {
@@ -302,35 +514,140 @@ impl Sender {
         };
         let request = request.credentials(USER, PASSWORD);
         let begun = Instant::now();
-        let start = since(self.origin, begun);
-        let sent = switch(&mut self.connection, &self.address, &request).await;
-        let end = since(self.origin, Instant::now());
-        let fate = sent.unwrap_or_else(|response| {
-            let who = format!("{:?} {}", self.kind, self.number);
-            self.records.odd.push(format!("not of the API, to {who}: {response:?}"));
-            Fate::Unanswered
-        });
+        let (daemon, kept) = (self.daemon, &mut self.connections[self.daemon]);
+        let sent = switch(kept, &self.fronts[daemon], &request).await;
+        let fate = sent.unwrap_or_else(|response| self.odd(&response));
         if fate == Fate::Applied {
-            self.pulses[self.daemon].beat(begun);
+            self.existing.extend(names.iter().cloned());
         }
-        let who = format!("{:?} {}", self.kind, self.number);
-        let daemon = self.daemon;
-        self.records.calls.push(Call { who, daemon, names, coin, start, end, fate });
+        self.record(daemon, begun, names, coin, fate, None, None);
         fate
+    }
+
+    /// Sends a batch and records the outcome of each entry.
+    async fn send_all(&mut self, daemon: usize, entries: Vec<Entry>) -> Fate {
+        let group = |entry: &Entry| json!({ "coin": entry.coin, "punames": [entry.name] });
+        let groups: Vec<_> = entries.iter().map(group).collect();
+        let request = Request::post("/switch/multi-user?results=true");
+        let request = request.body(json!({ "usercoins": groups }).to_string());
+        let request = request.credentials(USER, PASSWORD);
+        let begun = Instant::now();
+        let kept = &mut self.connections[daemon];
+        let sent = exchange(kept, &self.fronts[daemon], &request).await;
+        let answers = match &sent {
+            Err(fate) => Some(vec![Ended::as_all(*fate); entries.len()]),
+            Ok(response) => results(&response.text(), entries.len()),
+        };
+        let answers = answers.unwrap_or_else(|| {
+            let fate = sent.map_or_else(|fate| fate, |response| self.odd(&response));
+            vec![Ended::as_all(fate); entries.len()]
+        });
+        let mut all = Fate::Applied;
+        for (Entry { name, coin, earliest }, end) in entries.into_iter().zip(answers) {
+            let Ended { fate, due, is_replaced } = end;
+            // Never written, since another switch came in the same moment.
+            let earliest = earliest.filter(|_| !is_replaced);
+            if fate == Fate::Applied {
+                self.existing.insert(name.clone());
+            } else {
+                all = fate;
+            }
+            self.record(daemon, begun, vec![name], coin, fate, due, earliest);
+        }
+        all
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn record(
+        &mut self,
+        daemon: usize,
+        begun: Instant,
+        names: Vec<String>,
+        coin: String,
+        fate: Fate,
+        due: Option<u64>,
+        earliest: Option<u64>,
+    ) {
+        let start = since(self.origin, begun);
+        let end = since(self.origin, Instant::now());
+        if fate == Fate::Applied {
+            self.pulses[daemon].beat(begun);
+        }
+        let (who, answered) = (format!("{:?} {}", self.kind, self.number), now());
+        let call = Call { who, daemon, names, coin, start, end, fate, due, earliest, answered };
+        self.records.calls.push(call);
+    }
+
+    fn odd(&mut self, response: &Response) -> Fate {
+        let who = format!("{:?} {}", self.kind, self.number);
+        self.records.odd.push(format!("not of the API, to {who}: {response:?}"));
+        Fate::Unanswered
     }
 }
 
-/// Looks at sub-accounts all the time.
+/// The end of a switch in a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Ended {
+    fate: Fate,
+    due: Option<u64>,
+    is_replaced: bool,
+}
+
+impl Ended {
+    fn as_all(fate: Fate) -> Self {
+        Self { fate, due: None, is_replaced: false }
+    }
+}
+
+/// The end of each entry; `None` if the answer is none of the API's.
+fn results(answer: &str, entries: usize) -> Option<Vec<Ended>> {
+    let answer: Value = serde_json::from_str(answer).ok()?;
+    let all = match (answer["err_no"].as_i64()?, answer["success"].as_bool()?) {
+        (0, true) => Fate::Applied,
+        (105, false) => Fate::NotApplied,
+        (107, false) => Fate::Unknown,
+        _ => return None,
+    };
+    let Some(results) = answer["results"].as_array() else {
+        return (all == Fate::NotApplied).then(|| vec![Ended::as_all(all); entries]);
+    };
+    let ends = results.iter().map(|result| {
+        let (fate, due) = match result["outcome"].as_str()? {
+            "applied" => (Fate::Applied, None),
+            "held" => (Fate::Applied, Some(seconds_of(result["due"].as_str()?)?)),
+            "not_applied" => (Fate::NotApplied, None),
+            "unknown" => (Fate::Unknown, None),
+            _ => return None,
+        };
+        let end = Ended { fate, due, is_replaced: result["replaced_by"].is_string() };
+        (all != Fate::Applied || fate == all).then_some(end)
+    });
+    ends.collect::<Option<Vec<_>>>().filter(|ends| ends.len() == entries)
+}
+
+/// Seconds since 1970 of `2026-11-29T10:00:00Z`.
+fn seconds_of(text: &str) -> Option<u64> {
+    let number = |from: usize, to: usize| text.get(from..to)?.parse::<u64>().ok();
+    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
+    // Years begin in March, so that a leap day is the last of its year.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let days = year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + day - 1;
+    let days = days.checked_sub(719_468)?;
+    Some(((days * 24 + number(11, 13)?) * 60 + number(14, 16)?) * 60 + number(17, 19)?)
+}
+
+/// Looks at sub-accounts all the time, by turns at those that are looked at often and the latest others.
 async fn watch(
     brokers: String,
-    names: Vec<String>,
-    watch_dir: String,
+    watched: Arc<Watched>,
+    places: Places,
     origin: Instant,
     stop: Arc<AtomicBool>,
 ) -> Records {
+    const LATEST: usize = 60;
     let mut records = Records::default();
     let mut looker = None;
-    for name in names.iter().cycle() {
+    for turn in 0.. {
         if stop.load(Ordering::Relaxed) {
             break;
         }
@@ -339,13 +656,73 @@ async fn watch(
             looker = Looker::connect(&brokers).await;
             continue;
         };
+        let name = {
+            let others = watched.others.lock().unwrap();
+            let latest = &others[others.len().saturating_sub(LATEST)..];
+            let names = if turn % 2 == 0 || latest.is_empty() { &watched.often } else { latest };
+            names[turn / 2 % names.len()].clone()
+        };
         let start = since(origin, Instant::now());
-        let found = client.look(&format!("{watch_dir}{name}")).await;
+        // The intent first: if the znode is still older, the intent was the last switch when it was read.
+        let found = client.look_at_two([places.intent(&name), places.znode(&name)]).await;
         let end = since(origin, Instant::now());
-        match found {
-            Some(found) => records.looks.push(Look::new(name, found, start, end)),
-            None => looker = None,
-        }
+        let Some([intent, znode]) = found else {
+            looker = None;
+            continue;
+        };
+        let data = znode.as_ref().map(|znode| znode.data.clone());
+        let look = Look::new(&name, data, start, end).with_intent(intent, znode.as_ref());
+        records.looks.push(look);
+        records.seen.extend(znode.map(|znode| Seen::new(&name, znode)));
     }
     records
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_are_read_with_their_due_times() {
+        let result = |outcome: &str| format!(r#"{{"puname":"a","new":"h0","outcome":{outcome}}}"#);
+        let answer = |err_no: u32, results: &[String]| {
+            let success = err_no == 0;
+            let results = results.join(",");
+            format!(
+                r#"{{"err_no":{err_no},"err_msg":"","success":{success},"results":[{results}]}}"#
+            )
+        };
+        let held = result(r#""held","due":"2026-11-29T10:00:01Z""#);
+        let both = answer(0, &[held.clone(), result(r#""applied""#)]);
+        let ended = |fate, due| Ended { due, ..Ended::as_all(fate) };
+        let [held_first, applied] =
+            [Some(1_795_946_401), None].map(|due| ended(Fate::Applied, due));
+        assert_eq!(results(&both, 2), Some(vec![held_first, applied]));
+        assert_eq!(results(&both, 1), None);
+        let some = answer(107, &[held, result(r#""not_applied""#)]);
+        let not_applied = ended(Fate::NotApplied, None);
+        assert_eq!(results(&some, 2), Some(vec![held_first, not_applied]));
+        let replaced = answer(0, &[result(r#""applied","replaced_by":"c1""#)]);
+        assert_eq!(results(&replaced, 1), Some(vec![Ended { is_replaced: true, ..applied }]));
+        assert_eq!(results(&answer(0, &[result(r#""unknown""#)]), 1), None);
+        let late = r#"{"err_no":105,"err_msg":"x","success":false}"#;
+        assert_eq!(results(late, 1), Some(vec![not_applied]));
+        assert_eq!(seconds_of("1970-01-01T00:00:00Z"), Some(0));
+        assert_eq!(seconds_of("2028-02-29T23:59:59Z"), Some(1_835_481_599));
+    }
+
+    #[test]
+    fn a_held_switch_counts_until_its_znode_is_written() {
+        let znode =
+            |data: &str, zxid| Znode { data: data.to_owned(), version: 0, zxid, written: 0 };
+        let look = |intent: Znode, written: i64| {
+            let data = Some("c1".to_owned());
+            Look::new("a", data, 0, 1).with_intent(Some(intent), Some(&znode("c1", written)))
+        };
+        let intent = || znode(r#"{"coin":"h0","due":1}"#, 7);
+        assert_eq!((look(intent(), 6).coin.as_str(), look(intent(), 6).is_held), ("h0", true));
+        assert_eq!((look(intent(), 8).coin.as_str(), look(intent(), 8).is_held), ("c1", false));
+        let of_poll = znode(r#"{"coin":"h0","due":1,"mark":5}"#, 7);
+        assert_eq!(look(of_poll, 6).coin, "c1");
+    }
 }

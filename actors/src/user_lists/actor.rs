@@ -27,9 +27,9 @@ use crate::{
 /// Pause before `ZkWriter` is asked again for a session.
 const NO_SESSION_PAUSE: Duration = Duration::from_millis(250);
 
-/// Time for the pull that brings a registered sub-account. sserver polls its list every 10 seconds, and a miner waits
-/// 15.
-const REGISTERED_PULL: Duration = Duration::from_secs(2);
+/// Longest pause after a pull that failed while a registered sub-account waits for it: a stratum server polls its list
+/// every 10 seconds, and a miner waits 15.
+const REGISTERED_PAUSE: Duration = Duration::from_secs(1);
 
 /// Pause before a pull that a registration requests: registrations in quick succession share one.
 const GATHER_PAUSE: Duration = Duration::from_millis(200);
@@ -136,21 +136,20 @@ async fn pull_for_ever(
 ) {
     let mut round = Some(round);
     loop {
-        let registered = puller.registered(..);
+        let registered = puller.registered();
         let fetched = puller.fetch().await;
         if let Some(round) = round.as_mut().filter(|_| fetched.is_ok()) {
             round.turn().await;
         }
         let end = match fetched {
             Ok(pulled) => puller.take(pulled, &registered).await,
-            Err(fault) => {
-                let is_changed = puller.add_registered(&registered);
-                PullEnd { fault: Some(fault), is_changed, ..Default::default() }
-            }
+            Err(fault) => PullEnd { fault: Some(fault), ..Default::default() },
         };
         listings.pulled(&puller.coin, end.fault.is_none());
         journal.pulled(&puller.coin, listings.len(&puller.coin), &end);
         drop(round.take());
+        let is_awaited = end.fault.is_some() && !puller.registered().is_empty();
+        let pause = if is_awaited { pause.min(REGISTERED_PAUSE) } else { pause };
         if timeout(pause, puller.wake.notified()).await.is_ok() {
             sleep(GATHER_PAUSE).await;
         }
@@ -176,14 +175,9 @@ impl Handler<StopPulling> for UserLists {
 impl Handler<Registered> for UserLists {
     type Result = ();
 
-    fn handle(&mut self, Registered { coin, name, puid }: Registered, ctx: &mut Self::Context) {
+    fn handle(&mut self, Registered { coin, name, puid }: Registered, _: &mut Self::Context) {
         let Some(puller) = self.puller(&coin) else { return };
         puller.register(&name, puid);
-        ctx.run_later(REGISTERED_PULL, move |act, _| {
-            if puller.add_registered(&puller.registered(puid..=puid)) {
-                act.journal.listed_without_pull(&coin, puid);
-            }
-        });
     }
 }
 

@@ -55,12 +55,6 @@ impl Journal {
         warn!(self.log, "index entry or mark of a list not written"; "coin" => %coin, "cause" => cause);
     }
 
-    /// The upstream has not answered a pull in time.
-    pub(super) fn listed_without_pull(&self, coin: &Coin, puid: u32) {
-        warn!(self.log, "registered sub-account listed without a pull, since the list's upstream has not answered in \
-            time"; "coin" => %coin, "puid" => puid);
-    }
-
     fn bad_entries(&self, coin: &Coin, end: &PullEnd) {
         let mut known = self.known_bad.borrow_mut();
         for (name, fault) in &end.bad.shown {

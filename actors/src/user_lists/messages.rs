@@ -24,8 +24,8 @@ pub(crate) struct ListsToZkWriter {
 }
 
 /// The backend has registered a sub-account. The coin's list is pulled at once, and then gets the entry if the answer
-/// lacked it: an entry alone could let sserver's cursor pass a smaller puid that was not pulled yet. If the upstream
-/// fails or has not answered after two seconds, the list gets the entry all the same, unless it lacks others.
+/// lacked it: an entry alone could let sserver's cursor pass a smaller puid that was not pulled yet, and sserver would
+/// never request that one again. A pull that fails is repeated soon.
 ///
 /// Sent by the Registrar. Answered when the message is taken.
 #[derive(Clone, Debug, Message)]

@@ -4,7 +4,6 @@ use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, HashSet},
     hash::{BuildHasher, RandomState},
-    ops::RangeBounds,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -48,8 +47,6 @@ pub(super) struct Puller {
     pub(super) old_mark: Cell<Option<ListMark>>,
     /// Registered sub-accounts that no pull has brought yet.
     registered: RefCell<RegisteredNames>,
-    /// Whether the list has all entries of the last answer.
-    is_whole: Cell<bool>,
     /// Puids that entered the list without a first coin.
     unsettled: RefCell<HashSet<u32>>,
     /// Requests a pull at once.
@@ -113,7 +110,6 @@ impl Puller {
             last_id: Cell::new(0),
             old_mark: Cell::new(None),
             registered: RefCell::default(),
-            is_whole: Cell::new(false),
             unsettled: RefCell::default(),
             wake: Notify::new(),
         }
@@ -130,7 +126,6 @@ impl Puller {
     /// open. An entry whose first coin ZooKeeper refused is listed, and tried again by the next pulls: N stays until no
     /// first coin is refused. `registered` are the registrations from before the fetch.
     pub(super) async fn take(&self, pulled: PulledList, registered: &RegisteredNames) -> PullEnd {
-        self.is_whole.set(false);
         let PulledList { entries, superseded, bad, is_unreadable } = pulled;
         let mut end = PullEnd { received: entries.len(), bad, ..PullEnd::default() };
         let is_new = |entry: &&PulledEntry| {
@@ -147,10 +142,9 @@ impl Puller {
         };
         let (new, mark) = (&new[..settled], self.old_mark.get());
         let known = new.partition_point(|it| mark.is_some_and(|mark| it.puid <= mark.last_id));
-        end.is_changed |= entries_at(&new[..known], mark.map_or(0, |mark| mark.at));
+        end.is_changed |= entries_at(&new[..known], mark.map_or(0, |mark| mark.at.min(now())));
         end.is_changed |= entries_at(&new[known..], now());
         if end.fault.is_none() {
-            self.is_whole.set(true);
             end.is_changed |= self.add_registered(registered);
             self.advance(&entries, is_unreadable, &mut end).await;
             // Entries of later pulls are new.
@@ -266,18 +260,14 @@ impl Puller {
         }
     }
 
-    /// Registered sub-accounts with these puids that no pull has brought yet.
-    pub(super) fn registered(&self, puids: impl RangeBounds<u32>) -> RegisteredNames {
-        let registered = self.registered.borrow();
-        registered.range(puids).map(|(puid, name)| (*puid, name.clone())).collect()
+    /// Registered sub-accounts that no pull has brought yet.
+    pub(super) fn registered(&self) -> RegisteredNames {
+        self.registered.borrow().clone()
     }
 
-    /// Inserts registered sub-accounts that the list lacks. Does nothing while the list lacks entries of the last
-    /// answer: their puids may be smaller. Returns whether the list has changed.
-    pub(super) fn add_registered(&self, registered: &RegisteredNames) -> bool {
-        if !self.is_whole.get() {
-            return false;
-        }
+    /// Inserts registered sub-accounts that the list lacks. Only after a complete pull that began when they were
+    /// registered: otherwise the list may lack smaller puids. Returns whether the list has changed.
+    fn add_registered(&self, registered: &RegisteredNames) -> bool {
         let mut waiting = self.registered.borrow_mut();
         let added: Vec<(u32, &str)> = registered
             .iter()

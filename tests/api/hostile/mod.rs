@@ -7,14 +7,17 @@
 mod bodies;
 mod connections;
 mod fields;
+mod lists;
 mod siege;
 
+use serde_json::json;
 use upstream_sim::{Reply, Upstream};
 
 use crate::support::client::Answer;
 use crate::support::daemon::Daemon;
 use crate::support::zookeeper::ZooKeeper;
 use crate::support::{eventually, seconds, unique};
+use crate::user_lists::{self, ALICE, EMPTY};
 use siege::{Attack, LONG, Reckoning, SHORT, Scale, Sent, besiege, builder};
 
 /// An attack on a daemon of its own.
@@ -131,6 +134,26 @@ async fn forgeries(scale: Scale) -> Reckoning {
         .await
 }
 
+/// On one that serves a list.
+async fn listing(attack: Attack, work: impl AsyncFn(&Daemon) -> Sent) -> Reckoning {
+    let upstream = Upstream::start(|_| Reply::json(ALICE)).await.unwrap();
+    let url = format!("http://{}/", upstream.address());
+    let builder = siege::quiet(ZooKeeper::shared().await).set("UserListAPI", json!({"ltc": url}));
+    let daemon = builder.set("IntervalSeconds", 1).start().await;
+    user_lists::ready(daemon.base()).await;
+    besiege(attack, daemon, work).await
+}
+
+async fn coins(scale: Scale) -> Reckoning {
+    let work = async |daemon: &Daemon| lists::coins(daemon, scale, EMPTY).await;
+    listing(Attack::new("coins by the million", 40), work).await
+}
+
+async fn paths(scale: Scale) -> Reckoning {
+    let work = async |daemon: &Daemon| lists::paths(daemon, scale, ALICE).await;
+    listing(Attack::new("paths by the million", 40), work).await
+}
+
 macro_rules! short {
     ($($test:ident: $attack:ident,)*) => {$(
         #[tokio::test]
@@ -158,6 +181,8 @@ short! {
     nothing_is_smuggled_behind_conflicting_lengths: conflicting_lengths,
     credentials_around_64_kib_are_refused: large_credentials,
     no_field_forges_a_line_or_shows_a_secret: forgeries,
+    coins_that_there_are_not_leave_nothing_behind: coins,
+    paths_that_there_are_not_leave_nothing_behind: paths,
 }
 
 #[tokio::test]
@@ -196,7 +221,8 @@ async fn a_longer_siege_prints_its_results() {
     }
     besieged!(
         slow_heads slow_second_heads slow_bodies slow_strangers idle unread_refusals unread_successes pipelines endless_chunks nests
-        forms nothings names duplicates conflicting_lengths large_credentials forgeries
+        forms nothings names duplicates conflicting_lengths large_credentials forgeries coins
+        paths
     );
     all.iter().for_each(Reckoning::assert_harmless);
 }

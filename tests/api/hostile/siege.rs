@@ -36,14 +36,22 @@ pub struct Scale {
     pub deaf: usize,
     /// How often an attack of few requests is repeated.
     pub rounds: usize,
+    /// Different coins or paths that the list API is asked for.
+    pub targets: usize,
 }
 
 /// For `make test`.
 pub const SHORT: Scale =
-    Scale { connections: 200, requests: 2_000, idle: 1_000, deaf: 40, rounds: 1 };
+    Scale { connections: 200, requests: 2_000, idle: 1_000, deaf: 40, rounds: 1, targets: 10_000 };
 /// For `make hostile`.
-pub const LONG: Scale =
-    Scale { connections: 2_000, requests: 50_000, idle: 10_000, deaf: 200, rounds: 10 };
+pub const LONG: Scale = Scale {
+    connections: 2_000,
+    requests: 50_000,
+    idle: 10_000,
+    deaf: 200,
+    rounds: 10,
+    targets: 1_000_000,
+};
 
 /// Connections and requests of an attacker.
 #[derive(Clone, Copy, Default)]
@@ -126,13 +134,16 @@ impl Reckoning {
 
 /// A daemon with a debug log and timeouts of a second.
 pub fn builder(zookeeper: &ZooKeeper) -> Builder {
+    quiet(zookeeper).argument("-v").argument("3")
+}
+
+/// The same with the usual log: a debug log has a line for each request.
+pub fn quiet(zookeeper: &ZooKeeper) -> Builder {
     Daemon::builder(zookeeper)
         .set("APIUser", USER)
         .set("APIPassword", PASSWORD)
         .set("APIHeadTimeoutSeconds", 1)
         .set("APIBodyTimeoutSeconds", 2)
-        .argument("-v")
-        .argument("3")
 }
 
 /// A request with the right credentials.

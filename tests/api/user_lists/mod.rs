@@ -19,8 +19,8 @@ use crate::support::{
     zookeeper::ZooKeeper,
 };
 
-const EMPTY: &str = r#"{"err_no":0,"err_msg":null,"data":{}}"#;
-const ALICE: &str = r#"{"err_no":0,"err_msg":null,"data":{"alice":1,"bob":2}}"#;
+pub const EMPTY: &str = r#"{"err_no":0,"err_msg":null,"data":{}}"#;
+pub const ALICE: &str = r#"{"err_no":0,"err_msg":null,"data":{"alice":1,"bob":2}}"#;
 
 /// An answer of an upstream with these sub-accounts.
 pub fn document(users: impl IntoIterator<Item = (String, u32)>) -> String {

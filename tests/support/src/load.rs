@@ -39,17 +39,10 @@ pub async fn switch(
     address: &str,
     request: &Request,
 ) -> Result<Fate, Response> {
-    let mut connection = match kept.take() {
-        Some(connection) => connection,
-        None => match Connection::open(address).await {
-            Ok(connection) => connection,
-            Err(_) => return Ok(Fate::NotApplied),
-        },
+    let response = match exchange(kept, address, request).await {
+        Ok(response) => response,
+        Err(fate) => return Ok(fate),
     };
-    let Ok(response) = connection.send(request).await else { return Ok(Fate::Unanswered) };
-    if response.header("connection").is_none_or(|value| !value.eq_ignore_ascii_case("close")) {
-        *kept = Some(connection);
-    }
     if response.status != 200 {
         return Err(response);
     }
@@ -59,6 +52,24 @@ pub async fn switch(
         Ok((107, false)) => Ok(Fate::Unknown),
         _ => Err(response),
     }
+}
+
+/// Sends a request on the kept connection, or on a new one, and keeps it if possible. Without an answer, the fate of a
+/// switch is the error.
+pub async fn exchange(
+    kept: &mut Option<Connection>,
+    address: &str,
+    request: &Request,
+) -> Result<Response, Fate> {
+    let mut connection = match kept.take() {
+        Some(connection) => connection,
+        None => Connection::open(address).await.map_err(|_| Fate::NotApplied)?,
+    };
+    let response = connection.send(request).await.map_err(|_| Fate::Unanswered)?;
+    if response.header("connection").is_none_or(|value| !value.eq_ignore_ascii_case("close")) {
+        *kept = Some(connection);
+    }
+    Ok(response)
 }
 
 /// A running load.

@@ -34,6 +34,25 @@ impl Backend {
         puid
     }
 
+    /// A backend without sub-accounts, whose next puid follows this one.
+    pub fn after(last_puid: u32) -> Self {
+        Self { last_puid, ..Self::default() }
+    }
+
+    /// The largest puid so far.
+    pub fn last_puid(&self) -> u32 {
+        self.last_puid
+    }
+
+    /// Adds a sub-account to the lists of these coins under a new puid, which it returns, also one that has a puid.
+    pub fn list_anew(&mut self, name: &str, coins: &[&str]) -> u32 {
+        self.last_puid += 1;
+        for &coin in coins {
+            self.lists.entry(coin.to_owned()).or_default().insert(self.last_puid, name.to_owned());
+        }
+        self.last_puid
+    }
+
     /// The sub-accounts of a coin whose puid is above `last_id`.
     pub fn list_answer(&self, coin: &str, last_id: u32) -> Reply {
         let list = self.lists.get(coin);
@@ -69,6 +88,14 @@ mod tests {
         assert_eq!(backend.list("a", &["bcc"]), 1);
         let puids = |coin| backend.lists[coin].keys().copied().collect::<Vec<u32>>();
         assert_eq!([puids("btc"), puids("bcc")], [[1, 2], [1, 2]]);
+    }
+
+    #[test]
+    fn a_sub_account_may_get_another_puid() {
+        let mut backend = Backend::after(6);
+        assert_eq!(backend.list("a", &["btc"]), 7);
+        assert_eq!((backend.list_anew("a", &["bcc"]), backend.last_puid()), (8, 8));
+        assert_eq!((backend.lists["btc"].len(), backend.lists["bcc"].len()), (1, 1));
     }
 
     #[test]

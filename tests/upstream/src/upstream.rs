@@ -167,7 +167,17 @@ impl Upstream {
 
     /// Requests so far.
     pub fn requests(&self) -> Vec<Request> {
-        locked(&self.state.requests).clone()
+        self.requests_from(0)
+    }
+
+    /// Requests so far, without the `first` ones.
+    pub fn requests_from(&self, first: usize) -> Vec<Request> {
+        locked(&self.state.requests).iter().skip(first).cloned().collect()
+    }
+
+    /// Number of requests so far.
+    pub fn request_count(&self) -> usize {
+        locked(&self.state.requests).len()
     }
 }
 

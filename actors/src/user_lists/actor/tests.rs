@@ -217,6 +217,18 @@ async fn a_restart_makes_no_sub_account_new() {
 }
 
 #[actix_rt::test]
+async fn a_mark_from_the_future_counts_as_the_time_of_the_pull() {
+    let (port, _) = backend("{\"a\":1}").await;
+    let mark = Some(ListMark { last_id: 1, at: u64::from(u32::MAX) });
+    let written = Arc::new(Mutex::new(Written { mark, ..Written::default() }));
+    let (listings, _actor) = start(&[("btc", port)], &written);
+    until(|| served(&listings, "btc").is_some()).await;
+    let coin = Coins::new(&["btc"]).unwrap().get("btc").unwrap().clone();
+    let now = super::super::pull::now();
+    assert!(matches!(listings.find(&coin, "a"), Listed::Since(at) if at <= now));
+}
+
+#[actix_rt::test]
 async fn the_first_list_decides_the_first_coin() {
     let ((one, _), (two, _)) = (backend("{\"a\":1}").await, backend("{\"a\":5}").await);
     let written = Arc::default();
@@ -231,31 +243,37 @@ fn registered(name: &str, puid: u32) -> Registered {
 }
 
 #[actix_rt::test]
-async fn a_registered_sub_account_enters_the_list_although_its_upstream_hangs_or_fails() {
+async fn a_registered_sub_account_that_the_upstream_lacks_enters_the_list_with_the_next_pull() {
+    let (port, _) = backend("{\"a\":1}").await;
+    let (listings, actor) = start(&[("btc", port)], &Arc::default());
+    until(|| served(&listings, "btc").is_some()).await;
+    actor.send(registered("carol", 7)).await.unwrap();
+    actor.send(registered("bob", 5)).await.unwrap();
+    until(|| served(&listings, "btc").unwrap() == "\"a\":1,\"bob\":5,\"carol\":7}}").await;
+}
+
+/// sserver never asks again for a puid below the largest that it has seen.
+#[actix_rt::test]
+async fn a_registered_sub_account_never_enters_a_list_that_may_lack_smaller_puids() {
+    let coin = registered("", 0).coin;
+    let mut lists = Vec::new();
     for hangs in [true, false] {
         let (port, asked) = backend_until("{\"a\":1}", 1, hangs).await;
         let (listings, actor) = start(&[("btc", port)], &Arc::default());
         until(|| asked.lock().unwrap().len() >= 2).await;
-        actor.send(registered("carol", 7)).await.unwrap();
-        actor.send(registered("bob", 5)).await.unwrap();
-        until(|| served(&listings, "btc").unwrap() == "\"a\":1,\"bob\":5,\"carol\":7}}").await;
+        lists.push((listings, actor, 1));
     }
-}
-
-#[actix_rt::test]
-async fn a_registered_sub_account_never_enters_a_list_that_lacks_smaller_puids() {
-    let coin = registered("", 0).coin;
-    let (port, asked) = backend_until("{}", 0, true).await;
-    let (listings, actor) = start(&[("btc", port)], &Arc::default());
-    until(|| asked.lock().unwrap().len() == 1).await;
     let (refusing, _) = backend("{\"a\":1,\"b\":2}").await;
     let written = Arc::new(Mutex::new(Written { refusals: usize::MAX, ..Written::default() }));
-    let (interrupted, other) = start(&[("btc", refusing)], &written);
-    for actor in [&actor, &other] {
+    let (interrupted, actor) = start(&[("btc", refusing)], &written);
+    lists.push((interrupted.clone(), actor, 0));
+    for (_, actor, _) in &lists {
         actor.send(registered("carol", 7)).await.unwrap();
     }
-    sleep(REGISTERED_PULL + Duration::from_millis(500)).await;
-    assert_eq!((listings.len(&coin), interrupted.len(&coin)), (0, 0));
+    sleep(Duration::from_secs(3)).await;
+    for (listings, _, length) in &lists {
+        assert_eq!(listings.len(&coin), *length);
+    }
     written.lock().unwrap().refusals = 0;
     until(|| interrupted.len(&coin) == 3).await;
 }
