@@ -21,8 +21,8 @@ use crate::{
     user_lists::{Listings, ListsToZkWriter, StopPulling, UserListSettings, UserLists},
     zk,
     zk_writer::{
-        CoinbaseRequest, Drain, DryRunBatch, NewLimits, Ping, SubPoolSettings, ToAckWaiter,
-        WriteBatches, WriterLimits, WriterSettings, ZkWriter,
+        CoinbaseRequest, Drain, DryRunBatch, ListHeld, LookUp, NewLimits, Ping, SubPoolSettings,
+        ToAckWaiter, WriteBatches, WriterLimits, WriterSettings, ZkWriter,
     },
 };
 
@@ -48,6 +48,10 @@ pub struct Actors {
     pub dry_runs: Recipient<DryRunBatch>,
     /// Takes requests to jobmakers; `None` if the sub-pool API is off.
     pub jobmakers: Option<Recipient<CoinbaseRequest>>,
+    /// Lists held switches.
+    pub held: Recipient<ListHeld>,
+    /// Looks one sub-account up.
+    pub look_up: Recipient<LookUp>,
     /// The user lists; empty if none is configured.
     pub listings: Listings,
     zk_writer: Addr<ZkWriter>,
@@ -113,6 +117,8 @@ impl Actors {
             writer: zk_writer.clone().recipient(),
             dry_runs: zk_writer.clone().recipient(),
             jobmakers: ack_waiter.as_ref().map(|_| zk_writer.clone().recipient()),
+            held: zk_writer.clone().recipient(),
+            look_up: zk_writer.clone().recipient(),
             listings,
             zk_writer,
             ack_waiter,

@@ -99,7 +99,8 @@ impl<'a> From<&'a ChangeKind> for ChangeDetails<'a> {
     }
 }
 
-fn rfc_3339(time: SystemTime) -> String {
+/// Time in milliseconds.
+pub fn rfc_3339(time: SystemTime) -> String {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let nanos = i128::try_from(since.as_millis()).unwrap_or_default() * 1_000_000;
     let mut text = Vec::new();

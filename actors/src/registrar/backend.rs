@@ -13,7 +13,7 @@ use super::{
     answer::{AnswerFault, parse},
     body::body,
 };
-use crate::upstream::{FetchSettings, Upstream, fit};
+use crate::upstream::{FetchError, FetchSettings, Upstream, fit};
 
 /// Largest answer, in bytes.
 const ANSWER_BYTES: u64 = 256 * 1024;
@@ -54,6 +54,11 @@ impl Backend {
         });
         let upstream = fetch.map(|fetch| Upstream::new(fetch, log));
         Self { upstream, credentials, post_data, timeout }
+    }
+
+    /// Status of the answer to a GET; `None` without a URL.
+    pub(super) async fn probe(&self) -> Option<Result<u16, FetchError>> {
+        Some(self.upstream.as_ref()?.probe(self.credentials.clone()).await)
     }
 
     /// Registers a name and returns its puid. Never sent twice: after a lost answer the backend may have registered it.

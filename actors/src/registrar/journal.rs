@@ -13,6 +13,10 @@ use crate::{
 /// Characters of a name that the log shows.
 const NAME_CHARS: usize = 200;
 
+/// Why a registered sub-account has no znode.
+pub(super) const NO_FIRST_COIN: &str =
+    "the sub-account gets no first coin: UserAutoRegAPI.DefaultCoin has no entry in UserListAPI";
+
 #[derive(Clone)]
 pub(super) struct Journal {
     log: Logger,
@@ -22,6 +26,11 @@ pub(super) struct Journal {
 impl Journal {
     pub(super) fn new(log: &Logger, metrics: &Metrics) -> Self {
         Self { log: log.clone(), metrics: metrics.clone() }
+    }
+
+    /// A request for registration was taken up.
+    pub(super) fn taken_up(&self, name: &str) {
+        self.metrics.registration_begun(shown(name));
     }
 
     /// A request to the backend begins.
@@ -35,8 +44,7 @@ impl Journal {
             Some(coin) => info!(self.log, "registration"; "sub_account" => shown(name),
                 "outcome" => "registered", "puid" => puid, "first_coin" => coin.as_str()),
             None => warn!(self.log, "registration"; "sub_account" => shown(name),
-                "outcome" => "registered", "puid" => puid, "cause" => "the sub-account gets no first coin: \
-                    UserAutoRegAPI.DefaultCoin has no entry in UserListAPI"),
+                "outcome" => "registered", "puid" => puid, "cause" => NO_FIRST_COIN),
         }
     }
 
@@ -64,8 +72,14 @@ impl Journal {
     }
 
     /// The request is gone.
-    pub(super) fn ended(&self, end: RegistrationEnd, took: Duration) {
-        self.metrics.registration(end, took);
+    pub(super) fn ended(
+        &self,
+        name: &str,
+        end: RegistrationEnd,
+        cause: Option<String>,
+        took: Duration,
+    ) {
+        self.metrics.registration(shown(name), end, cause, took);
     }
 
     pub(super) fn under_way(&self, registrations: usize) {

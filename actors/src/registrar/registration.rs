@@ -11,7 +11,7 @@ use tokio::{
 use super::{
     RegistrationSettings,
     backend::{Backend, BackendFault},
-    journal::Journal,
+    journal::{Journal, NO_FIRST_COIN},
     messages::{ToUserLists, ToZkWriter},
 };
 use crate::{
@@ -62,18 +62,20 @@ impl Registrations {
     /// backends have to bear (contract, section 5).
     pub(super) async fn run(self: Rc<Self>, name: String) {
         let began = Instant::now();
-        let end = match Puname::parse(&name).and(Puname::parse_lower_case(&name)) {
+        self.journal.taken_up(&name);
+        let (end, cause) = match Puname::parse(&name).and(Puname::parse_lower_case(&name)) {
             Ok(_) => self.register(&name).await,
             Err(fault) => {
                 self.journal.invalid_name(&name, fault);
-                RegistrationEnd::InvalidName
+                (RegistrationEnd::InvalidName, Some(format!("the name {fault}")))
             }
         };
         self.until_done(&name, "the request is not deleted", || self.delete(&name)).await;
-        self.journal.ended(end, began.elapsed());
+        self.journal.ended(&name, end, cause, began.elapsed());
     }
 
-    async fn register(&self, name: &str) -> RegistrationEnd {
+    /// Returns the result, and why the name is not registered.
+    async fn register(&self, name: &str) -> (RegistrationEnd, Option<String>) {
         let answer = {
             // Never closed.
             let _turn = self.turns.acquire().await;
@@ -84,11 +86,12 @@ impl Registrations {
             Ok(puid) => puid,
             Err(fault) => {
                 self.journal.not_registered(name, &fault);
-                return match fault {
+                let end = match fault {
                     BackendFault::Refused(_) => RegistrationEnd::Refused,
                     BackendFault::TimedOut(_) => RegistrationEnd::TimedOut,
                     BackendFault::Failed(_) => RegistrationEnd::Failed,
                 };
+                return (end, Some(fault.to_string()));
             }
         };
         let first = self.settings.default_coin.as_ref().zip(self.to_lists.as_ref());
@@ -103,7 +106,8 @@ impl Registrations {
             let consequence = "the first coin is not written; the request stays";
             self.until_done(name, consequence, || settle(to_lists, coin, name)).await;
         }
-        RegistrationEnd::Registered
+        let cause = first.is_none().then(|| NO_FIRST_COIN.to_owned());
+        (RegistrationEnd::Registered, cause)
     }
 
     /// Repeats `attempt` until it succeeds, with growing pauses.

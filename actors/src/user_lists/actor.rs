@@ -145,7 +145,7 @@ async fn pull_for_ever(
             }
         };
         listings.pulled(&puller.coin, end.fault.is_none());
-        journal.pulled(&puller.coin, listings.len(&puller.coin), &end);
+        journal.pulled(&puller.coin, listings.size(&puller.coin).entries, &end);
         drop(round.take());
         if timeout(pause, puller.wake.notified()).await.is_ok() {
             sleep(GATHER_PAUSE).await;

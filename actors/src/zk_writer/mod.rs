@@ -13,6 +13,7 @@
 //! a chunk's held entries ─▶ accept() ─▶ ZooKeeper ─▶ Book ── due ──▶ round() ─▶ ZooKeeper
 //! WatchRequests, DeleteRequest ─▶ ZooKeeper ─▶ the Registrar
 //! FirstCoins ─▶ create_missing() ─▶ ZooKeeper ─▶ replies to UserLists
+//! ListHeld ─▶ Book ─▶ reply; LookUp ─▶ ZooKeeper ─▶ reply
 //!
 //! CoinbaseRequest ─▶ Lanes ── begin ──▶ exchange() ─▶ ZooKeeper ─▶ jobmaker
 //!                      ▲                    │
@@ -24,6 +25,7 @@
 //! * `session`: connects, reconnects, and ends the session;
 //! * `switches`, `dry_runs`, `polls`, `registrations`, `sub_pools`, `first_coins`: one folder for each kind of request;
 //! * `held`: switches that wait for their safety period;
+//! * `look_up`: held switches and one sub-account's state, for operators;
 //! * `admission`: limits what waits, and answers callers; `results`: results of a batch's entries;
 //! * `write`: the write engine, for switches and polls;
 //! * `journal`: reports each switch to the log, the metrics and the recent changes.
@@ -34,6 +36,7 @@ mod dry_runs;
 mod first_coins;
 mod held;
 mod journal;
+mod look_up;
 mod messages;
 mod polls;
 mod registrations;
@@ -48,6 +51,8 @@ pub(crate) use actor::ZkWriter;
 pub(crate) use first_coins::{
     FirstCoin, FirstCoins, FirstCoinsEnd, ListMark, NotCreated, ReadMarks, WriteMark,
 };
+pub use held::{HeldRead, HeldSwitch, held_switches};
+pub use look_up::{HeldList, ListHeld, LookUp, LookUpReply};
 pub(crate) use messages::{
     BeginPoll, Drain, NewLimits, Ping, PollStart, PollTurn, SkippedEntry, SyncBatch, SyncReply,
     SyncReport,

@@ -2,18 +2,23 @@
 
 use std::borrow::Cow;
 
-use switcher_actors::{Shown, UserListSettings, preview_list};
+use switcher_actors::{Coin, ListPreview, Shown, UserListSettings, preview_list};
 
 use super::findings::Findings;
 
-/// Checks that each upstream answers with a list.
-pub async fn lists(findings: &mut Findings, lists: Option<&UserListSettings>) {
+/// Checks that each upstream answers with a list; returns the lists.
+pub async fn lists(
+    findings: &mut Findings,
+    lists: Option<&UserListSettings>,
+) -> Vec<(Coin, ListPreview)> {
     const CHECK: &str = "list";
     let Some(settings) = lists else {
-        return findings.ok(CHECK, "not checked: UserListAPI has no entry");
+        findings.ok(CHECK, "not checked: UserListAPI has no entry");
+        return Vec::new();
     };
-    for (coin, url) in &settings.lists {
-        let coin = Shown(coin.as_str());
+    let mut fetched = Vec::new();
+    for (list_coin, url) in &settings.lists {
+        let coin = Shown(list_coin.as_str());
         let list = match preview_list(settings, url).await {
             Ok(list) => list,
             Err(error) => {
@@ -36,5 +41,7 @@ pub async fn lists(findings: &mut Findings, lists: Option<&UserListSettings>) {
                 "correct the entries; `verify` lists more of them",
             );
         }
+        fetched.push((list_coin.clone(), list));
     }
+    fetched
 }

@@ -90,9 +90,7 @@ impl Upstream {
         let deadline = Instant::now() + self.settings.timeout;
         let (url, phase) = (self.settings.url.asking_from(name, from), Cell::new(CONNECTING));
         let answer = timeout_at(deadline, self.answer(url.clone(), &phase, deadline)).await;
-        let mut answer = answer.unwrap_or_else(|_| {
-            Err(format!("{} {} within {}", phase.get(), shown(&url), self.time_limit()).into())
-        })?;
+        let mut answer = answer.unwrap_or_else(|_| Err(self.late(&phase, &url)))?;
         let head = AnswerHead::of(&answer);
         if !F::SUCCESS.contains(&head.status) {
             let mut start = Vec::new();
@@ -138,9 +136,24 @@ impl Upstream {
             let status = answer.status;
             Ok((status, answer.body(limit).await?))
         };
-        timeout_at(deadline, posted).await.unwrap_or_else(|_| {
-            Err(format!("{} {} within {}", phase.get(), shown(&url), self.time_limit()).into())
-        })
+        let posted = timeout_at(deadline, posted).await;
+        posted.unwrap_or_else(|_| Err(self.late(&phase, &url)))
+    }
+
+    /// Sends a GET without a query of ours, and returns the status of the answer. Redirects are not followed.
+    pub(crate) async fn probe(
+        &self,
+        credentials: Option<(String, String)>,
+    ) -> Result<u16, FetchError> {
+        let deadline = Instant::now() + self.settings.timeout;
+        let (url, phase) = (self.settings.url.target(), Cell::new(CONNECTING));
+        let call = Call { credentials, ..GET };
+        let answer = timeout_at(deadline, self.send(&url, &call, &phase, deadline)).await;
+        answer.unwrap_or_else(|_| Err(self.late(&phase, &url))).map(|answer| answer.status)
+    }
+
+    fn late(&self, phase: &Cell<&'static str>, url: &Url) -> FetchError {
+        format!("{} {} within {}", phase.get(), shown(url), self.time_limit()).into()
     }
 
     fn fault(&self, bad: BadBody, head: &AnswerHead, is_late: bool) -> String {
