@@ -13,6 +13,7 @@ mod promql;
 mod recent;
 mod samples;
 mod stream;
+mod user_lists;
 
 use serde_json::Value;
 
