@@ -30,7 +30,7 @@ use super::{
 use crate::logging::{LogFormatSetting, LogLevel, LogSettings, Rotation};
 
 pub(super) fn check(raw: RawConfig) -> Result<Checked, Rejected> {
-    let RawConfig { values, unknown, problems } = raw;
+    let RawConfig { values, unknown, list_variables, problems } = raw;
     let misspelt = unknown.iter().filter_map(|name| {
         let near = keys::nearest(name)?;
         Some(format!("unknown key {} is ignored: did you mean {near}?", Quoted(name)))
@@ -42,6 +42,7 @@ pub(super) fn check(raw: RawConfig) -> Result<Checked, Rejected> {
     }
     let mut reader = Reader { values, problems, warnings };
     let settings = reader.settings();
+    reader.warn_of_variables(&list_variables);
     let Reader { values, problems, warnings } = reader;
     let (listing, values) = (listing(&values), Snapshot::new(&values));
     match settings {
@@ -145,6 +146,11 @@ impl Reader {
         T::from_str(&text).map_err(problem).ok()
     }
 
+    /// Whether nothing is known to be wrong with these keys. A warning about a value that was not read would mislead.
+    fn are_sound(&self, keys: &[&str]) -> bool {
+        !self.problems.iter().any(|problem| problem.is_with(keys))
+    }
+
     fn problem(&mut self, key: &'static str, text: impl Into<String>) {
         self.problems.push(Problem::of(key, text));
     }
@@ -191,7 +197,7 @@ pub(super) fn shown(key: &Key, value: &Value) -> String {
             let items: Vec<String> = items.iter().map(|item| shown(key, item)).collect();
             format!("[{}]", items.join(", "))
         }
-        _ => as_number(value).unwrap_or("an object or a list of lists").to_owned(),
+        _ => as_number(value).unwrap_or("an object or a list").to_owned(),
     }
 }
 

@@ -12,6 +12,8 @@ pub async fn lists(
     lists: Option<&UserListSettings>,
 ) -> Vec<(Coin, ListPreview)> {
     const CHECK: &str = "list";
+    const REMEDY: &str = "start the backend, correct UserListAPI, or let the backend answer \
+        {\"err_no\":0,\"data\":{\"NAME\":PUID}}";
     let Some(settings) = lists else {
         findings.ok(CHECK, "not checked: UserListAPI has no entry");
         return Vec::new();
@@ -22,15 +24,18 @@ pub async fn lists(
         let list = match preview_list(settings, url).await {
             Ok(list) => list,
             Err(error) => {
-                let remedy = error
-                    .remedy
-                    .map_or("start the backend, or correct UserListAPI".into(), Cow::from);
+                let remedy = error.remedy.map_or(REMEDY.into(), Cow::from);
                 findings.problem(CHECK, format!("{coin}: {url}: {}", error.cause), remedy);
                 continue;
             }
         };
         let size = list.punames().len();
-        findings.ok(CHECK, format!("{coin}: {url} answers with {size} sub-accounts"));
+        if size == 0 && list.invalid() == 0 {
+            let text = format!("{coin}: {url} answers with an empty list");
+            findings.warn(CHECK, text, "if there are sub-accounts, correct UserListAPI or the backend: an answer without data is empty");
+        } else {
+            findings.ok(CHECK, format!("{coin}: {url} answers with {size} sub-accounts"));
+        }
         if let Some((name, fault)) = list.first_invalid().first() {
             let invalid = list.invalid();
             findings.warn(

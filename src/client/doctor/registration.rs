@@ -31,7 +31,11 @@ pub async fn registration(
     if puids.is_empty() {
         return findings.problem(
             CHECK,
-            format!("{} is in no list, so its registration was not requested", Shown(name)),
+            format!(
+                "{} is in none of the {} lists that were fetched, so its registration was not requested",
+                Shown(name),
+                lists.len()
+            ),
             "give --registration a sub-account that a list has, spelled as there",
         );
     }
@@ -88,7 +92,9 @@ async fn probe(
         ),
         // The method alone is refused.
         Ok(200..=299 | 405) => {
-            findings.ok(CHECK, format!("{url} answers; nothing was registered to check the form"));
+            let text =
+                format!("{url} answers a GET; --registration USER also checks a registration");
+            findings.ok(CHECK, text);
         }
         Ok(status) => {
             findings.warn(CHECK, format!("{url} answers a GET with status {status}"), NOT_POSTED)

@@ -62,7 +62,7 @@ pub async fn held(
             ),
             "start a daemon with this ZKHeldSwitchDir; if one runs, look for \"held switch\" in its log",
         ),
-        None => findings.ok(CHECK, format!("held switches: {count}, none of them overdue")),
+        None => findings.ok(CHECK, format!("{count} switches wait, none of them overdue")),
     }
     Ok(())
 }
@@ -97,7 +97,9 @@ pub async fn requests(
             ),
             "start the daemon; if it runs, look for \"registration\" in its log",
         ),
-        None => findings.ok(CHECK, format!("requests that wait: {count}, none of them old")),
+        None => {
+            findings.ok(CHECK, format!("{count} requests wait, none older than {OLD_REQUEST} s"))
+        }
     }
     Ok(())
 }

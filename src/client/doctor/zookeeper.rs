@@ -65,6 +65,7 @@ async fn znodes(
     let user = writer.zookeeper.credentials.as_ref().map(|credentials| credentials.user());
     let intents = writer.held_dir.subdirectory("switches");
     let held = user_lists.as_ref();
+    let mut absent: Vec<&ZnodeDir> = Vec::new();
     for (key, dir, needs) in [
         ("ZKSwitcherWatchDir", Some(&writer.watch_dir), &[Need::Create("sub-accounts")][..]),
         ("ZKUserCaseInsensitiveIndex", index, &[Need::Create("index entries")]),
@@ -77,8 +78,13 @@ async fn znodes(
         ("ZKAutoRegWatchDir", requests, &[Need::Delete("requests")]),
     ] {
         let Some(dir) = dir else { continue };
+        if absent.iter().any(|parent| parent.contains(dir)) {
+            continue;
+        }
         if exists(findings, zookeeper, key, dir, "start the daemon, which creates it").await? {
             acl(findings, zookeeper, dir, user, needs).await?;
+        } else {
+            absent.push(dir);
         }
     }
     // Another daemon may have left some, also where there are no lists.

@@ -58,10 +58,14 @@ async fn lists_and_registrations_that_cannot_work_are_found() {
     assert_says(&problems, &["may not create the carrier's lock in", "/held"]);
     let problems = found(&closed, "problem", "path").await.join("\n");
     assert_says(&problems, &["ZKHeldSwitchDir", "/held/switches) is absent"]);
+    let absent = found(&cli, "problem", "path").await.join("\n");
+    assert_eq!(absent.matches("ZKHeldSwitchDir").count(), 1, "{absent}");
 
     let answer = |reply: fn() -> Reply| upstream.otherwise(move |_| reply());
     answer(|| Reply::json(r#"{"err_no":0,"err_msg":null,"data":{"alice":-1}}"#));
     finds(&cli, "warning", "list", &["btc: 1 entries", "alice"]).await;
+    answer(|| Reply::json(r#"{"alice":1}"#));
+    finds(&cli, "warning", "list", &["btc: ", "an empty list"]).await;
     answer(|| Reply::json(r#"{"err_no":0,"err_msg":null,"data":["alice"]}"#));
     finds(&cli, "problem", "list", &["btc: "]).await;
     answer(|| Reply::status(404, "None", "text/html", "<b>"));
@@ -80,7 +84,7 @@ async fn overdue_held_switches_are_found() {
         assert_eq!(daemon.switch("alice", coin).await, Answer::success());
     }
     let cli = doctor(&builder);
-    finds(&cli, "ok", "held", &["held switches: 1, none of them overdue"]).await;
+    finds(&cli, "ok", "held", &["1 switches wait, none of them overdue"]).await;
     daemon.kill9();
     let intent = |due: u64| json!({"coin": "bcc", "due": due, "source": "api"}).to_string();
     for (name, due) in [("alice", 1_700_000_000), ("bob", 1_600_000_000)] {
@@ -101,9 +105,9 @@ async fn overdue_held_switches_are_found() {
 async fn requests_for_registration_that_no_daemon_answers_are_found() {
     let scene = Registering::new().await;
     let (znodes, cli) = (ZooKeeper::shared().await.znodes().await, doctor(&scene.builder));
-    finds(&cli, "ok", "registration", &["requests that wait: 0"]).await;
+    finds(&cli, "ok", "registration", &["0 requests wait"]).await;
     znodes.put(&format!("{}/reg/newbie", scene.root), "{}").await;
-    finds(&cli, "ok", "registration", &["requests that wait: 1"]).await;
+    finds(&cli, "ok", "registration", &["1 requests wait"]).await;
     if let Some(later) = super::doctor::fake_time(cli, "+2h") {
         finds(&later, "problem", "registration", &["1 requests in", "newbie, 7"]).await;
     }
@@ -161,7 +165,7 @@ async fn a_backend_that_registers_is_asked_without_a_registration() {
             assert_says(&text.unwrap_or_else(|| panic!("no URL in {texts:?}")), parts);
         }
     };
-    backend(&cli, "ok", &["answers", "nothing was registered"]).await;
+    backend(&cli, "ok", &["answers a GET", "--registration USER"]).await;
     let get = |status: u16| {
         let list = r#"{"err_no":0,"err_msg":null,"data":{}}"#;
         scene.backend.otherwise(move |request| {
@@ -182,7 +186,7 @@ async fn a_backend_that_registers_is_asked_without_a_registration() {
     scene.backend.otherwise(list_and(|| Reply::registered(7)));
     let unknown = cli.clone().words("--registration bob");
     let texts = found(&unknown, "problem", "registration").await;
-    assert_says(&texts.concat(), &["bob is in no list", "not requested"]);
+    assert_says(&texts.concat(), &["bob is in none of the 1 lists", "not requested"]);
     assert_eq!(scene.posts(), 0, "a name that the backend may not know was posted");
     let known = cli.words("--registration alice");
     backend(&known, "ok", &["puid 7 for alice"]).await;
