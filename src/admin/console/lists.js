@@ -17,19 +17,20 @@ export async function showLists(status) {
 
 function listRow(list) {
   const { sub_accounts: size, largest_puid: puid, skipped, last_skipped: last, next_in_seconds: next } = list;
-  const refused = el("td", { class: "number" }, count(skipped));
+  const refused = el("td", { class: "number", "data-label": "refused entries" }, count(skipped));
   if (last) refused.append(el("span", { class: "cause" }, "last: ", shown(last.name, "name"), ", ", shown(last.cause)));
   const due = next === null ? "–" : next === 0 ? "now" : `in ${duration(next)}`;
-  return el("tr", {}, el("th", { scope: "row" }, shown(list.coin, "coin")), el("td", { class: "number" }, count(size)),
-    el("td", { class: "number" }, size === 0 ? "–" : String(puid)), lastPull(list), el("td", {}, due), refused);
+  return el("tr", {}, el("th", { scope: "row" }, shown(list.coin, "coin")), el("td", { class: "number", "data-label": "sub-accounts" }, count(size)),
+    el("td", { class: "number", "data-label": "largest puid" }, size === 0 ? "–" : String(puid)), lastPull(list),
+    el("td", { class: "time", "data-label": "next pull" }, due), refused);
 }
 
 const PULLS = { complete: ["done", "✓"], incomplete: ["unknown", "?"], failed: ["refused", "✕"] };
 
 function lastPull({ last_outcome: outcome, last_cause: cause, last_seconds_ago: ago, last_complete_seconds_ago: complete, is_served: served }) {
-  if (outcome === null) return el("td", { class: "none" }, "none yet; the list is not served");
+  if (outcome === null) return el("td", { class: "none", "data-label": "last pull" }, "none yet; the list is not served");
   const [kind, mark] = PULLS[outcome];
-  const cell = el("td", { class: `result ${kind}` }, el("span", { class: "mark", "aria-hidden": "true" }, `${mark} `), `${outcome} ${duration(ago)} ago`);
+  const cell = el("td", { class: `result ${kind}`, "data-label": "last pull" }, el("span", { class: "mark", "aria-hidden": "true" }, `${mark} `), `${outcome} ${duration(ago)} ago`);
   if (cause) cell.append(el("span", { class: "cause" }, shown(cause)));
   if (outcome !== "complete" && complete !== null) cell.append(el("span", { class: "cause" }, `complete ${duration(complete)} ago`));
   if (!served) cell.append(el("span", { class: "cause" }, "The list is not served before its first complete pull."));
@@ -48,7 +49,7 @@ async function showHeld(held) {
   }
   const { known, is_carrier: isCarrier, switches } = answer;
   const carrier = isCarrier ? "this daemon writes them when they are due" : "another daemon writes them, or none";
-  byId("held-state").textContent = `${count(known)}; ${carrier}`;
+  byId("held-state").textContent = `${count(known)} in all; ${carrier}`;
   byId("held-rows").replaceChildren(...switches.slice(0, SHOWN_HELD).map(heldRow));
   const more = known - Math.min(switches.length, SHOWN_HELD);
   byId("held-more").textContent = more > 0 ? `and ${count(more)} more` : "";

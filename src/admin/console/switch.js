@@ -18,11 +18,11 @@ async function read(name) {
   return { account, ...rest };
 }
 
-const heldSwitch = ({ coin, due }) => ["a switch to ", coinCell(coin), " is held until ", timeOf(due)];
+const heldSwitch = ({ coin, due }) => ["A switch to ", coinCell(coin), " is held until ", timeOf(due)];
 
 // What is known of a sub-account besides its coin.
 function details({ account, held, lists, index_entry: index, faults = [] }) {
-  const all = held ? [["Held: ", ...heldSwitch(held), "."]] : [];
+  const all = held ? [[...heldSwitch(held), "."]] : [];
   for (const { coin, since, puids } of lists ?? []) {
     const numbers = puids.flatMap(({ puid, name }) => [", puid ", String(puid), ...(name === account ? [] : [" as ", shown(name, "name")])]);
     all.push(["In the list of ", coinCell(coin), ...numbers, ", since ", dateOf(since), "."]);
@@ -56,7 +56,7 @@ async function switchOne() {
     body.push(el("p", { class: "warning" }, "Its present coin could not be read: ", shown(error.message)));
   }
   body.unshift(el("p", { class: "change" }, shown(account, "name"), ": ", coinCell(old), " → ", coinCell(coin)));
-  if (held) body.push(el("p", { class: "warning" }, "Now ", ...heldSwitch(held), "; this switch replaces it."));
+  if (held) body.push(el("p", { class: "warning" }, ...heldSwitch(held), "; this switch replaces it."));
   if (old === coin) body.push(el("p", {}, "It mines this coin already. The write notifies the stratum servers again."));
   if (old === null) body.push(el("p", {}, "It has no znode yet; the switch creates one. Is the name right?"));
   if (!(await confirmed({ title: "Switch this sub-account?", body, yes: "Switch" }))) {

@@ -41,9 +41,9 @@ async fn status(admin: &Admin, what: &str, fits: impl Fn(&Value) -> bool) -> Val
 async fn the_status_has_the_state_of_each_list() {
     let (zookeeper, gate) = (ZooKeeper::shared().await, Gate::default());
     let held_back = gate.clone();
-    let backend = Upstream::start(move |request| match request.target.as_bytes()[1] {
-        b'a' => Reply::json(BTC).behind(&held_back),
-        b'b' => Reply::status(500, "Oops", "text/plain", "broken"),
+    let backend = Upstream::start(move |request| match &request.target[..4] {
+        "/aaa" => Reply::json(BTC).behind(&held_back),
+        "/bcc" => Reply::status(500, "Oops", "text/plain", "broken"),
         _ => Reply::json(BTC),
     });
     let backend = backend.await.unwrap();

@@ -105,10 +105,14 @@ async fn overdue_held_switches_are_found() {
 async fn requests_for_registration_that_no_daemon_answers_are_found() {
     let scene = Registering::new().await;
     let (znodes, cli) = (ZooKeeper::shared().await.znodes().await, doctor(&scene.builder));
-    finds(&cli, "ok", "registration", &["0 requests wait"]).await;
+    let requests = async |level: &str, parts: &[&str]| {
+        let found = found(&cli, level, "registration").await;
+        assert_says(found.first().map_or("nothing", String::as_str), parts);
+    };
+    requests("ok", &["0 requests wait"]).await;
     znodes.put(&format!("{}/reg/newbie", scene.root), "{}").await;
-    finds(&cli, "ok", "registration", &["1 requests wait"]).await;
-    if let Some(later) = super::doctor::fake_time(cli, "+2h") {
+    requests("ok", &["1 requests wait"]).await;
+    if let Some(later) = super::doctor::fake_time(cli.clone(), "+2h") {
         finds(&later, "problem", "registration", &["1 requests in", "newbie, 7"]).await;
     }
 }

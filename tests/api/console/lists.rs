@@ -58,13 +58,13 @@ async fn lists_held_switches_and_registrations_are_shown() {
     // Listed just now.
     assert_eq!(daemon.switch("alice", "bcc").await, Answer::success());
     browser.wait_for_text("#held-rows", "alice\tbcc\t").await;
-    browser.wait_for_text("#held-state", "1; this daemon writes them").await;
+    browser.wait_for_text("#held-state", "1 in all; this daemon writes them").await;
     browser.fill("#switch-name", "alice").await;
     browser.click("#switch-look").await;
     browser.wait_for_text("#switch-outcome .info", "alice mines btc").await;
     let shown = browser.text("#switch-outcome").await;
     for part in [
-        "a switch to bcc is held until ",
+        "A switch to bcc is held until ",
         "In the list of btc, puid 7, since ",
         "Index entry: alice.",
     ] {
