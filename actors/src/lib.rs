@@ -98,6 +98,6 @@ pub use zk::{
     ZkSettings, probe_brokers,
 };
 pub use zk_writer::{
-    CoinbaseAction, CoinbaseRequest, DryRunBatch, PollerLock, Results, SubPoolSettings, WriteBatch,
-    WriteBatches, WriteFailure, WriteReply, WriterLimits, WriterSettings,
+    CoinbaseAction, CoinbaseRequest, DryRunBatch, ElectionLock, Results, SubPoolSettings,
+    WriteBatch, WriteBatches, WriteFailure, WriteReply, WriterLimits, WriterSettings,
 };

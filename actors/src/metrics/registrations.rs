@@ -30,6 +30,17 @@ label_values! {
     }
 }
 
+impl RegistrationEnd {
+    /// The words in the log and among recent changes.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::TimedOut => "timed out",
+            Self::InvalidName => "invalid name",
+            _ => self.label(),
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RegistrationLabels {
     outcome: &'static str,
@@ -65,7 +76,7 @@ impl RegistrationMetrics {
             delayed: register(
                 registry,
                 "registration_zookeeper_failures",
-                "Registrations whose first coin or whose deletion ZooKeeper did not take at first",
+                "Registrations that ZooKeeper did not confirm, or whose first coin or deletion it did not take, at first",
             ),
         }
     }

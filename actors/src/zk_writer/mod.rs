@@ -24,6 +24,7 @@
 //! * `session`: connects, reconnects, and ends the session;
 //! * `switches`, `dry_runs`, `polls`, `registrations`, `sub_pools`, `first_coins`: one folder for each kind of request;
 //! * `held`: switches that wait for their safety period;
+//! * `election`: elects one of several daemons, for polls and registrations;
 //! * `admission`: limits what waits, and answers callers; `results`: results of a batch's entries;
 //! * `write`: the write engine, for switches and polls;
 //! * `journal`: reports each switch to the log, the metrics and the recent changes.
@@ -31,6 +32,7 @@
 mod actor;
 mod admission;
 mod dry_runs;
+mod election;
 mod first_coins;
 mod held;
 mod journal;
@@ -45,6 +47,7 @@ mod switches;
 mod write;
 
 pub(crate) use actor::ZkWriter;
+pub(crate) use election::Election;
 pub(crate) use first_coins::{
     FirstCoin, FirstCoins, FirstCoinsEnd, ListMark, NotCreated, ReadMarks, WriteMark,
 };
@@ -53,10 +56,10 @@ pub(crate) use messages::{
     SyncReport,
 };
 pub use messages::{
-    CoinbaseAction, CoinbaseRequest, DryRunBatch, PollerLock, WriteBatch, WriteBatches,
+    CoinbaseAction, CoinbaseRequest, DryRunBatch, ElectionLock, WriteBatch, WriteBatches,
     WriteFailure, WriteReply,
 };
-pub(crate) use registrations::{DeleteRequest, RequestsSeen, WatchRequests};
+pub(crate) use registrations::{ConfirmElection, DeleteRequest, RequestsSeen, WatchRequests};
 pub use results::Results;
 pub use settings::{SubPoolSettings, WriterLimits, WriterSettings};
 pub(crate) use sub_pools::ToAckWaiter;

@@ -8,33 +8,7 @@ use crate::support::zookeeper::ZooKeeper;
 use crate::support::{eventually, seconds};
 
 #[tokio::test]
-async fn a_daemon_killed_while_the_backend_works_posts_again() {
-    let pool = Pool::new(ZooKeeper::shared().await).await;
-    let mut daemon = pool.daemon().start().await;
-    pool.ready().await;
-    pool.backend.next(Reply::silence());
-    pool.request("newbie").await;
-    pool.until_posted("newbie", 1).await;
-    daemon.kill9();
-    finished_by_the_next(&pool, 2).await;
-}
-
-#[tokio::test]
-async fn a_daemon_killed_during_the_wait_posts_again() {
-    let pool = Pool::new(ZooKeeper::shared().await).await;
-    let mut api = pool.api();
-    api["IntervalSeconds"] = 3600.into();
-    let mut daemon = pool.daemon_with(&api).start().await;
-    pool.ready().await;
-    pool.request("newbie").await;
-    daemon.wait_for_log(&["registration, ", "outcome: registered", "puid: 1001"]).await;
-    daemon.kill9();
-    assert_eq!(pool.coin("newbie").await, None);
-    finished_by_the_next(&pool, 2).await;
-}
-
-#[tokio::test]
-async fn a_daemon_killed_before_the_deletion_posts_again_and_keeps_the_coin() {
+async fn an_older_coin_and_index_entry_stay() {
     let zookeeper = ZooKeeper::shared().await;
     let pool = Pool::new(zookeeper).await;
     pool.znodes.put(&pool.place("/sw/newbie"), "bcc").await;
@@ -54,7 +28,7 @@ async fn a_daemon_that_is_stopped_leaves_the_requests_to_the_next() {
     let mut daemon = pool.daemon_with(&api).start().await;
     pool.ready().await;
     pool.request("newbie").await;
-    daemon.wait_for_log(&["registration, ", "outcome: registered"]).await;
+    daemon.wait_for_log(&["registration confirmed by the backend"]).await;
     daemon.signal(rustix::process::Signal::TERM);
     assert!(daemon.wait_exit(seconds(30)).await.success());
     daemon.wait_for_log(&["registrations dropped", "registrations: 1"]).await;

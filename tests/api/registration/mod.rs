@@ -1,6 +1,8 @@
 //! Registration: the real daemon between a scripted backend and a real ZooKeeper, which the tests share with it as a stratum
 //! server does.
 
+mod crashes;
+mod election;
 mod faults;
 mod recorded;
 mod requests;
