@@ -15,7 +15,7 @@
 //!  UserLists ─── FirstCoins ─▶ ZkWriter ── ends ─▶ UserLists ─▶ Listings ─▶ HTTP actor
 //!    └─ GET ─▶ UserListAPI
 //!
-//!  Registrar ─── WatchRequests, DeleteRequest ─▶ ZkWriter
+//!  Registrar ─── WatchRequests, ConfirmElection, DeleteRequest ─▶ ZkWriter
 //!    ├─ Registered, Settle ─▶ UserLists
 //!    └─ POST ─▶ UserAutoRegAPI.URL
 //! ```

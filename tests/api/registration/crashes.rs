@@ -6,14 +6,13 @@ use std::sync::{Arc, Mutex};
 use serde_json::json;
 use upstream_sim::{Backend, Gate, Reply};
 
-use super::Pool;
+use super::{Pool, until_under_way};
 use crate::admin::Admin;
 use crate::frame_proxy::{DELETE, FrameProxy, MULTI};
 use crate::support::client::Request;
 use crate::support::daemon::{Builder, Daemon};
-use crate::support::eventually;
-use crate::support::seconds;
 use crate::support::zookeeper::ZooKeeper;
+use crate::support::{eventually, seconds};
 
 /// A pool whose backend knows the names that it has registered, and its first daemon behind a proxy.
 struct Scene {
@@ -102,11 +101,7 @@ async fn before_the_name_is_posted() {
     scene.pool.until_posted("busy", 1).await;
     // Waits for its turn at the backend.
     scene.pool.request("newbie").await;
-    eventually("both are under way", seconds(10), || async {
-        let samples = admin.samples().await;
-        (samples.value("switcher_registrations_under_way") == 2.0).then_some(())
-    })
-    .await;
+    until_under_way(&admin, 2).await;
     daemon.kill9();
     assert_eq!(scene.pool.posted("newbie"), 0);
     assert!(scene.is_requested("newbie").await);
