@@ -243,8 +243,11 @@ fn new_registrar(
     log: &Logger,
 ) -> impl FnOnce(&mut Context<Registrar>) -> Registrar + Send + use<> {
     let (metrics, log) = (metrics.clone(), log.clone());
-    let (watch, delete) = (zk_writer.clone().recipient(), zk_writer.clone().recipient());
-    let to_writer = registrar::ToZkWriter { watch, delete };
+    let to_writer = registrar::ToZkWriter {
+        watch: zk_writer.clone().recipient(),
+        confirm: zk_writer.clone().recipient(),
+        delete: zk_writer.clone().recipient(),
+    };
     let to_lists = user_lists.map(|lists| ToUserLists {
         registered: lists.clone().recipient(),
         settle: lists.clone().recipient(),

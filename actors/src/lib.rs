@@ -15,7 +15,7 @@
 //!  UserLists ─── FirstCoins ─▶ ZkWriter ── ends ─▶ UserLists ─▶ Listings ─▶ HTTP actor
 //!    └─ GET ─▶ UserListAPI
 //!
-//!  Registrar ─── WatchRequests, DeleteRequest ─▶ ZkWriter
+//!  Registrar ─── WatchRequests, ConfirmElection, DeleteRequest ─▶ ZkWriter
 //!    ├─ Registered, Settle ─▶ UserLists
 //!    └─ POST ─▶ UserAutoRegAPI.URL
 //! ```
@@ -102,7 +102,7 @@ pub use zk::{
     ZkSettings, probe_brokers,
 };
 pub use zk_writer::{
-    CoinbaseAction, CoinbaseRequest, DryRunBatch, HeldList, HeldRead, HeldSwitch, ListHeld, LookUp,
-    LookUpReply, PollerLock, Results, SubPoolSettings, WriteBatch, WriteBatches, WriteFailure,
-    WriteReply, WriterLimits, WriterSettings, held_switches,
+    CoinbaseAction, CoinbaseRequest, DryRunBatch, ElectionLock, HeldList, HeldRead, HeldSwitch,
+    ListHeld, LookUp, LookUpReply, Results, SubPoolSettings, WriteBatch, WriteBatches,
+    WriteFailure, WriteReply, WriterLimits, WriterSettings, held_switches,
 };

@@ -74,8 +74,9 @@ impl Reader {
             .get("UserListAPI")
             .and_then(as_named_texts)
             .is_some_and(|it| !it.is_empty());
+        let registers = self.flag("EnableUserAutoReg");
         let Directories { watch_dir, sub_pools, lock, index, requests, held } =
-            self.directories(has_lists);
+            self.directories(has_lists || registers);
         let limits = self.limits();
         let shutdown_grace = self.seconds("ShutdownGraceSeconds");
         let log = self.log();
@@ -87,8 +88,8 @@ impl Reader {
         let user_lists = self.user_lists(coins.as_ref(), lower_case, index, fetch);
         let poller = self.poller(polls_enabled, coins, lower_case, lock, fetch);
         let sub_pools = self.sub_pools(sub_pools);
-        let registers = self.flag("EnableUserAutoReg");
-        let registration = self.registration(registers, requests, user_lists.as_ref());
+        let registration =
+            self.registration(registers, requests, held.as_ref(), user_lists.as_ref());
         let list_api = callers.as_ref().and_then(|callers| {
             self.list_api(user_lists.as_ref(), &callers.list_access, api.as_ref(), head_timeout)
         });

@@ -245,6 +245,11 @@ impl Metrics {
         self.0.registrations.begun(name);
     }
 
+    /// Notes a registration that another daemon has to do.
+    pub(crate) fn registration_left(&self, name: &str) {
+        self.0.registrations.left(name);
+    }
+
     /// Counts a registration whose request is deleted; `cause` is why the name is not registered.
     pub(crate) fn registration(
         &self,

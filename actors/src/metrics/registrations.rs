@@ -34,6 +34,17 @@ label_values! {
     }
 }
 
+impl RegistrationEnd {
+    /// The words in the log and among recent changes.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::TimedOut => "timed out",
+            Self::InvalidName => "invalid name",
+            _ => self.label(),
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RegistrationLabels {
     outcome: &'static str,
@@ -121,7 +132,7 @@ impl RegistrationMetrics {
             delayed: register(
                 registry,
                 "registration_zookeeper_failures",
-                "Registrations whose first coin or whose deletion ZooKeeper did not take at first",
+                "Registrations that ZooKeeper did not confirm, or whose first coin or deletion it did not take, at first",
             ),
             names: Mutex::default(),
         }
@@ -129,6 +140,10 @@ impl RegistrationMetrics {
 
     pub(super) fn begun(&self, name: String) {
         self.names().waiting.insert(name, Instant::now());
+    }
+
+    pub(super) fn left(&self, name: &str) {
+        self.names().waiting.remove(name);
     }
 
     pub(super) fn ended(

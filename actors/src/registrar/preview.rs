@@ -16,7 +16,7 @@ pub async fn probe_registration(
 /// Requests the registration of a sub-account that the backend knows: its answer is the sub-account's puid. `Err` has the
 /// cause.
 pub async fn register_known(settings: &RegistrationSettings, name: &str) -> Result<u32, String> {
-    backend(settings).register(name).await.map_err(|fault| fault.to_string())
+    backend(settings).register(name).await.map_err(|not| not.cause)
 }
 
 fn backend(settings: &RegistrationSettings) -> Backend {

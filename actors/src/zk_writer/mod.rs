@@ -26,6 +26,7 @@
 //! * `switches`, `dry_runs`, `polls`, `registrations`, `sub_pools`, `first_coins`: one folder for each kind of request;
 //! * `held`: switches that wait for their safety period;
 //! * `look_up`: held switches and one sub-account's state, for operators;
+//! * `election`: elects one of several daemons, for polls and registrations;
 //! * `admission`: limits what waits, and answers callers; `results`: results of a batch's entries;
 //! * `write`: the write engine, for switches and polls;
 //! * `journal`: reports each switch to the log, the metrics and the recent changes.
@@ -33,6 +34,7 @@
 mod actor;
 mod admission;
 mod dry_runs;
+mod election;
 mod first_coins;
 mod held;
 mod journal;
@@ -48,6 +50,7 @@ mod switches;
 mod write;
 
 pub(crate) use actor::ZkWriter;
+pub(crate) use election::Election;
 pub(crate) use first_coins::{
     FirstCoin, FirstCoins, FirstCoinsEnd, ListMark, NotCreated, ReadMarks, WriteMark,
 };
@@ -58,10 +61,10 @@ pub(crate) use messages::{
     SyncReport,
 };
 pub use messages::{
-    CoinbaseAction, CoinbaseRequest, DryRunBatch, PollerLock, WriteBatch, WriteBatches,
+    CoinbaseAction, CoinbaseRequest, DryRunBatch, ElectionLock, WriteBatch, WriteBatches,
     WriteFailure, WriteReply,
 };
-pub(crate) use registrations::{DeleteRequest, RequestsSeen, WatchRequests};
+pub(crate) use registrations::{ConfirmElection, DeleteRequest, RequestsSeen, WatchRequests};
 pub use results::Results;
 pub use settings::{SubPoolSettings, WriterLimits, WriterSettings};
 pub(crate) use sub_pools::ToAckWaiter;

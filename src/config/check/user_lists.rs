@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use switcher_actors::{Coins, Quoted, RegistrationSettings, UserListSettings, ZnodeDir};
 
-use super::{Reader, polls::FetchLimits, quoting::list_cause};
+use super::{Reader, directories::election_lock, polls::FetchLimits, quoting::list_cause};
 use crate::config::{
     ApiSettings, ListAccess, ListApiSettings, Network,
     addresses::{is_loopback, overlap},
@@ -230,6 +230,7 @@ impl Reader {
         &mut self,
         enabled: bool,
         dir: Option<ZnodeDir>,
+        held: Option<&ZnodeDir>,
         lists: Option<&UserListSettings>,
     ) -> Option<RegistrationSettings> {
         let (url, user, password) = (self.text(URL), self.text(USER), self.text(PASSWORD));
@@ -269,6 +270,7 @@ impl Reader {
         }
         Some(RegistrationSettings {
             dir: dir?,
+            lock: election_lock(held?.subdirectory("registrar")),
             url: upstream,
             credentials: (!user.is_empty()).then_some((user, password)),
             post_data,
