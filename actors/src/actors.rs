@@ -48,10 +48,6 @@ pub struct Actors {
     pub dry_runs: Recipient<DryRunBatch>,
     /// Takes requests to jobmakers; `None` if the sub-pool API is off.
     pub jobmakers: Option<Recipient<CoinbaseRequest>>,
-    /// Lists held switches.
-    pub held: Recipient<ListHeld>,
-    /// Looks one sub-account up.
-    pub look_up: Recipient<LookUp>,
     /// The user lists; empty if none is configured.
     pub listings: Listings,
     zk_writer: Addr<ZkWriter>,
@@ -117,8 +113,6 @@ impl Actors {
             writer: zk_writer.clone().recipient(),
             dry_runs: zk_writer.clone().recipient(),
             jobmakers: ack_waiter.as_ref().map(|_| zk_writer.clone().recipient()),
-            held: zk_writer.clone().recipient(),
-            look_up: zk_writer.clone().recipient(),
             listings,
             zk_writer,
             ack_waiter,
@@ -128,6 +122,16 @@ impl Actors {
             _writer_thread: writer_thread,
             arbiters,
         })
+    }
+
+    /// Lists held switches.
+    pub fn held(&self) -> Recipient<ListHeld> {
+        self.zk_writer.clone().recipient()
+    }
+
+    /// Looks one sub-account up.
+    pub fn look_up(&self) -> Recipient<LookUp> {
+        self.zk_writer.clone().recipient()
     }
 
     /// Replaces the settings. Requests and polls in progress end by the old ones. An `ack_timeout` without sub-pools

@@ -103,8 +103,8 @@ impl ActorViews {
         Self {
             listings: actors.listings.clone(),
             dry_runs: actors.dry_runs.clone(),
-            held: actors.held.clone(),
-            look_up: actors.look_up.clone(),
+            held: actors.held(),
+            look_up: actors.look_up(),
         }
     }
 }

@@ -8,6 +8,7 @@ use switcher_actors::{
     Puname, Seen, Shown, UpstreamUrl, UserListSettings, WriterSettings, ZnodeDir, preview_list,
     preview_map,
 };
+use thiserror::Error;
 
 use super::{
     report::{CommandFailure, CommandReport, CommandResult, FailureKind},
@@ -131,51 +132,21 @@ async fn report_list(
 ) -> Result<Vec<Value>, CommandFailure> {
     let (punames, coin) = (list.punames(), Shown(coin.as_str()).to_string());
     let index = settings.index.as_ref().filter(|_| !settings.lower_case);
-    let (mut faults, mut without_znode, mut without_entry, mut misled) = (Vec::new(), 0, 0, 0);
+    let mut faults = Vec::new();
     for part in punames.chunks(CHUNK) {
-        let names = part.iter().map(Puname::as_str);
-        let znodes = znodes::read(zookeeper, &writer.watch_dir, names).await?;
-        let entries = index_entries(zookeeper, index, part).await?;
-        for ((puname, znode), entry) in part.iter().zip(znodes).zip(entries) {
-            let name = puname.shown();
-            let mut add = |fault: &str, text: String| {
-                report.line(format!("{name}: in the list of {coin}, but {text}"));
-                let fault = json!({"sub_account": puname.as_str(), "list": coin, "missing": fault});
-                faults.push(fault);
-            };
-            if znode == Seen::Nothing {
-                without_znode += 1;
-                add("znode", "has no znode".to_owned());
-            }
-            match entry {
-                IndexEntry::Right => {}
-                IndexEntry::Missing => {
-                    without_entry += 1;
-                    add("index entry", "has no index entry".to_owned());
-                }
-                IndexEntry::Other(other) => {
-                    misled += 1;
-                    let other = Shown(&other);
-                    let effect = "its miners get that sub-account: delete the entry";
-                    let text = format!("its index entry has the name {other}, so {effect}");
-                    add("index entry with its name", text);
-                }
-            }
+        for (puname, fault) in list_faults(zookeeper, &writer.watch_dir, index, part).await? {
+            report.line(format!("{}: in the list of {coin}, but {fault}", puname.shown()));
+            let missing = fault.missing();
+            faults.push(json!({"sub_account": puname.as_str(), "list": coin, "missing": missing}));
         }
     }
     for (name, fault) in list.first_invalid() {
         report.line(format!("{name}: a pull of the list of {coin} skips this entry: {fault}"));
     }
     let all = punames.len();
-    report.line(if faults.is_empty() {
-        format!("all {all} sub-accounts of the list of {coin} are in ZooKeeper")
-    } else {
-        let mut line =
-            format!("list of {coin}, {all} sub-accounts: {without_znode} without a znode");
-        if index.is_some() {
-            line += &format!(", {without_entry} without an index entry, {misled} with a wrong one");
-        }
-        line
+    report.line(match faults.len() {
+        0 => format!("all {all} sub-accounts of the list of {coin} are in ZooKeeper"),
+        count => format!("faults in the list of {coin}, which has {all} sub-accounts: {count}"),
     });
     if !faults.is_empty() {
         report.found_something();
@@ -183,40 +154,70 @@ async fn report_list(
     Ok(faults)
 }
 
-/// Index entry of a sub-account.
-enum IndexEntry {
-    /// It has the name in some spelling, or no entry is due.
-    Right,
-    Missing,
-    /// It has this other name.
-    Other(String),
+/// Fault of a sub-account of a list.
+#[derive(Debug, Error)]
+enum ListFault {
+    #[error("has no znode")]
+    NoZnode,
+    #[error("has no index entry")]
+    NoEntry,
+    #[error(
+        "its index entry has the name {}, so its miners get that sub-account: delete the entry",
+        Shown(.0)
+    )]
+    WrongEntry(String),
 }
 
-async fn index_entries(
+impl ListFault {
+    /// What is missing, for scripts.
+    fn missing(&self) -> &'static str {
+        match self {
+            Self::NoZnode => "znode",
+            Self::NoEntry => "index entry",
+            Self::WrongEntry(_) => "index entry with its name",
+        }
+    }
+}
+
+async fn list_faults<'a>(
+    zookeeper: &Inspector,
+    watch_dir: &ZnodeDir,
+    index: Option<&ZnodeDir>,
+    punames: &'a [Puname],
+) -> Result<Vec<(&'a Puname, ListFault)>, CommandFailure> {
+    let znodes = znodes::read(zookeeper, watch_dir, punames.iter().map(Puname::as_str)).await?;
+    let entries = index_faults(zookeeper, index, punames).await?;
+    let faults = punames.iter().zip(znodes.iter().zip(entries)).flat_map(|(puname, it)| {
+        let no_znode = (*it.0 == Seen::Nothing).then_some(ListFault::NoZnode);
+        no_znode.into_iter().chain(it.1).map(move |fault| (puname, fault))
+    });
+    Ok(faults.collect())
+}
+
+/// Fault of each sub-account's index entry; none without an index.
+async fn index_faults(
     zookeeper: &Inspector,
     index: Option<&ZnodeDir>,
     punames: &[Puname],
-) -> Result<Vec<IndexEntry>, CommandFailure> {
-    let Some(index) = index else {
-        return Ok(punames.iter().map(|_| IndexEntry::Right).collect());
-    };
+) -> Result<Vec<Option<ListFault>>, CommandFailure> {
+    let Some(index) = index else { return Ok(punames.iter().map(|_| None).collect()) };
     let keys = punames.iter().map(|puname| Puname::parse_lower_case(puname.as_str()));
     let keys: Vec<_> = keys.collect();
     // A name without a lower case never gets an entry.
     let names = keys.iter().map(|key| key.as_ref().map_or("-", Puname::as_str));
     let seen = znodes::read(zookeeper, index, names).await?;
-    let entries = keys.iter().zip(seen).map(|(key, seen)| match (key, seen) {
-        (Err(_), _) | (_, Seen::Forbidden(_)) => IndexEntry::Right,
-        (Ok(_), Seen::Nothing) => IndexEntry::Missing,
+    let faults = keys.iter().zip(seen).map(|(key, seen)| match (key, seen) {
+        (Err(_), _) | (_, Seen::Forbidden(_)) => None,
+        (Ok(_), Seen::Nothing) => Some(ListFault::NoEntry),
         // Longer data is cut.
-        (Ok(_), Seen::Znode { data, .. }) if data.len() > COMPARED_BYTES => IndexEntry::Right,
+        (Ok(_), Seen::Znode { data, .. }) if data.len() > COMPARED_BYTES => None,
         (Ok(key), Seen::Znode { data, .. }) => {
             let name = String::from_utf8_lossy(&data);
             let is_right = Puname::parse_lower_case(&name).is_ok_and(|name| name == *key);
-            if is_right { IndexEntry::Right } else { IndexEntry::Other(name.into_owned()) }
+            (!is_right).then(|| ListFault::WrongEntry(name.into_owned()))
         }
     });
-    Ok(entries.collect())
+    Ok(faults.collect())
 }
 
 /// Finds the entries of the map that differ from their znodes, with their held switches.

@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use switcher_actors::{Coins, Quoted, RegistrationSettings, UserListSettings, ZnodeDir};
+use switcher_actors::{
+    Coins, Quoted, RegistrationSettings, UpstreamUrl, UserListSettings, ZnodeDir,
+};
 
 use super::{Reader, directories::election_lock, polls::FetchLimits, quoting::list_cause};
 use crate::config::{
@@ -64,20 +66,8 @@ impl Reader {
                 None
             }
         };
-        let urls: Vec<_> = ordered
-            .iter()
-            .filter_map(|(coin, url)| {
-                if url.trim().is_empty() {
-                    let text = format!(
-                        "its URL of {} is empty; give it, or remove the coin",
-                        Quoted(coin)
-                    );
-                    self.problem(LISTS, text);
-                    return None;
-                }
-                self.upstream(LISTS, &format!("its URL of {} ", Quoted(coin)), url)
-            })
-            .collect();
+        let urls: Vec<_> =
+            ordered.iter().filter_map(|(coin, url)| self.list_url(coin, url)).collect();
         let listed = listed.filter(|_| urls.len() == ordered.len())?;
         let is_given = self.values.get(INTERVAL).is_some_and(|value| origin(value) != DEFAULT);
         if (interval == 0 || !is_given) && self.are_sound(&[INTERVAL]) {
@@ -95,6 +85,15 @@ impl Reader {
             lower_case,
             index: self.index(index, lower_case),
         })
+    }
+
+    fn list_url(&mut self, coin: &str, url: &str) -> Option<UpstreamUrl> {
+        let coin = Quoted(coin);
+        if url.trim().is_empty() {
+            self.problem(LISTS, format!("its URL of {coin} is empty; give it, or remove the coin"));
+            return None;
+        }
+        self.upstream(LISTS, &format!("its URL of {coin} "), url)
     }
 
     fn index(&mut self, index: Option<ZnodeDir>, lower_case: bool) -> Option<ZnodeDir> {
