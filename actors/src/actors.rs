@@ -21,8 +21,8 @@ use crate::{
     user_lists::{Listings, ListsToZkWriter, StopPulling, UserListSettings, UserLists},
     zk,
     zk_writer::{
-        CoinbaseRequest, Drain, DryRunBatch, NewLimits, Ping, SubPoolSettings, ToAckWaiter,
-        WriteBatches, WriterLimits, WriterSettings, ZkWriter,
+        CoinbaseRequest, Drain, DryRunBatch, ListHeld, LookUp, NewLimits, Ping, SubPoolSettings,
+        ToAckWaiter, WriteBatches, WriterLimits, WriterSettings, ZkWriter,
     },
 };
 
@@ -122,6 +122,16 @@ impl Actors {
             _writer_thread: writer_thread,
             arbiters,
         })
+    }
+
+    /// Lists held switches.
+    pub fn held(&self) -> Recipient<ListHeld> {
+        self.zk_writer.clone().recipient()
+    }
+
+    /// Looks one sub-account up.
+    pub fn look_up(&self) -> Recipient<LookUp> {
+        self.zk_writer.clone().recipient()
     }
 
     /// Replaces the settings. Requests and polls in progress end by the old ones. An `ack_timeout` without sub-pools
@@ -237,8 +247,11 @@ fn new_registrar(
     log: &Logger,
 ) -> impl FnOnce(&mut Context<Registrar>) -> Registrar + Send + use<> {
     let (metrics, log) = (metrics.clone(), log.clone());
-    let (watch, delete) = (zk_writer.clone().recipient(), zk_writer.clone().recipient());
-    let to_writer = registrar::ToZkWriter { watch, delete };
+    let to_writer = registrar::ToZkWriter {
+        watch: zk_writer.clone().recipient(),
+        confirm: zk_writer.clone().recipient(),
+        delete: zk_writer.clone().recipient(),
+    };
     let to_lists = user_lists.map(|lists| ToUserLists {
         registered: lists.clone().recipient(),
         settle: lists.clone().recipient(),

@@ -15,7 +15,7 @@
 //!  UserLists ─── FirstCoins ─▶ ZkWriter ── ends ─▶ UserLists ─▶ Listings ─▶ HTTP actor, ZkWriter
 //!    └─ GET ─▶ UserListAPI
 //!
-//!  Registrar ─── WatchRequests, DeleteRequest ─▶ ZkWriter
+//!  Registrar ─── WatchRequests, ConfirmElection, DeleteRequest ─▶ ZkWriter
 //!    ├─ Registered, Settle ─▶ UserLists
 //!    └─ POST ─▶ UserAutoRegAPI.URL
 //! ```
@@ -86,18 +86,23 @@ pub use domain::{
     is_separator, push_escaped, push_json_escape, rfc_3339, seconds,
 };
 pub use http_client::{HttpAnswer, HttpRequest};
-pub use metrics::{Change, ChangeKind, Histogram, Metrics, Missing, Recent, Since, SwitchCount};
+pub use metrics::{
+    Change, ChangeKind, EndedRegistration, Histogram, LastPull, ListPulls, Metrics, Missing,
+    Recent, RegistrationCount, RegistrationsNow, Since, SkippedEntries, SwitchCount,
+};
 pub use poller::{MapPreview, PollerSettings, preview_map};
-pub use registrar::RegistrationSettings;
+pub use registrar::{RegistrationSettings, probe_registration, register_known};
 pub use upstream::{FetchError, UpstreamUrl, UpstreamUrlError};
 pub use user_lists::{
-    ListAnswer, ListDocument, ListPreview, Listings, UserListSettings, preview_list,
+    ListAnswer, ListDocument, ListPreview, ListSize, ListedAs, Listings, UserListSettings,
+    preview_list,
 };
 pub use zk::{
     AccessRule, BrokerState, DigestCredentials, Inspector, NoAnswer, Seen, ServerVersion,
     ZkSettings, probe_brokers,
 };
 pub use zk_writer::{
-    CoinbaseAction, CoinbaseRequest, DryRunBatch, PollerLock, Results, SubPoolSettings, WriteBatch,
-    WriteBatches, WriteFailure, WriteReply, WriterLimits, WriterSettings,
+    CoinbaseAction, CoinbaseRequest, DryRunBatch, ElectionLock, HeldList, HeldRead, HeldSwitch,
+    ListHeld, LookUp, LookUpReply, Results, SubPoolSettings, WriteBatch, WriteBatches,
+    WriteFailure, WriteReply, WriterLimits, WriterSettings, held_switches,
 };

@@ -37,7 +37,7 @@ pub enum PageError {
     /// 404
     #[error(
         "no such path; there are / (the console), /healthz, /readyz, /metrics, /status, /recent, \
-         /recent/stream, /sub-account, /docs and /openapi.json, and the API's but /switch where the API is on"
+         /recent/stream, /held-switches, /sub-account, /docs and /openapi.json, and the API's but /switch where the API is on"
     )]
     PathUnknown,
     /// 405

@@ -5,6 +5,7 @@
 //! * `api.js`: requests to the daemon, and the outcome that an answer proves;
 //! * `dom.js`: safe display of foreign texts; dialogs and outcomes;
 //! * `charts.js`: rates as small charts; `changes.js`: the last changes, live;
+//! * `lists.js`: user lists, held switches, registrations;
 //! * `switch.js`, `batch.js`, `batch_file.js`, `sub_pool.js`: the forms.
 
 use actix_web::HttpResponse;
@@ -48,6 +49,7 @@ pub const FILES: &[ConsoleFile] = &[
     script!("dom.js"),
     script!("charts.js"),
     script!("changes.js"),
+    script!("lists.js"),
     script!("switch.js"),
     script!("batch.js"),
     script!("batch_file.js"),

@@ -9,18 +9,19 @@
 //! | `/recent/stream` | each change as it happens | those of the API |
 //! | `/` | the console | those of the API |
 //! | `/status` | the daemon's state, for the console | those of the API |
-//! | `/sub-account` | the coin of a sub-account | those of the API |
+//! | `/held-switches` | the held switches that are due next | those of the API |
+//! | `/sub-account` | a sub-account: coin, held switch, lists, index entry | those of the API |
 //! | `/openapi.json` | the API's description, for programs | those of the API |
 //! | `/docs` | the API's description, for people | those of the API |
 //! | the API's except `/switch` | the API's endpoints, for the console | those of the API |
 //!
 //! * `routes`: the table of paths, with metrics and health;
 //! * `answer`: errors and answers;
-//! * `recent`, `stream`, `status`, `sub_account`, `docs`: one page each;
+//! * `recent`, `stream`, `status`, `held`, `sub_account`, `docs`: one page each; `user_lists`: a part of `/status`;
 //! * `console`: the files of the console.
 //!
-//! Only the API's endpoints and `/sub-account` wait for an actor. All other pages show the contents of [`Metrics`], and
-//! so answer without ZooKeeper and during the drain.
+//! Only the API's endpoints and `/sub-account` wait for ZooKeeper, and `/held-switches` for an actor's memory. All other
+//! pages show the contents of [`Metrics`] and [`Listings`], and so answer without ZooKeeper and during the drain.
 //!
 //! A browser sends credentials with requests of any site's page. So requests of other sites' pages are refused
 //! (`http::csrf`), except for links to the console and `/docs`, and no GET or HEAD changes anything. Requests for a host
@@ -29,11 +30,13 @@
 mod answer;
 mod console;
 mod docs;
+mod held;
 mod recent;
 mod routes;
 mod status;
 mod stream;
 mod sub_account;
+mod user_lists;
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -41,7 +44,7 @@ use actix::Recipient;
 use actix_web::web::{Data, ServiceConfig};
 use prometheus_client::{metrics::counter::Counter, registry::Registry};
 use slog::{Logger, o};
-use switcher_actors::{DryRunBatch, Metrics};
+use switcher_actors::{Actors, DryRunBatch, ListHeld, Listings, LookUp, Metrics};
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -83,14 +86,33 @@ struct Admin {
     /// A permit for each further stream.
     streams: Arc<Semaphore>,
     static_info: StaticInfo,
+    views: ActorViews,
+}
+
+/// The pages' access to the actors.
+#[derive(Clone)]
+pub struct ActorViews {
+    listings: Listings,
     dry_runs: Recipient<DryRunBatch>,
+    held: Recipient<ListHeld>,
+    look_up: Recipient<LookUp>,
+}
+
+impl ActorViews {
+    pub fn of(actors: &Actors) -> Self {
+        Self {
+            listings: actors.listings.clone(),
+            dry_runs: actors.dry_runs.clone(),
+            held: actors.held(),
+            look_up: actors.look_up(),
+        }
+    }
 }
 
 /// Parts of the console besides metrics.
 pub struct Console {
     pub static_info: StaticInfo,
-    /// Receiver of dry runs.
-    pub dry_runs: Recipient<DryRunBatch>,
+    pub views: ActorViews,
     /// The API's endpoints; `None` if the API is off.
     pub endpoints: Option<Endpoints>,
     pub requests: RequestMetrics,
@@ -106,7 +128,7 @@ pub fn admin(
     console: Console,
     log: &Logger,
 ) -> io::Result<HttpActor> {
-    let Console { static_info, dry_runs, endpoints, requests, logins } = console;
+    let Console { static_info, views, endpoints, requests, logins } = console;
     let log = log.new(o!("listener" => "admin"));
     let count = move |request: &_, err_no, took| requests.count_at_endpoint(request, err_no, took);
     let logins = logins.of_listener("admin", CONNECTIONS);
@@ -116,7 +138,7 @@ pub fn admin(
         failed_logins(&mut registry),
     );
     let streams = Arc::new(Semaphore::new(STREAMS));
-    let admin = Data::new(Admin { metrics, registry, live_config, streams, static_info, dry_runs });
+    let admin = Data::new(Admin { metrics, registry, live_config, streams, static_info, views });
     let limits = ServerLimits {
         workers: 1,
         connections: CONNECTIONS,

@@ -4,7 +4,7 @@ use std::{borrow::Cow, net::IpAddr, time::SystemTime};
 
 use actix_web::{HttpRequest, HttpResponse, web::Data};
 use serde::Serialize;
-use switcher_actors::{Change, ChangeKind, Coinbase, PreviousValue, Recent, Source};
+use switcher_actors::{Change, ChangeKind, Coinbase, PreviousValue, Recent, Source, seconds};
 use time::OffsetDateTime;
 
 use super::{
@@ -58,18 +58,26 @@ enum ChangeDetails<'a> {
         old: Option<&'a Coinbase>,
         new: &'a Coinbase,
     },
+    Registration {
+        sub_account: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        puid: Option<u32>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        first_coin: Option<&'a str>,
+        seconds: f64,
+    },
 }
 
 impl<'a> From<&'a Change> for ChangeEntry<'a> {
     fn from(change: &'a Change) -> Self {
         let (client, request) = match change.source {
-            Source::Api { client, request } => (client, Some(request.to_string())),
-            Source::Poll => (None, None),
+            Some(Source::Api { client, request }) => (client, Some(request.to_string())),
+            Some(Source::Poll) | None => (None, None),
         };
         Self {
             number: change.number,
             time: rfc_3339(change.at),
-            source: change.source.label(),
+            source: change.source.map_or("stratum", Source::label),
             client,
             request,
             kind: ChangeDetails::from(&change.what),
@@ -95,11 +103,20 @@ impl<'a> From<&'a ChangeKind> for ChangeDetails<'a> {
                 old: old.as_deref(),
                 new,
             },
+            ChangeKind::Registration { sub_account, puid, first_coin, took } => {
+                Self::Registration {
+                    sub_account,
+                    puid: *puid,
+                    first_coin: first_coin.as_ref().map(|coin| coin.as_str()),
+                    seconds: seconds(*took),
+                }
+            }
         }
     }
 }
 
-fn rfc_3339(time: SystemTime) -> String {
+/// Time in milliseconds.
+pub fn rfc_3339(time: SystemTime) -> String {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let nanos = i128::try_from(since.as_millis()).unwrap_or_default() * 1_000_000;
     let mut text = Vec::new();

@@ -14,6 +14,7 @@ use super::{
     Admin,
     answer::{PageError, plain},
     console, docs,
+    held::held,
     recent::recent,
     status::status,
     stream::{stream, stream_head},
@@ -32,6 +33,7 @@ pub fn add(config: &mut ServiceConfig) {
         .service(page("/recent", [both().to(recent)]))
         .service(page("/recent/stream", [web::get().to(stream), web::head().to(stream_head)]))
         .service(page("/status", [both().to(status)]))
+        .service(page("/held-switches", [both().to(held)]))
         .service(page("/sub-account", [both().to(sub_account)]))
         .service(page("/openapi.json", [both().to(docs::openapi)]))
         .service(page("/docs", [both().to(docs::docs)]))

@@ -8,9 +8,13 @@ use std::{
 
 use actix_web::{HttpResponse, web::Data};
 use serde::Serialize;
-use switcher_actors::{Metrics, Missing};
+use switcher_actors::{Metrics, Missing, ZnodeDir};
 
-use super::{Admin, answer::json_page};
+use super::{
+    Admin,
+    answer::json_page,
+    user_lists::{ListStatus, RegistrationStatus, lists, registrations},
+};
 use crate::{config::Settings, http::LoadedConfig};
 
 /// Facts that do not change while the daemon runs.
@@ -24,6 +28,9 @@ pub struct StaticInfo {
     pub sub_pools: bool,
     /// Whether the API serves user lists.
     pub user_lists: bool,
+    registers: bool,
+    /// Directory of the index; `None` if it is off.
+    pub(super) index: Option<ZnodeDir>,
 }
 
 impl StaticInfo {
@@ -34,6 +41,8 @@ impl StaticInfo {
             api,
             sub_pools: api.is_some() && settings.sub_pools.is_some(),
             user_lists: settings.list_api.is_none() && settings.user_lists.is_some(),
+            registers: settings.registration.is_some(),
+            index: settings.user_lists.as_ref().and_then(|lists| lists.index.clone()),
         }
     }
 }
@@ -62,6 +71,10 @@ struct StatusAnswer<'a> {
     switches_waiting: u64,
     /// Held switches that are known to this daemon.
     switches_held: u64,
+    /// `null` without lists.
+    lists: Option<Vec<ListStatus>>,
+    /// `null` if sub-accounts are not registered.
+    registrations: Option<RegistrationStatus>,
     /// Since the start: by coin, then source (`api`, `poll`), then result.
     switches: Counts,
 }
@@ -99,6 +112,8 @@ pub async fn status(config: LoadedConfig, admin: Data<Admin>) -> HttpResponse {
         coins: config.switch_rules.coins.iter().map(|coin| coin.as_str()).collect(),
         switches_waiting: metrics.switches_waiting(),
         switches_held: metrics.switches_held(),
+        lists: lists(&admin.views.listings, metrics),
+        registrations: static_info.registers.then(|| registrations(metrics)),
         switches: counts(metrics),
     };
     json_page(&body)
@@ -114,8 +129,8 @@ fn counts(metrics: &Metrics) -> Counts {
     counts
 }
 
-/// 0 if the clock was set back.
-fn seconds_ago(at: u64) -> u64 {
+/// Seconds since a time that is in seconds since 1970; 0 if it lies ahead.
+pub fn seconds_ago(at: u64) -> u64 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     now.as_secs().saturating_sub(at)
 }

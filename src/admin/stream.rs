@@ -164,7 +164,7 @@ mod tests {
         let change = Change {
             number: 1,
             at: SystemTime::UNIX_EPOCH,
-            source: Source::Poll,
+            source: Some(Source::Poll),
             what: ChangeKind::Switch {
                 // A control character is in no name, but may be in a znode.
                 puname: Puname::parse(&name.replace('\u{9b}', "")).unwrap(),

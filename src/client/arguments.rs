@@ -26,9 +26,9 @@ pub enum ClientCommand {
     GetCoinbase(GetCoinbaseArguments),
     /// Change the coinbase text and payout address of a sub-pool, after showing old and new and asking
     UpdateCoinbase(UpdateCoinbaseArguments),
-    /// Show the coins of sub-accounts in ZooKeeper, without the daemon
+    /// Show the coins of sub-accounts in ZooKeeper, and switches that are held, without the daemon
     ///
-    /// Needs the daemon's configuration. Exit status 1 if a sub-account has no znode.
+    /// A held switch is shown with the time at which its coin is due to be written. Needs the daemon's configuration. Exit status 1 if a sub-account has no znode.
     Status(StatusArguments),
     /// Compare the user-coin map (UserCoinMapURL) and the lists (UserListAPI) with ZooKeeper, and print the differences
     ///
@@ -43,7 +43,7 @@ pub enum ClientCommand {
     /// Check the configuration and everything that the daemon depends on; each finding has a remedy
     ///
     /// Exit status 1 if there is a problem; warnings do not count. Writes nothing.
-    Doctor(ApiArguments),
+    Doctor(DoctorArguments),
 }
 
 impl ClientCommand {
@@ -57,7 +57,7 @@ impl ClientCommand {
             Self::Status(it) => ("status", &it.output),
             Self::Verify(output) => ("verify", output),
             Self::Health(it) => ("health", &it.output),
-            Self::Doctor(it) => ("doctor", &it.output),
+            Self::Doctor(it) => ("doctor", &it.api.output),
         }
     }
 }
@@ -181,6 +181,16 @@ pub struct HealthArguments {
     pub timeout: u64,
     #[command(flatten)]
     pub output: OutputArguments,
+}
+
+#[derive(Args, Debug, PartialEq, Eq)]
+pub struct DoctorArguments {
+    /// Also request the registration of this sub-account, as after a restart of the daemon, and check the backend's answer;
+    /// nothing is requested unless a list of UserListAPI has it
+    #[arg(long, value_name = "USER")]
+    pub registration: Option<String>,
+    #[command(flatten)]
+    pub api: ApiArguments,
 }
 
 /// Text that is never shown.

@@ -1,13 +1,16 @@
 //! `doctor`: checks the configuration and every dependency of the daemon. Writes nothing.
 //!
 //! * `findings`: the results, and their report;
-//! * `zookeeper`: brokers, session, directories; `jobmakers`: their acks;
-//! * `upstream`: the user-coin map and its clock; `lists`: the user lists.
+//! * `zookeeper`: brokers, session, directories; `jobmakers`: their acks; `waiting`: held switches and requests for
+//!   registration that nobody works on;
+//! * `upstream`: the user-coin map and its clock; `lists`: the user lists; `registration`: the backend that registers.
 
 mod findings;
 mod jobmakers;
 mod lists;
+mod registration;
 mod upstream;
+mod waiting;
 mod zookeeper;
 
 use std::{env, path::Path, time::Duration};
@@ -18,20 +21,23 @@ use self::findings::Findings;
 use super::{
     access::ApiAccess,
     api::{Api, CallError},
-    arguments::ApiArguments,
+    arguments::{ApiArguments, DoctorArguments},
     report::CommandReport,
 };
 use crate::config::{self, Checked, Rejected, Settings};
 
 /// Checks one dependency after the other, without those that a broken one needs.
-pub async fn doctor(arguments: &ApiArguments, file: Option<&Path>) -> CommandReport {
+pub async fn doctor(arguments: &DoctorArguments, file: Option<&Path>) -> CommandReport {
     let mut findings = Findings::default();
     if let Some(settings) = configuration(&mut findings, file) {
         zookeeper::brokers(&mut findings, &settings.writer).await;
         zookeeper::session(&mut findings, &settings).await;
         upstream::upstream(&mut findings, settings.poller.as_ref()).await;
-        lists::lists(&mut findings, settings.user_lists.as_ref()).await;
-        api(&mut findings, &settings, arguments, file).await;
+        let lists = lists::lists(&mut findings, settings.user_lists.as_ref()).await;
+        let known = arguments.registration.as_deref();
+        registration::registration(&mut findings, settings.registration.as_ref(), known, &lists)
+            .await;
+        api(&mut findings, &settings, &arguments.api, file).await;
     }
     findings.report()
 }

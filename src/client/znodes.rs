@@ -5,7 +5,11 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use switcher_actors::{Inspector, Seen, Shown, ZkSettings, ZnodeDir};
+use serde_json::{Value, json};
+use switcher_actors::{
+    HeldRead, Inspector, NoAnswer, Seen, Shown, WriterSettings, ZkSettings, ZnodeDir,
+    held_switches, rfc_3339,
+};
 
 use super::report::{CommandFailure, FailureKind};
 
@@ -46,9 +50,46 @@ pub async fn read(
 ) -> Result<Vec<Seen>, CommandFailure> {
     let paths: Vec<_> = names.map(|name| dir.child(name)).collect();
     let paths: Vec<_> = paths.iter().map(String::as_str).collect();
-    zookeeper.look(&paths).await.map_err(|error| {
-        FailureKind::Unavailable.failure(format!("ZooKeeper stopped answering: {error}"))
-    })
+    zookeeper.look(&paths).await.map_err(stopped_answering)
+}
+
+/// Reads the held switches of sub-accounts, in their order.
+pub async fn read_held(
+    zookeeper: &Inspector,
+    settings: &WriterSettings,
+    names: &[&str],
+) -> Result<Vec<HeldRead>, CommandFailure> {
+    held_switches(zookeeper, settings, names).await.map_err(stopped_answering)
+}
+
+fn stopped_answering(error: NoAnswer) -> CommandFailure {
+    FailureKind::Unavailable.failure(format!("ZooKeeper stopped answering: {error}"))
+}
+
+/// A held switch, for people: the end of a line, or empty.
+pub fn shown_held(held: &HeldRead, now: u64) -> String {
+    match held {
+        Ok(None) => String::new(),
+        Ok(Some(held)) => {
+            let (coin, due) = (Shown(held.coin.as_str()), rfc_3339(held.due));
+            let left = match held.due.checked_sub(now) {
+                Some(left) => format!("in {left} s"),
+                None => format!("{} s ago; `doctor` finds the reason", now - held.due),
+            };
+            format!("; held switch to {coin}, due {due} ({left})")
+        }
+        Err(cause) => format!("; held switch not readable ({})", Shown(cause)),
+    }
+}
+
+/// A held switch, for scripts; `null` if there is none, or it cannot be read.
+pub fn held_field(held: &HeldRead) -> Value {
+    match held {
+        Ok(Some(held)) => {
+            json!({"coin": held.coin.as_str(), "due": held.due, "source": held.source.label()})
+        }
+        Ok(None) | Err(_) => Value::Null,
+    }
 }
 
 /// Seconds since 1970.

@@ -30,7 +30,7 @@ use super::{
 use crate::logging::{LogFormatSetting, LogLevel, LogSettings, Rotation};
 
 pub(super) fn check(raw: RawConfig) -> Result<Checked, Rejected> {
-    let RawConfig { values, unknown, problems } = raw;
+    let RawConfig { values, unknown, list_variables, problems } = raw;
     let misspelt = unknown.iter().filter_map(|name| {
         let near = keys::nearest(name)?;
         Some(format!("unknown key {} is ignored: did you mean {near}?", Quoted(name)))
@@ -42,6 +42,7 @@ pub(super) fn check(raw: RawConfig) -> Result<Checked, Rejected> {
     }
     let mut reader = Reader { values, problems, warnings };
     let settings = reader.settings();
+    reader.warn_of_variables(&list_variables);
     let Reader { values, problems, warnings } = reader;
     let (listing, values) = (listing(&values), Snapshot::new(&values));
     match settings {
@@ -73,8 +74,9 @@ impl Reader {
             .get("UserListAPI")
             .and_then(as_named_texts)
             .is_some_and(|it| !it.is_empty());
+        let registers = self.flag("EnableUserAutoReg");
         let Directories { watch_dir, sub_pools, lock, index, requests, held } =
-            self.directories(has_lists);
+            self.directories(has_lists || registers);
         let limits = self.limits();
         let shutdown_grace = self.seconds("ShutdownGraceSeconds");
         let log = self.log();
@@ -86,8 +88,8 @@ impl Reader {
         let user_lists = self.user_lists(coins.as_ref(), lower_case, index, fetch);
         let poller = self.poller(polls_enabled, coins, lower_case, lock, fetch);
         let sub_pools = self.sub_pools(sub_pools);
-        let registers = self.flag("EnableUserAutoReg");
-        let registration = self.registration(registers, requests, user_lists.as_ref());
+        let registration =
+            self.registration(registers, requests, held.as_ref(), user_lists.as_ref());
         let list_api = callers.as_ref().and_then(|callers| {
             self.list_api(user_lists.as_ref(), &callers.list_access, api.as_ref(), head_timeout)
         });
@@ -145,6 +147,11 @@ impl Reader {
         T::from_str(&text).map_err(problem).ok()
     }
 
+    /// Whether nothing is known to be wrong with these keys. A warning about a value that was not read would mislead.
+    fn are_sound(&self, keys: &[&str]) -> bool {
+        !self.problems.iter().any(|problem| problem.is_with(keys))
+    }
+
     fn problem(&mut self, key: &'static str, text: impl Into<String>) {
         self.problems.push(Problem::of(key, text));
     }
@@ -191,7 +198,7 @@ pub(super) fn shown(key: &Key, value: &Value) -> String {
             let items: Vec<String> = items.iter().map(|item| shown(key, item)).collect();
             format!("[{}]", items.join(", "))
         }
-        _ => as_number(value).unwrap_or("an object or a list of lists").to_owned(),
+        _ => as_number(value).unwrap_or("an object or a list").to_owned(),
     }
 }
 

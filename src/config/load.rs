@@ -1,6 +1,6 @@
 //! Reads the configuration: the file, then environment variables of the same names over it.
 
-use std::{borrow::Cow, collections::BTreeMap, ffi::OsString, fs, path::Path};
+use std::{borrow::Cow, collections::BTreeMap, env, ffi::OsString, fs, path::Path};
 
 use config::Map;
 use serde::de::IgnoredAny;
@@ -22,13 +22,18 @@ pub struct RawConfig {
     pub values: Map<String, Value>,
     /// Keys of the file that this program does not know.
     pub unknown: Vec<String>,
+    /// Names of the environment's variables `UserListAPI_…`.
+    pub list_variables: Vec<String>,
     /// Values or files that cannot be read.
     pub problems: Vec<Problem>,
 }
 
 /// Reads `file` (if any) and lets `environment` override it.
 pub fn load(file: Option<&Path>, environment: impl Fn(&str) -> Option<OsString>) -> RawConfig {
-    gather(file.map(read), environment)
+    let mut raw = gather(file.map(read), environment);
+    let names = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    raw.list_variables = names.filter(|name| name.starts_with(LIST_VARIABLE)).collect();
+    raw
 }
 
 /// As [`load`], for a file with that text.
@@ -173,7 +178,7 @@ impl RawConfig {
         let mut lists = Map::new();
         // As in the daemon that this one replaces, `auto` has no list.
         for coin in coins.iter().filter(|coin| *coin != "auto") {
-            let name = format!("{LISTS}_{coin}");
+            let name = format!("{LIST_VARIABLE}{coin}");
             if let Some((text, origin)) = self.variable(LISTS, &name, &environment) {
                 lists.insert(coin.clone(), with_origin(text.into(), &origin));
             }
@@ -199,3 +204,6 @@ impl RawConfig {
 
 /// Key whose environment variables are named after coins.
 const LISTS: &str = "UserListAPI";
+
+/// Beginning of their names.
+pub const LIST_VARIABLE: &str = "UserListAPI_";

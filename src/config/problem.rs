@@ -19,6 +19,11 @@ impl Problem {
         self.key.is_none()
     }
 
+    /// Whether it is with one of these keys.
+    pub(super) fn is_with(&self, keys: &[&str]) -> bool {
+        self.key.is_some_and(|key| keys.contains(&key))
+    }
+
     /// A problem with one key's value: "APIUser: …".
     pub(super) fn of(key: &'static str, text: impl Into<String>) -> Self {
         Self { key: Some(key), text: text.into() }

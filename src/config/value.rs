@@ -242,11 +242,17 @@ pub fn from_text(kind: KeyKind, text: &str) -> ValueKind {
         }
         KeyKind::Urls | KeyKind::SecretTexts => {
             let json = serde_json::from_str::<&RawValue>(trimmed).ok();
-            let json = json.filter(|json| json.get().starts_with('{'));
+            // PHP writes an empty object as a list.
+            let json = json.filter(|json| json.get().starts_with('{') || is_empty(json));
             json.and_then(from_json).unwrap_or_else(|| text.into())
         }
         _ => text.into(),
     }
+}
+
+/// Whether JSON is an empty list.
+fn is_empty(json: &RawValue) -> bool {
+    from_json(json).is_some_and(|kind| is_empty_list(&kind))
 }
 
 /// Reads a whole number in any decimal spelling, exactly: `60`, `60.0`, `1.048576e+08`. `None` if it is no whole number,

@@ -25,7 +25,7 @@ use super::{
     signals::Signals,
 };
 use crate::{
-    admin::{self, Console, StaticInfo},
+    admin::{self, ActorViews, Console, StaticInfo},
     api::{Endpoints, LIST_DESCRIPTORS, ListApi},
     config::{Checked, Settings},
     http::{HttpActor, LiveConfig, Stop},
@@ -95,7 +95,7 @@ async fn run(
     let endpoints = Endpoints::new(&actors, log);
     let console = Console {
         static_info,
-        dry_runs: actors.dry_runs.clone(),
+        views: ActorViews::of(&actors),
         endpoints: api.is_some().then(|| endpoints.clone()),
         requests: requests.clone(),
         logins: logins.clone(),

@@ -1,4 +1,4 @@
-//! A proxy between the daemon and ZooKeeper that holds a request back, or replaces an answer.
+//! A proxy between the daemon and ZooKeeper that holds a request or an answer back, or replaces an answer.
 //!
 //! Each message is a frame: a length of four bytes, then the message. The first one in each direction opens the
 //! session. A request starts with its number and its operation; an answer starts with the number, a zxid and an
@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 /// Operations (`ZooDefs.OpCode` in ZooKeeper's source).
+pub const DELETE: i32 = 2;
 pub const SET_DATA: i32 = 5;
 pub const MULTI: i32 = 14;
 pub const MULTI_READ: i32 = 22;
@@ -26,15 +27,42 @@ const FRAME_LIMIT: usize = 64 * 1024 * 1024;
 
 type Rewrite = Box<dyn FnOnce(&[u8]) -> Vec<u8> + Send>;
 
-/// What happens to the next request of an operation.
+/// What happens to a request.
 enum Meddling {
-    Hold { arrived: oneshot::Sender<()>, released: oneshot::Receiver<()> },
+    Hold(Stop),
+    Answer(AnswerMeddling),
+}
+
+/// What happens to a request's answer.
+enum AnswerMeddling {
+    Hold(Stop),
     Rewrite(Rewrite),
 }
 
-type Plan = Arc<Mutex<Option<(i32, Meddling)>>>;
-/// Answers to replace, by the number of their request.
-type Rewrites = Arc<Mutex<HashMap<i32, Rewrite>>>;
+/// The proxy's side of [`Held`].
+struct Stop {
+    arrived: oneshot::Sender<()>,
+    released: oneshot::Receiver<()>,
+}
+
+impl Stop {
+    /// Waits for the release; `None` if there will be none.
+    async fn wait(self) -> Option<()> {
+        let _ = self.arrived.send(());
+        self.released.await.ok()
+    }
+}
+
+/// The next request of an operation that contains a text.
+struct Planned {
+    operation: i32,
+    text: String,
+    meddling: Meddling,
+}
+
+type Plan = Arc<Mutex<Option<Planned>>>;
+/// Answers to meddle with, by the number of their request.
+type Answers = Arc<Mutex<HashMap<i32, AnswerMeddling>>>;
 
 pub struct FrameProxy {
     address: SocketAddr,
@@ -42,13 +70,20 @@ pub struct FrameProxy {
     task: JoinHandle<()>,
 }
 
-/// A request that is held back, once it has arrived.
+/// A request or an answer that is held back, once it has arrived. Dropped, it ends the connection: what was held back never
+/// arrives.
 pub struct Held {
     arrived: oneshot::Receiver<()>,
     release: oneshot::Sender<()>,
 }
 
 impl Held {
+    fn new() -> (Stop, Self) {
+        let ((arrived_sender, arrived), (release, released)) =
+            (oneshot::channel(), oneshot::channel());
+        (Stop { arrived: arrived_sender, released }, Self { arrived, release })
+    }
+
     pub async fn arrived(&mut self) {
         (&mut self.arrived).await.expect("a request to hold back");
     }
@@ -86,15 +121,26 @@ impl FrameProxy {
 
     /// Holds the next request of this operation back.
     pub fn hold(&self, operation: i32) -> Held {
-        let ((arrived_sender, arrived), (release, released)) =
-            (oneshot::channel(), oneshot::channel());
-        self.plan(operation, Meddling::Hold { arrived: arrived_sender, released });
-        Held { arrived, release }
+        self.hold_with(operation, "")
+    }
+
+    /// Holds the next request of this operation back that contains a text, such as a path.
+    pub fn hold_with(&self, operation: i32, text: &str) -> Held {
+        let (stop, held) = Held::new();
+        self.plan(operation, text, Meddling::Hold(stop));
+        held
+    }
+
+    /// Holds the answer to such a request back: the server has carried it out.
+    pub fn hold_answer(&self, operation: i32, text: &str) -> Held {
+        let (stop, held) = Held::new();
+        self.plan(operation, text, Meddling::Answer(AnswerMeddling::Hold(stop)));
+        held
     }
 
     /// Replaces what follows the header of the next answer to this operation.
     pub fn rewrite(&self, operation: i32, by: impl FnOnce(&[u8]) -> Vec<u8> + Send + 'static) {
-        self.plan(operation, Meddling::Rewrite(Box::new(by)));
+        self.plan(operation, "", Meddling::Answer(AnswerMeddling::Rewrite(Box::new(by))));
     }
 
     /// Whether the request that was waited for has come.
@@ -102,8 +148,9 @@ impl FrameProxy {
         self.plan.lock().unwrap().is_none()
     }
 
-    fn plan(&self, operation: i32, meddling: Meddling) {
-        *self.plan.lock().unwrap() = Some((operation, meddling));
+    fn plan(&self, operation: i32, text: &str, meddling: Meddling) {
+        let planned = Planned { operation, text: text.to_owned(), meddling };
+        *self.plan.lock().unwrap() = Some(planned);
     }
 }
 
@@ -113,30 +160,30 @@ fn serve(client: TcpStream, server: TcpStream, plan: &Plan) {
     }
     let ((from_client, to_client), (from_server, to_server)) =
         (client.into_split(), server.into_split());
-    let (plan, rewrites) = (Arc::clone(plan), Rewrites::default());
-    tokio::spawn(requests(from_client, to_server, plan, Arc::clone(&rewrites)));
-    tokio::spawn(answers(from_server, to_client, rewrites));
+    let (plan, meddled) = (Arc::clone(plan), Answers::default());
+    tokio::spawn(requests(from_client, to_server, plan, Arc::clone(&meddled)));
+    tokio::spawn(answers(from_server, to_client, meddled));
 }
 
 async fn requests(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     plan: Plan,
-    rewrites: Rewrites,
+    meddled: Answers,
 ) -> Option<()> {
     let mut is_first = true;
     while let Some(message) = read(&mut from, &mut to).await {
         if !is_first && let (Some(number), Some(operation)) = (word(&message, 0), word(&message, 4))
         {
-            let meddling = plan.lock().unwrap().take_if(|(planned, _)| *planned == operation);
-            match meddling {
-                Some((_, Meddling::Rewrite(rewrite))) => {
-                    rewrites.lock().unwrap().insert(number, rewrite);
+            let is_it = |planned: &mut Planned| {
+                planned.operation == operation && contains(&message, planned.text.as_bytes())
+            };
+            let planned = plan.lock().unwrap().take_if(is_it);
+            match planned.map(|planned| planned.meddling) {
+                Some(Meddling::Answer(meddling)) => {
+                    meddled.lock().unwrap().insert(number, meddling);
                 }
-                Some((_, Meddling::Hold { arrived, released })) => {
-                    let _ = arrived.send(());
-                    let _ = released.await;
-                }
+                Some(Meddling::Hold(stop)) => stop.wait().await?,
                 None => {}
             }
         }
@@ -146,19 +193,19 @@ async fn requests(
     None
 }
 
-async fn answers(
-    mut from: OwnedReadHalf,
-    mut to: OwnedWriteHalf,
-    rewrites: Rewrites,
-) -> Option<()> {
+async fn answers(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, meddled: Answers) -> Option<()> {
     let mut is_first = true;
     while let Some(mut message) = read(&mut from, &mut to).await {
         if !is_first && let Some(number) = word(&message, 0) {
-            let rewrite = rewrites.lock().unwrap().remove(&number);
-            if let Some(rewrite) = rewrite {
-                let body = rewrite(&message[ANSWER_HEADER..]);
-                message.truncate(ANSWER_HEADER);
-                message.extend(body);
+            let meddling = meddled.lock().unwrap().remove(&number);
+            match meddling {
+                Some(AnswerMeddling::Rewrite(rewrite)) => {
+                    let body = rewrite(&message[ANSWER_HEADER..]);
+                    message.truncate(ANSWER_HEADER);
+                    message.extend(body);
+                }
+                Some(AnswerMeddling::Hold(stop)) => stop.wait().await?,
+                None => {}
             }
         }
         is_first = false;
@@ -185,6 +232,10 @@ async fn read(from: &mut OwnedReadHalf, to: &mut OwnedWriteHalf) -> Option<Vec<u
 async fn write(to: &mut OwnedWriteHalf, message: &[u8]) -> Option<()> {
     let length = u32::try_from(message.len()).unwrap().to_be_bytes();
     to.write_all(&[&length, message].concat()).await.ok()
+}
+
+fn contains(message: &[u8], text: &[u8]) -> bool {
+    text.is_empty() || message.windows(text.len()).any(|window| window == text)
 }
 
 fn word(message: &[u8], start: usize) -> Option<i32> {

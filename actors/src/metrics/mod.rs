@@ -43,8 +43,10 @@ pub(crate) use polls::PollEnd;
 pub use readiness::Missing;
 pub use recent::{Change, ChangeKind, Recent, Since};
 pub(crate) use registrations::RegistrationEnd;
+pub use registrations::{EndedRegistration, RegistrationCount, RegistrationsNow};
 pub use switches::SwitchCount;
-pub(crate) use user_lists::PullResult;
+pub(crate) use user_lists::{EndedPull, PullResult};
+pub use user_lists::{LastPull, ListPulls, SkippedEntries};
 pub(crate) use zookeeper::Depths;
 
 use crate::domain::{Coin, Coins, OutcomeKind, Source};
@@ -128,6 +130,21 @@ impl Metrics {
     /// Result of the last poll, as the metric's label; `None` before the first.
     pub fn last_poll(&self) -> Option<&'static str> {
         self.0.polls.last_end()
+    }
+
+    /// Pause between two pulls of a list.
+    pub fn pull_pause(&self) -> Duration {
+        self.0.user_lists.pause()
+    }
+
+    /// The pulls of each list; empty without lists.
+    pub fn pulls(&self) -> Vec<ListPulls> {
+        self.0.user_lists.pulls()
+    }
+
+    /// The registrations under way, and the last ended ones.
+    pub fn registrations(&self) -> RegistrationsNow {
+        self.0.registrations.now()
     }
 
     /// Marks the daemon as shutting down: not ready from now on.
@@ -218,14 +235,30 @@ impl Metrics {
         self.0.polls.ended(end, took, invalid);
     }
 
-    /// Counts a pull of a list that has `size` entries now.
-    pub(crate) fn pull(&self, coin: &Coin, end: PullResult, size: usize) {
-        self.0.user_lists.pulled(coin, end, size);
+    /// Counts a pull of a list.
+    pub(crate) fn pull(&self, coin: &Coin, end: EndedPull) {
+        self.0.user_lists.pulled(coin, end);
     }
 
-    /// Counts a registration whose request is deleted.
-    pub(crate) fn registration(&self, end: RegistrationEnd, took: Duration) {
-        self.0.registrations.ended(end, took);
+    /// Notes a registration that has begun.
+    pub(crate) fn registration_begun(&self, name: String) {
+        self.0.registrations.begun(name);
+    }
+
+    /// Notes a registration that another daemon has to do.
+    pub(crate) fn registration_left(&self, name: &str) {
+        self.0.registrations.left(name);
+    }
+
+    /// Counts a registration whose request is deleted; `cause` is why the name is not registered.
+    pub(crate) fn registration(
+        &self,
+        name: String,
+        end: RegistrationEnd,
+        cause: Option<String>,
+        took: Duration,
+    ) {
+        self.0.registrations.ended(name, end, cause, took);
     }
 
     /// Counts a registration that ZooKeeper holds up.

@@ -6,22 +6,22 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use tokio::sync::watch;
 
 use crate::domain::{Coin, Coinbase, PreviousValue, Puname, Source, SubPool};
 
-/// A change of a sub-account or a sub-pool, or the attempt.
+/// A change of a sub-account or a sub-pool, a registration, or the attempt.
 #[derive(Clone, Debug)]
 pub struct Change {
     /// Serial number since the start, from 1.
     pub number: u64,
     /// When the outcome was known.
     pub at: SystemTime,
-    /// The origin.
-    pub source: Source,
+    /// The origin; `None` for registrations, which the stratum servers request.
+    pub source: Option<Source>,
     /// The requested change.
     pub what: ChangeKind,
     /// The outcome, in the log's words.
@@ -54,6 +54,17 @@ pub enum ChangeKind {
         old: Option<Arc<Coinbase>>,
         /// The jobmaker's coinbase since then, or the requested one.
         new: Arc<Coinbase>,
+    },
+    /// A new sub-account.
+    Registration {
+        /// Its name, cut to a length fit for the log; any text that may name a znode.
+        sub_account: String,
+        /// The backend's number, if it has registered the name.
+        puid: Option<u32>,
+        /// The coin of a registered sub-account, unless none is configured.
+        first_coin: Option<Coin>,
+        /// From the sight of the request to its deletion.
+        took: Duration,
     },
 }
 
@@ -151,11 +162,12 @@ impl Recent {
 impl Change {
     /// A change for [`Recent::note`], which sets number and time.
     pub(crate) fn new(
-        source: Source,
+        source: impl Into<Option<Source>>,
         what: ChangeKind,
         outcome: &'static str,
         cause: Option<Arc<str>>,
     ) -> Self {
+        let source = source.into();
         Self { number: 0, at: SystemTime::UNIX_EPOCH, source, what, outcome, cause }
     }
 }

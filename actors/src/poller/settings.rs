@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     domain::SwitchRules,
     upstream::{FetchSettings, UpstreamUrl},
-    zk_writer::PollerLock,
+    zk_writer::ElectionLock,
 };
 
 /// Settings for polling.
@@ -25,7 +25,7 @@ pub struct PollerSettings {
     /// Whether to write a coin that ZooKeeper holds already (`CronRewriteUnchanged`).
     pub rewrite_unchanged: bool,
     /// Lock by which one of several daemons polls; `None` if each does (`ZKPollerLockPath`).
-    pub lock: Option<PollerLock>,
+    pub lock: Option<ElectionLock>,
     /// Rules for an entry of the map.
     pub rules: SwitchRules,
 }
@@ -38,6 +38,7 @@ impl PollerSettings {
             timeout: self.fetch_timeout,
             timeout_key: "CronFetchTimeoutSeconds",
             body_limit: self.body_limit,
+            body_limit_key: Some("CronBodyLimitBytes"),
         }
     }
 }

@@ -28,6 +28,9 @@ const NO_SESSION_PAUSE: Duration = Duration::from_millis(250);
 /// Pause after a list that ZooKeeper refused.
 const REFUSED_PAUSE: Duration = Duration::from_secs(5);
 
+/// Pause before a standby tries again to become the daemon that registers.
+const STANDBY_PAUSE: Duration = Duration::from_secs(1);
+
 /// Shortest pause between two lists: several changes at a time need one.
 const LIST_PAUSE: Duration = Duration::from_millis(20);
 
@@ -43,6 +46,8 @@ pub(crate) struct Registrar {
     room: Rc<Notify>,
     /// Whether to create the directory: until it has been seen once, never again at runtime.
     creates_dir: bool,
+    /// The daemon that registers, while another one does.
+    holder: Option<String>,
     /// Last logged reason why there is no list, so that it is logged once: ZooKeeper's refusal, or empty if the
     /// directory is missing. `None` while the requests can be listed.
     logged: Option<String>,
@@ -64,6 +69,7 @@ impl Registrar {
             under_way: UnderWay::default(),
             room: Rc::default(),
             creates_dir: true,
+            holder: None,
             logged: None,
         }
     }
@@ -72,8 +78,9 @@ impl Registrar {
     fn list(&mut self, ctx: &mut Context<Self>) {
         self.under_way.list_begins();
         let (reply, seen) = oneshot::channel();
-        let dir = self.registrations.settings.dir.clone();
-        let watch = WatchRequests { dir, creates_dir: self.creates_dir, reply };
+        let RegistrationSettings { dir, lock, .. } = &self.registrations.settings;
+        let (dir, lock) = (dir.clone(), lock.clone());
+        let watch = WatchRequests { dir, lock, creates_dir: self.creates_dir, reply };
         let asked = self.registrations.to_writer.watch.send(watch);
         let list = async move {
             // Only an actor that has ended does not reply.
@@ -85,7 +92,22 @@ impl Registrar {
 
     fn seen(&mut self, seen: RequestsSeen, ctx: &mut Context<Self>) {
         let journal = &self.registrations.journal;
+        let is_elected =
+            matches!(seen, RequestsSeen::Requests { .. } | RequestsSeen::NoDirectory { .. });
+        if is_elected && self.holder.take().is_some() {
+            journal.turn(None);
+            // A request that the other daemon sent before the end of its session has ended by then.
+            ctx.run_later(self.registrations.settings.timeout, Self::list);
+            return;
+        }
         match seen {
+            RequestsSeen::Standby { holder } => {
+                if self.holder.as_ref() != Some(&holder) {
+                    journal.turn(Some(&holder));
+                    self.holder = Some(holder);
+                }
+                ctx.run_later(STANDBY_PAUSE, Self::list);
+            }
             // ZkWriter logs that.
             RequestsSeen::NoSession => drop(ctx.run_later(NO_SESSION_PAUSE, Self::list)),
             RequestsSeen::Refused(cause) => {
@@ -104,7 +126,7 @@ impl Registrar {
             RequestsSeen::Requests { names, changed } => {
                 self.creates_dir = false;
                 if self.logged.take().is_some() {
-                    journal.directory_is_back(self.registrations.settings.dir.as_str());
+                    journal.listed_again(self.registrations.settings.dir.as_str());
                 }
                 let listed = u32::try_from(names.len()).unwrap_or(u32::MAX);
                 let pause = LIST_PAUSE + PAUSE_OF_A_NAME * listed;

@@ -1,39 +1,60 @@
 //! The backend's answer: `{"status":"success","message":"…","data":{"puid":1001}}`, of which only `data.puid` counts
 //! (user-list contract, section 5).
 
-use std::fmt;
+use std::{
+    fmt::{self, Display},
+    io::Read,
+    ops::RangeInclusive,
+};
 
 use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor},
 };
 use serde_json::Value;
-use thiserror::Error;
 
-use crate::go_json::{is_field, utf8, without_half_pairs};
+use crate::{
+    go_json::{is_field, without_half_pairs},
+    upstream::{AnswerFault, AnswerFormat, Budget},
+};
 
-/// An answer that registers nothing.
-#[derive(Debug, Error, PartialEq, Eq)]
-pub(super) enum AnswerFault {
-    /// The backend refuses the name, with this message.
-    #[error("the backend refused: {0}")]
-    Refused(String),
-    /// It is no answer to a registration.
-    #[error("{0}")]
-    Unusable(String),
+/// The backend refuses the name, with this message.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Refusal(pub(super) String);
+
+/// Format of the answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RegistrationFormat;
+
+impl AnswerFormat for RegistrationFormat {
+    /// The puid, positive.
+    type Parsed = Result<u32, Refusal>;
+
+    const NAME: &'static str = "a registration's";
+
+    const SUCCESS: RangeInclusive<u16> = 200..=299;
+
+    /// The answer is small, see the limit of the fetch.
+    fn parse(self, mut body: impl Read, _: &Budget) -> Result<Self::Parsed, AnswerFault> {
+        let mut json = Vec::new();
+        body.read_to_end(&mut json).map_err(unusable)?;
+        parse(&json)
+    }
 }
 
-/// The puid of an answer that is a success.
-pub(super) fn parse(body: &[u8]) -> Result<u32, AnswerFault> {
-    let json = utf8(body);
-    let json = without_half_pairs(json.as_bytes());
+fn unusable(fault: impl Display) -> AnswerFault {
+    AnswerFault::malformed(RegistrationFormat::NAME, fault)
+}
+
+fn parse(json: &[u8]) -> Result<Result<u32, Refusal>, AnswerFault> {
+    let json = without_half_pairs(json);
     let answer: Option<Fields> = serde_json::from_slice(&json)
-        .map_err(|error| AnswerFault::Unusable(format!("is no JSON object: {error}")))?;
+        .map_err(|error| unusable(format!("no JSON object: {error}")))?;
     let (mut message, mut puid) = (String::new(), Value::Null);
     for (name, value) in answer.map(|it| it.0).unwrap_or_default() {
         if is_field(&name, "data") {
-            let data: Option<Fields> = serde_json::from_value(value)
-                .map_err(|_| AnswerFault::Unusable("has a data that is no object".to_owned()))?;
+            let data: Option<Fields> =
+                serde_json::from_value(value).map_err(|_| unusable("data is no object"))?;
             let fields = data.map(|it| it.0).unwrap_or_default().into_iter();
             // As in Go, the last one counts, and null changes nothing.
             puid = fields
@@ -45,21 +66,19 @@ pub(super) fn parse(body: &[u8]) -> Result<u32, AnswerFault> {
             match value {
                 Value::String(text) if is_field(&name, "message") => message = text,
                 Value::String(_) | Value::Null => {}
-                _ => return Err(AnswerFault::Unusable(format!("has a {name} that is no text"))),
+                _ => return Err(unusable(format!("{name} is no text"))),
             }
         }
     }
     match number(&puid) {
+        None if puid.is_null() => Ok(Err(Refusal(message))),
+        None => Err(unusable(format!("the puid is no integer: {puid}"))),
+        Some(..=0) => Ok(Err(Refusal(message))),
         Some(number) => u32::try_from(number)
             .ok()
-            .filter(|&puid| puid > 0 && puid <= i32::MAX as u32)
-            .ok_or(if number > 0 {
-                AnswerFault::Unusable(format!("has the puid {number}, which exceeds 2147483647"))
-            } else {
-                AnswerFault::Refused(message)
-            }),
-        None if puid.is_null() => Err(AnswerFault::Refused(message)),
-        None => Err(AnswerFault::Unusable(format!("has a puid that is no integer: {puid}"))),
+            .filter(|&puid| puid <= i32::MAX as u32)
+            .map(Ok)
+            .ok_or_else(|| unusable(format!("the puid {number} exceeds 2147483647"))),
     }
 }
 
@@ -103,8 +122,8 @@ impl<'de> Visitor<'de> for FieldsVisitor {
 mod tests {
     use super::*;
 
-    fn refused(message: &str) -> Result<u32, AnswerFault> {
-        Err(AnswerFault::Refused(message.to_owned()))
+    fn refused(message: &str) -> Result<u32, Refusal> {
+        Err(Refusal(message.to_owned()))
     }
 
     #[test]
@@ -131,7 +150,7 @@ mod tests {
             (r#"{"message":"x"}"#, refused("x")),
             ("null", refused("")),
         ] {
-            assert_eq!(parse(answer.as_bytes()), expected, "{answer}");
+            assert_eq!(parse(answer.as_bytes()), Ok(expected), "{answer}");
         }
     }
 
@@ -159,8 +178,7 @@ mod tests {
             r#"{"data":{"puid":1},"message":{}}"#,
         ] {
             let fault = parse(answer.as_bytes()).unwrap_err();
-            assert!(matches!(fault, AnswerFault::Unusable(_)), "{answer}: {fault:?}");
+            assert!(matches!(fault, AnswerFault::Malformed { .. }), "{answer}: {fault:?}");
         }
-        assert_eq!(parse(b"{\"data\":{\"puid\":3},\"x\":\"\xff\"}"), Ok(3));
     }
 }

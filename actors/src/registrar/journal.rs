@@ -1,17 +1,20 @@
 //! Log lines and metrics of registrations. Neither credentials nor the fields of the operator's `PostData` are in them.
 
-use std::time::Duration;
+use std::{iter, sync::Arc, time::Duration};
 
 use slog::{Logger, info, warn};
 
-use super::backend::BackendFault;
+use super::backend::NotRegistered;
 use crate::{
-    domain::{Coin, PunameError, Shown, clip},
-    metrics::{Metrics, RegistrationEnd},
+    domain::{Coin, Shown, clip, seconds},
+    metrics::{Change, ChangeKind, Metrics, RegistrationEnd},
 };
 
 /// Characters of a name that the log shows.
 const NAME_CHARS: usize = 200;
+
+const NO_COIN: &str =
+    "the sub-account gets no first coin: UserAutoRegAPI.DefaultCoin has no entry in UserListAPI";
 
 #[derive(Clone)]
 pub(super) struct Journal {
@@ -24,36 +27,24 @@ impl Journal {
         Self { log: log.clone(), metrics: metrics.clone() }
     }
 
+    /// A request for registration was taken up.
+    pub(super) fn taken_up(&self, name: &str) {
+        self.metrics.registration_begun(shown(name));
+    }
+
+    /// A request was left to another daemon.
+    pub(super) fn left(&self, name: &str) {
+        self.metrics.registration_left(&shown(name));
+    }
+
     /// A request to the backend begins.
     pub(super) fn requested(&self, name: &str) {
         info!(self.log, "registration requested from the backend"; "sub_account" => shown(name));
     }
 
-    /// Without a coin the sub-account gets no znode.
-    pub(super) fn registered(&self, name: &str, puid: u32, coin: Option<&Coin>) {
-        match coin {
-            Some(coin) => info!(self.log, "registration"; "sub_account" => shown(name),
-                "outcome" => "registered", "puid" => puid, "first_coin" => coin.as_str()),
-            None => warn!(self.log, "registration"; "sub_account" => shown(name),
-                "outcome" => "registered", "puid" => puid, "cause" => "the sub-account gets no first coin: \
-                    UserAutoRegAPI.DefaultCoin has no entry in UserListAPI"),
-        }
-    }
-
-    pub(super) fn not_registered(&self, name: &str, fault: &BackendFault) {
-        let outcome = match fault {
-            BackendFault::Refused(_) => "refused",
-            BackendFault::TimedOut(_) => "timed out",
-            BackendFault::Failed(_) => "failed",
-        };
-        warn!(self.log, "registration"; "sub_account" => shown(name), "outcome" => outcome,
-            "cause" => %fault);
-    }
-
-    /// No sub-account can have this name.
-    pub(super) fn invalid_name(&self, name: &str, fault: PunameError) {
-        warn!(self.log, "registration"; "sub_account" => shown(name), "outcome" => "invalid name",
-            "cause" => %fault);
+    /// The backend has registered the name; the wait begins.
+    pub(super) fn confirmed(&self, name: &str, puid: u32) {
+        info!(self.log, "registration confirmed by the backend"; "sub_account" => shown(name), "puid" => puid);
     }
 
     /// ZooKeeper refused, or is away. Logged once for each registration and step.
@@ -63,9 +54,49 @@ impl Journal {
             "cause" => cause);
     }
 
-    /// The request is gone.
-    pub(super) fn ended(&self, end: RegistrationEnd, took: Duration) {
-        self.metrics.registration(end, took);
+    /// The request is gone. Without a coin the sub-account has got no znode.
+    pub(super) fn ended(
+        &self,
+        name: &str,
+        registered: Result<u32, NotRegistered>,
+        coin: Option<&Coin>,
+        took: Duration,
+    ) {
+        let end = registered.as_ref().map_or_else(|not| not.end, |_| RegistrationEnd::Registered);
+        let (outcome, seconds) = (end.words(), seconds(took));
+        match (&registered, coin) {
+            (Ok(puid), Some(coin)) => info!(self.log, "registration"; "sub_account" => shown(name),
+                "outcome" => outcome, "puid" => puid, "first_coin" => coin.as_str(), "seconds" => seconds),
+            (Ok(puid), None) => warn!(self.log, "registration"; "sub_account" => shown(name),
+                "outcome" => outcome, "puid" => puid, "seconds" => seconds, "cause" => NO_COIN),
+            (Err(not), _) => warn!(self.log, "registration"; "sub_account" => shown(name),
+                "outcome" => outcome, "seconds" => seconds, "cause" => &not.cause),
+        }
+        let cause = match &registered {
+            Ok(_) => coin.is_none().then(|| NO_COIN.to_owned()),
+            Err(not) => Some(not.cause.clone()),
+        };
+        self.metrics.registration(shown(name), end, cause.clone(), took);
+        let (start, ellipsis) = clip(name, NAME_CHARS);
+        let (puid, cause) = (registered.ok(), cause.map(Arc::from));
+        let what = ChangeKind::Registration {
+            sub_account: format!("{start}{ellipsis}"),
+            puid,
+            first_coin: puid.and(coin.cloned()),
+            took,
+        };
+        let change = || Change::new(None, what, outcome, cause);
+        self.metrics.recent().note(1, iter::once(change));
+    }
+
+    /// The daemon's turn to register came or went. `holder` is the other daemon.
+    pub(super) fn turn(&self, holder: Option<&str>) {
+        match holder {
+            Some(holder) => {
+                info!(self.log, "standing by: another daemon registers"; "holder" => holder);
+            }
+            None => info!(self.log, "taking over: this daemon registers now"),
+        }
     }
 
     pub(super) fn under_way(&self, registrations: usize) {
@@ -83,8 +114,8 @@ impl Journal {
             which a restart of the daemon does"; "directory" => dir);
     }
 
-    pub(super) fn directory_is_back(&self, dir: &str) {
-        info!(self.log, "the directory of requests for registration is there again"; "directory" => dir);
+    pub(super) fn listed_again(&self, dir: &str) {
+        info!(self.log, "requests for registration can be read again"; "directory" => dir);
     }
 
     /// The daemon stops.

@@ -4,7 +4,7 @@ use actix::{Message, Recipient};
 
 use crate::{
     user_lists::{Registered, Settle},
-    zk_writer::{DeleteRequest, WatchRequests},
+    zk_writer::{ConfirmElection, DeleteRequest, WatchRequests},
 };
 
 /// Stop registering. Registrations under way are dropped: their requests stay in ZooKeeper, and the next start takes
@@ -20,6 +20,8 @@ pub(crate) struct StopRegistering;
 pub(crate) struct ToZkWriter {
     /// Lists and watches the requests.
     pub(crate) watch: Recipient<WatchRequests>,
+    /// Confirms that this daemon registers.
+    pub(crate) confirm: Recipient<ConfirmElection>,
     /// Deletes a request.
     pub(crate) delete: Recipient<DeleteRequest>,
 }

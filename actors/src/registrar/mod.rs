@@ -16,6 +16,7 @@
 //! * `under_way`: the names under way; no clock, no network;
 //! * `registration`: one registration, from the request to its deletion;
 //! * `backend`: the HTTP request; `body`, `answer`: its JSON (user-list contract, section 5);
+//! * `preview`: the backend, for the operator's commands;
 //! * `journal`: log lines and metrics.
 
 mod actor;
@@ -24,10 +25,12 @@ mod backend;
 mod body;
 mod journal;
 mod messages;
+mod preview;
 mod registration;
 mod settings;
 mod under_way;
 
 pub(crate) use actor::Registrar;
 pub(crate) use messages::{StopRegistering, ToUserLists, ToZkWriter};
+pub use preview::{probe_registration, register_known};
 pub use settings::RegistrationSettings;

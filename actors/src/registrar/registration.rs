@@ -10,7 +10,7 @@ use tokio::{
 
 use super::{
     RegistrationSettings,
-    backend::{Backend, BackendFault},
+    backend::{Backend, NotRegistered},
     journal::Journal,
     messages::{ToUserLists, ToZkWriter},
 };
@@ -18,7 +18,7 @@ use crate::{
     domain::{Coin, Puname},
     metrics::{Metrics, RegistrationEnd},
     user_lists::{Registered, Settle},
-    zk_writer::DeleteRequest,
+    zk_writer::{ConfirmElection, DeleteRequest, Election},
 };
 
 /// Pause before ZooKeeper is asked again; doubles with each failure.
@@ -26,6 +26,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
 /// Longest pause before ZooKeeper is asked again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+const WRITER_ENDED: &str = "the ZooKeeper writer has ended";
 
 /// State that all registrations share.
 pub(super) struct Registrations {
@@ -62,60 +64,59 @@ impl Registrations {
     /// which backends have to bear (user-list contract, section 5).
     pub(super) async fn run(self: Rc<Self>, name: String) {
         let began = Instant::now();
+        self.journal.taken_up(&name);
         // The index entry's name is in lower case.
-        let end = match Puname::parse(&name).and(Puname::parse_lower_case(&name)) {
-            Ok(_) => self.register(&name).await,
+        let registered = match Puname::parse(&name).and(Puname::parse_lower_case(&name)) {
+            Ok(_) => self.post(&name).await,
             Err(fault) => {
-                self.journal.invalid_name(&name, fault);
-                RegistrationEnd::InvalidName
+                Some(Err(NotRegistered::new(RegistrationEnd::InvalidName, fault.to_string())))
             }
         };
+        let Some(registered) = registered else { return self.journal.left(&name) };
+        let first = self.settings.default_coin.as_ref().zip(self.to_lists.as_ref());
+        let coin = first.map(|(coin, _)| coin);
+        if let Ok(puid) = registered {
+            self.journal.confirmed(&name, puid);
+            if let Some((coin, to_lists)) = first {
+                let registered = Registered { coin: coin.clone(), name: name.clone(), puid };
+                // Without `UserLists` the daemon is ending.
+                let _ = to_lists.registered.send(registered).await;
+            }
+            sleep(self.settings.wait).await;
+            if let Some((coin, to_lists)) = first {
+                let consequence = "the first coin is not written; the request stays";
+                self.until_done(&name, consequence, || settle(to_lists, coin, &name)).await;
+            }
+        }
         self.until_done(&name, "the request is not deleted", || self.delete(&name)).await;
-        self.journal.ended(end, began.elapsed());
+        self.journal.ended(&name, registered, coin, began.elapsed());
     }
 
-    async fn register(&self, name: &str) -> RegistrationEnd {
-        let answer = {
-            // Never closed.
-            let _turn = self.turns.acquire().await;
-            self.journal.requested(name);
-            self.backend.register(name).await
-        };
-        let puid = match answer {
-            Ok(puid) => puid,
-            Err(fault) => {
-                self.journal.not_registered(name, &fault);
-                return match fault {
-                    BackendFault::Refused(_) => RegistrationEnd::Refused,
-                    BackendFault::TimedOut(_) => RegistrationEnd::TimedOut,
-                    BackendFault::Failed(_) => RegistrationEnd::Failed,
-                };
-            }
-        };
-        let first = self.settings.default_coin.as_ref().zip(self.to_lists.as_ref());
-        self.journal.registered(name, puid, first.map(|(coin, _)| coin));
-        if let Some((coin, to_lists)) = first {
-            let registered = Registered { coin: coin.clone(), name: name.to_owned(), puid };
-            // Without `UserLists` the daemon is ending.
-            let _ = to_lists.registered.send(registered).await;
+    /// Has the backend register a name. `None`: another daemon registers, and has the request to deal with.
+    async fn post(&self, name: &str) -> Option<Result<u32, NotRegistered>> {
+        // Never closed.
+        let _turn = self.turns.acquire().await;
+        let consequence = "nothing is posted; the request stays";
+        if !self.until_done(name, consequence, || self.is_elected()).await {
+            return None;
         }
-        sleep(self.settings.wait).await;
-        if let Some((coin, to_lists)) = first {
-            let consequence = "the first coin is not written; the request stays";
-            self.until_done(name, consequence, || settle(to_lists, coin, name)).await;
-        }
-        RegistrationEnd::Registered
+        self.journal.requested(name);
+        Some(self.backend.register(name).await)
     }
 
     /// Repeats `attempt` until it succeeds, with growing pauses.
-    async fn until_done<F: Future<Output = Result<(), String>>>(
+    async fn until_done<T, F: Future<Output = Result<T, String>>>(
         &self,
         name: &str,
         consequence: &str,
         attempt: impl Fn() -> F,
-    ) {
+    ) -> T {
         let mut pause = FIRST_PAUSE;
-        while let Err(cause) = attempt().await {
+        loop {
+            let cause = match attempt().await {
+                Ok(done) => return done,
+                Err(cause) => cause,
+            };
             if pause == FIRST_PAUSE {
                 self.journal.not_done(name, consequence, &cause);
             }
@@ -124,12 +125,25 @@ impl Registrations {
         }
     }
 
+    async fn is_elected(&self) -> Result<bool, String> {
+        let (reply, election) = oneshot::channel();
+        let confirm = ConfirmElection { lock: self.settings.lock.clone(), reply };
+        self.to_writer.confirm.send(confirm).await.map_err(|_| WRITER_ENDED)?;
+        match election.await.map_err(|_| WRITER_ENDED)? {
+            Election::Ours => Ok(true),
+            Election::Standby { .. } => Ok(false),
+            Election::NoSession => {
+                Err("there is no session with ZooKeeper, or it ended".to_owned())
+            }
+            Election::Refused(cause) => Err(cause),
+        }
+    }
+
     async fn delete(&self, name: &str) -> Result<(), String> {
         let (reply, deleted) = oneshot::channel();
         let delete = DeleteRequest { path: self.settings.dir.child(name), reply };
-        let ended = || "the ZooKeeper writer has ended".to_owned();
-        self.to_writer.delete.send(delete).await.map_err(|_| ended())?;
-        deleted.await.map_err(|_| ended())?
+        self.to_writer.delete.send(delete).await.map_err(|_| WRITER_ENDED)?;
+        deleted.await.map_err(|_| WRITER_ENDED)?
     }
 }
 

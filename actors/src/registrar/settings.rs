@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 use crate::{
     domain::{Coin, ZnodeDir},
     upstream::UpstreamUrl,
+    zk_writer::ElectionLock,
 };
 
 /// Settings for registrations.
@@ -12,6 +13,8 @@ use crate::{
 pub struct RegistrationSettings {
     /// Directory of the stratum servers' requests (`ZKAutoRegWatchDir`).
     pub dir: ZnodeDir,
+    /// Lock by which one of several daemons registers; not below `dir`, where it would be a request.
+    pub lock: ElectionLock,
     /// Address of the backend (`UserAutoRegAPI.URL`); without one every registration fails.
     pub url: Option<UpstreamUrl>,
     /// User and password of HTTP Basic authentication (`UserAutoRegAPI.User`, `.Password`); `None` if the user is

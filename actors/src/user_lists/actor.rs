@@ -146,7 +146,7 @@ async fn pull_for_ever(
             Err(fault) => PullEnd { fault: Some(fault), ..Default::default() },
         };
         listings.pulled(&puller.coin, end.fault.is_none());
-        journal.pulled(&puller.coin, listings.len(&puller.coin), &end);
+        journal.pulled(&puller.coin, listings.size(&puller.coin).entries, &end);
         drop(round.take());
         let is_awaited = end.fault.is_some() && !puller.registered().is_empty();
         let pause = if is_awaited { pause.min(REGISTERED_PAUSE) } else { pause };

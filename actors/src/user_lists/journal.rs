@@ -1,13 +1,16 @@
 //! Metrics and log lines of pulls: one for each that changed something or failed.
 
-use std::{cell::RefCell, collections::HashSet};
+use std::{
+    cell::RefCell,
+    collections::{HashMap, HashSet},
+};
 
 use slog::{Logger, info, warn};
 
 use super::{answer::BAD_SHOWN, pull::PullEnd};
 use crate::{
     domain::Coin,
-    metrics::{Metrics, PullResult},
+    metrics::{EndedPull, Metrics, PullResult, SkippedEntries},
 };
 
 pub(super) struct Journal {
@@ -15,11 +18,18 @@ pub(super) struct Journal {
     metrics: Metrics,
     /// Bad entries that were logged already, by coin and name: a list may come whole each time.
     known_bad: RefCell<HashSet<(Coin, String)>>,
+    /// Number of skipped entries of each list, and the last one with its fault.
+    skipped: RefCell<HashMap<Coin, SkippedEntries>>,
 }
 
 impl Journal {
     pub(super) fn new(log: &Logger, metrics: &Metrics) -> Self {
-        Self { log: log.clone(), metrics: metrics.clone(), known_bad: RefCell::default() }
+        Self {
+            log: log.clone(),
+            metrics: metrics.clone(),
+            known_bad: RefCell::default(),
+            skipped: RefCell::default(),
+        }
     }
 
     pub(super) fn pulled(&self, coin: &Coin, size: usize, end: &PullEnd) {
@@ -28,8 +38,10 @@ impl Journal {
             PullEnd { refusal: Some(_), .. } => PullResult::Incomplete,
             _ => PullResult::Complete,
         };
-        self.metrics.pull(coin, result, size);
-        self.bad_entries(coin, end);
+        let skipped = self.bad_entries(coin, end);
+        let cause =
+            end.fault.as_ref().or(end.refusal.as_ref()).or(end.index_fault.as_ref()).cloned();
+        self.metrics.pull(coin, EndedPull { result, cause, size, skipped });
         if let Some(cause) = &end.index_fault {
             self.not_indexed(coin, cause);
         }
@@ -55,13 +67,20 @@ impl Journal {
         warn!(self.log, "index entry or mark of a list not written"; "coin" => %coin, "cause" => cause);
     }
 
-    fn bad_entries(&self, coin: &Coin, end: &PullEnd) {
-        let mut known = self.known_bad.borrow_mut();
+    /// Logs skipped entries; returns those of this list.
+    fn bad_entries(&self, coin: &Coin, end: &PullEnd) -> SkippedEntries {
+        let (mut known, mut skipped) = (self.known_bad.borrow_mut(), self.skipped.borrow_mut());
+        let skipped = skipped.entry(coin.clone()).or_default();
         for (name, fault) in &end.bad.shown {
             if known.len() < BAD_SHOWN * 50 && known.insert((coin.clone(), name.clone())) {
                 warn!(self.log, "entry of a list skipped"; "coin" => %coin, "sub_account" => name,
                     "cause" => fault, "invalid" => end.bad.count);
+                skipped.count += 1;
+                skipped.last = Some((name.clone(), fault.clone()));
             }
         }
+        // A list may come whole each time, and not all are shown.
+        skipped.count = skipped.count.max(end.bad.count);
+        skipped.clone()
     }
 }

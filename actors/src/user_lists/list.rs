@@ -121,6 +121,17 @@ impl List {
         self.names.find(name).map(|place| self.names.ends[place as usize].1)
     }
 
+    /// The largest puid; 0 in an empty list.
+    pub(super) fn largest_puid(&self) -> u32 {
+        self.entries.last().map_or(0, |entry| entry.puid)
+    }
+
+    /// Puid and name of each entry that is this sub-account, by rising puid. Looks at all entries.
+    pub(super) fn of_name<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (u32, &'a str)> {
+        let all = self.iter().map(|(puid, name, _)| (puid, name));
+        all.filter(move |(_, listed)| self.names.is_same(listed, name))
+    }
+
     /// Puid, name, and the change with which each entry came, by rising puid.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &str, u32)> {
         self.entries.iter().map(|entry| (entry.puid, self.names.at(entry.name), entry.came))

@@ -81,6 +81,31 @@ pub(crate) enum Listed {
     Since(u64),
 }
 
+/// A sub-account in a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedAs {
+    /// The list's coin.
+    pub coin: Coin,
+    /// First sight, in seconds since 1970.
+    pub since: u64,
+    /// Puids with the spelling of each, the first few by rising puid. Stratum servers keep the first.
+    pub puids: Vec<(u32, String)>,
+}
+
+/// Size of a list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ListSize {
+    /// Number of entries.
+    pub entries: usize,
+    /// 0 in an empty list.
+    pub largest_puid: u32,
+    /// Whether the list is served: it was complete once.
+    pub is_served: bool,
+}
+
+/// Puids of a sub-account that [`Listings::look_up`] returns.
+const PUIDS_SHOWN: usize = 5;
+
 /// Answer of the list API.
 #[derive(Clone, Debug)]
 pub enum ListAnswer {
@@ -141,9 +166,26 @@ impl Listings {
         lists.by_coin.get(coin)?.list.get(puid).map(str::to_owned)
     }
 
-    /// Number of entries in the list of `coin`.
-    pub(crate) fn len(&self, coin: &Coin) -> usize {
-        self.0.lists.load().by_coin.get(coin).map_or(0, |shown| shown.list.len())
+    /// Size of the list of `coin`.
+    pub fn size(&self, coin: &Coin) -> ListSize {
+        let lists = self.0.lists.load();
+        let Some(Shown { list, is_complete, .. }) = lists.by_coin.get(coin).map(|it| &**it) else {
+            return ListSize::default();
+        };
+        let (entries, largest_puid) = (list.len(), list.largest_puid());
+        ListSize { entries, largest_puid, is_served: *is_complete }
+    }
+
+    /// The lists that have this sub-account. In case-insensitive mode the case makes no difference.
+    pub fn look_up(&self, name: &str) -> Vec<ListedAs> {
+        let lists = self.0.lists.load();
+        let found = lists.by_coin.iter().filter_map(|(coin, shown)| {
+            let since = u64::from(shown.list.first_seen(name)?);
+            let puids = shown.list.of_name(name).take(PUIDS_SHOWN);
+            let puids = puids.map(|(puid, name)| (puid, name.to_owned())).collect();
+            Some(ListedAs { coin: coin.clone(), since, puids })
+        });
+        found.collect()
     }
 
     /// Adds entries to the list of `coin`, by rising puid, all at once; `at` is in seconds since 1970. Returns whether
@@ -249,6 +291,31 @@ mod tests {
         assert_eq!(whole(None).etag, first.etag);
         assert!(lists.insert(&btc, &[(1, "bob")], 20));
         assert_ne!(whole(None).etag, first.etag);
+    }
+
+    #[test]
+    fn a_look_up_finds_a_name_in_all_lists() {
+        let (btc, bcc) = (coin("btc"), coin("bcc"));
+        let lists = Listings::of([btc.clone(), bcc.clone()], true);
+        assert_eq!(lists.size(&btc), ListSize::default());
+        lists.insert(&btc, &[(1, "Alice"), (2, "bob"), (9, "ALICE")], 10);
+        lists.insert(&bcc, &[(4, "alice")], 20);
+        lists.pulled(&btc, true);
+        let names = |puids: &[(u32, &str)]| {
+            puids.iter().map(|(puid, name)| (*puid, (*name).to_owned())).collect::<Vec<_>>()
+        };
+        let listed = |coin: &Coin, since, puids: &[(u32, &str)]| ListedAs {
+            coin: coin.clone(),
+            since,
+            puids: names(puids),
+        };
+        let expected =
+            [listed(&bcc, 20, &[(4, "alice")]), listed(&btc, 10, &[(1, "Alice"), (9, "ALICE")])];
+        assert_eq!(lists.look_up("aLice"), expected);
+        assert_eq!(lists.look_up("carol"), []);
+        let size = ListSize { entries: 3, largest_puid: 9, is_served: true };
+        assert_eq!(lists.size(&btc), size);
+        assert!(!lists.size(&bcc).is_served);
     }
 
     #[test]

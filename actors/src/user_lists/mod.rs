@@ -26,7 +26,7 @@ mod settings;
 pub(crate) use actor::UserLists;
 pub use document::ListDocument;
 pub(crate) use listings::Listed;
-pub use listings::{ListAnswer, Listings};
+pub use listings::{ListAnswer, ListSize, ListedAs, Listings};
 pub(crate) use messages::{ListsToZkWriter, Registered, Settle, StopPulling};
 pub use preview::{ListPreview, preview_list};
 pub use settings::UserListSettings;

@@ -36,6 +36,11 @@ impl ListPreview {
         names.filter_map(|entry| znode_name(&entry.name, self.lower_case).ok()).collect()
     }
 
+    /// The smallest puid of exactly this name.
+    pub fn puid(&self, name: &str) -> Option<u32> {
+        self.list.entries.iter().find(|entry| &*entry.name == name).map(|entry| entry.puid)
+    }
+
     /// Number of entries that a pull skips, since they can never be listed.
     pub fn invalid(&self) -> usize {
         self.list.bad.count

@@ -39,6 +39,7 @@ impl UserListSettings {
             timeout: self.fetch_timeout,
             timeout_key: "CronFetchTimeoutSeconds",
             body_limit: self.body_limit,
+            body_limit_key: Some("CronBodyLimitBytes"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The two writes with which a poll begins: a lock, and a mark in ZooKeeper's order of writes.
+//! A lock that ends with the session, and a mark in ZooKeeper's order of writes.
 
 use zookeeper_client::{Acls, CreateMode, Error as ClientError};
 

@@ -1,6 +1,9 @@
 //! Read-only view of ZooKeeper for an operator's commands, in a session of its own.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::{
+    fmt,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
 
 use futures_util::future::join_all;
 use thiserror::Error;
@@ -31,6 +34,12 @@ pub struct Inspector {
 #[derive(Debug, Error)]
 #[error("{0}")]
 pub struct NoAnswer(String);
+
+impl NoAnswer {
+    pub(crate) fn new(doing: &str, path: &str, error: &impl fmt::Display) -> Self {
+        Self(format!("{doing} {path}: {error}"))
+    }
+}
 
 /// State of one path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,13 +110,17 @@ impl Inspector {
         Ok(Self { session, connection: established.connection })
     }
 
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
     /// Reads these paths and returns their states in the same order. The server has caught up with the leader: it knows
     /// all that was committed before this call.
     pub async fn look(&self, paths: &[&str]) -> Result<Vec<Seen>, NoAnswer> {
         let Some(first) = paths.first() else { return Ok(Vec::new()) };
         let client = &self.connection.client;
         let mut seen = Vec::with_capacity(paths.len());
-        client.sync(first).await.map_err(|error| no_answer("reading", first, &error))?;
+        client.sync(first).await.map_err(|error| NoAnswer::new("reading", first, &error))?;
         for part in paths.chunks(PART) {
             let answers = join_all(part.iter().map(|path| client.get_data(path))).await;
             for (path, answer) in part.iter().zip(answers) {
@@ -117,7 +130,7 @@ impl Inspector {
                     }
                     Err(ClientError::NoNode) => Seen::Nothing,
                     Err(error @ ClientError::NoAuth) => Seen::Forbidden(error.to_string()),
-                    Err(error) => return Err(no_answer("reading", path, &error)),
+                    Err(error) => return Err(NoAnswer::new("reading", path, &error)),
                 });
             }
         }
@@ -130,7 +143,7 @@ impl Inspector {
         match self.connection.client.list_children(path).await {
             Ok(names) => Ok(names),
             Err(ClientError::NoNode) => Ok(Vec::new()),
-            Err(error) => Err(no_answer("listing", path, &error)),
+            Err(error) => Err(NoAnswer::new("listing", path, &error)),
         }
     }
 
@@ -139,7 +152,7 @@ impl Inspector {
         match self.connection.client.get_acl(path).await {
             Ok((acls, _)) => Ok(Some(acls.iter().map(rule).collect())),
             Err(ClientError::NoNode | ClientError::NoAuth) => Ok(None),
-            Err(error) => Err(no_answer("reading the ACL of", path, &error)),
+            Err(error) => Err(NoAnswer::new("reading the ACL of", path, &error)),
         }
     }
 
@@ -165,8 +178,4 @@ fn rule(acl: &Acl) -> AccessRule {
 
 fn written(stat: &Stat) -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(u64::try_from(stat.mtime).unwrap_or_default())
-}
-
-fn no_answer(doing: &str, path: &str, error: &ClientError) -> NoAnswer {
-    NoAnswer(format!("{doing} {path}: {error}"))
 }

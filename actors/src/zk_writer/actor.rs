@@ -63,8 +63,8 @@ pub(crate) struct ZkWriter {
     pub(super) polls_under_way: usize,
     /// Lists and deletions of requests for registration that are under way. The Registrar limits them.
     pub(super) registrations_under_way: usize,
-    /// Messages of `UserLists` that are under way. `UserLists` limits them.
-    pub(super) first_coins_under_way: usize,
+    /// Messages of `UserLists` and look-ups that are under way. `UserLists` and the admin pages limit them.
+    pub(super) replies_under_way: usize,
     /// Time of the last request of a caller.
     pub(super) called: Option<Instant>,
     /// Whether `pump_switches` is due after the messages that are in the mailbox now.
@@ -117,7 +117,7 @@ impl ZkWriter {
             chunks_under_way: 0,
             polls_under_way: 0,
             registrations_under_way: 0,
-            first_coins_under_way: 0,
+            replies_under_way: 0,
             called: None,
             pump_due: false,
             outage: Outage::at_start(),

@@ -154,10 +154,10 @@ pub struct CoinbaseRequest {
     pub caller: Caller,
 }
 
-/// Znode by which daemons elect the one that polls.
+/// Ephemeral znode by which daemons elect the one that polls, or the one that registers.
 #[derive(Clone, Debug)]
-pub struct PollerLock {
-    /// Its path (`ZKPollerLockPath`).
+pub struct ElectionLock {
+    /// Its path.
     pub path: ZnodeDir,
     /// Its data while it is ours, for the operator to read.
     pub holder: String,
@@ -170,7 +170,7 @@ pub struct PollerLock {
 #[rtype(result = "()")]
 pub(crate) struct BeginPoll {
     /// `None` if daemons poll without an election.
-    pub(crate) lock: Option<PollerLock>,
+    pub(crate) lock: Option<ElectionLock>,
     pub(crate) reply: oneshot::Sender<PollTurn>,
 }
 

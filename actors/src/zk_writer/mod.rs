@@ -13,6 +13,7 @@
 //! a chunk's held entries ─▶ accept() ─▶ ZooKeeper ─▶ Book ── due ──▶ round() ─▶ ZooKeeper
 //! WatchRequests, DeleteRequest ─▶ ZooKeeper ─▶ the Registrar
 //! FirstCoins ─▶ create_missing() ─▶ ZooKeeper ─▶ replies to UserLists
+//! ListHeld ─▶ Book ─▶ reply; LookUp ─▶ ZooKeeper ─▶ reply
 //!
 //! CoinbaseRequest ─▶ Lanes ── begin ──▶ exchange() ─▶ ZooKeeper ─▶ jobmaker
 //!                      ▲                    │
@@ -24,6 +25,8 @@
 //! * `session`: connects, reconnects, and ends the session;
 //! * `switches`, `dry_runs`, `polls`, `registrations`, `sub_pools`, `first_coins`: one folder for each kind of request;
 //! * `held`: switches that wait for their safety period;
+//! * `look_up`: held switches and one sub-account's state, for operators;
+//! * `election`: elects one of several daemons, for polls and registrations;
 //! * `admission`: limits what waits, and answers callers; `results`: results of a batch's entries;
 //! * `write`: the write engine; `if_absent`: its condition for creates that replace nothing;
 //! * `journal`: reports each switch to the log, the metrics and the recent changes.
@@ -31,10 +34,12 @@
 mod actor;
 mod admission;
 mod dry_runs;
+mod election;
 mod first_coins;
 mod held;
 mod if_absent;
 mod journal;
+mod look_up;
 mod messages;
 mod polls;
 mod registrations;
@@ -46,18 +51,21 @@ mod switches;
 mod write;
 
 pub(crate) use actor::ZkWriter;
+pub(crate) use election::Election;
 pub(crate) use first_coins::{
     FirstCoin, FirstCoins, FirstCoinsEnd, ListMark, NotCreated, ReadMarks, WriteMark,
 };
+pub use held::{HeldRead, HeldSwitch, held_switches};
+pub use look_up::{HeldList, ListHeld, LookUp, LookUpReply};
 pub(crate) use messages::{
     BeginPoll, Drain, NewLimits, Ping, PollStart, PollTurn, SkippedEntry, SyncBatch, SyncReply,
     SyncReport,
 };
 pub use messages::{
-    CoinbaseAction, CoinbaseRequest, DryRunBatch, PollerLock, WriteBatch, WriteBatches,
+    CoinbaseAction, CoinbaseRequest, DryRunBatch, ElectionLock, WriteBatch, WriteBatches,
     WriteFailure, WriteReply,
 };
-pub(crate) use registrations::{DeleteRequest, RequestsSeen, WatchRequests};
+pub(crate) use registrations::{ConfirmElection, DeleteRequest, RequestsSeen, WatchRequests};
 pub use results::Results;
 pub use settings::{SubPoolSettings, WriterLimits, WriterSettings};
 pub(crate) use sub_pools::ToAckWaiter;

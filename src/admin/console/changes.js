@@ -99,9 +99,8 @@ function missedRow({ missed }) {
 
 function changeRow(change) {
   const time = timeOf(change.time);
-  const who = change.source === "poll" ? "poll" : (change.client ?? "?");
-  const isSwitch = change.kind === "switch";
-  const [what, values] = isSwitch ? switchCells(change) : updateCells(change);
+  const who = change.source === "api" ? (change.client ?? "?") : change.source;
+  const [what, values] = CELLS[change.kind](change);
   return el(
     "tr",
     { class: kindOf(change.outcome) },
@@ -127,19 +126,28 @@ function updateCells({ coin, sub_pool: name, old, new: now }) {
   return [what, [pair("text", "coinbase_info"), pair("address", "payout_addr")]];
 }
 
+function registrationCells({ sub_account: name, puid, first_coin: coin }) {
+  const number = puid === undefined ? [] : [el("span", { class: "label" }, "puid "), shown(String(puid), "mono")];
+  const first = coin === undefined ? [] : [arrow(), coinCell(coin)];
+  return [[el("span", { class: "label" }, "registration "), shown(name, "name")], [...number, ...first]];
+}
+
+const CELLS = { switch: switchCells, update: updateCells, registration: registrationCells };
+
 const arrow = () => el("span", { class: "arrow", "aria-label": " to " }, " → ");
 
 function kindOf(outcome) {
   if (outcome.includes("unknown")) return "unknown";
-  return ["applied", "carried out", "held", "read"].includes(outcome) ? "done" : "refused";
+  return ["applied", "carried out", "held", "read", "registered"].includes(outcome) ? "done" : "refused";
 }
 
 const MARKS = { done: "✓ ", unknown: "? ", refused: "✕ " };
 
-function outcomeCell({ outcome, cause, due, superseded_by: newer }) {
+function outcomeCell({ outcome, cause, due, seconds, superseded_by: newer }) {
   const mark = el("span", { class: "mark", "aria-hidden": "true" }, MARKS[kindOf(outcome)]);
   const cell = el("td", { class: "result" }, mark, outcome);
   if (due) cell.append(" until ", timeOf(due));
+  if (seconds !== undefined) cell.append(` after ${seconds.toFixed(1)} s`);
   if (newer) cell.append(", then ", shown(newer, "coin"));
   if (cause) cell.append(el("span", { class: "cause" }, shown(cause)));
   return cell;

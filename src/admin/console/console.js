@@ -5,6 +5,7 @@ import { batchCoins, setUpBatch } from "./batch.js";
 import { followChanges } from "./changes.js";
 import { drawRates, setUpCharts } from "./charts.js";
 import { byId, duration, el } from "./dom.js";
+import { showLists } from "./lists.js";
 import { setUpSubPool, subPoolLimits } from "./sub_pool.js";
 import { setUpSwitch } from "./switch.js";
 
@@ -24,6 +25,7 @@ async function look() {
     showStates(status);
     showLimits(status);
     drawRates(status);
+    await showLists(status);
   } catch (error) {
     showSilence(error);
   }

@@ -51,6 +51,11 @@ export function timeOf(text) {
   return el("time", { datetime: text, title: text }, new Date(text).toLocaleTimeString("en-GB"));
 }
 
+// The same with its day.
+export function dateOf(text) {
+  return el("time", { datetime: text, title: text }, new Date(text).toLocaleString("en-GB"));
+}
+
 const MARKS = { done: "✓", info: "i", refused: "✕", not_now: "✕", unknown: "?" };
 
 // Shows an outcome in a live region for screen readers. An unknown outcome has its own look.

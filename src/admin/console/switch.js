@@ -2,7 +2,7 @@
 // "unknown".
 
 import { batchOf, get, post, resultsOf } from "./api.js";
-import { busy, byId, coinCell, confirmed, el, showOutcome, shown, timeOf } from "./dom.js";
+import { busy, byId, coinCell, confirmed, dateOf, el, showOutcome, shown, timeOf } from "./dom.js";
 
 export function setUpSwitch() {
   const section = byId("switch");
@@ -13,18 +13,33 @@ export function setUpSwitch() {
   byId("switch-look").addEventListener("click", () => busy(section, lookUp));
 }
 
-async function holds(name) {
-  const { sub_account: account, coin } = await get(`sub-account?puname=${encodeURIComponent(name)}`);
-  return { account, coin };
+async function read(name) {
+  const { sub_account: account, ...rest } = await get(`sub-account?puname=${encodeURIComponent(name)}`);
+  return { account, ...rest };
+}
+
+const heldSwitch = ({ coin, due }) => ["A switch to ", coinCell(coin), " is held until ", timeOf(due)];
+
+// What is known of a sub-account besides its coin.
+function details({ account, held, lists, index_entry: index, faults = [] }) {
+  const all = held ? [[...heldSwitch(held), "."]] : [];
+  for (const { coin, since, puids } of lists ?? []) {
+    const numbers = puids.flatMap(({ puid, name }) => [", puid ", String(puid), ...(name === account ? [] : [" as ", shown(name, "name")])]);
+    all.push(["In the list of ", coinCell(coin), ...numbers, ", since ", dateOf(since), "."]);
+  }
+  if (lists?.length === 0) all.push("It is in no list.");
+  if (index) all.push(index.name === null ? "It has no index entry." : ["Index entry: ", shown(index.name, "name"), "."]);
+  return all.concat(faults.map((fault) => ["Not read: ", shown(fault)]));
 }
 
 async function lookUp() {
   const [name, output] = [byId("switch-name").value, byId("switch-outcome")];
   output.replaceChildren();
   try {
-    const { account, coin } = await holds(name);
+    const found = await read(name);
+    const { account, coin } = found;
     const mines = coin === null ? " has no znode: it was never switched" : [" mines ", coinCell(coin)];
-    showOutcome(output, "info", [shown(account, "name"), ...[mines].flat()]);
+    showOutcome(output, "info", [shown(account, "name"), ...[mines].flat()], ...details(found));
   } catch (error) {
     showOutcome(output, "not_now", ["Could not look up ", shown(name, "name")], shown(error.message));
   }
@@ -34,13 +49,14 @@ async function switchOne() {
   const [name, coin, output] = [byId("switch-name").value, byId("switch-coin").value, byId("switch-outcome")];
   output.replaceChildren();
   const body = [];
-  let [account, old] = [name, undefined];
+  let [account, old, held] = [name, undefined, null];
   try {
-    ({ account, coin: old } = await holds(name));
+    ({ account, coin: old, held } = await read(name));
   } catch (error) {
     body.push(el("p", { class: "warning" }, "Its present coin could not be read: ", shown(error.message)));
   }
   body.unshift(el("p", { class: "change" }, shown(account, "name"), ": ", coinCell(old), " → ", coinCell(coin)));
+  if (held) body.push(el("p", { class: "warning" }, ...heldSwitch(held), "; this switch replaces it."));
   if (old === coin) body.push(el("p", {}, "It mines this coin already. The write notifies the stratum servers again."));
   if (old === null) body.push(el("p", {}, "It has no znode yet; the switch creates one. Is the name right?"));
   if (!(await confirmed({ title: "Switch this sub-account?", body, yes: "Switch" }))) {

@@ -5,7 +5,7 @@ use switcher_actors::{
     WriterSettings, ZnodeDir, probe_brokers,
 };
 
-use super::{findings::Findings, jobmakers::jobmakers};
+use super::{findings::Findings, jobmakers::jobmakers, waiting};
 use crate::config::Settings;
 
 /// Checks that each broker answers, and its version.
@@ -63,15 +63,34 @@ async fn znodes(
     let index = index.and_then(|lists| lists.index.as_ref());
     let requests = registration.as_ref().map(|registration| &registration.dir);
     let user = writer.zookeeper.credentials.as_ref().map(|credentials| credentials.user());
+    let intents = writer.held_dir.subdirectory("switches");
+    let held = user_lists.as_ref();
+    let mut absent: Vec<&ZnodeDir> = Vec::new();
     for (key, dir, needs) in [
-        ("ZKSwitcherWatchDir", Some(&writer.watch_dir), Need::Create("sub-accounts")),
-        ("ZKUserCaseInsensitiveIndex", index, Need::Create("index entries")),
-        ("ZKAutoRegWatchDir", requests, Need::Delete),
+        ("ZKSwitcherWatchDir", Some(&writer.watch_dir), &[Need::Create("sub-accounts")][..]),
+        ("ZKUserCaseInsensitiveIndex", index, &[Need::Create("index entries")]),
+        ("ZKHeldSwitchDir", held.map(|_| &writer.held_dir), &[Need::Create("the carrier's lock")]),
+        (
+            "ZKHeldSwitchDir",
+            held.map(|_| &intents),
+            &[Need::Create("held switches"), Need::Delete("held switches")],
+        ),
+        ("ZKAutoRegWatchDir", requests, &[Need::Delete("requests")]),
     ] {
         let Some(dir) = dir else { continue };
+        if absent.iter().any(|parent| parent.contains(dir)) {
+            continue;
+        }
         if exists(findings, zookeeper, key, dir, "start the daemon, which creates it").await? {
             acl(findings, zookeeper, dir, user, needs).await?;
+        } else {
+            absent.push(dir);
         }
+    }
+    // Another daemon may have left some, also where there are no lists.
+    waiting::held(findings, zookeeper, writer).await?;
+    if let Some(dir) = requests {
+        waiting::requests(findings, zookeeper, dir).await?;
     }
     let Some(SubPoolSettings { base_dir, .. }) = sub_pools else {
         findings.ok("jobmaker", "not checked: ZKSubPoolUpdateBaseDir is empty");
@@ -79,7 +98,7 @@ async fn znodes(
     };
     let absent = "start a jobmaker, which creates it, or correct the key";
     if exists(findings, zookeeper, "ZKSubPoolUpdateBaseDir", base_dir, absent).await? {
-        acl(findings, zookeeper, base_dir, None, Need::Nothing).await?;
+        acl(findings, zookeeper, base_dir, None, &[]).await?;
         jobmakers(findings, base_dir, zookeeper).await?;
     }
     Ok(())
@@ -111,11 +130,10 @@ async fn exists(
 /// Right that the daemon needs in a directory.
 #[derive(Clone, Copy)]
 enum Need {
-    Nothing,
     /// To create these children.
     Create(&'static str),
-    /// To delete requests for registration.
-    Delete,
+    /// To delete these children.
+    Delete(&'static str),
 }
 
 /// Checks that a directory's ACL allows what the daemon needs.
@@ -124,31 +142,34 @@ async fn acl(
     zookeeper: &Inspector,
     dir: &ZnodeDir,
     user: Option<&str>,
-    needs: Need,
+    needs: &[Need],
 ) -> Result<(), NoAnswer> {
     const CHECK: &str = "acl";
     let node = dir.node();
     let Some(rules) = zookeeper.access(node).await? else { return Ok(()) };
     let ours = user.map(|user| format!("digest:{user}"));
-    let (needed, may): (_, fn(&AccessRule) -> bool) = match needs {
-        Need::Nothing => (None, |_| true),
-        Need::Create(what) => (Some(format!("create {what}")), |rule| rule.create),
-        Need::Delete => (Some("delete requests".to_owned()), |rule| rule.delete),
-    };
-    let users: Vec<_> = rules.iter().filter(|rule| may(rule)).map(|rule| &*rule.who).collect();
-    let is_open = rules.iter().any(|rule| rule.is_everybody && may(rule));
-    let is_ours = is_open || ours.is_some_and(|ours| users.contains(&&*ours));
-    if let Some(needed) = needed.filter(|_| !is_ours) {
-        let users = if users.is_empty() { "no user".to_owned() } else { users.join(", ") };
-        findings.problem(
-            CHECK,
-            format!("the daemon may not {needed} in {node}: {} may", Shown(&users)),
-            "set ZKDigestCredentials to a user of the ACL, or change the ACL",
-        );
-    } else if rules
-        .iter()
-        .any(|rule| rule.is_everybody && (rule.write || rule.create || rule.delete))
-    {
+    let mut is_closed = false;
+    for need in needs {
+        let (needed, may): (_, fn(&AccessRule) -> bool) = match need {
+            Need::Create(what) => (format!("create {what}"), |rule| rule.create),
+            Need::Delete(what) => (format!("delete {what}"), |rule| rule.delete),
+        };
+        let users: Vec<_> = rules.iter().filter(|rule| may(rule)).map(|rule| &*rule.who).collect();
+        let is_open = rules.iter().any(|rule| rule.is_everybody && may(rule));
+        if !is_open && !ours.as_deref().is_some_and(|ours| users.contains(&ours)) {
+            is_closed = true;
+            let users = if users.is_empty() { "no user".to_owned() } else { users.join(", ") };
+            findings.problem(
+                CHECK,
+                format!("the daemon may not {needed} in {node}: {} may", Shown(&users)),
+                "set ZKDigestCredentials to a user of the ACL, or change the ACL",
+            );
+        }
+    }
+    if is_closed {
+        return Ok(());
+    }
+    if rules.iter().any(|rule| rule.is_everybody && (rule.write || rule.create || rule.delete)) {
         findings.warn(
             CHECK,
             format!("any client that reaches ZooKeeper may change {node}"),

@@ -2,7 +2,7 @@
 //! payout request.
 
 use switcher_actors::{
-    PollerLock, Quoted, SubPoolSettings, ZnodeDir, is_invisible, is_quote, is_separator,
+    ElectionLock, Quoted, SubPoolSettings, ZnodeDir, is_invisible, is_quote, is_separator,
 };
 
 use super::Reader;
@@ -29,9 +29,9 @@ pub(super) struct Directories {
 }
 
 impl Reader {
-    /// Reads all directories and refuses those that overlap or are ZooKeeper's own. `has_lists` says whether switches
-    /// can be held.
-    pub(super) fn directories(&mut self, has_lists: bool) -> Directories {
+    /// Reads all directories and refuses those that overlap or are ZooKeeper's own. `needs_held` says whether switches
+    /// can be held, or the registrar's lock is needed.
+    pub(super) fn directories(&mut self, needs_held: bool) -> Directories {
         let example = "an absolute znode path, like /stratumSwitcher/btcbcc/";
         let watch_dir = self.required(WATCH_DIR, example);
         let watch_dir = watch_dir.and_then(|text| self.dir(WATCH_DIR, &text));
@@ -50,8 +50,8 @@ impl Reader {
             (INDEX, &index),
             (REQUESTS, &requests),
         ];
-        // Without lists no switch is held: the default must not refuse a configuration that has none.
-        if has_lists || !self.peek(HELD).is_empty() {
+        // The default must not refuse a configuration that needs no such directory.
+        if needs_held || !self.peek(HELD).is_empty() {
             found.push((HELD, &held));
         }
         let found: Vec<_> =
@@ -137,8 +137,8 @@ impl Reader {
     }
 }
 
-/// Lock by which daemons elect the one that polls.
-pub(super) fn poller_lock(path: ZnodeDir) -> PollerLock {
+/// Lock by which daemons elect the one that polls, or the one that registers.
+pub(super) fn election_lock(path: ZnodeDir) -> ElectionLock {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    PollerLock { path, holder: format!("{host}, process {}", std::process::id()) }
+    ElectionLock { path, holder: format!("{host}, process {}", std::process::id()) }
 }

@@ -6,7 +6,7 @@ use switcher_actors::{Coins, PollerSettings, SwitchRules, UpstreamUrl, ZnodeDir,
 
 use super::{
     Reader,
-    directories::poller_lock,
+    directories::election_lock,
     quoting::{hint, list_cause},
 };
 
@@ -62,7 +62,7 @@ impl Reader {
             body_limit,
             overlap,
             rewrite_unchanged,
-            lock: lock.map(poller_lock),
+            lock: lock.map(election_lock),
             rules: SwitchRules { coins: coins?, lower_case },
         })
     }

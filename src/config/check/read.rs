@@ -2,25 +2,26 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use switcher_actors::Quoted;
+
 use super::{Reader, quoting::hint, shown};
 use crate::config::{
     keys::{self, Key, KeyKind},
     value::{
-        FILE, Value, ValueKind, as_named_texts, as_number, as_text, as_texts, from_text, origin,
-        whole, with_origin,
+        FILE, Value, ValueKind, as_fields, as_named_texts, as_number, as_text, as_texts, from_text,
+        origin, whole, with_origin,
     },
 };
 
 impl Reader {
     /// A text that must be set and not be empty.
     pub(super) fn required(&mut self, name: &'static str, expected: &str) -> Option<String> {
-        let known = self.problems.len();
         let text = self.text(name);
         if !text.is_empty() {
             return Some(text);
         }
         // A value of the wrong type is a recorded problem already.
-        if self.problems.len() == known {
+        if self.are_sound(&[name]) {
             let found = if self.values.contains_key(name) { "is empty" } else { "is missing" };
             self.problem(name, format!("{found}, expected {expected}"));
         }
@@ -50,7 +51,13 @@ impl Reader {
         if !self.values.contains_key(name) {
             return Some(Vec::new());
         }
-        self.value(name, "a list of texts, like [\"btc\", \"bcc\"]", as_texts)
+        let example = match name {
+            "UserListAllow" => r#"["10.0.0.0/8"]"#,
+            "AdminHosts" => r#"["console.example.com"]"#,
+            "ZKBroker" => r#"["zk1:2181", "zk2:2181"]"#,
+            _ => r#"["btc", "bcc"]"#,
+        };
+        self.value(name, &format!("a list of texts, like {example}"), as_texts)
     }
 
     /// An object of texts; an absent one is empty.
@@ -100,10 +107,29 @@ impl Reader {
                 Some(text) if needs_no_quotes(text) => "; write it without quotes".to_owned(),
                 text => text.map(hint).unwrap_or_default(),
             };
-            let (shown, origin) = (shown(key, value), origin(value));
-            self.problem(name, format!("is {shown} ({origin}), expected {expected}{hint}"));
+            let (found, origin) = (found(key, value), origin(value));
+            self.problem(name, format!("{found} ({origin}), expected {expected}{hint}"));
         }
         taken
+    }
+}
+
+/// What a value is, without a secret.
+fn found(key: &Key, value: &Value) -> String {
+    if key.kind != KeyKind::SecretTexts {
+        return format!("is {}", shown(key, value));
+    }
+    let kind = |value: &Value| match &value.kind {
+        ValueKind::Boolean(_) => "true or false",
+        ValueKind::String(_) => "a text",
+        ValueKind::Array(_) => "a list",
+        _ if as_number(value).is_some() => "a number",
+        _ => "an object",
+    };
+    let fields = as_fields(value).into_iter().flatten();
+    match fields.into_iter().find(|(_, field)| as_text(field).is_none()) {
+        Some((name, field)) => format!("has {} in its {}", kind(field), Quoted(name)),
+        None => format!("is {}", kind(value)),
     }
 }
 

@@ -2,20 +2,31 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use switcher_actors::{Coins, Quoted, RegistrationSettings, UserListSettings, ZnodeDir};
+use switcher_actors::{
+    Coins, Quoted, RegistrationSettings, UpstreamUrl, UserListSettings, ZnodeDir,
+};
 
-use super::{Reader, polls::FetchLimits, quoting::list_cause};
+use super::{Reader, directories::election_lock, polls::FetchLimits, quoting::list_cause};
 use crate::config::{
     ApiSettings, ListAccess, ListApiSettings, Network,
     addresses::{is_loopback, overlap},
-    value::{DEFAULT, FILE, origin},
+    keys::GROUP,
+    load::LIST_VARIABLE,
+    value::{DEFAULT, FILE, as_texts, origin},
 };
 
 const LISTS: &str = "UserListAPI";
 const INTERVAL: &str = "IntervalSeconds";
 const WAIT: &str = "UserAutoRegAPI_IntervalSeconds";
 const TIMEOUT: &str = "UserAutoRegTimeoutSeconds";
+const REQUESTS: &str = "ZKAutoRegWatchDir";
+const URL: &str = "UserAutoRegAPI_URL";
+const USER: &str = "UserAutoRegAPI_User";
+const PASSWORD: &str = "UserAutoRegAPI_Password";
 const DEFAULT_COIN: &str = "UserAutoRegAPI_DefaultCoin";
+const POST_DATA: &str = "UserAutoRegAPI_PostData";
+/// Place of the name in a text of [`POST_DATA`].
+const NAME_PLACE: &str = "{sub_name}";
 
 /// Seconds between two pulls if none or 0 are configured.
 const USUAL_INTERVAL: u64 = 10;
@@ -57,15 +68,11 @@ impl Reader {
                 None
             }
         };
-        let urls: Vec<_> = ordered
-            .iter()
-            .filter_map(|(coin, url)| {
-                self.upstream(LISTS, &format!("its URL of {} ", Quoted(coin)), url)
-            })
-            .collect();
+        let urls: Vec<_> =
+            ordered.iter().filter_map(|(coin, url)| self.list_url(coin, url)).collect();
         let listed = listed.filter(|_| urls.len() == ordered.len())?;
         let is_given = self.values.get(INTERVAL).is_some_and(|value| origin(value) != DEFAULT);
-        if interval == 0 || !is_given {
+        if (interval == 0 || !is_given) && self.are_sound(&[INTERVAL]) {
             let found = if is_given { "is 0" } else { "is not set" };
             self.warnings.push(format!(
                 "{INTERVAL} {found}, so lists are pulled {USUAL_INTERVAL} seconds after the last pull; set it"
@@ -78,12 +85,33 @@ impl Reader {
             fetch_timeout,
             body_limit,
             lower_case,
-            index: index.filter(|_| !lower_case),
+            index: self.index(index, lower_case),
         })
+    }
+
+    fn list_url(&mut self, coin: &str, url: &str) -> Option<UpstreamUrl> {
+        let coin = Quoted(coin);
+        if url.trim().is_empty() {
+            self.problem(LISTS, format!("its URL of {coin} is empty; give it, or remove the coin"));
+            return None;
+        }
+        self.upstream(LISTS, &format!("its URL of {coin} "), url)
+    }
+
+    fn index(&mut self, index: Option<ZnodeDir>, lower_case: bool) -> Option<ZnodeDir> {
+        if lower_case && index.is_some() {
+            self.warnings.push(
+                "ZKUserCaseInsensitiveIndex has no effect: StratumServerCaseInsensitive is true"
+                    .to_owned(),
+            );
+        }
+        index.filter(|_| !lower_case)
     }
 
     fn warn_of_coins(&mut self, urls: &BTreeMap<String, String>, coins: Option<&Coins>) {
         for coin in urls.keys() {
+            let mut available = coins.into_iter().flat_map(Coins::iter);
+            let is_available = available.any(|it| it.as_str() == coin);
             if coin == "auto" {
                 self.warnings.push(format!(
                     "{LISTS} has a list of \"auto\", which is no coin: switches to auto are then held until that \
@@ -97,6 +125,28 @@ impl Reader {
                     "{LISTS} has a list of {}, but AvailableCoins has {}: the case matters",
                     Quoted(coin),
                     Quoted(other)
+                ));
+            } else if coins.is_some() && !is_available && coin != "auto" {
+                self.warnings.push(format!(
+                    "{LISTS} has a list of {}, which AvailableCoins lacks: new sub-accounts of that list get the coin, \
+                     but no switch to it is accepted",
+                    Quoted(coin)
+                ));
+            }
+        }
+    }
+
+    /// Warns of environment variables that name no coin. `names` are those of all lists' variables.
+    pub(super) fn warn_of_variables(&mut self, names: &[String]) {
+        let Some(coins) = self.values.get("AvailableCoins").and_then(as_texts) else { return };
+        for name in names {
+            let coin = name.strip_prefix(LIST_VARIABLE).unwrap_or_default();
+            // The Docker image of the daemon that this one replaces has a list of auto, and ignores it.
+            if coin != "auto" && !coins.iter().any(|it| it == coin) {
+                self.warnings.push(format!(
+                    "environment variable {} is ignored: {} is not in AvailableCoins",
+                    Quoted(name),
+                    Quoted(coin)
                 ));
             }
         }
@@ -160,7 +210,12 @@ impl Reader {
             ("", Some(api)) => ("ListenAddr", api.listen.as_str()),
             (own, _) => (key, own),
         };
-        if is_loopback(listen) || !access.allow.is_empty() || access.credentials.is_some() {
+        let is_sound = self.are_sound(&["UserListAllow", "UserListUser", "UserListPassword", key]);
+        if !is_sound
+            || is_loopback(listen)
+            || !access.allow.is_empty()
+            || access.credentials.is_some()
+        {
             return;
         }
         self.warnings.push(format!(
@@ -176,38 +231,39 @@ impl Reader {
         &mut self,
         enabled: bool,
         dir: Option<ZnodeDir>,
+        held: Option<&ZnodeDir>,
         lists: Option<&UserListSettings>,
     ) -> Option<RegistrationSettings> {
-        let url = self.text("UserAutoRegAPI_URL");
-        let user = self.text("UserAutoRegAPI_User");
-        let password = self.text("UserAutoRegAPI_Password");
+        let (url, user, password) = (self.text(URL), self.text(USER), self.text(PASSWORD));
         let default_coin = self.text(DEFAULT_COIN);
-        let post_data = self.named_texts("UserAutoRegAPI_PostData");
+        let post_data = self.named_texts(POST_DATA);
         let wait = self.registration_wait();
         let timeout = self.number(TIMEOUT);
         let parallel = self.size("UserAutoRegParallelRequests");
         if !enabled {
             return None;
         }
-        self.required(
-            "ZKAutoRegWatchDir",
-            "the stratum servers' directory of requests, an absolute znode path",
-        );
-        for (key, text) in [("UserAutoRegAPI_User", &user), ("UserAutoRegAPI_Password", &password)]
-        {
+        if self.are_sound(&[REQUESTS]) {
+            let expected = "the stratum servers' directory of requests, an absolute znode path";
+            self.required(REQUESTS, expected);
+        }
+        for (key, text) in [(USER, &user), (PASSWORD, &password)] {
             self.expect_credential(key, &[text]);
         }
+        self.refuse_colon(USER);
         let upstream = if url.is_empty() {
-            self.warnings
-                .push("UserAutoRegAPI_URL is not set: every registration fails".to_owned());
+            if self.are_sound(&[GROUP, URL]) {
+                self.warnings.push(format!("{URL} is not set: every registration fails"));
+            }
             None
         } else {
-            Some(self.upstream("UserAutoRegAPI_URL", "", &url)?)
+            Some(self.upstream(URL, "", &url)?)
         };
         self.doubt_registration_times(wait, timeout);
+        self.doubt_post_data(&post_data);
         let mut coins = lists.into_iter().flat_map(|lists| &lists.lists).map(|(coin, _)| coin);
         let found = coins.find(|coin| coin.as_str() == default_coin).cloned();
-        if found.is_none() {
+        if found.is_none() && self.are_sound(&[GROUP, DEFAULT_COIN, LISTS]) {
             self.warnings.push(format!(
                 "{DEFAULT_COIN} is {}, which has no list in {LISTS}: registered sub-accounts get no znode",
                 Quoted(&default_coin)
@@ -215,6 +271,7 @@ impl Reader {
         }
         Some(RegistrationSettings {
             dir: dir?,
+            lock: election_lock(held?.subdirectory("registrar")),
             url: upstream,
             credentials: (!user.is_empty()).then_some((user, password)),
             post_data,
@@ -225,7 +282,20 @@ impl Reader {
         })
     }
 
+    fn doubt_post_data(&mut self, post_data: &BTreeMap<String, String>) {
+        let names_it = post_data.values().any(|text| text.contains(NAME_PLACE));
+        if !names_it && self.are_sound(&[GROUP, POST_DATA]) {
+            self.warnings.push(format!(
+                "{POST_DATA} has no {NAME_PLACE}, so the backend gets no sub-account's name; add a text \
+                 like {{\"sub_name\": \"{NAME_PLACE}\"}}"
+            ));
+        }
+    }
+
     fn doubt_registration_times(&mut self, wait: u64, timeout: u64) {
+        if !self.are_sound(&[GROUP, WAIT, TIMEOUT]) {
+            return;
+        }
         if wait + timeout > LOGIN_LIMIT {
             self.warnings.push(format!(
                 "{WAIT} ({wait}) and {TIMEOUT} ({timeout}) are more than {LOGIN_LIMIT} together: stratum servers \
@@ -244,7 +314,7 @@ impl Reader {
     fn registration_wait(&mut self) -> u64 {
         let wait = self.number(WAIT);
         let is_given = self.values.get(WAIT).is_some_and(|value| origin(value) != DEFAULT);
-        let url = self.values.get("UserAutoRegAPI_URL").map(origin);
+        let url = self.values.get(URL).map(origin);
         if !is_given && url.is_some_and(|url| url != FILE) { SSERVER_POLL } else { wait }
     }
 }

@@ -142,7 +142,7 @@ async fn a_look_tells_what_zookeeper_holds() {
     let znodes = zookeeper.znodes().await;
     znodes.put(&daemon.path("alice"), "btc").await;
     // Others have written it, and this daemon has never seen it.
-    let held = |name: &str, coin: Value| json!({"sub_account": name, "coin": coin});
+    let held = |name: &str, coin: Value| json!({"sub_account": name, "coin": coin, "held": null});
     assert_eq!(json(&admin, "/sub-account?puname=Alice", 200).await, held("alice", json!("btc")));
     assert_eq!(json(&admin, "/sub-account?puname=bob", 200).await, held("bob", Value::Null));
     znodes.put(&daemon.path("x y&z"), &"é".repeat(100)).await;
@@ -179,7 +179,7 @@ async fn the_status_tells_the_daemons_state_and_its_counters() {
         status,
         json!({"session": true, "draining": false, "missing": [], "polls": null, "api": true,
             "sub_pools": false, "coinbase_max_bytes": 30, "coins": ["btc", "bcc"],
-            "switches_waiting": 0, "switches_held": 0, "switches": {
+            "switches_waiting": 0, "switches_held": 0, "lists": null, "registrations": null, "switches": {
                 "btc": {"api": api(0), "poll": poll}, "bcc": {"api": api(1), "poll": poll}}})
     );
 }
@@ -216,7 +216,7 @@ async fn the_files_forbid_all_that_is_not_theirs() {
         }
         next += 1;
     }
-    assert_eq!(files.len(), 12, "{files:?}");
+    assert_eq!(files.len(), 13, "{files:?}");
     assert!(size < 80_000, "{size} bytes");
     assert!(page.header("Content-Type").unwrap().starts_with("text/html"));
     for path in &files {

@@ -13,6 +13,7 @@ mod promql;
 mod recent;
 mod samples;
 mod stream;
+mod user_lists;
 
 use serde_json::Value;
 
@@ -57,7 +58,7 @@ impl Admin {
     }
 
     /// The last changes, once there are so many.
-    async fn recent(&self, count: usize) -> Vec<Value> {
+    pub async fn recent(&self, count: usize) -> Vec<Value> {
         eventually(&format!("{count} changes"), seconds(20), || async {
             let response = self.get("/recent").await;
             assert_eq!(response.status, 200, "{response:?}");
@@ -85,7 +86,7 @@ impl Admin {
 }
 
 /// The change without what differs from run to run.
-fn without_time(change: &Value) -> Value {
+pub fn without_time(change: &Value) -> Value {
     let mut change = change.clone();
     let time = change["time"].as_str().unwrap_or_else(|| panic!("no time in {change}"));
     let form = "0000-00-00T00:00:00";

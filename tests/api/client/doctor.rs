@@ -48,13 +48,13 @@ impl Scene {
     }
 }
 
-fn doctor(builder: &Builder) -> Cli {
+pub fn doctor(builder: &Builder) -> Cli {
     Cli::new("doctor").config(builder.write_config())
 }
 
 /// Runs `doctor` and returns the texts of a check's findings at one level. Panics if a finding that needs a remedy
 /// lacks it.
-async fn found(cli: &Cli, level: &str, check: &str) -> Vec<String> {
+pub async fn found(cli: &Cli, level: &str, check: &str) -> Vec<String> {
     let finished = cli.clone().arg("--json").run().await;
     let document: Value = serde_json::from_str(&finished.stdout).unwrap();
     let findings = document["findings"].as_array().unwrap();
@@ -203,51 +203,6 @@ async fn paths_that_are_absent_or_closed_are_found() {
 }
 
 #[tokio::test]
-async fn lists_and_registrations_that_cannot_work_are_found() {
-    let zookeeper = ZooKeeper::shared().await;
-    let (znodes, root) = (zookeeper.znodes().await, format!("/t/{}", unique("doctor-lists")));
-    znodes.put(&root, "").await;
-    let list = r#"{"err_no":0,"err_msg":null,"data":{"alice":1,"bob":2}}"#;
-    let upstream = Upstream::start(move |_| Reply::json(list)).await.unwrap();
-    let place = |name: &str| format!("{root}/{name}/");
-    let registration = json!({"URL": url(&upstream), "DefaultCoin": "bcc", "IntervalSeconds": 12});
-    let builder = Daemon::builder(zookeeper)
-        .set("UserListAPI", json!({"btc": format!("{}?k=s3cret", url(&upstream))}))
-        .set("ZKUserCaseInsensitiveIndex", place("case"))
-        .set("EnableUserAutoReg", true)
-        .set("ZKAutoRegWatchDir", place("reg"))
-        .set("UserAutoRegAPI", registration);
-    let cli = doctor(&builder);
-    finds(&cli, "ok", "list", &["btc: ", &url(&upstream), "answers with 2 sub-accounts"]).await;
-    let warnings = found(&cli, "warning", "configuration").await.join("\n");
-    assert_says(&warnings, &["get no znode", "(12) and UserAutoRegTimeoutSeconds (5)"]);
-    let absent = found(&cli, "problem", "path").await.join("\n");
-    assert_says(&absent, &["ZKUserCaseInsensitiveIndex", "ZKAutoRegWatchDir", "is absent"]);
-    let same = builder.clone().set("ZKUserCaseInsensitiveIndex", place("sw"));
-    let same = same.set("ZKSwitcherWatchDir", place("sw"));
-    finds(&doctor(&same), "problem", "configuration", &["ZKUserCaseInsensitiveIndex", "the same"])
-        .await;
-
-    for name in ["sw", "case", "reg"] {
-        znodes.put_read_only(&format!("{root}/{name}"), "").await;
-    }
-    let closed = doctor(&builder.clone().set("ZKSwitcherWatchDir", place("sw")));
-    let problems = found(&closed, "problem", "acl").await.join("\n");
-    let may_not = ["create sub-accounts in", "create index entries in", "delete requests in"];
-    assert_says(&problems, &may_not);
-
-    let answer = |reply: fn() -> Reply| upstream.otherwise(move |_| reply());
-    answer(|| Reply::json(r#"{"err_no":0,"err_msg":null,"data":{"alice":-1}}"#));
-    finds(&cli, "warning", "list", &["btc: 1 entries", "alice"]).await;
-    answer(|| Reply::json(r#"{"err_no":0,"err_msg":null,"data":["alice"]}"#));
-    finds(&cli, "problem", "list", &["btc: "]).await;
-    answer(|| Reply::status(404, "None", "text/html", "<b>"));
-    finds(&cli, "problem", "list", &["btc: ", "status 404"]).await;
-    let finished = cli.run().await;
-    assert!(!finished.stdout.contains("s3cret"), "{}", finished.stdout);
-}
-
-#[tokio::test]
 async fn silent_jobmakers_are_found() {
     let scene = scene().await;
     let hours_later = |cli: Cli| fake_time(cli, "+2h");
@@ -271,7 +226,7 @@ async fn silent_jobmakers_are_found() {
 }
 
 /// A command with another clock; `None` where libfaketime is not installed.
-fn fake_time(cli: Cli, offset: &str) -> Option<Cli> {
+pub fn fake_time(cli: Cli, offset: &str) -> Option<Cli> {
     let folders = std::fs::read_dir("/usr/lib").ok()?.flatten();
     let files = folders.map(|folder| folder.path().join("faketime/libfaketimeMT.so.1"));
     let library: PathBuf = files.into_iter().find(|file| file.is_file())?;

@@ -4,6 +4,7 @@
 mod batch;
 mod batch_files;
 mod doctor;
+mod doctor_lists;
 mod health;
 mod pages;
 mod puppet;

@@ -3,7 +3,9 @@
 use serde_json::json;
 
 use super::{Cli, assert_says};
+use crate::held::holding;
 use crate::polls::now;
+use crate::support::client::Answer;
 use crate::support::daemon::Daemon;
 use crate::support::unique;
 use crate::support::zookeeper::ZooKeeper;
@@ -32,7 +34,7 @@ async fn coins_in_zookeeper_and_missing_znodes_are_shown() {
     let written = document["sub_accounts"][1]["written"].take().as_i64().unwrap();
     assert!((now() - written).abs() < 300, "{written}");
     document["sub_accounts"][2]["written"].take();
-    let sub_account = |name: &str, coin: Option<&str>, is_readable: bool| json!({"sub_account": name, "coin": coin, "written": null, "is_readable": is_readable});
+    let sub_account = |name: &str, coin: Option<&str>, is_readable: bool| json!({"sub_account": name, "coin": coin, "written": null, "is_readable": is_readable, "held": null});
     assert_eq!(
         document["sub_accounts"],
         json!([
@@ -75,4 +77,36 @@ async fn a_bad_configuration_is_reported() {
     assert_says(&told.stderr, &["ZKSwitcherWatchDir", "relative", "ZKBroker"]);
     assert_eq!(cli.json(78).await["error"]["kind"], "configuration");
     Cli::new("status").ends_with(2).await;
+}
+
+#[tokio::test]
+async fn held_switches_are_shown_with_their_due_time() {
+    let zookeeper = ZooKeeper::shared().await;
+    let builder = holding(zookeeper).set("IntervalSeconds", 600);
+    let (daemon, znodes) = (builder.start().await, zookeeper.znodes().await);
+    for user in ["alice", "bob", "carol"] {
+        assert_eq!(daemon.switch(user, "btc").await, Answer::success());
+        assert_eq!(daemon.switch(user, "bcc").await, Answer::success());
+    }
+    // An intent that a later write has made obsolete, and one that is none.
+    znodes.put(&daemon.path("bob"), "btc").await;
+    let intents = format!("{}_held/switches", daemon.watch_dir().trim_end_matches('/'));
+    znodes.put(&format!("{intents}/carol"), "{}").await;
+    let cli = Cli::new("status alice bob carol").config(builder.write_config());
+    let told = cli.ends_with(0).await;
+    let lines: Vec<_> = told.stdout.lines().collect();
+    assert!(lines[0].starts_with("alice: btc; held switch to bcc, due 20"), "{lines:?}");
+    assert!(lines[0].ends_with(" s)") && lines[0].contains("(in "), "{lines:?}");
+    assert_eq!(lines[1], "bob: btc");
+    let unreadable = "carol: btc; held switch not readable (\"it is no intent: it has no coin\")";
+    assert_eq!(lines[2], unreadable);
+    let document = cli.json(0).await;
+    let held = &document["sub_accounts"][0]["held"];
+    assert_eq!((&held["coin"], &held["source"]), (&json!("bcc"), &json!("api")), "{held}");
+    assert!((held["due"].as_i64().unwrap() - now() - 900).abs() < 120, "{held}");
+    assert!(document["sub_accounts"][1]["held"].is_null(), "{document}");
+    // They stay where lists are switched off.
+    let plain = builder.without("UserListAPI").write_config();
+    let told = Cli::new("status alice").config(plain).ends_with(0).await;
+    assert_says(&told.stdout, &["alice: btc; held switch to bcc"]);
 }

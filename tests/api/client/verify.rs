@@ -4,6 +4,7 @@ use serde_json::json;
 use upstream_sim::{Reply, Upstream};
 
 use super::{Cli, assert_says};
+use crate::held::holding;
 use crate::polls::{now, url};
 use crate::support::daemon::Daemon;
 use crate::support::zookeeper::ZooKeeper;
@@ -31,7 +32,7 @@ async fn drift_is_printed_and_is_the_exit_status() {
         ],
     );
     let document = cli.json(1).await;
-    let drift = |name: &str, map: &str, zookeeper: Option<&str>| json!({"sub_account": name, "map": map, "zookeeper": zookeeper, "is_readable": true});
+    let drift = |name: &str, map: &str, zookeeper: Option<&str>| json!({"sub_account": name, "map": map, "zookeeper": zookeeper, "is_readable": true, "held": null});
     let expected = json!({"command": "verify", "exit_status": 1, "sub_accounts": 2, "invalid": 0,
         "url": url(&upstream) + "?…",
         "drift": [drift("a b", "bcc", None), drift("alice", "btc", Some("bcc"))]});
@@ -86,7 +87,7 @@ async fn sub_accounts_of_a_list_without_their_znodes_are_found() {
             "carol: in the list of btc, but has no znode\n",
             "carol: in the list of btc, but has no index entry\n",
             "dave: a pull of the list of btc skips this entry",
-            "the 3 sub-accounts of the list of btc lack 3 znodes",
+            "faults in the list of btc, which has 3 sub-accounts: 3\n",
         ],
     );
     let document = cli.json(1).await;
@@ -95,15 +96,24 @@ async fn sub_accounts_of_a_list_without_their_znodes_are_found() {
     let expected = json!({"command": "verify", "exit_status": 1, "missing": [
         missing("bob", "index entry"), missing("carol", "znode"), missing("carol", "index entry")]});
     assert_eq!(document, expected);
-    for path in ["case/bob", "sw/carol", "case/carol"] {
-        znodes.put(&format!("{root}/{path}"), "x").await;
+    for (path, data) in [("case/bob", "BOB"), ("sw/carol", "x"), ("case/carol", "dave")] {
+        znodes.put(&format!("{root}/{path}"), data).await;
     }
+    let told = cli.ends_with(1).await;
+    let wrong = "carol: in the list of btc, but its index entry has the name dave";
+    assert_says(&told.stdout, &[wrong, "delete the entry", "which has 3 sub-accounts: 1\n"]);
+    let expected = json!([missing("carol", "index entry with its name")]);
+    assert_eq!(cli.json(1).await["missing"], expected);
+    znodes.put(&format!("{root}/case/carol"), "carol").await;
     let told = cli.ends_with(0).await;
     assert_says(&told.stdout, &["all 3 sub-accounts of the list of btc are in ZooKeeper"]);
 
     let lower = builder.clone().set("StratumServerCaseInsensitive", true);
     let told = Cli::new("verify").config(lower.write_config()).ends_with(1).await;
-    assert_says(&told.stdout, &["alice: in the list of btc, but has no znode\n", "lack 1 znodes"]);
+    assert_says(
+        &told.stdout,
+        &["alice: in the list of btc, but has no znode\n", "which has 3 sub-accounts: 1\n"],
+    );
     upstream.otherwise(|_| Reply::status(500, "Oops", "text/html", "<b>"));
     assert_says(&cli.ends_with(69).await.stderr, &["list of btc", "status 500", "?…"]);
 }
@@ -145,4 +155,34 @@ async fn a_comparison_that_fails_is_reported() {
     let builder = builder.set("ZKBroker", json!([nobody])).set("ZKSessionTimeoutSeconds", 1);
     let told = Cli::new("verify").config(builder.write_config()).ends_with(69).await;
     assert_says(&told.stderr, &[&nobody, "ZKBroker"]);
+}
+
+#[tokio::test]
+async fn a_held_switch_to_the_maps_coin_is_no_fault() {
+    let zookeeper = ZooKeeper::shared().await;
+    let map = [("alice", "bcc"), ("bob", "bcc")];
+    let upstream = Upstream::start(move |_| Reply::map(&map, now())).await.unwrap();
+    let builder = holding(zookeeper).set("IntervalSeconds", 600);
+    let daemon = builder.start().await;
+    let builder = builder.set("UserCoinMapURL", url(&upstream)).without("UserListAPI");
+    let cli = Cli::new("verify").config(builder.write_config());
+    for coin in ["btc", "bcc"] {
+        daemon.switch("alice", coin).await;
+    }
+    daemon.switch("bob", "bcc").await;
+    let told = cli.ends_with(0).await;
+    assert_says(
+        &told.stdout,
+        &[
+            "alice: the map says bcc, ZooKeeper btc; held switch to bcc, due 20",
+            "1 of 2 sub-accounts differ: their switches to the map's coins are held",
+        ],
+    );
+    assert_eq!(cli.json(0).await["drift"][0]["held"]["coin"], "bcc");
+    daemon.switch("bob", "btc").await;
+    let told = cli.ends_with(1).await;
+    assert_says(
+        &told.stdout,
+        &["bob: the map says bcc, ZooKeeper btc\n", "2 of 2", "(1 whose switch"],
+    );
 }

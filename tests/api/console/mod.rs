@@ -4,6 +4,7 @@
 mod batch;
 mod browser;
 mod held;
+mod lists;
 mod other_sites;
 mod page;
 mod picture;

@@ -129,7 +129,7 @@ async fn a_missing_right_for_a_poll_is_reported() {
     znodes.put("/t/there", "").await;
     znodes.put_read_only(&read_only, "").await;
     znodes.put_forbidden(&forbidden, "").await;
-    let (mark, claim) = ("cannot mark the moment", "cannot claim the poller's lock");
+    let (mark, claim) = ("cannot mark the moment", "cannot claim the lock");
     let new = format!("{read_only}/lock");
     for (directory, lock, attempt, refused) in [
         (&read_only, None, mark, format!("when writing {read_only}")),

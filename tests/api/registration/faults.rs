@@ -2,39 +2,14 @@
 
 use upstream_sim::{Gate, Reply};
 
-use super::Pool;
+use super::{Pool, until_under_way};
+use crate::admin::Admin;
 use crate::support::daemon::Daemon;
 use crate::support::zookeeper::ZooKeeper;
 use crate::support::{eventually, seconds};
 
 #[tokio::test]
-async fn a_daemon_killed_while_the_backend_works_posts_again() {
-    let pool = Pool::new(ZooKeeper::shared().await).await;
-    let mut daemon = pool.daemon().start().await;
-    pool.ready().await;
-    pool.backend.next(Reply::silence());
-    pool.request("newbie").await;
-    pool.until_posted("newbie", 1).await;
-    daemon.kill9();
-    finished_by_the_next(&pool, 2).await;
-}
-
-#[tokio::test]
-async fn a_daemon_killed_during_the_wait_posts_again() {
-    let pool = Pool::new(ZooKeeper::shared().await).await;
-    let mut api = pool.api();
-    api["IntervalSeconds"] = 3600.into();
-    let mut daemon = pool.daemon_with(&api).start().await;
-    pool.ready().await;
-    pool.request("newbie").await;
-    daemon.wait_for_log(&["registration, ", "outcome: registered", "puid: 1001"]).await;
-    daemon.kill9();
-    assert_eq!(pool.coin("newbie").await, None);
-    finished_by_the_next(&pool, 2).await;
-}
-
-#[tokio::test]
-async fn a_request_left_by_a_daemon_after_the_first_coin_is_posted_again_and_keeps_the_coin() {
+async fn an_older_coin_and_index_entry_stay() {
     let zookeeper = ZooKeeper::shared().await;
     let pool = Pool::new(zookeeper).await;
     pool.znodes.put(&pool.place("/sw/newbie"), "bcc").await;
@@ -54,7 +29,7 @@ async fn a_daemon_that_is_stopped_leaves_the_requests_to_the_next() {
     let mut daemon = pool.daemon_with(&api).start().await;
     pool.ready().await;
     pool.request("newbie").await;
-    daemon.wait_for_log(&["registration, ", "outcome: registered"]).await;
+    daemon.wait_for_log(&["registration confirmed by the backend"]).await;
     daemon.signal(rustix::process::Signal::TERM);
     assert!(daemon.wait_exit(seconds(30)).await.success());
     daemon.wait_for_log(&["registrations dropped", "registrations: 1"]).await;
@@ -136,6 +111,48 @@ async fn registrations_wait_while_zookeeper_is_away() {
     pool.request("later").await;
     pool.gone("later").await;
     assert_eq!(pool.coin("later").await.as_deref(), Some("btc"));
+}
+
+#[tokio::test]
+async fn the_wait_goes_on_while_zookeeper_is_away() {
+    let mut zookeeper = ZooKeeper::private().await;
+    let pool = Pool::new(&zookeeper).await;
+    let daemon = pool.daemon().start().await;
+    pool.ready().await;
+    pool.request("newbie").await;
+    daemon.wait_for_log(&["registration confirmed by the backend", "newbie"]).await;
+    zookeeper.kill9();
+    daemon.wait_for_log(&["registration: the first coin is not written", "newbie"]).await;
+    zookeeper.restart().await;
+    let pool = Pool { znodes: zookeeper.znodes().await, ..pool };
+    pool.gone("newbie").await;
+    assert_eq!((pool.posted("newbie"), pool.coin("newbie").await.as_deref()), (1, Some("btc")));
+}
+
+/// A name whose turn comes while there is no session waits for the next one.
+#[tokio::test]
+async fn nothing_is_posted_without_a_session() {
+    let mut zookeeper = ZooKeeper::private().await;
+    let pool = Pool::new(&zookeeper).await;
+    let daemon = pool.daemon().admin().set("UserAutoRegTimeoutSeconds", 14).start().await;
+    let admin = Admin::of(&daemon).await;
+    pool.ready().await;
+    let gate = Gate::default();
+    pool.backend.next(Reply::registered(7).behind(&gate));
+    pool.request("busy").await;
+    pool.until_posted("busy", 1).await;
+    pool.request("newbie").await;
+    until_under_way(&admin, 2).await;
+    zookeeper.kill9();
+    gate.open();
+    daemon.wait_for_log(&["registration: nothing is posted; the request stays", "newbie"]).await;
+    assert_eq!(pool.posted("newbie"), 0);
+    zookeeper.restart().await;
+    let pool = Pool { znodes: zookeeper.znodes().await, ..pool };
+    for name in ["busy", "newbie"] {
+        pool.gone(name).await;
+        assert_eq!((pool.posted(name), pool.coin(name).await.as_deref()), (1, Some("btc")));
+    }
 }
 
 /// The znode's directory takes no children: the request stays until it does, and nothing is posted again.

@@ -1,6 +1,8 @@
 //! Registration: the real daemon between a scripted backend and a real ZooKeeper, which the tests share with it as a
 //! stratum server does.
 
+mod crashes;
+mod election;
 mod faults;
 mod recorded;
 mod requests;
@@ -12,6 +14,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use serde_json::{Value, json};
 use upstream_sim::{Reply, Request, Upstream};
 
+use crate::admin::Admin;
 use crate::support::daemon::{Builder, Daemon};
 use crate::support::zookeeper::{Znodes, ZooKeeper};
 use crate::support::{eventually, seconds, unique};
@@ -124,6 +127,15 @@ impl Pool {
         let posted = || async { (self.posted(name) >= times).then_some(()) };
         eventually(&format!("request {times} for {name}"), seconds(60), posted).await;
     }
+}
+
+/// Waits until so many requests are taken up and not deleted.
+async fn until_under_way(admin: &Admin, count: usize) {
+    eventually(&format!("{count} are under way"), seconds(10), || async {
+        let under_way = admin.samples().await.value("switcher_registrations_under_way");
+        (under_way == count as f64).then_some(())
+    })
+    .await;
 }
 
 /// Empty lists, and this answer to registrations.

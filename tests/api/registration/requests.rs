@@ -1,11 +1,15 @@
 //! Requests of well-behaved and of hostile miners.
 
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
-use serde_json::json;
-use upstream_sim::Reply;
+use serde_json::{Value, json};
+use upstream_sim::{Gate, Reply};
 
 use super::Pool;
+use crate::admin::{Admin, without_time};
+use crate::support::client::Answer;
+use crate::support::daemon::Daemon;
 use crate::support::zookeeper::ZooKeeper;
 use crate::support::{eventually, seconds};
 
@@ -34,18 +38,27 @@ async fn fifty_requests_wait_at_the_same_time() {
     assert!(ends.windows(2).all(|two| two[0].1 <= two[1].0), "one request at a time: {ends:?}");
 }
 
-/// A miner `a/b` makes a znode below the request of `a`.
+/// A pool whose daemon has posted `a`, and its backend's answer behind a gate. A miner `a/b` makes a znode below the request of
+/// `a`.
+async fn with_children(count: usize) -> (Pool, Daemon, Gate) {
+    let pool = Pool::new(ZooKeeper::shared().await).await;
+    let daemon = pool.daemon().set("UserAutoRegTimeoutSeconds", 14).start().await;
+    pool.ready().await;
+    let gate = Gate::default();
+    pool.backend.next(Reply::registered(7).behind(&gate));
+    pool.request("a").await;
+    pool.until_posted("a", 1).await;
+    let children: Vec<_> = (0..count).map(|number| pool.reg(&format!("a/x{number}"))).collect();
+    pool.znodes.create_all(&children, "").await;
+    (pool, daemon, gate)
+}
+
 #[tokio::test]
 async fn a_request_with_children_is_posted_once_and_deleted() {
-    let pool = Pool::new(ZooKeeper::shared().await).await;
-    let _daemon = pool.daemon().start().await;
-    pool.ready().await;
-    pool.request("a").await;
-    pool.request("a/b").await;
+    let (pool, _daemon, gate) = with_children(250).await;
     pool.request("a/b/c").await;
-    for number in 0..250 {
-        pool.request(&format!("a/x{number}")).await;
-    }
+    pool.request("a").await;
+    gate.open();
     pool.gone("a").await;
     assert_eq!(pool.coin("a").await.as_deref(), Some("btc"));
     assert_eq!((pool.posted("a"), pool.posts().len()), (1, 1));
@@ -53,18 +66,8 @@ async fn a_request_with_children_is_posted_once_and_deleted() {
 
 #[tokio::test]
 async fn more_children_than_are_deleted_at_a_time_hold_a_request_up_and_nothing_else() {
-    let pool = Pool::new(ZooKeeper::shared().await).await;
-    let daemon = pool.daemon().start().await;
-    pool.ready().await;
-    let backend_waits = upstream_sim::Gate::default();
-    let waiting = backend_waits.clone();
-    pool.registration(move |_| Reply::registered(7).behind(&waiting));
-    pool.request("a").await;
-    pool.until_posted("a", 1).await;
-    for number in 0..1_500 {
-        pool.request(&format!("a/x{number}")).await;
-    }
-    backend_waits.open();
+    let (pool, daemon, gate) = with_children(1_500).await;
+    gate.open();
     daemon.wait_for_log(&["the request is not deleted", "more znodes below it"]).await;
     pool.request("b").await;
     pool.gone("b").await;
@@ -141,21 +144,98 @@ async fn a_message_of_the_backend_is_clipped_and_escaped_in_the_log() {
     assert!(line.contains('…') && line.len() < 1000, "{line}");
 }
 
-/// Leftovers of a long outage.
+#[tokio::test]
+async fn a_packed_answer_is_unpacked() {
+    let pool = Pool::new(ZooKeeper::shared().await).await;
+    let daemon = pool.daemon().start().await;
+    pool.ready().await;
+    pool.registration(|request| match &request.body {
+        bomb if bomb.contains("bomb") => Reply::bomb(1),
+        _ => Reply::gzip(r#"{"status":"success","message":"","data":{"puid":7}}"#),
+    });
+    pool.request("packed").await;
+    pool.gone("packed").await;
+    assert_eq!(pool.coin("packed").await.as_deref(), Some("btc"));
+    pool.request("bomb").await;
+    pool.gone("bomb").await;
+    assert_eq!(pool.coin("bomb").await, None);
+    daemon.wait_for_log(&["registration, ", "bomb", "failed", "262144 bytes unpacked"]).await;
+    let asked: Vec<_> =
+        pool.posts().iter().map(|it| it.header("accept-encoding").map(str::to_owned)).collect();
+    assert_eq!(asked, [Some("gzip".to_owned()), Some("gzip".to_owned())]);
+}
+
+#[tokio::test]
+async fn registrations_are_among_the_recent_changes() {
+    let pool = Pool::new(ZooKeeper::shared().await).await;
+    let daemon = pool.daemon().admin().start().await;
+    let admin = Admin::of(&daemon).await;
+    pool.ready().await;
+    pool.request("newbie").await;
+    pool.gone("newbie").await;
+    pool.registration(|_| Reply::json(r#"{"message":"taken","data":null}"#));
+    pool.request("taken").await;
+    pool.gone("taken").await;
+    let changes = admin.recent(2).await;
+    let took = |change: &Value| change["seconds"].as_f64().unwrap();
+    assert!(took(&changes[0]) >= 1.0 && took(&changes[1]) < took(&changes[0]), "{changes:?}");
+    let without = |change: &Value| {
+        let mut change = without_time(change);
+        change.as_object_mut().unwrap().remove("seconds");
+        change
+    };
+    assert_eq!(
+        without(&changes[0]),
+        json!({"number": 1, "source": "stratum", "kind": "registration", "sub_account": "newbie",
+            "puid": 1001, "first_coin": "btc", "outcome": "registered"})
+    );
+    assert_eq!(
+        without(&changes[1]),
+        json!({"number": 2, "source": "stratum", "kind": "registration", "sub_account": "taken",
+            "outcome": "refused",
+            "cause": "the answer has no positive data.puid, and the message 'taken'"})
+    );
+    for (name, outcome) in [("newbie", "outcome: registered"), ("taken", "outcome: refused")] {
+        daemon.wait_for_log(&["registration, ", name, outcome, "seconds: "]).await;
+    }
+}
+
+/// Leftovers of a long outage, in a list that exceeds ZooKeeper's usual limit of a message (`jute.maxbuffer`).
 #[tokio::test]
 async fn thousands_of_requests_are_worked_off_beside_switches() {
+    // To measure: REGISTRATIONS=100000 cargo test --release --test api thousands_of_requests -- --nocapture
+    let count = std::env::var("REGISTRATIONS").map_or(6_000, |count| count.parse().unwrap());
     let pool = Pool::new(ZooKeeper::shared().await).await;
-    for number in 0..2_500 {
-        pool.request(&format!("n{number}")).await;
-    }
+    pool.znodes.put(&pool.place("/reg"), "").await;
+    let padding = "x".repeat(if count > 6_000 { 6 } else { 180 });
+    let requests: Vec<_> =
+        (0..count).map(|number| pool.reg(&format!("{padding}{number:07}"))).collect();
+    pool.znodes.create_all(&requests, "").await;
     let mut api = pool.api();
     api["IntervalSeconds"] = 0.into();
-    let daemon = pool.daemon_with(&api).set("UserAutoRegParallelRequests", 8).start().await;
-    assert_eq!(daemon.switch("alice", "btc").await, crate::support::client::Answer::success());
-    eventually("all requests are gone", seconds(120), || async {
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        pool.znodes.children(&pool.place("/reg")).await.is_empty().then_some(())
-    })
-    .await;
-    assert_eq!(pool.posts().len(), 2_500);
+    let builder = pool.daemon_with(&api).set("UserAutoRegParallelRequests", 16);
+    let (daemon, began) = (builder.start().await, Instant::now());
+    let (mut slowest, mut half) = (Duration::ZERO, None);
+    loop {
+        let (asked, left) = (Instant::now(), pool.znodes.children(&pool.place("/reg")).await.len());
+        if left <= count / 2 && half.is_none() {
+            half = Some((began.elapsed(), daemon.peak_megabytes()));
+        }
+        if left == 0 {
+            break;
+        }
+        assert!(began.elapsed() < seconds(1200), "{left} requests are left");
+        let switched = Instant::now();
+        assert_eq!(daemon.switch("alice", "btc").await, Answer::success());
+        slowest = slowest.max(switched.elapsed());
+        tokio::time::sleep(seconds(1).saturating_sub(asked.elapsed())).await;
+    }
+    println!(
+        "{count} registrations in {:?}, half of them after {half:?}; at most {} MB; slowest switch {slowest:?}",
+        began.elapsed(),
+        daemon.peak_megabytes(),
+    );
+    let names: BTreeSet<_> = pool.posts().into_iter().map(|post| post.body).collect();
+    assert_eq!((pool.posts().len(), names.len()), (count, count));
+    assert!(daemon.log_with(&["ZooKeeper connection lost"]).is_empty());
 }

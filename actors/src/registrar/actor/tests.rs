@@ -11,7 +11,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::watch,
-    time::timeout,
+    time::{Instant, timeout},
 };
 
 use super::*;
@@ -20,8 +20,11 @@ use crate::{
     upstream::UpstreamUrl,
     user_lists::{Registered, Settle},
     zk::Watch,
-    zk_writer::DeleteRequest,
+    zk_writer::{ConfirmElection, DeleteRequest, Election, ElectionLock},
 };
+
+/// Time for a request to the backend.
+const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// State of the simulated ZooKeeper: its znodes, its refusals, and the events in order.
 #[derive(Default)]
@@ -32,6 +35,8 @@ struct World {
     refused_settlements: usize,
     events: Vec<String>,
     posting: usize,
+    /// The other daemon that registers.
+    other: Option<String>,
 }
 
 #[derive(Clone, Default)]
@@ -77,9 +82,25 @@ impl Handler<WatchRequests> for Shared {
     fn handle(&mut self, WatchRequests { reply, .. }: WatchRequests, _: &mut Self::Context) {
         let (firing, changed) = Watch::test();
         let mut world = self.world();
+        if let Some(holder) = world.other.clone() {
+            reply.send(RequestsSeen::Standby { holder }).unwrap();
+            return;
+        }
         world.watches.push(firing);
         let names = world.requests.iter().cloned().collect();
         reply.send(RequestsSeen::Requests { names, changed }).unwrap();
+    }
+}
+
+impl Handler<ConfirmElection> for Shared {
+    type Result = ();
+
+    fn handle(&mut self, ConfirmElection { reply, .. }: ConfirmElection, _: &mut Self::Context) {
+        let mut world = self.world();
+        world.events.push("confirmed".to_owned());
+        let holder = world.other.clone();
+        let election = holder.map_or(Election::Ours, |holder| Election::Standby { holder });
+        reply.send(election).unwrap();
     }
 }
 
@@ -165,17 +186,24 @@ async fn start(shared: &Shared, wait: Duration) -> Addr<Registrar> {
     });
     let settings = RegistrationSettings {
         dir: ZnodeDir::parse("/reg").unwrap(),
+        lock: ElectionLock {
+            path: ZnodeDir::parse("/held/registrar").unwrap(),
+            holder: "x".to_owned(),
+        },
         url: Some(UpstreamUrl::parse(&url).unwrap()),
         credentials: None,
         post_data: BTreeMap::from([("name".to_owned(), "{sub_name}".to_owned())]),
         default_coin: Coins::new(&["btc"]).unwrap().get("btc").cloned(),
         wait,
-        timeout: Duration::from_secs(1),
+        timeout: TIMEOUT,
         parallel: 1,
     };
     let other = shared.clone().start();
-    let to_writer =
-        ToZkWriter { watch: other.clone().recipient(), delete: other.clone().recipient() };
+    let to_writer = ToZkWriter {
+        watch: other.clone().recipient(),
+        confirm: other.clone().recipient(),
+        delete: other.clone().recipient(),
+    };
     let to_lists = ToUserLists { registered: other.clone().recipient(), settle: other.recipient() };
     let log = Logger::root(Discard, o!());
     Registrar::new(settings, to_writer, Some(to_lists), &Metrics::unwatched(), &log).start()
@@ -206,7 +234,8 @@ async fn steps_come_in_order() {
     start(&shared, Duration::ZERO).await;
     shared.request(["alice".to_owned()]);
     shared.until("deleted", 1).await;
-    let expected = ["posted alice", "listed alice btc 7", "settled alice", "deleted alice"];
+    let expected =
+        ["confirmed", "posted alice", "listed alice btc 7", "settled alice", "deleted alice"];
     assert_eq!(shared.world().events, expected);
 }
 
@@ -216,7 +245,7 @@ async fn a_name_that_the_backend_refuses_is_deleted_at_once() {
     start(&shared, Duration::from_secs(3600)).await;
     shared.request(["bad".to_owned()]);
     shared.until("deleted", 1).await;
-    assert_eq!(shared.world().events, ["posted bad", "deleted bad"]);
+    assert_eq!(shared.world().events, ["confirmed", "posted bad", "deleted bad"]);
 }
 
 #[actix_rt::test]
@@ -238,6 +267,7 @@ async fn zookeeper_is_asked_again_and_the_backend_is_not() {
     shared.request(["alice".to_owned()]);
     shared.until("deleted", 1).await;
     let expected = [
+        "confirmed",
         "posted alice",
         "listed alice btc 7",
         "not settled alice",
@@ -280,4 +310,35 @@ async fn a_stopped_registrar_leaves_the_requests() {
     registrar.send(StopRegistering).await.unwrap();
     sleep(Duration::from_millis(600)).await;
     assert_eq!((shared.count("settled"), shared.count("deleted")), (0, 0));
+}
+
+#[actix_rt::test]
+async fn a_standby_posts_nothing_until_the_other_daemon_has_surely_ended_its_post() {
+    let shared = Shared::default();
+    shared.world().other = Some("the other".to_owned());
+    start(&shared, Duration::ZERO).await;
+    shared.request(["alice".to_owned()]);
+    sleep(STANDBY_PAUSE * 3 / 2).await;
+    assert!(shared.world().events.is_empty());
+    shared.world().other = None;
+    shared.world().watches.clear();
+    let took_over = Instant::now();
+    shared.until("deleted", 1).await;
+    assert!(took_over.elapsed() >= TIMEOUT);
+}
+
+/// The turn of `next` comes after the loss of the lock.
+#[actix_rt::test]
+async fn a_daemon_that_has_lost_the_lock_posts_nothing_more() {
+    let shared = Shared::default();
+    start(&shared, Duration::ZERO).await;
+    shared.request(["hang".to_owned(), "next".to_owned()]);
+    shared.until("posted hang", 1).await;
+    shared.world().other = Some("the other".to_owned());
+    shared.until("confirmed", 2).await;
+    sleep(LIST_PAUSE * 5).await;
+    assert_eq!((shared.count("posted next"), shared.count("deleted next")), (0, 0));
+    shared.world().other = None;
+    shared.world().watches.clear();
+    shared.until("deleted next", 1).await;
 }

@@ -38,20 +38,30 @@ const CONNECTING: &str = "no connection to";
 const WAITING: &str = "no answer from";
 
 /// A request, apart from its URL.
-struct Call<'a> {
+struct Call {
     method: &'static str,
-    headers: &'a [(&'static str, &'static str)],
+    headers: &'static [(&'static str, &'static str)],
     body: Vec<u8>,
     /// Instead of those of the URL.
     credentials: Option<(String, String)>,
+    /// Redirects that are followed.
+    redirects: usize,
 }
 
-const GET: Call<'static> = Call {
+const GET: Call = Call {
     method: "GET",
     headers: &[("accept", "application/json, */*"), ("accept-encoding", "gzip")],
     body: Vec::new(),
     credentials: None,
+    redirects: REDIRECTS,
 };
+
+/// Headers of a POST.
+const POST_HEADERS: &[(&str, &str)] = &[
+    ("accept", "application/json, */*"),
+    ("accept-encoding", "gzip"),
+    ("content-type", "application/json"),
+];
 
 /// How to fetch from an upstream, and the keys that errors name.
 #[derive(Clone, Debug)]
@@ -63,8 +73,10 @@ pub(crate) struct FetchSettings {
     pub(crate) timeout: Duration,
     /// Key that has the timeout.
     pub(crate) timeout_key: &'static str,
-    /// Bytes of the largest answer, unpacked (`CronBodyLimitBytes`).
+    /// Bytes of the largest answer, unpacked.
     pub(crate) body_limit: u64,
+    /// Key that has the limit; `None` if it is fixed.
+    pub(crate) body_limit_key: Option<&'static str>,
 }
 
 /// A program of the pool's backend that answers over HTTP.
@@ -87,12 +99,31 @@ impl Upstream {
         from: i64,
         format: F,
     ) -> Result<F::Parsed, FetchError> {
+        self.exchange(self.settings.url.asking_from(name, from), &GET, format).await
+    }
+
+    /// Posts `body` to the URL, and reads the answer to its end. Not sent to another place: a redirect is a failure.
+    /// `credentials` replace those of the URL. Dropping the future closes the connection.
+    pub(crate) async fn post<F: AnswerFormat>(
+        &self,
+        body: Vec<u8>,
+        credentials: Option<(String, String)>,
+        format: F,
+    ) -> Result<F::Parsed, FetchError> {
+        let call = Call { method: "POST", headers: POST_HEADERS, body, credentials, redirects: 0 };
+        self.exchange(self.settings.url.target(), &call, format).await
+    }
+
+    async fn exchange<F: AnswerFormat>(
+        &self,
+        url: Url,
+        call: &Call,
+        format: F,
+    ) -> Result<F::Parsed, FetchError> {
         let deadline = Instant::now() + self.settings.timeout;
-        let (url, phase) = (self.settings.url.asking_from(name, from), Cell::new(CONNECTING));
-        let answer = timeout_at(deadline, self.answer(url.clone(), &phase, deadline)).await;
-        let mut answer = answer.unwrap_or_else(|_| {
-            Err(format!("{} {} within {}", phase.get(), shown(&url), self.time_limit()).into())
-        })?;
+        let phase = Cell::new(CONNECTING);
+        let answer = timeout_at(deadline, self.answer(url.clone(), call, &phase, deadline)).await;
+        let mut answer = answer.unwrap_or_else(|_| Err(self.late(&phase, &url)))?;
         let head = AnswerHead::of(&answer);
         if !F::SUCCESS.contains(&head.status) {
             let mut start = Vec::new();
@@ -121,26 +152,20 @@ impl Upstream {
         answer.map_err(|bad| self.fault(bad, &head, is_late).into())
     }
 
-    /// Posts `body` to the URL, and returns the status and the body of the answer. Redirects are not followed.
-    /// `credentials` replace those of the URL.
-    pub(crate) async fn post(
+    /// Sends a GET without a query of ours, and returns the status of the answer. Redirects are not followed.
+    pub(crate) async fn probe(
         &self,
-        body: Vec<u8>,
         credentials: Option<(String, String)>,
-    ) -> Result<(u16, Vec<u8>), FetchError> {
+    ) -> Result<u16, FetchError> {
         let deadline = Instant::now() + self.settings.timeout;
         let (url, phase) = (self.settings.url.target(), Cell::new(CONNECTING));
-        let headers = &[("accept", "application/json, */*"), ("content-type", "application/json")];
-        let call = Call { method: "POST", headers, body, credentials };
-        let limit = usize::try_from(self.settings.body_limit).unwrap_or(usize::MAX);
-        let posted = async {
-            let answer = self.send(&url, &call, &phase, deadline).await?;
-            let status = answer.status;
-            Ok((status, answer.body(limit).await?))
-        };
-        timeout_at(deadline, posted).await.unwrap_or_else(|_| {
-            Err(format!("{} {} within {}", phase.get(), shown(&url), self.time_limit()).into())
-        })
+        let call = Call { credentials, ..GET };
+        let answer = timeout_at(deadline, self.send(&url, &call, &phase, deadline)).await;
+        answer.unwrap_or_else(|_| Err(self.late(&phase, &url))).map(|answer| answer.status)
+    }
+
+    fn late(&self, phase: &Cell<&'static str>, url: &Url) -> FetchError {
+        format!("{} {} within {}", phase.get(), shown(url), self.time_limit()).into()
     }
 
     fn fault(&self, bad: BadBody, head: &AnswerHead, is_late: bool) -> String {
@@ -156,7 +181,11 @@ impl Upstream {
             }
             BodyFault::TooLarge => {
                 let limit = self.settings.body_limit;
-                format!("the answer is larger than {limit} bytes unpacked (CronBodyLimitBytes)")
+                let key = self.settings.body_limit_key.map(|key| format!(" ({key})"));
+                format!(
+                    "the answer is larger than {limit} bytes unpacked{}",
+                    key.unwrap_or_default()
+                )
             }
             BodyFault::NotGzip => format!(
                 "the answer cannot be read: its Content-Encoding is gzip, but its body is not; let the backend, or the \
@@ -182,31 +211,35 @@ impl Upstream {
     async fn answer(
         &self,
         mut url: Url,
+        call: &Call,
         phase: &Cell<&'static str>,
         deadline: Instant,
     ) -> Result<HttpAnswer, FetchError> {
-        for _ in 0..=REDIRECTS {
-            let answer = self.send(&url, &GET, phase, deadline).await?;
+        let mut followed = 0;
+        loop {
+            let answer = self.send(&url, call, phase, deadline).await?;
             if !FOLLOWED.contains(&answer.status) {
                 return Ok(answer);
             }
-            let location = answer.headers.get("location").and_then(|it| it.to_str().ok());
-            let there = location
-                .ok_or_else(|| "to nowhere: there is no Location in ASCII".to_owned())
-                .and_then(|location| follow(&url, location));
+            let there = if call.redirects == 0 {
+                Err(format!("a {}, which is not sent to another place", call.method))
+            } else if followed == call.redirects {
+                Err(format!("once more after {followed} redirects"))
+            } else {
+                let location = answer.headers.get("location").and_then(|it| it.to_str().ok());
+                location
+                    .ok_or_else(|| "to nowhere: there is no Location in ASCII".to_owned())
+                    .and_then(|location| follow(&url, location))
+            };
             url = there.map_err(|fault| redirect_fault(&url, &fault, self.settings.url_key))?;
+            followed += 1;
         }
-        Err(redirect_fault(
-            &url,
-            &format!("once more after {REDIRECTS} redirects"),
-            self.settings.url_key,
-        ))
     }
 
     async fn send(
         &self,
         url: &Url,
-        call: &Call<'_>,
+        call: &Call,
         phase: &Cell<&'static str>,
         deadline: Instant,
     ) -> Result<HttpAnswer, FetchError> {

@@ -182,10 +182,10 @@ async fn no_puid_is_listed_before_each_smaller_one_is_settled() {
     until(|| asked.lock().unwrap().len() >= 3).await;
     assert!(served(&listings, "btc").is_none(), "the first pull is not settled");
     let coin = Coins::new(&["btc"]).unwrap().get("btc").unwrap().clone();
-    assert_eq!((listings.name(&coin, 1).as_deref(), listings.len(&coin)), (Some("a"), 1));
+    assert_eq!((listings.name(&coin, 1).as_deref(), listings.size(&coin).entries), (Some("a"), 1));
     written.lock().unwrap().faulty = None;
     until(|| served(&listings, "btc").is_some()).await;
-    assert_eq!(listings.len(&coin), 3);
+    assert_eq!(listings.size(&coin).entries, 3);
 }
 
 #[actix_rt::test]
@@ -272,8 +272,8 @@ async fn a_registered_sub_account_never_enters_a_list_that_may_lack_smaller_puid
     }
     sleep(Duration::from_secs(3)).await;
     for (listings, _, length) in &lists {
-        assert_eq!(listings.len(&coin), *length);
+        assert_eq!(listings.size(&coin).entries, *length);
     }
     written.lock().unwrap().refusals = 0;
-    until(|| interrupted.len(&coin) == 3).await;
+    until(|| interrupted.size(&coin).entries == 3).await;
 }

@@ -16,7 +16,7 @@ use crate::{
 
 impl ZkWriter {
     /// Runs `work` with the connection and replies with its result. The drain waits for it; a lost connection ends it.
-    fn run_for_lists<T, F, W>(
+    pub(in crate::zk_writer) fn run_to_reply<T, F, W>(
         &mut self,
         reply: oneshot::Sender<Result<T, String>>,
         work: W,
@@ -31,11 +31,11 @@ impl ZkWriter {
             return;
         };
         let working = connection.spawn(work(connection.clone()));
-        self.first_coins_under_way += 1;
+        self.replies_under_way += 1;
         ctx.spawn(wrap_future::<_, Self>(working).map(move |end, act, ctx| {
-            act.first_coins_under_way -= 1;
+            act.replies_under_way -= 1;
             let lost = || Err("the connection to ZooKeeper was lost".to_owned());
-            // `UserLists` may have been stopped.
+            // The sender may have been stopped.
             let _ = reply.send(end.unwrap_or_else(lost));
             act.close_if_drained(ctx);
         }));
@@ -78,7 +78,7 @@ impl Handler<FirstCoins> for ZkWriter {
         let dir = self.settings.watch_dir.clone();
         let work =
             |connection: Connection| async move { Ok(create(&connection, &message, &dir).await) };
-        self.run_for_lists(reply, work, ctx);
+        self.run_to_reply(reply, work, ctx);
     }
 }
 
@@ -102,7 +102,7 @@ impl Handler<ReadMarks> for ZkWriter {
             }
             Ok(read)
         };
-        self.run_for_lists(reply, work, ctx);
+        self.run_to_reply(reply, work, ctx);
     }
 }
 
@@ -115,6 +115,6 @@ impl Handler<WriteMark> for ZkWriter {
             let written = marks::write(&connection, &dir, &coin, mark).await;
             written.map_err(|error| format!("cannot write {dir}{coin}: {error}"))
         };
-        self.run_for_lists(reply, work, ctx);
+        self.run_to_reply(reply, work, ctx);
     }
 }

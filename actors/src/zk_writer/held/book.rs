@@ -73,6 +73,19 @@ impl Book {
         }
     }
 
+    /// The next names to be due, with their intents as far as they were read; at most `limit`.
+    pub(crate) fn next(&self, limit: usize) -> Vec<(String, Option<Intent>)> {
+        // By the next look, which is close to the due time.
+        let mut next: Vec<_> = self
+            .looks
+            .iter()
+            .take(limit)
+            .map(|(_, name)| (name.clone(), self.intent(name).cloned()))
+            .collect();
+        next.sort_by_key(|(_, intent)| intent.as_ref().map(|intent| intent.due));
+        next
+    }
+
     /// The names whose look is due, the most urgent first; at most `limit`.
     pub(crate) fn due(&self, now: u64, limit: usize) -> Vec<String> {
         let due = self.looks.iter().take_while(|(look, _)| *look <= now);

@@ -11,19 +11,23 @@
 //! * `accept`: commits intents;
 //! * `round`: looks at intents, carries out those that are due, removes obsolete ones;
 //! * `book`: the known held switches, without clock or network;
-//! * `pump`: connects all that with the actor.
+//! * `pump`: connects all that with the actor;
+//! * `pending`: held switches of given sub-accounts, for pages and commands.
 
 mod accept;
 mod book;
 mod intent;
 #[cfg(test)]
 mod model;
+mod pending;
 mod pump;
 mod round;
 mod safety_period;
 
 pub(super) use accept::{HeldChunk, announce};
 pub(super) use intent::Intent;
+pub(super) use pending::pending;
+pub use pending::{HeldRead, HeldSwitch, held_switches};
 pub(super) use pump::Held;
 pub(super) use round::{HeldDirs, Look};
 pub(super) use safety_period::{SafetyPeriod, now};

@@ -13,6 +13,7 @@ use super::{
     accept::{HeldChunk, accept},
     book::Book,
     intent::Intent,
+    pending::HeldSwitch,
     round::{HeldDirs, Look, NAMES_PER_ROUND, Round, RoundEnd, run},
     safety_period::{SafetyPeriod, now},
 };
@@ -22,6 +23,7 @@ use crate::{
     zk::{Connection, DirectoryState, WriteError},
     zk_writer::{
         actor::ZkWriter,
+        look_up::HeldList,
         session::live,
         switches::{Chunk, LastState},
         write::Progress,
@@ -93,6 +95,16 @@ impl Held {
     pub(crate) fn written(&mut self, name: &str) {
         if self.book.len() > 0 {
             self.book.postpone(name, 0);
+        }
+    }
+
+    /// The held switches that this daemon knows; the next `limit` of them by name.
+    pub(crate) fn list(&self, limit: usize) -> HeldList {
+        let next = self.book.next(limit).into_iter();
+        HeldList {
+            known: self.book.len(),
+            is_carrier: self.is_carrier,
+            next: next.map(|(name, intent)| (name, intent.map(HeldSwitch::from))).collect(),
         }
     }
 

@@ -3,9 +3,13 @@
 use actix::Message;
 use tokio::sync::oneshot;
 
-use crate::{domain::ZnodeDir, zk::Watch};
+use crate::{
+    domain::ZnodeDir,
+    zk::Watch,
+    zk_writer::{Election, ElectionLock},
+};
 
-/// Lists the requests for registration, with a watch that fires at the first change.
+/// Lists the requests for registration, with a watch that fires at the first change, if this daemon is elected.
 ///
 /// Sent by the Registrar, one at a time. Answered when ZooKeeper has answered, or at once without a session.
 #[derive(Debug, Message)]
@@ -13,6 +17,7 @@ use crate::{domain::ZnodeDir, zk::Watch};
 pub(crate) struct WatchRequests {
     /// Their directory.
     pub(crate) dir: ZnodeDir,
+    pub(crate) lock: ElectionLock,
     /// Whether to create the directory first.
     pub(crate) creates_dir: bool,
     pub(crate) reply: oneshot::Sender<RequestsSeen>,
@@ -31,9 +36,25 @@ pub(crate) enum RequestsSeen {
         /// Fires when the directory is created, and when the session ends.
         created: Watch,
     },
+    /// Another daemon registers.
+    Standby {
+        /// The data of its lock.
+        holder: String,
+    },
     NoSession,
     /// ZooKeeper refused. The text has the attempt and the cause.
     Refused(String),
+}
+
+/// Confirms right before a request to the backend that this daemon is still elected: its session may have ended since the
+/// list.
+///
+/// Sent by the Registrar, one at a time for each request. Answered when ZooKeeper has answered, or at once without a session.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct ConfirmElection {
+    pub(crate) lock: ElectionLock,
+    pub(crate) reply: oneshot::Sender<Election>,
 }
 
 /// Deletes a request, whatever its version, and all below it.

@@ -6,4 +6,4 @@
 mod messages;
 mod pump;
 
-pub(crate) use messages::{DeleteRequest, RequestsSeen, WatchRequests};
+pub(crate) use messages::{ConfirmElection, DeleteRequest, RequestsSeen, WatchRequests};

@@ -3,11 +3,15 @@
 use actix::{ActorFutureExt, AsyncContext, Context, Handler, fut::wrap_future};
 use tokio::sync::oneshot;
 
-use super::messages::{DeleteRequest, RequestsSeen, WatchRequests};
+use super::messages::{ConfirmElection, DeleteRequest, RequestsSeen, WatchRequests};
 use crate::{
     domain::ZnodeDir,
     zk::{Connection, WriteError},
-    zk_writer::{actor::ZkWriter, session::live},
+    zk_writer::{
+        actor::ZkWriter,
+        election::{Election, elect},
+        session::live,
+    },
 };
 
 impl ZkWriter {
@@ -38,9 +42,26 @@ impl Handler<WatchRequests> for ZkWriter {
     type Result = ();
 
     fn handle(&mut self, watch: WatchRequests, ctx: &mut Self::Context) {
-        let WatchRequests { dir, creates_dir, reply } = watch;
-        let work = move |connection| async move { list(&connection, &dir, creates_dir).await };
+        let WatchRequests { dir, lock, creates_dir, reply } = watch;
+        let work = move |connection: Connection| async move {
+            match elect(&connection, &lock).await {
+                Election::Ours => list(&connection, &dir, creates_dir).await,
+                Election::Standby { holder } => RequestsSeen::Standby { holder },
+                Election::NoSession => RequestsSeen::NoSession,
+                Election::Refused(cause) => RequestsSeen::Refused(cause),
+            }
+        };
         self.answer_registrar(reply, RequestsSeen::NoSession, work, ctx);
+    }
+}
+
+impl Handler<ConfirmElection> for ZkWriter {
+    type Result = ();
+
+    fn handle(&mut self, confirm: ConfirmElection, ctx: &mut Self::Context) {
+        let ConfirmElection { lock, reply } = confirm;
+        let work = move |connection: Connection| async move { elect(&connection, &lock).await };
+        self.answer_registrar(reply, Election::NoSession, work, ctx);
     }
 }
 

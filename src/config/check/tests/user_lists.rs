@@ -136,7 +136,19 @@ fn what_cannot_work_is_named() {
             "UserListAPI: is in the file more",
         ),
         (r#""UserAutoRegAPI": "s3cret", "#, "UserAutoRegAPI: is no object"),
-        (r#""UserAutoRegAPI": {"PostData": {"a": 1}}, "#, "UserAutoRegAPI_PostData: is (secret)"),
+        (
+            r#""UserAutoRegAPI": {"PostData": {"a": 1}}, "#,
+            "UserAutoRegAPI_PostData: has a number in its \"a\" (file)",
+        ),
+        (
+            r#""UserAutoRegAPI": {"PostData": "s3cret"}, "#,
+            "UserAutoRegAPI_PostData: is a text (file)",
+        ),
+        (r#""UserListAPI": {"btc": " "}, "#, "UserListAPI: its URL of \"btc\" is empty"),
+        (
+            r#""UserListAllow": 5, "#,
+            "UserListAllow: is 5 (file), expected a list of texts, like [\"10.0.0.0/8\"]",
+        ),
         (
             r#""UserAutoRegAPI": {"IntervalSeconds": "x"}, "#,
             "UserAutoRegAPI_IntervalSeconds: is \"x\"",
@@ -155,6 +167,10 @@ fn what_cannot_work_is_named() {
         (
             r#""UserListUser": "a", "UserListPassword": "s3cret", "#,
             "UserListPassword: equals APIPassword",
+        ),
+        (
+            r#""EnableUserAutoReg": true, "ZKAutoRegWatchDir": "/reg", "UserAutoRegAPI": {"User": "a:b"}, "#,
+            "UserAutoRegAPI_User: contains a colon",
         ),
     ] {
         let problems = load(&file(keys), &[]).unwrap_err();
@@ -190,6 +206,13 @@ fn what_hardly_works_is_warned_about() {
             "every registration fails",
         ),
         (r#""UserListApis": {}, "#, vec![], "did you mean UserListAPI?"),
+        (LIST, vec![], "a list of \"aaa\", which AvailableCoins lacks"),
+        (REGISTRATION, vec![("UserAutoRegAPI_PostData", r#"{"a":"b"}"#)], "has no {sub_name}"),
+        (
+            LIST,
+            vec![("ZKUserCaseInsensitiveIndex", "/i"), ("StratumServerCaseInsensitive", "true")],
+            "ZKUserCaseInsensitiveIndex has no effect",
+        ),
     ] {
         let warnings = load(&file(keys), &environment).unwrap().warnings;
         assert!(warnings.iter().any(|it| it.contains(part)), "{part}: {warnings:?}");
@@ -211,4 +234,52 @@ fn lists_or_registrations_are_enough_to_do() {
     assert!(load(&file(LIST), &off).is_ok());
     assert!(load(&file(REGISTRATION), &off).is_ok());
     assert!(load(GOOD, &off).is_err());
+}
+
+/// A problem is not followed by warnings that its value is missing.
+#[test]
+fn a_value_that_was_not_read_causes_no_warning() {
+    for (keys, environment) in [
+        (r#""UserListAPI": {"btc": 5}, "IntervalSeconds": 5, "#, vec![]),
+        (r#""UserListAPI": {"btc": "http://h/"}, "IntervalSeconds": "x", "#, vec![]),
+        (LIST, vec![("UserAutoRegAPI_URL", "x")]),
+        (LIST, vec![("UserAutoRegAPI_PostData", "x")]),
+        (LIST, vec![("UserAutoRegAPI_IntervalSeconds", "x")]),
+        (LIST, vec![("UserListAllow", "x"), ("ListenAddr", ":8082")]),
+    ] {
+        let file = file(&format!("{keys}{REGISTRATION}"));
+        let Rejected { problems, warnings, .. } = load_or_reject(&file, &environment).unwrap_err();
+        assert_eq!(problems.len(), 1, "{keys}: {problems:?}");
+        let others = ["case", "AvailableCoins lacks"];
+        let mut warnings = warnings.iter();
+        let wrong = warnings.find(|it| !others.iter().any(|other| it.contains(other)));
+        assert!(wrong.is_none(), "{keys} {environment:?}: {wrong:?}");
+    }
+    let twice = r#""EnableUserAutoReg": true, "ZKAutoRegWatchDir": 5, "#;
+    assert_eq!(load(&file(twice), &[]).unwrap_err().len(), 1);
+    let object = load(
+        &file(r#""UserAutoRegAPI": 5, "EnableUserAutoReg": true, "ZKAutoRegWatchDir": "/r", "#),
+        &[],
+    );
+    assert_eq!(object.unwrap_err().len(), 1);
+}
+
+#[test]
+fn a_variable_of_no_coin_is_warned_about() {
+    let mut raw = crate::config::load::load_text(GOOD, |_| None);
+    let names = ["UserListAPI_ltc", "UserListAPI_BTC", "UserListAPI_btc", "UserListAPI_auto"];
+    raw.list_variables = names.map(str::to_owned).to_vec();
+    let warnings = check(raw).unwrap().warnings;
+    let ignored: Vec<_> = warnings.iter().filter(|it| it.contains("is ignored")).collect();
+    assert_eq!(ignored.len(), 2, "{warnings:?}");
+    assert!(
+        ignored[0].contains("UserListAPI_ltc") && ignored[1].contains("\"BTC\""),
+        "{ignored:?}"
+    );
+}
+
+#[test]
+fn an_empty_list_means_no_lists_in_the_environment_too() {
+    let checked = load(&file(LIST), &[("UserListAPI", "[]")]).unwrap();
+    assert!(checked.settings.user_lists.is_none());
 }
