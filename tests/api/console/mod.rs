@@ -7,6 +7,7 @@ mod held;
 mod other_sites;
 mod page;
 mod picture;
+mod registration;
 mod sub_pool;
 mod switching;
 
