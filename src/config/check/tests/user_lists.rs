@@ -207,7 +207,11 @@ fn what_hardly_works_is_warned_about() {
         ),
         (r#""UserListApis": {}, "#, vec![], "did you mean UserListAPI?"),
         (LIST, vec![], "a list of \"aaa\", which AvailableCoins lacks"),
-        (REGISTRATION, vec![("UserAutoRegAPI_PostData", r#"{"a":"b"}"#)], "has no {sub_name}"),
+        (
+            r#""EnableUserAutoReg": true, "ZKAutoRegWatchDir": "/r", "UserAutoRegAPI": {"PostData": {"a": "b"}}, "#,
+            vec![],
+            "has no {sub_name}",
+        ),
         (
             LIST,
             vec![("ZKUserCaseInsensitiveIndex", "/i"), ("StratumServerCaseInsensitive", "true")],
