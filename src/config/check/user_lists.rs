@@ -253,7 +253,7 @@ impl Reader {
         self.refuse_colon(USER);
         let upstream = if url.is_empty() {
             if self.are_sound(&[GROUP, URL]) {
-                self.warnings.push(format!("{URL} is not set: every registration fails"));
+                self.warnings.push(format!("{URL} is not set: every registration fails; set it"));
             }
             None
         } else {
@@ -265,7 +265,8 @@ impl Reader {
         let found = coins.find(|coin| coin.as_str() == default_coin).cloned();
         if found.is_none() && self.are_sound(&[GROUP, DEFAULT_COIN, LISTS]) {
             self.warnings.push(format!(
-                "{DEFAULT_COIN} is {}, which has no list in {LISTS}: registered sub-accounts get no znode",
+                "{DEFAULT_COIN} is {}, which has no list in {LISTS}: registered sub-accounts get no znode; set it to \
+                 a coin that has one",
                 Quoted(&default_coin)
             ));
         }
