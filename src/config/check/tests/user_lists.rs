@@ -207,7 +207,11 @@ fn what_hardly_works_is_warned_about() {
         ),
         (r#""UserListApis": {}, "#, vec![], "did you mean UserListAPI?"),
         (LIST, vec![], "a list of \"aaa\", which AvailableCoins lacks"),
-        (REGISTRATION, vec![("UserAutoRegAPI_PostData", r#"{"a":"b"}"#)], "has no {sub_name}"),
+        (
+            r#""EnableUserAutoReg": true, "ZKAutoRegWatchDir": "/r", "UserAutoRegAPI": {"PostData": {"a": "b"}}, "#,
+            vec![],
+            "has no {sub_name}",
+        ),
         (
             LIST,
             vec![("ZKUserCaseInsensitiveIndex", "/i"), ("StratumServerCaseInsensitive", "true")],
@@ -266,7 +270,7 @@ fn a_value_that_was_not_read_causes_no_warning() {
 
 #[test]
 fn a_variable_of_no_coin_is_warned_about() {
-    let mut raw = crate::config::load::load_text(GOOD, |_| None);
+    let mut raw = config::load::load_text(GOOD, |_| None);
     let names = ["UserListAPI_ltc", "UserListAPI_BTC", "UserListAPI_btc", "UserListAPI_auto"];
     raw.list_variables = names.map(str::to_owned).to_vec();
     let warnings = check(raw).unwrap().warnings;
