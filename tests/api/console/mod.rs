@@ -8,6 +8,7 @@ mod lists;
 mod other_sites;
 mod page;
 mod picture;
+mod registration;
 mod sub_pool;
 mod switching;
 

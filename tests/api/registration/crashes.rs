@@ -27,7 +27,9 @@ impl Scene {
         let backend = Arc::new(Mutex::new(Backend::default()));
         pool.backend.otherwise(move |request| {
             let mut backend = backend.lock().unwrap();
-            if request.method == "POST" {
+            if request.target.starts_with("/empty") {
+                Reply::json(r#"{"err_no": 0, "err_msg": null, "data": {}}"#)
+            } else if request.method == "POST" {
                 let body: serde_json::Value = serde_json::from_str(&request.body).unwrap();
                 Reply::registered(backend.list(body["sub_name"].as_str().unwrap(), &["btc"]))
             } else {
@@ -37,9 +39,19 @@ impl Scene {
         Self { pool, proxy: FrameProxy::start(zookeeper.address()).await }
     }
 
-    /// A short session, since the next daemon has to wait for its end.
+    /// A daemon with a short session, since the next one has to wait for its end. Its list is empty: otherwise a pull would
+    /// create the first coin before the registration does.
     fn next(&self) -> Builder {
-        self.pool.daemon().set("ZKSessionTimeoutSeconds", 2).set("UserAutoRegTimeoutSeconds", 2)
+        self.pool
+            .daemon()
+            .set("UserListAPI", json!({"btc": self.pool.url("empty")}))
+            .set("ZKSessionTimeoutSeconds", 2)
+            .set("UserAutoRegTimeoutSeconds", 2)
+    }
+
+    /// The same with the backend's list.
+    fn next_with_list(&self) -> Builder {
+        self.next().set("UserListAPI", json!({"btc": self.pool.url("btc")}))
     }
 
     fn through_proxy(&self) -> Builder {
@@ -55,7 +67,11 @@ impl Scene {
 
     /// The next daemon finishes the registration, after `posts` requests to the backend in all.
     async fn finish(&self, posts: usize) {
-        let daemon = self.next().start().await;
+        self.finish_by(&self.next(), posts).await;
+    }
+
+    async fn finish_by(&self, next: &Builder, posts: usize) {
+        let daemon = next.start().await;
         self.pool.gone("newbie").await;
         self.finished("newbie", posts).await;
         let list = Request::get("/?coin=btc&last_id=0");
@@ -175,11 +191,11 @@ async fn between_the_deletion_and_its_answer() {
     let mut answer = scene.proxy.hold_answer(DELETE, "/reg/newbie");
     scene.pool.request("newbie").await;
     answer.arrived().await;
-    // A new request of the same name must not be taken for the old one.
     scene.pool.gone("newbie").await;
     daemon.kill9();
     drop(answer);
-    scene.finish(1).await;
+    scene.finish_by(&scene.next_with_list(), 1).await;
+    // A new request of the same name must not be taken for the old one.
     scene.pool.request("newbie").await;
     let _daemon = scene.next().start().await;
     scene.pool.gone("newbie").await;

@@ -20,7 +20,7 @@ use crate::support::zookeeper::{Znodes, ZooKeeper};
 use crate::support::{eventually, seconds, unique};
 
 /// A pool: its directories, its backend, and a session as stratum servers have one.
-struct Pool {
+pub struct Pool {
     root: String,
     broker: Builder,
     backend: Upstream,
@@ -29,7 +29,7 @@ struct Pool {
 
 impl Pool {
     /// A backend whose list of `btc` is empty, and which gives each new name the next puid.
-    async fn new(zookeeper: &ZooKeeper) -> Self {
+    pub async fn new(zookeeper: &ZooKeeper) -> Self {
         let backend = Upstream::start(lists(registers())).await.unwrap();
         let (root, znodes) = (format!("/t/{}", unique("registration")), zookeeper.znodes().await);
         Self { root, broker: Daemon::builder(zookeeper), backend, znodes }
@@ -68,7 +68,7 @@ impl Pool {
             .set("UserAutoRegAPI", api.clone())
     }
 
-    fn daemon(&self) -> Builder {
+    pub fn daemon(&self) -> Builder {
         self.daemon_with(&self.api())
     }
 
@@ -81,19 +81,19 @@ impl Pool {
     }
 
     /// Waits until the daemon has made the directory of requests.
-    async fn ready(&self) {
+    pub async fn ready(&self) {
         let dir = self.place("/reg");
         let what = "the directory of requests";
         eventually(what, seconds(30), || async { self.znodes.stat(&dir).await }).await;
     }
 
     /// Requests a registration, as a stratum server does.
-    async fn request(&self, name: &str) {
+    pub async fn request(&self, name: &str) {
         self.znodes.put(&self.reg(name), r#"{"SessionID":1,"Worker":"w.rig"}"#).await;
     }
 
     /// Waits until the request is deleted.
-    async fn gone(&self, name: &str) {
+    pub async fn gone(&self, name: &str) {
         let (what, path) = (format!("the deletion of the request for {name}"), self.reg(name));
         let stat = || async { self.znodes.stat(&path).await.is_none().then_some(()) };
         eventually(&what, seconds(60), stat).await;
