@@ -194,11 +194,13 @@ impl Campaign {
         lists.cure();
         let switched = judge::names(&records);
         let waits = settle::wait(&self.scene, stratum, &switched);
+        let ended = Instant::now();
         let maps_end = async {
             let arrive = maps_arrive(&self.scene, &names, &maps).await;
-            arrive.into_iter().chain(all_pull(&self.scene, &maps).await)
+            let pull = all_pull(&self.scene, &maps).await;
+            (arrive.into_iter().chain(pull), ended.elapsed())
         };
-        let (mut settled, maps_end) = tokio::join!(waits, maps_end);
+        let (mut settled, (maps_end, maps_took)) = tokio::join!(waits, maps_end);
         violations.extend(maps_end);
         let starts = self.scene.daemons[REGISTRAR].starts - starts + 1;
         let posts = self.scene.upstream.requests_from(requests_before);
@@ -236,6 +238,7 @@ impl Campaign {
         let registrations = listed::counts(&settled.requests);
         row.registrations.iter_mut().zip(registrations).for_each(|(sum, count)| *sum += count);
         row.settled.push(settled.took);
+        row.longer += settled.took.saturating_sub(maps_took);
         row.violations.extend(violations.iter().cloned());
         violations
     }

@@ -39,6 +39,8 @@ pub struct Row {
     pub registrations: [usize; 2],
     /// Time from the end of each round's traffic until nothing waits for a daemon.
     pub settled: Vec<Duration>,
+    /// How much longer that took than the same for maps, in all rounds together.
+    pub longer: Duration,
     pub violations: Violations,
     /// Sub-accounts of which ZooKeeper's servers held different things in the end.
     pub disputed: usize,
@@ -77,10 +79,13 @@ pub fn print(servers: Servers, rows: &[&Row], stretches: &[Stretch], violations:
     let lines: String = rows.iter().map(|row| row.line()).collect();
     println!("\n{servers:?} server(s), session timeout {SESSION_TIMEOUT:?}:\n\n{HEAD}{lines}");
     let strikes: usize = rows.iter().map(|row| row.strikes).sum();
+    let longer: Duration = rows.iter().map(|row| row.longer).sum();
     println!(
-        "{strikes} strikes, slowest recovery {} s, slowest notice {} s, {violations} violations\n",
+        "{strikes} strikes, slowest recovery {} s, slowest notice {} s, {} s of waiting for lists, registrations and held \
+         switches alone, {violations} violations\n",
         shown(rows.iter().flat_map(|row| &row.recoveries).max().copied()),
         shown(rows.iter().flat_map(|row| &row.noticed).max().copied()),
+        shown(Some(longer)),
     );
     let disputed: usize = rows.iter().map(|row| row.disputed).sum();
     if disputed > 0 {
