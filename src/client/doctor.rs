@@ -2,7 +2,7 @@
 //!
 //! * `findings`: the results, and their report;
 //! * `zookeeper`: brokers, session, directories; `jobmakers`: their acks; `waiting`: held switches and requests for
-//!   registration that nobody works on;
+//!   registration that no daemon works on;
 //! * `upstream`: the user-coin map and its clock; `lists`: the user lists; `registration`: the backend that registers.
 
 mod findings;

@@ -84,7 +84,7 @@ impl Stratum {
                 known.push(Known { daemon, coin, url, list: Arc::default() });
             }
         }
-        for known in known.iter().cloned() {
+        for known in known.clone() {
             polls.spawn(async move {
                 loop {
                     known.poll().await;
