@@ -13,31 +13,43 @@ use std::{
 };
 
 use actix_web::{
-    HttpMessage, HttpResponse, ResponseError,
+    HttpMessage, HttpRequest, HttpResponse, ResponseError,
     body::{BodySize, MessageBody},
     dev::ServiceRequest,
     http::{
         Method,
         header::{
-            ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, ContentType, ETAG,
-            HeaderMap, HeaderName, IF_NONE_MATCH, VARY,
+            ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE,
+            ContentType, ETAG, HeaderMap, HeaderName, IF_NONE_MATCH, VARY,
         },
     },
-    web::Bytes,
+    web::{Bytes, Payload},
 };
 use slog::{Logger, warn};
 use switcher_actors::{ListAnswer, ListDocument, Listings, Shown};
 
 use super::{
     answer::ApiError,
-    form::{Parameters, unescape},
-    routes::Endpoint,
+    form::{Parameters, media_type, unescape},
+    routes::{Endpoint, TABLE},
 };
-use crate::http::{RequestConfig, error::shortened, request_id::source};
+use crate::http::{
+    LoadedConfig, Public, RequestConfig,
+    body::{self, BodyLimits},
+    error::shortened,
+    request_id::source,
+};
 
 /// Beginnings of the switcher's paths, in lower case. A mistyped path must not read as success: an answer of the list
 /// has `err_no` 0.
 const SWITCHERS: [&str; 2] = ["switch", "subpool"];
+
+/// Largest form of a list's parameters, in bytes: it is read without credentials.
+const FORM_LIMIT: usize = 4096;
+
+const URLENCODED: &str = "application/x-www-form-urlencoded";
+
+const MULTIPART: &str = "multipart/form-data";
 
 /// Paths that are logged one by one.
 const PATHS_LOGGED: usize = 100;
@@ -60,24 +72,36 @@ impl ListApi {
         Self { listings, paths: Arc::default(), log: log.clone() }
     }
 
-    /// Answers a request for a list; `None` for all others, which need the credentials of the API.
-    pub fn answer(&self, request: &ServiceRequest, config: &RequestConfig) -> Option<HttpResponse> {
-        if self.listings.is_empty()
-            || ![Method::GET, Method::HEAD].contains(request.method())
-            || !has_access(request.headers(), config)
-            || is_switchers(request.path())
-        {
+    /// Answers a request for a list, or for a path that could be a mistyped switch; `None` for all others, which need the
+    /// credentials of the API.
+    pub fn answer(&self, request: &ServiceRequest, config: &RequestConfig) -> Option<Public> {
+        if self.listings.is_empty() || is_endpoint(request.path()) {
+            return None;
+        }
+        let has_access = has_access(request.headers(), config);
+        if is_switchers(request.path()) || !(has_access || config.list_auth.is_some()) {
+            return Some(Public::Answer(ApiError::PathUnknown.error_response()));
+        }
+        let (method, is_root) = (request.method(), request.path() == "/");
+        if !has_access || !(is_root || [Method::GET, Method::HEAD].contains(method)) {
             return None;
         }
         request.extensions_mut().insert(Endpoint::UserList);
-        let answer = self.list(request, config);
-        Some(answer.unwrap_or_else(|error| error.error_response()))
+        if has_form(request.request()) {
+            request.extensions_mut().insert(self.clone());
+            return Some(Public::Endpoint);
+        }
+        let answer = self.list(request.request(), config, Bytes::new());
+        Some(Public::Answer(answer.unwrap_or_else(|error| error.error_response())))
     }
 
+    /// The list that query and form name. As in the Go daemon, an urlencoded form precedes the query, a multipart form
+    /// follows it.
     fn list(
         &self,
-        request: &ServiceRequest,
+        request: &HttpRequest,
         config: &RequestConfig,
+        form: Bytes,
     ) -> Result<HttpResponse, ApiError> {
         let client = request.peer_addr().map(|peer| peer.ip());
         let networks = &config.list_networks;
@@ -88,8 +112,16 @@ impl ListApi {
         self.log_path(request);
         // sserver appends `?last_id=N` to whatever its URL is.
         let query = request.query_string().replace('?', "&");
+        let content_type = content_type(request);
+        let is_multipart = media_type(content_type) == MULTIPART;
         let mut parameters = Parameters::new(["coin", "last_id"]);
+        if !is_multipart {
+            parameters.add_urlencoded(&form);
+        }
         parameters.add_urlencoded(query.as_bytes());
+        if is_multipart {
+            parameters.add_multipart(content_type, form.clone());
+        }
         let [coin, last_id] = parameters.first();
         // As in the Go daemon, NUL ends a coin.
         let coin = coin.split('\0').next().filter(|coin| !coin.is_empty());
@@ -101,7 +133,7 @@ impl ListApi {
 
     /// Warns once of each path but `/`: it may be a mistyped one. Any client can cause this, so their number is
     /// limited.
-    fn log_path(&self, request: &ServiceRequest) {
+    fn log_path(&self, request: &HttpRequest) {
         if request.path() == "/" {
             return;
         }
@@ -110,7 +142,7 @@ impl ListApi {
         if paths.len() > PATHS_LOGGED || paths.contains(&path) {
             return;
         }
-        let source = source(request.request());
+        let source = source(request);
         if paths.len() == PATHS_LOGGED {
             warn!(self.log, "user lists are read under many paths; no more of them are logged"; source);
         } else {
@@ -121,6 +153,29 @@ impl ListApi {
     }
 }
 
+/// A request for a list whose parameters are in a form.
+pub async fn list_of_form(
+    request: HttpRequest,
+    payload: Payload,
+    config: LoadedConfig,
+) -> Result<HttpResponse, ApiError> {
+    let lists = request.extensions().get::<ListApi>().cloned().ok_or(ApiError::PathUnknown)?;
+    let limits = BodyLimits { size: FORM_LIMIT, ..config.body_limits };
+    let form = body::read(&request, payload, limits).await?;
+    lists.list(&request, &config, form)
+}
+
+/// Whether the body is a form that Go's `ParseForm` reads.
+fn has_form(request: &HttpRequest) -> bool {
+    [Method::POST, Method::PUT, Method::PATCH].contains(request.method())
+        && [URLENCODED, MULTIPART].contains(&&*media_type(content_type(request)))
+}
+
+fn content_type(request: &HttpRequest) -> &str {
+    let content_type = request.headers().get(CONTENT_TYPE);
+    content_type.and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
 /// Whether a request has the credentials of the lists: none, unless `UserListUser` is set. A request with others is not
 /// for a list.
 fn has_access(headers: &HeaderMap, config: &RequestConfig) -> bool {
@@ -129,6 +184,12 @@ fn has_access(headers: &HeaderMap, config: &RequestConfig) -> bool {
         None => credentials.is_none(),
         Some(auth) => auth.admits(credentials),
     }
+}
+
+/// Whether a path is one of the switcher's, percent-encoded or not.
+fn is_endpoint(path: &str) -> bool {
+    let path = unescape(path.as_bytes());
+    path.is_some_and(|path| TABLE.iter().any(|row| row.paths.contains(&&*path)))
 }
 
 /// Whether a path begins like those of the switcher, in any case and spelling.

@@ -8,6 +8,7 @@ use actix_web::{
 
 use super::{
     answer::ApiError,
+    list::list_of_form,
     sub_pool::{get_coinbase, update_coinbase},
     switch::{switch_many, switch_one},
 };
@@ -81,8 +82,10 @@ fn add_rows(config: &mut ServiceConfig, is_wanted: impl Fn(&Row) -> bool) {
     }
 }
 
-/// Answers every path with 404. Requests for lists never get here: the list API answers them in the middleware.
+/// Answers every path with 404. Of the requests for lists, only those with a form get here: the list API answers the
+/// others in the middleware.
 pub fn add_none(config: &mut ServiceConfig) {
+    config.route("/", web::route().to(list_of_form));
     config.default_service(web::route().to(path_unknown));
 }
 

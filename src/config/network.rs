@@ -28,8 +28,14 @@ impl FromStr for Network {
         };
         let prefix = prefix.filter(|prefix| *prefix <= bits);
         let prefix = prefix.ok_or("expected a prefix of 0 to 32 bits, for IPv6 of 0 to 128")?;
-        let network = Self { address, prefix };
-        if network.masked(address) != bits_of(address) {
+        let network = match address.to_canonical() {
+            // IPv4 addresses as IPv6 writes them: the first 96 bits say only that.
+            IpAddr::V4(address) if bits == 128 && prefix >= 96 => {
+                Self { address: address.into(), prefix: prefix - 96 }
+            }
+            _ => Self { address, prefix },
+        };
+        if network.masked(network.address) != bits_of(network.address) {
             return Err(
                 "the address has bits behind the prefix; write the network's first address",
             );
@@ -82,6 +88,9 @@ mod tests {
             ("::1", "::1", true),
             ("192.0.2.128/25", "192.0.2.129", true),
             ("192.0.2.128/25", "192.0.2.127", false),
+            ("::ffff:127.0.0.0/104", "127.0.0.1", true),
+            ("::ffff:127.0.0.0/104", "128.0.0.1", false),
+            ("::ffff:10.0.0.5", "::ffff:10.0.0.5", true),
         ] {
             let network: Network = network.parse().unwrap();
             assert_eq!(network.contains(address.parse().unwrap()), is_in, "{network:?} {address}");
@@ -105,6 +114,7 @@ mod tests {
             "10.0.0.0/255.0.0.0",
             "fd00::1/8",
             "10.0.0.0/99999999999",
+            "::ffff:10.0.0.1/104",
         ] {
             assert!(text.parse::<Network>().is_err(), "{text}");
         }

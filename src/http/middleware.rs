@@ -35,9 +35,15 @@ use crate::config::Host;
 /// Bytes of a path in the log.
 const PATH_SHOWN: usize = 200;
 
-/// Answers a request that needs no credentials of the API; `None` for all others.
-type PublicAnswer =
-    Box<dyn Fn(&ServiceRequest, &RequestConfig) -> Option<HttpResponse> + Send + Sync>;
+/// What becomes of a request that needs no credentials of the API.
+pub enum Public {
+    Answer(HttpResponse),
+    /// Its endpoint reads the body first.
+    Endpoint,
+}
+
+/// Decides about requests that need no credentials of the API; `None` for all others.
+type PublicAnswer = Box<dyn Fn(&ServiceRequest, &RequestConfig) -> Option<Public> + Send + Sync>;
 
 /// Counts an answer: its request, its `err_no`, the time from the request's head to the answer.
 type CountAnswer = Box<dyn Fn(&HttpRequest, u16, Duration) + Send + Sync>;
@@ -102,11 +108,10 @@ impl Middleware {
         Self { paths, browsers: Some(browsers), ..self }
     }
 
-    /// Has `answer` asked first. A request that it answers reaches no endpoint, so that no spelling of a path leads to
-    /// one without credentials.
+    /// Has `answer` asked first.
     pub fn with_public(
         self,
-        answer: impl Fn(&ServiceRequest, &RequestConfig) -> Option<HttpResponse> + Send + Sync + 'static,
+        answer: impl Fn(&ServiceRequest, &RequestConfig) -> Option<Public> + Send + Sync + 'static,
     ) -> Self {
         Self { public: Some(Box::new(answer)), ..self }
     }
@@ -172,8 +177,10 @@ impl Middleware {
         if self.paths.open.contains(&request.path()) {
             return Ok(CheckResult::Open);
         }
-        if let Some(response) = self.public.as_ref().and_then(|answer| answer(request, config)) {
-            return Ok(CheckResult::Public(response));
+        match self.public.as_ref().and_then(|answer| answer(request, config)) {
+            Some(Public::Answer(response)) => return Ok(CheckResult::Public(response)),
+            Some(Public::Endpoint) => return Ok(CheckResult::Admitted),
+            None => {}
         }
         // Before the credentials: a browser must not ask for them under another name.
         if let Some(browsers) = &self.browsers {

@@ -37,4 +37,4 @@ pub use connections::properties::messages;
 pub use connections::{Deadlines, WORKER_DESCRIPTORS, max_connections};
 pub use live_config::{LiveConfig, LoadedConfig, RequestConfig};
 pub use logins::Logins;
-pub use middleware::{Middleware, SpecialPaths};
+pub use middleware::{Middleware, Public, SpecialPaths};
