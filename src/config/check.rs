@@ -77,6 +77,7 @@ impl Reader {
         let registers = self.flag("EnableUserAutoReg");
         let Directories { watch_dir, sub_pools, lock, index, requests, held } =
             self.directories(has_lists || registers);
+        let index = self.index(index, lower_case);
         let limits = self.limits();
         let shutdown_grace = self.seconds("ShutdownGraceSeconds");
         let log = self.log();
@@ -85,7 +86,7 @@ impl Reader {
         let api = self.api(api_enabled, head_timeout);
         let admin = self.admin(api_enabled, callers.as_ref());
         let fetch = self.fetch_limits();
-        let user_lists = self.user_lists(coins.as_ref(), lower_case, index, fetch);
+        let user_lists = self.user_lists(coins.as_ref(), lower_case, index.clone(), fetch);
         let poller = self.poller(polls_enabled, coins, lower_case, lock, fetch);
         let sub_pools = self.sub_pools(sub_pools);
         let registration =
@@ -97,6 +98,7 @@ impl Reader {
         let writer = WriterSettings {
             zookeeper: zookeeper?,
             watch_dir: watch_dir?,
+            index,
             held_dir: held?,
             safety_period: user_lists.as_ref().map(UserListSettings::safety_period),
             limits,

@@ -77,8 +77,14 @@ impl Settings {
             log,
         } = self;
         let LogSettings { format: _, level: log_level, rotation: _ } = log;
-        let WriterSettings { zookeeper: _, watch_dir: _, held_dir: _, safety_period: _, limits } =
-            writer;
+        let WriterSettings {
+            zookeeper: _,
+            watch_dir: _,
+            index: _,
+            held_dir: _,
+            safety_period: _,
+            limits,
+        } = writer;
         let ack_timeout = sub_pools.map(|SubPoolSettings { base_dir: _, ack_timeout }| ack_timeout);
         Reloadable { callers, limits, ack_timeout, poller, shutdown_grace, log_level }
     }

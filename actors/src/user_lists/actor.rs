@@ -75,13 +75,12 @@ impl UserLists {
     /// entries after the lists before it, except those without an answer in time: so a sub-account of two lists gets
     /// the coin of the first one.
     fn begin(&mut self, ctx: &mut Context<Self>) {
-        let (to, index, dir) =
-            (self.zk_writer.read_marks.clone(), self.settings.index.clone(), self.marks.clone());
+        let (to, dir) = (self.zk_writer.read_marks.clone(), self.marks.clone());
         let coins: Vec<_> = self.pullers.iter().map(|it| it.coin.clone()).collect();
         let reading = async move {
             loop {
-                let (index, dir, coins) = (index.clone(), dir.clone(), coins.clone());
-                match ask(&to, |reply| ReadMarks { index, dir, coins, reply }).await {
+                let (dir, coins) = (dir.clone(), coins.clone());
+                match ask(&to, |reply| ReadMarks { dir, coins, reply }).await {
                     Ok(marks) => return marks,
                     Err(_) => sleep(NO_SESSION_PAUSE).await,
                 }

@@ -163,7 +163,8 @@ impl Parsed<'_> {
                     entries.push(PulledEntry { puid, name });
                 }
                 (Err(fault), _) => {
-                    is_unreadable |= !matches!(fault, BadPuid::NotPositive | BadPuid::TooLarge);
+                    is_unreadable |=
+                        !matches!(fault, BadPuid::Null | BadPuid::NotPositive | BadPuid::TooLarge);
                     self.add_bad(&name, format!("the puid {fault}"));
                 }
                 (_, Err(fault)) => self.add_bad(&name, format!("the name {fault}")),

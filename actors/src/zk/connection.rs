@@ -225,7 +225,24 @@ impl Connection {
 
     /// Creates the directory and its parents. Existing ones, even if created at this moment, are no error.
     pub(crate) async fn ensure_directory(&self, dir: &ZnodeDir) -> Result<(), WriteError> {
-        match self.client.mkdir(dir.node(), &self.persistent()).await {
+        self.make_directory(dir, &self.persistent()).await
+    }
+
+    /// The same for a directory in which programs without credentials create and delete children.
+    pub(crate) async fn ensure_shared_directory(&self, dir: &ZnodeDir) -> Result<(), WriteError> {
+        if let Some(parent) = dir.parent() {
+            self.ensure_directory(&parent).await?;
+        }
+        let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
+        self.make_directory(dir, &options).await
+    }
+
+    async fn make_directory(
+        &self,
+        dir: &ZnodeDir,
+        options: &CreateOptions<'_>,
+    ) -> Result<(), WriteError> {
+        match self.client.mkdir(dir.node(), options).await {
             Ok(()) => Ok(()),
             // Without the right to create, ZooKeeper refuses even a directory that exists.
             Err(error @ ClientError::NoAuth) => match self.client.check_stat(dir.node()).await {

@@ -5,6 +5,7 @@
 
 use std::{
     collections::HashSet,
+    iter,
     time::{Duration, Instant},
 };
 
@@ -13,7 +14,7 @@ use slog::{info, warn};
 
 use super::actor::ZkWriter;
 use crate::{
-    domain::seconds,
+    domain::{ZnodeDir, seconds},
     zk::{ConnectError, Connection, Established, RECONNECT_PAUSE},
 };
 
@@ -33,23 +34,28 @@ impl Outage {
 impl ZkWriter {
     pub(super) fn connect(&mut self, ctx: &mut Context<Self>) {
         let Some(mut session) = self.session.take() else { return };
-        let dir = self.settings.watch_dir.clone();
+        let dirs: Vec<ZnodeDir> =
+            iter::once(&self.settings.watch_dir).chain(&self.settings.index).cloned().collect();
         let attempt = async move {
             let mut result = session.connect().await;
-            let mut directory = Ok(());
+            let mut missing = Vec::new();
             if let Ok(established) = &mut result {
-                directory = established.connection.ensure_directory(&dir).await;
+                for dir in dirs {
+                    if let Err(error) = established.connection.ensure_directory(&dir).await {
+                        missing.push((dir, error));
+                    }
+                }
             }
-            (session, result, directory)
+            (session, result, missing)
         };
-        ctx.spawn(wrap_future::<_, Self>(attempt).map(|(session, result, directory), act, ctx| {
+        ctx.spawn(wrap_future::<_, Self>(attempt).map(|(session, result, missing), act, ctx| {
             act.session = Some(session);
             match result {
                 Ok(established) => {
-                    if let Err(error) = directory {
-                        warn!(act.log, "cannot create the watch directory; switches will fail until \
+                    for (dir, error) in missing {
+                        warn!(act.log, "cannot create a directory; writes below it will fail until \
                             it exists: check its parents and their ACLs";
-                            "directory" => %act.settings.watch_dir, "cause" => %error);
+                            "directory" => %dir, "cause" => %error);
                     }
                     act.connected(established, ctx);
                 }

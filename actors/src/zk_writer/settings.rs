@@ -11,6 +11,8 @@ pub struct WriterSettings {
     pub zookeeper: ZkSettings,
     /// Parent of the sub-accounts' znodes (`ZKSwitcherWatchDir`).
     pub watch_dir: ZnodeDir,
+    /// Directory of the case-insensitive index (`ZKUserCaseInsensitiveIndex`); `None` if it is off.
+    pub index: Option<ZnodeDir>,
     /// Root of the held switches' znodes (`ZKHeldSwitchDir`).
     pub held_dir: ZnodeDir,
     /// Safety period of user lists, in whole seconds; `None` without lists: nothing is held then, and what is left from

@@ -85,7 +85,7 @@ impl Reader {
             fetch_timeout,
             body_limit,
             lower_case,
-            index: self.index(index, lower_case),
+            index,
         })
     }
 
@@ -98,7 +98,8 @@ impl Reader {
         self.upstream(LISTS, &format!("its URL of {coin} "), url)
     }
 
-    fn index(&mut self, index: Option<ZnodeDir>, lower_case: bool) -> Option<ZnodeDir> {
+    /// The index's directory, if it is on.
+    pub(super) fn index(&mut self, index: Option<ZnodeDir>, lower_case: bool) -> Option<ZnodeDir> {
         if lower_case && index.is_some() {
             self.warnings.push(
                 "ZKUserCaseInsensitiveIndex has no effect: StratumServerCaseInsensitive is true"

@@ -64,14 +64,12 @@ pub(crate) struct ListMark {
     pub(crate) at: u64,
 }
 
-/// Create the directories, and read the marks of these coins.
+/// Create the directory, and read the marks of these coins.
 ///
 /// Sent by `UserLists` until it succeeds once. Exactly one answer is sent; a mark that cannot be read counts as none.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct ReadMarks {
-    /// Directory of the case-insensitive index.
-    pub(crate) index: Option<ZnodeDir>,
     /// Parent of the marks.
     pub(crate) dir: ZnodeDir,
     pub(crate) coins: Vec<Coin>,

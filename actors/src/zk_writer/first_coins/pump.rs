@@ -86,14 +86,11 @@ impl Handler<ReadMarks> for ZkWriter {
     type Result = ();
 
     fn handle(&mut self, message: ReadMarks, ctx: &mut Self::Context) {
-        let ReadMarks { index, dir, coins, reply } = message;
+        let ReadMarks { dir, coins, reply } = message;
         let work = |connection: Connection| async move {
-            for dir in index.iter().chain([&dir]) {
-                // A refusal does not matter here: the first write below the directory fails with its cause.
-                if let Err(error @ WriteError::Unknown(_)) = connection.ensure_directory(dir).await
-                {
-                    return Err(format!("cannot create {dir}: {error}"));
-                }
+            // A refusal does not matter here: the first write below the directory fails with its cause.
+            if let Err(error @ WriteError::Unknown(_)) = connection.ensure_directory(&dir).await {
+                return Err(format!("cannot create {dir}: {error}"));
             }
             let mut read = Vec::with_capacity(coins.len());
             for coin in &coins {

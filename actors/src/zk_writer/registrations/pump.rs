@@ -90,7 +90,7 @@ async fn list(connection: &Connection, dir: &ZnodeDir, creates_dir: bool) -> Req
         }
         RequestsSeen::Refused(format!("cannot {attempt} {}: {error}", dir.node()))
     };
-    if creates_dir && let Err(error) = connection.ensure_directory(dir).await {
+    if creates_dir && let Err(error) = connection.ensure_shared_directory(dir).await {
         return refused("create the directory", &error);
     }
     match connection.watch_children(dir.node()).await {
