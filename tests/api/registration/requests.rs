@@ -202,6 +202,7 @@ async fn registrations_are_among_the_recent_changes() {
 
 /// Leftovers of a long outage, in a list that exceeds ZooKeeper's usual limit of a message (`jute.maxbuffer`).
 #[tokio::test]
+#[allow(clippy::print_stdout)]
 async fn thousands_of_requests_are_worked_off_beside_switches() {
     // To measure: REGISTRATIONS=100000 cargo test --release --test api thousands_of_requests -- --nocapture
     let count = std::env::var("REGISTRATIONS").map_or(6_000, |count| count.parse().unwrap());
