@@ -1,4 +1,4 @@
-//! A proxy between the daemon and ZooKeeper that holds a request back, or replaces an answer.
+//! A proxy between the daemon and ZooKeeper that holds a request or its answer back, or replaces an answer.
 //!
 //! Each message is a frame: a length of four bytes, then the message. The first one in each direction opens the
 //! session. A request starts with its number and its operation; an answer starts with the number, a zxid and an
@@ -16,8 +16,11 @@ use tokio::task::JoinHandle;
 
 /// Operations (`ZooDefs.OpCode` in ZooKeeper's source).
 pub const SET_DATA: i32 = 5;
+pub const SYNC: i32 = 9;
 pub const MULTI: i32 = 14;
 pub const MULTI_READ: i32 = 22;
+/// Those that change znodes: create, delete, set, transactions, create with a state in the answer.
+pub const WRITES: [i32; 5] = [1, 2, SET_DATA, MULTI, 15];
 
 /// The answer's number, zxid and error code.
 const ANSWER_HEADER: usize = 16;
@@ -26,15 +29,48 @@ const FRAME_LIMIT: usize = 64 * 1024 * 1024;
 
 type Rewrite = Box<dyn FnOnce(&[u8]) -> Vec<u8> + Send>;
 
-/// What happens to the next request of an operation.
+/// Which request is meddled with: the next one of these operations that contains the text.
+struct Wanted {
+    operations: Vec<i32>,
+    text: String,
+}
+
+impl Wanted {
+    fn is(&self, message: &[u8]) -> bool {
+        let text = self.text.as_bytes();
+        word(message, 4).is_some_and(|operation| self.operations.contains(&operation))
+            && (text.is_empty() || message.windows(text.len()).any(|part| part == text))
+    }
+}
+
 enum Meddling {
-    Hold { arrived: oneshot::Sender<()>, released: oneshot::Receiver<()> },
+    HoldRequest(Gate),
+    HoldAnswer(Gate),
     Rewrite(Rewrite),
 }
 
-type Plan = Arc<Mutex<Option<(i32, Meddling)>>>;
-/// Answers to replace, by the number of their request.
-type Rewrites = Arc<Mutex<HashMap<i32, Rewrite>>>;
+enum AnswerMeddling {
+    Hold(Gate),
+    Rewrite(Rewrite),
+}
+
+/// The proxy's end of [`Held`].
+struct Gate {
+    arrived: oneshot::Sender<()>,
+    released: oneshot::Receiver<bool>,
+}
+
+impl Gate {
+    /// Waits for the release; returns whether the message is to be passed on.
+    async fn pass(self) -> bool {
+        let _ = self.arrived.send(());
+        self.released.await.unwrap_or(true)
+    }
+}
+
+type Plan = Arc<Mutex<Option<(Wanted, Meddling)>>>;
+/// Answers to meddle with, by the number of their request.
+type AnswerPlan = Arc<Mutex<HashMap<i32, AnswerMeddling>>>;
 
 pub struct FrameProxy {
     address: SocketAddr,
@@ -42,19 +78,24 @@ pub struct FrameProxy {
     task: JoinHandle<()>,
 }
 
-/// A request that is held back, once it has arrived.
+/// A message that is held back, once it has arrived.
 pub struct Held {
     arrived: oneshot::Receiver<()>,
-    release: oneshot::Sender<()>,
+    release: oneshot::Sender<bool>,
 }
 
 impl Held {
     pub async fn arrived(&mut self) {
-        (&mut self.arrived).await.expect("a request to hold back");
+        (&mut self.arrived).await.expect("a message to hold back");
     }
 
     pub fn release(self) {
-        let _ = self.release.send(());
+        let _ = self.release.send(true);
+    }
+
+    /// Loses the message, and ends its connection.
+    pub fn lose(self) {
+        let _ = self.release.send(false);
     }
 }
 
@@ -86,15 +127,26 @@ impl FrameProxy {
 
     /// Holds the next request of this operation back.
     pub fn hold(&self, operation: i32) -> Held {
-        let ((arrived_sender, arrived), (release, released)) =
-            (oneshot::channel(), oneshot::channel());
-        self.plan(operation, Meddling::Hold { arrived: arrived_sender, released });
-        Held { arrived, release }
+        self.hold_request(&[operation], "")
+    }
+
+    /// Holds the next request of one of these operations back that contains the text.
+    pub fn hold_request(&self, operations: &[i32], text: &str) -> Held {
+        let (gate, held) = gate();
+        self.plan(operations, text, Meddling::HoldRequest(gate));
+        held
+    }
+
+    /// Passes such a request on, and holds its answer back.
+    pub fn hold_answer(&self, operations: &[i32], text: &str) -> Held {
+        let (gate, held) = gate();
+        self.plan(operations, text, Meddling::HoldAnswer(gate));
+        held
     }
 
     /// Replaces what follows the header of the next answer to this operation.
     pub fn rewrite(&self, operation: i32, by: impl FnOnce(&[u8]) -> Vec<u8> + Send + 'static) {
-        self.plan(operation, Meddling::Rewrite(Box::new(by)));
+        self.plan(&[operation], "", Meddling::Rewrite(Box::new(by)));
     }
 
     /// Whether the request that was waited for has come.
@@ -102,9 +154,16 @@ impl FrameProxy {
         self.plan.lock().unwrap().is_none()
     }
 
-    fn plan(&self, operation: i32, meddling: Meddling) {
-        *self.plan.lock().unwrap() = Some((operation, meddling));
+    fn plan(&self, operations: &[i32], text: &str, meddling: Meddling) {
+        let wanted = Wanted { operations: operations.to_vec(), text: text.to_owned() };
+        *self.plan.lock().unwrap() = Some((wanted, meddling));
     }
+}
+
+fn gate() -> (Gate, Held) {
+    let ((arrived_sender, arrived), (release, released)) =
+        (oneshot::channel(), oneshot::channel());
+    (Gate { arrived: arrived_sender, released }, Held { arrived, release })
 }
 
 fn serve(client: TcpStream, server: TcpStream, plan: &Plan) {
@@ -113,31 +172,34 @@ fn serve(client: TcpStream, server: TcpStream, plan: &Plan) {
     }
     let ((from_client, to_client), (from_server, to_server)) =
         (client.into_split(), server.into_split());
-    let (plan, rewrites) = (Arc::clone(plan), Rewrites::default());
-    tokio::spawn(requests(from_client, to_server, plan, Arc::clone(&rewrites)));
-    tokio::spawn(answers(from_server, to_client, rewrites));
+    let (plan, answer_plan) = (Arc::clone(plan), AnswerPlan::default());
+    tokio::spawn(requests(from_client, to_server, plan, Arc::clone(&answer_plan)));
+    tokio::spawn(answers(from_server, to_client, answer_plan));
 }
 
 async fn requests(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     plan: Plan,
-    rewrites: Rewrites,
+    answer_plan: AnswerPlan,
 ) -> Option<()> {
     let mut is_first = true;
     while let Some(message) = read(&mut from, &mut to).await {
-        if !is_first && let (Some(number), Some(operation)) = (word(&message, 0), word(&message, 4))
-        {
-            let meddling = plan.lock().unwrap().take_if(|(planned, _)| *planned == operation);
-            match meddling {
-                Some((_, Meddling::Rewrite(rewrite))) => {
-                    rewrites.lock().unwrap().insert(number, rewrite);
+        if !is_first && let Some(number) = word(&message, 0) {
+            let meddling = plan.lock().unwrap().take_if(|(wanted, _)| wanted.is(&message));
+            let answer_meddling = match meddling {
+                Some((_, Meddling::HoldRequest(gate))) => {
+                    if !gate.pass().await {
+                        return None;
+                    }
+                    None
                 }
-                Some((_, Meddling::Hold { arrived, released })) => {
-                    let _ = arrived.send(());
-                    let _ = released.await;
-                }
-                None => {}
+                Some((_, Meddling::HoldAnswer(gate))) => Some(AnswerMeddling::Hold(gate)),
+                Some((_, Meddling::Rewrite(rewrite))) => Some(AnswerMeddling::Rewrite(rewrite)),
+                None => None,
+            };
+            if let Some(meddling) = answer_meddling {
+                answer_plan.lock().unwrap().insert(number, meddling);
             }
         }
         is_first = false;
@@ -149,16 +211,24 @@ async fn requests(
 async fn answers(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
-    rewrites: Rewrites,
+    answer_plan: AnswerPlan,
 ) -> Option<()> {
     let mut is_first = true;
     while let Some(mut message) = read(&mut from, &mut to).await {
         if !is_first && let Some(number) = word(&message, 0) {
-            let rewrite = rewrites.lock().unwrap().remove(&number);
-            if let Some(rewrite) = rewrite {
-                let body = rewrite(&message[ANSWER_HEADER..]);
-                message.truncate(ANSWER_HEADER);
-                message.extend(body);
+            let meddling = answer_plan.lock().unwrap().remove(&number);
+            match meddling {
+                Some(AnswerMeddling::Rewrite(rewrite)) => {
+                    let body = rewrite(&message[ANSWER_HEADER..]);
+                    message.truncate(ANSWER_HEADER);
+                    message.extend(body);
+                }
+                Some(AnswerMeddling::Hold(gate)) => {
+                    if !gate.pass().await {
+                        return None;
+                    }
+                }
+                None => {}
             }
         }
         is_first = false;

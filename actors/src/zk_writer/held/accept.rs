@@ -285,7 +285,14 @@ impl<'a> Acceptance<'a> {
         let indices: Vec<usize> = sent.iter().map(|it| it.index).collect();
         let (znodes, intents) = self.read(&indices).await?;
         for ((it, znode), found) in sent.into_iter().zip(znodes).zip(intents) {
-            let Ok(znode) = znode else { continue };
+            let znode = match znode {
+                Ok(znode) => znode,
+                Err(cause) => {
+                    let cause = format!("its znode may not be read: {cause}").into();
+                    self.settle(&[it.index], &SwitchOutcome::Unknown(cause));
+                    continue;
+                }
+            };
             let is_last = match found {
                 // Another caller's switch may have replaced it at the same time, and must then be the last itself: its
                 // daemon may have ended. A poll's intent must not replace it, since its map is older.
