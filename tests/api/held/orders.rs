@@ -296,7 +296,8 @@ async fn the_last_accepted_switch_wins_in_any_order_and_whatever_is_killed() {
     let dir = daemons[0].watch_dir().to_owned();
     for (user, name) in USERS.iter().enumerate() {
         let operation = lock(&history).begin(user, Kind::Foreign).unwrap();
-        znodes.put(&format!("{dir}{name}"), &lock(&history).operations[operation].coin).await;
+        let coin = lock(&history).operations[operation].coin.clone();
+        znodes.put(&format!("{dir}{name}"), &coin).await;
         lock(&history).end(operation, true);
     }
     let addresses = Mutex::new(daemons.each_ref().map(|daemon| daemon.base().to_owned()));

@@ -195,11 +195,13 @@ impl<'a> Acceptance<'a> {
             }
         }
         self.create(&missing).await;
-        self.send(&mut sent).await;
         if sent.is_empty() {
             return Ok(());
         }
+        let turn = self.dirs.turn.read().await;
+        self.send(&mut sent).await;
         announce(self.connection, self.dirs).await?;
+        drop(turn);
         self.confirm(sent).await
     }
 

@@ -3,7 +3,10 @@
 //! Only the carrier deletes intents, so an intent that was read is still the same znode when it is deleted by version.
 //! ZooKeeper orders the end of a carrier's session, and with it of its lock, after all of its writes.
 
+use std::sync::Arc;
+
 use futures_util::future::join_all;
+use tokio::sync::RwLock;
 
 use super::intent::Intent;
 use crate::{
@@ -26,13 +29,16 @@ pub(crate) struct HeldDirs {
     pub(crate) root: ZnodeDir,
     /// The intents.
     pub(crate) intents: ZnodeDir,
+    /// Of this daemon: acceptances announce intents and share it; a poll's try, which an announcement would stop, has it
+    /// alone. Other daemons can still stop it.
+    pub(crate) turn: Arc<RwLock<()>>,
 }
 
 impl HeldDirs {
     pub(crate) fn new(watch: ZnodeDir, root: ZnodeDir) -> Self {
         // `switches` is a valid component, and a longer path than the limit is refused by ZooKeeper's answer.
         let intents = root.subdirectory("switches");
-        Self { watch, root, intents }
+        Self { watch, root, intents, turn: Arc::default() }
     }
 
     fn carrier(&self) -> String {
