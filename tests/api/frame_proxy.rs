@@ -161,8 +161,7 @@ impl FrameProxy {
 }
 
 fn gate() -> (Gate, Held) {
-    let ((arrived_sender, arrived), (release, released)) =
-        (oneshot::channel(), oneshot::channel());
+    let ((arrived_sender, arrived), (release, released)) = (oneshot::channel(), oneshot::channel());
     (Gate { arrived: arrived_sender, released }, Held { arrived, release })
 }
 

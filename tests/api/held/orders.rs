@@ -91,9 +91,8 @@ impl History {
     /// Begins an operation with a coin that the sub-account had not for long.
     fn begin(&mut self, user: usize, kind: Kind) -> Option<usize> {
         let of_user = || self.operations.iter().filter(|it| it.user == user);
-        let is_free = |coin: &String| {
-            of_user().all(|it| it.coin != *coin || it.begin.elapsed() > REUSE)
-        };
+        let is_free =
+            |coin: &String| of_user().all(|it| it.coin != *coin || it.begin.elapsed() > REUSE);
         let coins = if kind == Kind::Foreign { 1_000 } else { COINS };
         let coin = (0..coins).map(|number| kind.coin(number)).find(is_free)?;
         let (begin, end) = (Instant::now(), None);
@@ -143,6 +142,22 @@ impl History {
         self.operations.iter().filter(move |it| it.user == user && it.is_accepted && it.begin > end)
     }
 
+    /// Whether an accepted operation was written before its answer. An immediate switch is not if a held one that came
+    /// while it waited has superseded it.
+    fn is_effective_at_once(&self, operation: &Operation) -> bool {
+        let overlaps = |it: &&Operation| {
+            let is_later = operation.end.is_some_and(|end| it.begin < end);
+            is_later && it.end.is_none_or(|end| end > operation.begin)
+        };
+        let of_user = self.operations.iter().filter(|it| it.user == operation.user);
+        let mut held = of_user.filter(|it| it.kind == Kind::Held).filter(overlaps);
+        match operation.kind {
+            Kind::Foreign => true,
+            Kind::Immediate => held.next().is_none(),
+            _ => false,
+        }
+    }
+
     /// Panics if a held switch was early, was written twice, or was seen after a newer one.
     fn judge_sights(&self) {
         let mut written: Vec<(usize, &str, Instant)> = Vec::new();
@@ -155,7 +170,7 @@ impl History {
             let key = (sight.user, sight.value.as_str(), operation.begin);
             assert!(!written.contains(&key), "written twice: {what}");
             written.push(key);
-            let mut newer = self.newer(operation).filter(|it| !it.kind.is_held());
+            let mut newer = self.newer(operation).filter(|it| self.is_effective_at_once(it));
             let newer = newer.find(|it| it.end.is_some_and(|end| end < sight.last));
             assert!(newer.is_none(), "{what} seen after {newer:?}");
         }
@@ -181,7 +196,8 @@ async fn watch(znodes: &Znodes, dir: &str, history: &Shared) {
     loop {
         for (user, name) in USERS.iter().enumerate() {
             let begin = Instant::now();
-            let (value, stat) = znodes.get_with_stat(&format!("{dir}{name}")).await.expect("a znode");
+            let (value, stat) =
+                znodes.get_with_stat(&format!("{dir}{name}")).await.expect("a znode");
             lock(history).see(user, value, stat.mzxid, (begin, Instant::now()));
         }
         sleep(Duration::from_millis(5)).await;
@@ -215,7 +231,8 @@ impl Driver<'_> {
         let is_accepted = match kind {
             Kind::Poll | Kind::HeldPoll => {
                 let mut history = lock(self.history);
-                let is_free = history.map.iter().all(|&it| history.operations[it].user != self.user);
+                let is_free =
+                    history.map.iter().all(|&it| history.operations[it].user != self.user);
                 if is_free {
                     history.map.push(operation);
                 } else {
@@ -243,7 +260,8 @@ impl Driver<'_> {
 fn orders(zookeeper: &ZooKeeper, upstream: &Upstream) -> Builder {
     let coins = |kind: Kind| (0..COINS).map(move |number| kind.coin(number));
     let polled = || coins(Kind::Poll).chain(coins(Kind::HeldPoll));
-    let available: Vec<_> = coins(Kind::Immediate).chain(coins(Kind::Held)).chain(polled()).collect();
+    let available: Vec<_> =
+        coins(Kind::Immediate).chain(coins(Kind::Held)).chain(polled()).collect();
     let held = coins(Kind::Held).chain(coins(Kind::HeldPoll));
     let lists: serde_json::Map<String, Value> =
         held.map(|coin| (coin, "http://127.0.0.1:9/list".into())).collect();
@@ -336,6 +354,10 @@ async fn the_last_accepted_switch_wins_in_any_order_and_whatever_is_killed() {
     let history = lock(&history);
     for kind in Kind::ALL {
         let mut sights = history.sights.iter().map(|sight| history.operation(sight).kind);
-        assert!(sights.any(|it| it == kind), "no {kind:?} in {}, seed {seed}", history.sights.len());
+        assert!(
+            sights.any(|it| it == kind),
+            "no {kind:?} in {}, seed {seed}",
+            history.sights.len()
+        );
     }
 }

@@ -280,6 +280,8 @@ async fn a_replaced_intent_does_not_outlive_a_newer_switch() {
     arrived(&mut create).await;
     let replacing = json!({"coin": "bch", "due": now() - 1, "source": "api", "request": "1"});
     znodes.put(&intent, &replacing.to_string()).await;
+    // Its announcement.
+    znodes.put(&intents(&daemon), "").await;
     let mut delete = proxy.hold_request(&WRITES, &intent);
     create.release();
     arrived(&mut delete).await;

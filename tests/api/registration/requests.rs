@@ -54,7 +54,8 @@ async fn a_request_with_children_is_posted_once_and_deleted() {
 #[tokio::test]
 async fn more_children_than_are_deleted_at_a_time_hold_a_request_up_and_nothing_else() {
     let pool = Pool::new(ZooKeeper::shared().await).await;
-    let daemon = pool.daemon().start().await;
+    // The children take their time.
+    let daemon = pool.daemon().set("UserAutoRegTimeoutSeconds", 14).start().await;
     pool.ready().await;
     pool.registration(|_| Reply::json(r#"{"message":"no","data":null}"#));
     let backend_waits = upstream_sim::Gate::default();
