@@ -222,12 +222,8 @@ async fn answers(
                     message.truncate(ANSWER_HEADER);
                     message.extend(body);
                 }
-                Some(AnswerMeddling::Hold(gate)) => {
-                    if !gate.pass().await {
-                        return None;
-                    }
-                }
-                None => {}
+                Some(AnswerMeddling::Hold(gate)) if !gate.pass().await => return None,
+                _ => {}
             }
         }
         is_first = false;

@@ -18,7 +18,7 @@ const REUSE: Duration = Duration::from_secs(15);
 /// Safety period of an interval of 1 s.
 const SHORT_PERIOD: Duration = Duration::from_secs(1);
 const ROUNDS: usize = 4;
-const ACTIVITY: Duration = Duration::from_secs(7);
+const ACTIVITY: Duration = Duration::from_secs(8);
 /// Time after which a request of a killed daemon is no longer on its way to ZooKeeper.
 const ON_ITS_WAY: Duration = Duration::from_secs(2);
 
@@ -158,10 +158,10 @@ impl History {
         }
     }
 
-    /// Panics if a held switch was early, was written twice, or was seen after a newer one.
+    /// Panics if a held switch was early, was written twice, or was seen or written after a newer one.
     fn judge_sights(&self) {
         let mut written: Vec<(usize, &str, Instant)> = Vec::new();
-        for sight in &self.sights {
+        for (index, sight) in self.sights.iter().enumerate() {
             let operation = self.operation(sight);
             let what = format!("{sight:?}, {operation:?}");
             if operation.kind.is_held() {
@@ -173,6 +173,11 @@ impl History {
             let mut newer = self.newer(operation).filter(|it| self.is_effective_at_once(it));
             let newer = newer.find(|it| it.end.is_some_and(|end| end < sight.last));
             assert!(newer.is_none(), "{what} seen after {newer:?}");
+            // Until the last read of the value before, it was not written.
+            let before = self.sights[..index].iter().rfind(|it| it.user == sight.user);
+            let is_before = |end: Instant| before.is_some_and(|before| end < before.last);
+            let newer = self.newer(operation).find(|it| it.end.is_some_and(is_before));
+            assert!(newer.is_none(), "{what} written after {newer:?}");
         }
     }
 
@@ -222,7 +227,9 @@ impl Driver<'_> {
             if let Some(operation) = begun {
                 self.do_it(kind, operation).await;
             }
-            sleep(Duration::from_millis(self.random.u64(..900))).await;
+            // Some held switches get their time.
+            let most = if self.random.u8(..4) == 0 { 4_000 } else { 800 };
+            sleep(Duration::from_millis(self.random.u64(..most))).await;
         }
     }
 

@@ -264,7 +264,8 @@ impl Syncing<'_> {
     ) -> Vec<(usize, Option<SwitchOutcome>)> {
         let connection = self.connection;
         let intents = &self.dirs.intents;
-        let bytes = |it: &Hold<'_>| connection.operation_bytes(intents) + it.path.len() + it.data.len();
+        let bytes =
+            |it: &Hold<'_>| connection.operation_bytes(intents) + it.path.len() + it.data.len();
         let most = holds.iter().map(bytes).max().unwrap_or(1);
         let (mut failed, mut set) = (Vec::new(), Vec::new());
         for part in holds.chunks((connection.transaction_limit() / most).max(1)) {
@@ -306,9 +307,7 @@ impl Syncing<'_> {
             // The carrier may have written an older intent after the mark: then this one would never be carried out,
             // and the entry has to be requested again.
             Ok(read) => {
-                let is_newer = |read: &ZnodeRead| {
-                    matches!(read, Ok(Some(znode)) if znode.mark.zxid > self.part.mark)
-                };
+                let is_newer = |read: &ZnodeRead| matches!(read, Ok(Some(znode)) if znode.mark.zxid > self.part.mark);
                 let newer = set.iter().zip(&read).filter(|(_, read)| is_newer(read));
                 newer.map(|(it, _)| (it.place, Some(SwitchOutcome::Skipped))).collect()
             }
