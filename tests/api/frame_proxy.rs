@@ -216,14 +216,18 @@ async fn answers(
     while let Some(mut message) = read(&mut from, &mut to).await {
         if !is_first && let Some(number) = word(&message, 0) {
             let meddling = answer_plan.lock().unwrap().remove(&number);
-            match meddling {
+            let is_passed_on = match meddling {
                 Some(AnswerMeddling::Rewrite(rewrite)) => {
                     let body = rewrite(&message[ANSWER_HEADER..]);
                     message.truncate(ANSWER_HEADER);
                     message.extend(body);
+                    true
                 }
-                Some(AnswerMeddling::Hold(gate)) if !gate.pass().await => return None,
-                _ => {}
+                Some(AnswerMeddling::Hold(gate)) => gate.pass().await,
+                None => true,
+            };
+            if !is_passed_on {
+                return None;
             }
         }
         is_first = false;
