@@ -38,14 +38,19 @@ async fn fifty_requests_wait_at_the_same_time() {
 #[tokio::test]
 async fn a_request_with_children_is_posted_once_and_deleted() {
     let pool = Pool::new(ZooKeeper::shared().await).await;
-    let _daemon = pool.daemon().start().await;
+    // The children take their time.
+    let _daemon = pool.daemon().set("UserAutoRegTimeoutSeconds", 14).start().await;
     pool.ready().await;
+    let backend_waits = upstream_sim::Gate::default();
+    let waiting = backend_waits.clone();
+    pool.registration(move |_| Reply::registered(7).behind(&waiting));
     pool.request("a").await;
     pool.request("a/b").await;
     pool.request("a/b/c").await;
     for number in 0..250 {
         pool.request(&format!("a/x{number}")).await;
     }
+    backend_waits.open();
     pool.gone("a").await;
     assert_eq!(pool.coin("a").await.as_deref(), Some("btc"));
     assert_eq!((pool.posted("a"), pool.posts().len()), (1, 1));
