@@ -17,8 +17,11 @@ use tokio::task::JoinHandle;
 /// Operations (`ZooDefs.OpCode` in ZooKeeper's source).
 pub const DELETE: i32 = 2;
 pub const SET_DATA: i32 = 5;
+pub const SYNC: i32 = 9;
 pub const MULTI: i32 = 14;
 pub const MULTI_READ: i32 = 22;
+/// Those that change znodes: create, delete, set, transactions, create with a state in the answer.
+pub const WRITES: [i32; 5] = [1, DELETE, SET_DATA, MULTI, 15];
 
 /// The answer's number, zxid and error code.
 const ANSWER_HEADER: usize = 16;
@@ -53,9 +56,9 @@ impl Stop {
     }
 }
 
-/// The next request of an operation that contains a text.
+/// The next request of one of these operations that contains a text.
 struct Planned {
-    operation: i32,
+    operations: Vec<i32>,
     text: String,
     meddling: Meddling,
 }
@@ -70,8 +73,7 @@ pub struct FrameProxy {
     task: JoinHandle<()>,
 }
 
-/// A request or an answer that is held back, once it has arrived. Dropped, it ends the connection: what was held back never
-/// arrives.
+/// A request or an answer that is held back, once it has arrived.
 pub struct Held {
     arrived: oneshot::Receiver<()>,
     release: oneshot::Sender<()>,
@@ -91,6 +93,9 @@ impl Held {
     pub fn release(self) {
         let _ = self.release.send(());
     }
+
+    /// Ends the connection: what was held back never arrives.
+    pub fn lose(self) {}
 }
 
 impl Drop for FrameProxy {
@@ -121,26 +126,26 @@ impl FrameProxy {
 
     /// Holds the next request of this operation back.
     pub fn hold(&self, operation: i32) -> Held {
-        self.hold_with(operation, "")
+        self.hold_request(&[operation], "")
     }
 
-    /// Holds the next request of this operation back that contains a text, such as a path.
-    pub fn hold_with(&self, operation: i32, text: &str) -> Held {
+    /// Holds the next request of one of these operations back that contains a text, such as a path.
+    pub fn hold_request(&self, operations: &[i32], text: &str) -> Held {
         let (stop, held) = Held::new();
-        self.plan(operation, text, Meddling::Hold(stop));
+        self.plan(operations, text, Meddling::Hold(stop));
         held
     }
 
     /// Holds the answer to such a request back: the server has carried it out.
-    pub fn hold_answer(&self, operation: i32, text: &str) -> Held {
+    pub fn hold_answer(&self, operations: &[i32], text: &str) -> Held {
         let (stop, held) = Held::new();
-        self.plan(operation, text, Meddling::Answer(AnswerMeddling::Hold(stop)));
+        self.plan(operations, text, Meddling::Answer(AnswerMeddling::Hold(stop)));
         held
     }
 
     /// Replaces what follows the header of the next answer to this operation.
     pub fn rewrite(&self, operation: i32, by: impl FnOnce(&[u8]) -> Vec<u8> + Send + 'static) {
-        self.plan(operation, "", Meddling::Answer(AnswerMeddling::Rewrite(Box::new(by))));
+        self.plan(&[operation], "", Meddling::Answer(AnswerMeddling::Rewrite(Box::new(by))));
     }
 
     /// Whether the request that was waited for has come.
@@ -148,8 +153,9 @@ impl FrameProxy {
         self.plan.lock().unwrap().is_none()
     }
 
-    fn plan(&self, operation: i32, text: &str, meddling: Meddling) {
-        let planned = Planned { operation, text: text.to_owned(), meddling };
+    fn plan(&self, operations: &[i32], text: &str, meddling: Meddling) {
+        let operations = operations.to_vec();
+        let planned = Planned { operations, text: text.to_owned(), meddling };
         *self.plan.lock().unwrap() = Some(planned);
     }
 }
@@ -176,7 +182,8 @@ async fn requests(
         if !is_first && let (Some(number), Some(operation)) = (word(&message, 0), word(&message, 4))
         {
             let is_it = |planned: &mut Planned| {
-                planned.operation == operation && contains(&message, planned.text.as_bytes())
+                planned.operations.contains(&operation)
+                    && contains(&message, planned.text.as_bytes())
             };
             let planned = plan.lock().unwrap().take_if(is_it);
             match planned.map(|planned| planned.meddling) {

@@ -2,8 +2,11 @@
 //! so that each switch of an existing sub-account to a coin with a list is held.
 
 mod crashes;
+mod damage;
 mod listed;
+mod orders;
 mod polls;
+mod steps;
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 

@@ -158,13 +158,13 @@ async fn during_the_wait() {
 async fn between_the_index_entry_and_the_first_coin() {
     let scene = Scene::new().await;
     let mut daemon = scene.start().await;
-    let mut coin = scene.proxy.hold_with(MULTI, "/sw/newbie");
+    let mut coin = scene.proxy.hold_request(&[MULTI], "/sw/newbie");
     scene.pool.request("newbie").await;
     coin.arrived().await;
     let index = scene.pool.place("/case/newbie");
     assert_eq!(scene.pool.znodes.get(&index).await.as_deref(), Some("newbie"));
     daemon.kill9();
-    drop(coin);
+    coin.lose();
     assert!(scene.is_requested("newbie").await);
     assert_eq!(scene.pool.coin("newbie").await, None);
     scene.finish(2).await;
@@ -174,11 +174,11 @@ async fn between_the_index_entry_and_the_first_coin() {
 async fn between_the_first_coin_and_the_deletion() {
     let scene = Scene::new().await;
     let mut daemon = scene.start().await;
-    let mut deletion = scene.proxy.hold_with(DELETE, "/reg/newbie");
+    let mut deletion = scene.proxy.hold_request(&[DELETE], "/reg/newbie");
     scene.pool.request("newbie").await;
     deletion.arrived().await;
     daemon.kill9();
-    drop(deletion);
+    deletion.lose();
     assert!(scene.is_requested("newbie").await);
     assert_eq!(scene.pool.coin("newbie").await.as_deref(), Some("btc"));
     scene.finish(2).await;
@@ -188,12 +188,12 @@ async fn between_the_first_coin_and_the_deletion() {
 async fn between_the_deletion_and_its_answer() {
     let scene = Scene::new().await;
     let mut daemon = scene.start().await;
-    let mut answer = scene.proxy.hold_answer(DELETE, "/reg/newbie");
+    let mut answer = scene.proxy.hold_answer(&[DELETE], "/reg/newbie");
     scene.pool.request("newbie").await;
     answer.arrived().await;
     scene.pool.gone("newbie").await;
     daemon.kill9();
-    drop(answer);
+    answer.lose();
     scene.finish_by(&scene.next_with_list(), 1).await;
     // A new request of the same name must not be taken for the old one.
     scene.pool.request("newbie").await;

@@ -174,11 +174,13 @@ impl<'a> Acceptance<'a> {
             }
         }
         self.create(&missing).await;
-        self.send(&mut sent).await;
         if sent.is_empty() {
             return Ok(());
         }
+        let turn = self.dirs.turn.read().await;
+        self.send(&mut sent).await;
         announce(self.connection, self.dirs).await?;
+        drop(turn);
         self.confirm(sent).await
     }
 
@@ -265,7 +267,14 @@ impl<'a> Acceptance<'a> {
         let indices: Vec<usize> = sent.iter().map(|it| it.index).collect();
         let (znodes, intents) = self.read(&indices).await?;
         for ((it, znode), found) in sent.into_iter().zip(znodes).zip(intents) {
-            let Ok(znode) = znode else { continue };
+            let znode = match znode {
+                Ok(znode) => znode,
+                Err(cause) => {
+                    let cause = format!("its znode may not be read: {cause}").into();
+                    self.settle(&[it.index], &SwitchOutcome::Unknown(cause));
+                    continue;
+                }
+            };
             let is_last = match found {
                 // Another caller's switch may have replaced it at the same time, and must then be the last itself: its
                 // daemon may have ended. A poll's intent must not replace it, since its map is older.

@@ -158,10 +158,11 @@ impl Process {
         match self.step {
             // The mark.
             0 => self.mark = world.next(),
-            1 => (self.guard, self.is_listed) = (world.announced, world.intent.is_some()),
-            2 => self.znode = world.znode.clone(),
+            1 => self.znode = world.znode.clone(),
+            2 => (self.guard, self.is_listed) = (world.announced, world.intent.is_some()),
             3 => self.intent = world.intent.clone().filter(|_| self.is_listed),
-            5 => {
+            5 => world.announced += 1,
+            6 => {
                 self.is_over = true;
                 let is_newer = world.znode.as_ref().is_some_and(|it| it.zxid > self.mark);
                 if !is_newer || rules == Rules::PollTrustsIntent {
@@ -189,17 +190,25 @@ impl Process {
                         && self.guard == world.announced
                     {
                         world.set_intent(intent(self.switch, Some(mark)));
-                        world.announced += 1;
                         self.is_over = false;
+                    } else if self.guard != world.announced {
+                        self.try_again();
                     }
                 } else if version(&world.znode) == version(&self.znode)
                     && (self.guard == world.announced || rules == Rules::NoGuard)
                 {
                     world.write(self.switch);
                     self.end = Some(self.start);
+                } else if self.guard != world.announced {
+                    self.try_again();
                 }
             }
         }
+    }
+
+    /// Lists the intents again. The read of the znode stays.
+    fn try_again(&mut self) {
+        (self.step, self.is_over) = (1, false);
     }
 
     fn carry(&mut self, world: &mut World, rules: Rules) {

@@ -4,7 +4,10 @@
 //! Only the carrier deletes intents, so an intent that was read is still the same znode when it is deleted by version.
 //! ZooKeeper orders the end of a carrier's session, and with it of its lock, after all of its writes.
 
+use std::sync::Arc;
+
 use futures_util::future::join_all;
+use tokio::sync::RwLock;
 
 use super::intent::Intent;
 use crate::{
@@ -27,13 +30,16 @@ pub(crate) struct HeldDirs {
     pub(crate) root: ZnodeDir,
     /// The intents.
     pub(crate) intents: ZnodeDir,
+    /// Of this daemon: acceptances announce intents and share it; a poll's try, which an announcement would stop, has it
+    /// alone. Other daemons can still stop it.
+    pub(crate) turn: Arc<RwLock<()>>,
 }
 
 impl HeldDirs {
     pub(crate) fn new(watch: ZnodeDir, root: ZnodeDir) -> Self {
         // `switches` is a valid component, and a longer path than the limit is refused by ZooKeeper's answer.
         let intents = root.subdirectory("switches");
-        Self { watch, root, intents }
+        Self { watch, root, intents, turn: Arc::default() }
     }
 
     fn carrier(&self) -> String {
@@ -94,7 +100,8 @@ pub(crate) enum Look {
 
 /// Runs a round. Fails if ZooKeeper refuses the directories or does not answer.
 pub(super) async fn run(connection: &Connection, round: Round) -> Result<RoundEnd, WriteError> {
-    let mut end = RoundEnd::default();
+    // Without the directory, there are no intents.
+    let mut end = RoundEnd { listed: Some(Vec::new()), ..RoundEnd::default() };
     if round.seen.is_none() {
         if round.is_on {
             connection.ensure_directory(&round.dirs.intents).await?;
@@ -104,7 +111,7 @@ pub(super) async fn run(connection: &Connection, round: Round) -> Result<RoundEn
     }
     let intents = round.dirs.intents.node();
     let Some(state) = connection.directory_state(intents).await? else { return Ok(end) };
-    end.is_there = true;
+    (end.is_there, end.listed) = (true, None);
     match connection.claim(&round.dirs.carrier(), round.holder.as_bytes()).await? {
         Claim::Ours => end.is_carrier = true,
         Claim::Theirs(_) => {}
@@ -263,10 +270,25 @@ impl Pair<'_> {
         let created = self.connection.write_each(&[create]).await;
         let revision = created.into_iter().next().transpose()?.flatten();
         if self.delete_intent(is).await == Err(WriteError::Overtaken) {
-            // A later switch has replaced the intent before the create: it must stay the last.
-            self.connection.touch(self.intent_path).await?;
+            self.renew_intent().await?;
         }
         Ok(revision)
+    }
+
+    /// Makes an intent the last again that has replaced ours before the create. If either znode was written since, their
+    /// order is right as it is.
+    async fn renew_intent(&self) -> Result<(), WriteError> {
+        let Some((data, mark)) = self.connection.get(self.intent_path).await? else {
+            return Ok(());
+        };
+        // The version of a created znode.
+        let created = Revision::default();
+        let check = WriteOp::Check { path: self.znode_path, condition: created };
+        let set = WriteOp::Set { path: self.intent_path, data: &data, condition: mark.revision };
+        match self.connection.transact(&[check, set]).await {
+            Err(TransactionError::Whole(error)) => Err(error),
+            _ => Ok(()),
+        }
     }
 
     async fn delete_intent(&self, condition: Revision) -> Result<(), WriteError> {

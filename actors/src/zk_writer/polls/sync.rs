@@ -101,8 +101,8 @@ impl MapPart {
     }
 }
 
-/// Tries of a part while callers' switches are accepted as held at the same moment.
-const TRIES: usize = 10;
+/// Tries of a part while other daemons' switches are accepted as held at the same moment.
+const TRIES: usize = 20;
 
 /// Writes `part`. With `may_be_held`, held switches count like written ones: those that are newer than the mark stay,
 /// older ones are replaced, and entries that the safety period demands are held.
@@ -113,24 +113,30 @@ pub(crate) async fn sync(
     may_be_held: bool,
     part: &MapPart,
 ) {
+    let names = part.assignments.iter().map(|entry| entry.puname.as_str());
+    let paths: Vec<String> = names.map(|name| dirs.watch.child(name)).collect();
     let mut ends: Vec<Option<EntryEnd>> = vec![None; part.assignments.len()];
-    for _ in 0..TRIES {
-        let open: Vec<usize> = (0..ends.len()).filter(|&index| ends[index].is_none()).collect();
-        if open.is_empty() {
-            break;
-        }
-        let held =
-            if may_be_held { HeldBefore::list(connection, dirs, period).await } else { Ok(None) };
-        let tried = match held {
-            Ok(held) => sync_once(connection, dirs, period, held.as_ref(), part, &open).await,
-            Err(error) => Err(error),
-        };
-        match tried {
-            Ok(tried) => open.iter().zip(tried).for_each(|(&index, end)| ends[index] = end),
-            Err(error) => {
-                let cause = format!("its znode could not be read: {error}").into();
-                let unread = EntryEnd::not_written(SwitchOutcome::NotApplied(cause));
-                open.iter().for_each(|&index| ends[index] = Some(unread.clone()));
+    let unread = |error: &WriteError| {
+        let cause = format!("its znode could not be read: {error}").into();
+        Some(EntryEnd::not_written(SwitchOutcome::NotApplied(cause)))
+    };
+    // Newer switches must be seen, though a server may be behind the leader. A write after this read wins, since it
+    // breaks the condition of ours: only the intents have to be read again for another try.
+    let read: Vec<&str> = paths.iter().map(String::as_str).collect();
+    match connection.read_caught_up(&read).await {
+        Err(error) => ends.fill(unread(&error)),
+        Ok(reads) => {
+            let syncing = Syncing { connection, dirs, period, part, paths, reads };
+            for _ in 0..TRIES {
+                let open: Vec<usize> =
+                    (0..ends.len()).filter(|&index| ends[index].is_none()).collect();
+                if open.is_empty() {
+                    break;
+                }
+                match syncing.try_once(&open, may_be_held).await {
+                    Ok(tried) => open.iter().zip(tried).for_each(|(&index, end)| ends[index] = end),
+                    Err(error) => open.iter().for_each(|&index| ends[index] = unread(&error)),
+                }
             }
         }
     }
@@ -139,62 +145,15 @@ pub(crate) async fn sync(
     part.progress.report(ends.into_iter().map(|end| end.unwrap_or_else(open)).collect());
 }
 
-/// Tries the entries at `open`; `None` for one that has to be tried again.
-async fn sync_once(
-    connection: &Connection,
-    dirs: &HeldDirs,
-    period: &SafetyPeriod,
-    held: Option<&HeldBefore>,
-    part: &MapPart,
-    open: &[usize],
-) -> Result<Vec<Option<EntryEnd>>, WriteError> {
-    let entries: Vec<&Assignment> = open.iter().map(|&index| &part.assignments[index]).collect();
-    let paths: Vec<String> =
-        entries.iter().map(|entry| dirs.watch.child(entry.puname.as_str())).collect();
-    let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
-    // Newer switches must be seen, though a server may be behind the leader.
-    let reads = connection.read_caught_up(&paths).await?;
-    let mut found = match held {
-        Some(held) => held.find(connection, dirs, &entries).await?,
-        None => HashMap::new(),
-    };
-    let now = now();
-    let mut holds = Vec::new();
-    let steps = entries.iter().zip(paths.iter().zip(reads)).enumerate();
-    let steps = steps.map(|(index, (entry, (path, read)))| {
-        let znode = read.as_ref().ok().and_then(|found| found.as_ref().map(|it| it.mark.zxid));
-        let mut step = step(entry, path, read, part);
-        let due = period.due(&entry.coin, entry.puname.as_str(), now);
-        let before = found.remove(&index);
-        match decide(step.outcome.take(), znode, before.as_ref(), &entry.coin, due, part.mark) {
-            Decision::Settle(outcome) => step.outcome = Some(outcome),
-            Decision::Write => {}
-            Decision::Hold(due) => {
-                let mark = Some(part.mark);
-                let coin = entry.coin.clone();
-                let intent = Intent { coin, due, source: Source::Poll, mark };
-                let znode = (*path).to_owned();
-                let path = dirs.intents.child(entry.puname.as_str());
-                let target =
-                    before.map_or(Target::Missing, |before| Target::Existing(before.set.revision));
-                holds.push(Hold { index, znode, path, data: intent.to_json(), target });
-                step.outcome = Some(SwitchOutcome::Held { due });
-            }
-        }
-        step.is_unchanged = step.outcome.is_some();
-        step
-    });
-    let mut steps: Vec<_> = steps.collect();
-    let guard = held.map(|held| (dirs.intents.node(), held.state.revision));
-    for (index, outcome) in hold(connection, dirs, &holds, guard, part.mark, &part.progress).await {
-        steps[index].is_guarded_off = outcome.is_none();
-        steps[index].outcome = outcome.or(Some(SwitchOutcome::Skipped));
-    }
-    let mut writing =
-        Writing::new(connection, &dirs.watch, &part.progress, steps).guarded_by(guard);
-    writing.run().await;
-    let ends = writing.steps.iter().map(|step| (!step.is_guarded_off).then(|| step.written()));
-    Ok(ends.collect())
+/// A part whose znodes were read.
+struct Syncing<'a> {
+    connection: &'a Connection,
+    dirs: &'a HeldDirs,
+    period: &'a SafetyPeriod,
+    part: &'a MapPart,
+    /// The entries' znodes.
+    paths: Vec<String>,
+    reads: Vec<ZnodeRead>,
 }
 
 /// The intents before a try. An intent that is accepted later is announced by a write of the directory, which the guard
@@ -211,39 +170,148 @@ struct Before {
     set: Mark,
 }
 
-impl HeldBefore {
-    async fn list(
-        connection: &Connection,
-        dirs: &HeldDirs,
-        period: &SafetyPeriod,
-    ) -> Result<Option<Self>, WriteError> {
-        let mut listed = connection.children(dirs.intents.node()).await?;
-        if listed.is_none() && period.is_on() {
-            connection.ensure_directory(&dirs.intents).await?;
-            listed = connection.children(dirs.intents.node()).await?;
+type Guard<'a> = Option<(&'a str, Revision)>;
+
+impl Syncing<'_> {
+    /// Tries the entries at `open`; `None` for one that has to be tried again.
+    async fn try_once(
+        &self,
+        open: &[usize],
+        may_be_held: bool,
+    ) -> Result<Vec<Option<EntryEnd>>, WriteError> {
+        let _turn = if may_be_held { Some(self.dirs.turn.write().await) } else { None };
+        let held = if may_be_held { self.list().await? } else { None };
+        let mut found = match &held {
+            Some(held) => self.find(held, open).await?,
+            None => HashMap::new(),
+        };
+        let (now, mark) = (now(), self.part.mark);
+        let mut holds = Vec::new();
+        let steps = open.iter().enumerate().map(|(place, &index)| {
+            let (entry, path) = (&self.part.assignments[index], &self.paths[index]);
+            let read = self.reads[index].clone();
+            let znode = read.as_ref().ok().and_then(|found| found.as_ref().map(|it| it.mark.zxid));
+            let mut step = step(entry, path, read, self.part);
+            let due = self.period.due(&entry.coin, entry.puname.as_str(), now);
+            let before = found.remove(&index);
+            match decide(step.outcome.take(), znode, before.as_ref(), &entry.coin, due, mark) {
+                Decision::Settle(outcome) => step.outcome = Some(outcome),
+                Decision::Write => {}
+                Decision::Hold(due) => {
+                    let coin = entry.coin.clone();
+                    let intent = Intent { coin, due, source: Source::Poll, mark: Some(mark) };
+                    let intent_path = self.dirs.intents.child(entry.puname.as_str());
+                    let target = before
+                        .map_or(Target::Missing, |before| Target::Existing(before.set.revision));
+                    let data = intent.to_json();
+                    holds.push(Hold { place, znode: path, path: intent_path, data, target });
+                    step.outcome = Some(SwitchOutcome::Held { due });
+                }
+            }
+            step.is_unchanged = step.outcome.is_some();
+            step
+        });
+        let steps: Vec<_> = steps.collect();
+        let guard = held.map(|held| (self.dirs.intents.node(), held.state.revision));
+        let mut writing =
+            Writing::new(self.connection, &self.dirs.watch, &self.part.progress, steps)
+                .guarded_by(guard);
+        writing.run().await;
+        for (place, outcome) in self.hold(&holds, guard).await {
+            writing.steps[place].is_guarded_off = outcome.is_none();
+            writing.steps[place].outcome = outcome.or(Some(SwitchOutcome::Skipped));
         }
-        Ok(listed.map(|(names, state)| Self { names: names.into_iter().collect(), state }))
+        let ends = writing.steps.iter().map(|step| (!step.is_guarded_off).then(|| step.written()));
+        Ok(ends.collect())
     }
 
-    /// The intents of some entries, by the entries' indices.
+    async fn list(&self) -> Result<Option<HeldBefore>, WriteError> {
+        let (connection, intents) = (self.connection, &self.dirs.intents);
+        let mut listed = connection.children(intents.node()).await?;
+        if listed.is_none() && self.period.is_on() {
+            connection.ensure_directory(intents).await?;
+            listed = connection.children(intents.node()).await?;
+        }
+        Ok(listed.map(|(names, state)| HeldBefore { names: names.into_iter().collect(), state }))
+    }
+
+    /// The intents of the entries at `open`, by the entries' indices.
     async fn find(
         &self,
-        connection: &Connection,
-        dirs: &HeldDirs,
-        entries: &[&Assignment],
+        held: &HeldBefore,
+        open: &[usize],
     ) -> Result<HashMap<usize, Before>, WriteError> {
-        let name = |index: usize| entries[index].puname.as_str();
-        let indices: Vec<usize> =
-            (0..entries.len()).filter(|&index| self.names.contains(name(index))).collect();
+        let name = |index: usize| self.part.assignments[index].puname.as_str();
+        let listed = open.iter().copied().filter(|&index| held.names.contains(name(index)));
+        let listed: Vec<usize> = listed.collect();
         let paths: Vec<String> =
-            indices.iter().map(|&index| dirs.intents.child(name(index))).collect();
+            listed.iter().map(|&index| self.dirs.intents.child(name(index))).collect();
         let mut found = HashMap::new();
-        for (index, read) in indices.into_iter().zip(connection.get_each(&paths).await?) {
+        for (index, read) in listed.into_iter().zip(self.connection.get_each(&paths).await?) {
             if let Ok(Some((data, set))) = read {
                 found.insert(index, Before { intent: Intent::parse(&data).ok().flatten(), set });
             }
         }
         Ok(found)
+    }
+
+    /// Sets intents, each only in the state that was read. Returns the place and outcome of each entry that is not held;
+    /// without an outcome if the guard stopped the write.
+    async fn hold(
+        &self,
+        holds: &[Hold<'_>],
+        guard: Guard<'_>,
+    ) -> Vec<(usize, Option<SwitchOutcome>)> {
+        let connection = self.connection;
+        let intents = &self.dirs.intents;
+        let bytes =
+            |it: &Hold<'_>| connection.operation_bytes(intents) + it.path.len() + it.data.len();
+        let most = holds.iter().map(bytes).max().unwrap_or(1);
+        let (mut failed, mut set) = (Vec::new(), Vec::new());
+        for part in holds.chunks((connection.transaction_limit() / most).max(1)) {
+            let steps = part.iter().map(|it| Step::new(&it.path, &it.data, it.target, None));
+            let mut writing =
+                Writing::new(connection, intents, &self.part.progress, steps.collect())
+                    .guarded_by(guard);
+            writing.run().await;
+            for (it, step) in part.iter().zip(&writing.steps) {
+                match step.written().result.outcome {
+                    _ if step.is_guarded_off => failed.push((it.place, None)),
+                    SwitchOutcome::Applied => set.push(it),
+                    outcome => failed.push((it.place, Some(outcome))),
+                }
+            }
+        }
+        failed.extend(self.confirm(&set).await);
+        failed
+    }
+
+    /// Announces intents that were set. Returns the outcomes of those that the carrier would never carry out.
+    async fn confirm(&self, set: &[&Hold<'_>]) -> Vec<(usize, Option<SwitchOutcome>)> {
+        if set.is_empty() {
+            return Vec::new();
+        }
+        // Before its effect is reported: later polls must see the intents. After all writes of this try, which the
+        // announcement would stop.
+        let announced = announce(self.connection, self.dirs).await;
+        let znodes: Vec<&str> = set.iter().map(|it| it.znode).collect();
+        let read = match announced {
+            Ok(()) => self.connection.read_caught_up(&znodes).await,
+            Err(error) => Err(error),
+        };
+        match read {
+            Err(error) => {
+                let unknown = SwitchOutcome::Unknown(error.to_string().into());
+                set.iter().map(|it| (it.place, Some(unknown.clone()))).collect()
+            }
+            // The carrier may have written an older intent after the mark: then this one would never be carried out,
+            // and the entry has to be requested again.
+            Ok(read) => {
+                let is_newer = |read: &ZnodeRead| matches!(read, Ok(Some(znode)) if znode.mark.zxid > self.part.mark);
+                let newer = set.iter().zip(&read).filter(|(_, read)| is_newer(read));
+                newer.map(|(it, _)| (it.place, Some(SwitchOutcome::Skipped))).collect()
+            }
+        }
     }
 }
 
@@ -286,67 +354,13 @@ fn decide(
 }
 
 /// An intent to set.
-struct Hold {
-    /// Index of its entry.
-    index: usize,
-    znode: String,
+struct Hold<'a> {
+    /// Place of its entry among those of the try.
+    place: usize,
+    znode: &'a str,
     path: String,
     data: Vec<u8>,
     target: Target<Revision>,
-}
-
-/// Sets intents, each only in the state that was read. Returns the index and outcome of each entry that is not held;
-/// without an outcome if the guard stopped the write.
-async fn hold(
-    connection: &Connection,
-    dirs: &HeldDirs,
-    holds: &[Hold],
-    guard: Option<(&str, Revision)>,
-    mark: Zxid,
-    progress: &Progress,
-) -> Vec<(usize, Option<SwitchOutcome>)> {
-    let mut failed = Vec::new();
-    let bytes =
-        |it: &Hold| connection.operation_bytes(&dirs.intents) + it.path.len() + it.data.len();
-    let most = holds.iter().map(bytes).max().unwrap_or(1);
-    for part in holds.chunks((connection.transaction_limit() / most).max(1)) {
-        let steps = part.iter().map(|it| Step::new(&it.path, &it.data, it.target, None));
-        let mut writing =
-            Writing::new(connection, &dirs.intents, progress, steps.collect()).guarded_by(guard);
-        writing.run().await;
-        // Before its effect is reported: later polls must see the intents.
-        let announced = announce(connection, dirs).await;
-        // The carrier may have written an older intent after the mark: then this one would never be carried out, and
-        // the entry has to be requested again.
-        let znodes: Vec<&str> = part.iter().map(|it| it.znode.as_str()).collect();
-        let confirmed = match announced {
-            Ok(()) => connection.read_caught_up(&znodes).await,
-            Err(error) => Err(error),
-        };
-        let is_newer = |index: usize| {
-            confirmed.as_ref().is_ok_and(
-                |read| matches!(read.get(index), Some(Ok(Some(znode))) if znode.mark.zxid > mark),
-            )
-        };
-        for (index, (it, step)) in part.iter().zip(&writing.steps).enumerate() {
-            if step.is_guarded_off {
-                failed.push((it.index, None));
-                continue;
-            }
-            match (step.written().result.outcome, &confirmed) {
-                (SwitchOutcome::Applied, Ok(_)) if is_newer(index) => {
-                    failed.push((it.index, Some(SwitchOutcome::Skipped)));
-                }
-                (SwitchOutcome::Applied, Ok(_)) => {}
-                (SwitchOutcome::Applied, Err(error)) => {
-                    let cause = error.to_string().into();
-                    failed.push((it.index, Some(SwitchOutcome::Unknown(cause))));
-                }
-                (outcome, _) => failed.push((it.index, Some(outcome))),
-            }
-        }
-    }
-    failed
 }
 
 fn step<'a>(
