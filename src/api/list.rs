@@ -13,7 +13,7 @@ use std::{
 };
 
 use actix_web::{
-    HttpMessage, HttpRequest, HttpResponse, ResponseError,
+    FromRequest, HttpMessage, HttpRequest, HttpResponse, ResponseError,
     body::{BodySize, MessageBody},
     dev::ServiceRequest,
     http::{
@@ -157,9 +157,10 @@ impl ListApi {
 pub async fn list_of_form(
     request: HttpRequest,
     payload: Payload,
-    config: LoadedConfig,
 ) -> Result<HttpResponse, ApiError> {
+    // The list API puts itself into the requests that it admits.
     let lists = request.extensions().get::<ListApi>().cloned().ok_or(ApiError::PathUnknown)?;
+    let config = LoadedConfig::extract(&request).await.map_err(|_| ApiError::PathUnknown)?;
     let limits = BodyLimits { size: FORM_LIMIT, ..config.body_limits };
     let form = body::read(&request, payload, limits).await?;
     lists.list(&request, &config, form)

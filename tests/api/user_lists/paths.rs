@@ -19,7 +19,7 @@ async fn a_mistyped_switch_is_never_a_list() {
         "/switches",
         "//switch",
         "/a/../switch",
-        "/%73witch",
+        "/%53witch",
         "/%2e/switch",
         "/switch%2f",
         "/subpool",
