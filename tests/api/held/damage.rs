@@ -51,11 +51,11 @@ async fn intents_of_other_clocks_and_configurations_are_carried_out_at_their_due
     for user in ["behind", "ahead", "unknown"] {
         assert_eq!(daemon.switch(user, "btc").await, Answer::success());
     }
-    let due = now() + 6;
+    let due = now() + 6_000;
     znodes.put(&format!("{directory}/behind"), &intent("bcc", 1)).await;
     znodes.put(&format!("{directory}/ahead"), &intent("bcc", due)).await;
     // A coin of the daemon that accepted it, which may have more coins.
-    znodes.put(&format!("{directory}/unknown"), &intent("ltc", now() - 1)).await;
+    znodes.put(&format!("{directory}/unknown"), &intent("ltc", now() - 1_000)).await;
     // One without lists looks once in a session.
     let next = holding(zookeeper).set("ZKSwitcherWatchDir", daemon.watch_dir()).start().await;
     becomes(&znodes, &next.path("behind"), "bcc").await;
@@ -156,7 +156,7 @@ async fn intents_that_were_removed_by_hand_are_not_overdue() {
     let directory = intents(&daemon);
     eventually("the directory", seconds(20), || async { znodes.get(&directory).await }).await;
     daemon.kill9();
-    znodes.put(&format!("{directory}/alice"), &intent("bcc", now() + 5)).await;
+    znodes.put(&format!("{directory}/alice"), &intent("bcc", now() + 5_000)).await;
     let plain = builder.without("UserListAPI").admin().start().await;
     let admin = Admin::of(&plain).await;
     admin.wait_for("switcher_held_switches", 1.0).await;

@@ -10,7 +10,7 @@ use super::intent::Intent;
 #[derive(Debug, Default)]
 pub(crate) struct Book {
     known: HashMap<String, Entry>,
-    /// Names by the time of the next look, in seconds since 1970.
+    /// Names by the time of the next look, in milliseconds since 1970.
     looks: BTreeSet<(u64, String)>,
 }
 
@@ -93,10 +93,18 @@ impl Book {
     }
 
     pub(crate) fn is_due(&self, now: u64) -> bool {
-        self.looks.first().is_some_and(|(look, _)| *look <= now)
+        self.next_look().is_some_and(|look| look <= now)
     }
 
-    /// Seconds by which the oldest due time has passed.
+    pub(crate) fn next_look(&self) -> Option<u64> {
+        self.looks.first().map(|(look, _)| *look)
+    }
+
+    pub(crate) fn is_known(&self, name: &str) -> bool {
+        self.known.contains_key(name)
+    }
+
+    /// Milliseconds by which the oldest due time has passed.
     pub(crate) fn overdue(&self, now: u64) -> u64 {
         let entries = self.known.values().filter_map(|entry| entry.intent.as_ref());
         entries.map(|intent| now.saturating_sub(intent.due)).max().unwrap_or(0)

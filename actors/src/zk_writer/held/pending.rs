@@ -12,7 +12,7 @@ use crate::{
 pub struct HeldSwitch {
     /// The coin that will be written.
     pub coin: Coin,
-    /// Due time, in seconds since 1970.
+    /// Due time, in milliseconds since 1970.
     pub due: u64,
     /// Origin, as far as its intent has it: without the client's address.
     pub source: Source,

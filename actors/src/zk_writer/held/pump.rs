@@ -15,14 +15,14 @@ use super::{
     intent::Intent,
     pending::HeldSwitch,
     round::{HeldDirs, Look, NAMES_PER_ROUND, Round, RoundEnd, run},
-    safety_period::{SafetyPeriod, now},
+    safety_period::{SafetyPeriod, millis, now},
 };
 use crate::{
     domain::{Puname, SwitchOutcome, ZnodeDir},
     user_lists::Listings,
     zk::{Connection, DirectoryState, WriteError},
     zk_writer::{
-        actor::ZkWriter,
+        actor::{SWEEP, ZkWriter},
         look_up::HeldList,
         session::live,
         switches::{Chunk, LastState},
@@ -33,8 +33,8 @@ use crate::{
 /// Interval between rounds without a due look: how fast other daemons' intents are found, and a lost lock is claimed.
 const ROUND_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Seconds after which a standby, or a carrier that ZooKeeper refused, looks at a due intent again.
-const LOOK_AGAIN: u64 = 5;
+/// Milliseconds after which a standby, or a carrier that ZooKeeper refused, looks at a due intent again.
+const LOOK_AGAIN: u64 = 5_000;
 
 /// State of the held switches in the actor.
 #[derive(Debug)]
@@ -50,8 +50,10 @@ pub(crate) struct Held {
     next_round: Instant,
     /// When the metrics are set next.
     next_count: Instant,
-    /// Problems that were logged, each once until it is over.
+    /// Names whose refusal was logged, until another look.
     logged: HashSet<String>,
+    /// Why no round succeeds, as it was logged.
+    problem: Option<String>,
 }
 
 impl Held {
@@ -72,6 +74,7 @@ impl Held {
             next_round: Instant::now(),
             next_count: Instant::now(),
             logged: HashSet::new(),
+            problem: None,
         }
     }
 
@@ -108,11 +111,11 @@ impl Held {
         }
     }
 
-    fn is_round_due(&self) -> bool {
+    fn is_round_due(&self, now: u64) -> bool {
         let is_time = Instant::now() >= self.next_round
-            || (self.is_there == Some(true) && self.book.is_due(now().as_secs()));
+            || (self.is_there == Some(true) && self.book.is_due(now));
         // A directory that was removed is made again by the next round, if switches are held here.
-        !self.round_under_way && self.may_be() && is_time
+        self.may_be() && is_time
     }
 }
 
@@ -160,15 +163,22 @@ impl ZkWriter {
         }));
     }
 
-    /// Starts a round if one is due. A drain needs none: intents are durable, and any daemon can carry them out.
+    /// Starts a round if one is due, or at the millisecond at which one will be before the next call. A drain needs none: intents are durable, and any daemon can carry them out.
     pub(crate) fn tend_held(&mut self, ctx: &mut Context<Self>) {
-        let now = now().as_secs();
+        let now = millis(now());
         if Instant::now() >= self.held.next_count {
             self.held.next_count = Instant::now() + ROUND_INTERVAL;
-            self.metrics.held(self.held.book.len(), self.held.book.overdue(now));
+            self.metrics.held(self.held.book.len(), self.held.book.overdue(now) / 1_000);
         }
         let Some(connection) = live(&self.connection) else { return };
-        if self.draining.is_some() || !self.held.is_round_due() {
+        if self.draining.is_some() || self.held.round_under_way {
+            return;
+        }
+        if !self.held.is_round_due(now) {
+            let wait = self.held.book.next_look().map(|look| look.saturating_sub(now));
+            if let Some(wait) = wait.map(Duration::from_millis).filter(|wait| *wait < SWEEP) {
+                ctx.run_later(wait, Self::tend_held);
+            }
             return;
         }
         let held = &mut self.held;
@@ -205,24 +215,27 @@ impl ZkWriter {
     fn round_failed(&mut self, error: &WriteError) {
         // Listed again by the next round.
         self.held.seen = None;
-        if self.held.logged.insert(error.to_string()) {
-            let dir = self.held.dirs.root.as_str();
-            self.journal.held_problem(dir, &error.to_string());
+        self.note_problem(Some(error.to_string()));
+    }
+
+    /// Logs a problem of all held switches once until a round succeeds.
+    fn note_problem(&mut self, problem: Option<String>) {
+        if let Some(cause) = problem.as_ref().filter(|_| problem != self.held.problem) {
+            self.journal.held_problem(self.held.dirs.root.as_str(), cause);
         }
+        self.held.problem = problem;
     }
 
     fn finish_round(&mut self, end: RoundEnd) {
         let RoundEnd { is_there, is_carrier, problem, state, listed, looks } = end;
         self.held.is_there = Some(is_there);
         self.held.seen = state;
-        if let Some(problem) = problem
-            && self.held.logged.insert(problem.clone())
-        {
-            self.journal.held_problem(self.held.dirs.root.as_str(), &problem);
-        }
+        self.note_problem(problem);
         // The looks came after the list.
         if let Some(names) = listed {
             self.held.book.listed(names);
+            let book = &self.held.book;
+            self.held.logged.retain(|name| book.is_known(name));
         }
         for (name, look) in looks {
             self.looked(&name, look);
@@ -234,14 +247,17 @@ impl ZkWriter {
     }
 
     fn looked(&mut self, name: &str, look: Look) {
-        let later = now().as_secs() + LOOK_AGAIN;
+        let later = millis(now()) + LOOK_AGAIN;
         let puname = Puname::parse(name);
         if let Ok(puname) = &puname {
             self.journal.looked(puname, &look);
         }
+        if !matches!(look, Look::Refused { .. }) {
+            self.held.logged.remove(name);
+        }
         match look {
             Look::Waiting(intent) => {
-                let is_due = intent.due <= now().as_secs();
+                let is_due = intent.due <= millis(now());
                 self.held.book.note(name, intent);
                 if is_due {
                     self.held.book.postpone(name, later);
@@ -250,7 +266,6 @@ impl ZkWriter {
             Look::Gone => self.held.book.remove(name),
             Look::CarriedOut { intent, revision, .. } => {
                 self.held.book.remove(name);
-                self.held.logged.remove(name);
                 if let Ok(puname) = puname {
                     let seen = LastState { coin: intent.coin, revision };
                     self.last_seen.refresh(&puname, Some(seen));

@@ -59,7 +59,7 @@ pub(super) struct Round {
     pub(super) seen: Option<DirectoryState>,
     /// Names to look at.
     pub(super) names: Vec<String>,
-    /// Seconds since 1970.
+    /// Milliseconds since 1970.
     pub(super) now: u64,
 }
 
