@@ -3,7 +3,8 @@
 use std::time::SystemTime;
 
 use switcher_actors::{
-    HeldSwitch, Inspector, NoAnswer, Seen, Shown, WriterSettings, ZnodeDir, held_switches, rfc_3339_millis,
+    HeldSwitch, Inspector, NoAnswer, Seen, Shown, WriterSettings, ZnodeDir, held_switches,
+    rfc_3339_millis,
 };
 
 use super::findings::Findings;

@@ -18,7 +18,7 @@ use super::{
     safety_period::{SafetyPeriod, millis, now},
 };
 use crate::{
-    domain::{Puname, SwitchOutcome, ZnodeDir},
+    domain::{Coin, Puname, SwitchOutcome, ZnodeDir},
     user_lists::Listings,
     zk::{Connection, DirectoryState, WriteError},
     zk_writer::{
@@ -50,6 +50,8 @@ pub(crate) struct Held {
     next_round: Instant,
     /// When the metrics are set next.
     next_count: Instant,
+    /// Lists that were complete when all intents for their coins were scheduled.
+    lists: Vec<Coin>,
     /// Names whose refusal was logged, until another look.
     logged: HashSet<String>,
     /// Why no round succeeds, as it was logged.
@@ -73,6 +75,7 @@ impl Held {
             round_under_way: false,
             next_round: Instant::now(),
             next_count: Instant::now(),
+            lists: Vec::new(),
             logged: HashSet::new(),
             problem: None,
         }
@@ -89,9 +92,23 @@ impl Held {
         self.next_round = Instant::now();
     }
 
-    /// Takes in an intent that was committed.
+    /// Takes in an intent that was committed, or read.
     pub(crate) fn note(&mut self, name: &str, intent: Intent) {
+        let is_over = self.period.is_over(&intent, name, now());
         self.book.note(name, intent);
+        if is_over {
+            self.book.postpone(name, 0);
+        }
+    }
+
+    /// Schedules looks at the intents whose coins' lists have become complete: their periods may have ended before the
+    /// start.
+    fn note_lists(&mut self) {
+        let complete = self.period.complete_lists();
+        for coin in complete.iter().filter(|coin| !self.lists.contains(*coin)) {
+            self.book.look_again(Some(coin));
+        }
+        self.lists = complete;
     }
 
     /// A znode was written: an intent of this name is obsolete, and the next round can remove it.
@@ -165,7 +182,8 @@ impl ZkWriter {
 
     /// Starts a round if one is due, or at the millisecond at which one will be before the next call. A drain needs none: intents are durable, and any daemon can carry them out.
     pub(crate) fn tend_held(&mut self, ctx: &mut Context<Self>) {
-        let now = millis(now());
+        let time = now();
+        let now = millis(time);
         if Instant::now() >= self.held.next_count {
             self.held.next_count = Instant::now() + ROUND_INTERVAL;
             self.metrics.held(self.held.book.len(), self.held.book.overdue(now) / 1_000);
@@ -174,6 +192,7 @@ impl ZkWriter {
         if self.draining.is_some() || self.held.round_under_way {
             return;
         }
+        self.held.note_lists();
         if !self.held.is_round_due(now) {
             let wait = self.held.book.next_look().map(|look| look.saturating_sub(now));
             if let Some(wait) = wait.map(Duration::from_millis).filter(|wait| *wait < SWEEP) {
@@ -187,10 +206,10 @@ impl ZkWriter {
         let round = Round {
             dirs: held.dirs.clone(),
             holder: format!("process {}", process::id()),
-            is_on: held.period.is_on(),
+            period: held.period.clone(),
             seen: held.seen,
             names: held.book.due(now, NAMES_PER_ROUND),
-            now,
+            now: time,
         };
         let session = connection.session();
         let running = connection.spawn({
@@ -241,7 +260,7 @@ impl ZkWriter {
             self.looked(&name, look);
         }
         if is_carrier && !self.held.is_carrier {
-            self.held.book.look_when_due();
+            self.held.book.look_again(None);
         }
         self.held.is_carrier = is_carrier;
     }
@@ -257,9 +276,9 @@ impl ZkWriter {
         }
         match look {
             Look::Waiting(intent) => {
-                let is_due = intent.due <= millis(now());
+                let is_over = self.held.period.is_over(&intent, name, now());
                 self.held.book.note(name, intent);
-                if is_due {
+                if is_over {
                     self.held.book.postpone(name, later);
                 }
             }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::Intent;
 use crate::{
     domain::Coin,
     user_lists::{Listed, Listings},
@@ -39,6 +40,18 @@ impl SafetyPeriod {
         };
         (left > 0).then(|| millis(now + Duration::from_secs(left)))
     }
+
+    /// Whether a held switch may be written: it is due, or the list has had the name for a period. A list is empty
+    /// after a start, and so may have been a list of another daemon that accepted the switch.
+    pub(crate) fn is_over(&self, intent: &Intent, name: &str, now: Duration) -> bool {
+        let is_listed = || matches!(self.listings.find(&intent.coin, name), Listed::Since(_));
+        intent.due <= millis(now) || (is_listed() && self.due(&intent.coin, name, now).is_none())
+    }
+
+    /// The coins whose lists were complete once since the start.
+    pub(crate) fn complete_lists(&self) -> Vec<Coin> {
+        self.listings.served()
+    }
 }
 
 /// A duration in whole milliseconds.
@@ -61,7 +74,7 @@ mod tests {
         let coins = Coins::new(&["bcc", "btc"]).unwrap();
         let [bcc, btc] = ["bcc", "btc"].map(|name| coins.get(name).unwrap().clone());
         let listings = Listings::of([bcc.clone()], false);
-        listings.insert(&bcc, &[(1, "alice")], 100);
+        listings.insert(&bcc, &[(1, "alice")], |_| 100);
         let period = SafetyPeriod::new(listings.clone(), Some(Duration::from_secs(3)));
         let due = |coin, name, millis| period.due(coin, name, Duration::from_millis(millis));
         assert_eq!(due(&bcc, "bob", 100_700), Some(103_700), "not in the list");
@@ -73,9 +86,21 @@ mod tests {
             (103_000, None),
             (99_500, Some(102_500)),
         ] {
-            assert_eq!(due(&bcc, "alice", now), expected, "listed in second 100, switched at {now}");
+            assert_eq!(
+                due(&bcc, "alice", now),
+                expected,
+                "listed in second 100, switched at {now}"
+            );
         }
         assert_eq!(due(&btc, "alice", 100_000), None, "no list");
+        let over = |coin: &Coin, name, now| {
+            let source = crate::domain::Source::Poll;
+            let intent = Intent { coin: coin.clone(), due: 200_000, source, mark: None };
+            period.is_over(&intent, name, Duration::from_millis(now))
+        };
+        assert!(over(&bcc, "alice", 103_000) && !over(&bcc, "alice", 102_999));
+        assert!(!over(&bcc, "bob", 199_999) && !over(&btc, "alice", 199_999), "not listed");
+        assert!(over(&bcc, "bob", 200_000) && over(&btc, "alice", 200_000));
         assert_eq!(SafetyPeriod::new(listings, None).due(&bcc, "bob", Duration::ZERO), None);
     }
 }
