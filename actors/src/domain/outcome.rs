@@ -159,12 +159,11 @@ impl SwitchResult {
         Self { old: PreviousValue::NotKnown, outcome }
     }
 
-    /// The result of a switch in whose place `newer`, where there is one, was written.
+    /// The result of a switch in whose place `newer`, where there is one, was written. Where `newer` is held, so is this
+    /// one: until the due time, neither is written.
     pub(crate) fn replaced_by(&self, newer: Option<&Coin>) -> Self {
         let outcome = match (&self.outcome, newer) {
-            (SwitchOutcome::Applied | SwitchOutcome::Held { .. }, Some(newer)) => {
-                SwitchOutcome::ReplacedBy(newer.clone())
-            }
+            (SwitchOutcome::Applied, Some(newer)) => SwitchOutcome::ReplacedBy(newer.clone()),
             (outcome, _) => outcome.clone(),
         };
         Self { old: self.old.clone(), outcome }
