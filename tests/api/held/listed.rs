@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use upstream_sim::Upstream;
+use upstream_sim::{Gate, Reply, Upstream};
 
 use super::*;
 use crate::user_lists::{document, ready, upstream};
@@ -74,4 +74,39 @@ async fn the_look_into_the_list_ignores_case_where_names_do() {
     becomes(&znodes, &daemon.path("alice"), "bcc").await;
     assert!(now() >= due_time, "early");
     assert_eq!(there_and_back(&daemon, "aLiCe").await, "applied");
+}
+
+#[tokio::test]
+async fn a_switch_that_only_the_restart_has_held_is_carried_out_when_the_list_is_back() {
+    let zookeeper = ZooKeeper::shared().await;
+    let znodes = zookeeper.znodes().await;
+    let (_upstream, builder) = with_list(zookeeper, "alice").await;
+    let mut daemon = builder.start().await;
+    ready(daemon.base()).await;
+    for user in ["alice", "bob", "carol"] {
+        assert_eq!(daemon.switch(user, "btc").await, Answer::success());
+    }
+    let mark = intents(&daemon).replace("switches", "lists/bcc");
+    eventually("the mark", seconds(20), || async { znodes.get(&mark).await }).await;
+    daemon.kill9();
+    znodes.put(&mark, r#"[{"last_id":1,"at":1700000000}]"#).await;
+
+    let gate = Gate::default();
+    let held_back = gate.clone();
+    let list = document([("alice".to_owned(), 1), ("carol".to_owned(), 2)]);
+    let reply = move |_: &upstream_sim::Request| Reply::json(&list).behind(&held_back);
+    let gated = Upstream::start(reply).await.unwrap();
+    let url = format!("http://{}/bcc", gated.address());
+    let builder = builder.set("UserListAPI", json!({ "bcc": url })).set("IntervalSeconds", 600);
+    let next = builder.start().await;
+    for user in ["alice", "bob", "carol"] {
+        assert_eq!(result(&next, user, "bcc", "results").await["outcome"], "held");
+    }
+    gate.open();
+    becomes(&znodes, &next.path("alice"), "bcc").await;
+    // More than a round.
+    sleep(seconds(2)).await;
+    for user in ["bob", "carol"] {
+        assert_eq!(znodes.get(&next.path(user)).await.as_deref(), Some("btc"), "{user} is new");
+    }
 }

@@ -194,8 +194,10 @@ impl ZkWriter {
         }
         self.held.note_lists();
         if !self.held.is_round_due(now) {
-            let wait = self.held.book.next_look().map(|look| look.saturating_sub(now));
-            if let Some(wait) = wait.map(Duration::from_millis).filter(|wait| *wait < SWEEP) {
+            let wait = self.held.book.next_look().and_then(|look| look.checked_sub(now));
+            // One that has passed waits for a round.
+            let soon = wait.map(Duration::from_millis).filter(|it| !it.is_zero() && *it < SWEEP);
+            if let Some(wait) = soon {
                 ctx.run_later(wait, Self::tend_held);
             }
             return;
