@@ -180,7 +180,8 @@ impl ZkWriter {
         }));
     }
 
-    /// Starts a round if one is due, or at the millisecond at which one will be before the next call. A drain needs none: intents are durable, and any daemon can carry them out.
+    /// Starts a round if one is due, or at the millisecond at which one will be before the next call. A drain needs
+    /// none: intents are durable, and any daemon can carry them out.
     pub(crate) fn tend_held(&mut self, ctx: &mut Context<Self>) {
         let time = now();
         let now = millis(time);
@@ -223,11 +224,14 @@ impl ZkWriter {
             // A session that has ended proves nothing about the next one.
             if act.connection.as_ref().is_some_and(|it| it.session() == session) {
                 match end {
-                    Some(Ok(end)) => act.finish_round(end),
+                    Some(Ok(end)) => {
+                        act.finish_round(end);
+                        act.tend_held(ctx);
+                    }
+                    // The next sweep begins another one.
                     Some(Err(error)) => act.round_failed(&error),
                     None => {}
                 }
-                act.tend_held(ctx);
             }
             act.close_if_drained(ctx);
         }));
