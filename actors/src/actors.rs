@@ -234,7 +234,7 @@ fn new_user_lists(
     let to_writer = ListsToZkWriter {
         first_coins: zk_writer.clone().recipient(),
         read_marks: zk_writer.clone().recipient(),
-        write_mark: zk_writer.clone().recipient(),
+        write_marks: zk_writer.clone().recipient(),
     };
     move |_| UserLists::new(settings, marks, listings, to_writer, &metrics, &log)
 }

@@ -83,7 +83,7 @@ pub use domain::{
     INVISIBLE, OutcomeKind, PreviousValue, Puname, PunameError, QUOTES, Quoted, RequestId, Shown,
     Source, SubPool, SwitchEntry, SwitchOutcome, SwitchResult, SwitchRules, Switches,
     SwitchesBuilder, ZnodeDir, ZnodeDirError, clip, escape_json, is_invisible, is_quote,
-    is_separator, push_escaped, push_json_escape, rfc_3339, seconds,
+    is_separator, push_escaped, push_json_escape, rfc_3339, rfc_3339_millis, seconds,
 };
 pub use http_client::{HttpAnswer, HttpRequest};
 pub use metrics::{

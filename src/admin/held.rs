@@ -2,7 +2,7 @@
 
 use actix_web::{HttpResponse, web::Data};
 use serde::Serialize;
-use switcher_actors::{HeldSwitch, ListHeld, WriteFailure, rfc_3339};
+use switcher_actors::{HeldSwitch, ListHeld, WriteFailure, rfc_3339_millis};
 
 use super::{
     Admin,
@@ -17,7 +17,7 @@ const SHOWN: usize = 100;
 #[derive(Serialize)]
 pub struct HeldEntry {
     coin: String,
-    /// RFC 3339, in UTC.
+    /// RFC 3339, in UTC, with milliseconds.
     due: String,
     /// 0 until the due time.
     overdue_seconds: u64,
@@ -28,8 +28,8 @@ impl From<HeldSwitch> for HeldEntry {
     fn from(HeldSwitch { coin, due, source }: HeldSwitch) -> Self {
         Self {
             coin: coin.to_string(),
-            due: rfc_3339(due),
-            overdue_seconds: seconds_ago(due),
+            due: rfc_3339_millis(due),
+            overdue_seconds: seconds_ago(due / 1_000),
             source: source.label(),
         }
     }

@@ -95,7 +95,7 @@ impl<'a> From<&'a ChangeKind> for ChangeDetails<'a> {
                 old: (*old != PreviousValue::NotKnown).then(|| old.text()),
                 new: new.as_str(),
                 superseded_by: superseded_by.as_ref().map(|coin| coin.as_str()),
-                due: due.map(switcher_actors::rfc_3339),
+                due: due.map(switcher_actors::rfc_3339_millis),
             },
             ChangeKind::Update { sub_pool, old, new } => Self::Update {
                 coin: sub_pool.coin(),

@@ -13,7 +13,7 @@ use futures_util::stream;
 use serde::Serialize;
 use switcher_actors::{
     OutcomeKind, PreviousValue, Results, SwitchEntry, SwitchOutcome, SwitchResult, Switches,
-    rfc_3339,
+    rfc_3339_millis,
 };
 use tokio::task::yield_now;
 use utoipa::{
@@ -94,7 +94,7 @@ impl<'a> ResultBody<'a> {
         // All entries of a batch have a coin.
         let new = entry.coin.map_or("", |coin| coin.as_str());
         let outcome = result.outcome.kind().label();
-        let due = result.outcome.due().map(rfc_3339);
+        let due = result.outcome.due().map(rfc_3339_millis);
         let cause = result.outcome.cause();
         Self { puname: entry.puname, old, new, outcome, replaced_by, due, cause }
     }

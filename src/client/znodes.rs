@@ -8,7 +8,7 @@ use std::{
 use serde_json::{Value, json};
 use switcher_actors::{
     HeldRead, Inspector, NoAnswer, Seen, Shown, WriterSettings, ZkSettings, ZnodeDir,
-    held_switches, rfc_3339,
+    held_switches, rfc_3339_millis,
 };
 
 use super::report::{CommandFailure, FailureKind};
@@ -71,10 +71,11 @@ pub fn shown_held(held: &HeldRead, now: u64) -> String {
     match held {
         Ok(None) => String::new(),
         Ok(Some(held)) => {
-            let (coin, due) = (Shown(held.coin.as_str()), rfc_3339(held.due));
-            let left = match held.due.checked_sub(now) {
+            let (coin, due) = (Shown(held.coin.as_str()), rfc_3339_millis(held.due));
+            let at = held.due / 1_000;
+            let left = match at.checked_sub(now) {
                 Some(left) => format!("in {left} s"),
-                None => format!("{} s ago; `doctor` finds the reason", now - held.due),
+                None => format!("{} s ago; `doctor` finds the reason", now - at),
             };
             format!("; held switch to {coin}, due {due} ({left})")
         }

@@ -625,7 +625,7 @@ fn results(answer: &str, entries: usize) -> Option<Vec<Ended>> {
     ends.collect::<Option<Vec<_>>>().filter(|ends| ends.len() == entries)
 }
 
-/// Seconds since 1970 of `2026-11-29T10:00:00Z`.
+/// Whole seconds since 1970 of `2026-11-29T10:00:00.000Z`.
 fn seconds_of(text: &str) -> Option<u64> {
     let number = |from: usize, to: usize| text.get(from..to)?.parse::<u64>().ok();
     let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
@@ -692,7 +692,7 @@ mod tests {
                 r#"{{"err_no":{err_no},"err_msg":"","success":{success},"results":[{results}]}}"#
             )
         };
-        let held = result(r#""held","due":"2026-11-29T10:00:01Z""#);
+        let held = result(r#""held","due":"2026-11-29T10:00:01.250Z""#);
         let both = answer(0, &[held.clone(), result(r#""applied""#)]);
         let ended = |fate, due| Ended { due, ..Ended::as_all(fate) };
         let [held_first, applied] =

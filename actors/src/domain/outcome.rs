@@ -13,7 +13,7 @@ pub enum SwitchOutcome {
     Applied,
     /// ZooKeeper committed the switch as held: its coin is written at the due time, unless a later switch replaces it.
     Held {
-        /// Due time, in seconds since 1970.
+        /// Due time, in milliseconds since 1970.
         due: u64,
     },
     /// ZooKeeper committed a newer coin of another request, which took the place of this one in the same moment.
@@ -41,9 +41,9 @@ pub enum SwitchOutcome {
     WouldCreate,
     /// Dry run: the switch would replace another value.
     WouldChange,
-    /// Dry run: the switch would be held until about this time, in seconds since 1970.
+    /// Dry run: the switch would be held until about this time, in milliseconds since 1970.
     WouldBeHeld {
-        /// Due time, in seconds since 1970.
+        /// Due time, in milliseconds since 1970.
         due: u64,
     },
     /// Dry run without a coin: the znode was read, or found missing.
@@ -92,7 +92,7 @@ impl SwitchOutcome {
         }
     }
 
-    /// Due time of a held switch, in seconds since 1970.
+    /// Due time of a held switch, in milliseconds since 1970.
     pub fn due(&self) -> Option<u64> {
         match self {
             Self::Held { due } | Self::WouldBeHeld { due } => Some(*due),
@@ -159,12 +159,11 @@ impl SwitchResult {
         Self { old: PreviousValue::NotKnown, outcome }
     }
 
-    /// The result of a switch in whose place `newer`, where there is one, was written.
+    /// The result of a switch in whose place `newer`, where there is one, was written. Where `newer` is held, so is this
+    /// one: until the due time, neither is written.
     pub(crate) fn replaced_by(&self, newer: Option<&Coin>) -> Self {
         let outcome = match (&self.outcome, newer) {
-            (SwitchOutcome::Applied | SwitchOutcome::Held { .. }, Some(newer)) => {
-                SwitchOutcome::ReplacedBy(newer.clone())
-            }
+            (SwitchOutcome::Applied, Some(newer)) => SwitchOutcome::ReplacedBy(newer.clone()),
             (outcome, _) => outcome.clone(),
         };
         Self { old: self.old.clone(), outcome }

@@ -24,9 +24,15 @@ pub fn rfc_3339(seconds: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hours:02}:{minutes:02}:{seconds:02}Z")
 }
 
+/// Like [`rfc_3339`], from milliseconds since 1970, with three decimals.
+pub fn rfc_3339_millis(millis: u64) -> String {
+    let seconds = rfc_3339(millis / 1_000);
+    format!("{}.{:03}Z", seconds.trim_end_matches('Z'), millis % 1_000)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::rfc_3339;
+    use super::{rfc_3339, rfc_3339_millis};
 
     #[test]
     fn a_time_is_written_in_utc() {
@@ -40,5 +46,6 @@ mod tests {
         ] {
             assert_eq!(rfc_3339(seconds), text);
         }
+        assert_eq!(rfc_3339_millis(1_709_210_096_007), "2024-02-29T12:34:56.007Z");
     }
 }

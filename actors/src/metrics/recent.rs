@@ -43,7 +43,7 @@ pub enum ChangeKind {
         new: Coin,
         /// The coin of a newer switch that was written instead.
         superseded_by: Option<Coin>,
-        /// Due time of a held switch, in seconds since 1970.
+        /// Due time of a held switch, in milliseconds since 1970.
         due: Option<u64>,
     },
     /// A sub-pool's coinbase.

@@ -88,8 +88,8 @@ impl UserLists {
         };
         ctx.spawn(wrap_future::<_, Self>(reading).map(|marks, act, ctx| {
             let mut before = Vec::new();
-            for (puller, mark) in act.pullers.iter().zip(marks) {
-                puller.old_mark.set(mark);
+            for (puller, marks) in act.pullers.iter().zip(marks) {
+                puller.known.replace(marks);
                 let (answered, seen) = watch::channel(false);
                 let (puller, listings) = (Rc::clone(puller), act.listings.clone());
                 let (journal, pause) = (Rc::clone(&act.journal), act.settings.interval);

@@ -48,8 +48,14 @@ impl List {
     }
 
     /// This list plus `new` entries, which come by rising puid; `None` if it has them all. Names that it lacks are
-    /// first seen `at`. An entry replaces the name of its puid; a name without a puid is forgotten.
-    pub(super) fn with(&self, new: &[(u32, &str)], at: u32, change: u64) -> Option<Self> {
+    /// first seen `at` the time of their puid. An entry replaces the name of its puid; a name without a puid is
+    /// forgotten.
+    pub(super) fn with(
+        &self,
+        new: &[(u32, &str)],
+        at: impl Fn(u32) -> u32,
+        change: u64,
+    ) -> Option<Self> {
         let is_new = |&(puid, name): &(u32, &str)| self.get(puid) != Some(name);
         if !new.iter().any(is_new) {
             return None;
@@ -88,7 +94,8 @@ impl List {
                     next.keep(self, entry, replaces);
                 }
                 _ => {
-                    let seen = self.first_seen(name).unwrap_or(at);
+                    let seen = self.first_seen(name).or_else(|| next.first_seen(name));
+                    let seen = seen.unwrap_or_else(|| at(puid));
                     let name = next.names.place(name, seen);
                     next.entries.push(Entry { puid, name, came });
                 }
@@ -212,32 +219,33 @@ mod tests {
 
     #[test]
     fn a_puid_that_changes_its_name_leaves_the_old_name_unlisted() {
-        let list = List::new(false).with(&[(1, "alice"), (2, "bob"), (3, "bob")], 10, 1).unwrap();
-        let list = list.with(&[(1, "carol"), (2, "dave")], 20, 2).unwrap();
+        let list =
+            List::new(false).with(&[(1, "alice"), (2, "bob"), (3, "bob")], |_| 10, 1).unwrap();
+        let list = list.with(&[(1, "carol"), (2, "dave")], |_| 20, 2).unwrap();
         assert_eq!(listed(&list), [(1, "carol"), (2, "dave"), (3, "bob")]);
         assert_eq!((list.first_seen("alice"), list.first_seen("carol")), (None, Some(20)));
         assert_eq!(list.first_seen("bob"), Some(10), "another puid has it");
-        assert!(list.with(&[(1, "carol"), (3, "bob")], 30, 3).is_none(), "nothing is new");
+        assert!(list.with(&[(1, "carol"), (3, "bob")], |_| 30, 3).is_none(), "nothing is new");
     }
 
     #[test]
     fn case_makes_no_difference_where_it_is_ignored() {
-        let list = List::new(true).with(&[(1, "Alice")], 10, 1).unwrap();
-        let list = list.with(&[(2, "ALICE")], 20, 2).unwrap();
+        let list = List::new(true).with(&[(1, "Alice")], |_| 10, 1).unwrap();
+        let list = list.with(&[(2, "ALICE")], |_| 20, 2).unwrap();
         assert_eq!(listed(&list), [(1, "Alice"), (2, "ALICE")], "the list keeps the spelling");
         assert_eq!(list.first_seen("alice"), Some(10));
-        let list = List::new(false).with(&[(1, "Alice")], 10, 1).unwrap();
+        let list = List::new(false).with(&[(1, "Alice")], |_| 10, 1).unwrap();
         assert_eq!(list.first_seen("alice"), None);
     }
 
     #[test]
     fn the_merged_list_has_the_name_that_came_last() {
         let empty = List::new(false);
-        let first = empty.with(&[(1, "a"), (3, "c")], 0, 2).unwrap();
-        let second = empty.with(&[(1, "b"), (2, "d")], 0, 1).unwrap();
+        let first = empty.with(&[(1, "a"), (3, "c")], |_| 0, 2).unwrap();
+        let second = empty.with(&[(1, "b"), (2, "d")], |_| 0, 1).unwrap();
         let both: Vec<_> = merged([&first, &second].into_iter()).collect();
         assert_eq!(both, [(1, "a"), (2, "d"), (3, "c")]);
-        let second = second.with(&[(1, "e")], 0, 3).unwrap();
+        let second = second.with(&[(1, "e")], |_| 0, 3).unwrap();
         assert_eq!(merged([&first, &second].into_iter()).next(), Some((1, "e")));
     }
 
@@ -255,7 +263,7 @@ mod tests {
             for (at, mut answer) in (1u32..).zip(answers) {
                 answer.sort_by_key(|entry| entry.0);
                 let last: BTreeMap<u32, &str> = answer.iter().copied().collect();
-                if let Some(next) = list.with(&answer, at, u64::from(at)) {
+                if let Some(next) = list.with(&answer, |_| at, u64::from(at)) {
                     list = next;
                 }
                 names.extend(last.clone());

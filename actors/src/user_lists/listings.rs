@@ -176,6 +176,13 @@ impl Listings {
         ListSize { entries, largest_puid, is_served: *is_complete }
     }
 
+    /// The coins whose lists are served.
+    pub(crate) fn served(&self) -> Vec<Coin> {
+        let lists = self.0.lists.load();
+        let served = lists.by_coin.iter().filter(|(_, shown)| shown.is_complete);
+        served.map(|(coin, _)| coin.clone()).collect()
+    }
+
     /// The lists that have this sub-account. In case-insensitive mode the case makes no difference.
     pub fn look_up(&self, name: &str) -> Vec<ListedAs> {
         let lists = self.0.lists.load();
@@ -188,11 +195,16 @@ impl Listings {
         found.collect()
     }
 
-    /// Adds entries to the list of `coin`, by rising puid, all at once; `at` is in seconds since 1970. Returns whether
-    /// the list has changed. Renders the new documents, so that no client waits for that.
-    pub(crate) fn insert(&self, coin: &Coin, entries: &[(u32, &str)], at: u64) -> bool {
+    /// Adds entries to the list of `coin`, by rising puid, all at once; `at` has the first sight of a puid, in seconds
+    /// since 1970. Returns whether the list has changed. Renders the new documents, so that no client waits for that.
+    pub(crate) fn insert(
+        &self,
+        coin: &Coin,
+        entries: &[(u32, &str)],
+        at: impl Fn(u32) -> u64,
+    ) -> bool {
         let change = self.0.changes.fetch_add(1, Relaxed) + 1;
-        let at = u32::try_from(at).unwrap_or(u32::MAX);
+        let at = |puid| u32::try_from(at(puid)).unwrap_or(u32::MAX);
         let is_changed = self.change(coin, |shown| {
             let list = shown.list.with(entries, at, change)?;
             Some(Shown { list, document: OnceLock::new(), ..shown.clone() })
@@ -257,7 +269,7 @@ mod tests {
         let (btc, bcc) = (coin("btc"), coin("bcc"));
         let lists = Listings::of([btc.clone(), bcc.clone()], false);
         assert!(served(lists.answer(Some("btc"), 0)).is_none());
-        lists.insert(&btc, &[(1, "alice"), (7, "b\"ob")], 10);
+        lists.insert(&btc, &[(1, "alice"), (7, "b\"ob")], |_| 10);
         assert!(served(lists.answer(Some("btc"), 0)).is_none(), "the pull has not ended");
         lists.pulled(&btc, true);
         assert_eq!(served(lists.answer(Some("btc"), 0)), data("\"alice\":1,\"b\\\"ob\":7"));
@@ -265,7 +277,7 @@ mod tests {
         lists.pulled(&bcc, false);
         assert!(served(lists.answer(Some("bcc"), 0)).is_none());
         assert_eq!(served(lists.answer(None, 1)), data("\"b\\\"ob\":7"));
-        lists.insert(&bcc, &[(3, "carol"), (7, "dave")], 20);
+        lists.insert(&bcc, &[(3, "carol"), (7, "dave")], |_| 20);
         lists.pulled(&bcc, true);
         lists.pulled(&btc, false);
         assert_eq!(served(lists.answer(None, 0)), data("\"alice\":1,\"carol\":3,\"dave\":7"));
@@ -279,7 +291,7 @@ mod tests {
         let btc = coin("btc");
         let lists = Listings::of([btc.clone()], false);
         lists.pulled(&btc, true);
-        lists.insert(&btc, &[(1, "alice")], 10);
+        lists.insert(&btc, &[(1, "alice")], |_| 10);
         let whole = |coin: Option<&str>| match lists.answer(coin, 0) {
             ListAnswer::List(document) => document,
             ListAnswer::NotReady => panic!("not ready"),
@@ -287,9 +299,9 @@ mod tests {
         let (first, again) = (whole(Some("btc")), whole(None));
         assert_eq!(first.parts[1].as_ptr(), again.parts[1].as_ptr());
         assert_eq!(first.etag, again.etag);
-        assert!(!lists.insert(&btc, &[(1, "alice")], 20));
+        assert!(!lists.insert(&btc, &[(1, "alice")], |_| 20));
         assert_eq!(whole(None).etag, first.etag);
-        assert!(lists.insert(&btc, &[(1, "bob")], 20));
+        assert!(lists.insert(&btc, &[(1, "bob")], |_| 20));
         assert_ne!(whole(None).etag, first.etag);
     }
 
@@ -298,8 +310,8 @@ mod tests {
         let (btc, bcc) = (coin("btc"), coin("bcc"));
         let lists = Listings::of([btc.clone(), bcc.clone()], true);
         assert_eq!(lists.size(&btc), ListSize::default());
-        lists.insert(&btc, &[(1, "Alice"), (2, "bob"), (9, "ALICE")], 10);
-        lists.insert(&bcc, &[(4, "alice")], 20);
+        lists.insert(&btc, &[(1, "Alice"), (2, "bob"), (9, "ALICE")], |_| 10);
+        lists.insert(&bcc, &[(4, "alice")], |_| 20);
         lists.pulled(&btc, true);
         let names = |puids: &[(u32, &str)]| {
             puids.iter().map(|(puid, name)| (*puid, (*name).to_owned())).collect::<Vec<_>>()
@@ -322,7 +334,7 @@ mod tests {
     fn a_name_is_found_in_its_list_only() {
         let (btc, bcc) = (coin("btc"), coin("bcc"));
         let lists = Listings::of([btc.clone()], true);
-        lists.insert(&btc, &[(1, "Alice")], 10);
+        lists.insert(&btc, &[(1, "Alice")], |_| 10);
         assert_eq!(lists.find(&btc, "alice"), Listed::Since(10));
         assert_eq!(lists.find(&btc, "bob"), Listed::No);
         assert_eq!(lists.find(&bcc, "alice"), Listed::NoList);

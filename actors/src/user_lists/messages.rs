@@ -5,7 +5,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     domain::Coin,
-    zk_writer::{FirstCoins, ReadMarks, WriteMark},
+    zk_writer::{FirstCoins, ReadMarks, WriteMarks},
 };
 
 /// Stop pulling; a pull under way is dropped. Answered at once.
@@ -20,7 +20,7 @@ pub(crate) struct StopPulling;
 pub(crate) struct ListsToZkWriter {
     pub(crate) first_coins: Recipient<FirstCoins>,
     pub(crate) read_marks: Recipient<ReadMarks>,
-    pub(crate) write_mark: Recipient<WriteMark>,
+    pub(crate) write_marks: Recipient<WriteMarks>,
 }
 
 /// The backend has registered a sub-account. The coin's list is pulled at once, and then gets the entry if the answer

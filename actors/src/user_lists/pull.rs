@@ -20,7 +20,9 @@ use super::{
 use crate::{
     domain::{Coin, Puname, ZnodeDir},
     upstream::{Upstream, UpstreamUrl},
-    zk_writer::{FirstCoin, FirstCoins, FirstCoinsEnd, ListMark, NotCreated, WriteMark},
+    zk_writer::{
+        FirstCoin, FirstCoins, FirstCoinsEnd, ListMark, ListMarks, NotCreated, WriteMarks,
+    },
 };
 
 /// Entries of one message to `ZkWriter`.
@@ -43,8 +45,12 @@ pub(super) struct Puller {
     zk_writer: ListsToZkWriter,
     /// The largest puid that needs no further pull.
     last_id: Cell<u32>,
-    /// Mark from before the daemon's start; `None` after the first complete pull.
-    pub(super) old_mark: Cell<Option<ListMark>>,
+    /// The list's marks; at first those from before the daemon's start.
+    pub(super) known: RefCell<ListMarks>,
+    /// Whether a pull was complete: entries of later ones are new.
+    was_complete: Cell<bool>,
+    /// Safety period in seconds, for the marks.
+    period: u64,
     /// Registered sub-accounts that no pull has brought yet.
     registered: RefCell<RegisteredNames>,
     /// Puids that entered the list without a first coin.
@@ -108,7 +114,9 @@ impl Puller {
             listings,
             zk_writer,
             last_id: Cell::new(0),
-            old_mark: Cell::new(None),
+            known: RefCell::default(),
+            was_complete: Cell::new(false),
+            period: settings.safety_period().as_secs(),
             registered: RefCell::default(),
             unsettled: RefCell::default(),
             wake: Notify::new(),
@@ -136,19 +144,14 @@ impl Puller {
         // Superseded names get first coins, but are not listed.
         let all: Vec<&PulledEntry> = new.iter().copied().chain(&superseded).collect();
         let settled = self.settle_all(&all, &mut end).await.min(new.len());
-        let entries_at = |entries: &[&PulledEntry], at: u64| {
-            let entries: Vec<_> = entries.iter().map(|it| (it.puid, &*it.name)).collect();
-            !entries.is_empty() && self.listings.insert(&self.coin, &entries, at)
-        };
-        let (new, mark) = (&new[..settled], self.old_mark.get());
-        let known = new.partition_point(|it| mark.is_some_and(|mark| it.puid <= mark.last_id));
-        end.is_changed |= entries_at(&new[..known], mark.map_or(0, |mark| mark.at.min(now())));
-        end.is_changed |= entries_at(&new[known..], now());
+        let new: Vec<_> = new[..settled].iter().map(|it| (it.puid, &*it.name)).collect();
+        let (now, known, is_first) = (now(), self.known.borrow().clone(), !self.was_complete.get());
+        let first_seen = |puid| known.since(puid).filter(|at| is_first && *at < now).unwrap_or(now);
+        end.is_changed |= !new.is_empty() && self.listings.insert(&self.coin, &new, first_seen);
         if end.fault.is_none() {
             end.is_changed |= self.add_registered(registered);
             self.advance(&entries, is_unreadable, &mut end).await;
-            // Entries of later pulls are new.
-            self.old_mark.set(None);
+            self.was_complete.set(true);
         }
         end
     }
@@ -276,10 +279,10 @@ impl Puller {
             .map(|(puid, name)| (*puid, &**name))
             .collect();
         self.unsettled.borrow_mut().extend(added.iter().map(|(puid, _)| *puid));
-        !added.is_empty() && self.listings.insert(&self.coin, &added, now())
+        !added.is_empty() && self.listings.insert(&self.coin, &added, |_| now())
     }
 
-    /// Raises N after a complete pull and writes the mark, unless N would pass an entry that has to come again: one
+    /// Raises N after a complete pull and writes the marks, unless N would pass an entry that has to come again: one
     /// with a refused first coin or an unreadable puid.
     async fn advance(&self, entries: &[PulledEntry], is_unreadable: bool, end: &mut PullEnd) {
         let Some(largest) = entries.last().map(|it| it.puid) else { return };
@@ -288,14 +291,14 @@ impl Puller {
         }
         self.last_id.set(largest);
         let (dir, coin) = (self.marks.clone(), self.coin.clone());
-        let mark = ListMark { last_id: largest, at: now() };
-        // A mark from before the start that covers the list has the earlier time.
-        if self.old_mark.get().is_some_and(|old| old.last_id >= largest) {
+        let mut marks = self.known.borrow().clone();
+        if !marks.add(ListMark { last_id: largest, at: now() }, self.period) {
             return;
         }
-        // Not tried again after a failure: the mark of the next longer list replaces it.
-        let write = |reply| WriteMark { dir, coin, mark, reply };
-        if let Err(fault) = ask(&self.zk_writer.write_mark, write).await {
+        self.known.replace(marks.clone());
+        // Not tried again after a failure: those of the next longer list replace them.
+        let write = |reply| WriteMarks { dir, coin, marks, reply };
+        if let Err(fault) = ask(&self.zk_writer.write_marks, write).await {
             end.index_fault.get_or_insert(fault);
         }
     }

@@ -9,7 +9,8 @@ use zookeeper_client::{
 };
 
 use super::{
-    Condition, Revision, TransactionError, WriteError, WriteOp, ZnodeRead, znode::znode_read,
+    Condition, Revision, TransactionError, WriteError, WriteOp, ZnodeRead,
+    znode::{Keep, znode_read},
 };
 
 /// Code of operations that failed only because another one of the transaction did
@@ -114,14 +115,15 @@ pub(super) fn of_failed_write(op: &WriteOp<'_, impl Condition>, error: WriteErro
 pub(super) fn of_read(
     paths: usize,
     results: Vec<MultiReadResult>,
+    keep: Keep,
 ) -> Result<(Vec<ZnodeRead>, usize), WriteError> {
     if results.len() != paths {
         return Err(unknown(&format!("{} results for a read of {paths} znodes", results.len())));
     }
     let mut largest = 0;
     let reads = results.into_iter().map(|result| match result {
-        MultiReadResult::Data { data, stat } => znode_read(Ok((data, stat)), &mut largest),
-        MultiReadResult::Error { err } => znode_read(Err(err), &mut largest),
+        MultiReadResult::Data { data, stat } => znode_read(Ok((data, stat)), keep, &mut largest),
+        MultiReadResult::Error { err } => znode_read(Err(err), keep, &mut largest),
         other => Err(unknown(&format!("{other:?} for a read of data"))),
     });
     let reads = reads.collect::<Result<_, _>>()?;
@@ -139,6 +141,7 @@ fn unknown(what: &str) -> WriteError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::PreviousValue;
     use crate::zk::AnyState;
 
     type Unconditional = WriteOp<'static, AnyState>;
@@ -269,7 +272,7 @@ mod tests {
     fn a_read_is_of_as_many_znodes_as_were_asked_for() {
         let data = || MultiReadResult::Data { data: b"btc".to_vec(), stat: stat(7, 3) };
         let missing = || MultiReadResult::Error { err: ClientError::NoNode };
-        let (read, _) = of_read(2, vec![data(), missing()]).unwrap();
+        let (read, _) = of_read(2, vec![data(), missing()], PreviousValue::cut).unwrap();
         assert!(matches!(&read[..], [Ok(Some(_)), Ok(None)]));
         for results in [
             vec![data()],
@@ -278,7 +281,7 @@ mod tests {
             vec![data(), MultiReadResult::Error { err: ClientError::UnexpectedErrorCode(0) }],
             vec![data(), MultiReadResult::Error { err: ClientError::BadVersion }],
         ] {
-            assert!(of_read(2, results).is_err());
+            assert!(of_read(2, results, PreviousValue::cut).is_err());
         }
     }
 }

@@ -1,6 +1,6 @@
-//! Directories as a whole: their children, and reads of whole znodes.
+//! Directories as a whole: their state and children.
 
-use futures_util::future::{join, join_all};
+use futures_util::future::join;
 
 use super::{Connection, Mark, Revision, WriteError};
 
@@ -12,9 +12,6 @@ pub(crate) struct DirectoryState {
     /// Rises with each child that is created or deleted.
     pub(crate) children: i32,
 }
-
-/// Reads of whole znodes that are under way at a time: bounds the memory of their answers.
-const READS_AT_ONCE: usize = 250;
 
 impl Connection {
     /// The directory's state, by a server that has caught up with the leader; `None` if there is none.
@@ -47,27 +44,5 @@ impl Connection {
             Err(zookeeper_client::Error::NoNode) => Ok(None),
             Err(error) => Err(error.into()),
         }
-    }
-
-    /// Reads whole znodes, by a server that has caught up with the leader. Fails as a whole only without an answer.
-    pub(crate) async fn get_each(
-        &self,
-        paths: &[String],
-    ) -> Result<Vec<Result<Option<(Vec<u8>, Mark)>, String>>, WriteError> {
-        let Some(first) = paths.first() else { return Ok(Vec::new()) };
-        let mut read = Vec::with_capacity(paths.len());
-        for window in paths.chunks(READS_AT_ONCE) {
-            let reads = join_all(window.iter().map(|path| self.get(path)));
-            let (caught_up, reads) = join(self.client.sync(first), reads).await;
-            caught_up?;
-            for answer in reads {
-                read.push(match answer {
-                    Ok(found) => Ok(found),
-                    Err(WriteError::Refused(cause)) => Err(cause),
-                    Err(error) => return Err(error),
-                });
-            }
-        }
-        Ok(read)
     }
 }

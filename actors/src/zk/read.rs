@@ -7,8 +7,12 @@ use futures_util::future::{join, join_all};
 use super::{
     Connection, WriteError, ZnodeRead, answers,
     read_window::{OF_A_REQUEST, ReadWindow},
-    znode::znode_read,
+    znode::{Keep, znode_read},
 };
+use crate::domain::PreviousValue;
+
+/// Bytes that a read of intents keeps of each. No intent has as many.
+const INTENT_BYTES: usize = 1024;
 
 impl Connection {
     /// Number of znodes that [`read`](Self::read) asks for before it waits for their answer.
@@ -20,13 +24,18 @@ impl Connection {
         self.read_window.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads every path's znode, [`reads_at_once`](Self::reads_at_once) at a time.
+    /// Reads every path's znode, [`reads_at_once`](Self::reads_at_once) at a time. Data is cut by
+    /// [`PreviousValue::cut`].
     pub(crate) async fn read(&self, paths: &[&str]) -> Result<Vec<ZnodeRead>, WriteError> {
+        self.read_all(paths, PreviousValue::cut).await
+    }
+
+    async fn read_all(&self, paths: &[&str], keep: Keep) -> Result<Vec<ZnodeRead>, WriteError> {
         let mut reads = Vec::with_capacity(paths.len());
         while reads.len() < paths.len() {
             let rest = &paths[reads.len()..];
             let window = &rest[..rest.len().min(self.reads_at_once())];
-            let (read, largest) = self.read_at_once(window).await?;
+            let (read, largest) = self.read_at_once(window, keep).await?;
             reads.extend(read);
             self.window().note(window.len(), largest);
         }
@@ -34,12 +43,16 @@ impl Connection {
     }
 
     /// Reads these paths, and returns the bytes of the largest znode, too.
-    async fn read_at_once(&self, paths: &[&str]) -> Result<(Vec<ZnodeRead>, usize), WriteError> {
+    async fn read_at_once(
+        &self,
+        paths: &[&str],
+        keep: Keep,
+    ) -> Result<(Vec<ZnodeRead>, usize), WriteError> {
         let mut largest = 0;
         if !self.version().reads_many_at_once() {
             let reads = paths.iter().map(|path| self.client.get_data(path));
             let answers = join_all(reads).await.into_iter();
-            let reads = answers.map(|answer| znode_read(answer, &mut largest));
+            let reads = answers.map(|answer| znode_read(answer, keep, &mut largest));
             return Ok((reads.collect::<Result<_, _>>()?, largest));
         }
         let limit = self.transaction_limit();
@@ -49,12 +62,12 @@ impl Connection {
             let needed = 9 + 4 + path.len() + 1;
             let is_full = bytes + needed > limit || index - first >= OF_A_REQUEST;
             if is_full && index > first {
-                requests.push(self.read_many(&paths[first..index])?);
+                requests.push(self.read_many(&paths[first..index], keep)?);
                 (first, bytes) = (index, 0);
             }
             bytes += needed;
         }
-        requests.push(self.read_many(&paths[first..])?);
+        requests.push(self.read_many(&paths[first..], keep)?);
         let mut reads = Vec::with_capacity(paths.len());
         for answer in join_all(requests).await {
             let (read, largest_read) = answer?;
@@ -67,6 +80,7 @@ impl Connection {
     fn read_many<'a>(
         &'a self,
         paths: &[&str],
+        keep: Keep,
     ) -> Result<
         impl Future<Output = Result<(Vec<ZnodeRead>, usize), WriteError>> + use<'a>,
         WriteError,
@@ -76,7 +90,7 @@ impl Connection {
             reader.add_get_data(path)?;
         }
         let znodes = paths.len();
-        Ok(async move { answers::of_read(znodes, reader.commit().await?) })
+        Ok(async move { answers::of_read(znodes, reader.commit().await?, keep) })
     }
 
     /// Like [`read`](Self::read), by a server that has caught up with the leader: it knows all that was committed
@@ -85,9 +99,27 @@ impl Connection {
         &self,
         paths: &[&str],
     ) -> Result<Vec<ZnodeRead>, WriteError> {
+        self.read_all_caught_up(paths, PreviousValue::cut).await
+    }
+
+    /// Like [`read_caught_up`](Self::read_caught_up), with data that is long enough for an intent.
+    pub(crate) async fn read_intents(
+        &self,
+        paths: &[String],
+    ) -> Result<Vec<ZnodeRead>, WriteError> {
+        let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+        let keep: Keep = |data| data[..data.len().min(INTENT_BYTES)].to_vec();
+        self.read_all_caught_up(&paths, keep).await
+    }
+
+    async fn read_all_caught_up(
+        &self,
+        paths: &[&str],
+        keep: Keep,
+    ) -> Result<Vec<ZnodeRead>, WriteError> {
         let Some(first) = paths.first() else { return Ok(Vec::new()) };
         // Polled in this order, so the server gets them in this order.
-        let (caught_up, reads) = join(self.client.sync(first), self.read(paths)).await;
+        let (caught_up, reads) = join(self.client.sync(first), self.read_all(paths, keep)).await;
         caught_up?;
         reads
     }

@@ -5,7 +5,6 @@ use std::fmt;
 use zookeeper_client::{Error as ClientError, Stat};
 
 use super::WriteError;
-use crate::domain::PreviousValue;
 
 /// State of a znode: the transaction that created it, and its version.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -75,7 +74,7 @@ impl Mark {
 /// A znode's data, and the write that made it so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Content {
-    /// Cut by [`PreviousValue::cut`].
+    /// As far as the read kept it.
     pub(crate) data: Vec<u8>,
     pub(crate) mark: Mark,
 }
@@ -83,16 +82,20 @@ pub(crate) struct Content {
 /// Result of reading one path: a znode, none, or why it may not be read.
 pub(crate) type ZnodeRead = Result<Option<Content>, String>;
 
+/// The part of a znode's data that a read keeps.
+pub(super) type Keep = fn(&[u8]) -> Vec<u8>;
+
 /// Sorts the answer to a read. A znode that is missing, or may not be read, is a result, not an error. `largest` grows
 /// to the size of its data.
 pub(super) fn znode_read(
     answer: Result<(Vec<u8>, Stat), ClientError>,
+    keep: Keep,
     largest: &mut usize,
 ) -> Result<ZnodeRead, WriteError> {
     match answer.map_err(WriteError::from) {
         Ok((data, stat)) => {
             *largest = data.len().max(*largest);
-            Ok(Ok(Some(Content { data: PreviousValue::cut(&data), mark: Mark::of(&stat) })))
+            Ok(Ok(Some(Content { data: keep(&data), mark: Mark::of(&stat) })))
         }
         Err(WriteError::Missing) => Ok(Ok(None)),
         Err(WriteError::Refused(cause)) => Ok(Err(cause)),

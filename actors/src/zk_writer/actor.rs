@@ -36,7 +36,7 @@ use crate::{
 const MAILBOX: usize = 16 * 1024;
 
 /// Interval between checks of deadlines: answers are at most this late.
-const SWEEP: Duration = Duration::from_millis(100);
+pub(super) const SWEEP: Duration = Duration::from_millis(100);
 
 /// Switches per second that ZooKeeper is expected to commit at least. A request gets more time accordingly for the
 /// switches before it, so that a batch of 500,000 does not fail for its size alone.

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     domain::{
         Assignment, OutcomeKind, PreviousValue, Puname, Shown, Source, SwitchOutcome, SwitchResult,
-        Switches, rfc_3339,
+        Switches, rfc_3339_millis,
     },
     metrics::{Change, ChangeKind, HeldEnd, Metrics},
 };
@@ -133,7 +133,7 @@ impl Journal {
                     "cause" => "its znode was written after the switch was accepted");
             }
             _ => info!(self.log, "held switch"; source, "sub_account" => puname.shown(),
-                "old" => old, "new" => coin, "outcome" => outcome, "due" => rfc_3339(intent.due)),
+                "old" => old, "new" => coin, "outcome" => outcome, "due" => rfc_3339_millis(intent.due)),
         }
     }
 
@@ -173,7 +173,7 @@ impl Journal {
             }
             SwitchOutcome::Held { due } if superseded_by.is_none() => {
                 info!(self.log, "switch"; source, "sub_account" => puname.shown(), "old" => old,
-                    "new" => coin.as_str(), "outcome" => words, "due" => rfc_3339(*due));
+                    "new" => coin.as_str(), "outcome" => words, "due" => rfc_3339_millis(*due));
             }
             _ => match (outcome.cause(), superseded_by) {
                 (None, None) => info!(self.log, "switch"; source, "sub_account" => puname.shown(),

@@ -53,7 +53,7 @@ mod write;
 pub(crate) use actor::ZkWriter;
 pub(crate) use election::Election;
 pub(crate) use first_coins::{
-    FirstCoin, FirstCoins, FirstCoinsEnd, ListMark, NotCreated, ReadMarks, WriteMark,
+    FirstCoin, FirstCoins, FirstCoinsEnd, ListMark, ListMarks, NotCreated, ReadMarks, WriteMarks,
 };
 pub use held::{HeldRead, HeldSwitch, held_switches};
 pub use look_up::{HeldList, ListHeld, LookUp, LookUpReply};

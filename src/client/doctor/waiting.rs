@@ -3,7 +3,8 @@
 use std::time::SystemTime;
 
 use switcher_actors::{
-    HeldSwitch, Inspector, NoAnswer, Seen, Shown, WriterSettings, ZnodeDir, held_switches, rfc_3339,
+    HeldSwitch, Inspector, NoAnswer, Seen, Shown, WriterSettings, ZnodeDir, held_switches,
+    rfc_3339_millis,
 };
 
 use super::findings::Findings;
@@ -36,7 +37,7 @@ pub async fn held(
     let mut overdue = Vec::new();
     for (name, held) in looked.iter().zip(read) {
         match held {
-            Ok(Some(HeldSwitch { coin, due, .. })) if due + OVERDUE < now => {
+            Ok(Some(HeldSwitch { coin, due, .. })) if due / 1_000 + OVERDUE < now => {
                 overdue.push((due, *name, coin));
             }
             Ok(_) => {}
@@ -58,7 +59,7 @@ pub async fn held(
                 overdue.len(),
                 Shown(name),
                 Shown(coin.as_str()),
-                rfc_3339(*due)
+                rfc_3339_millis(*due)
             ),
             "start a daemon with this ZKHeldSwitchDir; if one runs, look for \"held switch\" in its log",
         ),

@@ -87,10 +87,10 @@ async fn overdue_held_switches_are_found() {
     finds(&cli, "ok", "held", &["1 switches wait, none of them overdue"]).await;
     daemon.kill9();
     let intent = |due: u64| json!({"coin": "bcc", "due": due, "source": "api"}).to_string();
-    for (name, due) in [("alice", 1_700_000_000), ("bob", 1_600_000_000)] {
+    for (name, due) in [("alice", 1_700_000_000_000), ("bob", 1_600_000_000_000)] {
         znodes.put(&format!("{intents}/{name}"), &intent(due)).await;
     }
-    let overdue = ["2 held switches are overdue", "bob to bcc, due 2020-09-13T12:26:40Z"];
+    let overdue = ["2 held switches are overdue", "bob to bcc, due 2020-09-13T12:26:40.000Z"];
     finds(&cli, "problem", "held", &overdue).await;
     for name in ["alice", "bob"] {
         znodes.put(&format!("{intents}/{name}"), "x").await;

@@ -51,11 +51,11 @@ async fn intents_of_other_clocks_and_configurations_are_carried_out_at_their_due
     for user in ["behind", "ahead", "unknown"] {
         assert_eq!(daemon.switch(user, "btc").await, Answer::success());
     }
-    let due = now() + 6;
+    let due = now() + 6_000;
     znodes.put(&format!("{directory}/behind"), &intent("bcc", 1)).await;
     znodes.put(&format!("{directory}/ahead"), &intent("bcc", due)).await;
     // A coin of the daemon that accepted it, which may have more coins.
-    znodes.put(&format!("{directory}/unknown"), &intent("ltc", now() - 1)).await;
+    znodes.put(&format!("{directory}/unknown"), &intent("ltc", now() - 1_000)).await;
     // One without lists looks once in a session.
     let next = holding(zookeeper).set("ZKSwitcherWatchDir", daemon.watch_dir()).start().await;
     becomes(&znodes, &next.path("behind"), "bcc").await;
@@ -147,6 +147,28 @@ async fn a_directory_that_cannot_be_carried_out_is_reported_until_it_can() {
 }
 
 #[tokio::test]
+async fn each_time_that_no_round_succeeds_is_reported_once() {
+    let zookeeper = ZooKeeper::shared().await;
+    let (znodes, client) = (zookeeper.znodes().await, zookeeper.client().await);
+    let daemon = holding(zookeeper).start().await;
+    let directory = intents(&daemon);
+    eventually("the directory", seconds(20), || async { znodes.get(&directory).await }).await;
+    for time in 1..=2 {
+        client.set_acl(&directory, &without(Permission::READ), None).await.unwrap();
+        let user = format!("user{time}");
+        assert_eq!(daemon.switch(&user, "btc").await, Answer::success());
+        znodes.put(&format!("{directory}/{user}"), &intent("bcc", 1)).await;
+        let reports = || daemon.log_with(&["cannot carry out held switches"]).len();
+        eventually("a report", seconds(20), || async { (reports() >= time).then_some(()) }).await;
+        // More than a round.
+        sleep(seconds(2)).await;
+        assert_eq!(reports(), time, "{:#?}", daemon.log());
+        client.set_acl(&directory, &everything(), None).await.unwrap();
+        becomes(&znodes, &daemon.path(&user), "bcc").await;
+    }
+}
+
+#[tokio::test]
 async fn intents_that_were_removed_by_hand_are_not_overdue() {
     let zookeeper = ZooKeeper::shared().await;
     let znodes = zookeeper.znodes().await;
@@ -156,7 +178,7 @@ async fn intents_that_were_removed_by_hand_are_not_overdue() {
     let directory = intents(&daemon);
     eventually("the directory", seconds(20), || async { znodes.get(&directory).await }).await;
     daemon.kill9();
-    znodes.put(&format!("{directory}/alice"), &intent("bcc", now() + 5)).await;
+    znodes.put(&format!("{directory}/alice"), &intent("bcc", now() + 5_000)).await;
     let plain = builder.without("UserListAPI").admin().start().await;
     let admin = Admin::of(&plain).await;
     admin.wait_for("switcher_held_switches", 1.0).await;

@@ -39,9 +39,15 @@ fn intents(daemon: &Daemon) -> String {
     format!("{}_held/switches", daemon.watch_dir().trim_end_matches('/'))
 }
 
-/// Seconds since 1970.
+/// Milliseconds since 1970.
 fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64
+}
+
+/// The due time of the switch that waits, in milliseconds since 1970.
+async fn due(znodes: &Znodes, daemon: &Daemon, znode: &str) -> u64 {
+    let intent = znodes.get(&format!("{}/{znode}", intents(daemon))).await.expect("an intent");
+    serde_json::from_str::<Value>(&intent).unwrap()["due"].as_u64().unwrap()
 }
 
 /// The result of one switch.
@@ -83,20 +89,24 @@ async fn a_switch_is_held_until_its_due_time() {
     assert_eq!(znodes.get(&daemon.path("alice")).await.as_deref(), Some("btc"), "btc has no list");
 
     assert_eq!(result(&daemon, "alice", "bcc", "dry_run").await["outcome"], "would_be_held");
-    let began = Instant::now();
+    let (began, before) = (Instant::now(), now());
     let held = result(&daemon, "alice", "bcc", "results").await;
+    let accepted = before..=now();
     assert_eq!((&held["outcome"], &held["old"]), (&json!("held"), &json!("btc")), "{held}");
     let intent = znodes.get(&format!("{}/alice", intents(&daemon))).await.expect("an intent");
     let intent: Value = serde_json::from_str(&intent).unwrap();
     assert_eq!((&intent["coin"], &intent["source"]), (&json!("bcc"), &json!("api")), "{intent}");
-    assert!(intent["due"].as_u64().unwrap() >= now() + PERIOD - 1, "{intent}");
+    let due = due(&znodes, &daemon, "alice").await;
+    assert!(accepted.contains(&(due - PERIOD * 1_000)), "{intent}, accepted in {accepted:?}");
+    let milliseconds = format!(".{:03}Z", due % 1_000);
+    assert!(held["due"].as_str().unwrap().ends_with(&milliseconds), "{held}, {intent}");
 
     let path = daemon.path("alice");
     while znodes.get(&path).await.as_deref() == Some("btc") {
         assert!(began.elapsed() < seconds(40), "never carried out: {:#?}", daemon.log());
         sleep(Duration::from_millis(20)).await;
     }
-    assert!(began.elapsed() >= Duration::from_secs(PERIOD), "early: {:?}", began.elapsed());
+    assert!(now() >= due, "early: {:?}", began.elapsed());
     assert_eq!(znodes.get(&path).await.as_deref(), Some("bcc"));
     settled(&znodes, &daemon).await;
     daemon.wait_for_log(&["held switch, ", "sub_account: alice", "outcome: carried out"]).await;

@@ -278,7 +278,7 @@ async fn a_replaced_intent_does_not_outlive_a_newer_switch() {
     znodes.remove(&path).await;
     let mut create = proxy.hold_request(&WRITES, &path);
     arrived(&mut create).await;
-    let replacing = json!({"coin": "bch", "due": now() - 1, "source": "api", "request": "1"});
+    let replacing = json!({"coin": "bch", "due": now() - 1_000, "source": "api", "request": "1"});
     znodes.put(&intent, &replacing.to_string()).await;
     // Its announcement.
     znodes.put(&intents(&daemon), "").await;

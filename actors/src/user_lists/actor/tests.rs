@@ -12,7 +12,7 @@ use super::*;
 use crate::{
     domain::Coins,
     user_lists::{ListAnswer, Listed},
-    zk_writer::{FirstCoins, FirstCoinsEnd, ListMark, NotCreated, WriteMark},
+    zk_writer::{FirstCoins, FirstCoinsEnd, ListMark, ListMarks, NotCreated, WriteMarks},
 };
 
 /// State of the simulated `ZkWriter`: the messages that it got, and how many it refuses first.
@@ -23,7 +23,7 @@ struct Written {
     refusals: usize,
     /// An entry that is not created, and why.
     faulty: Option<(&'static str, NotCreated)>,
-    mark: Option<ListMark>,
+    marks: ListMarks,
 }
 
 struct FakeWriter(Arc<Mutex<Written>>);
@@ -36,16 +36,16 @@ impl Handler<ReadMarks> for FakeWriter {
     type Result = ();
 
     fn handle(&mut self, message: ReadMarks, _: &mut Self::Context) {
-        let mark = self.0.lock().unwrap().mark;
-        message.reply.send(Ok(vec![mark; message.coins.len()])).unwrap();
+        let marks = self.0.lock().unwrap().marks.clone();
+        message.reply.send(Ok(vec![marks; message.coins.len()])).unwrap();
     }
 }
 
-impl Handler<WriteMark> for FakeWriter {
+impl Handler<WriteMarks> for FakeWriter {
     type Result = ();
 
-    fn handle(&mut self, message: WriteMark, _: &mut Self::Context) {
-        self.0.lock().unwrap().mark = Some(message.mark);
+    fn handle(&mut self, message: WriteMarks, _: &mut Self::Context) {
+        self.0.lock().unwrap().marks = message.marks;
         let _ = message.reply.send(Ok(()));
     }
 }
@@ -132,7 +132,7 @@ fn start(
     let to = ListsToZkWriter {
         first_coins: writer.clone().recipient(),
         read_marks: writer.clone().recipient(),
-        write_mark: writer.recipient(),
+        write_marks: writer.recipient(),
     };
     let log = Logger::root(Discard, o!());
     let (of_all, marks, metrics) = (listings.clone(), dir("/held/lists"), Metrics::unwatched());
@@ -170,7 +170,8 @@ async fn a_pull_that_zookeeper_interrupts_is_made_again_from_the_same_puid() {
     let written = written.lock().unwrap();
     assert_eq!(written.created, ["Alice=btc", "bob=btc", "ALICE=btc"], "each once");
     assert_eq!(written.indexed, ["alice", "bob"], "the smallest puid has the index entry");
-    assert_eq!(written.mark.unwrap().last_id, 3);
+    assert_eq!(written.marks.since(4), None);
+    assert!(written.marks.since(3).is_some());
 }
 
 #[actix_rt::test]
@@ -204,23 +205,32 @@ async fn a_refused_first_coin_holds_no_list_back_and_is_tried_again() {
     assert_eq!(written.lock().unwrap().created, ["a=btc", "c=btc", "b=btc"]);
 }
 
+fn marks<const N: usize>(marks: [(u32, u64); N]) -> ListMarks {
+    let mut all = ListMarks::default();
+    for (last_id, at) in marks {
+        assert!(all.add(ListMark { last_id, at }, 60));
+    }
+    all
+}
+
 #[actix_rt::test]
 async fn a_restart_makes_no_sub_account_new() {
-    let (port, _) = backend("{\"a\":1,\"b\":2}").await;
-    let mark = Some(ListMark { last_id: 1, at: 7 });
-    let written = Arc::new(Mutex::new(Written { mark, ..Written::default() }));
+    let (port, _) = backend("{\"a\":1,\"b\":2,\"c\":3}").await;
+    let marks = marks([(1, 7), (2, 9)]);
+    let written = Arc::new(Mutex::new(Written { marks, ..Written::default() }));
     let (listings, _actor) = start(&[("btc", port)], &written);
     until(|| served(&listings, "btc").is_some()).await;
     let coin = Coins::new(&["btc"]).unwrap().get("btc").unwrap().clone();
     assert_eq!(listings.find(&coin, "a"), Listed::Since(7));
-    assert!(matches!(listings.find(&coin, "b"), Listed::Since(at) if at > 7));
+    assert_eq!(listings.find(&coin, "b"), Listed::Since(9), "listed later than the first mark");
+    assert!(matches!(listings.find(&coin, "c"), Listed::Since(at) if at > 9));
 }
 
 #[actix_rt::test]
 async fn a_mark_from_the_future_counts_as_the_time_of_the_pull() {
     let (port, _) = backend("{\"a\":1}").await;
-    let mark = Some(ListMark { last_id: 1, at: u64::from(u32::MAX) });
-    let written = Arc::new(Mutex::new(Written { mark, ..Written::default() }));
+    let marks = marks([(1, u64::from(u32::MAX))]);
+    let written = Arc::new(Mutex::new(Written { marks, ..Written::default() }));
     let (listings, _actor) = start(&[("btc", port)], &written);
     until(|| served(&listings, "btc").is_some()).await;
     let coin = Coins::new(&["btc"]).unwrap().get("btc").unwrap().clone();

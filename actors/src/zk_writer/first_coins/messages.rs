@@ -3,6 +3,7 @@
 use actix::Message;
 use tokio::sync::oneshot;
 
+use super::marks::ListMarks;
 use crate::domain::{Coin, Puname, ZnodeDir};
 
 /// Create the index entries and the znodes of these sub-accounts, unless they exist. Nothing is ever replaced.
@@ -55,35 +56,26 @@ pub(crate) struct FirstCoinsEnd {
     pub(crate) index_fault: Option<String>,
 }
 
-/// How far a list was complete.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub(crate) struct ListMark {
-    /// All puids up to this one were in the list.
-    pub(crate) last_id: u32,
-    /// When that was written, in seconds since 1970.
-    pub(crate) at: u64,
-}
-
 /// Create the directory, and read the marks of these coins.
 ///
-/// Sent by `UserLists` until it succeeds once. Exactly one answer is sent; a mark that cannot be read counts as none.
+/// Sent by `UserLists` until it succeeds once. Exactly one answer is sent; marks that cannot be read count as none.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct ReadMarks {
     /// Parent of the marks.
     pub(crate) dir: ZnodeDir,
     pub(crate) coins: Vec<Coin>,
-    pub(crate) reply: oneshot::Sender<Result<Vec<Option<ListMark>>, String>>,
+    pub(crate) reply: oneshot::Sender<Result<Vec<ListMarks>, String>>,
 }
 
-/// Write the mark of a list.
+/// Write the marks of a list.
 ///
 /// Sent by `UserLists` after a pull that made the list longer. Exactly one answer is sent.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub(crate) struct WriteMark {
+pub(crate) struct WriteMarks {
     pub(crate) dir: ZnodeDir,
     pub(crate) coin: Coin,
-    pub(crate) mark: ListMark,
+    pub(crate) marks: ListMarks,
     pub(crate) reply: oneshot::Sender<Result<(), String>>,
 }

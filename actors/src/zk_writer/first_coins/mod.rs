@@ -10,6 +10,7 @@ mod marks;
 mod messages;
 mod pump;
 
+pub(crate) use marks::{ListMark, ListMarks};
 pub(crate) use messages::{
-    FirstCoin, FirstCoins, FirstCoinsEnd, ListMark, NotCreated, ReadMarks, WriteMark,
+    FirstCoin, FirstCoins, FirstCoinsEnd, NotCreated, ReadMarks, WriteMarks,
 };

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 use super::{
     create::create_missing,
     marks,
-    messages::{FirstCoins, FirstCoinsEnd, ReadMarks, WriteMark},
+    messages::{FirstCoins, FirstCoinsEnd, ReadMarks, WriteMarks},
 };
 use crate::{
     domain::ZnodeDir,
@@ -94,8 +94,8 @@ impl Handler<ReadMarks> for ZkWriter {
             }
             let mut read = Vec::with_capacity(coins.len());
             for coin in &coins {
-                let mark = marks::read(&connection, &dir, coin).await;
-                read.push(mark.map_err(|error| format!("cannot read {dir}{coin}: {error}"))?);
+                let marks = marks::read(&connection, &dir, coin).await;
+                read.push(marks.map_err(|error| format!("cannot read {dir}{coin}: {error}"))?);
             }
             Ok(read)
         };
@@ -103,13 +103,13 @@ impl Handler<ReadMarks> for ZkWriter {
     }
 }
 
-impl Handler<WriteMark> for ZkWriter {
+impl Handler<WriteMarks> for ZkWriter {
     type Result = ();
 
-    fn handle(&mut self, message: WriteMark, ctx: &mut Self::Context) {
-        let WriteMark { dir, coin, mark, reply } = message;
+    fn handle(&mut self, message: WriteMarks, ctx: &mut Self::Context) {
+        let WriteMarks { dir, coin, marks, reply } = message;
         let work = |connection: Connection| async move {
-            let written = marks::write(&connection, &dir, &coin, mark).await;
+            let written = marks::write(&connection, &dir, &coin, &marks).await;
             written.map_err(|error| format!("cannot write {dir}{coin}: {error}"))
         };
         self.run_to_reply(reply, work, ctx);

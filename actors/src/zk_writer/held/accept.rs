@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     domain::{PreviousValue, SwitchOutcome, SwitchResult},
-    zk::{AnyState, Connection, Mark, WriteError, ZnodeRead},
+    zk::{AnyState, Connection, Content, Mark, WriteError, ZnodeRead},
     zk_writer::{
         if_absent::IfAbsent,
         switches::Chunk,
@@ -122,9 +122,6 @@ struct Sent {
     old: PreviousValue,
 }
 
-/// An intent's data and last write, `None` without the znode, or why it may not be read.
-type Whole = Result<Option<(Vec<u8>, Mark)>, String>;
-
 impl<'a> Acceptance<'a> {
     fn new(
         connection: &'a Connection,
@@ -184,19 +181,19 @@ impl<'a> Acceptance<'a> {
         self.confirm(sent).await
     }
 
-    /// Reads the sub-accounts' znodes, and the intents as a whole.
-    async fn read(&self, open: &[usize]) -> Result<(Vec<ZnodeRead>, Vec<Whole>), WriteError> {
+    /// Reads the sub-accounts' znodes, and the intents.
+    async fn read(&self, open: &[usize]) -> Result<(Vec<ZnodeRead>, Vec<ZnodeRead>), WriteError> {
         let intents: Vec<String> = open.iter().map(|&index| self.intents[index].clone()).collect();
         let znodes: Vec<&str> = open.iter().map(|&index| self.znodes[index].as_str()).collect();
-        let intents = self.connection.get_each(&intents).await?;
+        let intents = self.connection.read_intents(&intents).await?;
         Ok((self.connection.read_caught_up(&znodes).await?, intents))
     }
 
     /// The intent to send. One for the same coin keeps its due time: a caller that repeats its switch must not postpone
     /// it for ever.
-    fn intent(&self, index: usize, found: Option<(Vec<u8>, Mark)>, znode: Mark) -> Option<Intent> {
+    fn intent(&self, index: usize, found: Option<Content>, znode: Mark) -> Option<Intent> {
         let mut intent = self.held.intent(index, *self.held.dues.get(index)?)?;
-        if let Some((data, mark)) = found
+        if let Some(Content { data, mark }) = found
             && let Ok(Some(before)) = Intent::parse(&data)
             && before.coin == intent.coin
             && before.is_last(mark.zxid, Some(znode.zxid))
@@ -278,7 +275,7 @@ impl<'a> Acceptance<'a> {
             let is_last = match found {
                 // Another caller's switch may have replaced it at the same time, and must then be the last itself: its
                 // daemon may have ended. A poll's intent must not replace it, since its map is older.
-                Ok(Some((data, mark))) => matches!(Intent::parse(&data), Ok(Some(found))
+                Ok(Some(Content { data, mark })) => matches!(Intent::parse(&data), Ok(Some(found))
                     if found.mark.is_none() && found.is_last(mark.zxid, znode.map(|it| it.mark.zxid))),
                 // Carried out already, or removed because of another write.
                 Ok(None) => {

@@ -6,11 +6,12 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::intent::Intent;
+use crate::domain::Coin;
 
 #[derive(Debug, Default)]
 pub(crate) struct Book {
     known: HashMap<String, Entry>,
-    /// Names by the time of the next look, in seconds since 1970.
+    /// Names by the time of the next look, in milliseconds since 1970.
     looks: BTreeSet<(u64, String)>,
 }
 
@@ -63,13 +64,14 @@ impl Book {
         }
     }
 
-    /// Schedules the looks at all intents for their due times again: this daemon has become the carrier.
-    pub(crate) fn look_when_due(&mut self) {
-        let names: Vec<String> = self.known.keys().cloned().collect();
-        for name in names {
-            let intent = self.known.get(&name).and_then(|entry| entry.intent.clone());
-            let look = intent.as_ref().map_or(0, |intent| intent.due);
-            self.schedule(&name, intent, look);
+    /// Schedules looks at once at all intents, or at those for `coin`.
+    pub(crate) fn look_again(&mut self, coin: Option<&Coin>) {
+        let is_it = |entry: &Entry| {
+            coin.is_none_or(|coin| entry.intent.as_ref().is_some_and(|it| it.coin == *coin))
+        };
+        let names = self.known.iter().filter(|(_, entry)| is_it(entry)).map(|(name, _)| name);
+        for name in names.cloned().collect::<Vec<_>>() {
+            self.postpone(&name, 0);
         }
     }
 
@@ -93,10 +95,18 @@ impl Book {
     }
 
     pub(crate) fn is_due(&self, now: u64) -> bool {
-        self.looks.first().is_some_and(|(look, _)| *look <= now)
+        self.next_look().is_some_and(|look| look <= now)
     }
 
-    /// Seconds by which the oldest due time has passed.
+    pub(crate) fn next_look(&self) -> Option<u64> {
+        self.looks.first().map(|(look, _)| *look)
+    }
+
+    pub(crate) fn is_known(&self, name: &str) -> bool {
+        self.known.contains_key(name)
+    }
+
+    /// Milliseconds by which the oldest due time has passed.
     pub(crate) fn overdue(&self, now: u64) -> u64 {
         let entries = self.known.values().filter_map(|entry| entry.intent.as_ref());
         entries.map(|intent| now.saturating_sub(intent.due)).max().unwrap_or(0)
@@ -147,13 +157,18 @@ mod tests {
     }
 
     #[test]
-    fn a_new_carrier_looks_at_all_when_they_are_due() {
+    fn all_intents_or_those_for_a_coin_are_looked_at_again() {
         let mut book = Book::default();
         book.note("a", intent(10));
         book.postpone("a", 99);
+        let other = Coins::new(&["btc"]).unwrap().get("btc").unwrap().clone();
+        book.look_again(Some(&other));
         assert!(!book.is_due(50));
-        book.look_when_due();
-        assert_eq!(book.due(10, 9), ["a"]);
-        assert_eq!(book.intent("a"), Some(&intent(10)));
+        for coin in [Some(&intent(10).coin), None] {
+            book.look_again(coin);
+            assert_eq!(book.due(0, 9), ["a"]);
+            assert_eq!(book.intent("a"), Some(&intent(10)));
+            book.postpone("a", 99);
+        }
     }
 }

@@ -11,7 +11,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Intent {
     pub(crate) coin: Coin,
-    /// Seconds since 1970.
+    /// Milliseconds since 1970.
     pub(crate) due: u64,
     pub(crate) source: Source,
     /// Of a poll's switch: the zxid of the poll's mark. The map is at least that new.

@@ -3,7 +3,7 @@
 use super::{intent::Intent, round::HeldDirs};
 use crate::{
     domain::{Coin, Source},
-    zk::{Connection, Inspector, NoAnswer, WriteError},
+    zk::{Connection, Content, Inspector, NoAnswer, WriteError},
     zk_writer::settings::WriterSettings,
 };
 
@@ -12,7 +12,7 @@ use crate::{
 pub struct HeldSwitch {
     /// The coin that will be written.
     pub coin: Coin,
-    /// Due time, in seconds since 1970.
+    /// Due time, in milliseconds since 1970.
     pub due: u64,
     /// Origin, as far as its intent has it: without the client's address.
     pub source: Source,
@@ -47,12 +47,12 @@ pub(crate) async fn pending(
 ) -> Result<Vec<HeldRead>, WriteError> {
     let intents: Vec<String> = names.iter().map(|name| dirs.intents.child(name)).collect();
     let znodes: Vec<String> = names.iter().map(|name| dirs.watch.child(name)).collect();
-    let intents = connection.get_each(&intents).await?;
+    let intents = connection.read_intents(&intents).await?;
     let znodes: Vec<&str> = znodes.iter().map(String::as_str).collect();
     // After the intents, as a round reads them.
     let znodes = connection.read_caught_up(&znodes).await?;
     let held = intents.into_iter().zip(znodes).map(|(intent, znode)| {
-        let Some((data, mark)) = intent? else { return Ok(None) };
+        let Some(Content { data, mark }) = intent? else { return Ok(None) };
         let intent = Intent::parse(&data).map_err(|cause| format!("it is no intent: {cause}"))?;
         let znode = znode?.map(|znode| znode.mark.zxid);
         Ok(intent.filter(|intent| intent.is_last(mark.zxid, znode)).map(HeldSwitch::from))

@@ -15,14 +15,14 @@ use super::{
     intent::Intent,
     pending::HeldSwitch,
     round::{HeldDirs, Look, NAMES_PER_ROUND, Round, RoundEnd, run},
-    safety_period::{SafetyPeriod, now},
+    safety_period::{SafetyPeriod, millis, now},
 };
 use crate::{
-    domain::{Puname, SwitchOutcome, ZnodeDir},
+    domain::{Coin, Puname, SwitchOutcome, ZnodeDir},
     user_lists::Listings,
     zk::{Connection, DirectoryState, WriteError},
     zk_writer::{
-        actor::ZkWriter,
+        actor::{SWEEP, ZkWriter},
         look_up::HeldList,
         session::live,
         switches::{Chunk, LastState},
@@ -33,8 +33,8 @@ use crate::{
 /// Interval between rounds without a due look: how fast other daemons' intents are found, and a lost lock is claimed.
 const ROUND_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Seconds after which a standby, or a carrier that ZooKeeper refused, looks at a due intent again.
-const LOOK_AGAIN: u64 = 5;
+/// Milliseconds after which a standby, or a carrier that ZooKeeper refused, looks at a due intent again.
+const LOOK_AGAIN: u64 = 5_000;
 
 /// State of the held switches in the actor.
 #[derive(Debug)]
@@ -50,8 +50,12 @@ pub(crate) struct Held {
     next_round: Instant,
     /// When the metrics are set next.
     next_count: Instant,
-    /// Problems that were logged, each once until it is over.
+    /// Lists that were complete when all intents for their coins were scheduled.
+    lists: Vec<Coin>,
+    /// Names whose refusal was logged, until another look.
     logged: HashSet<String>,
+    /// Why no round succeeds, as it was logged.
+    problem: Option<String>,
 }
 
 impl Held {
@@ -71,7 +75,9 @@ impl Held {
             round_under_way: false,
             next_round: Instant::now(),
             next_count: Instant::now(),
+            lists: Vec::new(),
             logged: HashSet::new(),
+            problem: None,
         }
     }
 
@@ -86,9 +92,23 @@ impl Held {
         self.next_round = Instant::now();
     }
 
-    /// Takes in an intent that was committed.
+    /// Takes in an intent that was committed, or read.
     pub(crate) fn note(&mut self, name: &str, intent: Intent) {
+        let is_over = self.period.is_over(&intent, name, now());
         self.book.note(name, intent);
+        if is_over {
+            self.book.postpone(name, 0);
+        }
+    }
+
+    /// Schedules looks at the intents whose coins' lists have become complete: their periods may have ended before the
+    /// start.
+    fn note_lists(&mut self) {
+        let complete = self.period.complete_lists();
+        for coin in complete.iter().filter(|coin| !self.lists.contains(*coin)) {
+            self.book.look_again(Some(coin));
+        }
+        self.lists = complete;
     }
 
     /// A znode was written: an intent of this name is obsolete, and the next round can remove it.
@@ -108,11 +128,11 @@ impl Held {
         }
     }
 
-    fn is_round_due(&self) -> bool {
+    fn is_round_due(&self, now: u64) -> bool {
         let is_time = Instant::now() >= self.next_round
-            || (self.is_there == Some(true) && self.book.is_due(now().as_secs()));
+            || (self.is_there == Some(true) && self.book.is_due(now));
         // A directory that was removed is made again by the next round, if switches are held here.
-        !self.round_under_way && self.may_be() && is_time
+        self.may_be() && is_time
     }
 }
 
@@ -160,15 +180,27 @@ impl ZkWriter {
         }));
     }
 
-    /// Starts a round if one is due. A drain needs none: intents are durable, and any daemon can carry them out.
+    /// Starts a round if one is due, or at the millisecond at which one will be before the next call. A drain needs
+    /// none: intents are durable, and any daemon can carry them out.
     pub(crate) fn tend_held(&mut self, ctx: &mut Context<Self>) {
-        let now = now().as_secs();
+        let time = now();
+        let now = millis(time);
         if Instant::now() >= self.held.next_count {
             self.held.next_count = Instant::now() + ROUND_INTERVAL;
-            self.metrics.held(self.held.book.len(), self.held.book.overdue(now));
+            self.metrics.held(self.held.book.len(), self.held.book.overdue(now) / 1_000);
         }
         let Some(connection) = live(&self.connection) else { return };
-        if self.draining.is_some() || !self.held.is_round_due() {
+        if self.draining.is_some() || self.held.round_under_way {
+            return;
+        }
+        self.held.note_lists();
+        if !self.held.is_round_due(now) {
+            let wait = self.held.book.next_look().and_then(|look| look.checked_sub(now));
+            // One that has passed waits for a round.
+            let soon = wait.map(Duration::from_millis).filter(|it| !it.is_zero() && *it < SWEEP);
+            if let Some(wait) = soon {
+                ctx.run_later(wait, Self::tend_held);
+            }
             return;
         }
         let held = &mut self.held;
@@ -177,10 +209,10 @@ impl ZkWriter {
         let round = Round {
             dirs: held.dirs.clone(),
             holder: format!("process {}", process::id()),
-            is_on: held.period.is_on(),
+            period: held.period.clone(),
             seen: held.seen,
             names: held.book.due(now, NAMES_PER_ROUND),
-            now,
+            now: time,
         };
         let session = connection.session();
         let running = connection.spawn({
@@ -192,11 +224,14 @@ impl ZkWriter {
             // A session that has ended proves nothing about the next one.
             if act.connection.as_ref().is_some_and(|it| it.session() == session) {
                 match end {
-                    Some(Ok(end)) => act.finish_round(end),
+                    Some(Ok(end)) => {
+                        act.finish_round(end);
+                        act.tend_held(ctx);
+                    }
+                    // The next sweep begins another one.
                     Some(Err(error)) => act.round_failed(&error),
                     None => {}
                 }
-                act.tend_held(ctx);
             }
             act.close_if_drained(ctx);
         }));
@@ -205,52 +240,57 @@ impl ZkWriter {
     fn round_failed(&mut self, error: &WriteError) {
         // Listed again by the next round.
         self.held.seen = None;
-        if self.held.logged.insert(error.to_string()) {
-            let dir = self.held.dirs.root.as_str();
-            self.journal.held_problem(dir, &error.to_string());
+        self.note_problem(Some(error.to_string()));
+    }
+
+    /// Logs a problem of all held switches once until a round succeeds.
+    fn note_problem(&mut self, problem: Option<String>) {
+        if let Some(cause) = problem.as_ref().filter(|_| problem != self.held.problem) {
+            self.journal.held_problem(self.held.dirs.root.as_str(), cause);
         }
+        self.held.problem = problem;
     }
 
     fn finish_round(&mut self, end: RoundEnd) {
         let RoundEnd { is_there, is_carrier, problem, state, listed, looks } = end;
         self.held.is_there = Some(is_there);
         self.held.seen = state;
-        if let Some(problem) = problem
-            && self.held.logged.insert(problem.clone())
-        {
-            self.journal.held_problem(self.held.dirs.root.as_str(), &problem);
-        }
+        self.note_problem(problem);
         // The looks came after the list.
         if let Some(names) = listed {
             self.held.book.listed(names);
+            let book = &self.held.book;
+            self.held.logged.retain(|name| book.is_known(name));
         }
         for (name, look) in looks {
             self.looked(&name, look);
         }
         if is_carrier && !self.held.is_carrier {
-            self.held.book.look_when_due();
+            self.held.book.look_again(None);
         }
         self.held.is_carrier = is_carrier;
     }
 
     fn looked(&mut self, name: &str, look: Look) {
-        let later = now().as_secs() + LOOK_AGAIN;
+        let later = millis(now()) + LOOK_AGAIN;
         let puname = Puname::parse(name);
         if let Ok(puname) = &puname {
             self.journal.looked(puname, &look);
         }
+        if !matches!(look, Look::Refused { .. }) {
+            self.held.logged.remove(name);
+        }
         match look {
             Look::Waiting(intent) => {
-                let is_due = intent.due <= now().as_secs();
+                let is_over = self.held.period.is_over(&intent, name, now());
                 self.held.book.note(name, intent);
-                if is_due {
+                if is_over {
                     self.held.book.postpone(name, later);
                 }
             }
             Look::Gone => self.held.book.remove(name),
             Look::CarriedOut { intent, revision, .. } => {
                 self.held.book.remove(name);
-                self.held.logged.remove(name);
                 if let Ok(puname) = puname {
                     let seen = LastState { coin: intent.coin, revision };
                     self.last_seen.refresh(&puname, Some(seen));

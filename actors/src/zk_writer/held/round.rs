@@ -4,16 +4,16 @@
 //! Only the carrier deletes intents, so an intent that was read is still the same znode when it is deleted by version.
 //! ZooKeeper orders the end of a carrier's session, and with it of its lock, after all of its writes.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use tokio::sync::RwLock;
 
-use super::intent::Intent;
+use super::{intent::Intent, safety_period::SafetyPeriod};
 use crate::{
     domain::{PreviousValue, Shown, ZnodeDir},
     zk::{
-        Claim, Connection, Content, DirectoryState, Mark, Overwrite, Revision, TransactionError,
+        Claim, Connection, Content, DirectoryState, Overwrite, Revision, TransactionError,
         WriteError, WriteOp, ZnodeRead,
     },
 };
@@ -53,14 +53,14 @@ pub(super) struct Round {
     pub(super) dirs: HeldDirs,
     /// Data of the carrier's lock.
     pub(super) holder: String,
-    /// Whether switches may be held here, so that the directories are needed.
-    pub(super) is_on: bool,
+    /// Switches may be held here, so that the directories are needed, if it is on.
+    pub(super) period: SafetyPeriod,
     /// The directory's state at the last list.
     pub(super) seen: Option<DirectoryState>,
     /// Names to look at.
     pub(super) names: Vec<String>,
-    /// Seconds since 1970.
-    pub(super) now: u64,
+    /// Time since 1970.
+    pub(super) now: Duration,
 }
 
 /// Findings of a round.
@@ -103,7 +103,7 @@ pub(super) async fn run(connection: &Connection, round: Round) -> Result<RoundEn
     // Without the directory, there are no intents.
     let mut end = RoundEnd { listed: Some(Vec::new()), ..RoundEnd::default() };
     if round.seen.is_none() {
-        if round.is_on {
+        if round.period.is_on() {
             connection.ensure_directory(&round.dirs.intents).await?;
         } else if connection.directory_state(round.dirs.root.node()).await?.is_none() {
             return Ok(end);
@@ -138,30 +138,30 @@ async fn look(
     round: &Round,
     is_carrier: bool,
 ) -> Result<Vec<Look>, WriteError> {
-    let Round { dirs, names, now, .. } = round;
+    let Round { dirs, names, .. } = round;
     let intents: Vec<String> = names.iter().map(|name| dirs.intents.child(name)).collect();
     let znodes: Vec<String> = names.iter().map(|name| dirs.watch.child(name)).collect();
-    let found = connection.get_each(&intents).await?;
+    let found = connection.read_intents(&intents).await?;
     let paths: Vec<&str> = znodes.iter().map(String::as_str).collect();
     // Read after the intents: a znode that is older than its intent now was older when the intent was read.
     let read = connection.read_caught_up(&paths).await?;
-    let looks = intents.iter().zip(found).zip(znodes.iter().zip(read)).map(
-        |((intent_path, found), (znode_path, znode))| async move {
-            let pair = Pair { connection, dirs, intent_path, znode_path };
-            match found {
-                Ok(Some((data, mark))) => pair.settle(&data, mark, znode, is_carrier, *now).await,
-                Ok(None) => Look::Gone,
-                Err(cause) => Look::Refused { cause },
-            }
-        },
-    );
+    let pairs = names.iter().zip(&intents).zip(&znodes).zip(found.into_iter().zip(read));
+    let looks = pairs.map(|(((name, intent_path), znode_path), (found, znode))| async move {
+        let pair = Pair { connection, round, name, intent_path, znode_path };
+        match found {
+            Ok(Some(intent)) => pair.settle(&intent, znode, is_carrier).await,
+            Ok(None) => Look::Gone,
+            Err(cause) => Look::Refused { cause },
+        }
+    });
     Ok(join_all(looks).await)
 }
 
 /// An intent and its sub-account's znode.
 struct Pair<'a> {
     connection: &'a Connection,
-    dirs: &'a HeldDirs,
+    round: &'a Round,
+    name: &'a str,
     intent_path: &'a str,
     znode_path: &'a str,
 }
@@ -169,11 +169,9 @@ struct Pair<'a> {
 impl Pair<'_> {
     async fn settle(
         &self,
-        data: &[u8],
-        mark: Mark,
+        Content { data, mark }: &Content,
         znode: ZnodeRead,
         is_carrier: bool,
-        now: u64,
     ) -> Look {
         let intent = match Intent::parse(data) {
             Ok(Some(intent)) => intent,
@@ -203,7 +201,9 @@ impl Pair<'_> {
                     Err(error) => failed(error),
                 }
             }
-            _ if now < intent.due => Look::Waiting(intent),
+            _ if !self.round.period.is_over(&intent, self.name, self.round.now) => {
+                Look::Waiting(intent)
+            }
             Some(znode) => self.write(intent, znode, mark.revision).await,
             None => self.create(intent, mark.revision).await,
         }
@@ -253,7 +253,7 @@ impl Pair<'_> {
             Ok(revision) => Look::CarriedOut { intent, old: PreviousValue::Absent, revision },
             // The parent, or the intent.
             Err(WriteError::Missing) => {
-                match self.connection.ensure_directory(&self.dirs.watch).await {
+                match self.connection.ensure_directory(&self.round.dirs.watch).await {
                     Ok(()) => Look::Contended,
                     Err(error) => failed(error),
                 }

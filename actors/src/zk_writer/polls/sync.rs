@@ -247,8 +247,8 @@ impl Syncing<'_> {
         let paths: Vec<String> =
             listed.iter().map(|&index| self.dirs.intents.child(name(index))).collect();
         let mut found = HashMap::new();
-        for (index, read) in listed.into_iter().zip(self.connection.get_each(&paths).await?) {
-            if let Ok(Some((data, set))) = read {
+        for (index, read) in listed.into_iter().zip(self.connection.read_intents(&paths).await?) {
+            if let Ok(Some(Content { data, mark: set })) = read {
                 found.insert(index, Before { intent: Intent::parse(&data).ok().flatten(), set });
             }
         }

@@ -12,10 +12,10 @@ use super::{
     queue::{Chunk, ChunkRoom},
 };
 use crate::{
-    domain::{OutcomeKind, PreviousValue, SwitchOutcome},
+    domain::{Coin, OutcomeKind, PreviousValue, SwitchOutcome},
     zk_writer::{
         actor::ZkWriter,
-        held::HeldChunk,
+        held::{HeldChunk, now},
         session::live,
         write::{EntryEnd, Progress},
     },
@@ -48,7 +48,9 @@ impl ZkWriter {
         while self.chunks_under_way == 0
             || (self.chunks_under_way < CHUNKS_UNDER_WAY && self.queue.fills_a_chunk())
         {
-            let Some(mut chunk) = self.queue.take() else { return };
+            let (period, now) = (&self.held.period, now());
+            let is_held = |coin: &Coin, name: &str| period.due(coin, name, now).is_some();
+            let Some(mut chunk) = self.queue.take(is_held) else { return };
             if let Some(held) = HeldChunk::take_from(&mut chunk, &self.held.period) {
                 self.hold(connection.clone(), held, ctx);
             }

@@ -3,7 +3,8 @@
 //! Rules, each with a test below:
 //!
 //! * If several values wait for one sub-account, only the newest is written. All their callers get its outcome, since
-//!   an older value would have held only until the newer one replaced it in the same moment.
+//!   an older value would have held only until the newer one replaced it in the same moment. A held switch replaces
+//!   nothing until its due time: the newest of those before it that are not held is written first.
 //! * An entry of a request larger than a chunk waits in the request's own list until its turn comes, or until a newer
 //!   small request names the same sub-account. Two large requests are written one after the other.
 //! * A sub-account is never in two chunks at a time, so no chunk that is sent again can restore an older value.
@@ -24,12 +25,12 @@ use smallvec::smallvec;
 
 pub(in crate::zk_writer) use self::chunk::{Chunk, ChunkEntry, SettledSwitch};
 use self::{
-    chunk::{Asker, Askers, newest},
+    chunk::{Asker, Askers, written_together},
     large::{LargeBatch, LargeBatches},
     request::{Due, WaitingBatch, answer_all},
 };
 use crate::{
-    domain::{Puname, SwitchResult},
+    domain::{Coin, Puname, SwitchResult},
     zk_writer::{
         admission::{Admission, BatchId},
         messages::{WriteBatch, WriteFailure},
@@ -163,20 +164,31 @@ impl Queue {
         }
     }
 
-    /// The next chunk to write, `None` if nothing can be sent now.
-    pub(crate) fn take(&mut self) -> Option<Chunk> {
+    /// The next chunk to write, `None` if nothing can be sent now. `is_held` says which switches are to be held.
+    pub(crate) fn take(&mut self, is_held: impl Fn(&Coin, &str) -> bool) -> Option<Chunk> {
         let bulk = self.bulk.len() + self.large.len();
         let kept_for_bulk = bulk.min(CHUNK_ENTRIES / 2);
         let entries = Vec::with_capacity((self.prompt.len() + bulk).min(CHUNK_ENTRIES));
         let mut chunk = Chunk { entries };
         let mut bytes = 0;
-        self.fill(&mut chunk, &mut bytes, CHUNK_ENTRIES - kept_for_bulk, Priority::Prompt);
-        self.fill(&mut chunk, &mut bytes, CHUNK_ENTRIES, Priority::Bulk);
-        self.fill(&mut chunk, &mut bytes, CHUNK_ENTRIES, Priority::Prompt);
+        for (entries, priority) in [
+            (CHUNK_ENTRIES - kept_for_bulk, Priority::Prompt),
+            (CHUNK_ENTRIES, Priority::Bulk),
+            (CHUNK_ENTRIES, Priority::Prompt),
+        ] {
+            self.fill(&mut chunk, &mut bytes, entries, priority, &is_held);
+        }
         (!chunk.entries.is_empty()).then_some(chunk)
     }
 
-    fn fill(&mut self, chunk: &mut Chunk, bytes: &mut usize, entries: usize, priority: Priority) {
+    fn fill(
+        &mut self,
+        chunk: &mut Chunk,
+        bytes: &mut usize,
+        entries: usize,
+        priority: Priority,
+        is_held: impl Fn(&Coin, &str) -> bool,
+    ) {
         let Self { slots, batches, prompt, bulk, .. } = self;
         while chunk.entries.len() < entries {
             let names = match priority {
@@ -203,7 +215,8 @@ impl Queue {
             if slot.under_way || slot.waiting.is_empty() {
                 continue;
             }
-            let coin = newest(&slot.waiting).as_str();
+            let count = written_together(&slot.waiting, |coin| is_held(coin, puname.as_str()));
+            let coin = slot.waiting[count - 1].coin.as_str();
             let needed = puname.as_str().len() + coin.len() + self.room.per_entry;
             if !chunk.entries.is_empty() && *bytes + needed > self.room.bytes {
                 note_slots(batches, &slot.waiting);
@@ -213,7 +226,9 @@ impl Queue {
             *bytes += needed;
             slot.under_way = true;
             slot.prompt = false;
-            let askers = mem::take(&mut slot.waiting);
+            let later = slot.waiting.drain(count..).collect();
+            let askers = mem::replace(&mut slot.waiting, later);
+            note_slots(batches, &slot.waiting);
             self.admission.waiting -= askers.len();
             for asker in &askers {
                 if let Some(batch) = batches.get_mut(&asker.batch) {

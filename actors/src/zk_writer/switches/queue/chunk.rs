@@ -65,7 +65,17 @@ pub(super) struct Asker {
     pub(super) coin: Coin,
 }
 
-pub(super) fn newest(askers: &Askers) -> &Coin {
+/// Number of the oldest requesters that one write satisfies: all, unless the newest are to be held and an older one is
+/// not. Until the due time the znode holds what the older one wants.
+pub(super) fn written_together(askers: &Askers, is_held: impl Fn(&Coin) -> bool) -> usize {
+    let at_once = |asker: &Asker| !is_held(&asker.coin);
+    match askers.len() {
+        1 => 1,
+        all => askers.iter().rposition(at_once).map_or(all, |newest| newest + 1),
+    }
+}
+
+fn newest(askers: &Askers) -> &Coin {
     // An entry has one requester at least until it is settled or dropped whole.
     &askers[askers.len() - 1].coin
 }

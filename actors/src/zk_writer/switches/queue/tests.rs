@@ -79,7 +79,7 @@ impl Fixture {
     }
 
     fn take(&mut self) -> Chunk {
-        self.queue.take().expect("something to send")
+        self.queue.take(|_, _| false).expect("something to send")
     }
 
     fn finish(&mut self, chunk: &Chunk, outcome: &SwitchOutcome) {
@@ -123,7 +123,7 @@ fn a_request_is_answered_when_its_last_entry_is_settled() {
     let mut answer = fixture.ask_many("u", CHUNK_ENTRIES + 1);
     let (first, second) = (fixture.take(), fixture.take());
     assert_eq!((first.entries.len(), second.entries.len()), (CHUNK_ENTRIES, 1));
-    assert!(fixture.queue.take().is_none());
+    assert!(fixture.queue.take(|_, _| false).is_none());
     fixture.finish(&first, &SwitchOutcome::Applied);
     assert!(answer.try_recv().is_err());
     fixture.finish(&second, &SwitchOutcome::Applied);
@@ -151,7 +151,7 @@ fn a_sub_account_is_never_in_two_chunks_at_a_time() {
     let mut second = fixture.ask(&[("alice", "bcc")]);
     let _other = fixture.ask(&[("bob", "btc")]);
     assert_eq!(contents(&fixture.take()), ["bob=btc"]);
-    assert!(fixture.queue.take().is_none());
+    assert!(fixture.queue.take(|_, _| false).is_none());
     fixture.finish(&under_way, &unknown());
     let next = fixture.take();
     assert_eq!(contents(&next), ["alice=bcc"]);
@@ -168,7 +168,7 @@ fn a_token_left_behind_sends_nothing_that_is_under_way() {
     let first = fixture.take();
     assert!(contents(&first).contains(&"bulk500=bcc".to_owned()));
     let _newer = fixture.ask(&[("bulk500", "ltc")]);
-    while let Some(chunk) = fixture.queue.take() {
+    while let Some(chunk) = fixture.queue.take(|_, _| false) {
         assert!(!contents(&chunk).contains(&"bulk500=ltc".to_owned()));
     }
     fixture.finish(&first, &SwitchOutcome::Applied);
@@ -254,7 +254,7 @@ fn a_waiting_sub_account_of_a_large_request_is_hurried_by_a_small_one() {
     assert_eq!(contents(&chunk)[0], "bulk1999=bcc");
     fixture.finish(&chunk, &SwitchOutcome::Applied);
     let mut written = chunk.entries.len();
-    while let Some(chunk) = fixture.queue.take() {
+    while let Some(chunk) = fixture.queue.take(|_, _| false) {
         assert!(!contents(&chunk).contains(&"bulk1999=btc".to_owned()));
         written += chunk.entries.len();
         fixture.finish(&chunk, &SwitchOutcome::Applied);
@@ -272,7 +272,7 @@ fn a_request_that_was_never_sent_expires_as_not_sent_and_is_withdrawn() {
     assert!(answer.try_recv().is_err());
     fixture.expire_after(Duration::from_millis(1));
     assert_eq!(answer.try_recv(), Ok(Err(WriteFailure::NotSent)));
-    assert!(fixture.queue.take().is_none());
+    assert!(fixture.queue.take(|_, _| false).is_none());
     assert!(fixture.queue.is_empty() && fixture.queue.slots.is_empty());
     assert_eq!(fixture.queue.admission.waiting, 0);
     assert_eq!(fixture.journal, ["alice=bcc"]);
@@ -286,7 +286,7 @@ fn a_request_that_expires_under_way_is_unknown_and_its_rest_is_withdrawn() {
     fixture.expire_after(PATIENCE);
     assert!(matches!(answer.try_recv(), Ok(Err(WriteFailure::Unknown(_)))));
     assert_eq!(fixture.journal.len(), 7);
-    assert!(fixture.queue.take().is_none());
+    assert!(fixture.queue.take(|_, _| false).is_none());
     assert!(!fixture.queue.is_empty(), "the chunk is still under way");
     fixture.finish(&chunk, &SwitchOutcome::Applied);
     assert_eq!(fixture.journal.last().unwrap(), &format!("u{}=btc", CHUNK_ENTRIES - 1));
@@ -331,7 +331,7 @@ fn a_chunk_is_bounded_in_bytes_as_well() {
     let mut fixture = Fixture::new(10_000);
     let long = "x".repeat(190);
     let _answer = fixture.ask_many(&long, 2 * CHUNK_ENTRIES);
-    while let Some(chunk) = fixture.queue.take() {
+    while let Some(chunk) = fixture.queue.take(|_, _| false) {
         let bytes: usize = chunk.entries.iter().map(|entry| entry.puname.as_str().len() + 3).sum();
         assert!(bytes < CHUNK_BYTES + 264, "{bytes}");
     }
@@ -427,7 +427,7 @@ fn a_large_request_takes_no_room_for_entries_whose_turn_has_not_come() {
         calls += 1;
     }
     assert_eq!((fixture.journal.len(), calls), (10_000, 9));
-    assert!(fixture.queue.take().is_none() && fixture.queue.slots.is_empty());
+    assert!(fixture.queue.take(|_, _| false).is_none() && fixture.queue.slots.is_empty());
 }
 
 #[test]
@@ -440,7 +440,7 @@ fn a_large_request_never_brings_an_older_value_back() {
     // Newer than both: their entries move up to its place.
     let mut newer = fixture.ask(&[(&*last, "bcc")]);
     let (mut written, mut chunks) = (Vec::new(), Vec::new());
-    while let Some(chunk) = fixture.queue.take() {
+    while let Some(chunk) = fixture.queue.take(|_, _| false) {
         written.extend(contents(&chunk).into_iter().filter(|it| it.starts_with(&last)));
         chunks.push(chunk);
     }
@@ -450,7 +450,7 @@ fn a_large_request_never_brings_an_older_value_back() {
     }
     assert_eq!((newer.try_recv(), large.try_recv()), (Ok(Ok(())), Ok(Ok(()))));
     // What was under way meanwhile is written again for the second.
-    while let Some(chunk) = fixture.queue.take() {
+    while let Some(chunk) = fixture.queue.take(|_, _| false) {
         assert!(!contents(&chunk).iter().any(|it| it.starts_with(&last)));
         fixture.finish(&chunk, &SwitchOutcome::Applied);
     }
@@ -467,7 +467,7 @@ fn an_older_value_in_a_slot_gives_way_to_a_large_requests() {
     // Half of the chunk is the large one's, and the small one's lane comes first.
     let first = fixture.take();
     assert_eq!(contents(&first)[0], "u0=ltc");
-    let second = fixture.queue.take();
+    let second = fixture.queue.take(|_, _| false);
     assert!(second.is_none_or(|chunk| !contents(&chunk).contains(&"u0=btc".to_owned())));
     fixture.finish(&first, &SwitchOutcome::Applied);
     assert_eq!(older.try_recv(), Ok(Ok(())));
@@ -497,7 +497,7 @@ fn a_chunk_takes_no_more_bytes_than_there_is_room_for_but_one_entry_always() {
         assert!((1..=most).contains(&chunk.entries.len()), "{bytes}: {}", chunk.entries.len());
         fixture.finish(&chunk, &SwitchOutcome::Applied);
     }
-    while let Some(chunk) = fixture.queue.take() {
+    while let Some(chunk) = fixture.queue.take(|_, _| false) {
         fixture.finish(&chunk, &SwitchOutcome::Applied);
     }
     assert_eq!((answer.try_recv(), small.try_recv()), (Ok(Ok(())), Ok(Ok(()))));
@@ -510,10 +510,36 @@ fn an_idle_queue_keeps_no_memory_of_a_burst() {
         (0..20).map(|request| fixture.ask_many(&format!("u{request}-"), CHUNK_ENTRIES)).collect();
     fixture.expire_after(Duration::ZERO);
     assert!(fixture.queue.slots.capacity() >= 20 * CHUNK_ENTRIES, "nothing is freed too early");
-    while let Some(chunk) = fixture.queue.take() {
+    while let Some(chunk) = fixture.queue.take(|_, _| false) {
         fixture.finish(&chunk, &SwitchOutcome::Applied);
     }
     fixture.expire_after(Duration::ZERO);
     assert!(fixture.queue.slots.capacity() <= 2 * KEPT);
     assert!(fixture.queue.prompt.capacity() <= 2 * KEPT);
+}
+
+#[test]
+fn what_is_not_held_is_written_before_a_held_switch_that_comes_later() {
+    let mut fixture = Fixture::new(100);
+    let is_held = |coin: &Coin, _: &str| coin.as_str() == "bcc";
+    let mut first = fixture.ask_for_results(&[("alice", "ltc")]);
+    let mut second = fixture.ask_for_results(&[("alice", "btc")]);
+    let held: Vec<_> =
+        (0..2).map(|_| fixture.ask_for_results(&[("alice", "bcc"), ("bob", "bcc")])).collect();
+    let chunk = fixture.queue.take(is_held).unwrap();
+    assert_eq!(contents(&chunk), ["alice=btc", "bob=bcc"]);
+    assert_eq!(fixture.queue.admission.waiting, 2);
+    assert!(fixture.queue.take(is_held).is_none(), "alice is under way");
+    let outcome = SwitchOutcome::Held { due: 7 };
+    fixture.finish_each(&chunk, &[SwitchOutcome::Applied, outcome.clone()]);
+    let btc = chunk.entries[0].coin().clone();
+    assert_eq!(first.results().1, [SwitchOutcome::ReplacedBy(btc)]);
+    assert_eq!(second.results().1, [SwitchOutcome::Applied]);
+    let chunk = fixture.queue.take(is_held).unwrap();
+    assert_eq!(contents(&chunk), ["alice=bcc"]);
+    fixture.finish(&chunk, &outcome);
+    for mut answer in held {
+        assert_eq!(answer.results(), (Ok(()), vec![outcome.clone(); 2]), "replaced, and held");
+    }
+    assert_eq!(fixture.queue.admission.waiting, 0);
 }
