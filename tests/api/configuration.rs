@@ -240,6 +240,7 @@ async fn the_environment_alone_is_a_configuration() {
 async fn a_wrong_value_in_the_environment_is_reported_like_one_in_the_file() {
     let zookeeper = ZooKeeper::shared().await;
     let finished = Daemon::builder(zookeeper)
+        .without("APIPassword")
         .environment("EnableCronJob", "perhaps")
         .environment("APIPassword", "")
         .environment("ZKBroker", "127.0.0.1:2181,nowhere:")

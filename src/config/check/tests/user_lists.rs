@@ -160,6 +160,10 @@ fn what_cannot_work_is_named() {
         ),
         (r#""ZKAutoRegWatchDir": "/stratumSwitcher/btcbcc/x", "#, "ZKAutoRegWatchDir: is "),
         (r#""ZKHeldSwitchDir": "/stratumSwitcher", "#, "ZKHeldSwitchDir: is "),
+        (
+            r#""ZKAutoRegWatchDir": "/a//b", "#,
+            "ZKAutoRegWatchDir: is \"/a//b\", which has a directory name that is empty: \"\"; expected an absolute",
+        ),
         (r#""UserListAddr": "8084", "#, "UserListAddr: is "),
         (r#""UserListAddr": "0.0.0.0:8082", "#, "UserListAddr: is "),
         (r#""UserListAllow": ["10.0.0.1/8"], "#, "UserListAllow: contains "),
@@ -176,6 +180,19 @@ fn what_cannot_work_is_named() {
         let problems = load(&file(keys), &[]).unwrap_err();
         assert!(problems[0].starts_with(start), "{keys}: {problems:?}");
         assert!(!problems.concat().contains("s3cret"), "{problems:?}");
+    }
+    // Where there is no index, its directory may be anywhere.
+    let unused = r#""StratumServerCaseInsensitive": true, "ZKUserCaseInsensitiveIndex": "/stratumSwitcher/btcbcc/", "#;
+    let Checked { settings, warnings, .. } = load(&file(unused), &[]).unwrap();
+    assert!(settings.writer.index.is_none());
+    assert!(warnings.iter().any(|it| it.contains("has no effect")), "{warnings:?}");
+    // The default next to a misplaced directory is no second problem.
+    for misplaced in ["/", "/zookeeper/sw"] {
+        let problems = load(&file(LIST), &[("ZKSwitcherWatchDir", misplaced)]).unwrap_err();
+        assert!(
+            problems.len() == 1 && problems[0].starts_with("ZKSwitcherWatchDir: "),
+            "{problems:?}"
+        );
     }
     // Old files may hold both modules' directories, of which one is in no use.
     let taken = r#""ZKSubPoolUpdateBaseDir": "/stratumSwitcher/btcbcc_held/", "#;
