@@ -156,8 +156,8 @@ impl Arguments {
     }
 
     /// Parses the daemon's flags. As in the Go daemon, they end at the first argument that is none, and the rest is
-    /// ignored (user-list contract, section 9). `None` if there is no such argument, or the arguments begin with it:
-    /// then it is a misspelt command.
+    /// ignored (user-list contract, section 9). `None` if there is no such argument, or it is a misspelt command: it
+    /// stands before all flags, or has an invisible character.
     fn parse_until_a_word(arguments: &[OsString]) -> Option<Self> {
         let first = arguments.get(1)?.as_encoded_bytes();
         if !first.starts_with(b"-") {
@@ -165,7 +165,8 @@ impl Arguments {
         }
         let lenient = definition().allow_external_subcommands(true);
         let mut matches = lenient.try_get_matches_from(arguments).ok()?;
-        let (word, rest) = matches.remove_subcommand()?;
+        let (word, rest) =
+            matches.remove_subcommand().filter(|(word, _)| !word.contains(is_invisible))?;
         let rest = rest.try_get_many::<OsString>("").ok()?.into_iter().flatten().cloned();
         let ignored = std::iter::once(word.into()).chain(rest).collect();
         Some(Self { ignored, ..Self::from_arg_matches(&matches).ok()? })
@@ -406,6 +407,7 @@ mod tests {
             &["-logtostderr\r"],
             &["-nosuchflag\r"],
             &["serve\r"],
+            &["-v", "2", "serve\r"],
             &["health", "--timeout=2\r"],
             &["batch", "--chunk", "5\n", "x"],
             &["-v=2\u{200b}"],

@@ -184,7 +184,7 @@ pub const KEYS: &[Key] = &[
         .means("znode directory of the stratum servers' requests for registration; required with EnableUserAutoReg"),
     key("UserAutoRegAPI_URL", KeyKind::Url)
         .as_in_docker()
-        .means("URL of the backend that registers; empty = every registration fails; in the file, a field of the object UserAutoRegAPI, like the following"),
+        .means("URL of the backend that registers; empty in the file = every registration fails; in the file, a field of the object UserAutoRegAPI, like the following"),
     text("UserAutoRegAPI_User")
         .or("")
         .as_in_docker()

@@ -181,12 +181,25 @@ fn what_cannot_work_is_named() {
         assert!(problems[0].starts_with(start), "{keys}: {problems:?}");
         assert!(!problems.concat().contains("s3cret"), "{problems:?}");
     }
-    // Where there is no index, its directory may be anywhere.
+    // Old files may hold both modules' directories, of which one is in no use.
+    let taken = r#""ZKSubPoolUpdateBaseDir": "/stratumSwitcher/btcbcc_held/", "#;
+    assert!(load(&file(taken), &[]).is_ok());
+    let problems = load(&file(&format!("{taken}{LIST}")), &[]).unwrap_err();
+    assert!(problems[0].starts_with("ZKHeldSwitchDir: is "), "{problems:?}");
+}
+
+/// Where there is no index, its directory may be anywhere.
+#[test]
+fn an_unused_index_is_no_problem() {
     let unused = r#""StratumServerCaseInsensitive": true, "ZKUserCaseInsensitiveIndex": "/stratumSwitcher/btcbcc/", "#;
     let Checked { settings, warnings, .. } = load(&file(unused), &[]).unwrap();
     assert!(settings.writer.index.is_none());
     assert!(warnings.iter().any(|it| it.contains("has no effect")), "{warnings:?}");
-    // The default next to a misplaced directory is no second problem.
+}
+
+/// The default next to a misplaced directory is no second problem.
+#[test]
+fn a_misplaced_watch_directory_is_one_problem() {
     for misplaced in ["/", "/zookeeper/sw"] {
         let problems = load(&file(LIST), &[("ZKSwitcherWatchDir", misplaced)]).unwrap_err();
         assert!(
@@ -194,11 +207,6 @@ fn what_cannot_work_is_named() {
             "{problems:?}"
         );
     }
-    // Old files may hold both modules' directories, of which one is in no use.
-    let taken = r#""ZKSubPoolUpdateBaseDir": "/stratumSwitcher/btcbcc_held/", "#;
-    assert!(load(&file(taken), &[]).is_ok());
-    let problems = load(&file(&format!("{taken}{LIST}")), &[]).unwrap_err();
-    assert!(problems[0].starts_with("ZKHeldSwitchDir: is "), "{problems:?}");
 }
 
 #[test]
