@@ -95,6 +95,10 @@ pub struct Arguments {
         overrides_with = "log_backtrace_at"
     )]
     pub log_backtrace_at: Option<String>,
+
+    /// Arguments after the daemon's flags, from the first that is neither a flag nor a command.
+    #[arg(skip)]
+    pub ignored: Vec<OsString>,
 }
 
 #[derive(Debug, PartialEq, Eq, Subcommand)]
@@ -132,8 +136,7 @@ impl Arguments {
     /// Parses the process's arguments. On `--help`, `--version` or an error it prints and ends the process.
     pub fn read(arguments: impl Iterator<Item = OsString>) -> Self {
         let arguments = modernise(arguments);
-        let read = definition().try_get_matches_from(&arguments);
-        read.and_then(|matches| Self::from_arg_matches(&matches)).unwrap_or_else(|error| {
+        Self::parse(&arguments).unwrap_or_else(|error| {
             match visible(&error, &arguments) {
                 Some(text) => {
                     // Without standard error, the exit status has to suffice.
@@ -143,6 +146,30 @@ impl Arguments {
                 None => error.exit(),
             }
         })
+    }
+
+    /// Parses the program's name and arguments with two dashes.
+    fn parse(arguments: &[OsString]) -> Result<Self, clap::Error> {
+        let matches = definition().try_get_matches_from(arguments);
+        let parsed = matches.and_then(|matches| Self::from_arg_matches(&matches));
+        parsed.or_else(|error| Self::parse_until_a_word(arguments).ok_or(error))
+    }
+
+    /// Parses the daemon's flags. As in the Go daemon, they end at the first argument that is none, and the rest is
+    /// ignored (user-list contract, section 9). `None` if there is no such argument, or it is a misspelt command: it
+    /// stands before all flags, or has an invisible character.
+    fn parse_until_a_word(arguments: &[OsString]) -> Option<Self> {
+        let first = arguments.get(1)?.as_encoded_bytes();
+        if !first.starts_with(b"-") {
+            return None;
+        }
+        let lenient = definition().allow_external_subcommands(true);
+        let mut matches = lenient.try_get_matches_from(arguments).ok()?;
+        let (word, rest) =
+            matches.remove_subcommand().filter(|(word, _)| !word.contains(is_invisible))?;
+        let rest = rest.try_get_many::<OsString>("").ok()?.into_iter().flatten().cloned();
+        let ignored = std::iter::once(word.into()).chain(rest).collect();
+        Some(Self { ignored, ..Self::from_arg_matches(&matches).ok()? })
     }
 }
 
@@ -259,7 +286,7 @@ mod tests {
     }
 
     fn parse_words(words: &[&str]) -> Result<Arguments, clap::Error> {
-        Arguments::try_parse_from(with_program(words))
+        Arguments::parse(&with_program(words))
     }
 
     fn parse(line: &str) -> Arguments {
@@ -380,6 +407,7 @@ mod tests {
             &["-logtostderr\r"],
             &["-nosuchflag\r"],
             &["serve\r"],
+            &["-v", "2", "serve\r"],
             &["health", "--timeout=2\r"],
             &["batch", "--chunk", "5\n", "x"],
             &["-v=2\u{200b}"],
@@ -393,6 +421,33 @@ mod tests {
         }
         let error = parse_words(&["-v=x"]).expect_err("no number");
         assert_eq!(visible(&error, &with_program(&["-v=x"])), None);
+    }
+
+    #[test]
+    fn words_after_the_flags_end_them() {
+        for (line, ignored) in [
+            ("-config=/c foo -nosuch", &["foo", "-nosuch"][..]),
+            ("-config /c -logtostderr false -v x", &["false", "-v", "x"]),
+            ("-config=/c - check", &["-", "check"]),
+            ("-config=/c -- -x --help", &["-x", "--help"]),
+            ("--config=/c -v 2 chekc --json", &["chekc", "--json"]),
+        ] {
+            let arguments = parse(line);
+            assert_eq!(arguments.ignored, ignored, "{line}");
+            assert_eq!(arguments.config, Some("/c".into()), "{line}");
+            assert_eq!(arguments.command, None, "{line}");
+        }
+        assert_eq!(parse("- x").ignored, ["-", "x"]);
+        assert_eq!(parse("-- -x").ignored, ["-x"]);
+        assert!(parse("-v 2 --").ignored.is_empty());
+        for line in ["chekc", "chekc -config=/c", "check foo", "serve foo", "-config=/c check foo"]
+        {
+            refused(line);
+        }
+        assert!(refused("chekc").contains("'check'"), "{}", refused("chekc"));
+        for line in ["-config=/c -nosuch", "-nosuch foo", "-v foo", "-config=/c -nosuch -- foo"] {
+            refused(line);
+        }
     }
 
     #[test]

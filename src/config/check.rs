@@ -30,7 +30,7 @@ use super::{
 use crate::logging::{LogFormatSetting, LogLevel, LogSettings, Rotation};
 
 pub(super) fn check(raw: RawConfig) -> Result<Checked, Rejected> {
-    let RawConfig { values, unknown, list_variables, problems } = raw;
+    let RawConfig { values, unknown, list_variables, blank_variables, problems } = raw;
     let misspelt = unknown.iter().filter_map(|name| {
         let near = keys::nearest(name)?;
         Some(format!("unknown key {} is ignored: did you mean {near}?", Quoted(name)))
@@ -43,7 +43,12 @@ pub(super) fn check(raw: RawConfig) -> Result<Checked, Rejected> {
     let mut reader = Reader { values, problems, warnings };
     let settings = reader.settings();
     reader.warn_of_variables(&list_variables);
-    let Reader { values, problems, warnings } = reader;
+    let Reader { values, mut problems, warnings } = reader;
+    for problem in &mut problems {
+        problem.explain(&blank_variables, |key| {
+            format!("; environment variable {key} is blank or 0, which counts as absent")
+        });
+    }
     let (listing, values) = (listing(&values), Snapshot::new(&values));
     match settings {
         Some(settings) if problems.is_empty() => {
@@ -76,8 +81,7 @@ impl Reader {
             .is_some_and(|it| !it.is_empty());
         let registers = self.flag("EnableUserAutoReg");
         let Directories { watch_dir, sub_pools, lock, index, requests, held } =
-            self.directories(has_lists || registers);
-        let index = self.index(index, lower_case);
+            self.directories(has_lists || registers, lower_case);
         let limits = self.limits();
         let shutdown_grace = self.seconds("ShutdownGraceSeconds");
         let log = self.log();
@@ -87,12 +91,13 @@ impl Reader {
         let admin = self.admin(api_enabled, callers.as_ref());
         let fetch = self.fetch_limits();
         let user_lists = self.user_lists(coins.as_ref(), lower_case, index.clone(), fetch);
-        let poller = self.poller(polls_enabled, coins, lower_case, lock, fetch);
+        let poller = self.poller(polls_enabled, coins.clone(), lower_case, lock, fetch);
         let sub_pools = self.sub_pools(sub_pools);
+        let lists = user_lists.as_ref();
         let registration =
-            self.registration(registers, requests, held.as_ref(), user_lists.as_ref());
+            self.registration(registers, requests, held.as_ref(), coins.as_ref(), lists);
         let list_api = callers.as_ref().and_then(|callers| {
-            self.list_api(user_lists.as_ref(), &callers.list_access, api.as_ref(), head_timeout)
+            self.list_api(lists, &callers.list_access, api.as_ref(), head_timeout)
         });
         self.expect_some_work([api_enabled, polls_enabled, has_lists, registers]);
         let writer = WriterSettings {
@@ -100,7 +105,7 @@ impl Reader {
             watch_dir: watch_dir?,
             index,
             held_dir: held?,
-            safety_period: user_lists.as_ref().map(UserListSettings::safety_period),
+            safety_period: lists.map(UserListSettings::safety_period),
             limits,
         };
         let (callers, log) = (callers?, log?);

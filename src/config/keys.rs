@@ -52,9 +52,9 @@ pub struct Key {
     pub meaning: &'static str,
     /// Whether a reload applies another value. Otherwise a reload with another value is rejected: it needs a restart.
     pub is_reloadable: bool,
-    /// Whether a blank or `0` in the environment is no value, as in the Docker image of the daemon that this one
-    /// replaces.
-    pub is_absent_if_blank: bool,
+    /// Whether the environment follows the Docker image of the daemon that this one replaces: a blank and `0` are no
+    /// value, and no item of a list is empty (user-list contract, section 9).
+    pub is_as_in_docker: bool,
 }
 
 impl Key {
@@ -73,14 +73,14 @@ impl Key {
         self
     }
 
-    const fn absent_if_blank(mut self) -> Self {
-        self.is_absent_if_blank = true;
+    const fn as_in_docker(mut self) -> Self {
+        self.is_as_in_docker = true;
         self
     }
 }
 
 const fn key(name: &'static str, kind: KeyKind) -> Key {
-    Key { name, kind, default: None, meaning: "", is_reloadable: false, is_absent_if_blank: false }
+    Key { name, kind, default: None, meaning: "", is_reloadable: false, is_as_in_docker: false }
 }
 
 const fn flag(name: &'static str) -> Key {
@@ -112,11 +112,13 @@ pub const KEYS: &[Key] = &[
     flag("EnableAPIServer").means("serve the HTTP API"),
     text("APIUser")
         .reloadable()
+        .as_in_docker()
         .means("user name for HTTP Basic authentication; required with the API"),
     secret("APIPassword")
         .reloadable()
+        .as_in_docker()
         .means("password for HTTP Basic authentication; required with the API"),
-    text("ListenAddr").means("host:port of the API; required with the API"),
+    text("ListenAddr").as_in_docker().means("host:port of the API; required with the API"),
     text("AdminListenAddr")
         .or("127.0.0.1:8083")
         .means("host:port of the console, metrics, health and the API's description; empty = off"),
@@ -132,25 +134,30 @@ pub const KEYS: &[Key] = &[
         .or("")
         .reloadable()
         .means("password of MetricsUser; must differ from APIPassword"),
-    list("AvailableCoins").reloadable().means("coins that sub-accounts may be switched to; required"),
-    list("ZKBroker").means("ZooKeeper servers, each host:port, without a port 2181; required"),
-    text("ZKSwitcherWatchDir").means("znode directory of the sub-accounts; required"),
+    list("AvailableCoins")
+        .reloadable()
+        .as_in_docker()
+        .means("coins that sub-accounts may be switched to; required"),
+    list("ZKBroker").as_in_docker().means("ZooKeeper servers, each host:port, without a port 2181; required"),
+    text("ZKSwitcherWatchDir").as_in_docker().means("znode directory of the sub-accounts; required"),
     flag("EnableCronJob").means("poll the user-coin map"),
     number("CronIntervalSeconds", 1, 86_400, "60")
         .reloadable()
+        .as_in_docker()
         .means("seconds from the start of a poll to the start of the next; a longer poll delays the next"),
     key("UserCoinMapURL", KeyKind::Url)
         .reloadable()
+        .as_in_docker()
         .means("URL of the user-coin map; required with EnableCronJob"),
     key("UserListAPI", KeyKind::Urls)
-        .absent_if_blank()
+        .as_in_docker()
         .means("object of coins and the URLs of their user lists; environment: UserListAPI_COIN for each coin of AvailableCoins but auto; absent, {} or [] = no lists"),
     number("IntervalSeconds", 0, 86_400, "10")
-        .absent_if_blank()
+        .as_in_docker()
         .means("seconds from the end of a pull of a user list to the next; the safety period is 1.5 times as long; 0 = 10"),
     text("ZKUserCaseInsensitiveIndex")
         .or("")
-        .absent_if_blank()
+        .as_in_docker()
         .means("znode directory of the sub-accounts' spellings; empty = no index; not used with StratumServerCaseInsensitive"),
     text("ZKHeldSwitchDir")
         .or("")
@@ -173,25 +180,25 @@ pub const KEYS: &[Key] = &[
     flag("EnableUserAutoReg").means("register unknown sub-accounts with the pool's backend"),
     text("ZKAutoRegWatchDir")
         .or("")
-        .absent_if_blank()
+        .as_in_docker()
         .means("znode directory of the stratum servers' requests for registration; required with EnableUserAutoReg"),
     key("UserAutoRegAPI_URL", KeyKind::Url)
-        .absent_if_blank()
-        .means("URL of the backend that registers; empty = every registration fails; in the file, a field of the object UserAutoRegAPI, like the following"),
+        .as_in_docker()
+        .means("URL of the backend that registers; empty in the file = every registration fails; in the file, a field of the object UserAutoRegAPI, like the following"),
     text("UserAutoRegAPI_User")
         .or("")
-        .absent_if_blank()
+        .as_in_docker()
         .means("user name for the backend; empty = no credentials are sent"),
-    secret("UserAutoRegAPI_Password").or("").absent_if_blank().means("password for the backend"),
+    secret("UserAutoRegAPI_Password").or("").as_in_docker().means("password for the backend"),
     text("UserAutoRegAPI_DefaultCoin")
         .or("")
-        .absent_if_blank()
+        .as_in_docker()
         .means("first coin of a registered sub-account; it must have a user list"),
     key("UserAutoRegAPI_PostData", KeyKind::SecretTexts)
-        .absent_if_blank()
+        .as_in_docker()
         .means("object of texts to send; {sub_name} in a text is the sub-account's name; environment: JSON"),
     number("UserAutoRegAPI_IntervalSeconds", 0, 3600, "0")
-        .absent_if_blank()
+        .as_in_docker()
         .means("seconds from the backend's success to the end of a registration; with a URL from the environment 10 if absent; sserver needs 10"),
     number("UserAutoRegTimeoutSeconds", 1, 14, "5")
         .means("seconds for a request to the backend that registers"),

@@ -24,6 +24,8 @@ pub struct RawConfig {
     pub unknown: Vec<String>,
     /// Names of the environment's variables `UserListAPI_…`.
     pub list_variables: Vec<String>,
+    /// Keys whose environment variables are set, but count as absent.
+    pub blank_variables: Vec<&'static str>,
     /// Values or files that cannot be read.
     pub problems: Vec<Problem>,
 }
@@ -151,10 +153,17 @@ impl RawConfig {
             let Some((text, origin)) = self.variable(key.name, key.name, &environment) else {
                 continue;
             };
-            if key.is_absent_if_blank && ["", "0"].contains(&text.trim()) {
+            if key.is_as_in_docker && ["", "0"].contains(&text.trim()) {
+                self.blank_variables.push(key.name);
                 continue;
             }
-            layer.push((key.name, with_origin(value::from_text(key.kind, &text), &origin)));
+            layer.push((key.name, with_origin(value::from_text(key, &text), &origin)));
+        }
+        let has = |layer: &Layer, name| layer.iter().any(|(it, _)| *it == name);
+        if has(&layer, URL) && !has(&layer, WAIT) && !has(file, WAIT) {
+            let wait =
+                with_origin(value::number(DOCKER_WAIT), "default with a URL from the environment");
+            layer.push((WAIT, wait));
         }
         let coins = layer.iter().chain(file).find(|(name, _)| *name == "AvailableCoins");
         let coins = coins.and_then(|(_, coins)| as_texts(coins)).unwrap_or_default();
@@ -201,6 +210,13 @@ impl RawConfig {
         Some((text.into_string().ok()?, origin))
     }
 }
+
+/// Key of the backend that registers.
+const URL: &str = "UserAutoRegAPI_URL";
+/// Key of a registration's wait.
+const WAIT: &str = "UserAutoRegAPI_IntervalSeconds";
+/// Seconds of the wait in the Docker image of the daemon that this one replaces; without the image 0.
+const DOCKER_WAIT: &str = "10";
 
 /// Key whose environment variables are named after coins.
 const LISTS: &str = "UserListAPI";

@@ -30,6 +30,15 @@ impl Problem {
     }
 }
 
+impl Problem {
+    /// Adds to the text if the problem is with one of these keys.
+    pub(super) fn explain(&mut self, keys: &[&str], note: impl FnOnce(&str) -> String) {
+        if let Some(key) = self.key.filter(|key| keys.contains(key)) {
+            self.text.push_str(&note(key));
+        }
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.key {

@@ -65,6 +65,7 @@ fn check_overridden(choices: &mut Unstructured<'_>) -> Result<()> {
         "UserListUser": "sserver", "UserListPassword": format!("lists-only-{SECRET}"),
         "ListenAddr": "127.0.0.1:8082", "AvailableCoins": ["btc"], "ZKBroker": ["127.0.0.1:2181"],
         "ZKSwitcherWatchDir": "/switcher", "ZKAutoRegWatchDir": "/requests", "EnableCronJob": true,
+        "UserAutoRegAPI_URL": "http://127.0.0.1/register", "UserAutoRegAPI_DefaultCoin": "btc",
         "UserCoinMapURL": format!("http://pool:a@{SECRET}@127.0.0.1/map?token={SECRET}"),
         "ZKDigestCredentials": format!("switcher:{SECRET}"),
     });
@@ -102,7 +103,7 @@ fn check_overridden(choices: &mut Unstructured<'_>) -> Result<()> {
     ];
     let text = if choices.ratio(1, 4)? { choices.arbitrary()? } else { *choices.choose(&texts)? };
     let is_in_environment = choices.ratio(1, 2)?;
-    if is_in_environment && key.is_absent_if_blank && ["", "0"].contains(&text.trim()) {
+    if is_in_environment && key.is_as_in_docker && ["", "0"].contains(&text.trim()) {
         return Ok(());
     }
     let below = choices.choose(&[json!("below"), json!(7), json!(null), json!([{}])])?.clone();

@@ -17,7 +17,7 @@ use serde::{
 use serde_json::value::RawValue;
 use switcher_actors::go_json::Text;
 
-use super::keys::{KEYS, KeyKind};
+use super::keys::{KEYS, Key, KeyKind};
 
 /// Origin of a value that is set nowhere.
 pub const DEFAULT: &str = "default";
@@ -37,9 +37,8 @@ pub type Layer = Vec<(&'static str, Value)>;
 /// # Errors
 /// The crate refuses a name; the keys' names are valid.
 pub fn merge(file: Layer, environment: Layer) -> Result<Map<String, Value>, ConfigError> {
-    let default = |key: &'static super::keys::Key| {
-        Some((key.name, with_origin(from_text(key.kind, key.default?), DEFAULT)))
-    };
+    let default =
+        |key: &'static Key| Some((key.name, with_origin(from_text(key, key.default?), DEFAULT)));
     let mut merged = Config::builder();
     for (name, value) in KEYS.iter().filter_map(default).chain(file) {
         merged = merged.set_default(name, value)?;
@@ -155,7 +154,8 @@ pub fn add_fields(kind: &mut ValueKind, other: &ValueKind) -> Option<String> {
     clash
 }
 
-fn number(text: &str) -> ValueKind {
+/// A number, as written.
+pub fn number(text: &str) -> ValueKind {
     ValueKind::Table(Map::from_iter([(NUMBER.to_owned(), Value::from(text))]))
 }
 
@@ -228,16 +228,17 @@ pub const FALSE: &[&str] = &["false", "0", "", "null", "nil", "undefined"];
 
 /// Gives a text from the environment the type of its key. A text of the wrong form stays a text, for the checks to
 /// report.
-pub fn from_text(kind: KeyKind, text: &str) -> ValueKind {
+pub fn from_text(key: &Key, text: &str) -> ValueKind {
     let trimmed = text.trim();
-    match kind {
+    match key.kind {
         KeyKind::Flag if ["true", "1"].iter().any(|it| trimmed.eq_ignore_ascii_case(it)) => {
             true.into()
         }
         KeyKind::Flag if FALSE.iter().any(|it| trimmed.eq_ignore_ascii_case(it)) => false.into(),
         KeyKind::Number { .. } if whole(trimmed).is_some() => number(trimmed),
         KeyKind::List => {
-            let items = trimmed.split(',').map(str::trim).filter(|item| !item.is_empty());
+            let items = trimmed.split(',').map(str::trim);
+            let items = items.filter(|item| key.is_as_in_docker || !item.is_empty());
             items.collect::<Vec<_>>().into()
         }
         KeyKind::Urls | KeyKind::SecretTexts => {

@@ -18,7 +18,7 @@ use std::{
 };
 
 use slog::{error, info, warn};
-use switcher_actors::Shown;
+use switcher_actors::{Quoted, Shown};
 
 mod failure;
 mod listeners;
@@ -123,6 +123,12 @@ fn serve(
         || arguments.log_backtrace_at.is_some()
     {
         warn!(log, "flags -alsologtostderr, -stderrthreshold and -log_backtrace_at have no effect");
+    }
+    if !arguments.ignored.is_empty() {
+        let words =
+            arguments.ignored.iter().map(|word| Quoted(&word.to_string_lossy()).to_string());
+        let words = words.collect::<Vec<_>>().join(" ");
+        warn!(log, "arguments after the flags are ignored, remove them: {}", words);
     }
     match prepared.run(file, checked, &logging) {
         Ok(()) => {

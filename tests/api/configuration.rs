@@ -240,6 +240,7 @@ async fn the_environment_alone_is_a_configuration() {
 async fn a_wrong_value_in_the_environment_is_reported_like_one_in_the_file() {
     let zookeeper = ZooKeeper::shared().await;
     let finished = Daemon::builder(zookeeper)
+        .without("APIPassword")
         .environment("EnableCronJob", "perhaps")
         .environment("APIPassword", "")
         .environment("ZKBroker", "127.0.0.1:2181,nowhere:")
@@ -352,6 +353,27 @@ async fn the_command_lines_of_today_start_the_daemon() {
         let daemon = builder.start_with(&arguments).await;
         assert_eq!(daemon.switch("alice", "btc").await, Answer::success(), "{arguments:?}");
     }
+}
+
+/// As in the daemon that this one replaces (user-list contract, section 9).
+#[tokio::test]
+async fn words_after_the_flags_are_ignored_with_a_warning() {
+    let zookeeper = ZooKeeper::shared().await;
+    for (words, shown) in [
+        (&["foo", "-nosuch"][..], r#""foo" "-nosuch""#),
+        (&["-logtostderr", "false"], r#""false""#),
+        (&["-"], r#""-""#),
+        (&["--", "-x"], r#""-x""#),
+    ] {
+        let builder = words.iter().fold(Daemon::builder(zookeeper), |it, word| it.argument(word));
+        let daemon = builder.start().await;
+        assert_eq!(daemon.switch("alice", "btc").await, Answer::success(), "{words:?}");
+        let lines = daemon.log_with(&["arguments after the flags are ignored", shown]);
+        assert_eq!(lines.len(), 1, "{words:?}: {:#?}", daemon.log());
+    }
+    let finished = Daemon::builder(zookeeper).run(&["chekc".into()]).await;
+    assert_eq!(finished.code, Some(2), "{finished:?}");
+    assert!(finished.stderr.contains("'check'"), "{finished:?}");
 }
 
 #[tokio::test]

@@ -52,7 +52,7 @@ pub enum ZnodeDirError {
     #[error("is longer than 1000 bytes")]
     TooLong,
     /// A component is no valid name of a znode.
-    #[error("its component {} {fault}", Quoted(component))]
+    #[error("has a directory name that {fault}: {}", Quoted(component))]
     Component {
         /// The component at fault.
         component: String,

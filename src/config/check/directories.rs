@@ -30,8 +30,8 @@ pub(super) struct Directories {
 
 impl Reader {
     /// Reads all directories and refuses those that overlap or are ZooKeeper's own. `needs_held` says whether switches
-    /// can be held, or the registrar's lock is needed.
-    pub(super) fn directories(&mut self, needs_held: bool) -> Directories {
+    /// can be held, or the registrar's lock is needed. With `lower_case` there is no index.
+    pub(super) fn directories(&mut self, needs_held: bool, lower_case: bool) -> Directories {
         let example = "an absolute znode path, like /stratumSwitcher/btcbcc/";
         let watch_dir = self.required(WATCH_DIR, example);
         let watch_dir = watch_dir.and_then(|text| self.dir(WATCH_DIR, &text));
@@ -41,7 +41,10 @@ impl Reader {
         };
         let (sub_pools, lock) = (if_set(SUB_POOLS), if_set(LOCK));
         let (index, requests, held) = (if_set(INDEX), if_set(REQUESTS), if_set(HELD));
-        let usual_held = watch_dir.as_ref().map(|dir| dir.with_suffix("_held"));
+        let index = self.index(index, lower_case);
+        // A default next to a misplaced directory would be a second problem with one cause.
+        let placed = watch_dir.as_ref().filter(|dir| misplacement(dir).is_none());
+        let usual_held = placed.map(|dir| dir.with_suffix("_held"));
         let held = held.or(usual_held);
         let mut found = vec![
             (WATCH_DIR, &watch_dir),
@@ -67,13 +70,7 @@ impl Reader {
 
     fn expect_a_place_of_its_own(&mut self, key: &'static str, dir: &ZnodeDir) {
         let like = if key == LOCK { "/switcher/poller" } else { "/switcher/btcbcc/" };
-        let place = if dir.parent().is_none() {
-            "the root"
-        } else if dir.as_str().starts_with(ZOOKEEPER) {
-            "within /zookeeper"
-        } else {
-            return;
-        };
+        let Some(place) = misplacement(dir) else { return };
         let fault = format!(
             ", {place}, where ZooKeeper's own znodes are; choose another place, like {like}"
         );
@@ -134,6 +131,17 @@ impl Reader {
     pub(super) fn sub_pools(&mut self, base_dir: Option<ZnodeDir>) -> Option<SubPoolSettings> {
         let ack_timeout = self.seconds("ZKSubPoolUpdateAckTimeout");
         Some(SubPoolSettings { base_dir: base_dir?, ack_timeout })
+    }
+}
+
+/// Where a directory is if its place is ZooKeeper's own.
+fn misplacement(dir: &ZnodeDir) -> Option<&'static str> {
+    if dir.parent().is_none() {
+        Some("the root")
+    } else if dir.as_str().starts_with(ZOOKEEPER) {
+        Some("within /zookeeper")
+    } else {
+        None
     }
 }
 

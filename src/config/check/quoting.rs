@@ -47,6 +47,8 @@ pub fn list_cause<S: AsRef<str>>(items: &[S]) -> Option<&'static str> {
         Some("the quotes are part of the value")
     } else if any(|item| item.contains(is_separator) || item.trim().contains(char::is_whitespace)) {
         Some("it looks like several values in one")
+    } else if any(|item| item.trim().is_empty()) {
+        Some("an item is empty: remove it")
     } else if any(|item| item.trim() != item) {
         Some("there are blanks around a value")
     } else {
@@ -137,6 +139,7 @@ mod tests {
         assert!(cause(&["x y"]).contains("several"));
         assert!(cause(&["\"x", "y\""]).contains("quotes"));
         assert!(cause(&["x "]).contains("blanks around"));
+        assert!(cause(&["x", ""]).contains("empty"));
         assert_eq!(cause(&["x", "y"]), "");
     }
 

@@ -100,7 +100,7 @@ impl Reader {
         if taken.is_none() {
             let is_bare = matches!(key.kind, KeyKind::Flag | KeyKind::Number { .. });
             let needs_no_quotes = |text| {
-                let bare = with_origin(from_text(key.kind, text), FILE);
+                let bare = with_origin(from_text(key, text), FILE);
                 is_bare && origin(value) == FILE && take(&bare).is_some()
             };
             let hint = match as_text(value) {

@@ -1,5 +1,6 @@
 //! Whole configurations through loading and checking.
 
+mod docker;
 mod recorded;
 mod spelling;
 mod user_lists;
@@ -95,7 +96,7 @@ fn all_problems_are_reported_at_once() {
         "ZKServerVersion: is \"3.3.1\"",
         "ZKDigestCredentials: is not of the form user:password",
         "ZKSwitcherWatchDir: is \"relative/\"",
-        "APIUser: is empty",
+        "APIUser: is missing",
         "APIPassword: is missing",
         "ListenAddr: is \"8082\", expected host:port",
         "CronIntervalSeconds: is 0",
@@ -347,6 +348,8 @@ fn each_key_that_a_reload_takes_over_changes_what_a_reload_hands_on() {
         ("UserListUser", "sserver"),
         ("UserListPassword", "polling"),
         ("ZKAutoRegWatchDir", "/requests"),
+        ("UserAutoRegAPI_URL", "http://here/register"),
+        ("UserAutoRegAPI_DefaultCoin", "btc"),
     ];
     let with = |key: &str, value: &str| {
         let on = on.into_iter().filter(|(name, _)| *name != key);

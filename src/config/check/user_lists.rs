@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use switcher_actors::{
-    Coins, Quoted, RegistrationSettings, UpstreamUrl, UserListSettings, ZnodeDir,
+    Coin, Coins, Quoted, RegistrationSettings, UpstreamUrl, UserListSettings, ZnodeDir,
 };
 
 use super::{Reader, directories::election_lock, polls::FetchLimits, quoting::list_cause};
@@ -17,6 +17,7 @@ use crate::config::{
 
 const LISTS: &str = "UserListAPI";
 const INTERVAL: &str = "IntervalSeconds";
+const ENABLED: &str = "EnableUserAutoReg";
 const WAIT: &str = "UserAutoRegAPI_IntervalSeconds";
 const TIMEOUT: &str = "UserAutoRegTimeoutSeconds";
 const REQUESTS: &str = "ZKAutoRegWatchDir";
@@ -233,12 +234,13 @@ impl Reader {
         enabled: bool,
         dir: Option<ZnodeDir>,
         held: Option<&ZnodeDir>,
+        coins: Option<&Coins>,
         lists: Option<&UserListSettings>,
     ) -> Option<RegistrationSettings> {
         let (url, user, password) = (self.text(URL), self.text(USER), self.text(PASSWORD));
         let default_coin = self.text(DEFAULT_COIN);
         let post_data = self.named_texts(POST_DATA);
-        let wait = self.registration_wait();
+        let wait = self.number(WAIT);
         let timeout = self.number(TIMEOUT);
         let parallel = self.size("UserAutoRegParallelRequests");
         if !enabled {
@@ -253,7 +255,9 @@ impl Reader {
         }
         self.refuse_colon(USER);
         let upstream = if url.is_empty() {
-            if self.are_sound(&[GROUP, URL]) {
+            if self.is_of_environment(URL) {
+                self.required(URL, "the URL of the backend that registers");
+            } else if self.are_sound(&[GROUP, URL]) {
                 self.warnings.push(format!("{URL} is not set: every registration fails; set it"));
             }
             None
@@ -262,26 +266,51 @@ impl Reader {
         };
         self.doubt_registration_times(wait, timeout);
         self.doubt_post_data(&post_data);
-        let mut coins = lists.into_iter().flat_map(|lists| &lists.lists).map(|(coin, _)| coin);
-        let found = coins.find(|coin| coin.as_str() == default_coin).cloned();
-        if found.is_none() && self.are_sound(&[GROUP, DEFAULT_COIN, LISTS]) {
-            self.warnings.push(format!(
-                "{DEFAULT_COIN} is {}, which has no list in {LISTS}: registered sub-accounts get no znode; set it to \
-                 a coin that has one",
-                Quoted(&default_coin)
-            ));
-        }
         Some(RegistrationSettings {
             dir: dir?,
             lock: election_lock(held?.subdirectory("registrar")),
             url: upstream,
             credentials: (!user.is_empty()).then_some((user, password)),
             post_data,
-            default_coin: found,
+            default_coin: self.default_coin(&default_coin, coins, lists),
             wait: Duration::from_secs(wait),
             timeout: Duration::from_secs(timeout),
             parallel,
         })
+    }
+
+    /// The first coin of registered sub-accounts, if it has a list. One from the environment must be in
+    /// `AvailableCoins`, as in the Docker image of the daemon that this one replaces.
+    fn default_coin(
+        &mut self,
+        name: &str,
+        coins: Option<&Coins>,
+        lists: Option<&UserListSettings>,
+    ) -> Option<Coin> {
+        let is_available = coins.is_none_or(|coins| coins.get(name).is_some());
+        let mut listed = lists.into_iter().flat_map(|lists| &lists.lists).map(|(coin, _)| coin);
+        let found = listed.find(|coin| coin.as_str() == name).cloned();
+        if self.is_of_environment(DEFAULT_COIN) && !is_available {
+            if self.required(DEFAULT_COIN, "a coin of AvailableCoins").is_some() {
+                let fault = ", which is not in AvailableCoins; expected one of its coins";
+                self.refuse(DEFAULT_COIN, name, fault);
+            }
+        } else if found.is_none() && self.are_sound(&[GROUP, DEFAULT_COIN, LISTS]) {
+            self.warnings.push(format!(
+                "{DEFAULT_COIN} is {}, which has no list in {LISTS}: registered sub-accounts get no znode; set it to \
+                 a coin that has one",
+                Quoted(name)
+            ));
+        }
+        found
+    }
+
+    /// Whether a registration's value is the environment's, or is missing there: registrations are switched on there,
+    /// and the file has no such value.
+    fn is_of_environment(&self, key: &str) -> bool {
+        let place = |key| self.values.get(key).map_or(DEFAULT, origin);
+        let place = if place(key) == DEFAULT { place(ENABLED) } else { place(key) };
+        ![DEFAULT, FILE].contains(&place)
     }
 
     fn doubt_post_data(&mut self, post_data: &BTreeMap<String, String>) {
@@ -309,14 +338,5 @@ impl Reader {
                  sub-account it does not know when the registration ends; set it to {SSERVER_POLL} for sserver"
             ));
         }
-    }
-
-    /// Seconds of the wait. If absent, 0; if the backend's URL comes from the environment, 10, as in the Docker image
-    /// of the daemon that this one replaces.
-    fn registration_wait(&mut self) -> u64 {
-        let wait = self.number(WAIT);
-        let is_given = self.values.get(WAIT).is_some_and(|value| origin(value) != DEFAULT);
-        let url = self.values.get(URL).map(origin);
-        if !is_given && url.is_some_and(|url| url != FILE) { SSERVER_POLL } else { wait }
     }
 }

@@ -47,6 +47,8 @@ fn recorded_environments_give_recorded_configurations() {
         if let Some(found) = settings.registration {
             let api = &other["UserAutoRegAPI"];
             assert_eq!(api["IntervalSeconds"], found.wait.as_secs(), "{name}");
+            let coin = found.default_coin.as_ref().map(|coin| coin.as_str());
+            assert_eq!(api["DefaultCoin"].as_str(), coin, "{name}");
             let texts = api["PostData"].as_object().unwrap().iter();
             let texts = texts.map(|(name, text)| (name.clone(), text.as_str().unwrap().to_owned()));
             assert_eq!(found.post_data, texts.collect(), "{name}");

@@ -160,6 +160,10 @@ fn what_cannot_work_is_named() {
         ),
         (r#""ZKAutoRegWatchDir": "/stratumSwitcher/btcbcc/x", "#, "ZKAutoRegWatchDir: is "),
         (r#""ZKHeldSwitchDir": "/stratumSwitcher", "#, "ZKHeldSwitchDir: is "),
+        (
+            r#""ZKAutoRegWatchDir": "/a//b", "#,
+            "ZKAutoRegWatchDir: is \"/a//b\", which has a directory name that is empty: \"\"; expected an absolute",
+        ),
         (r#""UserListAddr": "8084", "#, "UserListAddr: is "),
         (r#""UserListAddr": "0.0.0.0:8082", "#, "UserListAddr: is "),
         (r#""UserListAllow": ["10.0.0.1/8"], "#, "UserListAllow: contains "),
@@ -182,6 +186,27 @@ fn what_cannot_work_is_named() {
     assert!(load(&file(taken), &[]).is_ok());
     let problems = load(&file(&format!("{taken}{LIST}")), &[]).unwrap_err();
     assert!(problems[0].starts_with("ZKHeldSwitchDir: is "), "{problems:?}");
+}
+
+/// Where there is no index, its directory may be anywhere.
+#[test]
+fn an_unused_index_is_no_problem() {
+    let unused = r#""StratumServerCaseInsensitive": true, "ZKUserCaseInsensitiveIndex": "/stratumSwitcher/btcbcc/", "#;
+    let Checked { settings, warnings, .. } = load(&file(unused), &[]).unwrap();
+    assert!(settings.writer.index.is_none());
+    assert!(warnings.iter().any(|it| it.contains("has no effect")), "{warnings:?}");
+}
+
+/// The default next to a misplaced directory is no second problem.
+#[test]
+fn a_misplaced_watch_directory_is_one_problem() {
+    for misplaced in ["/", "/zookeeper/sw"] {
+        let problems = load(&file(LIST), &[("ZKSwitcherWatchDir", misplaced)]).unwrap_err();
+        assert!(
+            problems.len() == 1 && problems[0].starts_with("ZKSwitcherWatchDir: "),
+            "{problems:?}"
+        );
+    }
 }
 
 #[test]
