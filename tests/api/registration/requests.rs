@@ -160,6 +160,26 @@ async fn a_redirect_is_followed() {
     daemon.wait_for_log(&["registration, ", "failed", "5 redirects", "UserAutoRegAPI.URL"]).await;
 }
 
+#[tokio::test]
+async fn a_puid_of_another_name_is_a_warning() {
+    let pool = Pool::new(ZooKeeper::shared().await).await;
+    pool.backend.otherwise(|request| {
+        let list = r#"{"err_no":0,"err_msg":null,"data":{"alice":7}}"#;
+        if request.method == "POST" { Reply::registered(7) } else { Reply::json(list) }
+    });
+    let daemon = pool.daemon().start().await;
+    pool.ready().await;
+    pool.request("ALICE").await;
+    pool.gone("ALICE").await;
+    let parts = ["registered sub-account not listed", "ALICE", "puid: 7", "listed: alice"];
+    daemon.wait_for_log(&parts).await;
+    let list = crate::support::client::Request::get("/?coin=btc");
+    assert!(daemon.send_as_is(&list).await.text().contains("{\"alice\":7}"));
+    pool.request("alice").await;
+    pool.gone("alice").await;
+    assert_eq!(daemon.log_with(&["registered sub-account not listed"]).len(), 1);
+}
+
 /// Only `data.puid` counts, and statuses from 400 on.
 #[tokio::test]
 async fn a_status_below_400_that_leads_nowhere_may_have_a_puid() {
