@@ -42,7 +42,7 @@ pub(super) struct Puller {
     last_id: Cell<u32>,
     /// Mark from before the daemon's start; `None` after the first complete pull.
     pub(super) old_mark: Cell<Option<ListMark>>,
-    /// Registered sub-accounts that wait for a pull, in the order of their registration.
+    /// Registered sub-accounts that wait for a pull, each once, in the order of their registration.
     registered: RefCell<Vec<PulledEntry>>,
     /// Puids that entered the list without a first coin.
     unsettled: RefCell<HashSet<u32>>,
@@ -297,7 +297,12 @@ impl Puller {
     /// Notes a registered sub-account and requests a pull.
     pub(super) fn register(&self, name: &str, puid: u32) {
         if let Ok(name) = listed_name(name, self.format.lower_case) {
-            self.registered.borrow_mut().push(PulledEntry { puid, name: name.into() });
+            let (entry, mut waiting) =
+                (PulledEntry { puid, name: name.into() }, self.registered.borrow_mut());
+            // A miner that was refused logs in again.
+            if !waiting.contains(&entry) {
+                waiting.push(entry);
+            }
             self.wake.notify_one();
         }
     }
