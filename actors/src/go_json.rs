@@ -9,9 +9,6 @@ use serde::{
     de::{Error, Visitor},
 };
 
-/// Limit of nested brackets. Documented texts have four levels.
-const DEPTH_LIMIT: usize = 64;
-
 /// Whether `name` is `field` by Go's case folding: ASCII, and the two other letters with an ASCII counterpart.
 pub fn is_field(name: &str, field: &str) -> bool {
     let fold = |c: char| match c {
@@ -113,6 +110,7 @@ fn escaped_unit(json: &[u8], at: usize) -> Option<u16> {
 /// Checks that the parser omits in skipped values: depth of nesting, unescaped control characters, length of strings.
 #[derive(Debug)]
 pub struct DepthCheck {
+    depth_limit: usize,
     string_limit: usize,
     depth: usize,
     /// Length so far of the current string, in bytes.
@@ -121,9 +119,9 @@ pub struct DepthCheck {
 }
 
 impl DepthCheck {
-    /// A check of one text with strings of at most `string_limit` bytes.
-    pub fn new(string_limit: usize) -> Self {
-        Self { string_limit, depth: 0, string: None, escaped: false }
+    /// A check of one text with at most `depth_limit` nested brackets, and strings of at most `string_limit` bytes.
+    pub fn new(depth_limit: usize, string_limit: usize) -> Self {
+        Self { depth_limit, string_limit, depth: 0, string: None, escaped: false }
     }
 
     /// Checks the next part of the text; an error is the fault.
@@ -134,9 +132,9 @@ impl DepthCheck {
                     b'"' => self.string = Some(0),
                     b'[' | b'{' => {
                         self.depth += 1;
-                        if self.depth > DEPTH_LIMIT {
-                            let fault = format!("it is nested more than {DEPTH_LIMIT} levels deep");
-                            return Err(fault);
+                        if self.depth > self.depth_limit {
+                            let limit = self.depth_limit;
+                            return Err(format!("it is nested more than {limit} levels deep"));
                         }
                     }
                     b']' | b'}' => self.depth = self.depth.saturating_sub(1),
@@ -223,7 +221,7 @@ mod tests {
     fn parts_may_be_cut_anywhere() {
         let text = br#"{"a\"[[b":["\\",{"c":"d"}]}"#;
         for cut in 0..text.len() {
-            let mut check = DepthCheck::new(10);
+            let mut check = DepthCheck::new(4, 10);
             assert_eq!(check.look_at(&text[..cut]), Ok(()));
             assert_eq!(check.look_at(&text[cut..]), Ok(()));
         }
@@ -231,14 +229,14 @@ mod tests {
 
     #[test]
     fn strings_have_a_length() {
-        let look = |text: &str| DepthCheck::new(3).look_at(text.as_bytes());
+        let look = |text: &str| DepthCheck::new(1, 3).look_at(text.as_bytes());
         assert!(look(r#"["abc","abc",   123456]"#).is_ok());
         assert!(look(r#"["abcd"]"#).is_err());
     }
 
     #[test]
     fn deep_nesting_is_found_outside_of_strings_only() {
-        let look = |text: &str| DepthCheck::new(usize::MAX).look_at(text.as_bytes());
+        let look = |text: &str| DepthCheck::new(64, usize::MAX).look_at(text.as_bytes());
         assert!(look(&"[".repeat(64)).is_ok());
         assert!(look(&"[".repeat(65)).is_err());
         assert!(look(&format!("\"{}\"", "[".repeat(65))).is_ok());

@@ -14,6 +14,9 @@ use switcher_actors::go_json::{DepthCheck, Text, is_field, utf8};
 
 use super::answer::ApiError;
 
+/// Limit of nested brackets. Documented requests have four levels.
+const DEPTH_LIMIT: usize = 64;
+
 /// A batch as it was sent, without any validation.
 ///
 /// Millions of names are kept in one text, with four more bytes for each.
@@ -94,7 +97,7 @@ pub fn parse_texts<'a, const N: usize>(
 }
 
 fn check_strings_and_depth(body: &[u8]) -> Result<(), ApiError> {
-    DepthCheck::new(usize::MAX).look_at(body).map_err(ApiError::wrong_json)
+    DepthCheck::new(DEPTH_LIMIT, usize::MAX).look_at(body).map_err(ApiError::wrong_json)
 }
 
 fn decode<'a, T: FromObject<'a>>(text: &'a str, empty: T) -> Result<T, ApiError> {

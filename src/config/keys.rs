@@ -54,7 +54,7 @@ pub struct Key {
     pub is_reloadable: bool,
     /// Whether the environment follows the Docker image of the daemon that this one replaces: a blank and `0` are no
     /// value, and no item of a list is empty (user-list contract, section 9).
-    pub is_as_in_docker: bool,
+    pub is_docker_rules: bool,
 }
 
 impl Key {
@@ -73,14 +73,14 @@ impl Key {
         self
     }
 
-    const fn as_in_docker(mut self) -> Self {
-        self.is_as_in_docker = true;
+    const fn docker_rules(mut self) -> Self {
+        self.is_docker_rules = true;
         self
     }
 }
 
 const fn key(name: &'static str, kind: KeyKind) -> Key {
-    Key { name, kind, default: None, meaning: "", is_reloadable: false, is_as_in_docker: false }
+    Key { name, kind, default: None, meaning: "", is_reloadable: false, is_docker_rules: false }
 }
 
 const fn flag(name: &'static str) -> Key {
@@ -112,13 +112,13 @@ pub const KEYS: &[Key] = &[
     flag("EnableAPIServer").means("serve the HTTP API"),
     text("APIUser")
         .reloadable()
-        .as_in_docker()
+        .docker_rules()
         .means("user name for HTTP Basic authentication; required with the API"),
     secret("APIPassword")
         .reloadable()
-        .as_in_docker()
+        .docker_rules()
         .means("password for HTTP Basic authentication; required with the API"),
-    text("ListenAddr").as_in_docker().means("host:port of the API; required with the API"),
+    text("ListenAddr").docker_rules().means("host:port of the API; required with the API"),
     text("AdminListenAddr")
         .or("127.0.0.1:8083")
         .means("host:port of the console, metrics, health and the API's description; empty = off"),
@@ -136,28 +136,28 @@ pub const KEYS: &[Key] = &[
         .means("password of MetricsUser; must differ from APIPassword"),
     list("AvailableCoins")
         .reloadable()
-        .as_in_docker()
+        .docker_rules()
         .means("coins that sub-accounts may be switched to; required"),
-    list("ZKBroker").as_in_docker().means("ZooKeeper servers, each host:port, without a port 2181; required"),
-    text("ZKSwitcherWatchDir").as_in_docker().means("znode directory of the sub-accounts; required"),
+    list("ZKBroker").docker_rules().means("ZooKeeper servers, each host:port, without a port 2181; required"),
+    text("ZKSwitcherWatchDir").docker_rules().means("znode directory of the sub-accounts; required"),
     flag("EnableCronJob").means("poll the user-coin map"),
     number("CronIntervalSeconds", 1, 86_400, "60")
         .reloadable()
-        .as_in_docker()
+        .docker_rules()
         .means("seconds from the start of a poll to the start of the next; a longer poll delays the next"),
     key("UserCoinMapURL", KeyKind::Url)
         .reloadable()
-        .as_in_docker()
+        .docker_rules()
         .means("URL of the user-coin map; required with EnableCronJob"),
     key("UserListAPI", KeyKind::Urls)
-        .as_in_docker()
+        .docker_rules()
         .means("object of coins and the URLs of their user lists; environment: UserListAPI_COIN for each coin of AvailableCoins but auto; absent, {} or [] = no lists"),
     number("IntervalSeconds", 0, 86_400, "10")
-        .as_in_docker()
+        .docker_rules()
         .means("seconds from the end of a pull of a user list to the next; the safety period is 1.5 times as long; 0 = 10"),
     text("ZKUserCaseInsensitiveIndex")
         .or("")
-        .as_in_docker()
+        .docker_rules()
         .means("znode directory of the sub-accounts' spellings; empty = no index; not used with StratumServerCaseInsensitive"),
     text("ZKHeldSwitchDir")
         .or("")
@@ -180,25 +180,25 @@ pub const KEYS: &[Key] = &[
     flag("EnableUserAutoReg").means("register unknown sub-accounts with the pool's backend"),
     text("ZKAutoRegWatchDir")
         .or("")
-        .as_in_docker()
+        .docker_rules()
         .means("znode directory of the stratum servers' requests for registration; required with EnableUserAutoReg"),
     key("UserAutoRegAPI_URL", KeyKind::Url)
-        .as_in_docker()
+        .docker_rules()
         .means("URL of the backend that registers; empty in the file = every registration fails; in the file, a field of the object UserAutoRegAPI, like the following"),
     text("UserAutoRegAPI_User")
         .or("")
-        .as_in_docker()
+        .docker_rules()
         .means("user name for the backend; empty = no credentials are sent"),
-    secret("UserAutoRegAPI_Password").or("").as_in_docker().means("password for the backend"),
+    secret("UserAutoRegAPI_Password").or("").docker_rules().means("password for the backend"),
     text("UserAutoRegAPI_DefaultCoin")
         .or("")
-        .as_in_docker()
+        .docker_rules()
         .means("first coin of a registered sub-account; it must have a user list"),
     key("UserAutoRegAPI_PostData", KeyKind::SecretTexts)
-        .as_in_docker()
+        .docker_rules()
         .means("object of texts to send; {sub_name} in a text is the sub-account's name; environment: JSON"),
     number("UserAutoRegAPI_IntervalSeconds", 0, 3600, "0")
-        .as_in_docker()
+        .docker_rules()
         .means("seconds from the backend's success to the end of a registration; with a URL from the environment 10 if absent; sserver needs 10"),
     number("UserAutoRegTimeoutSeconds", 1, 14, "5")
         .means("seconds for a request to the backend that registers"),

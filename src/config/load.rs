@@ -153,7 +153,7 @@ impl RawConfig {
             let Some((text, origin)) = self.variable(key.name, key.name, &environment) else {
                 continue;
             };
-            if key.is_as_in_docker && ["", "0"].contains(&text.trim()) {
+            if key.is_docker_rules && ["", "0"].contains(&text.trim()) {
                 self.blank_variables.push(key.name);
                 continue;
             }

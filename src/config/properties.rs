@@ -103,7 +103,7 @@ fn check_overridden(choices: &mut Unstructured<'_>) -> Result<()> {
     ];
     let text = if choices.ratio(1, 4)? { choices.arbitrary()? } else { *choices.choose(&texts)? };
     let is_in_environment = choices.ratio(1, 2)?;
-    if is_in_environment && key.is_as_in_docker && ["", "0"].contains(&text.trim()) {
+    if is_in_environment && key.is_docker_rules && ["", "0"].contains(&text.trim()) {
         return Ok(());
     }
     let below = choices.choose(&[json!("below"), json!(7), json!(null), json!([{}])])?.clone();

@@ -238,7 +238,7 @@ pub fn from_text(key: &Key, text: &str) -> ValueKind {
         KeyKind::Number { .. } if whole(trimmed).is_some() => number(trimmed),
         KeyKind::List => {
             let items = trimmed.split(',').map(str::trim);
-            let items = items.filter(|item| key.is_as_in_docker || !item.is_empty());
+            let items = items.filter(|item| key.is_docker_rules || !item.is_empty());
             items.collect::<Vec<_>>().into()
         }
         KeyKind::Urls | KeyKind::SecretTexts => {

@@ -20,7 +20,7 @@ use super::user_coin_map::{SettledMap, UserCoinMap};
 use crate::{
     domain::SwitchRules,
     go_json::{Text, is_field},
-    upstream::{AnswerFault, AnswerFormat, Budget, fit, text, whole},
+    upstream::{AnswerFault, AnswerFormat, Budget, err_no, fit, text, whole},
 };
 
 /// Answer that is a success.
@@ -230,9 +230,7 @@ impl<'de> Visitor<'de> for Root<'_, '_> {
         let parsed = self.0;
         while let Some(Text(field)) = map.next_key()? {
             if is_field(&field, "err_no") {
-                if let Some(err_no) = map.next_value()? {
-                    parsed.err_no = err_no;
-                }
+                parsed.err_no = err_no(&mut map, parsed.budget)?.unwrap_or(parsed.err_no);
             } else if is_field(&field, "err_msg") {
                 let raw = whole(&mut map, parsed.budget)?;
                 parsed.err_msg = text(&raw).map_or_else(String::new, |text| fit(&text.0));

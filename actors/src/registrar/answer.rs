@@ -32,7 +32,8 @@ impl AnswerFormat for RegistrationFormat {
 
     const NAME: &'static str = "a registration's";
 
-    const SUCCESS: RangeInclusive<u16> = 200..=299;
+    /// A redirect that leads nowhere may have a puid.
+    const SUCCESS: RangeInclusive<u16> = 200..=399;
 
     /// The answer is small, see the limit of the fetch.
     fn parse(self, mut body: impl Read, _: &Budget) -> Result<Self::Parsed, AnswerFault> {

@@ -22,6 +22,9 @@ pub(crate) const SHOWN_BYTES: usize = 200;
 /// Largest string of an answer, in bytes. Names and coins are far shorter.
 const STRING_LIMIT: usize = 64 * 1024;
 
+/// Limit of nested brackets: that of Go's decoder. The parser skips nested values without recursion.
+const DEPTH_LIMIT: usize = 10_000;
+
 /// First bytes of every gzip stream.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
@@ -86,7 +89,7 @@ pub(crate) fn read<F: AnswerFormat>(
                 limits,
                 budget: &budget,
                 name: F::NAME,
-                depth: DepthCheck::new(STRING_LIMIT),
+                depth: DepthCheck::new(DEPTH_LIMIT, STRING_LIMIT),
                 start: Vec::new(),
                 fault: None,
                 raw: Vec::new(),
@@ -359,8 +362,17 @@ mod tests {
             let BodyFault::Answer(AnswerFault::Malformed { fault: told, .. }) = fault else {
                 panic!("{fault:?}")
             };
-            let expected = ["64 levels", "65536 bytes", "a value in it is far too long"];
+            let expected = ["10000 levels", "65536 bytes", "a value in it is far too long"];
             assert!(expected.iter().any(|text| told.contains(text)), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_deeply_nested_value_is_one_bad_entry() {
+        let deep = format!("{}7{}", "[".repeat(9_990), "]".repeat(9_990));
+        for at in ["\"x\":0,", "\"data\":{\"user_coin\":{\"a\":\"btc\",\"b\":0}},"] {
+            let body = format!("{{{}{}", at.replace('0', &deep), &MAP[1..]);
+            assert!(read_parts(&[body.as_bytes()], true, Encoding::Plain, 100_000).is_ok());
         }
     }
 

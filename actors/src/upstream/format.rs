@@ -2,7 +2,7 @@
 
 use std::{cell::Cell, fmt, io::Read, ops::RangeInclusive};
 
-use serde::de::MapAccess;
+use serde::de::{Error, MapAccess};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
@@ -58,6 +58,17 @@ pub(crate) fn whole<'de, M: MapAccess<'de>>(
     let value = map.next_value();
     budget.set(None);
     value
+}
+
+/// Reads the value of `err_no`, an integer as Go's decoder takes it: `-0`, too. `null` is `None`.
+pub(crate) fn err_no<'de, M: MapAccess<'de>>(
+    map: &mut M,
+    budget: &Budget,
+) -> Result<Option<i64>, M::Error> {
+    match whole(map, budget)?.get() {
+        "null" => Ok(None),
+        number => number.parse().map(Some).map_err(|_| Error::custom("err_no is not an integer")),
+    }
 }
 
 /// The text of a JSON string; `None` for a value of another type.

@@ -17,6 +17,6 @@ mod url;
 pub(crate) use body::{BadBody, BodyFault, Encoding, FetchLimits, SHOWN_BYTES, read};
 pub use fetch::FetchError;
 pub(crate) use fetch::{FetchSettings, Upstream};
-pub(crate) use format::{AnswerFault, AnswerFormat, Budget, text, whole};
+pub(crate) use format::{AnswerFault, AnswerFormat, Budget, err_no, text, whole};
 pub(crate) use text::{fit, fit_name};
 pub use url::{UpstreamUrl, UpstreamUrlError};

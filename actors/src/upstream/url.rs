@@ -54,20 +54,22 @@ impl UpstreamUrl {
         url
     }
 
-    /// User and password, decoded, if they may be sent to `there`: the same port of the same host, or its port 443 for
-    /// an upgrade to https.
-    pub(super) fn credentials(&self, there: &Url) -> Option<(String, String)> {
-        let (here, port) = (&self.0, there.port_or_known_default());
-        let is_upgrade = here.scheme() == "http" && there.scheme() == "https" && port == Some(443);
-        let is_same = port == here.port_or_known_default() || is_upgrade;
-        if !is_same || here.host_str() != there.host_str() {
-            return None;
-        }
-        let (user, password) = (here.username(), here.password());
+    /// User and password, decoded.
+    pub(super) fn credentials(&self) -> Option<(String, String)> {
+        let (user, password) = (self.0.username(), self.0.password());
         if user.is_empty() && password.is_none() {
             return None;
         }
         Some((decoded(user), decoded(password.unwrap_or_default())))
+    }
+
+    /// Whether the credentials for this URL may be sent to `there`: the same port of the same host, or its port 443 for
+    /// an upgrade to https; never in the clear if this URL is https.
+    pub(super) fn shares_credentials(&self, there: &Url) -> bool {
+        let (here, port) = (&self.0, there.port_or_known_default());
+        let is_upgrade = here.scheme() == "http" && there.scheme() == "https" && port == Some(443);
+        let is_same = here.scheme() == there.scheme() && port == here.port_or_known_default();
+        (is_same || is_upgrade) && here.host_str() == there.host_str()
     }
 }
 
@@ -94,16 +96,12 @@ fn without_credentials(mut url: Url) -> Url {
     url
 }
 
-/// The URL after a redirect from `here` to `location`, or the reason not to follow it. The host must stay the same, and
-/// https must stay https.
+/// The URL after a redirect from `here` to `location`, or the reason not to follow it.
 pub(super) fn follow(here: &Url, location: &str) -> Result<Url, String> {
     let mut there = here.join(location).map_err(|error| format!("to no URL: {error}"))?;
     there.set_fragment(None);
-    if !matches!(there.scheme(), "http" | "https") || there.host_str() != here.host_str() {
-        return Err(format!("to another host, {}", shown(&there)));
-    }
-    if here.scheme() == "https" && there.scheme() != "https" {
-        return Err(format!("from https to {}", shown(&there)));
+    if !matches!(there.scheme(), "http" | "https") {
+        return Err(format!("to {}, which is neither http nor https", shown(&there)));
     }
     Ok(without_credentials(there))
 }
@@ -136,14 +134,37 @@ mod tests {
     #[test]
     fn credentials_are_decoded_and_never_shown() {
         let url = UpstreamUrl::parse("http://us%40er:p%3Aw%25zz@h/u?token=t").unwrap();
-        let shown_at = |there: &str| url.credentials(&Url::parse(there).unwrap()).is_some();
-        let credentials = url.credentials(&Url::parse("http://h/x").unwrap());
-        assert_eq!(credentials, Some(("us@er".to_owned(), "p:w%zz".to_owned())));
-        assert!(shown_at("http://h:80/") && shown_at("https://h/"));
-        assert!(!shown_at("http://h:81/") && !shown_at("https://h:444/") && !shown_at("http://i/"));
+        assert_eq!(url.credentials(), Some(("us@er".to_owned(), "p:w%zz".to_owned())));
         assert_eq!(format!("{url:?}"), "UpstreamUrl(http://h/u?…)");
-        let url = UpstreamUrl::parse("http://h/").unwrap();
-        assert_eq!(url.credentials(&Url::parse("http://h/").unwrap()), None);
+        assert_eq!(UpstreamUrl::parse("http://h/").unwrap().credentials(), None);
+    }
+
+    #[test]
+    fn credentials_go_to_their_host_only() {
+        let shares = |here: &str, there: &str| {
+            let (here, there) = (UpstreamUrl::parse(here).unwrap(), Url::parse(there).unwrap());
+            here.shares_credentials(&there)
+        };
+        for (here, there) in [
+            ("http://h/", "http://H:80/x"),
+            ("http://h/", "https://h/"),
+            ("http://h:8000/", "https://h/"),
+            ("https://h/", "https://h:443/"),
+        ] {
+            assert!(shares(here, there), "{here} {there}");
+        }
+        for (here, there) in [
+            ("http://h/", "http://i/"),
+            ("http://h/", "http://h:81/"),
+            ("http://h/", "https://h:444/"),
+            ("http://h/", "https://i/"),
+            ("http://h/", "http://x.h/"),
+            ("https://h/", "http://h/"),
+            ("https://h:8443/", "http://h:8443/"),
+            ("http://h:8443/", "https://h:8443/"),
+        ] {
+            assert!(!shares(here, there), "{here} {there}");
+        }
     }
 
     #[test]
@@ -158,23 +179,17 @@ mod tests {
     }
 
     #[test]
-    fn redirects_stay_where_the_credentials_may_go() {
+    fn redirects_lead_to_any_host_over_http() {
         let followed = |here: &str, location: &str| {
             follow(&Url::parse(here).unwrap(), location).map(|url| url.to_string())
         };
         assert_eq!(followed("http://h/a/b?x", "c?y"), Ok("http://h/a/c?y".to_owned()));
         assert_eq!(followed("http://h/a", "/c#f"), Ok("http://h/c".to_owned()));
-        assert_eq!(followed("http://h/a", "https://h/c"), Ok("https://h/c".to_owned()));
-        assert_eq!(followed("http://h/a", "http://u:p@h/c"), Ok("http://h/c".to_owned()));
-        for (here, there) in [
-            ("http://h/a", "http://evil/c"),
-            ("http://h/a", "//evil/c"),
-            ("https://h/a", "http://h/c"),
-            ("http://h/a", "ftp://h/c"),
-            ("http://h/a", "http://h.evil/c"),
-            ("http://h/a", "http://[/"),
-        ] {
-            assert!(followed(here, there).is_err(), "{here} {there}");
+        assert_eq!(followed("http://h/a", "//i/c"), Ok("http://i/c".to_owned()));
+        assert_eq!(followed("https://h/a", "http://i/c"), Ok("http://i/c".to_owned()));
+        assert_eq!(followed("http://h/a", "https://u:p@i/c"), Ok("https://i/c".to_owned()));
+        for there in ["ftp://h/c", "file:///etc/passwd", "javascript:x", "http://["] {
+            assert!(followed("http://h/a", there).is_err(), "{there}");
         }
     }
 }

@@ -141,13 +141,13 @@ async fn pull_for_ever(
             round.turn().await;
         }
         let end = match fetched {
-            Ok(pulled) => puller.take(pulled, &registered).await,
+            Ok(pulled) => puller.take(pulled, registered).await,
             Err(fault) => PullEnd { fault: Some(fault), ..Default::default() },
         };
         listings.pulled(&puller.coin, end.fault.is_none());
         journal.pulled(&puller.coin, listings.size(&puller.coin).entries, &end);
         drop(round.take());
-        let is_awaited = end.fault.is_some() && !puller.registered().is_empty();
+        let is_awaited = end.fault.is_some() && puller.registered() > 0;
         let pause = if is_awaited { pause.min(REGISTERED_PAUSE) } else { pause };
         if timeout(pause, puller.wake.notified()).await.is_ok() {
             sleep(GATHER_PAUSE).await;

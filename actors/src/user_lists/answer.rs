@@ -13,7 +13,7 @@ use thiserror::Error;
 use crate::{
     domain::{Puname, PunameError},
     go_json::{Text, is_field},
-    upstream::{AnswerFault, AnswerFormat, Budget, fit, fit_name, text, whole},
+    upstream::{AnswerFault, AnswerFormat, Budget, err_no, fit, fit_name, text, whole},
 };
 
 /// Bad entries that are logged by name; further ones are counted.
@@ -238,9 +238,7 @@ impl<'de> Visitor<'de> for Root<'_, '_> {
         let parsed = self.0;
         while let Some(Text(field)) = map.next_key()? {
             if is_field(&field, "err_no") {
-                if let Some(err_no) = map.next_value()? {
-                    parsed.err_no = err_no;
-                }
+                parsed.err_no = err_no(&mut map, parsed.budget)?.unwrap_or(parsed.err_no);
             } else if is_field(&field, "err_msg") {
                 let raw = whole(&mut map, parsed.budget)?;
                 match text(&raw) {
@@ -410,14 +408,16 @@ mod tests {
             ("{\"data\":\"\"}", "not an object"),
             ("{\"err_no\":7,\"err_msg\":\"x\\n\",\"data\":{}}", "says err_no 7, err_msg 'x\\n'"),
             ("{\"data\":{\"a\":1},\"err_no\":7}", "says err_no 7"),
-            ("{\"err_no\":\"0\",\"data\":{}}", "invalid type"),
-            ("{\"err_no\":0.5,\"data\":{}}", "invalid type"),
+            ("{\"err_no\":\"0\",\"data\":{}}", "err_no is not an integer"),
+            ("{\"err_no\":0.5,\"data\":{}}", "err_no is not an integer"),
+            ("{\"err_no\":9223372036854775808,\"data\":{}}", "err_no is not an integer"),
             ("{\"err_msg\":5,\"data\":{}}", "err_msg"),
         ] {
             let fault = read(body).map(|_| ()).unwrap_err().to_string();
             assert!(fault.contains(expected), "{body}: {fault}");
         }
         assert!(read("{}").unwrap().entries.is_empty(), "absent data is nothing new");
+        assert_eq!(read("{\"err_no\":-0,\"data\":{\"a\":1}}").unwrap().entries.len(), 1);
         let merged = read("{\"DATA\":{\"a\":1},\"x\":[],\"data\":{\"b\":2},\"Err_No\":null}");
         assert_eq!(merged.unwrap().entries.len(), 2);
     }

@@ -7,10 +7,14 @@ use std::{
 
 use slog::{Logger, info, warn};
 
-use super::{answer::BAD_SHOWN, pull::PullEnd};
+use super::{
+    answer::BAD_SHOWN,
+    pull::{Displaced, PullEnd},
+};
 use crate::{
     domain::Coin,
     metrics::{EndedPull, Metrics, PullResult, SkippedEntries},
+    upstream::fit_name,
 };
 
 pub(super) struct Journal {
@@ -44,6 +48,12 @@ impl Journal {
         self.metrics.pull(coin, EndedPull { result, cause, size, skipped });
         if let Some(cause) = &end.index_fault {
             self.not_indexed(coin, cause);
+        }
+        for Displaced { name, puid, listed } in &end.displaced {
+            warn!(self.log, "registered sub-account not listed, since the list has another name for its puid: stratum \
+                servers will refuse its miners; let the backend give each name a puid of its own, or, if it has \
+                renamed the sub-account, list the new name, and restart the daemon, which then pulls the whole list";
+                "coin" => %coin, "sub_account" => fit_name(name), "puid" => puid, "listed" => fit_name(listed));
         }
         if let Some(cause) = &end.refusal {
             warn!(self.log, "first coins of a list refused by ZooKeeper; trying again in each pull"; "coin" => %coin,

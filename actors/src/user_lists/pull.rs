@@ -2,7 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeSet, HashSet},
     hash::{BuildHasher, RandomState},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -31,9 +31,6 @@ const PART: usize = 500;
 /// Messages under way: while ZooKeeper writes one, the next is read.
 const PARTS_UNDER_WAY: usize = 4;
 
-/// Names of registered sub-accounts, by puid.
-pub(super) type RegisteredNames = BTreeMap<u32, Box<str>>;
-
 /// Pulls one list. Its cells are used by the loop of the list and by messages of the Registrar, on one thread.
 pub(super) struct Puller {
     pub(super) coin: Coin,
@@ -51,12 +48,23 @@ pub(super) struct Puller {
     was_complete: Cell<bool>,
     /// Safety period in seconds, for the marks.
     period: u64,
-    /// Registered sub-accounts that no pull has brought yet.
-    registered: RefCell<RegisteredNames>,
+    /// Registered sub-accounts that wait for a pull, each once, in the order of their registration.
+    registered: RefCell<Vec<PulledEntry>>,
     /// Puids that entered the list without a first coin.
     unsettled: RefCell<HashSet<u32>>,
+    /// Puids that ZooKeeper gave no index entry.
+    unindexed: RefCell<BTreeSet<u32>>,
     /// Requests a pull at once.
     pub(super) wake: Notify,
+}
+
+/// A registered sub-account that the list cannot have.
+#[derive(Debug)]
+pub(super) struct Displaced {
+    pub(super) name: Box<str>,
+    pub(super) puid: u32,
+    /// The name that the list has for its puid.
+    pub(super) listed: Box<str>,
 }
 
 /// End of a pull.
@@ -70,6 +78,7 @@ pub(super) struct PullEnd {
     pub(super) refused: usize,
     /// Why it refused the first of them.
     pub(super) refusal: Option<String>,
+    pub(super) displaced: Vec<Displaced>,
     pub(super) bad: BadEntries,
     pub(super) is_changed: bool,
     /// Why the pull failed: no usable answer, or ZooKeeper left an entry open.
@@ -119,6 +128,7 @@ impl Puller {
             period: settings.safety_period().as_secs(),
             registered: RefCell::default(),
             unsettled: RefCell::default(),
+            unindexed: RefCell::default(),
             wake: Notify::new(),
         }
     }
@@ -132,10 +142,12 @@ impl Puller {
 
     /// Takes an answer: settles its new entries, and inserts them into the list by rising puid, up to the first that is
     /// open. An entry whose first coin ZooKeeper refused is listed, and tried again by the next pulls: N stays until no
-    /// first coin is refused. `registered` are the registrations from before the fetch.
-    pub(super) async fn take(&self, pulled: PulledList, registered: &RegisteredNames) -> PullEnd {
+    /// first coin is refused. `registered` is the number of registrations from before the fetch.
+    pub(super) async fn take(&self, pulled: PulledList, registered: usize) -> PullEnd {
         let PulledList { entries, superseded, bad, is_unreadable } = pulled;
         let mut end = PullEnd { received: entries.len(), bad, ..PullEnd::default() };
+        // Before the new ones: of names that differ in case only, the smallest puid has the index entry.
+        self.index_again(&mut end).await;
         let is_new = |entry: &&PulledEntry| {
             self.unsettled.borrow().contains(&entry.puid)
                 || self.listings.name(&self.coin, entry.puid).as_deref() != Some(&*entry.name)
@@ -149,7 +161,7 @@ impl Puller {
         let first_seen = |puid| known.since(puid).filter(|at| is_first && *at < now).unwrap_or(now);
         end.is_changed |= !new.is_empty() && self.listings.insert(&self.coin, &new, first_seen);
         if end.fault.is_none() {
-            end.is_changed |= self.add_registered(registered);
+            self.add_registered(registered, &mut end);
             self.advance(&entries, is_unreadable, &mut end).await;
             self.was_complete.set(true);
         }
@@ -165,30 +177,26 @@ impl Puller {
         let mut indexed = HashSet::new();
         let parts = new.chunks(PART).map(|part| {
             let coins = part.iter().filter_map(|entry| {
-                // The parser has checked the name.
-                let puname = znode_name(&entry.name, self.format.lower_case).ok()?;
-                let index_name = self.index_name(&entry.name).filter(|name| {
+                let mut coin = self.first_coin(&entry.name)?;
+                coin.index_name = coin.index_name.filter(|name| {
                     // Of names that differ in case only, the smallest puid has the index entry.
                     !repeated.contains(&hash(name)) || indexed.insert(name.clone())
                 });
-                Some(FirstCoin { puname, index_name })
+                Some(coin)
             });
             self.create(coins.collect())
         });
         let mut sent = stream::iter(parts).buffered(PARTS_UNDER_WAY);
         let mut settled = 0;
         while let Some(created) = sent.next().await {
-            let FirstCoinsEnd { ends, created, indexed, index_fault } = match created {
+            let created = match created {
                 Ok(created) => created,
                 Err(fault) => {
                     end.fault.get_or_insert(fault);
                     break;
                 }
             };
-            end.created += created;
-            end.indexed += indexed;
-            end.index_fault = end.index_fault.take().or(index_fault);
-            settled += self.take_ends(&new[settled..], ends, end);
+            settled += self.take_ends(&new[settled..], created, end);
             if end.fault.is_some() {
                 break;
             }
@@ -200,9 +208,13 @@ impl Puller {
     fn take_ends(
         &self,
         entries: &[&PulledEntry],
-        ends: Vec<Result<(), NotCreated>>,
+        FirstCoinsEnd { ends, created, indexed, not_indexed, index_fault }: FirstCoinsEnd,
         end: &mut PullEnd,
     ) -> usize {
+        end.created += created;
+        end.indexed += indexed;
+        end.index_fault = end.index_fault.take().or(index_fault);
+        self.unindexed.borrow_mut().extend(not_indexed.iter().map(|&place| entries[place].puid));
         let mut unsettled = self.unsettled.borrow_mut();
         let mut settled = 0;
         for (entry, created) in entries.iter().zip(ends) {
@@ -223,6 +235,36 @@ impl Puller {
             settled += 1;
         }
         settled
+    }
+
+    /// Has index entries created that ZooKeeper did not take before, a part at a time until it does not take one again.
+    async fn index_again(&self, end: &mut PullEnd) {
+        while end.index_fault.is_none() && !self.unindexed.borrow().is_empty() {
+            let part: Vec<u32> = self.unindexed.borrow().iter().copied().take(PART).collect();
+            // An entry that is not listed comes again.
+            let (puids, coins): (Vec<u32>, Vec<FirstCoin>) = part
+                .iter()
+                .filter_map(|&puid| {
+                    let name = self.listings.name(&self.coin, puid)?;
+                    Some((puid, self.first_coin(&name)?))
+                })
+                .unzip();
+            match self.create(coins).await {
+                Ok(FirstCoinsEnd { indexed, not_indexed, index_fault, .. }) => {
+                    end.indexed += indexed;
+                    end.index_fault = index_fault;
+                    let mut unindexed = self.unindexed.borrow_mut();
+                    unindexed.retain(|puid| part.binary_search(puid).is_err());
+                    unindexed.extend(not_indexed.iter().map(|&place| puids[place]));
+                }
+                Err(fault) => end.index_fault = Some(fault),
+            }
+        }
+    }
+
+    /// What a sub-account needs in ZooKeeper; `None` for a name that no list has.
+    fn first_coin(&self, name: &str) -> Option<FirstCoin> {
+        Some(FirstCoin { puname: self.znode_name(name)?, index_name: self.index_name(name) })
     }
 
     fn index_name(&self, name: &str) -> Option<Puname> {
@@ -258,28 +300,45 @@ impl Puller {
     /// Notes a registered sub-account and requests a pull.
     pub(super) fn register(&self, name: &str, puid: u32) {
         if let Ok(name) = listed_name(name, self.format.lower_case) {
-            self.registered.borrow_mut().insert(puid, name.into());
+            let (entry, mut waiting) =
+                (PulledEntry { puid, name: name.into() }, self.registered.borrow_mut());
+            // A miner that was refused logs in again.
+            if !waiting.contains(&entry) {
+                waiting.push(entry);
+            }
             self.wake.notify_one();
         }
     }
 
-    /// Registered sub-accounts that no pull has brought yet.
-    pub(super) fn registered(&self) -> RegisteredNames {
-        self.registered.borrow().clone()
+    /// Number of registered sub-accounts that wait for a pull.
+    pub(super) fn registered(&self) -> usize {
+        self.registered.borrow().len()
     }
 
-    /// Inserts registered sub-accounts that the list lacks. Only after a complete pull that began when they were
-    /// registered: otherwise the list may lack smaller puids. Returns whether the list has changed.
-    fn add_registered(&self, registered: &RegisteredNames) -> bool {
-        let mut waiting = self.registered.borrow_mut();
-        let added: Vec<(u32, &str)> = registered
-            .iter()
-            .filter(|(puid, _)| waiting.remove(puid).is_some())
-            .filter(|(puid, _)| self.listings.name(&self.coin, **puid).is_none())
-            .map(|(puid, name)| (*puid, &**name))
-            .collect();
+    /// Inserts the first `registered` of the waiting sub-accounts, as far as the list lacks them. Only after a complete
+    /// pull that began when they were registered: otherwise the list may lack smaller puids. A registration never
+    /// replaces a name: a backend that ignores case answers `ALICE` with the puid of `alice`, which must stay listed.
+    fn add_registered(&self, registered: usize, end: &mut PullEnd) {
+        let mut waiting: Vec<_> = self.registered.borrow_mut().drain(..registered).collect();
+        waiting.sort_by_key(|it| it.puid);
+        let mut added: Vec<(u32, &str)> = Vec::new();
+        for PulledEntry { puid, name } in &waiting {
+            let before = added.last().filter(|last| last.0 == *puid).map(|last| last.1.to_owned());
+            match before.or_else(|| self.listings.name(&self.coin, *puid)) {
+                None => added.push((*puid, name)),
+                Some(listed) if self.znode_name(&listed) != self.znode_name(name) => {
+                    let (name, listed) = (name.clone(), listed.into());
+                    end.displaced.push(Displaced { name, puid: *puid, listed });
+                }
+                Some(_) => {}
+            }
+        }
         self.unsettled.borrow_mut().extend(added.iter().map(|(puid, _)| *puid));
-        !added.is_empty() && self.listings.insert(&self.coin, &added, |_| now())
+        end.is_changed |= !added.is_empty() && self.listings.insert(&self.coin, &added, |_| now());
+    }
+
+    fn znode_name(&self, name: &str) -> Option<Puname> {
+        znode_name(name, self.format.lower_case).ok()
     }
 
     /// Raises N after a complete pull and writes the marks, unless N would pass an entry that has to come again: one

@@ -85,10 +85,14 @@ async fn probe(
             format!("{url} answers with status 401"),
             "correct UserAutoRegAPI.User and UserAutoRegAPI.Password",
         ),
-        Ok(status @ 300..=399) => findings.problem(
+        // Followed as Go's client does.
+        Ok(status @ 301..=303) => findings.problem(
             CHECK,
-            format!("{url} redirects with status {status}, which registrations do not follow"),
-            "put the address that it redirects to into UserAutoRegAPI.URL",
+            format!(
+                "{url} redirects with status {status}, after which a registration goes on without its body: the \
+                 backend gets no name"
+            ),
+            "put the address that it redirects to into UserAutoRegAPI.URL, or redirect with status 308",
         ),
         // The method alone is refused.
         Ok(200..=299 | 405) => {

@@ -182,7 +182,9 @@ async fn a_backend_that_registers_is_asked_without_a_registration() {
     get(401);
     backend(&cli, "problem", &["status 401"]).await;
     get(302);
-    backend(&cli, "problem", &["redirects with status 302"]).await;
+    backend(&cli, "problem", &["redirects with status 302", "no name"]).await;
+    get(307);
+    backend(&cli, "warning", &["answers a GET with status 307"]).await;
     get(404);
     backend(&cli, "warning", &["answers a GET with status 404"]).await;
     assert_eq!(scene.posts(), 0);

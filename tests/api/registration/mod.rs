@@ -143,10 +143,10 @@ fn lists(
     registration: impl Fn(&Request) -> Reply + Send + Sync + 'static,
 ) -> impl Fn(&Request) -> Reply + Send + Sync + 'static {
     move |request| {
-        if request.method == "POST" {
-            registration(request)
-        } else {
+        if request.target.starts_with("/btc?last_id=") {
             Reply::json(r#"{"err_no": 0, "err_msg": null, "data": {}}"#)
+        } else {
+            registration(request)
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use upstream_sim::{Gate, Reply};
+use upstream_sim::{Gate, Reply, Upstream};
 
 use super::Pool;
 use crate::admin::{Admin, without_time};
@@ -118,16 +118,83 @@ async fn a_registered_name_is_in_the_list_before_its_request_goes() {
     assert_eq!(pool.coin("newbie").await, None);
 }
 
+/// 307 and 308 repeat the POST, the others are followed with a GET, as by the old daemon.
 #[tokio::test]
-async fn a_redirect_is_not_followed() {
+async fn a_redirect_is_followed() {
     let pool = Pool::new(ZooKeeper::shared().await).await;
+    let stranger = Upstream::start(|_| Reply::registered(9)).await.unwrap();
     let daemon = pool.daemon().start().await;
     pool.ready().await;
-    pool.registration(|_| Reply::redirect("/elsewhere"));
-    pool.request("newbie").await;
-    pool.gone("newbie").await;
-    assert_eq!((pool.posts().len(), pool.coin("newbie").await), (1, None));
-    daemon.wait_for_log(&["registration, ", "failed", "UserAutoRegAPI.URL"]).await;
+    for (code, is_repeated) in [(301, false), (302, false), (303, false), (307, true), (308, true)]
+    {
+        for host in ["", "127.0.0.1", "localhost"] {
+            let there = match host {
+                "" => "/elsewhere".to_owned(),
+                host => format!("http://{host}:{}/elsewhere", stranger.address().port()),
+            };
+            pool.registration(move |request| match &*request.target {
+                "/autoreg" => Reply::redirect_with(code, &there),
+                _ => Reply::registered(9),
+            });
+            let name = format!("n{code}{host}");
+            pool.request(&name).await;
+            pool.gone(&name).await;
+            assert_eq!(pool.coin(&name).await.as_deref(), Some("btc"), "{name}");
+            let requests = if host.is_empty() { &pool.backend } else { &stranger }.requests();
+            let moved = requests.iter().rfind(|it| it.target == "/elsewhere").unwrap();
+            let first = pool.posts().into_iter().rfind(|it| it.target == "/autoreg").unwrap();
+            if is_repeated {
+                assert_eq!((&*moved.method, &moved.body), ("POST", &first.body), "{name}");
+            } else {
+                assert_eq!((&*moved.method, &*moved.body), ("GET", ""), "{name}");
+            }
+            let sent = moved.header("content-type").is_some();
+            assert_eq!(sent, is_repeated, "{name}");
+            assert_eq!(moved.header("authorization").is_some(), host.is_empty(), "{name}");
+        }
+    }
+    pool.registration(|_| Reply::redirect_with(307, "/loop"));
+    pool.request("loop").await;
+    pool.gone("loop").await;
+    assert_eq!((pool.posted("loop"), pool.coin("loop").await), (6, None));
+    daemon.wait_for_log(&["registration, ", "failed", "5 redirects", "UserAutoRegAPI.URL"]).await;
+}
+
+#[tokio::test]
+async fn a_puid_of_another_name_is_a_warning() {
+    let pool = Pool::new(ZooKeeper::shared().await).await;
+    pool.backend.otherwise(|request| {
+        let list = r#"{"err_no":0,"err_msg":null,"data":{"alice":7}}"#;
+        if request.method == "POST" { Reply::registered(7) } else { Reply::json(list) }
+    });
+    let daemon = pool.daemon().start().await;
+    pool.ready().await;
+    pool.request("ALICE").await;
+    pool.gone("ALICE").await;
+    let parts = ["registered sub-account not listed", "ALICE", "puid: 7", "listed: alice"];
+    daemon.wait_for_log(&parts).await;
+    let list = crate::support::client::Request::get("/?coin=btc");
+    assert!(daemon.send_as_is(&list).await.text().contains("{\"alice\":7}"));
+    pool.request("alice").await;
+    pool.gone("alice").await;
+    assert_eq!(daemon.log_with(&["registered sub-account not listed"]).len(), 1);
+}
+
+/// Only `data.puid` counts, and statuses from 400 on.
+#[tokio::test]
+async fn a_status_below_400_that_leads_nowhere_may_have_a_puid() {
+    let pool = Pool::new(ZooKeeper::shared().await).await;
+    let _daemon = pool.daemon().start().await;
+    pool.ready().await;
+    let body = r#"{"status":"success","message":"","data":{"puid":7}}"#;
+    for (code, is_success) in [(300, true), (302, true), (308, true), (399, true), (400, false)] {
+        pool.registration(move |_| Reply::status(code, "S", "application/json", body));
+        let name = format!("n{code}");
+        pool.request(&name).await;
+        pool.gone(&name).await;
+        assert_eq!(pool.coin(&name).await.is_some(), is_success, "{code}");
+        assert_eq!(pool.posted(&name), 1);
+    }
 }
 
 #[tokio::test]

@@ -248,3 +248,32 @@ async fn first_coins_that_zookeeper_refuses_withhold_no_list() {
     assert_eq!(ready(daemon.base()).await.status, 200);
     assert_eq!(znodes.get(&daemon.path("bob")).await.as_deref(), Some("bcc"));
 }
+
+#[tokio::test]
+async fn index_entries_that_zookeeper_refuses_are_tried_again() {
+    let zookeeper = ZooKeeper::shared().await;
+    let (client, znodes) = (zookeeper.client().await, zookeeper.znodes().await);
+    let body = document([("Alice".to_owned(), 1), ("bob".to_owned(), 2), ("carol".to_owned(), 3)]);
+    let upstream = upstream(upstream_of(&[("btc", body)])).await;
+    let index = format!("/t/{}", unique("index"));
+    znodes.put(&format!("{index}/bob"), "bob").await;
+    let all_but_create =
+        Permission::READ | Permission::WRITE | Permission::DELETE | Permission::ADMIN;
+    client.set_acl(&index, &[Acl::new(all_but_create, AuthId::anyone())], None).await.unwrap();
+    let builder = builder(zookeeper, &upstream, &["btc"]);
+    let daemon = builder.set("ZKUserCaseInsensitiveIndex", index.as_str()).start().await;
+    assert_eq!(names(&daemon, "btc").await, ["Alice", "bob", "carol"]);
+    daemon.wait_for_log(&["index entry or mark of a list not written"]).await;
+    let pulled = || async {
+        let last = upstream.requests().last().and_then(|it| it.query("last_id").map(str::to_owned));
+        (last.as_deref() == Some("3")).then_some(())
+    };
+    eventually("a pull after the last puid", seconds(30), pulled).await;
+    assert_eq!(znodes.children(&index).await, ["bob"]);
+    client.set_acl(&index, &[Acl::new(Permission::ALL, AuthId::anyone())], None).await.unwrap();
+    for (entry, user) in [("alice", "Alice"), ("carol", "carol")] {
+        let path = format!("{index}/{entry}");
+        let name = eventually("an index entry", seconds(30), || znodes.get(&path)).await;
+        assert_eq!(name, user);
+    }
+}

@@ -98,6 +98,20 @@ async fn a_list_is_not_there_before_its_first_pull_and_switches_do_not_wait() {
 }
 
 #[tokio::test]
+async fn a_redirect_of_an_upstream_to_another_host_is_followed_without_credentials() {
+    let elsewhere = Upstream::start(|_| Reply::json(ALICE)).await.unwrap();
+    let there = format!("http://localhost:{}/x", elsewhere.address().port());
+    let upstream = Upstream::start(move |_| Reply::redirect_with(301, &there)).await.unwrap();
+    let url = format!("http://user:pass@{}/btc", upstream.address());
+    let builder = builder(ZooKeeper::shared().await, &upstream, &[]);
+    let daemon = builder.set("UserListAPI", json!({"btc": url})).start().await;
+    assert_eq!(ready(daemon.base()).await.text(), ALICE);
+    assert!(upstream.requests()[0].header("authorization").is_some());
+    let followed = &elsewhere.requests()[0];
+    assert_eq!((&*followed.target, followed.header("authorization")), ("/x", None));
+}
+
+#[tokio::test]
 async fn a_client_that_has_the_list_does_not_get_it_again() {
     let (_upstream, builder) = with_list(&many(3_000)).await;
     let daemon = builder.start().await;

@@ -102,9 +102,14 @@ impl Reply {
         Self::default().send(head).step(Step::Repeat(megabyte.into(), megabytes))
     }
 
-    /// A redirect.
+    /// A redirect that is followed with a GET.
     pub fn redirect(location: &str) -> Self {
-        Self::with_head("302 Found", &format!("Location: {location}\r\n"), "")
+        Self::redirect_with(302, location)
+    }
+
+    /// A redirect with this status.
+    pub fn redirect_with(code: u16, location: &str) -> Self {
+        Self::with_head(&format!("{code} Moved"), &format!("Location: {location}\r\n"), "")
     }
 
     /// An answer of any status, with its headers as they go over the wire.

@@ -73,6 +73,7 @@ fn the_shape_of_the_sample_is_read() {
         ),
         (r#"{"err_no":0,"err_msg":null,"data":{"alice":"btc","now_date":7}}"#, "alice=btc"),
         (r#"{"err_no":0,"data":[]}"#, ""),
+        (r#"{"err_no":-0,"data":[]}"#, ""),
         (r#"{"err_no":0,"data":{}}"#, ""),
     ] {
         assert_eq!(taken(body), (entries.to_owned(), None), "{body}");
@@ -114,8 +115,9 @@ fn an_answer_that_is_no_map_has_its_fault() {
         (r#"{"data":{"user_coin":["x"],"msg":"y","now_date":5}}"#, "user_coin is not an object"),
         (r#"{"data":{"user_coin":5,"user_coin":{"a":"btc"}}}"#, "user_coin is not an object"),
         (r#"{"data":5,"data":{"alice":"btc"}}"#, "not an object"),
-        (r#"{"err_no":"0","data":{"user_coin":{},"now_date":5}}"#, "invalid type"),
-        (r#"{"err_no":0.5,"data":{"user_coin":{},"now_date":5}}"#, "invalid type"),
+        (r#"{"err_no":"0","data":{"user_coin":{},"now_date":5}}"#, "not an integer"),
+        (r#"{"err_no":0.5,"data":{"user_coin":{},"now_date":5}}"#, "not an integer"),
+        (r#"{"err_no":-0.0,"data":{"user_coin":{},"now_date":5}}"#, "not an integer"),
         (r#"{"err_no":0,"data":{"user_coin":{},"now_date":"5"}}"#, "now_date"),
         (r#"{"err_no":0,"data":{"user_coin":{},"now_date":5.5}}"#, "now_date"),
         (r#"{"err_no":0,"data":{"user_coin":{},"now_date":9223372036854775808}}"#, "now_date"),

@@ -37,7 +37,7 @@ pub(super) struct Tls {
 
 impl Tls {
     /// Reads the system's certificate authorities, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`. `is_needed` says
-    /// whether their absence is worth a warning: an upstream without TLS may still redirect to itself with it.
+    /// whether their absence is worth a warning: an upstream without TLS may still redirect to one with it.
     pub(super) fn new(is_needed: bool, key: &'static str, log: &Logger) -> Self {
         let found = rustls_native_certs::load_native_certs();
         if found.certs.is_empty() && is_needed {

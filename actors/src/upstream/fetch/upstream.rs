@@ -27,8 +27,11 @@ use crate::http_client::{HttpAnswer, HttpRequest};
 /// Redirects that are followed, one after the other.
 const REDIRECTS: usize = 5;
 
-/// Redirects that lead a GET somewhere else.
-const FOLLOWED: [u16; 5] = [301, 302, 303, 307, 308];
+/// Redirects that repeat the request elsewhere.
+const REPEATING: [u16; 2] = [307, 308];
+
+/// Redirects to an answer that is fetched with a GET.
+const FETCHING: [u16; 3] = [301, 302, 303];
 
 /// Bytes of a body that are read to show its start: more than are shown, since they may be packed.
 const START_BYTES: usize = 4096;
@@ -38,23 +41,21 @@ const CONNECTING: &str = "no connection to";
 const WAITING: &str = "no answer from";
 
 /// A request, apart from its URL.
-struct Call {
+#[derive(Clone, Copy)]
+struct Call<'a> {
     method: &'static str,
     headers: &'static [(&'static str, &'static str)],
-    body: Vec<u8>,
-    /// Instead of those of the URL.
-    credentials: Option<(String, String)>,
-    /// Redirects that are followed.
-    redirects: usize,
+    body: &'a [u8],
 }
 
-const GET: Call = Call {
+const GET: Call<'_> = Call {
     method: "GET",
     headers: &[("accept", "application/json, */*"), ("accept-encoding", "gzip")],
-    body: Vec::new(),
-    credentials: None,
-    redirects: REDIRECTS,
+    body: &[],
 };
+
+/// User and password.
+type Credentials = (String, String);
 
 /// Headers of a POST.
 const POST_HEADERS: &[(&str, &str)] = &[
@@ -99,38 +100,40 @@ impl Upstream {
         from: i64,
         format: F,
     ) -> Result<F::Parsed, FetchError> {
-        self.exchange(self.settings.url.asking_from(name, from), &GET, format).await
+        self.exchange(self.settings.url.asking_from(name, from), GET, None, format).await
     }
 
-    /// Posts `body` to the URL, and reads the answer to its end. Not sent to another place: a redirect is a failure.
-    /// `credentials` replace those of the URL. Dropping the future closes the connection.
+    /// Posts `body` to the URL, and reads the answer to its end. `credentials` replace those of the URL. Dropping the
+    /// future closes the connection.
     pub(crate) async fn post<F: AnswerFormat>(
         &self,
         body: Vec<u8>,
-        credentials: Option<(String, String)>,
+        credentials: Option<Credentials>,
         format: F,
     ) -> Result<F::Parsed, FetchError> {
-        let call = Call { method: "POST", headers: POST_HEADERS, body, credentials, redirects: 0 };
-        self.exchange(self.settings.url.target(), &call, format).await
+        let call = Call { method: "POST", headers: POST_HEADERS, body: &body };
+        self.exchange(self.settings.url.target(), call, credentials, format).await
     }
 
     async fn exchange<F: AnswerFormat>(
         &self,
         url: Url,
-        call: &Call,
+        call: Call<'_>,
+        credentials: Option<Credentials>,
         format: F,
     ) -> Result<F::Parsed, FetchError> {
         let deadline = Instant::now() + self.settings.timeout;
         let phase = Cell::new(CONNECTING);
-        let answer = timeout_at(deadline, self.answer(url.clone(), call, &phase, deadline)).await;
-        let mut answer = answer.unwrap_or_else(|_| Err(self.late(&phase, &url)))?;
+        let answering = self.answer(url.clone(), call, credentials, &phase, deadline);
+        let answer = timeout_at(deadline, answering).await;
+        let (mut answer, origin) = answer.unwrap_or_else(|_| Err(self.late(&phase, &url)))?;
         let head = AnswerHead::of(&answer);
         if !F::SUCCESS.contains(&head.status) {
             let mut start = Vec::new();
             // Shows as much as comes in time.
             let _ = timeout_at(deadline, answer.read_start(&mut start, START_BYTES)).await;
             let description = head.description(&body::shown_start(&start, head.encoding));
-            return Err(format!("the answer is not a success: {description}").into());
+            return Err(format!("the answer{origin} is not a success: {description}").into());
         }
         let (body, connection) = answer.into_reader();
         let mut reading = spawn_blocking({
@@ -153,14 +156,12 @@ impl Upstream {
     }
 
     /// Sends a GET without a query of ours, and returns the status of the answer. Redirects are not followed.
-    pub(crate) async fn probe(
-        &self,
-        credentials: Option<(String, String)>,
-    ) -> Result<u16, FetchError> {
+    pub(crate) async fn probe(&self, credentials: Option<Credentials>) -> Result<u16, FetchError> {
         let deadline = Instant::now() + self.settings.timeout;
         let (url, phase) = (self.settings.url.target(), Cell::new(CONNECTING));
-        let call = Call { credentials, ..GET };
-        let answer = timeout_at(deadline, self.send(&url, &call, &phase, deadline)).await;
+        let credentials = credentials.or_else(|| self.settings.url.credentials());
+        let sending = self.send(&url, GET, credentials.as_ref(), &phase, deadline);
+        let answer = timeout_at(deadline, sending).await;
         answer.unwrap_or_else(|_| Err(self.late(&phase, &url))).map(|answer| answer.status)
     }
 
@@ -207,39 +208,52 @@ impl Upstream {
         format!("{} s ({})", self.settings.timeout.as_secs(), self.settings.timeout_key)
     }
 
-    /// Sends the request, and again where it is redirected to, until an answer begins.
+    /// Sends the request, and again where it is redirected to, until an answer begins: as Go's client does, without
+    /// user and password once it leaves the host that they are for. Also returns where a redirected answer comes from,
+    /// for an error.
     async fn answer(
         &self,
         mut url: Url,
-        call: &Call,
+        mut call: Call<'_>,
+        credentials: Option<Credentials>,
         phase: &Cell<&'static str>,
         deadline: Instant,
-    ) -> Result<HttpAnswer, FetchError> {
+    ) -> Result<(HttpAnswer, String), FetchError> {
+        let mut credentials = credentials.or_else(|| self.settings.url.credentials());
+        let (mut origin, mut lost) = (String::new(), "");
         let mut followed = 0;
         loop {
-            let answer = self.send(&url, call, phase, deadline).await?;
-            if !FOLLOWED.contains(&answer.status) {
-                return Ok(answer);
-            }
-            let there = if call.redirects == 0 {
-                Err(format!("a {}, which is not sent to another place", call.method))
-            } else if followed == call.redirects {
-                Err(format!("once more after {followed} redirects"))
-            } else {
-                let location = answer.headers.get("location").and_then(|it| it.to_str().ok());
-                location
-                    .ok_or_else(|| "to nowhere: there is no Location in ASCII".to_owned())
-                    .and_then(|location| follow(&url, location))
+            let answer = self.send(&url, call, credentials.as_ref(), phase, deadline).await?;
+            let is_fetching = FETCHING.contains(&answer.status);
+            let location = answer.headers.get("location").filter(|it| !it.is_empty());
+            let Some(location) =
+                location.filter(|_| is_fetching || REPEATING.contains(&answer.status))
+            else {
+                return Ok((answer, origin));
+            };
+            let there = match location.to_str() {
+                _ if followed == REDIRECTS => Err(format!("once more after {followed} redirects")),
+                Ok(location) => follow(&url, location),
+                Err(_) => Err("to nowhere: its Location is not in ASCII".to_owned()),
             };
             url = there.map_err(|fault| redirect_fault(&url, &fault, self.settings.url_key))?;
             followed += 1;
+            if is_fetching {
+                call = GET;
+            }
+            // They stay lost: a stranger may redirect back to the first host.
+            if credentials.take_if(|_| !self.settings.url.shares_credentials(&url)).is_some() {
+                lost = ", which gets no user and password,";
+            }
+            origin = format!(" from {}{lost}", shown(&url));
         }
     }
 
     async fn send(
         &self,
         url: &Url,
-        call: &Call,
+        call: Call<'_>,
+        credentials: Option<&Credentials>,
         phase: &Cell<&'static str>,
         deadline: Instant,
     ) -> Result<HttpAnswer, FetchError> {
@@ -247,15 +261,13 @@ impl Upstream {
         let stream = connect(url, deadline)
             .await
             .map_err(|cause| format!("cannot connect to {}: {cause}", shown(url)))?;
-        let ours = self.settings.url.credentials(url);
-        let credentials = call.credentials.as_ref().or(ours.as_ref());
         let request = HttpRequest {
             method: call.method,
             host: &url[Position::BeforeHost..Position::AfterPort],
             target: &url[Position::BeforePath..Position::AfterQuery],
             credentials: credentials.map(|(user, password)| (&**user, &**password)),
             headers: call.headers,
-            body: call.body.clone(),
+            body: call.body.to_vec(),
         };
         let answer = if url.scheme() == "https" {
             let stream = self.tls.connect(url, stream).await?;

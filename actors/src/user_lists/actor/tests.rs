@@ -24,6 +24,8 @@ struct Written {
     /// An entry that is not created, and why.
     faulty: Option<(&'static str, NotCreated)>,
     marks: ListMarks,
+    /// An index entry that is not created.
+    not_indexed: Option<&'static str>,
 }
 
 struct FakeWriter(Arc<Mutex<Written>>);
@@ -61,7 +63,7 @@ impl Handler<FirstCoins> for FakeWriter {
             return;
         }
         let mut end = FirstCoinsEnd::default();
-        for entry in message.entries {
+        for (place, entry) in message.entries.into_iter().enumerate() {
             let name = entry.puname.as_str().to_owned();
             if let Some((faulty, fault)) = &written.faulty
                 && *faulty == name
@@ -69,7 +71,14 @@ impl Handler<FirstCoins> for FakeWriter {
                 end.ends.push(Err(fault.clone()));
                 continue;
             }
-            written.indexed.extend(entry.index_name.map(|it| it.as_str().to_owned()));
+            if let Some(index_name) = entry.index_name {
+                if written.not_indexed.is_some_and(|it| it == "*" || it == index_name.as_str()) {
+                    end.not_indexed.push(place);
+                    end.index_fault = Some("an ACL".to_owned());
+                } else {
+                    written.indexed.push(format!("{}={name}", index_name.as_str()));
+                }
+            }
             written.created.push(format!("{name}={}", message.coin));
             end.ends.push(Ok(()));
         }
@@ -169,7 +178,11 @@ async fn a_pull_that_zookeeper_interrupts_is_made_again_from_the_same_puid() {
     assert_eq!(served(&listings, "btc").unwrap(), "\"Alice\":1,\"bob\":2,\"ALICE\":3}}");
     let written = written.lock().unwrap();
     assert_eq!(written.created, ["Alice=btc", "bob=btc", "ALICE=btc"], "each once");
-    assert_eq!(written.indexed, ["alice", "bob"], "the smallest puid has the index entry");
+    assert_eq!(
+        written.indexed,
+        ["alice=Alice", "bob=bob"],
+        "the smallest puid has the index entry"
+    );
     assert_eq!(written.marks.since(4), None);
     assert!(written.marks.since(3).is_some());
 }
@@ -211,6 +224,36 @@ fn marks<const N: usize>(marks: [(u32, u64); N]) -> ListMarks {
         assert!(all.add(ListMark { last_id, at }, 60));
     }
     all
+}
+
+#[actix_rt::test]
+async fn a_refused_index_entry_holds_nothing_back_and_is_tried_again() {
+    let (port, asked) = backend("{\"a\":1,\"Bob\":2,\"BOB\":3}").await;
+    let written = Arc::new(Mutex::new(Written { not_indexed: Some("bob"), ..Written::default() }));
+    let (listings, _actor) = start(&[("btc", port)], &written);
+    until(|| asked.lock().unwrap().len() >= 3).await;
+    assert_eq!(asked.lock().unwrap()[1..3], ["/l?k=v&last_id=3"; 2]);
+    assert_eq!(served(&listings, "btc").unwrap(), "\"a\":1,\"Bob\":2,\"BOB\":3}}");
+    written.lock().unwrap().not_indexed = None;
+    until(|| written.lock().unwrap().indexed.len() >= 2).await;
+    let pulls = asked.lock().unwrap().len();
+    until(|| asked.lock().unwrap().len() >= pulls + 2).await;
+    assert_eq!(written.lock().unwrap().indexed, ["a=a", "bob=Bob"], "each once");
+}
+
+/// More than are tried at a time.
+#[actix_rt::test]
+async fn all_refused_index_entries_are_tried_again_in_one_pull() {
+    let names = (1..=1200).map(|puid| format!("\"u{puid}\":{puid}")).collect::<Vec<_>>().join(",");
+    let (port, asked) = backend(format!("{{{names}}}").leak()).await;
+    let written = Arc::new(Mutex::new(Written { not_indexed: Some("*"), ..Written::default() }));
+    let (_listings, _actor) = start(&[("btc", port)], &written);
+    until(|| asked.lock().unwrap().len() >= 3).await;
+    assert!(written.lock().unwrap().indexed.is_empty());
+    written.lock().unwrap().not_indexed = None;
+    let pulls = asked.lock().unwrap().len();
+    until(|| asked.lock().unwrap().len() >= pulls + 2).await;
+    assert_eq!(written.lock().unwrap().indexed.len(), 1200);
 }
 
 #[actix_rt::test]
@@ -260,6 +303,20 @@ async fn a_registered_sub_account_that_the_upstream_lacks_enters_the_list_with_t
     actor.send(registered("carol", 7)).await.unwrap();
     actor.send(registered("bob", 5)).await.unwrap();
     until(|| served(&listings, "btc").unwrap() == "\"a\":1,\"bob\":5,\"carol\":7}}").await;
+}
+
+/// A backend that ignores case answers the name of any spelling with the same puid.
+#[actix_rt::test]
+async fn a_registration_never_replaces_a_listed_name() {
+    let (port, asked) = backend("{\"a\":1}").await;
+    let (listings, actor) = start(&[("btc", port)], &Arc::default());
+    until(|| served(&listings, "btc").is_some()).await;
+    for (name, puid) in [("A", 1), ("second", 7), ("bob", 5), ("first", 7), ("bob", 5)] {
+        actor.send(registered(name, puid)).await.unwrap();
+    }
+    let pulls = asked.lock().unwrap().len();
+    until(|| asked.lock().unwrap().len() >= pulls + 3).await;
+    assert_eq!(served(&listings, "btc").unwrap(), "\"a\":1,\"bob\":5,\"second\":7}}");
 }
 
 /// sserver never asks again for a puid below the largest that it has seen.

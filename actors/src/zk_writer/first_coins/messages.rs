@@ -52,7 +52,9 @@ pub(crate) struct FirstCoinsEnd {
     pub(crate) created: usize,
     /// Index entries that were created.
     pub(crate) indexed: usize,
-    /// Cause of the first index entry that is not known to be there.
+    /// Places of the entries whose index entry is not known to be there, rising.
+    pub(crate) not_indexed: Vec<usize>,
+    /// Cause of the first of them.
     pub(crate) index_fault: Option<String>,
 }
 

@@ -49,14 +49,22 @@ async fn create(
 ) -> FirstCoinsEnd {
     let mut end = FirstCoinsEnd::default();
     if let Some(index) = index {
-        let indexed: Vec<(&str, &str)> = entries
+        let (places, indexed): (Vec<usize>, Vec<(&str, &str)>) = entries
             .iter()
-            .filter_map(|it| Some((it.index_name.as_ref()?.as_str(), it.puname.as_str())))
-            .collect();
-        for entry in create_missing(connection, index, &indexed).await {
+            .enumerate()
+            .filter_map(|(place, it)| {
+                Some((place, (it.index_name.as_ref()?.as_str(), it.puname.as_str())))
+            })
+            .unzip();
+        for (place, entry) in
+            places.into_iter().zip(create_missing(connection, index, &indexed).await)
+        {
             match entry {
                 Ok(is_created) => end.indexed += usize::from(is_created),
-                Err(fault) => end.index_fault = end.index_fault.or(Some(fault.into_cause())),
+                Err(fault) => {
+                    end.not_indexed.push(place);
+                    end.index_fault = end.index_fault.or(Some(fault.into_cause()));
+                }
             }
         }
     }
