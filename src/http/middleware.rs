@@ -35,7 +35,7 @@ use crate::config::Host;
 /// Bytes of a path in the log.
 const PATH_SHOWN: usize = 200;
 
-/// What becomes of a request that needs no credentials of the API.
+/// Treatment of a request that needs no credentials of the API.
 pub enum Public {
     Answer(HttpResponse),
     /// Its endpoint reads the body first.

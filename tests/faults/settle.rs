@@ -18,7 +18,7 @@ use crate::traffic::{Records, Seen};
 /// After so long, whatever is missing counts as lost.
 const PATIENCE: Duration = seconds(25);
 
-/// What the end of a round shows.
+/// State at the end of a round.
 pub struct Settled {
     pub requests: Requests,
     pub listed: ListRecords,

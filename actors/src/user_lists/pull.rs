@@ -262,7 +262,7 @@ impl Puller {
         }
     }
 
-    /// What a sub-account needs in ZooKeeper; `None` for a name that no list has.
+    /// Znode and index entry of a sub-account; `None` for a name that no list has.
     fn first_coin(&self, name: &str) -> Option<FirstCoin> {
         Some(FirstCoin { puname: self.znode_name(name)?, index_name: self.index_name(name) })
     }

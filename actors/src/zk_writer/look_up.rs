@@ -1,4 +1,4 @@
-//! What operators ask of `ZkWriter`: the held switches that it knows, and what ZooKeeper has of one sub-account.
+//! Questions of operators to `ZkWriter`: the held switches that it knows, and the znodes of one sub-account.
 
 use actix::{Context, Handler, Message, MessageResult};
 use tokio::sync::oneshot;

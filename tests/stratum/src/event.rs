@@ -1,4 +1,4 @@
-//! What happened to a miner.
+//! Events of a miner.
 
 use std::fmt;
 
