@@ -112,7 +112,7 @@ async fn before_the_name_is_posted() {
     let mut daemon = builder.start().await;
     let admin = Admin::of(&daemon).await;
     scene.pool.ready().await;
-    scene.pool.backend.next(Reply::silence());
+    scene.pool.backend.next_post(Reply::silence());
     scene.pool.request("busy").await;
     scene.pool.until_posted("busy", 1).await;
     // Waits for its turn at the backend.
@@ -131,7 +131,7 @@ async fn while_the_backend_works() {
     let scene = Scene::new().await;
     let mut daemon = scene.start().await;
     let gate = Gate::default();
-    scene.pool.backend.next(Reply::registered(7).behind(&gate));
+    scene.pool.backend.next_post(Reply::registered(7).behind(&gate));
     scene.pool.request("newbie").await;
     scene.pool.until_posted("newbie", 1).await;
     daemon.kill9();

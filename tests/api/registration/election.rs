@@ -75,7 +75,7 @@ async fn another_daemon_takes_over_after_a_kill() {
     let (mut first, second) = two(&pool, &slow(&pool).set("UserAutoRegAPI", api)).await;
     pool.request("waits").await;
     first.wait_for_log(&["registration confirmed by the backend", "waits"]).await;
-    pool.backend.next(Reply::silence());
+    pool.backend.next_post(Reply::silence());
     pool.request("posted").await;
     pool.until_posted("posted", 1).await;
     pool.request("queued").await;
@@ -94,7 +94,7 @@ async fn a_daemon_that_has_slept_through_the_end_of_its_session_posts_nothing_mo
     let pool = Pool::new(ZooKeeper::shared().await).await;
     let gate = Gate::default();
     let (first, second) = two(&pool, &slow(&pool)).await;
-    pool.backend.next(Reply::registered(7).behind(&gate));
+    pool.backend.next_post(Reply::registered(7).behind(&gate));
     pool.request("busy").await;
     pool.until_posted("busy", 1).await;
     first.wait_for_log(&["registration requested from the backend", "busy"]).await;

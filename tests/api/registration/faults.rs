@@ -98,7 +98,7 @@ async fn registrations_wait_while_zookeeper_is_away() {
     let daemon = pool.daemon().start().await;
     pool.ready().await;
     let gate = Gate::default();
-    pool.backend.next(Reply::registered(7).behind(&gate));
+    pool.backend.next_post(Reply::registered(7).behind(&gate));
     pool.request("newbie").await;
     pool.until_posted("newbie", 1).await;
     zookeeper.kill9();
@@ -138,7 +138,7 @@ async fn nothing_is_posted_without_a_session() {
     let admin = Admin::of(&daemon).await;
     pool.ready().await;
     let gate = Gate::default();
-    pool.backend.next(Reply::registered(7).behind(&gate));
+    pool.backend.next_post(Reply::registered(7).behind(&gate));
     pool.request("busy").await;
     pool.until_posted("busy", 1).await;
     pool.request("newbie").await;

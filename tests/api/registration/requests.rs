@@ -45,7 +45,7 @@ async fn with_children(count: usize) -> (Pool, Daemon, Gate) {
     let daemon = pool.daemon().set("UserAutoRegTimeoutSeconds", 14).start().await;
     pool.ready().await;
     let gate = Gate::default();
-    pool.backend.next(Reply::registered(7).behind(&gate));
+    pool.backend.next_post(Reply::registered(7).behind(&gate));
     pool.request("a").await;
     pool.until_posted("a", 1).await;
     let children: Vec<_> = (0..count).map(|number| pool.reg(&format!("a/x{number}"))).collect();

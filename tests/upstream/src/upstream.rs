@@ -62,7 +62,7 @@ type Handler = dyn Fn(&Request) -> Reply + Send + Sync;
 
 struct State {
     requests: Mutex<Vec<Request>>,
-    script: Mutex<VecDeque<Reply>>,
+    script: Mutex<VecDeque<(&'static str, Reply)>>,
     otherwise: Mutex<Arc<Handler>>,
 }
 
@@ -155,9 +155,14 @@ impl Upstream {
         self.certificate.as_deref()
     }
 
-    /// Answers the next request so, or the one after those that are scripted already.
+    /// Answers the next GET so, or the one after those that are scripted already.
     pub fn next(&self, reply: Reply) {
-        locked(&self.state.script).push_back(reply);
+        locked(&self.state.script).push_back(("GET", reply));
+    }
+
+    /// The same for a POST: a pull of a list may come in between.
+    pub fn next_post(&self, reply: Reply) {
+        locked(&self.state.script).push_back(("POST", reply));
     }
 
     /// Answers so whatever is not scripted.
@@ -188,9 +193,13 @@ fn locked<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 async fn serve<S: AsyncRead + AsyncWrite>(stream: S, state: &State) -> io::Result<()> {
     let (mut reading, mut writing) = split(stream);
     let Some(request) = read_request(&mut reading).await? else { return Ok(()) };
-    let reply = locked(&state.script).pop_front();
-    let reply = match reply {
-        Some(reply) => reply,
+    let scripted = {
+        let mut script = locked(&state.script);
+        let place = script.iter().position(|(method, _)| *method == request.method);
+        place.and_then(|place| script.remove(place))
+    };
+    let reply = match scripted {
+        Some((_, reply)) => reply,
         None => {
             let otherwise = Arc::clone(&locked(&state.otherwise));
             otherwise(&request)
