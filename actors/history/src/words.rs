@@ -1,0 +1,72 @@
+//! Short texts that occur again and again, such as coins and clients: stored once, as numbers. Others are stored as they
+//! are; SQLite's columns take both.
+
+use std::collections::HashMap;
+
+use rusqlite::{
+    Connection, Row, ToSql,
+    types::{ToSqlOutput, Value, ValueRef},
+};
+
+/// Words in memory and in the table; further texts are stored in full.
+const MOST: usize = 20_000;
+
+/// Longer texts are no words.
+const LONGEST: usize = 64;
+
+/// The words so far.
+#[derive(Default)]
+pub(crate) struct Words {
+    numbers: HashMap<Box<str>, i64>,
+}
+
+/// A text in a column: its number, or itself.
+#[derive(Clone, Copy)]
+pub(crate) enum Word<'a> {
+    Number(i64),
+    Text(&'a str),
+}
+
+impl ToSql for Word<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(match self {
+            Self::Number(number) => ToSqlOutput::Owned(Value::Integer(*number)),
+            Self::Text(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
+        })
+    }
+}
+
+impl Words {
+    pub(crate) fn load(db: &Connection) -> rusqlite::Result<Self> {
+        let mut all = db.prepare("SELECT text, id FROM words")?;
+        let pairs = all.query_map([], |row| Ok((row.get::<_, Box<str>>(0)?, row.get(1)?)))?;
+        Ok(Self { numbers: pairs.collect::<Result<_, _>>()? })
+    }
+
+    /// The word of a text, which may be new. A transaction that fails leaves words behind that the table lacks: call
+    /// [`Words::load`] then.
+    pub(crate) fn word<'a>(&mut self, db: &Connection, text: &'a str) -> rusqlite::Result<Word<'a>> {
+        if let Some(number) = self.numbers.get(text) {
+            return Ok(Word::Number(*number));
+        }
+        if text.len() > LONGEST || self.numbers.len() >= MOST {
+            return Ok(Word::Text(text));
+        }
+        db.prepare_cached("INSERT INTO words(text) VALUES(?)")?.execute([text])?;
+        let number = db.last_insert_rowid();
+        self.numbers.insert(text.into(), number);
+        Ok(Word::Number(number))
+    }
+}
+
+/// The text of a column that holds a word; `None` if it is NULL.
+pub(crate) fn text(db: &Connection, row: &Row<'_>, column: usize) -> rusqlite::Result<Option<String>> {
+    match row.get_ref(column)? {
+        ValueRef::Null => Ok(None),
+        ValueRef::Integer(number) => {
+            let mut word = db.prepare_cached("SELECT text FROM words WHERE id = ?")?;
+            word.query_row([number], |row| row.get(0)).map(Some)
+        }
+        _ => row.get(column).map(Some),
+    }
+}
