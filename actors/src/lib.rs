@@ -80,15 +80,16 @@ pub use ack_waiter::{Caller, ExchangeFailure, ExchangeReply, JobmakerAnswer};
 pub use actors::{ActorSettings, Actors};
 pub use domain::{
     Assignment, Coin, Coinbase, CoinbaseUpdate, CoinbaseUpdateError, Coins, CoinsError, Escaped,
-    INVISIBLE, OutcomeKind, PreviousValue, Puname, PunameError, QUOTES, Quoted, RequestId, Shown,
-    Source, SubPool, SwitchEntry, SwitchOutcome, SwitchResult, SwitchRules, Switches,
-    SwitchesBuilder, ZnodeDir, ZnodeDirError, clip, escape_json, is_invisible, is_quote,
-    is_separator, push_escaped, push_json_escape, rfc_3339, rfc_3339_millis, seconds,
+    INVISIBLE, Origin, OutcomeKind, PreviousValue, Puname, PunameError, QUOTES, Quoted, RequestId,
+    RequestIds, Shown, Source, SourceKind, SubPool, SwitchEntry, SwitchOutcome, SwitchResult,
+    SwitchRules, Switches, SwitchesBuilder, ZnodeDir, ZnodeDirError, clip, escape_json,
+    is_invisible, is_quote, is_separator, push_escaped, push_json_escape, rfc_3339,
+    rfc_3339_millis, seconds,
 };
 pub use http_client::{HttpAnswer, HttpRequest};
 pub use metrics::{
-    Change, ChangeKind, EndedRegistration, Histogram, LastPull, ListPulls, Metrics, Missing,
-    Recent, RegistrationCount, RegistrationsNow, Since, SkippedEntries, SwitchCount,
+    Change, ChangeEnd, ChangeKind, EndedRegistration, Histogram, LastPull, ListPulls, Metrics,
+    Missing, Recent, RegistrationCount, RegistrationsNow, Since, SkippedEntries, SwitchCount,
 };
 pub use poller::{MapPreview, PollerSettings, preview_map};
 pub use registrar::{RegistrationSettings, probe_registration, register_known};
@@ -98,7 +99,7 @@ pub use user_lists::{
     preview_list,
 };
 pub use zk::{
-    AccessRule, BrokerState, DigestCredentials, Inspector, NoAnswer, Seen, ServerVersion,
+    AccessRule, BrokerState, DigestCredentials, Inspector, NoAnswer, Revision, Seen, ServerVersion,
     ZkSettings, probe_brokers,
 };
 pub use zk_writer::{

@@ -179,7 +179,7 @@ impl ResponseError for ApiError {
     }
 }
 
-pub fn log_refused(log: &Logger, request: &HttpRequest, source: Source, error: &ApiError) {
+pub fn log_refused(log: &Logger, request: &HttpRequest, source: &Source, error: &ApiError) {
     info!(log, "request refused"; source, "path" => request.path(),
         "err_no" => error.err_no(), "err_msg" => %Shown(&error.to_string()));
 }

@@ -93,7 +93,7 @@ impl SubPoolApi {
         parse: impl FnOnce(&Bytes) -> Result<(SubPool, CoinbaseAction), ApiError> + Send + 'static,
     ) -> Result<HttpResponse, ApiError> {
         let source = source(request);
-        let refused = |error: &ApiError| log_refused(&self.log, request, source, error);
+        let refused = |error: &ApiError| log_refused(&self.log, request, &source, error);
         let jobmakers =
             self.jobmakers.as_ref().ok_or(ApiError::SubPoolsDisabled).inspect_err(refused)?;
         let body = body::read(request, payload, limits).await?;
@@ -101,13 +101,13 @@ impl SubPoolApi {
         let (sub_pool, action) = body::parse(body, parse).await.inspect_err(refused)?;
         let is_update = matches!(action, CoinbaseAction::Update(_));
         let (reply, answer) = oneshot::channel();
-        let caller = Caller { source, reply };
+        let caller = Caller { source: source.clone(), reply };
         if let Err(error) = jobmakers.try_send(CoinbaseRequest { sub_pool, action, caller }) {
             let failure = match error {
                 SendError::Full(_) => ExchangeFailure::QueueFull,
                 SendError::Closed(_) => ExchangeFailure::ShuttingDown,
             };
-            warn!(self.log, "request failed: {}", failure; source, "path" => request.path());
+            warn!(self.log, "request failed: {}", failure; &source, "path" => request.path());
             return Err(ApiError::Exchange(failure));
         }
         let ended = |_| Err(ExchangeFailure::Unknown("the actors ended meanwhile".to_owned()));

@@ -165,13 +165,13 @@ impl SwitchApi {
     ) -> Result<HttpResponse, ApiError> {
         let source = source(request);
         let (mode, switches) =
-            valid.inspect_err(|error| log_refused(&self.log, request, source, error))?;
+            valid.inspect_err(|error| log_refused(&self.log, request, &source, error))?;
         let switches = Arc::new(switches);
         let WriteReply { outcome, results } = match mode {
-            Mode::Write => self.write(source, &switches, false).await,
-            Mode::WriteWithResults => self.write(source, &switches, true).await,
+            Mode::Write => self.write(source.clone(), &switches, false).await,
+            Mode::WriteWithResults => self.write(source.clone(), &switches, true).await,
             Mode::DryRun => {
-                info!(self.log, "dry run"; source, "switches" => switches.entries());
+                info!(self.log, "dry run"; &source, "switches" => switches.entries());
                 dry_run(&self.dry_runs, Arc::clone(&switches)).await
             }
         };

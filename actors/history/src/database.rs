@@ -35,7 +35,9 @@ CREATE TABLE chain(start BLOB NOT NULL, seal BLOB NOT NULL);
 #[derive(Debug, Error)]
 pub enum OpenError {
     /// A newer daemon has written it.
-    #[error("it has version {0} of the tables, and this daemon knows {VERSION}: use the newer daemon, or another file")]
+    #[error(
+        "it has version {0} of the tables, and this daemon knows {VERSION}: use the newer daemon, or another file"
+    )]
     Newer(i64),
     /// SQLite finds it damaged, or it is another kind of file.
     #[error("it is damaged: {0}")]

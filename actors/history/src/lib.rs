@@ -15,9 +15,10 @@ pub use database::OpenError;
 
 pub use notes::{ChainFault, ChainKey, Link, verify};
 pub use reader::{ChangeRow, Filter, Order, OriginRow, Page, Reader, RequestRow};
-pub use record::{Change, Coinbase, Note, Old, Origin, Outcome, RequestNumber, Source, State, Switch};
+pub use record::{
+    Change, Coinbase, Note, Old, Origin, Outcome, RequestNumber, Source, State, Switch,
+};
 pub use writer::{Limits, PART, Size, Writer};
 
 #[cfg(test)]
 mod tests;
-

@@ -46,7 +46,9 @@ impl ChainKey {
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum ChainFault {
     /// The notes before this one are missing, or the key is another.
-    #[error("the chain's beginning does not fit the key: its first records were removed, or the key file is another")]
+    #[error(
+        "the chain's beginning does not fit the key: its first records were removed, or the key file is another"
+    )]
     Start,
     /// This note does not fit the one before.
     #[error("record {0} was edited, inserted or moved, or a record before it was removed")]
@@ -155,8 +157,14 @@ mod tests {
             ("DELETE FROM notes WHERE number = 50", ChainFault::Head),
             ("DELETE FROM notes", ChainFault::Head),
             ("UPDATE notes SET number = 35 WHERE number = 20", ChainFault::Note(30)),
-            ("INSERT INTO notes SELECT 25, text, link FROM notes WHERE number = 20", ChainFault::Note(25)),
-            ("UPDATE chain SET start = (SELECT link FROM notes WHERE number = 20); DELETE FROM notes WHERE number <= 20", ChainFault::Start),
+            (
+                "INSERT INTO notes SELECT 25, text, link FROM notes WHERE number = 20",
+                ChainFault::Note(25),
+            ),
+            (
+                "UPDATE chain SET start = (SELECT link FROM notes WHERE number = 20); DELETE FROM notes WHERE number <= 20",
+                ChainFault::Start,
+            ),
         ] {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("history");

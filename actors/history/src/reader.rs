@@ -132,8 +132,7 @@ impl Where {
     }
 }
 
-const ORIGIN: &str =
-    "r.request, r.source, r.client, r.actor, r.on_behalf_of, r.comment, r.undo_of";
+const ORIGIN: &str = "r.request, r.source, r.client, r.actor, r.on_behalf_of, r.comment, r.undo_of";
 
 impl Reader {
     /// Opens the file beside the daemon that writes it.
@@ -156,7 +155,9 @@ impl Reader {
         limit: usize,
     ) -> rusqlite::Result<Page<ChangeRow>> {
         let db = self.0.unchecked_transaction()?;
-        let Some(range) = self.numbers(filter)? else { return Ok(Page { rows: vec![], next: None }) };
+        let Some(range) = self.numbers(filter)? else {
+            return Ok(Page { rows: vec![], next: None });
+        };
         let mut conditions = self.of_switch(filter)?;
         self.of_request(filter, &mut conditions)?;
         let (comparison, direction) = match order {
@@ -209,7 +210,9 @@ impl Reader {
         limit: usize,
     ) -> rusqlite::Result<Page<RequestRow>> {
         let db = self.0.unchecked_transaction()?;
-        let Some(range) = self.numbers(filter)? else { return Ok(Page { rows: vec![], next: None }) };
+        let Some(range) = self.numbers(filter)? else {
+            return Ok(Page { rows: vec![], next: None });
+        };
         let mut conditions = Where::default();
         self.of_request(filter, &mut conditions)?;
         let (comparison, direction) = match order {
@@ -224,7 +227,11 @@ impl Reader {
         if filter.sub_account.is_some() {
             // The index by name has few switches; each request is found by its id.
             let of_parts = parts.iter().map(|part| {
-                format!("SELECT s.request FROM {} s JOIN requests r ON r.id = s.request WHERE {}", switches(*part), of_switch.sql())
+                format!(
+                    "SELECT s.request FROM {} s JOIN requests r ON r.id = s.request WHERE {}",
+                    switches(*part),
+                    of_switch.sql()
+                )
             });
             let of_parts: Vec<_> = of_parts.collect();
             let values = parts.iter().flat_map(|_| of_switch.values.clone());
@@ -237,7 +244,8 @@ impl Reader {
                 format!(
                     "EXISTS (SELECT 1 FROM {} s WHERE s.number BETWEEN r.first AND r.first + r.more
                         AND s.request = r.id AND {})",
-                    switches(*part), of_switch.sql()
+                    switches(*part),
+                    of_switch.sql()
                 )
             });
             let of_parts: Vec<_> = of_parts.collect();

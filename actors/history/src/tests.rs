@@ -34,7 +34,9 @@ fn random_change(random: &mut fastrand::Rng, request: u64, time: i64) -> Change 
             new: coin(random),
             superseded_by: random.bool().then(|| coin(random)),
             due: random.bool().then_some(1_790_000_000),
-            state: random.bool().then(|| State { created: random.i64(1..), version: random.i32(0..) }),
+            state: random
+                .bool()
+                .then(|| State { created: random.i64(1..), version: random.i32(0..) }),
         },
         outcome: outcomes[random.usize(..4)],
         cause: random.bool().then(|| format!("cause {}", random.u8(..3))),
@@ -83,11 +85,18 @@ fn random_filter(random: &mut fastrand::Rng) -> Filter {
 }
 
 fn matches(filter: &Filter, change: &Change) -> bool {
-    let Filter { sub_account, is_prefix, coin, actor, source, client, request, outcome, from, to } = filter;
+    let Filter { sub_account, is_prefix, coin, actor, source, client, request, outcome, from, to } =
+        filter;
     let switch = &change.switch;
     sub_account.as_ref().is_none_or(|name| {
-        if *is_prefix { switch.sub_account.starts_with(&**name) } else { switch.sub_account == *name }
-    }) && coin.as_ref().is_none_or(|coin| switch.new == *coin || switch.old == Old::Value(coin.clone()))
+        if *is_prefix {
+            switch.sub_account.starts_with(&**name)
+        } else {
+            switch.sub_account == *name
+        }
+    }) && coin
+        .as_ref()
+        .is_none_or(|coin| switch.new == *coin || switch.old == Old::Value(coin.clone()))
         && actor.as_ref().is_none_or(|actor| change.origin.actor.as_ref() == Some(actor))
         && source.is_none_or(|source| change.origin.source == source)
         && client.as_ref().is_none_or(|client| {
@@ -124,10 +133,16 @@ fn searches_find_what_a_naive_model_finds() {
             let oldest = all_pages(|at| reader.changes(&filter, Order::Oldest, at, 7).unwrap());
             assert_eq!(oldest.len(), found.len(), "seed {seed} {filter:?}");
             for (row, (number, change)) in oldest.iter().zip(&found) {
-                assert_eq!((row.number, row.time, &row.switch), (*number, change.time, &change.switch));
+                assert_eq!(
+                    (row.number, row.time, &row.switch),
+                    (*number, change.time, &change.switch)
+                );
                 assert_eq!((row.outcome, &row.cause), (change.outcome, &change.cause));
                 assert_eq!(row.origin.client, change.origin.client.map(|ip| ip.to_string()));
-                assert_eq!((row.origin.request, &row.origin.actor), (change.origin.request, &change.origin.actor));
+                assert_eq!(
+                    (row.origin.request, &row.origin.actor),
+                    (change.origin.request, &change.origin.actor)
+                );
             }
             let mut newest = all_pages(|at| reader.changes(&filter, Order::Newest, at, 9).unwrap());
             newest.reverse();
@@ -136,11 +151,20 @@ fn searches_find_what_a_naive_model_finds() {
             let expected: BTreeSet<u64> = found.iter().map(|(_, it)| it.origin.request).collect();
             let requests = all_pages(|at| reader.requests(&filter, Order::Newest, at, 5).unwrap());
             let found: BTreeSet<u64> = requests.iter().map(|row| row.origin.request).collect();
-            assert_eq!((requests.len(), &found), (expected.len(), &expected), "seed {seed} {filter:?}");
+            assert_eq!(
+                (requests.len(), &found),
+                (expected.len(), &expected),
+                "seed {seed} {filter:?}"
+            );
             for row in requests {
-                let of_it = || all.iter().map(|(_, it)| it).filter(|it| it.origin.request == row.origin.request);
-                let counts = [Outcome::Applied, Outcome::NotApplied, Outcome::Unknown, Outcome::Held]
-                    .map(|outcome| of_it().filter(|it| it.outcome == outcome).count() as i64);
+                let of_it = || {
+                    all.iter()
+                        .map(|(_, it)| it)
+                        .filter(|it| it.origin.request == row.origin.request)
+                };
+                let counts =
+                    [Outcome::Applied, Outcome::NotApplied, Outcome::Unknown, Outcome::Held]
+                        .map(|outcome| of_it().filter(|it| it.outcome == outcome).count() as i64);
                 assert_eq!(row.outcomes, counts);
                 assert_eq!(row.coins.values().sum::<i64>(), of_it().count() as i64);
                 assert!(row.coins.iter().all(|(coin, count)| {
@@ -162,7 +186,8 @@ fn the_oldest_parts_are_dropped_with_their_requests() {
     let first = all.iter().find(|(_, change)| change.time >= not_before).unwrap().0;
     assert!(kept[0].number <= first && kept[0].number > first - 80, "{} {first}", kept[0].number);
     assert_eq!(kept.len() as u64, writer.size().unwrap().rows);
-    let requests = all_pages(|at| reader.requests(&Filter::default(), Order::Oldest, at, 100).unwrap());
+    let requests =
+        all_pages(|at| reader.requests(&Filter::default(), Order::Oldest, at, 100).unwrap());
     let expected: BTreeSet<u64> = kept.iter().map(|row| row.origin.request).collect();
     assert!(requests.iter().all(|row| expected.contains(&row.origin.request)));
     while writer.expire(Limits { not_before: 0, bytes: 0 }).unwrap() {}
@@ -183,7 +208,11 @@ fn an_undo_is_noted_at_the_request_that_it_takes_back() {
     undo.origin.undo_of = Some(7);
     writer.append(&[change]).unwrap();
     writer.append(&[undo]).unwrap();
-    let rows = Reader::open(&path).unwrap().requests(&Filter::default(), Order::Oldest, None, 9).unwrap().rows;
+    let rows = Reader::open(&path)
+        .unwrap()
+        .requests(&Filter::default(), Order::Oldest, None, 9)
+        .unwrap()
+        .rows;
     assert_eq!((rows[0].undone_by, rows[1].origin.undo_of), (Some(8), Some(7)));
 }
 

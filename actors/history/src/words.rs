@@ -45,7 +45,11 @@ impl Words {
 
     /// The word of a text, which may be new. A transaction that fails leaves words behind that the table lacks: call
     /// [`Words::load`] then.
-    pub(crate) fn word<'a>(&mut self, db: &Connection, text: &'a str) -> rusqlite::Result<Word<'a>> {
+    pub(crate) fn word<'a>(
+        &mut self,
+        db: &Connection,
+        text: &'a str,
+    ) -> rusqlite::Result<Word<'a>> {
         if let Some(number) = self.numbers.get(text) {
             return Ok(Word::Number(*number));
         }
@@ -60,7 +64,11 @@ impl Words {
 }
 
 /// The text of a column that holds a word; `None` if it is NULL.
-pub(crate) fn text(db: &Connection, row: &Row<'_>, column: usize) -> rusqlite::Result<Option<String>> {
+pub(crate) fn text(
+    db: &Connection,
+    row: &Row<'_>,
+    column: usize,
+) -> rusqlite::Result<Option<String>> {
     match row.get_ref(column)? {
         ValueRef::Null => Ok(None),
         ValueRef::Integer(number) => {

@@ -83,8 +83,7 @@ impl Writer {
                 Ok((row.get::<_, i64>(0)?, row.get::<_, bool>(1)?, row.get::<_, i64>(2)?))
             })
             .optional()?;
-        let mut writer =
-            Self { db, words, part: Part { id: 0, rows: 0, next: 1 }, rows_of_a_part };
+        let mut writer = Self { db, words, part: Part { id: 0, rows: 0, next: 1 }, rows_of_a_part };
         match newest {
             Some((id, false, last)) => {
                 let count = format!("SELECT count(*) FROM {}", switches(id));
@@ -128,7 +127,8 @@ impl Writer {
     /// If the disk refuses.
     pub fn sync(&mut self) -> rusqlite::Result<()> {
         self.db.pragma_update(None, "synchronous", "FULL")?;
-        let synced = self.db.execute_batch("BEGIN IMMEDIATE; UPDATE parts SET id = id WHERE id = 0; COMMIT");
+        let synced =
+            self.db.execute_batch("BEGIN IMMEDIATE; UPDATE parts SET id = id WHERE id = 0; COMMIT");
         self.db.pragma_update(None, "synchronous", "NORMAL")?;
         synced
     }
@@ -264,9 +264,9 @@ fn append(
         ])?;
     }
     let last = first + changes.len() as i64 - 1;
-    let (from, to) = changes.iter().fold((i64::MAX, 0), |(from, to), change| {
-        (from.min(change.time), to.max(change.time))
-    });
+    let (from, to) = changes
+        .iter()
+        .fold((i64::MAX, 0), |(from, to), change| (from.min(change.time), to.max(change.time)));
     db.prepare_cached(
         "UPDATE parts SET last = ?, first_time = min(first_time, ?), last_time = max(last_time, ?) WHERE id = ?",
     )?
@@ -296,7 +296,11 @@ fn count(first: i64, changes: &[Change]) -> HashMap<u64, Counts<'_>> {
 }
 
 /// Adds to the row of a request, or inserts it; returns its id.
-fn add_to_request(db: &Connection, words: &mut Words, counts: &Counts<'_>) -> rusqlite::Result<(i64, i64)> {
+fn add_to_request(
+    db: &Connection,
+    words: &mut Words,
+    counts: &Counts<'_>,
+) -> rusqlite::Result<(i64, i64)> {
     let Counts { origin, outcomes: [applied, not_applied, unknown, held], .. } = counts;
     let request = origin.request as i64;
     let known = "SELECT id, first, time FROM requests WHERE request = ?";
@@ -308,10 +312,18 @@ fn add_to_request(db: &Connection, words: &mut Words, counts: &Counts<'_>) -> ru
         for (coin, count) in &counts.coins {
             *coins.entry((*coin).to_owned()).or_default() += count;
         }
-        let update = "UPDATE requests SET more = ?, applied = applied + ?, not_applied = not_applied + ?,
+        let update =
+            "UPDATE requests SET more = ?, applied = applied + ?, not_applied = not_applied + ?,
             unknown = unknown + ?, held = held + ?, created = created + ?, coins = ? WHERE id = ?";
         db.prepare_cached(update)?.execute(params![
-            counts.last - first, applied, not_applied, unknown, held, counts.created, json(&coins), id
+            counts.last - first,
+            applied,
+            not_applied,
+            unknown,
+            held,
+            counts.created,
+            json(&coins),
+            id
         ])?;
         return Ok((id, time));
     }
@@ -329,27 +341,31 @@ fn add_to_request(db: &Connection, words: &mut Words, counts: &Counts<'_>) -> ru
         Some((coin, 1)) if counts.coins.len() == 1 => optional(Some(*coin))?,
         _ => Value::Text(json(&counts.coins)),
     };
-    db.prepare_cached("INSERT INTO requests VALUES(NULL,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,NULL)")?.execute(params![
-        request,
-        counts.time,
-        origin.source.number(),
-        client,
-        actor,
-        on_behalf_of,
-        origin.comment,
-        counts.first,
-        counts.last - counts.first,
-        applied,
-        not_applied,
-        unknown,
-        held,
-        counts.created,
-        coins,
-        origin.undo_of.map(|undone| undone as i64),
-    ])?;
+    db.prepare_cached("INSERT INTO requests VALUES(NULL,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,NULL)")?
+        .execute(params![
+            request,
+            counts.time,
+            origin.source.number(),
+            client,
+            actor,
+            on_behalf_of,
+            origin.comment,
+            counts.first,
+            counts.last - counts.first,
+            applied,
+            not_applied,
+            unknown,
+            held,
+            counts.created,
+            coins,
+            origin.undo_of.map(|undone| undone as i64),
+        ])?;
     let id = db.last_insert_rowid();
     if let Some(undone) = origin.undo_of {
-        db.execute("UPDATE requests SET undone_by = ? WHERE request = ?", [request, undone as i64])?;
+        db.execute(
+            "UPDATE requests SET undone_by = ? WHERE request = ?",
+            [request, undone as i64],
+        )?;
     }
     Ok((id, counts.time))
 }

@@ -41,7 +41,8 @@ pub(crate) use held::HeldEnd;
 pub use histogram::Histogram;
 pub(crate) use polls::PollEnd;
 pub use readiness::Missing;
-pub use recent::{Change, ChangeKind, Recent, Since};
+pub(crate) use recent::Feed;
+pub use recent::{Change, ChangeEnd, ChangeKind, Recent, Since};
 pub(crate) use registrations::RegistrationEnd;
 pub use registrations::{EndedRegistration, RegistrationCount, RegistrationsNow};
 pub use switches::SwitchCount;
@@ -162,7 +163,7 @@ impl Metrics {
         self.0.polls.set_interval(interval);
     }
 
-    pub(crate) fn switches(&self, source: Source, coin: &Coin, end: OutcomeKind, count: usize) {
+    pub(crate) fn switches(&self, source: &Source, coin: &Coin, end: OutcomeKind, count: usize) {
         self.0.switches.count(source, coin, end, count as u64);
     }
 

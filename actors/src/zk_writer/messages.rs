@@ -203,6 +203,8 @@ pub(crate) struct PollStart {
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct SyncBatch {
+    /// The poll.
+    pub(crate) source: Source,
     /// Each sub-account at most once.
     pub(crate) assignments: Vec<Assignment>,
     /// From [`PollTurn::Poll`].
