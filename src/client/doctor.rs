@@ -19,7 +19,7 @@ use switcher_actors::Shown;
 
 use self::findings::Findings;
 use super::{
-    access::ApiAccess,
+    access::{ApiAccess, Listener},
     api::{Api, CallError},
     arguments::{ApiArguments, DoctorArguments},
     report::CommandReport,
@@ -77,7 +77,7 @@ async fn api(
     if settings.api.is_none() && arguments.server.is_none() {
         return findings.ok(CHECK, "not checked: EnableAPIServer is false");
     }
-    let access = match ApiAccess::find(arguments, file) {
+    let access = match ApiAccess::find(arguments, Listener::Api, file) {
         Ok(access) => access,
         Err(failure) => {
             let remedy = "give --server, --user and --password-file, or correct the configuration";
