@@ -3,9 +3,11 @@
 //! * `findings`: the results, and their report;
 //! * `zookeeper`: brokers, session, directories; `jobmakers`: their acks; `waiting`: held switches and requests for
 //!   registration that no daemon works on;
+//! * `history`: the history's file and its disk;
 //! * `upstream`: the user-coin map and its clock; `lists`: the user lists; `registration`: the backend that registers.
 
 mod findings;
+mod history;
 mod jobmakers;
 mod lists;
 mod registration;
@@ -32,6 +34,7 @@ pub async fn doctor(arguments: &DoctorArguments, file: Option<&Path>) -> Command
     if let Some(settings) = configuration(&mut findings, file) {
         zookeeper::brokers(&mut findings, &settings.writer).await;
         zookeeper::session(&mut findings, &settings).await;
+        history::history(&mut findings, settings.history.as_ref());
         upstream::upstream(&mut findings, settings.poller.as_ref()).await;
         let lists = lists::lists(&mut findings, settings.user_lists.as_ref()).await;
         let known = arguments.registration.as_deref();
@@ -45,7 +48,8 @@ pub async fn doctor(arguments: &DoctorArguments, file: Option<&Path>) -> Command
 fn configuration(findings: &mut Findings, file: Option<&Path>) -> Option<Settings> {
     const CHECK: &str = "configuration";
     const REMEDY: &str = "correct the key in the file or the environment; --help lists all keys";
-    let (settings, warnings) = match config::load(file, |name| env::var_os(name)) {
+    let (settings, warnings) = match config::load(file, |name| env::var_os(name)).and_then(Checked::look_at_files)
+    {
         Ok(Checked { settings, warnings, .. }) => (Some(settings), warnings),
         Err(Rejected { problems, warnings, .. }) => {
             for problem in problems {

@@ -66,11 +66,18 @@ impl<'a> Row<'a> {
         parts.collect()
     }
 
+    /// Keys of a reload.
+    fn keys(&self) -> String {
+        let keys = self.0.get("keys").and_then(Value::as_array).into_iter().flatten();
+        let keys: Vec<_> = keys.filter_map(Value::as_str).map(|it| Shown(it).to_string()).collect();
+        if keys.is_empty() { String::new() } else { format!(": {}", keys.join(" ")) }
+    }
+
     /// A change of the history.
     pub fn change_line(&self) -> String {
         let what = match self.name() {
             Some(name) => format!("{name}: {}", self.change("old", "new")),
-            None => self.shown("kind"),
+            None => self.shown("kind") + &self.keys(),
         };
         let mut line = format!("{}  {what}  {}", self.head(), self.shown("outcome"));
         let due = self.0.get("due").filter(|due| !due.is_null());
@@ -184,9 +191,10 @@ mod tests {
         let update = json!({"time": "T", "coin": "btc", "sub_pool": "p", "new": {"payout_addr": "1"}});
         let told = line(update, |row| row.change_line());
         assert!(told.ends_with("btc/p: payout_addr ? -> 1, coinbase_info ? -> ?  -"), "{told}");
-        let reload = json!({"time": "T", "kind": "reload", "outcome": "applied", "new": 5});
+        let reload = json!({"time": "T", "kind": "reload", "outcome": "applied",
+            "keys": ["LogLevel", "a b"]});
         let told = line(reload, |row| row.change_line());
-        assert_eq!(told, "T  -             -                 -                reload  applied");
+        assert_eq!(told, "T  -             -                 -                reload: LogLevel \"a b\"  applied");
     }
 
     #[test]
