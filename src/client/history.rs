@@ -177,7 +177,11 @@ impl Search {
     }
 
     /// Prints the rows after `cursor`, and moves it to the last of them.
-    async fn newer(&self, cursor: &mut Option<String>, output: &mut impl Write) -> Result<(), Stop> {
+    async fn newer(
+        &self,
+        cursor: &mut Option<String>,
+        output: &mut impl Write,
+    ) -> Result<(), Stop> {
         loop {
             let page = self.fetch("oldest", cursor.as_deref(), PAGE_ROWS).await?;
             let last = number(page.rows.last())?;
@@ -249,7 +253,8 @@ impl RowsPage {
     fn read(page: &Page, format: Format) -> Option<Self> {
         if format == Format::Csv {
             let next = page.next_cursor.clone().filter(|next| !next.is_empty());
-            let csv = String::from_utf8(page.body.clone()).ok().filter(|it| it.starts_with("number"))?;
+            let csv =
+                String::from_utf8(page.body.clone()).ok().filter(|it| it.starts_with("number"))?;
             return Some(Self { rows: Vec::new(), csv: Some(csv), next });
         }
         let JsonPage { changes: rows, next } = serde_json::from_slice(&page.body).ok()?;
@@ -298,7 +303,8 @@ fn number(row: Option<&Box<RawValue>>) -> Result<Option<String>, CommandFailure>
     }
     let Some(row) = row else { return Ok(None) };
     let row: Numbered = serde_json::from_str(row.get()).map_err(|error| {
-        FailureKind::Protocol.failure(format!("{WHAT}: a row without a number cannot be followed: {error}"))
+        FailureKind::Protocol
+            .failure(format!("{WHAT}: a row without a number cannot be followed: {error}"))
     })?;
     Ok(Some(row.number.to_string()))
 }

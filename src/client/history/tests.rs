@@ -56,7 +56,8 @@ fn filters_become_an_encoded_query() {
 
 #[test]
 fn a_page_has_rows_and_a_cursor() {
-    let row = r#"{"number":7,"time":"T","zz":1.50,"sub_account":"a\u001b","old":null,"new":"btc\u009b"}"#;
+    let row =
+        r#"{"number":7,"time":"T","zz":1.50,"sub_account":"a\u001b","old":null,"new":"btc\u009b"}"#;
     for (next, cursor) in [("null", None), ("7", Some("7")), ("\"c-7\"", Some("c-7"))] {
         for name in ["changes", "requests"] {
             let body = format!(r#"{{"{name}":[{row}],"next":{next}}}"#);
