@@ -3,6 +3,7 @@
 //! * `run`: start, run, drain;
 //! * `listeners`: binds and serves the API, the user lists and the admin pages;
 //! * `signals`: stop and reload;
+//! * `history`: opens the history;
 //! * `reload`: applies a changed configuration, or none of it;
 //! * `service_manager`: notifications to systemd;
 //! * `metrics`: the registry of all metrics; `process`: those of the process;
@@ -21,6 +22,7 @@ use slog::{error, info, warn};
 use switcher_actors::{Quoted, Shown};
 
 mod failure;
+mod history;
 mod listeners;
 mod metrics;
 mod process;
@@ -68,7 +70,7 @@ pub fn run() -> ExitCode {
 
 /// Calls `act` with the configuration if it is valid; otherwise prints all problems.
 fn with_configuration(file: Option<&Path>, act: impl FnOnce(Checked) -> ExitCode) -> ExitCode {
-    match config::load(file, |name| env::var_os(name)) {
+    match config::load(file, |name| env::var_os(name)).and_then(Checked::look_at_files) {
         Ok(checked) => act(checked),
         Err(Rejected { problems, warnings, .. }) => {
             let head = format!("bad configuration ({} and environment):", shown(file));

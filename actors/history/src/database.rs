@@ -114,7 +114,7 @@ fn create(db: &mut Connection, first: i64) -> rusqlite::Result<()> {
 pub(crate) fn create_part(db: &Connection, id: i64, first: i64) -> rusqlite::Result<()> {
     db.execute_batch(&format!(
         "CREATE TABLE {}(number INTEGER PRIMARY KEY, back INTEGER NOT NULL, time INTEGER NOT NULL,
-            sub_account TEXT NOT NULL, old, new NOT NULL, outcome INTEGER NOT NULL, cause, superseded_by,
+            sub_account TEXT NOT NULL, old, new, outcome INTEGER NOT NULL, cause, superseded_by,
             due INTEGER, created INTEGER, version INTEGER)",
         switches(id)
     ))?;

@@ -14,7 +14,7 @@ mod writer;
 
 pub use error::{Error, OpenError};
 pub use key::Link;
-pub use notes::{ChainFault, verify};
+pub use notes::{ChainFault, chain_head, verify};
 pub use reader::{ChangeRow, Filter, Order, Page, Reader, RequestRow};
 pub use record::{
     Change, Coinbase, Entry, Kind, Old, Origin, Outcome, RequestNumber, Source, State, Switch,

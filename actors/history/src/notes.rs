@@ -186,6 +186,14 @@ pub(crate) fn drop_before(db: &Connection, key: &ChainKey, number: i64) -> rusql
     db.execute("DELETE FROM notes WHERE number < ?", [number])
 }
 
+/// The newest link of a file, read beside the daemon that writes it.
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn chain_head(path: &Path) -> Result<Link, OpenError> {
+    head(&open_to_read(path)?).map_err(OpenError::of)
+}
+
 /// Checks the chain of a file, beside the daemon that writes it; returns the number of records: notes, of which an
 /// update has two. `head` is a link that was noted elsewhere.
 ///
