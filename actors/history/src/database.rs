@@ -65,7 +65,10 @@ pub(crate) fn lock(path: &Path) -> Result<File, OpenError> {
 
 /// Opens the file for writing. A new one gets its tables; its first entry will have the number `first`.
 pub(crate) fn open(path: &Path, first: i64) -> Result<Connection, OpenError> {
-    let mut db = Connection::open(path).map_err(OpenError::of)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut db = Connection::open_with_flags(path, flags).map_err(OpenError::of)?;
     let is_new = is_new(&db)?;
     settings(&db).map_err(OpenError::of)?;
     if is_new {

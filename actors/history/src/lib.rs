@@ -3,6 +3,8 @@
 //! `Writer` appends and drops what is too old, on one thread. `Reader`s search beside it, each with a connection of its
 //! own. Nothing here knows actors, HTTP or a clock.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 mod database;
 mod error;
 mod key;

@@ -26,8 +26,12 @@ pub use expiry::Limits;
 use rows::Rows;
 pub(crate) use rows::coins;
 
-/// Switches of a part, for [`Writer::open`]. Its index is made in one go, which takes some tenths of a second.
-pub const PART: i64 = 500_000;
+/// Switches of a part, for [`Writer::open`]. Its index is made in one go, in memory, which takes a tenth of a second and
+/// some megabytes.
+pub const PART: i64 = 250_000;
+
+/// Milliseconds between the first and the last switch of a part, at most. A part is dropped as a whole.
+const SPAN: i64 = 7 * 24 * 60 * 60 * 1000;
 
 /// Further growth of the log of writes after which a search that hinders its end is waited for.
 const LOG: u64 = 64 << 20;
@@ -83,7 +87,7 @@ pub struct Writer {
     words: Words,
     part: Part,
     rows_of_a_part: i64,
-    /// Switches in the newest part when it is ended; more if that has failed.
+    /// Switches in the newest part when ending it is tried again, after it has failed.
     end_part_at: i64,
     /// Bytes of the log of writes when searches are waited for.
     wait_at: u64,
@@ -99,11 +103,19 @@ struct Part {
     switches: i64,
     /// Number of the next entry.
     next: i64,
+    first_time: i64,
+    last_time: i64,
+}
+
+impl Part {
+    fn new(id: i64, next: i64) -> Self {
+        Self { id, switches: 0, next, first_time: i64::MAX, last_time: 0 }
+    }
 }
 
 impl Writer {
     /// Opens the file, or creates it, and locks `FILE.lock`. The key file is created with the chain if it is absent. A part
-    /// has `rows_of_a_part` switches, or a few more.
+    /// has `rows_of_a_part` switches, or a few more, or those of a week.
     ///
     /// A file that begins anew after damage begins a new chain: a head that was noted before is not in it.
     ///
@@ -165,9 +177,16 @@ impl Writer {
                 key
             }
         };
-        let newest = "SELECT id, switches, last + 1 FROM parts ORDER BY id DESC LIMIT 1";
+        let newest = "SELECT id, switches, last + 1, first_time, last_time FROM parts
+            ORDER BY id DESC LIMIT 1";
         let part = db.query_row(newest, [], |row| {
-            Ok(Part { id: row.get(0)?, switches: row.get(1)?, next: row.get(2)? })
+            Ok(Part {
+                id: row.get(0)?,
+                switches: row.get(1)?,
+                next: row.get(2)?,
+                first_time: row.get(3)?,
+                last_time: row.get(4)?,
+            })
         });
         Ok(Self {
             part: part.map_err(OpenError::of)?,
@@ -178,7 +197,7 @@ impl Writer {
             key_file: key_file.to_owned(),
             key,
             rows_of_a_part,
-            end_part_at: rows_of_a_part,
+            end_part_at: 0,
             wait_at: LOG,
             open: BTreeMap::new(),
             lock,
@@ -195,7 +214,7 @@ impl Writer {
         if !changes.is_empty() {
             self.transaction(|rows| rows.append(changes))?;
         }
-        if self.part.switches >= self.end_part_at {
+        if self.is_part_full() && self.part.switches >= self.end_part_at {
             // The changes are in the file whatever comes of it. `expire` reports the error.
             let _ = self.end_part();
         }
@@ -301,6 +320,11 @@ impl Writer {
         &self.db
     }
 
+    #[cfg(test)]
+    pub(crate) fn set_wait(&mut self, bytes: u64) {
+        self.wait_at = bytes;
+    }
+
     /// Does `work` in one transaction.
     fn transaction<T>(
         &mut self,
@@ -328,22 +352,25 @@ impl Writer {
         done
     }
 
+    fn is_part_full(&self) -> bool {
+        let Part { switches, first_time, last_time, .. } = self.part;
+        switches >= self.rows_of_a_part || last_time.saturating_sub(first_time) >= SPAN
+    }
+
     /// Makes the index of the newest part, and begins the next: both, or nothing.
     fn end_part(&mut self) -> Result<(), Error> {
-        let Part { id, next, switches: count } = self.part;
+        let Part { id, next, switches: count, .. } = self.part;
         let table = switches(id);
         let ended = self.transaction(|rows| {
             rows.db.execute_batch(&format!(
                 "CREATE INDEX {table}_by_name ON {table}(sub_account);
                 UPDATE parts SET is_full = TRUE WHERE id = {id}"
             ))?;
-            create_part(rows.db, id + 1, next)?;
-            rows.part = Part { id: id + 1, switches: 0, next };
-            Ok(())
+            rows.part = Part::new(id + 1, next);
+            create_part(rows.db, id + 1, next)
         });
         // Each attempt costs some tenths of a second.
-        let failed_at = count + self.rows_of_a_part / 10 + 1;
-        self.end_part_at = if ended.is_ok() { self.rows_of_a_part } else { failed_at };
+        self.end_part_at = if ended.is_ok() { 0 } else { count + self.rows_of_a_part / 10 + 1 };
         ended
     }
 

@@ -2,6 +2,7 @@ use std::{
     env, fs,
     io::{BufRead, BufReader, Write, stdout},
     process::{Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
     thread,
     time::Duration,
 };
@@ -125,6 +126,37 @@ fn a_log_that_was_cut_anywhere_has_the_first_transactions() {
         place.verify(None).unwrap();
         writer.append(&batch(1, 1, "btc")).unwrap();
     }
+}
+
+#[test]
+fn the_log_stays_small_although_searches_overlap() {
+    let place = Place::new();
+    let mut writer = place.writer();
+    let is_over = Arc::new(AtomicBool::new(false));
+    let searches: Vec<_> = (0..2)
+        .map(|_| {
+            let (db, is_over) = (place.db(), Arc::clone(&is_over));
+            thread::spawn(move || {
+                while !is_over.load(Ordering::Relaxed) {
+                    db.execute_batch("BEGIN; SELECT * FROM parts").unwrap();
+                    thread::sleep(Duration::from_millis(40));
+                    db.execute_batch("COMMIT").unwrap();
+                }
+            })
+        })
+        .collect();
+    let (mut written, mut most) = (0, 0);
+    while written < 6 << 20 {
+        let mut changes = batch(1, 100, "btc");
+        changes.iter_mut().for_each(|change| change.cause = Some("x".repeat(2000)));
+        writer.set_wait(1 << 20);
+        writer.append(&changes).unwrap();
+        written += 100 * 2000;
+        most = most.max(fs::metadata(place.companion("-wal")).unwrap().len());
+    }
+    is_over.store(true, Ordering::Relaxed);
+    searches.into_iter().for_each(|search| search.join().unwrap());
+    assert!(most < 4 << 20, "{most}");
 }
 
 /// A process of its own, which is killed.

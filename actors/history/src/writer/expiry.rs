@@ -11,7 +11,7 @@ const DROPPED_AT_ONCE: i64 = 10_000;
 /// Contents that are kept.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Switches are dropped when the newest of their part is older, in milliseconds since 1970.
+    /// Switches are dropped when the newest of their part is older, in milliseconds since 1970: a week after it at most.
     pub not_before: i64,
     /// Bytes in use, with the log of writes. Only switches are dropped for it.
     pub bytes: u64,
@@ -27,13 +27,16 @@ impl Writer {
     /// # Errors
     /// If SQLite fails; call it again later.
     pub fn expire(&mut self, limits: Limits) -> Result<bool, Error> {
-        if self.part.switches >= self.rows_of_a_part {
+        let is_old = self.part.switches > 0 && self.part.last_time < limits.not_before;
+        if is_old || self.is_part_full() {
             self.end_part()?;
         }
         let open = self.open.first_key_value().map_or(i64::MAX, |(number, _)| *number);
-        self.transaction(|rows| rows.expire_notes(limits.notes_not_before, open))?;
+        let notes = self.transaction(|rows| rows.expire_notes(limits.notes_not_before, open));
         let is_large = self.size()?.bytes > limits.bytes;
-        self.transaction(|rows| rows.expire_switches(limits.not_before, is_large))
+        let has_more =
+            self.transaction(|rows| rows.expire_switches(limits.not_before, is_large))?;
+        notes.map(|()| has_more)
     }
 }
 
