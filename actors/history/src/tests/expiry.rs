@@ -107,7 +107,7 @@ fn switches_of_a_quiet_pool_are_dropped_after_a_week_more_at_most() {
     let day = 24 * 60 * 60 * 1000;
     let place = Place::new();
     let mut writer = place.writer();
-    for time in 0..40 {
+    for time in 0..43 {
         writer.append(&[change(time as u64, time * day, switch("alice", "btc"))]).unwrap();
         drop(writer);
         writer = place.writer();
@@ -116,7 +116,7 @@ fn switches_of_a_quiet_pool_are_dropped_after_a_week_more_at_most() {
         let rows = changes(&place.file());
         assert!(rows.len() >= 11.min(time as usize + 1) && rows.len() <= 11 + 8, "{}", rows.len());
     }
-    while writer.expire(Limits { not_before: 41 * day, ..NO_LIMITS }).unwrap() {}
+    while writer.expire(Limits { not_before: 44 * day, ..NO_LIMITS }).unwrap() {}
     assert!(changes(&place.file()).is_empty(), "although nothing follows");
     assert_eq!(writer.size().unwrap(), Size { rows: 0, oldest: None, ..writer.size().unwrap() });
 }
