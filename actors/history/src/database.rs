@@ -174,8 +174,10 @@ pub(crate) fn companions(path: &Path) -> [PathBuf; 2] {
 /// library, while a new file would take in an old companion.
 pub(crate) fn move_aside(path: &Path, now: i64) -> io::Result<PathBuf> {
     let to = path.with_added_extension(format!("damaged-{now}"));
-    fs::rename(path, &to)?;
-    for (from, to) in companions(path).iter().zip(companions(&to)) {
+    let [log, index] = companions(path);
+    let [log_to, index_to] = companions(&to);
+    for (from, to) in [(path, &to), (&log, &log_to), (&index, &index_to)] {
+        // It is absent if an earlier attempt got further.
         match fs::rename(from, to) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}

@@ -117,7 +117,8 @@ impl Writer {
     /// Opens the file, or creates it, and locks `FILE.lock`. The key file is created with the chain if it is absent. A part
     /// has `rows_of_a_part` switches, or a few more, or those of a week.
     ///
-    /// A file that begins anew after damage begins a new chain: a head that was noted before is not in it.
+    /// A file that begins anew after damage begins a new chain, and numbers begin at 1: a head that was noted before is
+    /// not in it.
     ///
     /// # Errors
     /// If another process has it open, a newer daemon has written it, it is damaged, or it or its key file cannot be used.
@@ -128,7 +129,8 @@ impl Writer {
         rows_of_a_part: i64,
         on_damage: OnDamage,
     ) -> Result<Opened, OpenError> {
-        let open = || Self::load(lock(path)?, path, key_file, rows_of_a_part, 1);
+        let lock = lock(path)?;
+        let open = || Self::load(&lock, path, key_file, rows_of_a_part, 1);
         match (open(), on_damage) {
             (Err(OpenError::Damaged(why)), OnDamage::MoveAside { now }) => {
                 let moved_aside = Some(MovedAside { to: aside(path, now)?, why });
@@ -146,19 +148,20 @@ impl Writer {
     pub fn start_over(&mut self, now: i64) -> Result<PathBuf, OpenError> {
         // Closes the file. If the next steps fail, so does each append, as damage.
         self.db = Connection::open_in_memory().map_err(OpenError::of)?;
-        let lock = self.lock.try_clone().map_err(|error| OpenError::Other(error.to_string()))?;
         let to = aside(&self.path, now)?;
-        *self = Self::load(lock, &self.path, &self.key_file, self.rows_of_a_part, self.part.next)?;
+        let (path, key_file) = (&self.path, &self.key_file);
+        *self = Self::load(&self.lock, path, key_file, self.rows_of_a_part, self.part.next)?;
         Ok(to)
     }
 
     fn load(
-        lock: File,
+        lock: &File,
         path: &Path,
         key_file: &Path,
         rows_of_a_part: i64,
         first: i64,
     ) -> Result<Self, OpenError> {
+        let lock = lock.try_clone().map_err(|error| OpenError::Other(error.to_string()))?;
         let db = database::open(path, first)?;
         let key = match notes::start(&db).map_err(OpenError::of)? {
             None => {
@@ -204,8 +207,8 @@ impl Writer {
         })
     }
 
-    /// Appends changes of any kinds in one transaction, and returns their numbers. A power cut within a second may lose
-    /// it unless [`sync`](Self::sync) follows. Updates have their outcomes, since their exchanges never began.
+    /// Appends changes of any kinds in one transaction, and returns their numbers. The end of the process does not lose
+    /// it, but a power cut before [`sync`](Self::sync) may. Updates have their outcomes, since their exchanges never began.
     ///
     /// # Errors
     /// If nothing was appended: the disk is full, for example.

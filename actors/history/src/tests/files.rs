@@ -112,8 +112,16 @@ fn a_file_that_turns_out_damaged_is_moved_aside_while_running() {
     place.db().execute_batch("DROP TABLE switches_1").unwrap();
     let error = writer.append(&one()).unwrap_err();
     assert!(error.is_damaged(), "{error}");
+    let key = fs::read(place.key()).unwrap();
+    fs::write(place.key(), "").unwrap();
+    let error = writer.start_over(4).unwrap_err();
+    assert!(error.to_string().contains("history.key"), "{error}");
+    assert!(writer.append(&one()).unwrap_err().is_damaged(), "so that it is tried again");
+    assert!(matches!(place.open(), Err(OpenError::InUse)));
+    fs::write(place.key(), key).unwrap();
+    fs::remove_file(place.file()).unwrap();
     assert_eq!(writer.start_over(5).unwrap(), place.companion(".damaged-5"));
-    assert!(place.companion(".damaged-5-wal").exists(), "with what was not copied to it");
+    assert!(place.companion(".damaged-4-wal").exists(), "with what was not copied to it");
     assert_eq!(writer.chain_head(), Link::default(), "a new chain");
     let ended = writer.end_update(open, 9, Outcome::Applied, None, None, None);
     assert!(!ended.unwrap_err().is_damaged());
