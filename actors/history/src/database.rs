@@ -1,8 +1,8 @@
 //! The file: settings of a connection, tables, version of the schema, lock.
 //!
 //! Switches lie in parts, tables of their own: `switches_1`, `switches_2` and so on. The newest is not indexed by name, so
-//! that it costs an insertion no search; a search reads all of it. A full part gets its index. The oldest is dropped as
-//! a whole. Notes have a table of their own. Both share one sequence of numbers.
+//! that it costs an insertion no search; a search reads all of it. A full part, or one of a week, gets its index. The
+//! oldest is dropped as a whole. Notes have a table of their own. Both share one sequence of numbers.
 //!
 //! The id of a request is the number of its first entry, and a switch has the distance to it: 0 for single switches,
 //! which costs no byte.
@@ -127,7 +127,7 @@ pub(crate) fn create_part(db: &Connection, id: i64, first: i64) -> rusqlite::Res
     db.execute(insert, [id, first, last, never, never]).map(|_| ())
 }
 
-/// Opens it for reading, beside the daemon that writes.
+/// Opens it for reading, while a daemon writes it.
 pub(crate) fn open_to_read(path: &Path) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut db = Connection::open_with_flags(path, flags).map_err(OpenError::of)?;
@@ -161,7 +161,7 @@ fn immutable(path: &Path) -> String {
     address + "?immutable=1"
 }
 
-/// Files that the database has besides.
+/// Log of writes, and its index in shared memory.
 pub(crate) fn companions(path: &Path) -> [PathBuf; 2] {
     ["-wal", "-shm"].map(|suffix| {
         let mut name = path.as_os_str().to_owned();

@@ -1,4 +1,4 @@
-//! Searches, beside the writer. Each reader has its own connection; a search sees the file as it was when it began.
+//! Searches. Each reader has its own connection; a search sees the file as it was when it began.
 
 mod changes;
 mod filter;
@@ -46,7 +46,7 @@ impl Order {
         }
     }
 
-    /// First and last number of what comes after `cursor`.
+    /// First and last number after `cursor`.
     fn after(self, cursor: Option<i64>) -> (i64, i64) {
         match (self, cursor) {
             (_, None) => (0, i64::MAX),
@@ -119,7 +119,7 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Opens the file beside the daemon that writes it, or a copy.
+    /// Opens the file, also while a daemon writes it, or a copy.
     ///
     /// # Errors
     /// If SQLite cannot use the file, or a newer daemon has written it.

@@ -72,7 +72,7 @@ pub struct Size {
     pub rows: u64,
     /// Bytes in use, with the log of writes.
     pub bytes: u64,
-    /// Time of the oldest switch, in milliseconds since 1970. Notes are older.
+    /// Time of the oldest switch, in milliseconds since 1970. Notes may be older.
     pub oldest: Option<i64>,
 }
 
@@ -218,7 +218,7 @@ impl Writer {
             self.transaction(|rows| rows.append(changes))?;
         }
         if self.is_part_full() && self.part.switches >= self.end_part_at {
-            // The changes are in the file whatever comes of it. `expire` reports the error.
+            // The changes are in the file in any case. `expire` tries again, and reports the error.
             let _ = self.end_part();
         }
         self.bound_log();

@@ -1,4 +1,4 @@
-//! Drops what is too old, or too much.
+//! Drops changes that are too old, or too many.
 
 use rusqlite::OptionalExtension;
 
@@ -15,28 +15,27 @@ pub struct Limits {
     pub not_before: i64,
     /// Bytes in use, with the log of writes. Only switches are dropped for it.
     pub bytes: u64,
-    /// Notes are dropped when they are older, in milliseconds since 1970, an update with its outcome.
+    /// Notes are dropped when they are older, in milliseconds since 1970, an update together with its outcome.
     pub notes_not_before: i64,
 }
 
 impl Writer {
     /// Drops old notes, and the oldest part of the switches if it exceeds the limits, with some thousands of requests at a
-    /// time. Returns whether there may be more to drop. Also repeats what [`append`](Self::append) leaves undone if it
-    /// fails: the index of a full part.
+    /// time. Returns whether there may be more to drop. Also makes the index of a full part if [`append`](Self::append)
+    /// could not.
     ///
     /// # Errors
-    /// If SQLite fails; call it again later.
+    /// The first failure; the other steps are done nevertheless. Call it again later.
     pub fn expire(&mut self, limits: Limits) -> Result<bool, Error> {
         let is_old = self.part.switches > 0 && self.part.last_time < limits.not_before;
-        if is_old || self.is_part_full() {
-            self.end_part()?;
-        }
+        let is_over = is_old || self.is_part_full();
+        let ended = if is_over { self.end_part() } else { Ok(()) };
         let open = self.open.first_key_value().map_or(i64::MAX, |(number, _)| *number);
         let notes = self.transaction(|rows| rows.expire_notes(limits.notes_not_before, open));
         let is_large = self.size()?.bytes > limits.bytes;
         let has_more =
             self.transaction(|rows| rows.expire_switches(limits.not_before, is_large))?;
-        notes.map(|()| has_more)
+        ended.and(notes).map(|()| has_more)
     }
 }
 
@@ -47,7 +46,7 @@ impl Rows<'_> {
         let kept = self.db.query_row(kept, [not_before], |row| row.get(0)).optional()?;
         let mut kept_from: i64 = kept.unwrap_or(self.part.next).min(open);
         loop {
-            // An update whose outcome is kept is kept too, and all that is newer.
+            // An update stays as long as its outcome, and so do all newer notes.
             let split = "SELECT min(text ->> '$.of') FROM notes
                 WHERE text ->> '$.of' IS NOT NULL AND text ->> '$.of' < ?1 AND number >= ?1";
             match self.db.query_row(split, [kept_from], |row| row.get(0))? {
