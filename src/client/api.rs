@@ -150,11 +150,7 @@ pub async fn get_page(
 
 /// Sends a request over a connection of its own, and reads the answer whole, at most `most` bytes. Connection and answer
 /// have a timeout each.
-async fn call(
-    request: HttpRequest<'_>,
-    limit: Duration,
-    most: usize,
-) -> Result<Page, CallError> {
+async fn call(request: HttpRequest<'_>, limit: Duration, most: usize) -> Result<Page, CallError> {
     let server = request.host.to_owned();
     let connect_limit = CONNECT_TIMEOUT.min(limit);
     let stream = match timeout(connect_limit, TcpStream::connect(&server)).await {

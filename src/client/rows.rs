@@ -60,9 +60,9 @@ impl<'a> Row<'a> {
             ("undone_by", "undone by "),
             ("comment", "comment "),
         ];
-        let parts = parts.iter().filter_map(|(name, word)| {
-            Some(format!("; {word}{}", Shown(self.text(name)?)))
-        });
+        let parts = parts
+            .iter()
+            .filter_map(|(name, word)| Some(format!("; {word}{}", Shown(self.text(name)?))));
         parts.collect()
     }
 
@@ -101,9 +101,11 @@ impl<'a> Row<'a> {
         let mut parts = counts(&["applied", "not_applied", "unknown", "held", "created"]);
         if let Some(Value::Object(coins)) = self.0.get("new") {
             let coins = coins.iter().map(|(coin, count)| format!("{} {count}", Shown(coin)));
-            parts.extend(Some(coins.collect::<Vec<_>>()).filter(|it| !it.is_empty()).map(|it| {
-                format!("to {}", it.join(" "))
-            }));
+            parts.extend(
+                Some(coins.collect::<Vec<_>>())
+                    .filter(|it| !it.is_empty())
+                    .map(|it| format!("to {}", it.join(" "))),
+            );
         }
         let (kind, entries) = (self.shown("kind"), self.count("entries"));
         format!("{}  {kind} of {entries}: {}{}", self.head(), parts.join(", "), self.tail())
@@ -132,9 +134,9 @@ fn value_text(value: Option<&Value>) -> String {
         Some(Value::Null) => "no znode".to_owned(),
         Some(Value::String(text)) => Shown(text).to_string(),
         Some(Value::Object(parts)) => {
-            let parts = parts.iter().map(|(name, part)| {
-                format!("{} {}", Shown(name), value_text(Some(part)))
-            });
+            let parts = parts
+                .iter()
+                .map(|(name, part)| format!("{} {}", Shown(name), value_text(Some(part))));
             parts.collect::<Vec<_>>().join(", ")
         }
         Some(other) => Shown(&other.to_string()).to_string(),
@@ -188,13 +190,17 @@ mod tests {
             "T  console       1                 -                btc/pool3: payout_addr 1Old -> 1New, coinbase_info \
              \"\" -> tiger  unknown"
         );
-        let update = json!({"time": "T", "coin": "btc", "sub_pool": "p", "new": {"payout_addr": "1"}});
+        let update =
+            json!({"time": "T", "coin": "btc", "sub_pool": "p", "new": {"payout_addr": "1"}});
         let told = line(update, |row| row.change_line());
         assert!(told.ends_with("btc/p: payout_addr ? -> 1, coinbase_info ? -> ?  -"), "{told}");
         let reload = json!({"time": "T", "kind": "reload", "outcome": "applied",
             "keys": ["LogLevel", "a b"]});
         let told = line(reload, |row| row.change_line());
-        assert_eq!(told, "T  -             -                 -                reload: LogLevel \"a b\"  applied");
+        assert_eq!(
+            told,
+            "T  -             -                 -                reload: LogLevel \"a b\"  applied"
+        );
     }
 
     #[test]

@@ -82,7 +82,8 @@ async fn ask(
     what: &str,
 ) -> Result<Undone, CommandFailure> {
     let UndoArguments { request, delete_created, comment, .. } = arguments;
-    let mut body = json!({"request": request, "dry_run": dry_run, "delete_created": delete_created});
+    let mut body =
+        json!({"request": request, "dry_run": dry_run, "delete_created": delete_created});
     if let Some(comment) = comment {
         body["comment"] = json!(comment);
     }
@@ -132,7 +133,9 @@ impl Undone {
             return Some(FailureKind::Unknown.failure(text));
         }
         if not > 0 {
-            let text = format!("{what}: {rest}, {not} were not written: undo this undo, and then try again");
+            let text = format!(
+                "{what}: {rest}, {not} were not written: undo this undo, and then try again"
+            );
             return Some(FailureKind::Unavailable.failure(text));
         }
         let error = self.error.clone();
@@ -154,7 +157,8 @@ impl Undone {
             *counts.entry((outcome, cause)).or_default() += 1;
         }
         for ((outcome, cause), count) in counts {
-            let cause = if cause.is_empty() { String::new() } else { format!(": {}", Shown(cause)) };
+            let cause =
+                if cause.is_empty() { String::new() } else { format!(": {}", Shown(cause)) };
             lines.push(format!("{count:8}  {}{cause}", Shown(outcome)));
         }
         lines

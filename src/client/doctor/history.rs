@@ -109,7 +109,10 @@ mod tests {
         let (level, text) = found(&file, 0);
         assert!(level == "ok" && text.contains("MiB of its disk are free"), "{text}");
         let (level, text) = found(&file, u64::MAX);
-        assert!(level == "warning" && text.contains("may still grow by 17592186044415 MiB"), "{text}");
+        assert!(
+            level == "warning" && text.contains("may still grow by 17592186044415 MiB"),
+            "{text}"
+        );
         let count = || fs::read_dir(dir.path()).unwrap().count();
         assert_eq!(count(), 0, "it leaves no file");
         let key = file.with_extension("key");

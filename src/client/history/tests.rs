@@ -56,7 +56,8 @@ fn filters_become_an_encoded_query() {
 
 #[test]
 fn a_page_has_rows_and_a_cursor() {
-    let row = r#"{"number":7,"time":"T","zz":1.50,"sub_account":"a\u001b","old":null,"new":"btc\u009b"}"#;
+    let row =
+        r#"{"number":7,"time":"T","zz":1.50,"sub_account":"a\u001b","old":null,"new":"btc\u009b"}"#;
     for (next, cursor) in [("null", None), ("7", Some("7")), ("\"c-7\"", Some("c-7"))] {
         for name in ["changes", "requests"] {
             let body = format!(r#"{{"{name}":[{row}],"next":{next}}}"#);
@@ -64,7 +65,7 @@ fn a_page_has_rows_and_a_cursor() {
             assert_eq!((page.count(), page.next.as_deref()), (1, cursor));
             // The daemon's fields in their order, and no letter that moves a cursor.
             assert_eq!(printed(&page, Format::Json, true), format!("{row}\n"));
-            let number = number(page.rows.last()).unwrap();
+            let number = last_number(&page.rows).unwrap();
             assert_eq!(number.as_deref(), Some("7"));
         }
     }
@@ -75,9 +76,9 @@ fn a_page_has_rows_and_a_cursor() {
         assert!(read(Format::Json, bad, None).is_none(), "{bad}");
     }
     let page = read(Format::Json, r#"{"requests":[{"request":"7"}],"next":null}"#, None).unwrap();
-    let failure = number(page.rows.last()).unwrap_err();
+    let failure = last_number(&page.rows).unwrap_err();
     assert_eq!(failure.kind, FailureKind::Protocol);
-    assert_eq!(number(None).unwrap(), None);
+    assert_eq!(last_number(&[]).unwrap(), None);
 }
 
 #[test]

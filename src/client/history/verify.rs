@@ -87,8 +87,7 @@ mod tests {
             undo_of: None,
         };
         let new = Coinbase { coinbase_info: String::new(), payout_addr: payout_addr.to_owned() };
-        let update =
-            Update { coin: "btc".to_owned(), sub_pool: "p".to_owned(), old: None, new };
+        let update = Update { coin: "btc".to_owned(), sub_pool: "p".to_owned(), old: None, new };
         let number = writer.begin_update(1, &origin, &update).unwrap();
         writer.end_update(number, 2, Outcome::Applied, None, None, None).unwrap()
     }

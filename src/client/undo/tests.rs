@@ -49,7 +49,11 @@ fn a_refusal_is_shown_as_the_daemon_says_it() {
         (404, "request '7' is not in the history", FailureKind::Refused),
         (409, "request '7' was undone by '11'", FailureKind::Refused),
         (503, "the history is behind; nothing was written", FailureKind::Unavailable),
-        (500, "the change cannot be recorded: disk full; nothing was written", FailureKind::Unavailable),
+        (
+            500,
+            "the change cannot be recorded: disk full; nothing was written",
+            FailureKind::Unavailable,
+        ),
         (500, "no answer", FailureKind::Unknown),
     ] {
         let body = json!({"err_no": status, "err_msg": err_msg, "success": false});
@@ -77,7 +81,12 @@ fn entries_are_shown_with_their_counts() {
     assert_eq!(lines[0], "alice: bcc -> btc  would_restore: c");
     assert_eq!(
         lines[20..],
-        ["… and 2 more (--all)", "       1  left_alone: c", "       1  would_delete: c", "      20  would_restore: c"]
+        [
+            "… and 2 more (--all)",
+            "       1  left_alone: c",
+            "       1  would_delete: c",
+            "      20  would_restore: c"
+        ]
     );
     let all = planned.lines(true);
     assert_eq!(all.len(), 22 + 3, "{all:#?}");
