@@ -4,7 +4,7 @@ use std::{borrow::Cow, net::IpAddr, time::SystemTime};
 
 use actix_web::{HttpRequest, HttpResponse, web::Data};
 use serde::Serialize;
-use switcher_actors::{Change, ChangeKind, Coinbase, PreviousValue, Recent, Source, seconds};
+use switcher_actors::{Change, ChangeKind, Coinbase, PreviousValue, Recent, seconds};
 use time::OffsetDateTime;
 
 use super::{
@@ -27,8 +27,7 @@ pub struct ChangeEntry<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     client: Option<IpAddr>,
     /// The request's id, as in the log and in the header of the API's answer.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    request: Option<String>,
+    request: String,
     #[serde(flatten)]
     kind: ChangeDetails<'a>,
     outcome: &'a str,
@@ -44,7 +43,8 @@ enum ChangeDetails<'a> {
         /// Absent if unknown, `null` if there was no znode.
         #[serde(skip_serializing_if = "Option::is_none")]
         old: Option<Option<Cow<'a, str>>>,
-        new: &'a str,
+        /// `null` if an undo deleted the znode.
+        new: Option<&'a str>,
         #[serde(skip_serializing_if = "Option::is_none")]
         superseded_by: Option<&'a str>,
         /// Of a held switch, RFC 3339.
@@ -70,16 +70,17 @@ enum ChangeDetails<'a> {
 
 impl<'a> From<&'a Change> for ChangeEntry<'a> {
     fn from(change: &'a Change) -> Self {
-        let (client, request) = match change.source {
-            Some(Source::Api { client, request }) => (client, Some(request.to_string())),
-            Some(Source::Poll) | None => (None, None),
+        // The stratum servers request registrations.
+        let source = match &change.what {
+            ChangeKind::Registration { .. } => "stratum",
+            _ => change.source.label(),
         };
         Self {
             number: change.number,
             time: rfc_3339(change.at),
-            source: change.source.map_or("stratum", Source::label),
-            client,
-            request,
+            source,
+            client: change.source.client,
+            request: change.source.request.to_string(),
             kind: ChangeDetails::from(&change.what),
             outcome: change.outcome,
             cause: change.cause.as_deref(),
@@ -90,10 +91,10 @@ impl<'a> From<&'a Change> for ChangeEntry<'a> {
 impl<'a> From<&'a ChangeKind> for ChangeDetails<'a> {
     fn from(what: &'a ChangeKind) -> Self {
         match what {
-            ChangeKind::Switch { puname, old, new, superseded_by, due } => Self::Switch {
+            ChangeKind::Switch { puname, old, new, superseded_by, due, .. } => Self::Switch {
                 sub_account: puname.as_str(),
                 old: (*old != PreviousValue::NotKnown).then(|| old.text()),
-                new: new.as_str(),
+                new: new.as_ref().map(|coin| coin.as_str()),
                 superseded_by: superseded_by.as_ref().map(|coin| coin.as_str()),
                 due: due.map(switcher_actors::rfc_3339_millis),
             },

@@ -153,7 +153,10 @@ fn events(since: &Since, run: u64) -> String {
 mod tests {
     use std::time::SystemTime;
 
-    use switcher_actors::{Change, ChangeKind, Coins, PreviousValue, Puname, Source, is_invisible};
+    use switcher_actors::{
+        Change, ChangeEnd, ChangeKind, Coins, PreviousValue, Puname, RequestId, Source,
+        is_invisible,
+    };
 
     use super::*;
 
@@ -164,15 +167,17 @@ mod tests {
         let change = Change {
             number: 1,
             at: SystemTime::UNIX_EPOCH,
-            source: Some(Source::Poll),
+            source: Source::poll(RequestId(1)),
             what: ChangeKind::Switch {
                 // A control character is in no name, but may be in a znode.
                 puname: Puname::parse(&name.replace('\u{9b}', "")).unwrap(),
                 old: PreviousValue::Data(name.into()),
-                new: btc,
+                new: Some(btc),
                 superseded_by: None,
                 due: None,
+                revision: None,
             },
+            end: ChangeEnd::Applied,
             outcome: "applied",
             cause: None,
         };

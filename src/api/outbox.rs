@@ -51,7 +51,7 @@ mod tests {
     use std::sync::Arc;
 
     use actix::{Actor, ActorContext, Context, Handler};
-    use switcher_actors::{Source, SwitchesBuilder, WriteFailure};
+    use switcher_actors::{RequestId, Source, SwitchesBuilder, WriteFailure};
     use tokio::sync::oneshot;
 
     use super::*;
@@ -82,7 +82,12 @@ mod tests {
     fn send(outbox: &Outbox) -> oneshot::Receiver<WriteReply> {
         let (reply, answer) = oneshot::channel();
         let switches = Arc::new(SwitchesBuilder::new(false).build());
-        outbox.send(WriteBatch { source: Source::Poll, switches, wants_results: false, reply });
+        outbox.send(WriteBatch {
+            source: Source::poll(RequestId::default()),
+            switches,
+            wants_results: false,
+            reply,
+        });
         answer
     }
 

@@ -18,6 +18,7 @@ use tokio::time::timeout;
 
 use super::{
     failure::Failure,
+    history,
     listeners::{bind_admin, bind_api, bind_lists, serve_admin, serve_api, serve_lists},
     metrics::DaemonMetrics,
     reload::Reload,
@@ -25,7 +26,7 @@ use super::{
     signals::Signals,
 };
 use crate::{
-    admin::{self, ActorViews, Console, StaticInfo},
+    admin::{self, ActorViews, Console, Searches, StaticInfo},
     api::{Endpoints, LIST_DESCRIPTORS, ListApi},
     config::{Checked, Settings},
     http::{HttpActor, LiveConfig, Stop},
@@ -81,6 +82,7 @@ async fn run(
         poller,
         user_lists,
         registration,
+        history,
         shutdown_grace,
         ..
     } = settings;
@@ -90,12 +92,15 @@ async fn run(
     let admin = bind_admin(admin, log)?;
     let descriptors = [(admin.is_some(), admin::DESCRIPTORS), (lists.is_some(), LIST_DESCRIPTORS)];
     let descriptors = descriptors.iter().filter(|(is_on, _)| *is_on).map(|(_, count)| count).sum();
-    let settings = ActorSettings { writer, sub_pools, poller, user_lists, registration };
+    let history_file = history.as_ref().map(|history| history.file.clone());
+    let history = history.map(|history| history::open(&history, log)).transpose()?;
+    let settings = ActorSettings { writer, sub_pools, poller, user_lists, registration, history };
     let actors = Actors::start(settings, &metrics, log).map_err(Failure::Thread)?;
     let endpoints = Endpoints::new(&actors, log);
     let console = Console {
         static_info,
         views: ActorViews::of(&actors),
+        searches: history_file.map(|file| Searches::new(file, actors.history.clone())),
         endpoints: api.is_some().then(|| endpoints.clone()),
         requests: requests.clone(),
         logins: logins.clone(),

@@ -92,7 +92,7 @@ impl FailedLogins {
     /// Waits until a failed login from `source` may be answered 401. An error is the answer to send at once instead.
     /// Dropping the future frees its place.
     pub async fn delay_answer(&self, source: Source) -> Result<(), RequestError> {
-        match self.note(source) {
+        match self.note(&source) {
             AnswerTime::AtOnce => {
                 self.at_once.inc();
             }
@@ -120,19 +120,15 @@ impl FailedLogins {
         std::mem::take(&mut lock(&self.summary))
     }
 
-    fn note(&self, source: Source) -> AnswerTime {
-        let client = match source {
-            Source::Api { client, .. } => client,
-            Source::Poll => None,
-        };
-        let client = client.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+    fn note(&self, source: &Source) -> AnswerTime {
+        let client = source.client.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
         let (answer, begins) = lock(&self.slowdown).failed(client, Instant::now());
         let mut summary = lock(&self.summary);
         summary.failed += 1;
-        summary.last = Some(source);
+        summary.last = Some(source.clone());
         if begins {
             summary.slowed += 1;
-            summary.last_slowed = Some(source);
+            summary.last_slowed = Some(source.clone());
         }
         answer
     }
@@ -158,7 +154,7 @@ mod tests {
     use super::*;
 
     fn source(last: u8) -> Source {
-        Source::Api { client: Some([192, 0, 2, last].into()), request: RequestId::default() }
+        Source::api(Some([192, 0, 2, last].into()), RequestId::default())
     }
 
     fn logins() -> Logins {
@@ -167,7 +163,7 @@ mod tests {
 
     /// Fails until answers are delayed.
     fn exhaust(logins: &FailedLogins, last: u8) {
-        while logins.note(source(last)) == AnswerTime::AtOnce {}
+        while logins.note(&source(last)) == AnswerTime::AtOnce {}
     }
 
     #[tokio::test(start_paused = true)]
@@ -219,7 +215,7 @@ mod tests {
         let summary = logins.take_summary();
         assert_eq!((summary.last, summary.slowed), (Some(source(2)), 2));
         assert_eq!(summary.last_slowed, Some(source(2)));
-        logins.note(source(1));
+        logins.note(&source(1));
         let summary = logins.take_summary();
         assert_eq!((summary.failed, summary.last, summary.slowed), (1, Some(source(1)), 0));
         assert_eq!(logins.take_summary().last, None);

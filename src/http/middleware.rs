@@ -18,7 +18,7 @@ use actix_web::{
 };
 use prometheus_client::metrics::counter::Counter;
 use slog::{Logger, debug};
-use switcher_actors::{Shown, Source, seconds};
+use switcher_actors::{RequestIds, Shown, Source, seconds};
 
 use super::{
     basic_auth::{is_attempt, unauthorized},
@@ -28,7 +28,7 @@ use super::{
     hosts::OwnHosts,
     live_config::{LiveConfig, RequestConfig},
     logins::FailedLogins,
-    request_id::{RequestIds, set_header},
+    request_id::{assign, set_header},
 };
 use crate::config::Host;
 
@@ -91,7 +91,7 @@ impl Middleware {
     ) -> Self {
         Self {
             live_config,
-            ids: RequestIds::new(),
+            ids: RequestIds::random(),
             logins,
             count_answer: Box::new(count_answer),
             log: log.clone(),
@@ -136,7 +136,7 @@ impl Middleware {
         let connection = request.conn_data::<ConnectionHandle>();
         let answer = connection.map(ConnectionHandle::begin_answer);
         let refusal = connection.and_then(ConnectionHandle::take_refusal);
-        let source = self.ids.assign(&request);
+        let source = assign(&self.ids, &request);
         let config = self.live_config.load();
         let verdict = match refusal {
             Some(error) => Err(error),
@@ -153,7 +153,7 @@ impl Middleware {
                     browsers.failed_logins.inc();
                 }
                 let held_since = Instant::now();
-                let allowed = self.logins.delay_answer(source).await;
+                let allowed = self.logins.delay_answer(source.clone()).await;
                 // A client that guesses passwords must not raise the request durations.
                 began += held_since.elapsed();
                 match allowed {
@@ -163,8 +163,8 @@ impl Middleware {
             }
             Err(error) => request.error_response(error),
         };
-        self.report(&response, source, began.elapsed());
-        set_header(response.headers_mut(), source);
+        self.report(&response, &source, began.elapsed());
+        set_header(response.headers_mut(), &source);
         Ok(finish(response, is_open, answer))
     }
 
@@ -205,7 +205,7 @@ impl Middleware {
         Ok(CheckResult::Admitted)
     }
 
-    fn report(&self, response: &ServiceResponse, source: Source, took: Duration) {
+    fn report(&self, response: &ServiceResponse, source: &Source, took: Duration) {
         let request = response.request();
         (self.count_answer)(request, err_no(response), took);
         let path = request.path().get(..PATH_SHOWN).unwrap_or(request.path());

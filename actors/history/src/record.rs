@@ -37,6 +37,8 @@ pub enum Source {
     Undo,
     /// A registration.
     Registration,
+    /// A signal to the daemon.
+    Signal,
 }
 
 /// Who wanted a change, and how it came. All entries of one request have the same origin.
@@ -99,8 +101,8 @@ pub struct Switch {
     pub sub_account: String,
     /// The coin before.
     pub old: Old,
-    /// The requested coin.
-    pub new: String,
+    /// The requested coin; `None` if an undo deleted the znode.
+    pub new: Option<String>,
     /// The coin of a newer switch that was written instead.
     pub superseded_by: Option<String>,
     /// Due time of a held switch, in seconds since 1970.
@@ -196,5 +198,5 @@ macro_rules! stored {
 }
 
 stored! { Kind: Switch = 0 "switch", Update = 1 "update", Reload = 2 "reload", Approval = 3 "approval", Elsewhere = 4 "elsewhere", }
-stored! { Source: Api = 0 "api", Poll = 1 "poll", Console = 2 "console", Undo = 3 "undo", Registration = 4 "registration", }
+stored! { Source: Api = 0 "api", Poll = 1 "poll", Console = 2 "console", Undo = 3 "undo", Registration = 4 "registration", Signal = 5 "signal", }
 stored! { Outcome: Applied = 0 "applied", NotApplied = 1 "not_applied", Unknown = 2 "unknown", Held = 3 "held", }

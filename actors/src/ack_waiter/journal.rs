@@ -8,7 +8,7 @@ use slog::{Logger, error, info, o, warn};
 use super::messages::{Caller, ExchangeFailure, ExchangeReply, JobmakerAnswer};
 use crate::{
     domain::{Coinbase, CoinbaseUpdate, Quoted, Shown, Source, SubPool, clip, seconds},
-    metrics::{Asked, Change, ChangeKind, ExchangeEnd, Metrics},
+    metrics::{Asked, Change, ChangeEnd, ChangeKind, ExchangeEnd, Metrics},
     zk::Overwrite,
 };
 
@@ -64,7 +64,7 @@ impl Journal {
             Err(failure) if wrote_nothing(failure) => {
                 (ExchangeEnd::NothingWritten, NOTHING_WRITTEN)
             }
-            Err(_) => (ExchangeEnd::Unknown, "outcome unknown"),
+            Err(_) => (ExchangeEnd::Unknown, UNKNOWN),
             Ok(answer) if !answer.success => (ExchangeEnd::Refused, "refused"),
             Ok(_) if record.is_update => (ExchangeEnd::Done, "applied"),
             Ok(_) => (ExchangeEnd::Done, "read"),
@@ -77,10 +77,10 @@ impl Journal {
                 Ok(answer) => (!answer.success).then(|| answer.err_msg.clone()),
             };
             let (old, cause) = (record.old.as_ref(), cause.as_deref());
-            self.changed(record.source, &record.sub_pool, old, new, outcome, cause);
+            self.changed(&record.source, &record.sub_pool, old, new, outcome, cause);
         }
         let log = self.log.new(o!(
-            record.source,
+            record.source.clone(),
             "coin" => quoted(record.sub_pool.coin()),
             "sub_pool" => quoted(record.sub_pool.name()),
             "asked" => asked.label(),
@@ -105,7 +105,7 @@ impl Journal {
     pub(super) fn overwrote(&self, record: &ExchangeRecord, overwrite: &Overwrite, request: &[u8]) {
         self.metrics.overwrote();
         let request = String::from_utf8_lossy(request);
-        error!(self.log, "sub-pool request overwritten: this daemon replaced a newer request of another program, which has to repeat it"; record.source,
+        error!(self.log, "sub-pool request overwritten: this daemon replaced a newer request of another program, which has to repeat it"; &record.source,
             "coin" => quoted(record.sub_pool.coin()), "sub_pool" => quoted(record.sub_pool.name()),
             "znode" => %Shown(&overwrite.path), "written" => quoted(&request),
             "cause" => %overwrite);
@@ -115,7 +115,7 @@ impl Journal {
     pub(crate) fn update_not_begun(
         &self,
         sub_pool: &SubPool,
-        source: Source,
+        source: &Source,
         update: &CoinbaseUpdate,
         cause: &str,
     ) {
@@ -131,7 +131,7 @@ impl Journal {
     pub(crate) fn gets_not_begun(&self, gets: &[Caller], cause: &ExchangeFailure) {
         let Some(first) = gets.first() else { return };
         self.metrics.gets_not_begun(gets.len());
-        warn!(self.log, "sub-pool gets not begun"; first.source, "gets" => gets.len(),
+        warn!(self.log, "sub-pool gets not begun"; &first.source, "gets" => gets.len(),
             "outcome" => NOTHING_WRITTEN, "cause" => %cause);
     }
 
@@ -142,7 +142,7 @@ impl Journal {
 
     fn changed(
         &self,
-        source: Source,
+        source: &Source,
         sub_pool: &SubPool,
         old: Option<&Coinbase>,
         new: &Coinbase,
@@ -152,27 +152,31 @@ impl Journal {
         let make = || {
             let what = ChangeKind::Update {
                 sub_pool: sub_pool.clone(),
-                old: old.map(kept),
-                new: kept(new),
+                old: old.cloned().map(Arc::new),
+                new: Arc::new(new.clone()),
             };
-            Change::new(source, what, outcome, cause.map(|cause| shortened(cause).into()))
+            let end = match outcome {
+                "applied" => ChangeEnd::Applied,
+                UNKNOWN => ChangeEnd::Unknown,
+                _ => ChangeEnd::NotApplied,
+            };
+            Change::new(
+                source.clone(),
+                what,
+                (end, outcome),
+                cause.map(|cause| shortened(cause).into()),
+            )
         };
         self.metrics.recent().note(1, iter::once(make));
     }
-}
-
-/// The coinbase, cut as in the log: a jobmaker may write a megabyte.
-fn kept(coinbase: &Coinbase) -> Arc<Coinbase> {
-    Arc::new(Coinbase {
-        coinbase_info: shortened(&coinbase.coinbase_info),
-        payout_addr: shortened(&coinbase.payout_addr),
-    })
 }
 
 fn shortened(text: &str) -> String {
     let (text, ellipsis) = clip(text, SHOWN_CHARACTERS);
     format!("{text}{ellipsis}")
 }
+
+const UNKNOWN: &str = "outcome unknown";
 
 const NOTHING_WRITTEN: &str = "nothing written";
 
@@ -181,6 +185,7 @@ fn wrote_nothing(failure: &ExchangeFailure) -> bool {
     match failure {
         ExchangeFailure::QueueFull
         | ExchangeFailure::ShuttingDown
+        | ExchangeFailure::NotRecorded(_)
         | ExchangeFailure::NotServed
         | ExchangeFailure::NoSubPool(_)
         | ExchangeFailure::NoJobmaker

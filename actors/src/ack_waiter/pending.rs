@@ -34,11 +34,11 @@ impl Pending {
         };
         let first = update.as_ref().or(gets.first());
         // Not used: an exchange has a caller.
-        let no_caller = Source::Api { client: None, request: RequestId::default() };
+        let no_caller = || Source::api(None, RequestId::default());
         Self {
             record: ExchangeRecord {
                 sub_pool,
-                source: first.map_or(no_caller, |caller| caller.source),
+                source: first.map_or_else(no_caller, |caller| caller.source.clone()),
                 is_update: update.is_some(),
                 gets: gets.len(),
                 old: None,

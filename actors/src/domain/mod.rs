@@ -36,7 +36,7 @@ pub(crate) use puname::lower_case;
 pub use puname::{Puname, PunameError};
 pub use punctuation::{QUOTES, is_quote, is_separator};
 pub use seconds::{rfc_3339, rfc_3339_millis, seconds};
-pub use source::{RequestId, Source};
+pub use source::{Origin, RequestId, RequestIds, Source, SourceKind};
 pub use sub_pool::{Coinbase, CoinbaseUpdate, CoinbaseUpdateError, SubPool};
 pub use switch_rules::SwitchRules;
 pub use switches::{SwitchEntry, Switches, SwitchesBuilder};

@@ -1,28 +1,82 @@
 //! The origin of a request.
 
-use std::{fmt, net::IpAddr};
+use std::{
+    collections::hash_map::RandomState,
+    fmt,
+    hash::BuildHasher,
+    net::IpAddr,
+    ops::Deref,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use slog::{KV, Record, Serializer};
 
-/// The origin of a request. In the log: the fields `source`, `client` and `request`.
+/// The origin of a request, shared by all its entries. In the log: the fields `source`, `client` and `request`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source(Arc<Origin>);
+
+/// Contents of a [`Source`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// How the request came.
+    pub kind: SourceKind,
+    /// The request's number.
+    pub request: RequestId,
+    /// The client's address; `None` for the daemon's own requests, and if the connection was gone.
+    pub client: Option<IpAddr>,
+    /// The user's reason.
+    pub comment: Option<Box<str>>,
+    /// The request that an undo takes back.
+    pub undo_of: Option<RequestId>,
+}
+
+/// How a request came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// A client of the HTTP API.
-    Api {
-        /// The client's address; `None` if the connection was gone.
-        client: Option<IpAddr>,
-        /// The request's number.
-        request: RequestId,
-    },
-    /// The Poller, from the user-coin map.
+pub enum SourceKind {
+    /// From a client of the HTTP API.
+    Api,
+    /// From the Poller, of the user-coin map.
     Poll,
+    /// From an undo.
+    Undo,
+    /// From a stratum server that has a new sub-account registered.
+    Registration,
+    /// From a signal: a reload.
+    Signal,
 }
 
 /// A request's number: 16 hexadecimal digits in the answer's header and in log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RequestId(pub u64);
 
+/// Source of request numbers: a count from a random number on, so that they differ from those of other listeners, actors
+/// and earlier processes.
+#[derive(Debug)]
+pub struct RequestIds(AtomicU64);
+
+impl RequestIds {
+    /// Begins at a random number.
+    pub fn random() -> Self {
+        // The standard library's hasher has a random seed.
+        Self(AtomicU64::new(RandomState::new().hash_one(std::process::id())))
+    }
+
+    /// The next number.
+    pub fn next_id(&self) -> RequestId {
+        RequestId(self.0.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
 impl RequestId {
+    /// Parses the digits, as answers and the log show them.
+    pub fn parse(digits: &str) -> Option<Self> {
+        let is_hex = digits.len() == 16 && digits.bytes().all(|it| it.is_ascii_hexdigit());
+        is_hex.then(|| u64::from_str_radix(digits, 16).ok().map(Self)).flatten()
+    }
+
     /// The digits, for a header.
     pub fn digits(self) -> [u8; 16] {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
@@ -41,24 +95,60 @@ impl fmt::Display for RequestId {
 }
 
 impl Source {
+    /// Shares an origin.
+    pub fn new(origin: Origin) -> Self {
+        Self(Arc::new(origin))
+    }
+
+    /// A client's request.
+    pub fn api(client: Option<IpAddr>, request: RequestId) -> Self {
+        Self::new(Origin { client, ..Origin::of(SourceKind::Api, request) })
+    }
+
+    /// A poll.
+    pub fn poll(request: RequestId) -> Self {
+        Self::new(Origin::of(SourceKind::Poll, request))
+    }
+
+    /// Whether a poll sends it.
+    pub fn is_poll(&self) -> bool {
+        self.kind == SourceKind::Poll
+    }
+}
+
+impl Origin {
+    /// An origin without client.
+    pub fn of(kind: SourceKind, request: RequestId) -> Self {
+        Self { kind, request, client: None, comment: None, undo_of: None }
+    }
+
     /// The name in the log, in metrics and in the recent changes.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Api { .. } => "api",
-            Self::Poll => "poll",
+    pub fn label(&self) -> &'static str {
+        match self.kind {
+            SourceKind::Api => "api",
+            SourceKind::Poll => "poll",
+            SourceKind::Undo => "undo",
+            SourceKind::Registration => "registration",
+            SourceKind::Signal => "signal",
         }
+    }
+}
+
+impl Deref for Source {
+    type Target = Origin;
+
+    fn deref(&self) -> &Origin {
+        &self.0
     }
 }
 
 impl KV for Source {
     /// In reverse order, as slog wants.
     fn serialize(&self, _: &Record<'_>, serializer: &mut dyn Serializer) -> slog::Result {
-        if let Self::Api { client, request } = self {
-            serializer
-                .emit_str("request", str::from_utf8(&request.digits()).unwrap_or_default())?;
-            if let Some(client) = client {
-                serializer.emit_arguments("client", &format_args!("{client}"))?;
-            }
+        let digits = self.request.digits();
+        serializer.emit_str("request", str::from_utf8(&digits).unwrap_or_default())?;
+        if let Some(client) = self.client {
+            serializer.emit_arguments("client", &format_args!("{client}"))?;
         }
         serializer.emit_str("source", self.label())
     }

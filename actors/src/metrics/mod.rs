@@ -13,7 +13,7 @@
 //! Names follow Prometheus's conventions: base units, `_total` for counters. Label values are few and known from the
 //! configuration; no sub-account is a label.
 //!
-//! * `switches`, `zookeeper`, `exchanges`, `polls`, `held`, `user_lists`, `registrations`: the metrics of one subject
+//! * `switches`, `zookeeper`, `exchanges`, `polls`, `held`, `user_lists`, `registrations`, `history`: the metrics of one subject
 //!   each: names, labels, counters;
 //! * `labels`: enums of label values;
 //! * `histogram`: a histogram without a lock;
@@ -23,6 +23,7 @@
 mod exchanges;
 mod held;
 mod histogram;
+mod history;
 mod labels;
 mod polls;
 mod readiness;
@@ -39,9 +40,11 @@ use prometheus_client::registry::{Metric, Registry};
 pub(crate) use exchanges::{Asked, ExchangeEnd};
 pub(crate) use held::HeldEnd;
 pub use histogram::Histogram;
+pub use history::HistoryNow;
 pub(crate) use polls::PollEnd;
 pub use readiness::Missing;
-pub use recent::{Change, ChangeKind, Recent, Since};
+pub(crate) use recent::Feed;
+pub use recent::{Change, ChangeEnd, ChangeKind, Recent, Since};
 pub(crate) use registrations::RegistrationEnd;
 pub use registrations::{EndedRegistration, RegistrationCount, RegistrationsNow};
 pub use switches::SwitchCount;
@@ -52,6 +55,7 @@ pub(crate) use zookeeper::Depths;
 use crate::domain::{Coin, Coins, OutcomeKind, Source};
 use exchanges::ExchangeMetrics;
 use held::HeldMetrics;
+use history::HistoryMetrics;
 use polls::PollMetrics;
 use readiness::Readiness;
 use registrations::RegistrationMetrics;
@@ -69,6 +73,7 @@ struct AllMetrics {
     zookeeper: ZooKeeperMetrics,
     exchanges: ExchangeMetrics,
     held: HeldMetrics,
+    history: HistoryMetrics,
     user_lists: UserListMetrics,
     registrations: RegistrationMetrics,
     readiness: Readiness,
@@ -90,6 +95,7 @@ impl Metrics {
             zookeeper: ZooKeeperMetrics::new(registry),
             exchanges: ExchangeMetrics::new(registry),
             held: HeldMetrics::new(registry),
+            history: HistoryMetrics::new(registry),
             user_lists: UserListMetrics::new(lists, pause, registry),
             registrations: RegistrationMetrics::new(registry),
             readiness: Readiness::new(interval.is_some()),
@@ -162,7 +168,7 @@ impl Metrics {
         self.0.polls.set_interval(interval);
     }
 
-    pub(crate) fn switches(&self, source: Source, coin: &Coin, end: OutcomeKind, count: usize) {
+    pub(crate) fn switches(&self, source: &Source, coin: &Coin, end: OutcomeKind, count: usize) {
         self.0.switches.count(source, coin, end, count as u64);
     }
 

@@ -5,13 +5,19 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, SystemTime},
 };
 
 use tokio::sync::watch;
 
-use crate::domain::{Coin, Coinbase, PreviousValue, Puname, Source, SubPool};
+use crate::{
+    domain::{Coin, Coinbase, PreviousValue, Puname, Source, SubPool, clip},
+    zk::Revision,
+};
+
+/// Characters of a coinbase text that are kept.
+const SHOWN_CHARACTERS: usize = 120;
 
 /// A change of a sub-account or a sub-pool, a registration, or the attempt.
 #[derive(Clone, Debug)]
@@ -20,14 +26,29 @@ pub struct Change {
     pub number: u64,
     /// When the outcome was known.
     pub at: SystemTime,
-    /// The origin; `None` for registrations, which the stratum servers request.
-    pub source: Option<Source>,
+    /// The origin.
+    pub source: Source,
     /// The requested change.
     pub what: ChangeKind,
+    /// The outcome.
+    pub end: ChangeEnd,
     /// The outcome, in the log's words.
     pub outcome: &'static str,
     /// Why it failed, or why the outcome is unknown.
     pub cause: Option<Arc<str>>,
+}
+
+/// Outcome of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeEnd {
+    /// It has its effect.
+    Applied,
+    /// Accepted, with its effect at the due time.
+    Held,
+    /// It has no effect.
+    NotApplied,
+    /// Not known.
+    Unknown,
 }
 
 /// The requested change.
@@ -39,12 +60,14 @@ pub enum ChangeKind {
         puname: Puname,
         /// The znode's data before.
         old: PreviousValue,
-        /// The requested coin.
-        new: Coin,
+        /// The requested coin; `None` if an undo deleted the znode.
+        new: Option<Coin>,
         /// The coin of a newer switch that was written instead.
         superseded_by: Option<Coin>,
         /// Due time of a held switch, in milliseconds since 1970.
         due: Option<u64>,
+        /// State of the znode after the change, if known.
+        revision: Option<Revision>,
     },
     /// A sub-pool's coinbase.
     Update {
@@ -74,6 +97,16 @@ pub struct Recent {
     /// The number of the last change, for readers that wait for the next.
     last: watch::Sender<u64>,
     run: u64,
+    feed: OnceLock<Arc<dyn Feed>>,
+}
+
+/// Receiver of all changes, not only of those that the ring has room for.
+pub(crate) trait Feed: Send + Sync {
+    /// Takes simultaneous changes. Called on the thread of the actor that made them: it must not wait.
+    fn take(&self, changes: Vec<Change>);
+
+    /// Whether changes must be handed over before their callers are answered.
+    fn comes_first(&self) -> bool;
 }
 
 #[derive(Default)]
@@ -98,7 +131,7 @@ impl Recent {
     pub(super) fn new() -> Self {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let run = u64::try_from(since.as_micros()).unwrap_or(u64::MAX);
-        Self { ring: Mutex::default(), last: watch::Sender::new(0), run }
+        Self { ring: Mutex::default(), last: watch::Sender::new(0), run, feed: OnceLock::new() }
     }
 
     /// Id of this process's numbers, to distinguish them from those before a restart or of another daemon: the start
@@ -107,27 +140,52 @@ impl Recent {
         self.run
     }
 
-    /// Adds `count` simultaneous changes and sets their numbers and times. `changes` makes only those that the ring
-    /// has room for.
+    /// Adds `count` simultaneous changes and sets their numbers and times. Without a [feed](Feed), `changes` makes only
+    /// those that the ring has room for.
     pub(crate) fn note(
         &self,
         count: usize,
         changes: impl Iterator<Item = impl FnOnce() -> Change>,
     ) {
         let at = SystemTime::now();
-        let mut ring = self.ring();
         let skipped = count.saturating_sub(Self::KEPT);
+        let Some(feed) = self.feed.get() else {
+            return self.push(skipped, changes.skip(skipped).map(|make| Change { at, ..make() }));
+        };
+        let all: Vec<Change> = changes.map(|make| Change { at, ..make() }).collect();
+        self.push(skipped, all[skipped.min(all.len())..].iter().cloned());
+        feed.take(all);
+    }
+
+    /// Adds changes to the ring, of which the first `skipped` were not made.
+    fn push(&self, skipped: usize, changes: impl Iterator<Item = Change>) {
+        let mut ring = self.ring();
         ring.last += skipped as u64;
-        for make in changes.skip(skipped) {
+        for change in changes {
             ring.last += 1;
             let number = ring.last;
             if ring.changes.len() == Self::KEPT {
                 ring.changes.pop_front();
             }
-            ring.changes.push_back(Change { number, at, ..make() });
+            ring.changes.push_back(Change { number, ..change.shortened() });
         }
         // Under the ring's lock: concurrent calls must publish their numbers in order.
         self.last.send_replace(ring.last);
+    }
+
+    /// Hands all changes from now on to `feed`. Call it once.
+    pub(crate) fn feed(&self, feed: Arc<dyn Feed>) {
+        let _ = self.feed.set(feed);
+    }
+
+    /// Whether changes must be noted before their callers are answered.
+    pub(crate) fn comes_first(&self) -> bool {
+        self.feed.get().is_some_and(|feed| feed.comes_first())
+    }
+
+    /// Adds changes of an earlier process.
+    pub(crate) fn restore(&self, changes: impl Iterator<Item = Change>) {
+        self.push(0, changes);
     }
 
     /// The last `limit` changes, oldest first.
@@ -160,22 +218,39 @@ impl Recent {
 }
 
 impl Change {
+    /// The change with coinbases cut as in the log: a jobmaker may write a megabyte.
+    fn shortened(mut self) -> Self {
+        if let ChangeKind::Update { old, new, .. } = &mut self.what {
+            for coinbase in old.iter_mut().chain([new]) {
+                *coinbase = Arc::new(Coinbase {
+                    coinbase_info: shortened(&coinbase.coinbase_info),
+                    payout_addr: shortened(&coinbase.payout_addr),
+                });
+            }
+        }
+        self
+    }
+
     /// A change for [`Recent::note`], which sets number and time.
     pub(crate) fn new(
-        source: impl Into<Option<Source>>,
+        source: Source,
         what: ChangeKind,
-        outcome: &'static str,
+        (end, outcome): (ChangeEnd, &'static str),
         cause: Option<Arc<str>>,
     ) -> Self {
-        let source = source.into();
-        Self { number: 0, at: SystemTime::UNIX_EPOCH, source, what, outcome, cause }
+        Self { number: 0, at: SystemTime::UNIX_EPOCH, source, what, end, outcome, cause }
     }
+}
+
+fn shortened(text: &str) -> String {
+    let (text, ellipsis) = clip(text, SHOWN_CHARACTERS);
+    format!("{text}{ellipsis}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Coins;
+    use crate::domain::{Coins, RequestId};
 
     fn changes(count: usize) -> impl Iterator<Item = impl FnOnce() -> Change> {
         let coin = Coins::new(&["btc"]).unwrap().get("btc").unwrap().clone();
@@ -186,11 +261,13 @@ mod tests {
                 let what = ChangeKind::Switch {
                     puname,
                     old: PreviousValue::NotKnown,
-                    new,
+                    new: Some(new),
                     superseded_by: None,
                     due: None,
+                    revision: None,
                 };
-                Change::new(Source::Poll, what, "applied", None)
+                let end = (ChangeEnd::Applied, "applied");
+                Change::new(Source::poll(RequestId(1)), what, end, None)
             }
         })
     }

@@ -79,13 +79,10 @@ impl SwitchMetrics {
         self.by_coin.store(Arc::new(by_coin));
     }
 
-    pub(super) fn count(&self, source: Source, coin: &Coin, end: OutcomeKind, count: u64) {
+    pub(super) fn count(&self, source: &Source, coin: &Coin, end: OutcomeKind, count: u64) {
         let by_coin = self.by_coin.load();
         let Some(counters) = by_coin.get(coin) else { return };
-        let counters = match source {
-            Source::Api { .. } => &counters.api[..],
-            Source::Poll => &counters.poll[..],
-        };
+        let counters = if source.is_poll() { &counters.poll[..] } else { &counters.api[..] };
         if let Some(counter) = counters.get(end as usize) {
             counter.inc_by(count);
         }

@@ -150,7 +150,7 @@ impl Poller {
         let now_date = self.cursor.judge(synced.now_date, since_1970(SystemTime::now()));
         self.journal.now_date(now_date);
         self.journal.bad_entries(synced.map.bad());
-        self.journal.skipped(&synced.report);
+        self.journal.skipped(&synced.source, &synced.report);
         self.cursor.answered(synced.settlement(), now_date);
         self.journal.synced(synced, took, self.last_date());
     }

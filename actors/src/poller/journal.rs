@@ -63,14 +63,14 @@ impl Journal {
     }
 
     /// Entries that were skipped or refused, by name up to a number.
-    pub(super) fn skipped(&self, report: &SyncReport) {
+    pub(super) fn skipped(&self, source: &Source, report: &SyncReport) {
         for SkippedEntry { puname, old, coin, outcome } in &report.skipped {
             let (words, cause) = (outcome.kind().words(), outcome.cause());
             if *outcome == SwitchOutcome::Skipped {
-                info!(self.log, "switch"; Source::Poll, "sub_account" => %puname.shown(),
+                info!(self.log, "switch"; source, "sub_account" => %puname.shown(),
                     "old" => old, "new" => %coin, "outcome" => words, "cause" => cause);
             } else {
-                warn!(self.log, "switch"; Source::Poll, "sub_account" => %puname.shown(),
+                warn!(self.log, "switch"; source, "sub_account" => %puname.shown(),
                     "old" => old, "new" => %coin, "outcome" => words, "cause" => cause);
             }
         }
@@ -113,7 +113,7 @@ impl Journal {
         let end = if cause.is_none() { PollEnd::Complete } else { PollEnd::Incomplete };
         self.metrics.poll(end, took, map.bad().count);
         for coin in map.coins(synced.handed_over) {
-            self.metrics.switches(Source::Poll, coin, OutcomeKind::NotApplied, 1);
+            self.metrics.switches(&synced.source, coin, OutcomeKind::NotApplied, 1);
         }
         // Readiness does not wait for refused entries, which ZooKeeper will refuse again.
         if report.not_written == 0 {
@@ -121,7 +121,7 @@ impl Journal {
         }
         macro_rules! log_end {
             ($level:ident, $($outcome:tt)*) => {
-                $level!(self.log, "poll"; $($outcome)*, "entries" => map.entries(),
+                $level!(self.log, "poll"; "request" => %synced.source.request, $($outcome)*, "entries" => map.entries(),
                     "written" => report.written, "unchanged" => report.unchanged,
                     "switched_meanwhile" => report.switched_meanwhile, "invalid" => map.bad().count,
                     "refused" => report.refused, "not_written" => report.not_written,

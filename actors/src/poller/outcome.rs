@@ -1,7 +1,7 @@
 //! Outcome of a poll.
 
 use super::{answer::ShapeWarning, cursor::Settlement, user_coin_map::SettledMap};
-use crate::{upstream::FetchError, zk_writer::SyncReport};
+use crate::{domain::Source, upstream::FetchError, zk_writer::SyncReport};
 
 #[derive(Debug)]
 pub(super) enum PollOutcome {
@@ -20,6 +20,8 @@ pub(super) enum PollOutcome {
 /// Map that was fetched, and the result of writing it.
 #[derive(Debug)]
 pub(super) struct SyncedMap {
+    /// The poll.
+    pub(super) source: Source,
     pub(super) map: SettledMap,
     /// Number of the map's entries that were handed over to `ZkWriter`; the others were not tried.
     pub(super) handed_over: usize,

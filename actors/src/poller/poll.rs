@@ -13,7 +13,7 @@ use super::{
     outcome::{PollOutcome, SyncedMap},
 };
 use crate::{
-    domain::Assignment,
+    domain::{Assignment, RequestIds, Source},
     upstream::Upstream,
     zk_writer::{BeginPoll, PollStart, PollTurn, SyncBatch, SyncReply, SyncReport},
 };
@@ -49,12 +49,14 @@ pub(super) struct Poll {
     settings: Rc<PollerSettings>,
     upstream: Rc<Upstream>,
     pub(super) zk_writer: ToZkWriter,
+    ids: Rc<RequestIds>,
 }
 
 impl Poll {
     pub(super) fn new(settings: PollerSettings, zk_writer: ToZkWriter, log: &Logger) -> Self {
         let upstream = Rc::new(Upstream::new(settings.fetch(), log));
-        Self { settings: Rc::new(settings), upstream, zk_writer }
+        let ids = Rc::new(RequestIds::random());
+        Self { settings: Rc::new(settings), upstream, zk_writer, ids }
     }
 
     pub(super) fn settings(&self) -> &PollerSettings {
@@ -85,6 +87,7 @@ impl Poll {
 
     async fn sync(&self, fetched: FetchedMap, start: PollStart) -> SyncedMap {
         let FetchedMap { map, now_date, warning } = fetched;
+        let source = Source::poll(self.ids.next_id());
         let mut report = SyncReport::default();
         let (mut in_progress, mut handed_over, mut pace) = (FuturesUnordered::new(), 0, ALONE);
         loop {
@@ -93,7 +96,8 @@ impl Poll {
                 && handed_over < map.len()
                 && report.not_written == 0
             {
-                in_progress.push(self.sync_part(map.part(handed_over, pace.entries), start));
+                let part = map.part(handed_over, pace.entries);
+                in_progress.push(self.sync_part(source.clone(), part, start));
                 handed_over = map.len().min(handed_over + pace.entries);
             }
             let Some(part) = in_progress.next().await else { break };
@@ -102,14 +106,19 @@ impl Poll {
         }
         drop(in_progress);
         report.not_written += map.len() - report.entries();
-        SyncedMap { map, handed_over, report, now_date, warning }
+        SyncedMap { source, map, handed_over, report, now_date, warning }
     }
 
-    async fn sync_part(&self, assignments: Vec<Assignment>, start: PollStart) -> SyncReply {
+    async fn sync_part(
+        &self,
+        source: Source,
+        assignments: Vec<Assignment>,
+        start: PollStart,
+    ) -> SyncReply {
         let entries = assignments.len();
         let (reply, report) = oneshot::channel();
         let rewrite_unchanged = self.settings().rewrite_unchanged;
-        let batch = SyncBatch { assignments, start, rewrite_unchanged, reply };
+        let batch = SyncBatch { source, assignments, start, rewrite_unchanged, reply };
         let report = match self.zk_writer.sync.send(batch).await {
             Ok(()) => report.await.ok(),
             Err(_) => None,

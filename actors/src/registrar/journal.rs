@@ -6,8 +6,8 @@ use slog::{Logger, info, warn};
 
 use super::backend::NotRegistered;
 use crate::{
-    domain::{Coin, Shown, clip, seconds},
-    metrics::{Change, ChangeKind, Metrics, RegistrationEnd},
+    domain::{Coin, Origin, RequestIds, Shown, Source, SourceKind, clip, seconds},
+    metrics::{Change, ChangeEnd, ChangeKind, Metrics, RegistrationEnd},
 };
 
 /// Characters of a name that the log shows.
@@ -20,11 +20,13 @@ const NO_COIN: &str =
 pub(super) struct Journal {
     log: Logger,
     metrics: Metrics,
+    ids: Arc<RequestIds>,
 }
 
 impl Journal {
     pub(super) fn new(log: &Logger, metrics: &Metrics) -> Self {
-        Self { log: log.clone(), metrics: metrics.clone() }
+        let ids = Arc::new(RequestIds::random());
+        Self { log: log.clone(), metrics: metrics.clone(), ids }
     }
 
     /// A request for registration was taken up.
@@ -85,7 +87,9 @@ impl Journal {
             first_coin: puid.and(coin.cloned()),
             took,
         };
-        let change = || Change::new(None, what, outcome, cause);
+        let end = if puid.is_some() { ChangeEnd::Applied } else { ChangeEnd::NotApplied };
+        let source = Source::new(Origin::of(SourceKind::Registration, self.ids.next_id()));
+        let change = || Change::new(source, what, (end, outcome), cause);
         self.metrics.recent().note(1, iter::once(change));
     }
 

@@ -48,4 +48,5 @@ pub(crate) use thread::run;
 pub use version::ServerVersion;
 pub(crate) use watches::Watch;
 pub(crate) use write_op::{AnyState, Condition, WriteOp};
-pub(crate) use znode::{Content, Mark, Revision, ZnodeRead, Zxid};
+pub use znode::Revision;
+pub(crate) use znode::{Content, Mark, ZnodeRead, Zxid};

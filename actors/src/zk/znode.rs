@@ -8,9 +8,11 @@ use super::WriteError;
 
 /// State of a znode: the transaction that created it, and its version.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Revision {
-    created: i64,
-    pub(super) version: i32,
+pub struct Revision {
+    /// The transaction that created the znode (`czxid`). No two znodes of the same path share it.
+    pub created: i64,
+    /// Number of writes since.
+    pub version: i32,
 }
 
 impl fmt::Display for Revision {

@@ -176,9 +176,9 @@ impl ZkWriter {
         }
         self.called = Some(Instant::now());
         let deadline = self.deadline(self.queue.admission.waiting + batch.switches.len());
-        let (source, switches) = (batch.source, batch.switches.clone());
+        let (source, switches) = (batch.source.clone(), batch.switches.clone());
         if self.queue.accept(batch, deadline) {
-            self.journal.superseded(source, &switches);
+            self.journal.superseded(&source, &switches);
         }
     }
 

@@ -15,7 +15,7 @@ use crate::{
         Assignment, OutcomeKind, PreviousValue, Puname, Shown, Source, SwitchOutcome, SwitchResult,
         Switches, rfc_3339_millis,
     },
-    metrics::{Change, ChangeKind, HeldEnd, Metrics},
+    metrics::{Change, ChangeEnd, ChangeKind, HeldEnd, Metrics},
 };
 
 pub(super) struct Journal {
@@ -32,19 +32,20 @@ impl Journal {
         self.metrics.chunk(chunk.entries.len());
         debug!(self.log, "chunk"; "sub_accounts" => chunk.entries.len());
         let entries = chunk.entries.iter().zip(written);
-        self.settled(entries.flat_map(|(entry, written)| {
-            entry.switches().map(move |switch| (switch, &written.result))
-        }));
+        self.settled(
+            entries
+                .flat_map(|(entry, written)| entry.switches().map(move |switch| (switch, written))),
+        );
     }
 
     pub(super) fn withdrawn(&self, entries: &[ChunkEntry], cause: &str) {
-        let result = SwitchResult::without_old(SwitchOutcome::NotApplied(cause.into()));
+        let end = EntryEnd::not_written(SwitchOutcome::NotApplied(cause.into()));
         let switches = entries.iter().flat_map(ChunkEntry::switches);
-        self.settled(switches.map(|switch| (switch, &result)));
+        self.settled(switches.map(|switch| (switch, &end)));
     }
 
     /// Entries of a request that later ones of the same request supersede: counted and logged together.
-    pub(super) fn superseded(&self, source: Source, switches: &Switches) {
+    pub(super) fn superseded(&self, source: &Source, switches: &Switches) {
         let count = switches.entries() - switches.len();
         if count > 0 {
             info!(self.log, "batch with repeated sub-accounts; the last entry of each counts"; source,
@@ -59,24 +60,24 @@ impl Journal {
     pub(super) fn synced(&self, part: &MapPart, written: &[EntryEnd]) {
         let entries = part.assignments.iter().zip(written);
         self.settled(
-            entries.map(|(entry, written)| (SettledSwitch::of_poll(entry), &written.result)),
+            entries.map(|(entry, written)| (SettledSwitch::of_poll(&part.source, entry), written)),
         );
     }
 
     /// A part of a poll's map that was not begun. The Poller logs the number of its entries.
-    pub(super) fn not_synced(&self, assignments: &[Assignment]) {
+    pub(super) fn not_synced(&self, source: &Source, assignments: &[Assignment]) {
         for entry in assignments {
-            self.metrics.switches(Source::Poll, &entry.coin, OutcomeKind::NotApplied, 1);
+            self.metrics.switches(source, &entry.coin, OutcomeKind::NotApplied, 1);
         }
     }
 
     fn settled<'a>(
         &self,
-        switches: impl Iterator<Item = (SettledSwitch<'a>, &'a SwitchResult)> + Clone,
+        switches: impl Iterator<Item = (SettledSwitch<'a>, &'a EntryEnd)> + Clone,
     ) {
-        let is_change = |result: &SwitchResult| result.outcome != SwitchOutcome::Unchanged;
-        let counted = switches.clone().map(|(switch, result)| {
-            let kind = match (result.outcome.kind(), switch.superseded_by) {
+        let is_change = |end: &EntryEnd| end.result.outcome != SwitchOutcome::Unchanged;
+        let counted = switches.clone().map(|(switch, end)| {
+            let kind = match (end.result.outcome.kind(), switch.superseded_by) {
                 (OutcomeKind::Applied | OutcomeKind::Held, Some(_)) => OutcomeKind::Superseded,
                 (kind, _) => kind,
             };
@@ -85,26 +86,28 @@ impl Journal {
         // Most switches of a batch share coin and outcome: one atomic addition for all of them.
         let mut counted = counted.peekable();
         while let Some(first) = counted.next() {
-            let key = |it: &(Source, _, _)| (it.0.label(), it.1, it.2);
+            let key = |it: &(&Source, _, _)| (it.0.label(), it.1, it.2);
             let others = iter::from_fn(|| counted.next_if(|it| key(it) == key(&first))).count();
             self.metrics.switches(first.0, first.1, first.2, 1 + others);
         }
-        let changes = switches.clone().filter(|(_, result)| is_change(result)).count();
+        let changes = switches.clone().filter(|(_, end)| is_change(end)).count();
         if changes > 0 {
-            let changed = switches.clone().filter(|(_, result)| is_change(result));
-            let changed = changed.map(|(switch, result)| move || change(&switch, result));
+            let changed = switches.clone().filter(|(_, end)| is_change(end));
+            let changed = changed.map(|(switch, end)| move || change(&switch, end));
             self.metrics.recent().note(changes, changed);
         }
-        switches.for_each(|(switch, result)| self.log_switch(&switch, result));
+        switches.for_each(|(switch, end)| self.log_switch(&switch, &end.result));
     }
 
     /// Reports the end of a held switch. Other findings are no end, and not reported here.
     pub(super) fn looked(&self, puname: &Puname, look: &Look) {
-        let (intent, old, end) = match look {
-            Look::CarriedOut { intent, old, .. } => (intent, old.clone(), HeldEnd::CarriedOut),
-            Look::Obsolete { intent, value } => (intent, value.clone(), HeldEnd::Obsolete),
+        let (intent, old, revision, end) = match look {
+            Look::CarriedOut { intent, old, revision } => {
+                (intent, old.clone(), *revision, HeldEnd::CarriedOut)
+            }
+            Look::Obsolete { intent, value } => (intent, value.clone(), None, HeldEnd::Obsolete),
             Look::Overwrote { intent, .. } => {
-                (intent, PreviousValue::NotKnown, HeldEnd::CarriedOut)
+                (intent, PreviousValue::NotKnown, None, HeldEnd::CarriedOut)
             }
             _ => return,
         };
@@ -112,14 +115,19 @@ impl Journal {
         let what = ChangeKind::Switch {
             puname: puname.clone(),
             old: old.clone(),
-            new: intent.coin.clone(),
+            new: Some(intent.coin.clone()),
             superseded_by: None,
             due: Some(intent.due),
+            revision,
+        };
+        let change_end = match end {
+            HeldEnd::CarriedOut => ChangeEnd::Applied,
+            HeldEnd::Obsolete => ChangeEnd::NotApplied,
         };
         let outcome = end.words();
-        let change = || Change::new(intent.source, what, outcome, None);
+        let change = || Change::new(intent.source.clone(), what, (change_end, outcome), None);
         self.metrics.recent().note(1, iter::once(change));
-        let (source, coin) = (intent.source, intent.coin.as_str());
+        let (source, coin) = (&intent.source, intent.coin.as_str());
         match look {
             Look::Overwrote { overwrite, .. } => {
                 self.metrics.overwrote();
@@ -165,7 +173,7 @@ impl Journal {
             | SwitchOutcome::Skipped
             | SwitchOutcome::Refused(_)
             | SwitchOutcome::NotApplied(_)
-                if source == Source::Poll => {}
+                if source.is_poll() => {}
             SwitchOutcome::Overwrote { znode, cause } => {
                 self.metrics.overwrote();
                 error!(self.log, "switch"; source, "sub_account" => puname.shown(), "old" => old,
@@ -189,13 +197,23 @@ impl Journal {
     }
 }
 
-fn change(switch: &SettledSwitch<'_>, SwitchResult { old, outcome }: &SwitchResult) -> Change {
+fn change(switch: &SettledSwitch<'_>, EntryEnd { result, revision }: &EntryEnd) -> Change {
+    let SwitchResult { old, outcome } = result;
+    let is_last = switch.superseded_by.is_none();
     let what = ChangeKind::Switch {
         puname: switch.puname.clone(),
         old: old.clone(),
-        new: switch.coin.clone(),
+        new: Some(switch.coin.clone()),
         superseded_by: switch.superseded_by.cloned(),
-        due: outcome.due().filter(|_| switch.superseded_by.is_none()),
+        due: outcome.due().filter(|_| is_last),
+        revision: revision.filter(|_| is_last),
     };
-    Change::new(switch.source, what, outcome.kind().words(), outcome.cause().map(Arc::from))
+    let end = match outcome.kind() {
+        OutcomeKind::Applied => ChangeEnd::Applied,
+        OutcomeKind::Held => ChangeEnd::Held,
+        OutcomeKind::Unknown => ChangeEnd::Unknown,
+        _ => ChangeEnd::NotApplied,
+    };
+    let words = outcome.kind().words();
+    Change::new(switch.source.clone(), what, (end, words), outcome.cause().map(Arc::from))
 }

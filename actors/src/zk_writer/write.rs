@@ -80,7 +80,7 @@ pub(super) struct Step<'a, C> {
 #[derive(Clone, Debug)]
 pub(super) struct EntryEnd {
     pub(super) result: SwitchResult,
-    /// State of the znode after our write, if the server returned it.
+    /// State of the znode after our write, if the server returned it; of a held switch, at its acceptance.
     pub(super) revision: Option<Revision>,
 }
 
@@ -188,7 +188,10 @@ impl<'a, C: Policy> Step<'a, C> {
     pub(super) fn written(&self) -> EntryEnd {
         let given_up = || SwitchOutcome::Refused(C::GIVEN_UP.into());
         let outcome = self.outcome.clone().unwrap_or_else(given_up);
-        EntryEnd { result: SwitchResult { old: self.old(), outcome }, revision: self.revision }
+        let known = self.known.as_ref().map(|(revision, _)| *revision);
+        let is_held = matches!(outcome, SwitchOutcome::Held { .. });
+        let revision = if is_held { known } else { self.revision };
+        EntryEnd { result: SwitchResult { old: self.old(), outcome }, revision }
     }
 }
 

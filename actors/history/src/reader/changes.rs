@@ -165,7 +165,7 @@ fn switch(db: &Connection, row: &Row<'_>) -> rusqlite::Result<ChangeRow> {
     let switch = Switch {
         sub_account: row.get(2)?,
         old,
-        new: text(db, row, 4)?.unwrap_or_default(),
+        new: text(db, row, 4)?,
         superseded_by: text(db, row, 5)?,
         due: row.get::<_, Option<i64>>(6)?.map(|due| due as u64),
         state: created.zip(version).map(|(created, version)| State { created, version }),

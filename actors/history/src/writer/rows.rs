@@ -140,7 +140,7 @@ impl Rows<'_> {
             Old::Value(text) => OldColumn(Some(words.word(db, text)?), false),
             other => OldColumn(None, *other == Old::Absent),
         };
-        let new = words.word(db, &switch.new)?;
+        let new = words.optional(db, switch.new.as_deref())?;
         let cause = words.optional(db, change.cause.as_deref())?;
         let superseded_by = words.optional(db, switch.superseded_by.as_deref())?;
         let table = switches(self.part.id);
@@ -237,7 +237,9 @@ fn count(first: i64, changes: &[Change]) -> HashMap<(RequestNumber, Kind), Count
         if let Entry::Switch(switch) = &change.entry {
             let is_created = switch.old == Old::Absent && change.outcome == Outcome::Applied;
             counts.created += i64::from(is_created);
-            *counts.coins.entry(&switch.new).or_default() += 1;
+            if let Some(coin) = &switch.new {
+                *counts.coins.entry(coin).or_default() += 1;
+            }
         }
     }
     requests

@@ -71,7 +71,7 @@ impl Fixture {
 
 fn caller() -> (Caller, oneshot::Receiver<ExchangeReply>) {
     let (reply, answer) = oneshot::channel();
-    (Caller { source: Source::Api { client: None, request: RequestId(1) }, reply }, answer)
+    (Caller { source: Source::api(None, RequestId(1)), reply }, answer)
 }
 
 fn seen(zxid: i64, json: &str) -> Event {

@@ -64,7 +64,7 @@ impl HeldChunk {
     /// The intent of an entry, with the due time that it got.
     pub(crate) fn intent(&self, index: usize, due: u64) -> Option<Intent> {
         let entry = self.chunk.entries.get(index)?;
-        let source = entry.switches().last()?.source;
+        let source = entry.switches().last()?.source.clone();
         Some(Intent { coin: entry.coin().clone(), due, source, mark: None })
     }
 }
@@ -272,6 +272,7 @@ impl<'a> Acceptance<'a> {
                     continue;
                 }
             };
+            let revision = znode.as_ref().map(|it| it.mark.revision);
             let is_last = match found {
                 // Another caller's switch may have replaced it at the same time, and must then be the last itself: its
                 // daemon may have ended. A poll's intent must not replace it, since its map is older.
@@ -286,7 +287,7 @@ impl<'a> Acceptance<'a> {
             if is_last {
                 let outcome = SwitchOutcome::Held { due: it.intent.due };
                 let result = SwitchResult { old: it.old, outcome };
-                self.ends[it.index] = Some(EntryEnd { result, revision: None });
+                self.ends[it.index] = Some(EntryEnd { result, revision });
             }
         }
         Ok(())

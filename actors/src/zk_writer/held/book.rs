@@ -126,7 +126,7 @@ mod tests {
 
     fn intent(due: u64) -> Intent {
         let coin = Coins::new(&["bcc"]).unwrap().get("bcc").unwrap().clone();
-        Intent { coin, due, source: Source::Poll, mark: None }
+        Intent { coin, due, source: Source::poll(crate::domain::RequestId(1)), mark: None }
     }
 
     #[test]

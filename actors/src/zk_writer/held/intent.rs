@@ -36,19 +36,18 @@ impl Intent {
         let request = value["request"].as_str().and_then(|text| u64::from_str_radix(text, 16).ok());
         let request = RequestId(request.unwrap_or_default());
         let source = match mark {
-            Some(_) => Source::Poll,
-            None => Source::Api { client: None, request },
+            Some(_) => Source::poll(request),
+            None => Source::api(None, request),
         };
         Ok(Some(Self { coin, due, source, mark }))
     }
 
     /// The znode's data.
     pub(crate) fn to_json(&self) -> Vec<u8> {
-        let mut value =
-            json!({ "coin": self.coin.as_str(), "due": self.due, "source": self.source.label() });
-        if let Source::Api { request, .. } = self.source {
-            value["request"] = request.to_string().into();
-        }
+        let (source, request) = (self.source.label(), self.source.request.to_string());
+        let mut value = json!({
+            "coin": self.coin.as_str(), "due": self.due, "source": source, "request": request
+        });
         if let Some(mark) = self.mark {
             value["mark"] = mark.to_i64().into();
         }
@@ -75,8 +74,8 @@ mod tests {
     pub(super) fn intent(mark: Option<i64>) -> Intent {
         let coin = Coins::new(&["bcc"]).unwrap().get("bcc").unwrap().clone();
         let source = match mark {
-            Some(_) => Source::Poll,
-            None => Source::Api { client: None, request: RequestId(0x1f) },
+            Some(_) => Source::poll(RequestId(2)),
+            None => Source::api(None, RequestId(0x1f)),
         };
         Intent { coin, due: 17, source, mark: mark.map(Zxid::from_i64) }
     }

@@ -90,8 +90,8 @@ struct Process {
 fn intent(switch: usize, mark: Option<i64>) -> Intent {
     let coin = Coins::new(&[format!("c{switch}")]).unwrap().iter().next().cloned().unwrap();
     let source = match mark {
-        Some(_) => Source::Poll,
-        None => Source::Api { client: None, request: RequestId(0) },
+        Some(_) => Source::poll(RequestId(0)),
+        None => Source::api(None, RequestId(0)),
     };
     Intent { coin, due: 0, source, mark: mark.map(Zxid::from_i64) }
 }

@@ -94,7 +94,7 @@ mod tests {
         }
         assert_eq!(due(&btc, "alice", 100_000), None, "no list");
         let over = |coin: &Coin, name, now| {
-            let source = crate::domain::Source::Poll;
+            let source = crate::domain::Source::poll(crate::domain::RequestId(1));
             let intent = Intent { coin: coin.clone(), due: 200_000, source, mark: None };
             period.is_over(&intent, name, Duration::from_millis(now))
         };

@@ -9,7 +9,7 @@ use super::{
     turn,
 };
 use crate::{
-    domain::{Assignment, OutcomeKind, Source, SwitchOutcome},
+    domain::{Assignment, OutcomeKind, SwitchOutcome},
     zk::Connection,
     zk_writer::{
         actor::ZkWriter,
@@ -50,13 +50,12 @@ impl ZkWriter {
     /// Brings a part of a user-coin map into ZooKeeper, concurrently with chunks: its conditional writes need no order
     /// with theirs.
     pub(crate) fn begin_sync(&mut self, batch: SyncBatch, ctx: &mut Context<Self>) {
-        let SyncBatch { assignments, start, rewrite_unchanged, reply } = batch;
+        let SyncBatch { source, assignments, start, rewrite_unchanged, reply } = batch;
         let refusal = match (&self.draining, live(&self.connection)) {
             (None, Some(connection)) if connection.session() == start.session => {
-                let parts = self
-                    .parts(connection, assignments)
-                    .into_iter()
-                    .map(|assignments| MapPart::new(assignments, start.mark, rewrite_unchanged));
+                let parts = self.parts(connection, assignments).into_iter().map(|assignments| {
+                    MapPart::new(source.clone(), assignments, start.mark, rewrite_unchanged)
+                });
                 let parts: Arc<[MapPart]> = parts.collect();
                 let syncing = connection.spawn({
                     let (connection, parts) = (connection.clone(), Arc::clone(&parts));
@@ -91,7 +90,7 @@ impl ZkWriter {
             (None, Some(_)) => "the ZooKeeper session in which the poll began has ended",
             (None, None) => "there is no session with ZooKeeper",
         };
-        self.journal.not_synced(&assignments);
+        self.journal.not_synced(&source, &assignments);
         let _ = reply.send(SyncReply::not_written(assignments.len(), refusal));
     }
 
@@ -123,7 +122,7 @@ impl ZkWriter {
                     Intent {
                         coin: entry.coin.clone(),
                         due: *due,
-                        source: Source::Poll,
+                        source: part.source.clone(),
                         mark: Some(part.mark),
                     },
                 ),

@@ -45,6 +45,7 @@ impl Policy for Revision {
 /// Part of a user-coin map, small enough for one transaction, and the conditions of its writes.
 #[derive(Debug)]
 pub(crate) struct MapPart {
+    pub(crate) source: Source,
     /// Each sub-account is in it once.
     pub(crate) assignments: Vec<Assignment>,
     /// Znodes that were written after it are newer than the map.
@@ -55,8 +56,13 @@ pub(crate) struct MapPart {
 }
 
 impl MapPart {
-    pub(crate) fn new(assignments: Vec<Assignment>, mark: Zxid, rewrite_unchanged: bool) -> Self {
-        Self { assignments, mark, rewrite_unchanged, progress: Progress::default() }
+    pub(crate) fn new(
+        source: Source,
+        assignments: Vec<Assignment>,
+        mark: Zxid,
+        rewrite_unchanged: bool,
+    ) -> Self {
+        Self { source, assignments, mark, rewrite_unchanged, progress: Progress::default() }
     }
 
     /// Results of all entries. Call it when the task of [`sync`] has ended.
@@ -199,7 +205,8 @@ impl Syncing<'_> {
                 Decision::Write => {}
                 Decision::Hold(due) => {
                     let coin = entry.coin.clone();
-                    let intent = Intent { coin, due, source: Source::Poll, mark: Some(mark) };
+                    let intent =
+                        Intent { coin, due, source: self.part.source.clone(), mark: Some(mark) };
                     let intent_path = self.dirs.intents.child(entry.puname.as_str());
                     let target = before
                         .map_or(Target::Missing, |before| Target::Existing(before.set.revision));
@@ -399,10 +406,10 @@ fn judge(found: &Content, data: &[u8], part: &MapPart) -> Option<SwitchOutcome> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Coins, Puname, SwitchResult};
+    use crate::domain::{Coins, Puname, RequestId, SwitchResult};
 
     fn part(mark: i64, rewrite_unchanged: bool) -> MapPart {
-        MapPart::new(Vec::new(), Zxid::test(mark), rewrite_unchanged)
+        MapPart::new(Source::poll(RequestId(1)), Vec::new(), Zxid::test(mark), rewrite_unchanged)
     }
 
     fn content(data: &str, zxid: i64) -> Content {
@@ -463,7 +470,8 @@ mod tests {
         let EntryEnd { result, revision } = ended(Some(0), Some(Revision::test(2, 1)));
         assert!(matches!(result.outcome, SwitchOutcome::Overwrote { .. }), "{result:?}");
         assert_eq!((result.old, revision), (PreviousValue::NotKnown, Some(Revision::test(2, 1))));
-        let part = MapPart::new(vec![assignment()], Zxid::test(10), false);
+        let part =
+            MapPart::new(Source::poll(RequestId(1)), vec![assignment()], Zxid::test(10), false);
         let report = part.report(&[ended(Some(0), Some(Revision::test(2, 1)))]);
         assert_eq!((report.written, report.overwrote, report.entries()), (1, 1, 1));
     }

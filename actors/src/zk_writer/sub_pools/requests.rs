@@ -91,7 +91,7 @@ impl SubPools {
             let (turn, gone) = self.lanes.begin(sub_pool);
             for Withdrawn { sub_pool, caller, update } in gone {
                 let cause = "the client has gone";
-                self.journal.update_not_begun(&sub_pool, caller.source, &update, cause);
+                self.journal.update_not_begun(&sub_pool, &caller.source, &update, cause);
             }
             let turn = turn?;
             self.exchanges += 1;
@@ -162,7 +162,7 @@ impl SubPools {
 
     fn withdraw(&self, withdrawn: Withdrawn, failure: ExchangeFailure) {
         let Withdrawn { sub_pool, caller, update } = withdrawn;
-        self.journal.update_not_begun(&sub_pool, caller.source, &update, &failure.to_string());
+        self.journal.update_not_begun(&sub_pool, &caller.source, &update, &failure.to_string());
         caller.answer(Err(failure));
     }
 

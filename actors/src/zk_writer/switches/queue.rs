@@ -142,6 +142,7 @@ impl Queue {
         self.batches.insert(id, batch);
         for place in 0..count {
             if let Some(coin) = switches.coin(place).cloned() {
+                let source = source.clone();
                 self.wait_for(switches.puname(place), Asker { batch: id, place, source, coin });
             }
         }

@@ -34,7 +34,7 @@ impl Fixture {
     /// Asks, with a deadline so many seconds from now.
     fn ask(&mut self, name: &str, ask: CoinbaseAction, seconds: u64) -> Option<Answer> {
         let (reply, answer) = oneshot::channel();
-        let caller = Caller { source: Source::Api { client: None, request: RequestId(1) }, reply };
+        let caller = Caller { source: Source::api(None, RequestId(1)), reply };
         let ask = CoinbaseRequest { sub_pool: pool(name), action: ask, caller };
         let is_taken = !self.lanes.is_full();
         if is_taken {

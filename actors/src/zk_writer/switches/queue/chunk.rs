@@ -28,7 +28,7 @@ impl ChunkEntry {
     pub(crate) fn switches(&self) -> impl Iterator<Item = SettledSwitch<'_>> + Clone {
         let last = self.askers.len() - 1;
         self.askers.iter().enumerate().map(move |(index, asker)| SettledSwitch {
-            source: asker.source,
+            source: &asker.source,
             puname: &self.puname,
             coin: &asker.coin,
             superseded_by: (index < last).then(|| self.coin()),
@@ -39,7 +39,7 @@ impl ChunkEntry {
 /// One settled switch, for the journal.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SettledSwitch<'a> {
-    pub(crate) source: Source,
+    pub(crate) source: &'a Source,
     pub(crate) puname: &'a Puname,
     pub(crate) coin: &'a Coin,
     /// The newer value that was written in its place.
@@ -47,8 +47,8 @@ pub(crate) struct SettledSwitch<'a> {
 }
 
 impl<'a> SettledSwitch<'a> {
-    pub(crate) fn of_poll(Assignment { puname, coin }: &'a Assignment) -> Self {
-        Self { source: Source::Poll, puname, coin, superseded_by: None }
+    pub(crate) fn of_poll(source: &'a Source, Assignment { puname, coin }: &'a Assignment) -> Self {
+        Self { source, puname, coin, superseded_by: None }
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) struct LargeBatch {
 impl LargeBatch {
     fn asker(&self, place: usize) -> Option<Asker> {
         let coin = self.switches.coin(place)?.clone();
-        Some(Asker { batch: self.id, place, source: self.source, coin })
+        Some(Asker { batch: self.id, place, source: self.source.clone(), coin })
     }
 
     /// Takes the entry of a sub-account out of turn, if it is still here.

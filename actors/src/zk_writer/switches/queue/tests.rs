@@ -66,7 +66,7 @@ impl Fixture {
         }
         let switches = Arc::new(builder.build());
         let (reply, answer) = oneshot::channel();
-        let source = Source::Api { client: None, request: RequestId(1) };
+        let source = Source::api(None, RequestId(1));
         let batch = WriteBatch { source, switches: switches.clone(), wants_results, reply };
         self.queue.accept(batch, self.now + patience);
         Answer(answer, switches)
