@@ -42,11 +42,17 @@ impl Jobmakers {
     ) -> ExchangeReply {
         let (reply, answer) = oneshot::channel();
         let caller = Caller { source, reply };
+        let is_update = matches!(action, CoinbaseAction::Update(_));
         let request = CoinbaseRequest { sub_pool, action, caller };
         // A task of its own, since a recorded update must reach `ZkWriter`, which has its outcome recorded.
         tokio::spawn(self.clone().send(request));
         let ended = |_| Err(ExchangeFailure::Unknown("the actors ended meanwhile".to_owned()));
-        answer.await.unwrap_or_else(ended)
+        let answer = answer.await.unwrap_or_else(ended);
+        if is_update {
+            // A crash after the answer does not lose the outcome, unless the disk is slow.
+            self.history.flush().await;
+        }
+        answer
     }
 
     /// Hands a request over to `ZkWriter`. One that cannot be is answered here.

@@ -20,6 +20,7 @@ mod faults;
 mod frame_proxy;
 mod golden;
 mod held;
+mod history_faults;
 mod hostile;
 mod http;
 mod invariants;

@@ -11,7 +11,7 @@ use std::{
     sync::Arc,
 };
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::{
     database::{self, companions, create_part, lock, move_aside, switches},
@@ -333,7 +333,9 @@ impl Writer {
         &mut self,
         work: impl FnOnce(&mut Rows<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, Error> {
-        let db = self.db.unchecked_transaction().map_err(Error::of)?;
+        // Another program's lock is waited for only at the beginning of a transaction.
+        let db = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate);
+        let db = db.map_err(Error::of)?;
         let (words, key) = (&mut self.words, &self.key);
         let mut rows = Rows { db: &db, words, key, head: self.head, part: self.part };
         let done = work(&mut rows);

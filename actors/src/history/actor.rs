@@ -32,6 +32,19 @@ const TICK: Duration = Duration::from_secs(1);
 /// Ticks between looks for switches that have expired.
 const EXPIRY_TICKS: u32 = 60;
 
+/// The time for expiry: a clock that is set forward while the daemon runs lets nothing expire.
+#[derive(Clone, Copy, Debug)]
+struct Clock {
+    start: SystemTime,
+    since: Instant,
+}
+
+impl Clock {
+    fn now(self) -> SystemTime {
+        SystemTime::now().min(self.start + self.since.elapsed())
+    }
+}
+
 /// Records all that waits, syncs it and closes the database.
 ///
 /// Sent once, by the drain of the actors, after all actors that change something.
@@ -55,9 +68,10 @@ pub(crate) struct Historian {
     is_dirty: bool,
     /// Whether anything is written that the metrics do not show.
     is_changed: bool,
-    /// Why the last attempt to append failed. The next one is made by the tick.
+    /// Why the last attempt to record failed. The next one is made by the tick.
     fault: Option<NotRecorded>,
     ticks_to_expiry: u32,
+    clock: Clock,
     ids: RequestIds,
 }
 
@@ -83,6 +97,7 @@ impl Historian {
             is_changed: true,
             fault: None,
             ticks_to_expiry: 1,
+            clock: Clock { start: SystemTime::now(), since: Instant::now() },
             ids: RequestIds::random(),
         }
     }
@@ -136,8 +151,9 @@ impl Historian {
         let begun = self
             .append()
             .and_then(|()| self.write(|writer| writer.begin_update(at, &origin, &update)));
-        if let Ok(number) = begun {
-            self.open.insert(origin.request, number);
+        match &begun {
+            Ok(number) => drop(self.open.insert(origin.request, *number)),
+            Err(fault) => self.failed(fault),
         }
         if waiting.reply.send(begun.clone().map(drop)).is_err()
             && let Ok(number) = begun
@@ -198,12 +214,17 @@ impl Historian {
             }
             Err(fault) => {
                 self.unsaved = unsaved;
-                self.fault = Some(fault.clone());
-                self.queue.set_fault(Some(Arc::clone(&fault.0)));
-                self.journal.fails(fault, self.unsaved.len());
+                self.failed(fault);
             }
         }
         appended
+    }
+
+    /// Records nothing until the next tick: each attempt may take seconds.
+    fn failed(&mut self, fault: &NotRecorded) {
+        self.fault = Some(fault.clone());
+        self.queue.set_fault(Some(Arc::clone(&fault.0)));
+        self.journal.fails(fault, self.unsaved.len());
     }
 
     fn sync_now(&mut self) -> Result<(), NotRecorded> {
@@ -252,7 +273,7 @@ impl Historian {
 
     /// Drops a part of what has expired. Returns whether there may be more.
     fn expire(&mut self) -> bool {
-        let now = SystemTime::now();
+        let now = self.clock.now();
         let before = |kept| now.checked_sub(kept).map_or(0, millis);
         let limits = Limits {
             not_before: before(self.kept),
@@ -319,5 +340,22 @@ impl Handler<CloseHistory> for Historian {
             self.journal.lost(self.unsaved.len());
         }
         self.writer = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+    #[test]
+    fn a_clock_that_was_set_lets_nothing_expire_early() {
+        let now = SystemTime::now();
+        let clock = |start| Clock { start, since: Instant::now() }.now();
+        let set_forward = clock(now - DAY);
+        assert!((now - DAY..now - DAY / 2).contains(&set_forward));
+        let set_back = clock(now + DAY);
+        assert!((now..now + DAY / 2).contains(&set_back));
     }
 }
