@@ -120,3 +120,29 @@ fn switches_of_a_quiet_pool_are_dropped_after_a_week_more_at_most() {
     assert!(changes(&place.file()).is_empty(), "although nothing follows");
     assert_eq!(writer.size().unwrap(), Size { rows: 0, oldest: None, ..writer.size().unwrap() });
 }
+
+#[test]
+fn after_steps_of_the_clock_the_order_is_that_of_numbers_and_nothing_of_late_is_dropped() {
+    let day = 24 * 60 * 60 * 1000;
+    let now = 20_000 * day;
+    let (mut random, place) = (fastrand::Rng::with_seed(1), Place::new());
+    let mut writer = place.writer();
+    // Set back by years and by moments, and forward again.
+    let times = [now - 1, now - 400 * day, 5, now, now - 2, now + 400 * day, now - 3, now + 1];
+    for (request, time) in times.into_iter().enumerate() {
+        writer.append(&[change(request as u64, time, switch("alice", "btc"))]).unwrap();
+        let asked = Entry::Update(update(&mut random));
+        writer.append(&[change(request as u64, time, asked)]).unwrap();
+    }
+    let limits =
+        Limits { not_before: now - 90 * day, notes_not_before: now - 300 * day, ..NO_LIMITS };
+    while writer.expire(limits).unwrap() {}
+    let rows = changes(&place.file());
+    assert!(rows.is_sorted_by(|a, b| a.number < b.number));
+    for kind in [Kind::Switch, Kind::Update] {
+        let found = rows.iter().filter(|row| row.entry.kind() == kind).map(|row| row.time);
+        let found: Vec<_> = found.filter(|time| *time > now - 90 * day).collect();
+        assert_eq!(found, [now - 1, now, now - 2, now + 400 * day, now - 3, now + 1]);
+    }
+    place.verify(Some(&writer.chain_head())).unwrap();
+}

@@ -205,3 +205,21 @@ fn after_a_kill_everything_that_was_appended_is_there() {
         place.verify(Some(&head)).unwrap();
     }
 }
+
+#[test]
+fn a_lock_of_another_program_is_waited_for() {
+    let place = Place::new();
+    let mut writer = place.writer();
+    writer.append(&batch(1, 1, "btc")).unwrap();
+    let (db, (locked, is_locked)) = (place.db(), std::sync::mpsc::channel());
+    let other = thread::spawn(move || {
+        db.execute_batch("BEGIN IMMEDIATE").unwrap();
+        locked.send(()).unwrap();
+        thread::sleep(Duration::from_millis(300));
+        db.execute_batch("COMMIT").unwrap();
+    });
+    is_locked.recv().unwrap();
+    // It reads the request before it adds to it.
+    writer.append(&batch(1, 1, "bcc")).unwrap();
+    other.join().unwrap();
+}
