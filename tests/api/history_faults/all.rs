@@ -1,6 +1,7 @@
 //! `HistorySync: all`: no success without a record on the disk.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::*;
 use crate::support::daemon::{PASSWORD, USER};
@@ -91,7 +92,11 @@ async fn kill_9_under_load_loses_no_record_of_an_answer() {
         })
         .collect();
     records_at_least(&file, 300).await;
+    // From here on the disk takes nothing, so there is no success either.
+    let lock = Lock::of(&file).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
     daemon.kill9();
+    lock.release();
     let found = recorded(&file);
     let names: BTreeSet<_> = found.iter().map(|row| switch(row).sub_account.as_str()).collect();
     for client in clients {
