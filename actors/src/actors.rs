@@ -21,8 +21,8 @@ use crate::{
     user_lists::{Listings, ListsToZkWriter, StopPulling, UserListSettings, UserLists},
     zk,
     zk_writer::{
-        CoinbaseRequest, Drain, DryRunBatch, ListHeld, LookUp, NewLimits, Ping, SubPoolSettings,
-        ToAckWaiter, WriteBatches, WriterLimits, WriterSettings, ZkWriter,
+        CoinbaseRequest, Drain, DryRunBatch, ListHeld, LookUp, NewLimits, Ping, PutBack,
+        SubPoolSettings, ToAckWaiter, WriteBatches, WriterLimits, WriterSettings, ZkWriter,
     },
 };
 
@@ -126,6 +126,11 @@ impl Actors {
 
     /// Lists held switches.
     pub fn held(&self) -> Recipient<ListHeld> {
+        self.zk_writer.clone().recipient()
+    }
+
+    /// Takes undos.
+    pub fn undos(&self) -> Recipient<PutBack> {
         self.zk_writer.clone().recipient()
     }
 

@@ -15,32 +15,17 @@
 //! A held switch is as new as its intent. Each transaction checks that no switch was accepted as held since the intents
 //! were listed: otherwise its write would make an intent obsolete that is newer than the map.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use crate::{
     domain::{Assignment, Coin, PreviousValue, Source, SwitchOutcome},
-    zk::{
-        Connection, Content, DirectoryState, Mark, Overwrite, Revision, WriteError, ZnodeRead, Zxid,
-    },
+    zk::{Connection, Content, Revision, WriteError, ZnodeRead, Zxid},
     zk_writer::{
-        held::{HeldDirs, Intent, SafetyPeriod, announce, now},
+        held::{Before, HeldBefore, HeldDirs, Intent, SafetyPeriod, announce, now},
         messages::{SkippedEntry, SyncReport},
-        write::{EntryEnd, Policy, Progress, Step, Target, Writing},
+        write::{EntryEnd, Progress, Step, Target, Writing},
     },
 };
-
-impl Policy for Revision {
-    const GIVEN_UP: &'static str = "the watch directory keeps coming and going";
-
-    /// Another client wrote, created or deleted the znode after the read.
-    fn correct(_: bool) -> Result<Target<Self>, SwitchOutcome> {
-        Err(SwitchOutcome::Skipped)
-    }
-
-    fn overwrite(self, path: &str, written: Revision) -> Option<Overwrite> {
-        Overwrite::detect(path, self, written)
-    }
-}
 
 /// Part of a user-coin map, small enough for one transaction, and the conditions of its writes.
 #[derive(Debug)]
@@ -162,20 +147,6 @@ struct Syncing<'a> {
     reads: Vec<ZnodeRead>,
 }
 
-/// The intents before a try. An intent that is accepted later is announced by a write of the directory, which the guard
-/// of the try's writes detects.
-struct HeldBefore {
-    names: HashSet<String>,
-    state: DirectoryState,
-}
-
-/// The intent of an entry, and the write that set it.
-struct Before {
-    /// `None` for foreign data.
-    intent: Option<Intent>,
-    set: Mark,
-}
-
 type Guard<'a> = Option<(&'a str, Revision)>;
 
 impl Syncing<'_> {
@@ -186,9 +157,17 @@ impl Syncing<'_> {
         may_be_held: bool,
     ) -> Result<Vec<Option<EntryEnd>>, WriteError> {
         let _turn = if may_be_held { Some(self.dirs.turn.write().await) } else { None };
-        let held = if may_be_held { self.list().await? } else { None };
+        let held = if may_be_held {
+            HeldBefore::list_or_create(self.connection, self.dirs, self.period).await?
+        } else {
+            None
+        };
         let mut found = match &held {
-            Some(held) => self.find(held, open).await?,
+            Some(held) => {
+                let name = |index: usize| self.part.assignments[index].puname.as_str();
+                let names = open.iter().map(|&index| (index, name(index)));
+                held.find(self.connection, self.dirs, names).await?
+            }
             None => HashMap::new(),
         };
         let (now, mark) = (now(), self.part.mark);
@@ -199,7 +178,7 @@ impl Syncing<'_> {
             let znode = read.as_ref().ok().and_then(|found| found.as_ref().map(|it| it.mark.zxid));
             let mut step = step(entry, path, read, self.part);
             let due = self.period.due(&entry.coin, entry.puname.as_str(), now);
-            let before = found.remove(&index);
+            let before = found.remove(&index).and_then(Result::ok);
             match decide(step.outcome.take(), znode, before.as_ref(), &entry.coin, due, mark) {
                 Decision::Settle(outcome) => step.outcome = Some(outcome),
                 Decision::Write => {}
@@ -219,7 +198,7 @@ impl Syncing<'_> {
             step
         });
         let steps: Vec<_> = steps.collect();
-        let guard = held.map(|held| (self.dirs.intents.node(), held.state.revision));
+        let guard = held.map(|held| held.guard(self.dirs));
         let mut writing =
             Writing::new(self.connection, &self.dirs.watch, &self.part.progress, steps)
                 .guarded_by(guard);
@@ -230,36 +209,6 @@ impl Syncing<'_> {
         }
         let ends = writing.steps.iter().map(|step| (!step.is_guarded_off).then(|| step.written()));
         Ok(ends.collect())
-    }
-
-    async fn list(&self) -> Result<Option<HeldBefore>, WriteError> {
-        let (connection, intents) = (self.connection, &self.dirs.intents);
-        let mut listed = connection.children(intents.node()).await?;
-        if listed.is_none() && self.period.is_on() {
-            connection.ensure_directory(intents).await?;
-            listed = connection.children(intents.node()).await?;
-        }
-        Ok(listed.map(|(names, state)| HeldBefore { names: names.into_iter().collect(), state }))
-    }
-
-    /// The intents of the entries at `open`, by the entries' indices.
-    async fn find(
-        &self,
-        held: &HeldBefore,
-        open: &[usize],
-    ) -> Result<HashMap<usize, Before>, WriteError> {
-        let name = |index: usize| self.part.assignments[index].puname.as_str();
-        let listed = open.iter().copied().filter(|&index| held.names.contains(name(index)));
-        let listed: Vec<usize> = listed.collect();
-        let paths: Vec<String> =
-            listed.iter().map(|&index| self.dirs.intents.child(name(index))).collect();
-        let mut found = HashMap::new();
-        for (index, read) in listed.into_iter().zip(self.connection.read_intents(&paths).await?) {
-            if let Ok(Some(Content { data, mark: set })) = read {
-                found.insert(index, Before { intent: Intent::parse(&data).ok().flatten(), set });
-            }
-        }
-        Ok(found)
     }
 
     /// Sets intents, each only in the state that was read. Returns the place and outcome of each entry that is not held;
@@ -406,7 +355,10 @@ fn judge(found: &Content, data: &[u8], part: &MapPart) -> Option<SwitchOutcome> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Coins, Puname, RequestId, SwitchResult};
+    use crate::{
+        domain::{Coins, Puname, RequestId, SwitchResult},
+        zk::Mark,
+    };
 
     fn part(mark: i64, rewrite_unchanged: bool) -> MapPart {
         MapPart::new(Source::poll(RequestId(1)), Vec::new(), Zxid::test(mark), rewrite_unchanged)
