@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    sync::mpsc,
+    sync::{Arc, mpsc},
     thread,
     time::{Duration, Instant},
 };
@@ -13,16 +13,18 @@ use slog::{Logger, error};
 use tokio::sync::oneshot;
 
 use crate::{
-    ack_waiter::{AckWaiter, Settle},
+    ack_waiter::{self, AckWaiter, Settle},
     domain::ZnodeDir,
-    metrics::Metrics,
+    history::{CloseHistory, Historian, History, HistorySettings, Queue, recent_change},
+    jobmakers::Jobmakers,
+    metrics::{Feed, Metrics},
     poller::{NewSettings, Poller, PollerSettings, StopPolling, ToZkWriter},
     registrar::{self, Registrar, RegistrationSettings, StopRegistering, ToUserLists},
     user_lists::{Listings, ListsToZkWriter, StopPulling, UserListSettings, UserLists},
     zk,
     zk_writer::{
-        CoinbaseRequest, Drain, DryRunBatch, ListHeld, LookUp, NewLimits, Ping, PutBack,
-        SubPoolSettings, ToAckWaiter, WriteBatches, WriterLimits, WriterSettings, ZkWriter,
+        Drain, DryRunBatch, ListHeld, LookUp, NewLimits, Ping, PutBack, SubPoolSettings,
+        ToAckWaiter, WriteBatches, WriterLimits, WriterSettings, ZkWriter,
     },
 };
 
@@ -38,6 +40,8 @@ pub struct ActorSettings {
     pub user_lists: Option<UserListSettings>,
     /// `None`: nothing is registered.
     pub registration: Option<RegistrationSettings>,
+    /// `None`: changes are not recorded.
+    pub history: Option<HistorySettings>,
 }
 
 /// The running actors, and typed senders for their users.
@@ -47,7 +51,9 @@ pub struct Actors {
     /// Takes dry runs.
     pub dry_runs: Recipient<DryRunBatch>,
     /// Takes requests to jobmakers; `None` if the sub-pool API is off.
-    pub jobmakers: Option<Recipient<CoinbaseRequest>>,
+    pub jobmakers: Option<Jobmakers>,
+    /// Records, and waits for records.
+    pub history: History,
     /// The user lists; empty if none is configured.
     pub listings: Listings,
     zk_writer: Addr<ZkWriter>,
@@ -55,6 +61,7 @@ pub struct Actors {
     poller: Option<Addr<Poller>>,
     user_lists: Option<Addr<UserLists>>,
     registrar: Option<Addr<Registrar>>,
+    historian: Option<Addr<Historian>>,
     /// Dropped, it ends `ZkWriter`'s thread.
     _writer_thread: oneshot::Sender<()>,
     arbiters: Vec<Arbiter>,
@@ -64,7 +71,8 @@ impl Actors {
     /// Starts each actor on its own thread. Returns at once, before there is a session with ZooKeeper. Fails if the
     /// operating system refuses a thread.
     pub fn start(settings: ActorSettings, metrics: &Metrics, log: &Logger) -> io::Result<Self> {
-        let ActorSettings { writer, sub_pools, poller, user_lists, registration } = settings;
+        let ActorSettings { writer, sub_pools, poller, user_lists, registration, history } =
+            settings;
         let listings = user_lists.as_ref().map_or_else(Listings::default, empty_listings);
         let marks = writer.held_dir.subdirectory("lists");
         let mut arbiters = Vec::new();
@@ -74,6 +82,14 @@ impl Actors {
             arbiters.push(arbiter);
             Ok::<_, io::Error>(handle)
         };
+
+        let historian = history.map(|settings| {
+            let (queue, start) = new_historian(settings, metrics, log);
+            let historian = Historian::start_in_arbiter(&new_thread()?, start);
+            Ok::<_, io::Error>((historian, History::of(queue)))
+        });
+        let (historian, history) = historian.transpose()?.unzip();
+        let history = history.unwrap_or_default();
 
         let ack_waiter = sub_pools.as_ref().map(|_| {
             let (metrics, log) = (metrics.clone(), log.clone());
@@ -112,13 +128,18 @@ impl Actors {
         Ok(Self {
             writer: zk_writer.clone().recipient(),
             dry_runs: zk_writer.clone().recipient(),
-            jobmakers: ack_waiter.as_ref().map(|_| zk_writer.clone().recipient()),
+            jobmakers: ack_waiter.as_ref().map(|_| {
+                let journal = ack_waiter::Journal::new(log, metrics);
+                Jobmakers::new(zk_writer.clone().recipient(), history.clone(), journal)
+            }),
+            history,
             listings,
             zk_writer,
             ack_waiter,
             poller,
             user_lists,
             registrar,
+            historian,
             _writer_thread: writer_thread,
             arbiters,
         })
@@ -205,6 +226,12 @@ impl Actors {
         {
             error!(log, "internal error: the actor that waits for acks had ended before the daemon stopped"; "cause" => %cause);
         }
+        if let Some(historian) = self.historian
+            && let Err(cause) = historian.send(CloseHistory).await
+        {
+            error!(log, "internal error: the actor of the history had ended before the daemon stopped; changes may be \
+                unrecorded"; "cause" => %cause);
+        }
         for arbiter in self.arbiters {
             arbiter.stop();
         }
@@ -213,6 +240,20 @@ impl Actors {
 
 fn empty_listings(settings: &UserListSettings) -> Listings {
     Listings::of(settings.lists.iter().map(|list| list.0.clone()), settings.lower_case)
+}
+
+/// Restores the recent changes, and hands those from now on to a queue. Returns it, and what starts its Historian.
+fn new_historian(
+    mut settings: HistorySettings,
+    metrics: &Metrics,
+    log: &Logger,
+) -> (Arc<Queue>, impl FnOnce(&mut Context<Historian>) -> Historian + Send + use<>) {
+    let queue = Queue::new(settings.sync, metrics);
+    metrics.recent().restore(settings.recent.drain(..).filter_map(recent_change));
+    metrics.recent().feed(Arc::clone(&queue) as Arc<dyn Feed>);
+    let (feed, log, own_metrics) = (Arc::clone(&queue), log.clone(), metrics.clone());
+    let start = move |_: &mut _| Historian::new(settings, feed, &own_metrics, &log);
+    (queue, start)
 }
 
 fn new_poller(

@@ -101,7 +101,7 @@ pub struct HttpAnswer {
 
 impl HttpAnswer {
     /// Text of a header, with all its lines.
-    pub(crate) fn header(&self, name: &str) -> Option<String> {
+    pub fn header(&self, name: &str) -> Option<String> {
         let lines =
             self.headers.get_all(name).iter().map(|it| String::from_utf8_lossy(it.as_bytes()));
         lines.map(String::from).reduce(|all, line| format!("{all}, {line}"))

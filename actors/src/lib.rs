@@ -18,6 +18,8 @@
 //!  Registrar ─── WatchRequests, ConfirmElection, DeleteRequest ─▶ ZkWriter
 //!    ├─ Registered, Settle ─▶ UserLists
 //!    └─ POST ─▶ UserAutoRegAPI.URL
+//!
+//!  journals ─▶ Recent ─▶ Historian ─▶ HistoryFile
 //! ```
 //!
 //! * `actors`: starts, configures and drains the actors;
@@ -28,6 +30,8 @@
 //! * `poller`: the actor that fetches the user-coin map;
 //! * `registrar`: the actor that registers unknown sub-accounts with the backend;
 //! * `user_lists`: the actor that pulls the lists of sub-accounts, and the lists;
+//! * `history`: the actor that records all changes in a database;
+//! * `jobmakers`: requests to jobmakers, each update recorded first;
 //! * `upstream`: the backend over HTTP, for the Poller, `UserLists` and the Registrar;
 //! * `http_client`: one HTTP request, for `upstream` and for the daemon's commands;
 //! * `metrics`: metrics, readiness and recent changes;
@@ -42,21 +46,22 @@
 //! 1. Addresses form no cycle. An actor gets typed senders at its start, and never looks others up.
 //! 2. Each piece of state has one owner: `ZkWriter` the session and the order of writes, `AckWaiter` the exchanges and
 //!    their deadlines, the Poller its cursor into the upstream's time, `UserLists` the lists, the Registrar the
-//!    registrations under way, the HTTP actor the listening socket.
+//!    registrations under way, the Historian the history's database, the HTTP actor the listening socket.
 //! 3. A single switch is a batch of one. Callers' switches are written unconditionally; a poll's and an undo's only
 //!    where no newer switch exists. The two kinds never share a transaction.
 //! 4. Only `zk` names the ZooKeeper crate, and only `http_client` the HTTP library; the daemon's crate names neither.
 //!    This crate serves no HTTP and reads no configuration.
 //! 5. There are three outcomes: applied, not applied, **unknown**. Unknown is never reported as success, and never
 //!    blindly sent again.
-//! 6. A message handler never waits for the network, so that the mailbox stays live.
+//! 6. A message handler never waits for the network, so that the mailbox stays live. The Historian alone waits for the
+//!    disk, and no other actor waits for the Historian.
 //! 7. An actor's death ends the process with a log line, and the supervisor restarts it. A lost session is a state of
 //!    `ZkWriter`, not a death.
 //! 8. Each event is recorded in one place, a `journal`: log line, metric, recent change. [`Metrics`] decides nothing
 //!    and never blocks. Only `metrics` names the metrics crate.
 //! 9. Every queue is bounded: a worker's outbox (one entry a connection), mailboxes, waiting switches, dry runs and
-//!    sub-pool requests, chunks, parts of maps and lists, and registrations under way, the log's buffer. A full queue
-//!    of callers' requests refuses at once, with a clear error.
+//!    sub-pool requests, chunks, parts of maps and lists, registrations under way, changes to be recorded, the log's
+//!    buffer. A full queue of callers' requests refuses at once, with a clear error.
 
 // In a test, `unwrap` fails at the right place.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -67,7 +72,9 @@ mod domain;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 pub mod go_json;
+mod history;
 mod http_client;
+mod jobmakers;
 mod metrics;
 mod poller;
 mod registrar;
@@ -86,10 +93,13 @@ pub use domain::{
     is_invisible, is_quote, is_separator, push_escaped, push_json_escape, rfc_3339,
     rfc_3339_millis, seconds,
 };
+pub use history::{History, HistorySettings, HistorySync, NotRecorded};
 pub use http_client::{HttpAnswer, HttpRequest};
+pub use jobmakers::Jobmakers;
 pub use metrics::{
-    Change, ChangeEnd, ChangeKind, EndedRegistration, Histogram, LastPull, ListPulls, Metrics,
-    Missing, Recent, RegistrationCount, RegistrationsNow, Since, SkippedEntries, SwitchCount,
+    Change, ChangeEnd, ChangeKind, EndedRegistration, Histogram, HistoryNow, LastPull, ListPulls,
+    Metrics, Missing, Recent, RegistrationCount, RegistrationsNow, Since, SkippedEntries,
+    SwitchCount,
 };
 pub use poller::{MapPreview, PollerSettings, preview_map};
 pub use registrar::{RegistrationSettings, probe_registration, register_known};

@@ -120,6 +120,9 @@ fn exchange_text(failure: &ExchangeFailure) -> String {
         ExchangeFailure::Overtaken => "data has been updated at query time",
         ExchangeFailure::AckNotRead(_) => "cannot get ACK from zookeeper",
         ExchangeFailure::AckUnparsable => "cannot parse ACK in zookeeper",
+        ExchangeFailure::NotRecorded(cause) => {
+            return format!("the change cannot be recorded: {cause}; nothing was written");
+        }
         ExchangeFailure::Unknown(_) => {
             "outcome unknown: zookeeper gave no answer; an update may be applied or not: ask get-coinbase before \
              trying again"
@@ -135,6 +138,7 @@ fn exchange_err_no(failure: &ExchangeFailure) -> u16 {
         ExchangeFailure::NotServed | ExchangeFailure::TimedOut => 504,
         ExchangeFailure::QueueFull
         | ExchangeFailure::ShuttingDown
+        | ExchangeFailure::NotRecorded(_)
         | ExchangeFailure::NotRead(_)
         | ExchangeFailure::NotWritten(_)
         | ExchangeFailure::Overtaken
@@ -148,12 +152,15 @@ impl From<WriteFailure> for ApiError {
     /// The contract has two texts for all failures; the log has the details.
     fn from(failure: WriteFailure) -> Self {
         match failure {
-            WriteFailure::NotSent | WriteFailure::NotRead(_) => Self::ReadFailed,
+            WriteFailure::NotSent | WriteFailure::NotRead(_) | WriteFailure::NotAdmitted(_) => {
+                Self::ReadFailed
+            }
             WriteFailure::QueueFull { .. }
             | WriteFailure::Overloaded
             | WriteFailure::ShuttingDown
             | WriteFailure::Incomplete
             | WriteFailure::Refused(_)
+            | WriteFailure::NotRecorded(_)
             | WriteFailure::Unknown(_) => Self::WriteFailed,
         }
     }

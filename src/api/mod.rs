@@ -29,7 +29,7 @@ use std::io;
 use actix::Recipient;
 use actix_web::web::{Data, ServiceConfig};
 use slog::{Logger, o};
-use switcher_actors::{Actors, DryRunBatch, WriteBatches};
+use switcher_actors::{Actors, DryRunBatch, History, WriteBatches};
 
 use crate::{
     config::{ApiSettings, ListApiSettings},
@@ -62,6 +62,7 @@ const PARSING_THREADS: usize = 2;
 pub struct Endpoints {
     writer: Recipient<WriteBatches>,
     dry_runs: Recipient<DryRunBatch>,
+    history: History,
     sub_pools: Data<SubPoolApi>,
     log: Logger,
 }
@@ -72,6 +73,7 @@ impl Endpoints {
         Self {
             writer: actors.writer.clone(),
             dry_runs: actors.dry_runs.clone(),
+            history: actors.history.clone(),
             sub_pools: Data::new(sub_pools),
             log: log.clone(),
         }
@@ -94,6 +96,7 @@ impl Endpoints {
         let switches = SwitchApi {
             outbox: Outbox::new(self.writer.clone()),
             dry_runs: self.dry_runs.clone(),
+            history: self.history.clone(),
             log: self.log.clone(),
         };
         config.app_data(Data::new(switches)).app_data(self.sub_pools.clone());

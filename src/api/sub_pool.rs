@@ -1,15 +1,13 @@
 //! The sub-pool endpoints: validate, ask the jobmaker through the actors, answer its reply.
 
-use actix::{Recipient, prelude::SendError};
 use actix_web::{
     HttpRequest, HttpResponse,
     web::{Bytes, Data, Payload},
 };
-use slog::{Logger, warn};
+use slog::Logger;
 use switcher_actors::{
-    Caller, Coinbase, CoinbaseAction, CoinbaseRequest, CoinbaseUpdate, ExchangeFailure, SubPool,
+    Coinbase, CoinbaseAction, CoinbaseUpdate, ExchangeFailure, Jobmakers, SubPool,
 };
-use tokio::sync::oneshot;
 
 use super::{
     answer::{ApiError, jobmaker_answered, log_refused},
@@ -24,7 +22,7 @@ use crate::http::{
 /// State of the sub-pool endpoints, shared by all workers.
 pub struct SubPoolApi {
     /// `None` if the API is off.
-    pub jobmakers: Option<Recipient<CoinbaseRequest>>,
+    pub jobmakers: Option<Jobmakers>,
     /// For refused requests; the actors log the exchanges.
     pub log: Logger,
 }
@@ -100,18 +98,8 @@ impl SubPoolApi {
         let parse = move |body: Bytes| parse(&body);
         let (sub_pool, action) = body::parse(body, parse).await.inspect_err(refused)?;
         let is_update = matches!(action, CoinbaseAction::Update(_));
-        let (reply, answer) = oneshot::channel();
-        let caller = Caller { source: source.clone(), reply };
-        if let Err(error) = jobmakers.try_send(CoinbaseRequest { sub_pool, action, caller }) {
-            let failure = match error {
-                SendError::Full(_) => ExchangeFailure::QueueFull,
-                SendError::Closed(_) => ExchangeFailure::ShuttingDown,
-            };
-            warn!(self.log, "request failed: {}", failure; &source, "path" => request.path());
-            return Err(ApiError::Exchange(failure));
-        }
-        let ended = |_| Err(ExchangeFailure::Unknown("the actors ended meanwhile".to_owned()));
-        let answer = answer.await.unwrap_or_else(ended).map_err(ApiError::Exchange)?;
+        let answer = jobmakers.ask(sub_pool, action, source.clone()).await;
+        let answer = answer.map_err(ApiError::Exchange)?;
         Ok(jobmaker_answered(&answer, is_update))
     }
 }

@@ -10,7 +10,7 @@ use actix_web::{
 };
 use slog::{Logger, info, warn};
 use switcher_actors::{
-    Coin, DryRunBatch, PunameError, Shown, Source, SwitchRules, Switches, SwitchesBuilder,
+    Coin, DryRunBatch, History, PunameError, Shown, Source, SwitchRules, Switches, SwitchesBuilder,
     WriteBatch, WriteFailure, WriteReply,
 };
 use tokio::sync::oneshot;
@@ -28,6 +28,7 @@ use crate::http::{LoadedConfig, body, request_id::source};
 pub struct SwitchApi {
     pub outbox: Outbox,
     pub dry_runs: Recipient<DryRunBatch>,
+    pub history: History,
     /// For refused and failed requests; `ZkWriter` logs the writes.
     pub log: Logger,
 }
@@ -194,10 +195,17 @@ impl SwitchApi {
         switches: &Arc<Switches>,
         wants_results: bool,
     ) -> WriteReply {
+        if let Err(cause) = self.history.admits() {
+            return WriteReply::refused(WriteFailure::NotAdmitted(cause));
+        }
         let (reply, answer) = oneshot::channel();
         let switches = Arc::clone(switches);
         self.outbox.send(WriteBatch { source, switches, wants_results, reply });
-        received(answer).await
+        let mut reply = received(answer).await;
+        if reply.outcome.is_ok() {
+            reply.outcome = self.history.synced().await.map_err(WriteFailure::NotRecorded);
+        }
+        reply
     }
 }
 

@@ -21,9 +21,29 @@ pub struct ApiAccess {
     pub coins: Vec<String>,
 }
 
+/// Listener of the daemon, by the key of its address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listener {
+    Api,
+    Admin,
+}
+
+impl Listener {
+    fn key(self) -> &'static str {
+        match self {
+            Self::Api => "ListenAddr",
+            Self::Admin => "AdminListenAddr",
+        }
+    }
+}
+
 impl ApiAccess {
     /// Completes `arguments` from the environment and `file`.
-    pub fn find(arguments: &ApiArguments, file: Option<&Path>) -> Result<Self, CommandFailure> {
+    pub fn find(
+        arguments: &ApiArguments,
+        listener: Listener,
+        file: Option<&Path>,
+    ) -> Result<Self, CommandFailure> {
         let password = match &arguments.password_file {
             Some(file) => Some(read_password(file)?),
             None => arguments.password.clone(),
@@ -40,17 +60,22 @@ impl ApiAccess {
                  {file})"
             ))
         };
+        let key = listener.key();
         let no_server =
-            || missing(FailureKind::Configuration, "address of the daemon", "server", "ListenAddr");
+            || missing(FailureKind::Configuration, "address of the daemon", "server", key);
         let no_credential = |what, flag, key| missing(FailureKind::Credentials, what, flag, key);
         let (server, coins) = match &arguments.server {
             Some(server) => (server.clone(), Vec::new()),
             None => {
-                let listen = access.listen.ok_or_else(no_server)?;
+                let listen = match listener {
+                    Listener::Api => access.listen,
+                    Listener::Admin => access.admin_listen,
+                };
+                let listen = listen.ok_or_else(no_server)?;
                 let server = ServerAddress::of_listener(&listen).ok_or_else(|| {
                     let listen = Shown(&listen);
                     FailureKind::Configuration.failure(format!(
-                        "ListenAddr is {listen}, which cannot be called: give --server HOST:PORT"
+                        "{key} is {listen}, which cannot be called: give --server HOST:PORT"
                     ))
                 })?;
                 (server, access.coins)

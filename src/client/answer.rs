@@ -1,7 +1,7 @@
 //! The daemon's answers, and the effect that each proves: done, nothing written, or unknown.
 
 use serde::Deserialize;
-use switcher_actors::{Coinbase, Shown};
+use switcher_actors::{Coinbase, Shown, is_invisible, push_escaped};
 
 use super::{
     api::CallError,
@@ -62,6 +62,25 @@ impl DaemonAnswer {
 
     /// The failure, unless the request `what` was done.
     pub fn into_failure(self, what: &str) -> Option<CommandFailure> {
+        let text = format!("{}{}", Shown(&self.err_msg), self.advice());
+        self.failure(what, &text)
+    }
+
+    /// The failure of a page of the admin listener, in the daemon's words. A question changes nothing, so its outcome is
+    /// never unknown.
+    pub fn into_page_failure(self, what: &str, is_question: bool) -> Option<CommandFailure> {
+        let mut visible = String::new();
+        let escape = |out: &mut String, c: char| out.extend(c.escape_default());
+        push_escaped(&mut visible, &self.err_msg, is_invisible, escape);
+        let failure = self.failure(what, &visible)?;
+        if !is_question || failure.kind != FailureKind::Unknown {
+            return Some(failure);
+        }
+        let text = format!("{what}: not done; the daemon says {} {visible}", self.err_no);
+        Some(CommandFailure { kind: FailureKind::Unavailable, text, ..failure })
+    }
+
+    fn failure(&self, what: &str, text: &str) -> Option<CommandFailure> {
         let (kind, effect) = match self.effect() {
             Effect::Done => return None,
             Effect::Refused if self.err_no == 429 => {
@@ -72,10 +91,9 @@ impl DaemonAnswer {
             Effect::Unknown => (FailureKind::Unknown, "outcome unknown"),
         };
         let source = if self.old.is_some() { "the jobmaker says" } else { "the daemon says" };
-        let Self { err_no, err_msg, .. } = &self;
-        let text =
-            format!("{what}: {effect}; {source} {err_no} {}{}", Shown(err_msg), self.advice());
-        Some(CommandFailure { kind, text, err_no: Some(*err_no) })
+        let err_no = self.err_no;
+        let text = format!("{what}: {effect}; {source} {err_no} {text}");
+        Some(CommandFailure { kind, text, err_no: Some(err_no) })
     }
 
     /// Remedy (docs/guide/api.md).

@@ -8,8 +8,11 @@ use tokio::{net::TcpStream, time::timeout};
 
 use super::{access::ApiAccess, answer::DaemonAnswer, arguments::ServerAddress};
 
-/// Largest answer, in bytes. The daemon's own are far smaller.
+/// Largest answer of the API, in bytes. The daemon's own are far smaller.
 const ANSWER_LIMIT: usize = 1 << 20;
+
+/// Largest page of the admin listener, in bytes: the results of an undo have a row for each entry of the request.
+const PAGE_LIMIT: usize = 1 << 28;
 
 /// Longest time for a connection, unless the whole call has less.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -60,27 +63,66 @@ impl Api {
 
     /// Sends JSON to one of the API's paths and reads the answer.
     pub async fn post(&self, path: &str, json: Vec<u8>) -> Result<DaemonAnswer, CallError> {
+        let page = self.send("POST", path, json, ANSWER_LIMIT).await?;
+        page.answer().ok_or_else(|| self.not_the_daemon(&page))
+    }
+
+    /// Gets a page of the admin listener.
+    pub async fn get_page(&self, target: &str) -> Result<Page, CallError> {
+        self.send("GET", target, Vec::new(), PAGE_LIMIT).await
+    }
+
+    /// Sends JSON to a page of the admin listener.
+    pub async fn post_page(&self, path: &str, json: Vec<u8>) -> Result<Page, CallError> {
+        self.send("POST", path, json, PAGE_LIMIT).await
+    }
+
+    /// The error that `page` is not one of the daemon.
+    pub fn not_the_daemon(&self, page: &Page) -> CallError {
+        let text = String::from_utf8_lossy(&page.body);
+        let start = Shown(clip(&text, SHOWN_CHARS).0);
+        let description = format!("status {}, and begins {start}", page.status);
+        CallError::NotTheDaemon { server: self.server.clone(), description }
+    }
+
+    async fn send(
+        &self,
+        method: &str,
+        target: &str,
+        json: Vec<u8>,
+        most: usize,
+    ) -> Result<Page, CallError> {
+        let headers = [("content-type", "application/json")];
         let request = HttpRequest {
-            method: "POST",
+            method,
             host: &self.server,
-            target: path,
+            target,
             credentials: Some((&self.user, &self.password)),
-            headers: &[("content-type", "application/json")],
+            headers: if json.is_empty() { &[] } else { &headers },
             body: json,
         };
-        let (status, body) = call(request, self.timeout).await?;
-        let server = self.server.clone();
-        if status == 401 {
-            return Err(CallError::Unauthorized { server, user: Shown(&self.user).to_string() });
+        let page = call(request, self.timeout, most).await?;
+        if page.status == 401 {
+            let (server, user) = (self.server.clone(), Shown(&self.user).to_string());
+            return Err(CallError::Unauthorized { server, user });
         }
-        // The daemon reports a success with status 200 only.
-        let answer = DaemonAnswer::read(&body).filter(|it| !it.success || status == 200);
-        answer.ok_or_else(|| {
-            let text = String::from_utf8_lossy(&body);
-            let start = Shown(clip(&text, SHOWN_CHARS).0);
-            let description = format!("status {status}, and begins {start}");
-            CallError::NotTheDaemon { server, description }
-        })
+        Ok(page)
+    }
+}
+
+/// A whole answer.
+pub struct Page {
+    pub status: u16,
+    pub body: Vec<u8>,
+    /// `X-Next-Cursor`, where a table of the history continues.
+    pub next_cursor: Option<String>,
+}
+
+impl Page {
+    /// The page as an answer of three or more fields; `None` if it is none. The daemon reports a success with status
+    /// 200 only.
+    pub fn answer(&self) -> Option<DaemonAnswer> {
+        DaemonAnswer::read(&self.body).filter(|it| !it.success || self.status == 200)
     }
 }
 
@@ -99,14 +141,16 @@ pub async fn get_page(
         headers: &[],
         body: Vec::new(),
     };
-    let (status, body) = timeout(limit, call(request, limit)).await.unwrap_or_else(|_| {
+    let call = call(request, limit, ANSWER_LIMIT);
+    let page = timeout(limit, call).await.unwrap_or_else(|_| {
         Err(CallError::NoAnswer { server: server.to_owned(), cause: late(limit) })
     })?;
-    Ok((status, String::from_utf8_lossy(&body).into_owned()))
+    Ok((page.status, String::from_utf8_lossy(&page.body).into_owned()))
 }
 
-/// Sends a request over a connection of its own, and reads the answer whole. Connection and answer have a timeout each.
-async fn call(request: HttpRequest<'_>, limit: Duration) -> Result<(u16, Vec<u8>), CallError> {
+/// Sends a request over a connection of its own, and reads the answer whole, at most `most` bytes. Connection and answer
+/// have a timeout each.
+async fn call(request: HttpRequest<'_>, limit: Duration, most: usize) -> Result<Page, CallError> {
     let server = request.host.to_owned();
     let connect_limit = CONNECT_TIMEOUT.min(limit);
     let stream = match timeout(connect_limit, TcpStream::connect(&server)).await {
@@ -119,10 +163,11 @@ async fn call(request: HttpRequest<'_>, limit: Duration) -> Result<(u16, Vec<u8>
     };
     let exchange = async {
         let answer = request.send(stream).await?;
-        Ok(match answer.status {
+        let (status, next_cursor) = (answer.status, answer.header("x-next-cursor"));
+        Ok(match status {
             // The status is all that counts.
-            401 => (401, Vec::new()),
-            status => (status, answer.body(ANSWER_LIMIT).await?),
+            401 => Page { status, body: Vec::new(), next_cursor: None },
+            _ => Page { status, body: answer.body(most).await?, next_cursor },
         })
     };
     let answered = timeout(limit, exchange).await.unwrap_or_else(|_| Err(late(limit)));

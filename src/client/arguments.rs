@@ -4,6 +4,7 @@ use std::{fmt, path::PathBuf, str::FromStr};
 
 use clap::{Args, Subcommand};
 
+use super::when::When;
 use crate::config::{local_address, split_host_port};
 
 /// A client command.
@@ -35,6 +36,19 @@ pub enum ClientCommand {
     /// Needs the daemon's configuration, but no EnableCronJob. Exit status 1 if a coin differs from the map, or a
     /// sub-account of a list has no znode or index entry. Ignores all other sub-accounts. Writes nothing.
     Verify(OutputArguments),
+    /// Search the daemon's history of switches and of coinbase updates, or verify its file
+    ///
+    /// Calls the admin listener. The newest changes come first; times are in UTC. A TIME is 2026-11-28T10:00:00Z,
+    /// 2026-11-28 (midnight in UTC), seconds since 1970, or an age: 30s, 30m, 2h, 3d. `history -- verify` searches a
+    /// sub-account of the name `verify`.
+    #[command(disable_help_subcommand = true)]
+    History(HistoryArguments),
+    /// Take a request back: put each znode back that still is as that request left it
+    ///
+    /// Shows first what would change, and asks. All other znodes are left alone, and listed with the reason. An undo is a
+    /// request itself, with an id of its own, and can be undone. Exit status 0 only if every entry was put back or left
+    /// alone, and one at least was put back.
+    Undo(UndoArguments),
     /// Check that the daemon on this machine is alive; for containers and scripts
     ///
     /// Gets /healthz, or with --ready /readyz, at AdminListenAddr of the environment or the configuration. Needs no
@@ -56,6 +70,13 @@ impl ClientCommand {
             Self::UpdateCoinbase(it) => ("update-coinbase", &it.api.output),
             Self::Status(it) => ("status", &it.output),
             Self::Verify(output) => ("verify", output),
+            Self::History(it) => match &it.command {
+                Some(HistoryCommand::Verify(verify)) if verify.output.json => {
+                    ("history", &verify.output)
+                }
+                _ => ("history", &it.api.output),
+            },
+            Self::Undo(it) => ("undo", &it.api.output),
             Self::Health(it) => ("health", &it.output),
             Self::Doctor(it) => ("doctor", &it.api.output),
         }
@@ -65,7 +86,8 @@ impl ClientCommand {
 /// Format of the result.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 pub struct OutputArguments {
-    /// Print one JSON document instead of text, for failures too; only a bad argument is reported as text
+    /// Print one JSON document instead of text, for failures too; only a bad argument is reported as text. A search of
+    /// the history prints one a row
     #[arg(long)]
     pub json: bool,
 }
@@ -73,7 +95,8 @@ pub struct OutputArguments {
 /// Address of the daemon's API, and the credentials.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct ApiArguments {
-    /// The daemon's address [default: ListenAddr of the configuration, on this machine]
+    /// The daemon's address [default: ListenAddr of the configuration, on this machine; for history and undo
+    /// AdminListenAddr]
     #[arg(long, value_name = "HOST:PORT")]
     pub server: Option<ServerAddress>,
 
@@ -168,6 +191,103 @@ pub struct StatusArguments {
     pub sub_accounts: Vec<String>,
     #[command(flatten)]
     pub output: OutputArguments,
+}
+
+#[derive(Args, Debug, PartialEq, Eq)]
+pub struct HistoryArguments {
+    #[command(subcommand)]
+    pub command: Option<HistoryCommand>,
+    #[command(flatten)]
+    pub search: SearchArguments,
+    #[command(flatten)]
+    pub api: ApiArguments,
+}
+
+/// Rows of the history.
+#[derive(Args, Debug, Default, PartialEq, Eq)]
+pub struct SearchArguments {
+    /// Changes of this sub-account
+    #[arg(value_name = "SUB-ACCOUNT")]
+    pub sub_account: Option<String>,
+    /// Changes of this sub-pool
+    #[arg(long, value_name = "NAME")]
+    pub sub_pool: Option<String>,
+    /// Switches from or to this coin, and updates of its sub-pools
+    #[arg(long)]
+    pub coin: Option<String>,
+    /// Changes by this user
+    #[arg(long, value_name = "NAME")]
+    pub actor: Option<String>,
+    /// Changes of this request (X-Request-Id)
+    #[arg(long, value_name = "ID")]
+    pub request: Option<String>,
+    /// Changes at this time or later
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<When>,
+    /// Changes before this time
+    #[arg(long, value_name = "TIME")]
+    pub to: Option<When>,
+    /// Rows to print, the newest [default: 100]
+    #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub limit: Option<u64>,
+    /// One row for each request that has such a change, with the counts of all its entries
+    #[arg(long)]
+    pub requests: bool,
+    /// Then print new rows as they come, until the command is interrupted; the newest row comes last
+    #[arg(long, conflicts_with_all = ["to", "csv"])]
+    pub follow: bool,
+    /// Print CSV with a header row
+    #[arg(long, conflicts_with = "json")]
+    pub csv: bool,
+}
+
+#[derive(Debug, PartialEq, Eq, Subcommand)]
+pub enum HistoryCommand {
+    /// Check the chain over the changes of coinbase texts and payout addresses, in the file itself
+    ///
+    /// Works beside a running daemon, and on a copy of the file. Prints the number of records and the newest link, the
+    /// head. Exit status 1 if a record was edited, removed, inserted or moved, with the first of them; with a head that
+    /// was noted elsewhere, also if the end was cut off.
+    Verify(HistoryVerifyArguments),
+}
+
+#[derive(Args, Debug, PartialEq, Eq)]
+pub struct HistoryVerifyArguments {
+    /// Head that was noted elsewhere: `chain_head` of a log line or of /status
+    #[arg(long, value_name = "HEX")]
+    pub head: Option<String>,
+    /// The history's file [default: HistoryFile of the environment or the configuration]
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Key of the chain [default: HistoryKeyFile of the environment or the configuration, else the file with .key
+    /// appended]
+    #[arg(long, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: OutputArguments,
+}
+
+#[derive(Args, Debug, PartialEq, Eq)]
+pub struct UndoArguments {
+    /// Request to take back, as `history` shows it (X-Request-Id)
+    pub request: String,
+    /// Only show what would change
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Delete znodes that the request created
+    #[arg(long)]
+    pub delete_created: bool,
+    /// Reason, for the history
+    #[arg(long, value_name = "TEXT")]
+    pub comment: Option<String>,
+    /// Do not ask for confirmation
+    #[arg(long)]
+    pub yes: bool,
+    /// Show all entries, not only the first 20
+    #[arg(long)]
+    pub all: bool,
+    #[command(flatten)]
+    pub api: ApiArguments,
 }
 
 #[derive(Args, Debug, PartialEq, Eq)]

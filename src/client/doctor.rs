@@ -3,9 +3,11 @@
 //! * `findings`: the results, and their report;
 //! * `zookeeper`: brokers, session, directories; `jobmakers`: their acks; `waiting`: held switches and requests for
 //!   registration that no daemon works on;
+//! * `history`: the history's file and its disk;
 //! * `upstream`: the user-coin map and its clock; `lists`: the user lists; `registration`: the backend that registers.
 
 mod findings;
+mod history;
 mod jobmakers;
 mod lists;
 mod registration;
@@ -19,7 +21,7 @@ use switcher_actors::Shown;
 
 use self::findings::Findings;
 use super::{
-    access::ApiAccess,
+    access::{ApiAccess, Listener},
     api::{Api, CallError},
     arguments::{ApiArguments, DoctorArguments},
     report::CommandReport,
@@ -32,6 +34,7 @@ pub async fn doctor(arguments: &DoctorArguments, file: Option<&Path>) -> Command
     if let Some(settings) = configuration(&mut findings, file) {
         zookeeper::brokers(&mut findings, &settings.writer).await;
         zookeeper::session(&mut findings, &settings).await;
+        history::history(&mut findings, settings.history.as_ref());
         upstream::upstream(&mut findings, settings.poller.as_ref()).await;
         let lists = lists::lists(&mut findings, settings.user_lists.as_ref()).await;
         let known = arguments.registration.as_deref();
@@ -45,15 +48,16 @@ pub async fn doctor(arguments: &DoctorArguments, file: Option<&Path>) -> Command
 fn configuration(findings: &mut Findings, file: Option<&Path>) -> Option<Settings> {
     const CHECK: &str = "configuration";
     const REMEDY: &str = "correct the key in the file or the environment; --help lists all keys";
-    let (settings, warnings) = match config::load(file, |name| env::var_os(name)) {
-        Ok(Checked { settings, warnings, .. }) => (Some(settings), warnings),
-        Err(Rejected { problems, warnings, .. }) => {
-            for problem in problems {
-                findings.problem(CHECK, problem.to_string(), REMEDY);
+    let (settings, warnings) =
+        match config::load(file, |name| env::var_os(name)).and_then(Checked::look_at_files) {
+            Ok(Checked { settings, warnings, .. }) => (Some(settings), warnings),
+            Err(Rejected { problems, warnings, .. }) => {
+                for problem in problems {
+                    findings.problem(CHECK, problem.to_string(), REMEDY);
+                }
+                (None, warnings)
             }
-            (None, warnings)
-        }
-    };
+        };
     for warning in warnings {
         findings.warn(CHECK, warning, REMEDY);
     }
@@ -77,7 +81,7 @@ async fn api(
     if settings.api.is_none() && arguments.server.is_none() {
         return findings.ok(CHECK, "not checked: EnableAPIServer is false");
     }
-    let access = match ApiAccess::find(arguments, file) {
+    let access = match ApiAccess::find(arguments, Listener::Api, file) {
         Ok(access) => access,
         Err(failure) => {
             let remedy = "give --server, --user and --password-file, or correct the configuration";

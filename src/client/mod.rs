@@ -3,6 +3,7 @@
 //! * `arguments`: the commands and their flags;
 //! * `access`, `api`, `answer`: address and credentials; the HTTP request; the effect that an answer proves;
 //! * `switch`, `batch` with `batch_input`, `batch_file` and `resume_file`: switches;
+//! * `history` with `when` and `rows`: searches of the daemon's history, and its chain; `undo`: takes a request back;
 //! * `sub_pool`: a sub-pool's coinbase text and payout address;
 //! * `znodes`, `status`, `verify`: coins in ZooKeeper, without the daemon;
 //! * `health`: whether the daemon on this machine is alive, or ready;
@@ -22,13 +23,17 @@ mod batch_file;
 mod batch_input;
 mod doctor;
 mod health;
+mod history;
 mod report;
 mod resume_file;
+mod rows;
 mod status;
 mod sub_pool;
 mod switch;
 mod terminal;
+mod undo;
 mod verify;
+mod when;
 mod znodes;
 
 use std::{env, ffi::OsString, io, path::Path, process::ExitCode};
@@ -36,7 +41,7 @@ use std::{env, ffi::OsString, io, path::Path, process::ExitCode};
 use switcher_actors::Shown;
 use tokio::{runtime, task::LocalSet};
 
-use access::ApiAccess;
+use access::{ApiAccess, Listener};
 pub use arguments::ClientCommand;
 pub use report::EXIT_STATUSES;
 use report::{CommandFailure, CommandReport, CommandResult, FailureKind, show};
@@ -58,7 +63,7 @@ pub fn run(command: &ClientCommand, file: Option<&Path>) -> ExitCode {
 }
 
 async fn act(command: &ClientCommand, file: Option<&Path>) -> CommandResult {
-    let access = |arguments| ApiAccess::find(arguments, file);
+    let access = |arguments| ApiAccess::find(arguments, Listener::Api, file);
     match command {
         ClientCommand::Switch(it) => switch::switch(it, &access(&it.api)?).await,
         ClientCommand::Batch(it) => batch::batch(it, &access(&it.api)?).await,
@@ -80,6 +85,10 @@ async fn act(command: &ClientCommand, file: Option<&Path>) -> CommandResult {
                 settings.ok().filter(|it| it.user_lists.is_some()).ok_or(failure)
             })?;
             verify::verify(&settings).await
+        }
+        ClientCommand::History(it) => history::history(it, file).await,
+        ClientCommand::Undo(it) => {
+            undo::undo(it, &ApiAccess::find(&it.api, Listener::Admin, file)?).await
         }
         ClientCommand::Health(it) => health::health(it, file).await,
         ClientCommand::Doctor(it) => Ok(doctor::doctor(it, file).await),

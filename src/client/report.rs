@@ -10,8 +10,8 @@ use thiserror::Error;
 pub const EXIT_STATUSES: &str = "\
 Exit status of the client commands:
   0   done
-  1   a check found something: a sub-account without znode, drift, a problem, an unhealthy daemon; or the
-      user did not confirm an update
+  1   a check found something: a sub-account without znode, drift, a problem, an unhealthy daemon, a fault of
+      the history; or the user did not confirm an update or an undo
   2   bad argument, or no terminal to confirm on
   65  the file, a name, or the request is invalid or was refused; nothing was written
   66  a file cannot be read
@@ -23,7 +23,8 @@ Exit status of the client commands:
   76  another program answers at that address; if it is a proxy, the outcome is unknown
   77  the credentials are missing or refused
   78  invalid configuration
-Of a batch, \"nothing was written\" is about the chunk that failed: the chunks before are written.";
+Of a batch, \"nothing was written\" is about the chunk that failed: the chunks before are written. Of an undo, 69 and
+75 are also the statuses if some entries were not put back, or their outcome is unknown; the results list them.";
 
 /// Reason why a command did not do its job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +42,8 @@ pub enum FailureKind {
     NoOutputFile,
     /// The request may have been written or not.
     Unknown,
+    /// Standard output cannot be written.
+    NoOutput,
     /// Another program answers.
     Protocol,
     Credentials,
@@ -58,6 +61,7 @@ impl FailureKind {
             Self::Unavailable => (69, "unavailable"),
             Self::Internal => (70, "internal"),
             Self::NoOutputFile => (73, "no output file"),
+            Self::NoOutput => (74, "no output"),
             Self::Unknown => (75, "outcome unknown"),
             Self::Protocol => (76, "protocol"),
             Self::Credentials => (77, "credentials"),
@@ -91,9 +95,15 @@ pub struct CommandReport {
     fields: Map<String, Value>,
     found_something: bool,
     failure: Option<CommandFailure>,
+    is_printed: bool,
 }
 
 impl CommandReport {
+    /// The report of a command that has printed its result row by row.
+    pub fn printed() -> Self {
+        Self { is_printed: true, ..Self::default() }
+    }
+
     /// Adds a line for people.
     pub fn line(&mut self, line: impl Into<String>) {
         self.lines.push(line.into());
@@ -147,7 +157,9 @@ pub fn show(
     mut errors: impl io::Write,
 ) -> ExitCode {
     let exit_status = report.exit_status();
-    let written = if as_json {
+    let written = if report.is_printed {
+        Ok(())
+    } else if as_json {
         writeln!(output, "{}", escape_json(&report.document(command).to_string()))
     } else {
         let text: String = report.lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
@@ -180,6 +192,7 @@ mod tests {
             FailureKind::Unavailable,
             FailureKind::Internal,
             FailureKind::NoOutputFile,
+            FailureKind::NoOutput,
             FailureKind::Unknown,
             FailureKind::Protocol,
             FailureKind::Credentials,

@@ -1,10 +1,15 @@
-//! The keys that a client of the API reads. No other key needs to be set or valid: a machine that only sends switches
+//! The keys that a client of the API, or of the history's file, reads. No other key needs to be set or valid: a machine that only sends switches
 //! knows no ZooKeeper.
 
-use std::{ffi::OsString, path::Path};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
 use super::{
-    Problem, load,
+    Problem,
+    history::usual_key_file,
+    load,
     value::{as_text, as_texts},
 };
 
@@ -21,6 +26,10 @@ pub struct Access {
     pub password: Option<String>,
     /// `AvailableCoins`; empty if absent.
     pub coins: Vec<String>,
+    /// `HistoryFile`.
+    pub history_file: Option<PathBuf>,
+    /// `HistoryKeyFile`, set or next to the history's file.
+    pub history_key_file: Option<PathBuf>,
 }
 
 /// Reads the file, if there is one, and the environment over it.
@@ -36,11 +45,15 @@ pub fn access(
         let text = as_text(raw.values.get(name)?)?;
         (!text.is_empty()).then(|| text.to_owned())
     };
+    let history_file = text("HistoryFile").map(PathBuf::from);
+    let history_key_file = text("HistoryKeyFile").map(PathBuf::from);
     Ok(Access {
         listen: text("ListenAddr"),
         admin_listen: text("AdminListenAddr"),
         user: text("APIUser"),
         password: text("APIPassword"),
+        history_key_file: history_key_file.or(history_file.as_deref().map(usual_key_file)),
+        history_file,
         coins: raw.values.get("AvailableCoins").and_then(as_texts).unwrap_or_default(),
     })
 }

@@ -1,11 +1,12 @@
 //! Turns raw values into [`Settings`], or reports every problem at once.
 //!
 //! * `read`: single values, each as the type of its key;
-//! * `listeners`, `credentials`, `zookeeper`, `directories`, `polls`, `user_lists`: the sections of the settings;
+//! * `listeners`, `credentials`, `zookeeper`, `directories`, `polls`, `user_lists`, `history`: the sections of the settings;
 //! * `quoting`: likely causes of values that cannot work.
 
 mod credentials;
 mod directories;
+mod history;
 mod listeners;
 mod polls;
 mod quoting;
@@ -85,6 +86,7 @@ impl Reader {
         let limits = self.limits();
         let shutdown_grace = self.seconds("ShutdownGraceSeconds");
         let log = self.log();
+        let history = self.history();
         let callers = self.callers(coins.clone(), lower_case);
         let head_timeout = self.seconds("APIHeadTimeoutSeconds");
         let api = self.api(api_enabled, head_timeout);
@@ -120,6 +122,7 @@ impl Reader {
             poller,
             user_lists,
             registration,
+            history,
             shutdown_grace,
             log,
         })

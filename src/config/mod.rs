@@ -5,12 +5,14 @@
 //! * `value`: raw values, and which place wins; `load`: the file and the environment;
 //! * `check`: raw values to [`Settings`], or every problem at once; `problem`: one of them;
 //! * `snapshot`: the changes since the last load;
+//! * `history`: settings of the history, and the place of its files;
 //! * `access`: the keys that a client of the API reads;
 //! * `properties`: what holds for any file and environment, for tests and fuzz targets.
 
 mod access;
 mod addresses;
 mod check;
+mod history;
 mod host;
 mod keys;
 mod load;
@@ -32,6 +34,7 @@ use crate::logging::{LogLevel, LogSettings};
 
 pub use access::{Access, access};
 pub use addresses::{local_address, split_host_port};
+pub use history::{HistorySettings, HistorySync, directory, usual_key_file};
 pub use host::{Host, HostName};
 pub use network::Network;
 pub use problem::Problem;
@@ -50,6 +53,7 @@ pub struct Settings {
     pub poller: Option<PollerSettings>,
     pub user_lists: Option<UserListSettings>,
     pub registration: Option<RegistrationSettings>,
+    pub history: Option<HistorySettings>,
     /// Time from the first signal to the end of the process.
     pub shutdown_grace: Duration,
     pub log: LogSettings,
@@ -73,6 +77,7 @@ impl Settings {
             poller,
             user_lists: _,
             registration: _,
+            history: _,
             shutdown_grace,
             log,
         } = self;

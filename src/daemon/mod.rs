@@ -68,7 +68,7 @@ pub fn run() -> ExitCode {
 
 /// Calls `act` with the configuration if it is valid; otherwise prints all problems.
 fn with_configuration(file: Option<&Path>, act: impl FnOnce(Checked) -> ExitCode) -> ExitCode {
-    match config::load(file, |name| env::var_os(name)) {
+    match config::load(file, |name| env::var_os(name)).and_then(Checked::look_at_files) {
         Ok(checked) => act(checked),
         Err(Rejected { problems, warnings, .. }) => {
             let head = format!("bad configuration ({} and environment):", shown(file));

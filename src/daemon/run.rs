@@ -90,7 +90,8 @@ async fn run(
     let admin = bind_admin(admin, log)?;
     let descriptors = [(admin.is_some(), admin::DESCRIPTORS), (lists.is_some(), LIST_DESCRIPTORS)];
     let descriptors = descriptors.iter().filter(|(is_on, _)| *is_on).map(|(_, count)| count).sum();
-    let settings = ActorSettings { writer, sub_pools, poller, user_lists, registration };
+    let settings =
+        ActorSettings { writer, sub_pools, poller, user_lists, registration, history: None };
     let actors = Actors::start(settings, &metrics, log).map_err(Failure::Thread)?;
     let endpoints = Endpoints::new(&actors, log);
     let console = Console {

@@ -1,91 +1,161 @@
-//! The file: settings of a connection, tables, version of the schema.
+//! The file: settings of a connection, tables, version of the schema, lock.
 //!
 //! Switches lie in parts, tables of their own: `switches_1`, `switches_2` and so on. The newest is not indexed by name, so
 //! that it costs an insertion no search; a search reads all of it. A full part gets its index. The oldest is dropped as
-//! a whole.
+//! a whole. Notes have a table of their own. Both share one sequence of numbers.
+//!
+//! The id of a request is the number of its first entry, and a switch has the distance to it: 0 for single switches,
+//! which costs no byte.
 
-use std::path::Path;
+use std::{
+    fs::{self, File, TryLockError},
+    io,
+    path::{Path, PathBuf},
+};
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
-use thiserror::Error;
+use rusqlite::{Connection, OpenFlags};
+
+use crate::error::OpenError;
 
 /// Version of the tables below.
-const VERSION: i64 = 1;
+pub(crate) const VERSION: i64 = 1;
 
-/// Bytes of pages that a connection keeps: one writes, few read.
-const CACHE_KIB: i64 = 8_000;
+/// Marks a file as a history: "swhi".
+const APPLICATION: i64 = 0x7377_6869;
 
+/// Memory for pages of a connection, in KiB: one writes, few read.
+const CACHE: i64 = 8_000;
+
+/// Bytes that the log of writes keeps on the disk after it was copied to the file.
+const KEPT_LOG: i64 = 16 << 20;
+
+// `switches` of `parts`: numbers count notes too. `reach`: the oldest request with an entry in the part.
+// The index of requests has 31 bits of their numbers, which suffice to find one: they count from a random one on.
 const TABLES: &str = "
 CREATE TABLE words(id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
 CREATE TABLE requests(
-    id INTEGER PRIMARY KEY, request INTEGER NOT NULL, time INTEGER NOT NULL, source INTEGER NOT NULL,
-    client, actor, on_behalf_of, comment,
-    first INTEGER NOT NULL, more INTEGER NOT NULL,
+    id INTEGER PRIMARY KEY, request INTEGER NOT NULL, kind INTEGER NOT NULL, time INTEGER NOT NULL,
+    source INTEGER NOT NULL, client, actor, on_behalf_of, comment TEXT, more INTEGER NOT NULL,
     applied INTEGER NOT NULL, not_applied INTEGER NOT NULL, unknown INTEGER NOT NULL, held INTEGER NOT NULL,
-    created INTEGER NOT NULL, coins NOT NULL, undo_of INTEGER, undone_by INTEGER);
-CREATE INDEX requests_by_request ON requests(request);
+    created INTEGER NOT NULL, coins, undo_of INTEGER);
+CREATE INDEX requests_by_request ON requests(request & 0x7fffffff);
+CREATE INDEX requests_of_notes ON requests(id) WHERE kind <> 0;
+CREATE INDEX requests_by_undone ON requests(undo_of) WHERE undo_of IS NOT NULL;
 CREATE TABLE parts(
-    id INTEGER PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL,
-    first_time INTEGER NOT NULL, last_time INTEGER NOT NULL, is_full INTEGER NOT NULL);
-CREATE TABLE notes(number INTEGER PRIMARY KEY, text TEXT NOT NULL, link BLOB NOT NULL);
+    id INTEGER PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL, switches INTEGER NOT NULL,
+    reach INTEGER NOT NULL, first_time INTEGER NOT NULL, last_time INTEGER NOT NULL, is_full INTEGER NOT NULL);
+CREATE TABLE notes(number INTEGER PRIMARY KEY, text TEXT NOT NULL CHECK (json_valid(text)), link BLOB NOT NULL);
+CREATE INDEX notes_of ON notes(text ->> '$.of') WHERE text ->> '$.of' IS NOT NULL;
+CREATE INDEX notes_by_request ON notes(text ->> '$.origin.request');
 CREATE TABLE chain(start BLOB NOT NULL, seal BLOB NOT NULL);
 ";
 
-/// Why a history cannot be opened.
-#[derive(Debug, Error)]
-pub enum OpenError {
-    /// A newer daemon has written it.
-    #[error(
-        "it has version {0} of the tables, and this daemon knows {VERSION}: use the newer daemon, or another file"
-    )]
-    Newer(i64),
-    /// SQLite finds it damaged, or it is another kind of file.
-    #[error("it is damaged: {0}")]
-    Damaged(String),
-    /// It cannot be read or written.
-    #[error("{0}")]
-    Other(String),
-}
-
-impl From<rusqlite::Error> for OpenError {
-    fn from(error: rusqlite::Error) -> Self {
-        match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-                Self::Damaged(error.to_string())
-            }
-            _ => Self::Other(error.to_string()),
-        }
+/// The lock of a history, as long as the value lives.
+pub(crate) fn lock(path: &Path) -> Result<File, OpenError> {
+    let path = path.with_added_extension("lock");
+    let other = |error: io::Error| OpenError::Other(format!("lock '{}': {error}", path.display()));
+    let file = File::options().create(true).append(true).open(&path).map_err(other)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse),
+        Err(TryLockError::Error(error)) => Err(other(error)),
     }
 }
 
-/// Opens the file for writing. A new one gets its tables.
-pub(crate) fn open(path: &Path) -> Result<Connection, OpenError> {
-    let mut db = Connection::open(path)?;
-    db.pragma_update(None, "page_size", 8192)?;
-    db.pragma_update(None, "journal_mode", "WAL")?;
-    db.pragma_update(None, "synchronous", "NORMAL")?;
-    db.pragma_update(None, "cache_size", -CACHE_KIB)?;
-    let version: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if version > VERSION {
+/// Opens the file for writing. A new one gets its tables; its first entry will have the number `first`.
+pub(crate) fn open(path: &Path, first: i64) -> Result<Connection, OpenError> {
+    let mut db = Connection::open(path).map_err(OpenError::of)?;
+    let is_new = is_new(&db)?;
+    settings(&db).map_err(OpenError::of)?;
+    if is_new {
+        create(&mut db, first).map_err(OpenError::of)?;
+    }
+    // A later version migrates older tables here, in one transaction with the new `user_version`.
+    Ok(db)
+}
+
+/// Whether the file has no tables yet. If it has, they are ours and not newer.
+fn is_new(db: &Connection) -> Result<bool, OpenError> {
+    let number = |name| db.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let application = number("application_id").map_err(OpenError::of)?;
+    let version = number("user_version").map_err(OpenError::of)?;
+    if version > VERSION && application == APPLICATION {
         return Err(OpenError::Newer(version));
     }
-    if version == 0 {
-        let tables = db.transaction()?;
-        tables.execute_batch(TABLES)?;
-        tables.pragma_update(None, "user_version", VERSION)?;
-        tables.commit()?;
+    let tables = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0));
+    let is_new = tables.map_err(OpenError::of)? == 0;
+    if !is_new && (application, version) != (APPLICATION, VERSION) {
+        let error = "it is a database of another program: use another file, or move this one";
+        return Err(OpenError::Other(error.to_owned()));
     }
-    Ok(db)
+    Ok(is_new)
+}
+
+fn settings(db: &Connection) -> rusqlite::Result<()> {
+    db.pragma_update(None, "page_size", 8192)?;
+    db.pragma_update(None, "journal_mode", "WAL")?;
+    db.pragma_update(None, "journal_size_limit", KEPT_LOG)?;
+    db.pragma_update(None, "synchronous", "NORMAL")?;
+    // An index is sorted in memory: a daemon may have no directory for temporary files.
+    db.pragma_update(None, "temp_store", "MEMORY")?;
+    db.pragma_update(None, "cache_size", -CACHE)
+}
+
+fn create(db: &mut Connection, first: i64) -> rusqlite::Result<()> {
+    let tables = db.transaction()?;
+    tables.execute_batch(TABLES)?;
+    create_part(&tables, 1, first)?;
+    tables.pragma_update(None, "application_id", APPLICATION)?;
+    tables.pragma_update(None, "user_version", VERSION)?;
+    tables.commit()
+}
+
+/// Adds a part, in which the switches from the number `first` on will lie.
+pub(crate) fn create_part(db: &Connection, id: i64, first: i64) -> rusqlite::Result<()> {
+    db.execute_batch(&format!(
+        "CREATE TABLE {}(number INTEGER PRIMARY KEY, back INTEGER NOT NULL, time INTEGER NOT NULL,
+            sub_account TEXT NOT NULL, old, new, outcome INTEGER NOT NULL, cause, superseded_by,
+            due INTEGER, created INTEGER, version INTEGER)",
+        switches(id)
+    ))?;
+    let (last, never) = (first - 1, i64::MAX);
+    let insert = "INSERT INTO parts VALUES(?, ?, ?, 0, ?, ?, 0, FALSE)";
+    db.execute(insert, [id, first, last, never, never]).map(|_| ())
 }
 
 /// Opens it for reading, beside the daemon that writes.
 pub(crate) fn open_to_read(path: &Path) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let db = Connection::open_with_flags(path, flags)?;
-    db.pragma_update(None, "query_only", true)?;
-    db.pragma_update(None, "cache_size", -CACHE_KIB)?;
-    let version: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if version > VERSION { Err(OpenError::Newer(version)) } else { Ok(db) }
+    let db = Connection::open_with_flags(path, flags).map_err(OpenError::of)?;
+    if is_new(&db)? {
+        return Err(OpenError::Other("it is empty".to_owned()));
+    }
+    db.pragma_update(None, "query_only", true).map_err(OpenError::of)?;
+    db.pragma_update(None, "cache_size", -CACHE).map_err(OpenError::of)?;
+    Ok(db)
+}
+
+/// Files that the database has besides.
+pub(crate) fn companions(path: &Path) -> [PathBuf; 2] {
+    ["-wal", "-shm"].map(|suffix| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        name.into()
+    })
+}
+
+/// Moves the file with its companions aside. The file goes first: a companion without a file is dropped by the database
+/// library, while a new file would take in an old companion.
+pub(crate) fn move_aside(path: &Path, now: i64) -> io::Result<PathBuf> {
+    let to = path.with_added_extension(format!("damaged-{now}"));
+    fs::rename(path, &to)?;
+    for (from, to) in companions(path).iter().zip(companions(&to)) {
+        match fs::rename(from, to) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(to)
 }
 
 /// The table of a part.

@@ -4,21 +4,20 @@
 //! own. Nothing here knows actors, HTTP or a clock.
 
 mod database;
-
+mod error;
+mod key;
 mod notes;
 mod reader;
 mod record;
 mod words;
 mod writer;
 
-pub use database::OpenError;
-
-pub use notes::{ChainFault, ChainKey, Link, verify};
-pub use reader::{ChangeRow, Filter, Order, OriginRow, Page, Reader, RequestRow};
+pub use error::{Error, OpenError};
+pub use key::Link;
+pub use notes::{ChainFault, chain_head, verify};
+pub use reader::{ChangeRow, Filter, Order, Page, Reader, RequestRow};
 pub use record::{
-    Change, Coinbase, Note, Old, Origin, Outcome, RequestNumber, Source, State, Switch,
+    Change, Coinbase, Entry, Kind, Old, Origin, Outcome, RequestNumber, Source, State, Switch,
+    Update,
 };
-pub use writer::{Limits, PART, Size, Writer};
-
-#[cfg(test)]
-mod tests;
+pub use writer::{Limits, MovedAside, OnDamage, Opened, PART, Size, Writer};

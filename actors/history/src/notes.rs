@@ -1,44 +1,126 @@
 //! Notes: records that last for years, in a chain that shows whether one was edited, removed, inserted or moved.
 //!
 //! Each has a link: an HMAC-SHA256 over the link before, its number and its text. Nothing is ever updated: the outcome of
-//! a change is a note of its own, which names the first one.
+//! an update is a note of its own, which names the first one. Everything that searches show of a note, and find it by,
+//! is in its text.
 
-use std::path::Path;
+use std::{net::IpAddr, path::Path};
 
-use ring::hmac;
 use rusqlite::{Connection, params};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::database::{OpenError, open_to_read};
+use crate::{
+    database::open_to_read,
+    error::OpenError,
+    key::{ChainKey, Link},
+    record::{Coinbase, Origin, Outcome, RequestNumber, Source, Update},
+};
 
-/// A link of the chain.
-pub type Link = [u8; 32];
+/// The text of a note.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub(crate) enum Note {
+    /// An update. Its outcome is `unknown` until a further note has it.
+    Update {
+        #[serde(flatten)]
+        head: Head,
+        coin: String,
+        sub_pool: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        old: Option<Coinbase>,
+        new: Coinbase,
+    },
+    Reload {
+        #[serde(flatten)]
+        head: Head,
+        keys: Vec<String>,
+    },
+    /// The end of the update with the number `of`.
+    Outcome {
+        of: i64,
+        time: i64,
+        outcome: Outcome,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cause: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        old: Option<Coinbase>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        new: Option<Coinbase>,
+    },
+}
 
-/// Key of the chain.
-#[derive(Clone, Debug)]
-pub struct ChainKey(hmac::Key);
+/// What all changes have.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Head {
+    pub(crate) time: i64,
+    pub(crate) origin: OriginText,
+    pub(crate) outcome: Outcome,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cause: Option<String>,
+}
 
-impl ChainKey {
-    /// The key with these bytes; 32 random ones are right.
-    pub fn new(bytes: &[u8]) -> Self {
-        Self(hmac::Key::new(hmac::HMAC_SHA256, bytes))
+/// An origin; the numbers of requests are written as everywhere outside.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct OriginText {
+    request: String,
+    source: Source,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<IpAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    actor: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    on_behalf_of: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    comment: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    undo_of: Option<String>,
+}
+
+impl From<&Origin> for OriginText {
+    fn from(origin: &Origin) -> Self {
+        Self {
+            request: digits(origin.request),
+            source: origin.source,
+            client: origin.client,
+            actor: origin.actor.clone(),
+            on_behalf_of: origin.on_behalf_of.clone(),
+            comment: origin.comment.clone(),
+            undo_of: origin.undo_of.map(digits),
+        }
+    }
+}
+
+impl OriginText {
+    /// `None` if a request's number is none.
+    pub(crate) fn origin(self) -> Option<Origin> {
+        let number = |digits: &str| RequestNumber::from_str_radix(digits, 16).ok();
+        Some(Origin {
+            request: number(&self.request)?,
+            source: self.source,
+            client: self.client,
+            actor: self.actor,
+            on_behalf_of: self.on_behalf_of,
+            comment: self.comment,
+            undo_of: self.undo_of.map(|undone| number(&undone).ok_or(())).transpose().ok()?,
+        })
+    }
+}
+
+/// The digits of a request.
+pub(crate) fn digits(request: RequestNumber) -> String {
+    format!("{request:016x}")
+}
+
+impl Note {
+    pub(crate) fn update(head: Head, update: &Update) -> Self {
+        let Update { coin, sub_pool, old, new } = update.clone();
+        Self::Update { head, coin, sub_pool, old, new }
     }
 
-    fn link(&self, before: &Link, number: i64, text: &str) -> Link {
-        self.sign(&[b"note", before, &number.to_be_bytes(), text.as_bytes()])
-    }
-
-    /// Proves where the chain begins: the link before the first note that is kept.
-    fn seal(&self, start: &Link) -> Link {
-        self.sign(&[b"start", start])
-    }
-
-    fn sign(&self, parts: &[&[u8]]) -> Link {
-        let mut context = hmac::Context::with_key(&self.0);
-        parts.iter().for_each(|part| context.update(part));
-        let mut link = Link::default();
-        link.copy_from_slice(context.sign().as_ref());
-        link
+    pub(crate) fn text(&self) -> rusqlite::Result<String> {
+        serde_json::to_string(self)
+            .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
     }
 }
 
@@ -54,39 +136,43 @@ pub enum ChainFault {
     #[error("record {0} was edited, inserted or moved, or a record before it was removed")]
     Note(i64),
     /// No note has the link that was noted elsewhere.
-    #[error("no record has this head: records at the end were cut off")]
+    #[error(
+        "no record has this head: records at the end were cut off, or the file was replaced by another"
+    )]
     Head,
 }
 
-/// Adds the table of the chain's beginning, and the first links.
+/// Begins the chain.
 pub(crate) fn begin(db: &Connection, key: &ChainKey) -> rusqlite::Result<()> {
     let start = Link::default();
-    let insert = "INSERT INTO chain SELECT ?, ? WHERE NOT EXISTS (SELECT 1 FROM chain)";
-    db.execute(insert, params![start, key.seal(&start)]).map(|_| ())
+    db.execute("INSERT INTO chain VALUES(?, ?)", params![start.0, key.seal(&start).0]).map(|_| ())
+}
+
+/// The beginning of the chain and its seal; `None` if it has not begun.
+pub(crate) fn start(db: &Connection) -> rusqlite::Result<Option<(Link, Link)>> {
+    let mut start = db.prepare("SELECT start, seal FROM chain")?;
+    let mut start = start.query_map([], |row| Ok((Link(row.get(0)?), Link(row.get(1)?))))?;
+    start.next().transpose()
 }
 
 /// The newest link.
 pub(crate) fn head(db: &Connection) -> rusqlite::Result<Link> {
-    let newest = "SELECT link FROM notes ORDER BY number DESC LIMIT 1";
-    let mut newest = db.prepare_cached(newest)?;
-    let mut newest = newest.query([])?;
-    match newest.next()? {
-        Some(row) => row.get(0),
-        None => db.query_row("SELECT start FROM chain", [], |row| row.get(0)),
-    }
+    let newest =
+        "SELECT coalesce((SELECT link FROM notes ORDER BY number DESC LIMIT 1), start) FROM chain";
+    db.query_row(newest, [], |row| row.get(0)).map(Link)
 }
 
-/// Appends a note; returns its link.
+/// Appends a note after `head`, which becomes its link.
 pub(crate) fn append(
     db: &Connection,
     key: &ChainKey,
+    head: &mut Link,
     number: i64,
     text: &str,
-) -> rusqlite::Result<Link> {
-    let link = key.link(&head(db)?, number, text);
+) -> rusqlite::Result<()> {
+    *head = key.link(head, number, text);
     let insert = "INSERT INTO notes VALUES(?, ?, ?)";
-    db.prepare_cached(insert)?.execute(params![number, text, link])?;
-    Ok(link)
+    db.prepare_cached(insert)?.execute(params![number, text, head.0]).map(|_| ())
 }
 
 /// Drops the notes before this number; the chain then begins at the last of them.
@@ -95,25 +181,41 @@ pub(crate) fn drop_before(db: &Connection, key: &ChainKey, number: i64) -> rusql
     let mut last = db.prepare_cached(last)?;
     let mut last = last.query([number])?;
     let Some(row) = last.next()? else { return Ok(0) };
-    let start: Link = row.get(0)?;
-    db.execute("UPDATE chain SET start = ?, seal = ?", params![start, key.seal(&start)])?;
+    let start = Link(row.get(0)?);
+    db.execute("UPDATE chain SET start = ?, seal = ?", params![start.0, key.seal(&start).0])?;
     db.execute("DELETE FROM notes WHERE number < ?", [number])
 }
 
-/// Checks the chain of a file, beside the daemon that writes it; returns the number of records. `head` is a link that
-/// was noted elsewhere.
+/// The newest link of a file, read beside the daemon that writes it.
 ///
 /// # Errors
-/// The inner one is the first fault of the chain; the outer one, that the file cannot be read.
+/// If the file cannot be read.
+pub fn chain_head(path: &Path) -> Result<Link, OpenError> {
+    head(&open_to_read(path)?).map_err(OpenError::of)
+}
+
+/// Checks the chain of a file, beside the daemon that writes it; returns the number of records: notes, of which an
+/// update has two. `head` is a link that was noted elsewhere.
+///
+/// # Errors
+/// The inner one is the first fault of the chain; the outer one, that the file or the key file cannot be read.
 pub fn verify(
     path: &Path,
-    key: &ChainKey,
+    key_file: &Path,
     head: Option<&Link>,
 ) -> Result<Result<u64, ChainFault>, OpenError> {
+    let key = ChainKey::read(key_file)?;
     let db = open_to_read(path)?;
+    check(&db, &key, head).map_err(OpenError::of)
+}
+
+fn check(
+    db: &Connection,
+    key: &ChainKey,
+    head: Option<&Link>,
+) -> rusqlite::Result<Result<u64, ChainFault>> {
     let db = db.unchecked_transaction()?;
-    let (start, seal): (Link, Link) =
-        db.query_row("SELECT start, seal FROM chain", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let Some((start, seal)) = start(&db)? else { return Ok(Err(ChainFault::Start)) };
     if key.seal(&start) != seal {
         return Ok(Err(ChainFault::Start));
     }
@@ -124,71 +226,11 @@ pub fn verify(
     while let Some(row) = notes.next()? {
         let (number, text): (i64, String) = (row.get(0)?, row.get(1)?);
         link = key.link(&link, number, &text);
-        if row.get::<_, Link>(2)? != link {
+        if row.get::<_, [u8; 32]>(2)? != link.0 {
             return Ok(Err(ChainFault::Note(number)));
         }
         has_head |= head == Some(&link);
         count += 1;
     }
     Ok(if has_head { Ok(count) } else { Err(ChainFault::Head) })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A file with some notes, and their links.
-    fn chain(path: &Path, key: &ChainKey) -> (Connection, Vec<Link>) {
-        let db = crate::database::open(path).unwrap();
-        begin(&db, key).unwrap();
-        let links = (1..=5).map(|n| append(&db, key, n * 10, &format!("{{\"n\":{n}}}")).unwrap());
-        let links = links.collect();
-        (db, links)
-    }
-
-    #[test]
-    fn each_kind_of_tampering_is_found() {
-        let key = ChainKey::new(b"key");
-        for (change, fault) in [
-            ("UPDATE notes SET text = '{}' WHERE number = 30", ChainFault::Note(30)),
-            ("UPDATE notes SET text = '{}' WHERE number = 50", ChainFault::Note(50)),
-            ("DELETE FROM notes WHERE number = 30", ChainFault::Note(40)),
-            ("DELETE FROM notes WHERE number = 10", ChainFault::Note(20)),
-            ("DELETE FROM notes WHERE number = 50", ChainFault::Head),
-            ("DELETE FROM notes", ChainFault::Head),
-            ("UPDATE notes SET number = 35 WHERE number = 20", ChainFault::Note(30)),
-            (
-                "INSERT INTO notes SELECT 25, text, link FROM notes WHERE number = 20",
-                ChainFault::Note(25),
-            ),
-            (
-                "UPDATE chain SET start = (SELECT link FROM notes WHERE number = 20); DELETE FROM notes WHERE number <= 20",
-                ChainFault::Start,
-            ),
-        ] {
-            let dir = tempfile::tempdir().unwrap();
-            let path = dir.path().join("history");
-            let (db, links) = chain(&path, &key);
-            assert_eq!(verify(&path, &key, links.last()).unwrap(), Ok(5));
-            assert_eq!(verify(&path, &key, Some(&links[1])).unwrap(), Ok(5));
-            db.execute_batch(change).unwrap();
-            assert_eq!(verify(&path, &key, links.last()).unwrap(), Err(fault), "{change}");
-        }
-    }
-
-    #[test]
-    fn a_chain_of_which_the_oldest_were_dropped_is_whole() {
-        let (key, dir) = (ChainKey::new(b"key"), tempfile::tempdir().unwrap());
-        let path = dir.path().join("history");
-        let (db, links) = chain(&path, &key);
-        assert_eq!(drop_before(&db, &key, 10).unwrap(), 0);
-        assert_eq!(drop_before(&db, &key, 30).unwrap(), 2);
-        assert_eq!(verify(&path, &key, links.last()).unwrap(), Ok(3));
-        assert_eq!(drop_before(&db, &key, i64::MAX).unwrap(), 3);
-        assert_eq!(verify(&path, &key, links.last()).unwrap(), Ok(0));
-        append(&db, &key, 60, "{}").unwrap();
-        assert_eq!(verify(&path, &key, None).unwrap(), Ok(1));
-        let other = ChainKey::new(b"other");
-        assert_eq!(verify(&path, &other, None).unwrap(), Err(ChainFault::Start));
-    }
 }

@@ -1,14 +1,31 @@
 //! The entries of the history: what the daemon hands over, and what queries return.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
 /// Number of a request; 16 hexadecimal digits everywhere outside.
 pub type RequestNumber = u64;
 
+/// Kind of an entry.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A sub-account's coin.
+    Switch,
+    /// A sub-pool's coinbase.
+    Update,
+    /// The configuration.
+    Reload,
+    /// A decision about an update that waits.
+    Approval,
+    /// A change that is none of this daemon's.
+    Elsewhere,
+}
+
 /// How a change came to the daemon.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Source {
     /// A client of the API.
     Api,
@@ -20,6 +37,8 @@ pub enum Source {
     Undo,
     /// A registration.
     Registration,
+    /// A signal to the daemon.
+    Signal,
 }
 
 /// Who wanted a change, and how it came. All entries of one request have the same origin.
@@ -42,7 +61,8 @@ pub struct Origin {
 }
 
 /// End of a change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// ZooKeeper has it.
     Applied,
@@ -81,8 +101,8 @@ pub struct Switch {
     pub sub_account: String,
     /// The coin before.
     pub old: Old,
-    /// The requested coin.
-    pub new: String,
+    /// The requested coin; `None` if an undo deleted the znode.
+    pub new: Option<String>,
     /// The coin of a newer switch that was written instead.
     pub superseded_by: Option<String>,
     /// Due time of a held switch, in seconds since 1970.
@@ -100,27 +120,42 @@ pub struct Coinbase {
     pub payout_addr: String,
 }
 
-/// A change whose record lasts for years and is part of the chain.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Note {
-    /// A coinbase update.
-    Update {
-        /// The coin.
-        coin: String,
-        /// The sub-pool.
-        sub_pool: String,
-        /// The values before, if known.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        old: Option<Coinbase>,
-        /// The requested values.
-        new: Coinbase,
-    },
-    /// A reload of the configuration.
+/// An update of a sub-pool's coinbase.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Update {
+    /// The coin.
+    pub coin: String,
+    /// The sub-pool.
+    pub sub_pool: String,
+    /// The values before, if known.
+    pub old: Option<Coinbase>,
+    /// The requested values, or those that the jobmaker has since then.
+    pub new: Coinbase,
+}
+
+/// The requested change. Switches expire after months; the others are notes, which last for years and form the chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// A sub-account's coin.
+    Switch(Switch),
+    /// A sub-pool's coinbase.
+    Update(Update),
+    /// The configuration.
     Reload {
         /// The keys with new values.
         keys: Vec<String>,
     },
+}
+
+impl Entry {
+    /// Its kind.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Switch(_) => Kind::Switch,
+            Self::Update(_) => Kind::Update,
+            Self::Reload { .. } => Kind::Reload,
+        }
+    }
 }
 
 /// A change as it is handed over.
@@ -128,10 +163,10 @@ pub enum Note {
 pub struct Change {
     /// When its outcome was known, in milliseconds since 1970.
     pub time: i64,
-    /// Its origin.
-    pub origin: Origin,
-    /// The switch.
-    pub switch: Switch,
+    /// Its origin, shared by all entries of the request.
+    pub origin: Arc<Origin>,
+    /// The change.
+    pub entry: Entry,
     /// Its end.
     pub outcome: Outcome,
     /// Why it was not applied, or is unknown.
@@ -162,5 +197,6 @@ macro_rules! stored {
     };
 }
 
-stored! { Source: Api = 0 "api", Poll = 1 "poll", Console = 2 "console", Undo = 3 "undo", Registration = 4 "registration", }
+stored! { Kind: Switch = 0 "switch", Update = 1 "update", Reload = 2 "reload", Approval = 3 "approval", Elsewhere = 4 "elsewhere", }
+stored! { Source: Api = 0 "api", Poll = 1 "poll", Console = 2 "console", Undo = 3 "undo", Registration = 4 "registration", Signal = 5 "signal", }
 stored! { Outcome: Applied = 0 "applied", NotApplied = 1 "not_applied", Unknown = 2 "unknown", Held = 3 "held", }

@@ -9,15 +9,17 @@ use rusqlite::{
 };
 
 /// Words in memory and in the table; further texts are stored in full.
-const MOST: usize = 20_000;
+pub(crate) const MOST: usize = 20_000;
 
 /// Longer texts are no words.
-const LONGEST: usize = 64;
+pub(crate) const LONGEST: usize = 64;
 
 /// The words so far.
 #[derive(Default)]
 pub(crate) struct Words {
     numbers: HashMap<Box<str>, i64>,
+    /// Those that the transaction has added.
+    added: Vec<Box<str>>,
 }
 
 /// A text in a column: its number, or itself.
@@ -40,11 +42,10 @@ impl Words {
     pub(crate) fn load(db: &Connection) -> rusqlite::Result<Self> {
         let mut all = db.prepare("SELECT text, id FROM words")?;
         let pairs = all.query_map([], |row| Ok((row.get::<_, Box<str>>(0)?, row.get(1)?)))?;
-        Ok(Self { numbers: pairs.collect::<Result<_, _>>()? })
+        Ok(Self { numbers: pairs.collect::<Result<_, _>>()?, added: Vec::new() })
     }
 
-    /// The word of a text, which may be new. A transaction that fails leaves words behind that the table lacks: call
-    /// [`Words::load`] then.
+    /// The word of a text, which may be new.
     pub(crate) fn word<'a>(
         &mut self,
         db: &Connection,
@@ -59,7 +60,31 @@ impl Words {
         db.prepare_cached("INSERT INTO words(text) VALUES(?)")?.execute([text])?;
         let number = db.last_insert_rowid();
         self.numbers.insert(text.into(), number);
+        self.added.push(text.into());
         Ok(Word::Number(number))
+    }
+
+    /// The column of an optional text.
+    pub(crate) fn optional(
+        &mut self,
+        db: &Connection,
+        text: Option<&str>,
+    ) -> rusqlite::Result<Value> {
+        Ok(match text.map(|text| self.word(db, text)).transpose()? {
+            Some(Word::Number(number)) => Value::Integer(number),
+            Some(Word::Text(text)) => Value::Text(text.to_owned()),
+            None => Value::Null,
+        })
+    }
+
+    /// Ends the transaction. One that failed takes its words with it: the table lacks them, and would give their numbers
+    /// to others.
+    pub(crate) fn end(&mut self, is_committed: bool) {
+        for added in self.added.drain(..) {
+            if !is_committed {
+                self.numbers.remove(&added);
+            }
+        }
     }
 }
 

@@ -1,386 +1,363 @@
 //! Appends changes, and drops the oldest. One transaction for all changes that are handed over together.
 
+mod expiry;
+mod rows;
+
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
+    fs::{self, File},
     ops::RangeInclusive,
-    path::Path,
+    path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use rusqlite::{
-    Connection, OptionalExtension, ToSql, params,
-    types::{ToSqlOutput, Value},
-};
+use rusqlite::Connection;
 
 use crate::{
-    database::{OpenError, open, switches},
-    record::{Change, Old, Origin, Outcome},
-    words::{Word, Words, text},
+    database::{self, companions, create_part, lock, move_aside, switches},
+    error::{Error, OpenError},
+    key::{ChainKey, Link},
+    notes::{self, Note},
+    record::{Change, Coinbase, Entry, Kind, Origin, Outcome, Update},
+    words::Words,
 };
+
+pub use expiry::Limits;
+use rows::Rows;
+pub(crate) use rows::coins;
 
 /// Switches of a part, for [`Writer::open`]. Its index is made in one go, which takes some tenths of a second.
 pub const PART: i64 = 500_000;
 
-/// Requests that are dropped in one transaction.
-const DROPPED_AT_ONCE: i64 = 10_000;
+/// Further growth of the log of writes after which a search that hinders its end is waited for.
+const LOG: u64 = 64 << 20;
 
-/// What is kept.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Switches are dropped when the newest of their part is older, in milliseconds since 1970.
-    pub not_before: i64,
-    /// Bytes of the file that are in use.
-    pub bytes: u64,
+/// Treatment of a damaged file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnDamage {
+    /// It stays, and opening it fails.
+    Refuse,
+    /// It is renamed to `FILE.damaged-NOW`, and a new one is begun.
+    MoveAside {
+        /// The time, in milliseconds since 1970.
+        now: i64,
+    },
 }
 
-/// What the file holds.
+/// A damaged file that was moved aside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MovedAside {
+    /// Its new name.
+    pub to: PathBuf,
+    /// The damage.
+    pub why: String,
+}
+
+/// An opened history.
+pub struct Opened {
+    /// Its writer.
+    pub writer: Writer,
+    /// The damaged file that was there before. Its notes and its chain end with it.
+    pub moved_aside: Option<MovedAside>,
+}
+
+/// Contents of the file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Size {
-    /// Switches.
+    /// Changes of all kinds.
     pub rows: u64,
-    /// Bytes in use.
+    /// Bytes in use, with the log of writes.
     pub bytes: u64,
-    /// Time of the oldest switch, in milliseconds since 1970.
+    /// Time of the oldest switch, in milliseconds since 1970. Notes are older.
     pub oldest: Option<i64>,
 }
 
 /// The end of the history, where changes are appended.
 pub struct Writer {
     db: Connection,
+    path: PathBuf,
+    key_file: PathBuf,
+    key: ChainKey,
+    /// The newest link.
+    head: Link,
     words: Words,
     part: Part,
     rows_of_a_part: i64,
+    /// Switches in the newest part when it is ended; more if that has failed.
+    end_part_at: i64,
+    /// Bytes of the log of writes when searches are waited for.
+    wait_at: u64,
+    /// Updates without outcome, with the ids of their requests.
+    open: BTreeMap<i64, i64>,
+    lock: File,
 }
 
 /// The newest part.
+#[derive(Clone, Copy)]
 struct Part {
     id: i64,
-    rows: i64,
-    /// Number of its next switch.
+    switches: i64,
+    /// Number of the next entry.
     next: i64,
 }
 
-/// Counts of one request's changes in a transaction.
-struct Counts<'a> {
-    origin: &'a Origin,
-    time: i64,
-    first: i64,
-    last: i64,
-    outcomes: [i64; 4],
-    created: i64,
-    coins: BTreeMap<&'a str, i64>,
-}
-
 impl Writer {
-    /// Opens the file, or creates it. A part has `rows_of_a_part` switches, or a few more.
+    /// Opens the file, or creates it, and locks `FILE.lock`. The key file is created with the chain if it is absent. A part
+    /// has `rows_of_a_part` switches, or a few more.
+    ///
+    /// A file that begins anew after damage begins a new chain: a head that was noted before is not in it.
     ///
     /// # Errors
-    /// If SQLite cannot use the file.
-    pub fn open(path: &Path, rows_of_a_part: i64) -> Result<Self, OpenError> {
-        let db = open(path)?;
-        let words = Words::load(&db)?;
-        let newest = db
-            .query_row("SELECT id, is_full, last FROM parts ORDER BY id DESC LIMIT 1", [], |row| {
-                Ok((row.get::<_, i64>(0)?, row.get::<_, bool>(1)?, row.get::<_, i64>(2)?))
-            })
-            .optional()?;
-        let mut writer = Self { db, words, part: Part { id: 0, rows: 0, next: 1 }, rows_of_a_part };
-        match newest {
-            Some((id, false, last)) => {
-                let count = format!("SELECT count(*) FROM {}", switches(id));
-                let rows = writer.db.query_row(&count, [], |row| row.get(0))?;
-                writer.part = Part { id, rows, next: last + 1 };
+    /// If another process has it open, a newer daemon has written it, it is damaged, or it or its key file cannot be used.
+    /// A damaged file is only noticed if the damage is where opening reads; appending reports it otherwise.
+    pub fn open(
+        path: &Path,
+        key_file: &Path,
+        rows_of_a_part: i64,
+        on_damage: OnDamage,
+    ) -> Result<Opened, OpenError> {
+        let open = || Self::load(lock(path)?, path, key_file, rows_of_a_part, 1);
+        match (open(), on_damage) {
+            (Err(OpenError::Damaged(why)), OnDamage::MoveAside { now }) => {
+                let moved_aside = Some(MovedAside { to: aside(path, now)?, why });
+                Ok(Opened { writer: open()?, moved_aside })
             }
-            Some((id, true, last)) => writer.begin_part(id + 1, last + 1)?,
-            None => writer.begin_part(1, 1)?,
+            (writer, _) => Ok(Opened { writer: writer?, moved_aside: None }),
         }
-        Ok(writer)
     }
 
-    /// Appends changes in one transaction, and returns their numbers. A power cut within a second may lose it unless
-    /// [`sync`](Self::sync) follows.
+    /// Moves the file aside, which has turned out damaged, and begins a new one with a new chain. Numbers go on rising;
+    /// updates without outcome have none any more. Readers of the old file keep it.
+    ///
+    /// # Errors
+    /// If that fails; call it again.
+    pub fn start_over(&mut self, now: i64) -> Result<PathBuf, OpenError> {
+        // Closes the file. If the next steps fail, so does each append, as damage.
+        self.db = Connection::open_in_memory().map_err(OpenError::of)?;
+        let lock = self.lock.try_clone().map_err(|error| OpenError::Other(error.to_string()))?;
+        let to = aside(&self.path, now)?;
+        *self = Self::load(lock, &self.path, &self.key_file, self.rows_of_a_part, self.part.next)?;
+        Ok(to)
+    }
+
+    fn load(
+        lock: File,
+        path: &Path,
+        key_file: &Path,
+        rows_of_a_part: i64,
+        first: i64,
+    ) -> Result<Self, OpenError> {
+        let db = database::open(path, first)?;
+        let key = match notes::start(&db).map_err(OpenError::of)? {
+            None => {
+                let key = ChainKey::read_or_create(key_file)?;
+                notes::begin(&db, &key).map_err(OpenError::of)?;
+                key
+            }
+            Some((start, seal)) => {
+                let key = ChainKey::read(key_file)?;
+                if key.seal(&start) != seal {
+                    return Err(OpenError::Other(format!(
+                        "key file '{}' is not the one that it was written with: restore that, or use another file",
+                        key_file.display()
+                    )));
+                }
+                key
+            }
+        };
+        let newest = "SELECT id, switches, last + 1 FROM parts ORDER BY id DESC LIMIT 1";
+        let part = db.query_row(newest, [], |row| {
+            Ok(Part { id: row.get(0)?, switches: row.get(1)?, next: row.get(2)? })
+        });
+        Ok(Self {
+            part: part.map_err(OpenError::of)?,
+            words: Words::load(&db).map_err(OpenError::of)?,
+            head: notes::head(&db).map_err(OpenError::of)?,
+            db,
+            path: path.to_owned(),
+            key_file: key_file.to_owned(),
+            key,
+            rows_of_a_part,
+            end_part_at: rows_of_a_part,
+            wait_at: LOG,
+            open: BTreeMap::new(),
+            lock,
+        })
+    }
+
+    /// Appends changes of any kinds in one transaction, and returns their numbers. A power cut within a second may lose
+    /// it unless [`sync`](Self::sync) follows. Updates have their outcomes, since their exchanges never began.
     ///
     /// # Errors
     /// If nothing was appended: the disk is full, for example.
-    pub fn append(&mut self, changes: &[Change]) -> rusqlite::Result<RangeInclusive<i64>> {
+    pub fn append(&mut self, changes: &[Change]) -> Result<RangeInclusive<i64>, Error> {
         let first = self.part.next;
-        let last = first + changes.len() as i64 - 1;
-        if changes.is_empty() {
-            return Ok(first..=last);
+        if !changes.is_empty() {
+            self.transaction(|rows| rows.append(changes))?;
         }
-        let db = self.db.unchecked_transaction()?;
-        let appended = append(&db, &mut self.words, self.part.id, first, changes);
-        if let Err(error) = appended.and_then(|()| db.commit()) {
-            self.words = Words::load(&self.db)?;
-            return Err(error);
+        if self.part.switches >= self.end_part_at {
+            // The changes are in the file whatever comes of it. `expire` reports the error.
+            let _ = self.end_part();
         }
-        self.part.rows += changes.len() as i64;
-        self.part.next = last + 1;
-        if self.part.rows >= self.rows_of_a_part {
-            self.end_part()?;
-        }
-        Ok(first..=last)
+        self.bound_log();
+        Ok(first..=self.part.next - 1)
+    }
+
+    /// Appends an update before its exchange begins, and returns its number once it is on the disk. Its outcome is
+    /// unknown until [`end_update`](Self::end_update).
+    ///
+    /// # Errors
+    /// If it is not on the disk. The exchange must not begin then.
+    pub fn begin_update(
+        &mut self,
+        time: i64,
+        origin: &Origin,
+        update: &Update,
+    ) -> Result<i64, Error> {
+        let (number, request) = (self.part.next, origin.request);
+        let change = Change {
+            time,
+            origin: Arc::new(origin.clone()),
+            entry: Entry::Update(update.clone()),
+            outcome: Outcome::Unknown,
+            cause: None,
+        };
+        let id = self.synced(|writer| {
+            writer.transaction(|rows| {
+                rows.append(&[change])?;
+                rows.known_request(request, Kind::Update)
+            })
+        })?;
+        self.open.extend(id.map(|(id, _)| (number, id)));
+        Ok(number)
+    }
+
+    /// Appends the outcome of an update, with the values before and after if the jobmaker has reported them, and returns
+    /// the chain's newest link. Not synced.
+    ///
+    /// # Errors
+    /// If nothing was appended, so that its outcome stays unknown, or if no update with this number awaits its outcome.
+    pub fn end_update(
+        &mut self,
+        number: i64,
+        time: i64,
+        outcome: Outcome,
+        cause: Option<&str>,
+        old: Option<&Coinbase>,
+        new: Option<&Coinbase>,
+    ) -> Result<Link, Error> {
+        let Some(&request) = self.open.get(&number) else {
+            return Err(Error::Other(format!(
+                "no update with the number {number} awaits its outcome"
+            )));
+        };
+        let note = Note::Outcome {
+            of: number,
+            time,
+            outcome,
+            cause: cause.map(str::to_owned),
+            old: old.cloned(),
+            new: new.cloned(),
+        };
+        self.transaction(|rows| rows.end_update(&note, request, outcome))?;
+        self.open.remove(&number);
+        Ok(self.head)
     }
 
     /// Waits until all that was appended is on the disk.
     ///
     /// # Errors
     /// If the disk refuses.
-    pub fn sync(&mut self) -> rusqlite::Result<()> {
-        self.db.pragma_update(None, "synchronous", "FULL")?;
-        let synced =
-            self.db.execute_batch("BEGIN IMMEDIATE; UPDATE parts SET id = id WHERE id = 0; COMMIT");
-        self.db.pragma_update(None, "synchronous", "NORMAL")?;
-        synced
+    pub fn sync(&mut self) -> Result<(), Error> {
+        // A commit that changes no page would sync nothing.
+        self.synced(|writer| writer.transaction(|rows| rows.touch()))
     }
 
-    /// Drops the oldest part if it exceeds the limits, and a part of the requests that it leaves behind. Returns whether
-    /// there may be more to drop.
-    ///
-    /// # Errors
-    /// If SQLite fails; call it again later.
-    pub fn expire(&mut self, limits: Limits) -> rusqlite::Result<bool> {
-        let oldest = "SELECT id, last, last_time FROM parts WHERE is_full ORDER BY id LIMIT 1";
-        let oldest = self.db.query_row(oldest, [], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
-        });
-        let Some((id, _, last_time)) = oldest.optional()? else { return Ok(false) };
-        if last_time >= limits.not_before && self.size()?.bytes <= limits.bytes {
-            return Ok(false);
-        }
-        let next = "SELECT first FROM parts WHERE id > ? ORDER BY id LIMIT 1";
-        let kept_from: i64 =
-            self.db.query_row(next, [id], |row| row.get(0)).optional()?.unwrap_or(self.part.next);
-        let db = self.db.unchecked_transaction()?;
-        let requests = "DELETE FROM requests WHERE id IN
-            (SELECT id FROM requests WHERE first + more < ? ORDER BY id LIMIT ?)";
-        let dropped = db.execute(requests, [kept_from, DROPPED_AT_ONCE])?;
-        if (dropped as i64) < DROPPED_AT_ONCE {
-            db.execute_batch(&format!("DROP TABLE {}", switches(id)))?;
-            db.execute("DELETE FROM parts WHERE id = ?", [id])?;
-        }
-        db.commit()?;
-        Ok(true)
+    /// The newest link of the chain.
+    pub fn chain_head(&self) -> Link {
+        self.head
     }
 
-    /// What the file holds.
+    /// Contents of the file.
     ///
     /// # Errors
     /// If SQLite fails.
-    pub fn size(&self) -> rusqlite::Result<Size> {
+    pub fn size(&self) -> Result<Size, Error> {
         let number = |name| self.db.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-        let pages = number("page_count")? - number("freelist_count")?;
-        let bytes = (pages * number("page_size")?) as u64;
-        let parts = "SELECT coalesce(sum(last - first + 1), 0), min(first_time) FROM parts WHERE last >= first";
-        let (rows, oldest) =
-            self.db.query_row(parts, [], |row| Ok((row.get::<_, i64>(0)? as u64, row.get(1)?)))?;
-        Ok(Size { rows, bytes, oldest })
+        let pages =
+            || Ok((number("page_count")? - number("freelist_count")?) * number("page_size")?);
+        let bytes = pages().map_err(Error::of)? as u64 + self.log_bytes();
+        let rows = "SELECT sum(switches) + (SELECT count(*) FROM notes) - (SELECT count(*) FROM notes WHERE text ->> '$.of' IS NOT NULL),
+            min(first_time) FILTER (WHERE switches > 0) FROM parts";
+        let rows = self.db.query_row(rows, [], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)));
+        let (rows, oldest) = rows.map_err(Error::of)?;
+        Ok(Size { rows: rows as u64, bytes, oldest })
     }
 
-    fn begin_part(&mut self, id: i64, first: i64) -> rusqlite::Result<()> {
-        let db = self.db.unchecked_transaction()?;
-        db.execute_batch(&format!(
-            "CREATE TABLE {}(number INTEGER PRIMARY KEY, request INTEGER NOT NULL, time INTEGER NOT NULL,
-                sub_account TEXT NOT NULL, old, new NOT NULL, outcome INTEGER NOT NULL, cause, superseded_by, due INTEGER,
-                created INTEGER, version INTEGER)",
-            switches(id)
-        ))?;
-        db.execute(
-            "INSERT INTO parts VALUES(?, ?, ?, 9223372036854775807, 0, FALSE)",
-            [id, first, first - 1],
-        )?;
-        db.commit()?;
-        self.part = Part { id, rows: 0, next: first };
-        Ok(())
+    /// Does `work` in one transaction.
+    fn transaction<T>(
+        &mut self,
+        work: impl FnOnce(&mut Rows<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, Error> {
+        let db = self.db.unchecked_transaction().map_err(Error::of)?;
+        let (words, key) = (&mut self.words, &self.key);
+        let mut rows = Rows { db: &db, words, key, head: self.head, part: self.part };
+        let done = work(&mut rows);
+        let (head, part) = (rows.head, rows.part);
+        let done = done.and_then(|done| db.commit().map(|()| done));
+        self.words.end(done.is_ok());
+        if done.is_ok() {
+            (self.head, self.part) = (head, part);
+        }
+        done.map_err(Error::of)
     }
 
-    fn end_part(&mut self) -> rusqlite::Result<()> {
-        let Part { id, next, .. } = self.part;
-        let db = self.db.unchecked_transaction()?;
+    /// Does `work`, whose commits reach the disk before they return.
+    fn synced<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
+        self.db.pragma_update(None, "synchronous", "FULL").map_err(Error::of)?;
+        let done = work(self);
+        // If this failed, later commits would be slower, not wrong.
+        let _ = self.db.pragma_update(None, "synchronous", "NORMAL");
+        done
+    }
+
+    /// Makes the index of the newest part, and begins the next: both, or nothing.
+    fn end_part(&mut self) -> Result<(), Error> {
+        let Part { id, next, switches: count } = self.part;
         let table = switches(id);
-        db.execute_batch(&format!("CREATE INDEX {table}_by_name ON {table}(sub_account)"))?;
-        db.execute("UPDATE parts SET is_full = TRUE WHERE id = ?", [id])?;
-        db.commit()?;
-        self.begin_part(id + 1, next)
-    }
-}
-
-/// Values of [`Old`] in a column: NULL if it is not known, 0 if there was no znode, else a word; words begin at 1.
-struct OldColumn<'a>(Option<Word<'a>>, bool);
-
-impl ToSql for OldColumn<'_> {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        match self {
-            Self(Some(word), _) => word.to_sql(),
-            Self(None, true) => Ok(ToSqlOutput::Owned(Value::Integer(0))),
-            Self(None, false) => Ok(ToSqlOutput::Owned(Value::Null)),
-        }
-    }
-}
-
-fn append(
-    db: &Connection,
-    words: &mut Words,
-    part: i64,
-    first: i64,
-    changes: &[Change],
-) -> rusqlite::Result<()> {
-    let requests = count(first, changes);
-    let mut rows = HashMap::with_capacity(requests.len());
-    let mut requests: Vec<_> = requests.into_values().collect();
-    requests.sort_unstable_by_key(|counts| counts.first);
-    for counts in &requests {
-        rows.insert(counts.origin.request, add_to_request(db, words, counts)?);
-    }
-    let insert = format!("INSERT INTO {} VALUES(?,?,?,?,?,?,?,?,?,?,?,?)", switches(part));
-    let mut insert = db.prepare_cached(&insert)?;
-    for (number, change) in (first..).zip(changes) {
-        let switch = &change.switch;
-        let old = match &switch.old {
-            Old::Value(text) => OldColumn(Some(words.word(db, text)?), false),
-            other => OldColumn(None, *other == Old::Absent),
-        };
-        let mut word = |text: &'_ Option<String>| match text {
-            Some(text) => words.word(db, text).map(|word| match word {
-                Word::Number(number) => Value::Integer(number),
-                Word::Text(text) => Value::Text(text.to_owned()),
-            }),
-            None => Ok(Value::Null),
-        };
-        let (cause, superseded_by) = (word(&change.cause)?, word(&switch.superseded_by)?);
-        let (request, time) = rows[&change.origin.request];
-        insert.execute(params![
-            number,
-            request,
-            change.time - time,
-            switch.sub_account,
-            old,
-            words.word(db, &switch.new)?,
-            change.outcome.number(),
-            cause,
-            superseded_by,
-            switch.due.map(|due| due as i64),
-            switch.state.map(|state| state.created),
-            switch.state.map(|state| state.version),
-        ])?;
-    }
-    let last = first + changes.len() as i64 - 1;
-    let (from, to) = changes
-        .iter()
-        .fold((i64::MAX, 0), |(from, to), change| (from.min(change.time), to.max(change.time)));
-    db.prepare_cached(
-        "UPDATE parts SET last = ?, first_time = min(first_time, ?), last_time = max(last_time, ?) WHERE id = ?",
-    )?
-    .execute([last, from, to, part])?;
-    Ok(())
-}
-
-fn count(first: i64, changes: &[Change]) -> HashMap<u64, Counts<'_>> {
-    let mut requests = HashMap::new();
-    for (number, change) in (first..).zip(changes) {
-        let counts = requests.entry(change.origin.request).or_insert_with(|| Counts {
-            origin: &change.origin,
-            time: change.time,
-            first: number,
-            last: number,
-            outcomes: [0; 4],
-            created: 0,
-            coins: BTreeMap::new(),
+        let ended = self.transaction(|rows| {
+            rows.db.execute_batch(&format!(
+                "CREATE INDEX {table}_by_name ON {table}(sub_account);
+                UPDATE parts SET is_full = TRUE WHERE id = {id}"
+            ))?;
+            create_part(rows.db, id + 1, next)?;
+            rows.part = Part { id: id + 1, switches: 0, next };
+            Ok(())
         });
-        counts.last = number;
-        counts.outcomes[change.outcome.number() as usize] += 1;
-        let is_created = change.switch.old == Old::Absent && change.outcome == Outcome::Applied;
-        counts.created += i64::from(is_created);
-        *counts.coins.entry(&change.switch.new).or_default() += 1;
+        // Each attempt costs some tenths of a second.
+        let failed_at = count + self.rows_of_a_part / 10 + 1;
+        self.end_part_at = if ended.is_ok() { self.rows_of_a_part } else { failed_at };
+        ended
     }
-    requests
-}
 
-/// Adds to the row of a request, or inserts it; returns its id.
-fn add_to_request(
-    db: &Connection,
-    words: &mut Words,
-    counts: &Counts<'_>,
-) -> rusqlite::Result<(i64, i64)> {
-    let Counts { origin, outcomes: [applied, not_applied, unknown, held], .. } = counts;
-    let request = origin.request as i64;
-    let known = "SELECT id, first, time FROM requests WHERE request = ?";
-    let known = db.prepare_cached(known)?.query_row([request], |row| {
-        Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
-    });
-    if let Some((id, first, time)) = known.optional()? {
-        let mut coins = coins_of(db, id)?;
-        for (coin, count) in &counts.coins {
-            *coins.entry((*coin).to_owned()).or_default() += count;
+    /// Bytes of the log of writes.
+    fn log_bytes(&self) -> u64 {
+        let [log, _] = companions(&self.path);
+        fs::metadata(log).map_or(0, |log| log.len())
+    }
+
+    /// The log is copied to the file after some commits, and then begins at its start, unless there is always a search
+    /// that reads from it. If it has become large, new searches read from the file, and the ones of before are waited for,
+    /// some seconds at most.
+    fn bound_log(&mut self) {
+        if self.log_bytes() >= self.wait_at {
+            let _ = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+            self.wait_at = self.log_bytes() + LOG;
         }
-        let update =
-            "UPDATE requests SET more = ?, applied = applied + ?, not_applied = not_applied + ?,
-            unknown = unknown + ?, held = held + ?, created = created + ?, coins = ? WHERE id = ?";
-        db.prepare_cached(update)?.execute(params![
-            counts.last - first,
-            applied,
-            not_applied,
-            unknown,
-            held,
-            counts.created,
-            json(&coins),
-            id
-        ])?;
-        return Ok((id, time));
     }
-    let mut optional = |text: Option<&str>| match text {
-        Some(text) => words.word(db, text).map(|word| match word {
-            Word::Number(number) => Value::Integer(number),
-            Word::Text(text) => Value::Text(text.to_owned()),
-        }),
-        None => Ok(Value::Null),
-    };
-    let client = optional(origin.client.map(|ip| ip.to_string()).as_deref())?;
-    let actor = optional(origin.actor.as_deref())?;
-    let on_behalf_of = optional(origin.on_behalf_of.as_deref())?;
-    let coins = match counts.coins.first_key_value() {
-        Some((coin, 1)) if counts.coins.len() == 1 => optional(Some(*coin))?,
-        _ => Value::Text(json(&counts.coins)),
-    };
-    db.prepare_cached("INSERT INTO requests VALUES(NULL,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,NULL)")?
-        .execute(params![
-            request,
-            counts.time,
-            origin.source.number(),
-            client,
-            actor,
-            on_behalf_of,
-            origin.comment,
-            counts.first,
-            counts.last - counts.first,
-            applied,
-            not_applied,
-            unknown,
-            held,
-            counts.created,
-            coins,
-            origin.undo_of.map(|undone| undone as i64),
-        ])?;
-    let id = db.last_insert_rowid();
-    if let Some(undone) = origin.undo_of {
-        db.execute(
-            "UPDATE requests SET undone_by = ? WHERE request = ?",
-            [request, undone as i64],
-        )?;
-    }
-    Ok((id, counts.time))
 }
 
-/// Number of switches to each coin of a request.
-pub(crate) fn coins_of(db: &Connection, id: i64) -> rusqlite::Result<BTreeMap<String, i64>> {
-    let coins = "SELECT coins FROM requests WHERE id = ?";
-    db.prepare_cached(coins)?.query_row([id], |row| {
-        let text = text(db, row, 0)?.unwrap_or_default();
-        // One switch has its coin alone, which no brace can begin: coins are components of paths.
-        Ok(serde_json::from_str(&text).unwrap_or_else(|_| BTreeMap::from([(text, 1)])))
-    })
-}
-
-/// Numbers by text: always valid JSON.
-fn json(counts: &impl serde::Serialize) -> String {
-    serde_json::to_string(counts).unwrap_or_default()
+fn aside(path: &Path, now: i64) -> Result<PathBuf, OpenError> {
+    move_aside(path, now)
+        .map_err(|error| OpenError::Other(format!("it is damaged, and cannot be moved: {error}")))
 }

@@ -152,8 +152,8 @@ impl Journal {
         let make = || {
             let what = ChangeKind::Update {
                 sub_pool: sub_pool.clone(),
-                old: old.map(kept),
-                new: kept(new),
+                old: old.cloned().map(Arc::new),
+                new: Arc::new(new.clone()),
             };
             let end = match outcome {
                 "applied" => ChangeEnd::Applied,
@@ -171,14 +171,6 @@ impl Journal {
     }
 }
 
-/// The coinbase, cut as in the log: a jobmaker may write a megabyte.
-fn kept(coinbase: &Coinbase) -> Arc<Coinbase> {
-    Arc::new(Coinbase {
-        coinbase_info: shortened(&coinbase.coinbase_info),
-        payout_addr: shortened(&coinbase.payout_addr),
-    })
-}
-
 fn shortened(text: &str) -> String {
     let (text, ellipsis) = clip(text, SHOWN_CHARACTERS);
     format!("{text}{ellipsis}")
@@ -193,6 +185,7 @@ fn wrote_nothing(failure: &ExchangeFailure) -> bool {
     match failure {
         ExchangeFailure::QueueFull
         | ExchangeFailure::ShuttingDown
+        | ExchangeFailure::NotRecorded(_)
         | ExchangeFailure::NotServed
         | ExchangeFailure::NoSubPool(_)
         | ExchangeFailure::NoJobmaker

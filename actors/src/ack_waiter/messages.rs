@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use super::attribution::{Next, Sighting};
 use crate::{
     domain::{Coinbase, CoinbaseUpdate, Source, SubPool},
+    history::NotRecorded,
     zk::{Mark, Overwrite, WriteError},
 };
 
@@ -39,6 +40,9 @@ pub enum ExchangeFailure {
     /// Nothing was written: the daemon is shutting down.
     #[error("the daemon is shutting down")]
     ShuttingDown,
+    /// Nothing was written: the history could not record the update.
+    #[error("the change cannot be recorded: {0}")]
+    NotRecorded(NotRecorded),
     /// Nothing was written: the sub-pool's earlier exchanges took all the time.
     #[error("the sub-pool's earlier exchanges took too long")]
     NotServed,

@@ -44,6 +44,8 @@ pub enum SourceKind {
     Undo,
     /// From a stratum server that has a new sub-account registered.
     Registration,
+    /// From a signal: a reload.
+    Signal,
 }
 
 /// A request's number: 16 hexadecimal digits in the answer's header and in log lines.
@@ -127,6 +129,7 @@ impl Origin {
             SourceKind::Poll => "poll",
             SourceKind::Undo => "undo",
             SourceKind::Registration => "registration",
+            SourceKind::Signal => "signal",
         }
     }
 }

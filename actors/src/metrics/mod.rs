@@ -13,7 +13,7 @@
 //! Names follow Prometheus's conventions: base units, `_total` for counters. Label values are few and known from the
 //! configuration; no sub-account is a label.
 //!
-//! * `switches`, `zookeeper`, `exchanges`, `polls`, `held`, `user_lists`, `registrations`: the metrics of one subject
+//! * `switches`, `zookeeper`, `exchanges`, `polls`, `held`, `user_lists`, `registrations`, `history`: the metrics of one subject
 //!   each: names, labels, counters;
 //! * `labels`: enums of label values;
 //! * `histogram`: a histogram without a lock;
@@ -23,6 +23,7 @@
 mod exchanges;
 mod held;
 mod histogram;
+mod history;
 mod labels;
 mod polls;
 mod readiness;
@@ -39,6 +40,7 @@ use prometheus_client::registry::{Metric, Registry};
 pub(crate) use exchanges::{Asked, ExchangeEnd};
 pub(crate) use held::HeldEnd;
 pub use histogram::Histogram;
+pub use history::HistoryNow;
 pub(crate) use polls::PollEnd;
 pub use readiness::Missing;
 pub(crate) use recent::Feed;
@@ -53,6 +55,7 @@ pub(crate) use zookeeper::Depths;
 use crate::domain::{Coin, Coins, OutcomeKind, Source};
 use exchanges::ExchangeMetrics;
 use held::HeldMetrics;
+use history::HistoryMetrics;
 use polls::PollMetrics;
 use readiness::Readiness;
 use registrations::RegistrationMetrics;
@@ -70,6 +73,7 @@ struct AllMetrics {
     zookeeper: ZooKeeperMetrics,
     exchanges: ExchangeMetrics,
     held: HeldMetrics,
+    history: HistoryMetrics,
     user_lists: UserListMetrics,
     registrations: RegistrationMetrics,
     readiness: Readiness,
@@ -91,6 +95,7 @@ impl Metrics {
             zookeeper: ZooKeeperMetrics::new(registry),
             exchanges: ExchangeMetrics::new(registry),
             held: HeldMetrics::new(registry),
+            history: HistoryMetrics::new(registry),
             user_lists: UserListMetrics::new(lists, pause, registry),
             registrations: RegistrationMetrics::new(registry),
             readiness: Readiness::new(interval.is_some()),

@@ -12,9 +12,12 @@ use std::{
 use tokio::sync::watch;
 
 use crate::{
-    domain::{Coin, Coinbase, PreviousValue, Puname, Source, SubPool},
+    domain::{Coin, Coinbase, PreviousValue, Puname, Source, SubPool, clip},
     zk::Revision,
 };
+
+/// Characters of a coinbase text that are kept.
+const SHOWN_CHARACTERS: usize = 120;
 
 /// A change of a sub-account or a sub-pool, a registration, or the attempt.
 #[derive(Clone, Debug)]
@@ -101,6 +104,9 @@ pub struct Recent {
 pub(crate) trait Feed: Send + Sync {
     /// Takes simultaneous changes. Called on the thread of the actor that made them: it must not wait.
     fn take(&self, changes: Vec<Change>);
+
+    /// Whether changes must be handed over before their callers are answered.
+    fn comes_first(&self) -> bool;
 }
 
 #[derive(Default)]
@@ -161,7 +167,7 @@ impl Recent {
             if ring.changes.len() == Self::KEPT {
                 ring.changes.pop_front();
             }
-            ring.changes.push_back(Change { number, ..change });
+            ring.changes.push_back(Change { number, ..change.shortened() });
         }
         // Under the ring's lock: concurrent calls must publish their numbers in order.
         self.last.send_replace(ring.last);
@@ -170,6 +176,11 @@ impl Recent {
     /// Hands all changes from now on to `feed`. Call it once.
     pub(crate) fn feed(&self, feed: Arc<dyn Feed>) {
         let _ = self.feed.set(feed);
+    }
+
+    /// Whether changes must be noted before their callers are answered.
+    pub(crate) fn comes_first(&self) -> bool {
+        self.feed.get().is_some_and(|feed| feed.comes_first())
     }
 
     /// Adds changes of an earlier process.
@@ -207,6 +218,19 @@ impl Recent {
 }
 
 impl Change {
+    /// The change with coinbases cut as in the log: a jobmaker may write a megabyte.
+    fn shortened(mut self) -> Self {
+        if let ChangeKind::Update { old, new, .. } = &mut self.what {
+            for coinbase in old.iter_mut().chain([new]) {
+                *coinbase = Arc::new(Coinbase {
+                    coinbase_info: shortened(&coinbase.coinbase_info),
+                    payout_addr: shortened(&coinbase.payout_addr),
+                });
+            }
+        }
+        self
+    }
+
     /// A change for [`Recent::note`], which sets number and time.
     pub(crate) fn new(
         source: Source,
@@ -216,6 +240,11 @@ impl Change {
     ) -> Self {
         Self { number: 0, at: SystemTime::UNIX_EPOCH, source, what, end, outcome, cause }
     }
+}
+
+fn shortened(text: &str) -> String {
+    let (text, ellipsis) = clip(text, SHOWN_CHARACTERS);
+    format!("{text}{ellipsis}")
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use crate::{
         Assignment, Coin, CoinbaseUpdate, OutcomeKind, Puname, Source, SubPool, SwitchOutcome,
         Switches, ZnodeDir,
     },
+    history::NotRecorded,
     zk::{SessionNumber, Zxid},
 };
 
@@ -90,6 +91,12 @@ pub enum WriteFailure {
     /// Nothing was written: the daemon is shutting down.
     #[error("the daemon is shutting down")]
     ShuttingDown,
+    /// Nothing was written: the history could not record the switches (`HistorySync`).
+    #[error("the switches cannot be recorded: {0}")]
+    NotAdmitted(NotRecorded),
+    /// Written, but the record is not on the disk (`HistorySync`).
+    #[error("written to ZooKeeper, but not recorded: {0}")]
+    NotRecorded(NotRecorded),
     /// Nothing was written: no entry was sent within the time allowed, without a session or behind writes that
     /// ZooKeeper did not answer.
     #[error("not sent to ZooKeeper within the time allowed")]

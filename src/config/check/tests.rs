@@ -1,6 +1,7 @@
 //! Whole configurations through loading and checking.
 
 mod docker;
+mod history;
 mod recorded;
 mod spelling;
 mod user_lists;
@@ -321,6 +322,7 @@ fn another(key: &Key) -> String {
         ("ListenAddr" | "AdminListenAddr", _) => "127.0.0.1:8099",
         ("AdminHosts", _) => "console.example.com,gate:8443",
         ("AvailableCoins", _) => "btc,ltc",
+        ("HistorySync", _) => "all",
         ("LogFormat", _) => "json",
         ("LogLevel", _) => "info,zk_writer=debug",
         ("ZKBroker", _) => "elsewhere:2181",

@@ -39,6 +39,7 @@ fn another(key: &str, value: &Value, upstream: &Upstream) -> Value {
         (_, Value::Object(_)) => json!({"another": "text"}),
         ("AvailableCoins", _) => json!(["btc", "ltc"]),
         ("AdminHosts", _) => json!(["console.example.com"]),
+        ("HistorySync", _) => json!("all"),
         ("LogFormat", _) => json!("json"),
         ("LogLevel", _) => json!("info,zk_writer=debug"),
         ("ZKBroker", _) => json!(["127.0.0.1:1"]),
@@ -64,6 +65,8 @@ async fn each_key_is_applied_or_rejected_by_its_name() {
         ("APIPassword", json!(PASSWORD)),
         ("ListenAddr", json!("127.0.0.1:0")),
         ("AdminListenAddr", json!("127.0.0.1:0")),
+        // Its directory is not there on every machine.
+        ("HistoryFile", json!("")),
         ("MetricsUser", json!("scraper")),
         ("MetricsPassword", json!("scraping")),
         ("UserListUser", json!("sserver")),

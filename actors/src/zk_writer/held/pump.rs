@@ -156,6 +156,10 @@ impl ZkWriter {
             let chunk: &Chunk = &held.chunk;
             let written = progress.take(chunk.entries.len());
             act.chunks_under_way -= 1;
+            let comes_first = act.metrics.recent().comes_first();
+            if comes_first {
+                act.journal.committed(chunk, &written);
+            }
             act.queue.finish(chunk, written.iter().map(|written| &written.result));
             for (index, (entry, end)) in chunk.entries.iter().zip(&written).enumerate() {
                 let name = entry.puname.as_str();
@@ -175,7 +179,9 @@ impl ZkWriter {
                 }
             }
             act.pump_switches(ctx);
-            act.journal.committed(chunk, &written);
+            if !comes_first {
+                act.journal.committed(chunk, &written);
+            }
             act.close_if_drained(ctx);
         }));
     }

@@ -73,10 +73,16 @@ impl ZkWriter {
                 let written = progress.take(chunk.entries.len());
                 act.chunks_under_way -= 1;
                 // Log lines come last: first callers are answered and ZooKeeper is kept busy.
+                let comes_first = act.metrics.recent().comes_first();
+                if comes_first {
+                    act.journal.committed(&chunk, &written);
+                }
                 act.queue.finish(&chunk, written.iter().map(|written| &written.result));
                 act.remember(&chunk, &known, &written);
                 act.pump_switches(ctx);
-                act.journal.committed(&chunk, &written);
+                if !comes_first {
+                    act.journal.committed(&chunk, &written);
+                }
                 act.close_if_drained(ctx);
             }));
         }

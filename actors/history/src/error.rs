@@ -1,0 +1,84 @@
+//! Errors. None names the database library.
+
+use rusqlite::ErrorCode;
+use thiserror::Error;
+
+use crate::database::VERSION;
+
+/// Why a history cannot be opened.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// Another daemon writes it.
+    #[error("another process writes it: each daemon needs a history of its own")]
+    InUse,
+    /// A newer daemon has written it.
+    #[error(
+        "it has version {0} of the tables, and this daemon knows {VERSION}: use the newer daemon, or another file"
+    )]
+    Newer(i64),
+    /// SQLite finds it damaged, or it is another kind of file.
+    #[error("it is damaged: {0}")]
+    Damaged(String),
+    /// It, its lock or its key file cannot be used.
+    #[error("{0}")]
+    Other(String),
+}
+
+/// Why an open history could not be written or searched.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum Error {
+    /// The file is damaged.
+    #[error("the history is damaged: {0}")]
+    Damaged(String),
+    /// The search reached its limit of time.
+    #[error("the search took longer than {0} s and was ended: narrow it by dates")]
+    TooLong(u64),
+    /// The disk is full, for example.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl Error {
+    /// Whether the file is damaged, so that waiting does not help.
+    pub fn is_damaged(&self) -> bool {
+        matches!(self, Self::Damaged(_))
+    }
+
+    pub(crate) fn of(error: rusqlite::Error) -> Self {
+        if is_damage(&error) {
+            Self::Damaged(error.to_string())
+        } else {
+            Self::Other(error.to_string())
+        }
+    }
+}
+
+impl OpenError {
+    pub(crate) fn of(error: rusqlite::Error) -> Self {
+        if is_damage(&error) {
+            Self::Damaged(error.to_string())
+        } else {
+            Self::Other(error.to_string())
+        }
+    }
+}
+
+/// Whether SQLite reports damage, or found other tables or values than this crate writes.
+fn is_damage(error: &rusqlite::Error) -> bool {
+    use rusqlite::Error::*;
+    match error {
+        SqliteFailure(failure, _) | SqlInputError { error: failure, .. } => matches!(
+            failure.code,
+            ErrorCode::DatabaseCorrupt
+                | ErrorCode::NotADatabase
+                | ErrorCode::Unknown
+                | ErrorCode::TypeMismatch
+        ),
+        FromSqlConversionFailure(..)
+        | IntegralValueOutOfRange(..)
+        | Utf8Error(..)
+        | InvalidColumnType(..)
+        | QueryReturnedNoRows => true,
+        _ => false,
+    }
+}

@@ -1,0 +1,318 @@
+//! The Historian: records what waits, one transaction for all of it.
+//!
+//! Changes that cannot be recorded stay with it and are tried again each second, so that a full disk loses nothing
+//! until the queue is full, too.
+
+use std::{
+    collections::HashMap,
+    mem,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use actix::{Actor, AsyncContext, Context, Handler, Message};
+use slog::Logger;
+use switcher_history::{self as database, Entry, Error, Limits, Outcome, Writer};
+
+use super::{
+    handle::NotRecorded,
+    journal::Journal,
+    queue::{Intent, Item, Queue, Taken, Wake},
+    records::{coinbase, intent, millis, record},
+    settings::HistorySettings,
+};
+use crate::{
+    domain::{Origin, RequestIds, Source, SourceKind},
+    metrics::{Change, ChangeEnd, ChangeKind, Metrics},
+};
+
+/// Interval of syncs, of tries after a failure, and of metrics.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Ticks between looks for switches that have expired.
+const EXPIRY_TICKS: u32 = 60;
+
+/// Records all that waits, syncs it and closes the database.
+///
+/// Sent once, by the drain of the actors, after all actors that change something.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct CloseHistory;
+
+/// The actor that owns the database. Its thread waits for the disk.
+pub(crate) struct Historian {
+    writer: Option<Writer>,
+    queue: Arc<Queue>,
+    journal: Journal,
+    kept: Duration,
+    payouts_kept: Duration,
+    max_bytes: u64,
+    /// Records that could not be appended yet.
+    unsaved: Vec<database::Change>,
+    /// Updates without outcome: their requests, and their records' numbers.
+    open: HashMap<u64, i64>,
+    /// Whether anything is appended that is not synced.
+    is_dirty: bool,
+    /// Why the last attempt to append failed. The next one is made by the tick.
+    fault: Option<NotRecorded>,
+    ticks_to_expiry: u32,
+    ids: RequestIds,
+}
+
+impl Historian {
+    pub(crate) fn new(
+        settings: HistorySettings,
+        queue: Arc<Queue>,
+        metrics: &Metrics,
+        log: &Logger,
+    ) -> Self {
+        let HistorySettings { writer, kept, payouts_kept, max_bytes, .. } = settings;
+        let journal = Journal::new(log, metrics);
+        Self {
+            writer: Some(writer),
+            queue,
+            journal,
+            kept,
+            payouts_kept,
+            max_bytes,
+            unsaved: Vec::new(),
+            open: HashMap::new(),
+            is_dirty: false,
+            fault: None,
+            ticks_to_expiry: 1,
+            ids: RequestIds::random(),
+        }
+    }
+
+    /// Records all that waits, and answers those that wait for it.
+    fn record(&mut self) {
+        let Taken { items, waiters, dropped } = self.queue.take();
+        if dropped > 0 {
+            self.journal.dropped(dropped);
+        }
+        let mut origin = None;
+        for item in items {
+            match item {
+                Item::Changes(changes) => {
+                    for change in &changes {
+                        self.change(change, &mut origin);
+                    }
+                }
+                Item::Intent(intent) => self.begin_update(intent),
+                Item::Reload { at, keys } => self.reload(at, keys),
+            }
+        }
+        let wants_sync = waiters.iter().any(|waiter| waiter.wants_sync);
+        let recorded =
+            self.append().and_then(|()| if wants_sync { self.sync_now() } else { Ok(()) });
+        for waiter in waiters {
+            // The request may be gone.
+            let _ = waiter.reply.send(recorded.clone());
+        }
+    }
+
+    /// Takes a change in, which [`append`](Self::append) records; the outcome of an update at once.
+    fn change(&mut self, change: &Change, origin: &mut Option<Arc<database::Origin>>) {
+        let ends = matches!(change.what, ChangeKind::Update { .. })
+            .then(|| self.open.remove(&change.source.request.0))
+            .flatten();
+        match ends {
+            Some(number) => self.end_update(number, change),
+            None => match record(change, origin) {
+                Some(record) => self.unsaved.push(record),
+                None => self.queue.recorded(1),
+            },
+        }
+    }
+
+    /// Records the update, and lets it begin.
+    fn begin_update(&mut self, waiting: Intent) {
+        let (origin, update) = intent(&waiting);
+        let at = millis(waiting.at);
+        // The order of records is that of the events.
+        let begun = self
+            .append()
+            .and_then(|()| self.write(|writer| writer.begin_update(at, &origin, &update)));
+        if let Ok(number) = begun {
+            self.open.insert(origin.request, number);
+        }
+        if waiting.reply.send(begun.clone().map(drop)).is_err()
+            && let Ok(number) = begun
+        {
+            // Its request is gone, and nothing will be written.
+            self.open.remove(&origin.request);
+            let cause = Some("the client has gone");
+            let ended = self.write(|writer| {
+                writer.end_update(number, at, Outcome::NotApplied, cause, None, None)
+            });
+            if let Err(fault) = ended {
+                self.journal.outcome_not_recorded(&waiting.source, &fault);
+            }
+        }
+    }
+
+    fn end_update(&mut self, number: i64, change: &Change) {
+        self.queue.recorded(1);
+        let ChangeKind::Update { sub_pool, old, new } = &change.what else { return };
+        let (outcome, at) = (outcome(change.end), millis(change.at));
+        let (old, new) = (old.as_deref().and_then(coinbase), coinbase(new));
+        let cause = change.cause.as_deref();
+        let ended = self.write(|writer| {
+            writer.end_update(number, at, outcome, cause, old.as_ref(), new.as_ref())
+        });
+        match ended {
+            Ok(head) => self.journal.payout(&change.source, sub_pool, outcome, &head),
+            Err(fault) => self.journal.outcome_not_recorded(&change.source, &fault),
+        }
+    }
+
+    fn reload(&mut self, at: SystemTime, keys: Vec<String>) {
+        let source = Source::new(Origin::of(SourceKind::Signal, self.ids.next_id()));
+        self.unsaved.push(database::Change {
+            time: millis(at),
+            origin: Arc::new(super::records::origin(&source)),
+            entry: Entry::Reload { keys },
+            outcome: Outcome::Applied,
+            cause: None,
+        });
+    }
+
+    /// Appends the unsaved records. If it fails, they stay.
+    fn append(&mut self) -> Result<(), NotRecorded> {
+        if let Some(fault) = &self.fault {
+            return Err(fault.clone());
+        }
+        if self.unsaved.is_empty() {
+            return Ok(());
+        }
+        let unsaved = mem::take(&mut self.unsaved);
+        let appended = self.write(|writer| writer.append(&unsaved).map(drop));
+        match &appended {
+            Ok(()) => {
+                self.queue.recorded(unsaved.len());
+                self.queue.set_fault(None);
+                self.journal.works();
+            }
+            Err(fault) => {
+                self.unsaved = unsaved;
+                self.fault = Some(fault.clone());
+                self.queue.set_fault(Some(Arc::clone(&fault.0)));
+                self.journal.fails(fault, self.unsaved.len());
+            }
+        }
+        appended
+    }
+
+    fn sync_now(&mut self) -> Result<(), NotRecorded> {
+        if self.is_dirty {
+            self.write(|writer| writer.sync())?;
+            self.is_dirty = false;
+        }
+        Ok(())
+    }
+
+    /// Writes to the database. A damaged one is moved aside and the write repeated, unless answers depend on its records.
+    fn write<T>(
+        &mut self,
+        write: impl Fn(&mut Writer) -> Result<T, Error>,
+    ) -> Result<T, NotRecorded> {
+        let closed = || NotRecorded("the history is closed".into());
+        let writer = self.writer.as_mut().ok_or_else(closed)?;
+        let written = write(writer).or_else(|error| {
+            if !error.is_damaged() || self.queue.syncs_all() {
+                return Err(not_recorded(&error));
+            }
+            let moved = writer.start_over(millis(SystemTime::now()));
+            let moved = moved.map_err(|cause| not_recorded(&cause))?;
+            self.journal.started_over(&error, &moved.to_string_lossy());
+            self.open.clear();
+            write(writer).map_err(|error| not_recorded(&error))
+        })?;
+        self.is_dirty = true;
+        Ok(written)
+    }
+
+    fn tick(&mut self, ctx: &mut Context<Self>) {
+        let began = Instant::now();
+        self.fault = None;
+        self.record();
+        if let Err(fault) = self.sync_now() {
+            self.journal.fails(&fault, self.unsaved.len());
+        }
+        self.ticks_to_expiry -= 1;
+        if self.ticks_to_expiry == 0 {
+            self.ticks_to_expiry = if self.expire() { 1 } else { EXPIRY_TICKS };
+        }
+        self.report();
+        ctx.run_later(TICK.saturating_sub(began.elapsed()), Self::tick);
+    }
+
+    /// Drops a part of what has expired. Returns whether there may be more.
+    fn expire(&mut self) -> bool {
+        let now = SystemTime::now();
+        let before = |kept| now.checked_sub(kept).map_or(0, millis);
+        let limits = Limits {
+            not_before: before(self.kept),
+            notes_not_before: before(self.payouts_kept),
+            bytes: self.max_bytes,
+        };
+        self.write(|writer| writer.expire(limits)).unwrap_or_else(|fault| {
+            self.journal.not_expired(&fault);
+            false
+        })
+    }
+
+    fn report(&mut self) {
+        if let Some(writer) = &self.writer
+            && let Ok(size) = writer.size()
+        {
+            self.journal.size(size, &writer.chain_head());
+        }
+    }
+}
+
+fn outcome(end: ChangeEnd) -> Outcome {
+    match end {
+        ChangeEnd::Applied => Outcome::Applied,
+        ChangeEnd::Held => Outcome::Held,
+        ChangeEnd::NotApplied => Outcome::NotApplied,
+        ChangeEnd::Unknown => Outcome::Unknown,
+    }
+}
+
+fn not_recorded(error: &impl ToString) -> NotRecorded {
+    NotRecorded(error.to_string().into())
+}
+
+impl Actor for Historian {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.queue.serve(ctx.address().recipient());
+        self.tick(ctx);
+    }
+}
+
+impl Handler<Wake> for Historian {
+    type Result = ();
+
+    fn handle(&mut self, Wake: Wake, _: &mut Self::Context) {
+        self.record();
+    }
+}
+
+impl Handler<CloseHistory> for Historian {
+    type Result = ();
+
+    fn handle(&mut self, CloseHistory: CloseHistory, _: &mut Self::Context) {
+        self.fault = None;
+        self.record();
+        if let Err(fault) = self.sync_now() {
+            self.journal.fails(&fault, self.unsaved.len());
+        }
+        if !self.unsaved.is_empty() {
+            self.journal.lost(self.unsaved.len());
+        }
+        self.writer = None;
+    }
+}

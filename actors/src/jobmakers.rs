@@ -1,0 +1,78 @@
+//! [`Jobmakers`]: asks the jobmakers, through `ZkWriter`.
+
+use std::{slice, sync::Arc};
+
+use actix::{Recipient, prelude::SendError};
+use tokio::sync::oneshot;
+
+use crate::{
+    ack_waiter::{Caller, ExchangeFailure, ExchangeReply, Journal},
+    domain::{Source, SubPool},
+    history::History,
+    zk_writer::{CoinbaseAction, CoinbaseRequest},
+};
+
+/// Asks the jobmakers. An update begins only after the history has it on the disk.
+#[derive(Clone)]
+pub struct Jobmakers {
+    zk_writer: Recipient<CoinbaseRequest>,
+    history: History,
+    journal: Arc<Journal>,
+}
+
+impl Jobmakers {
+    pub(crate) fn new(
+        zk_writer: Recipient<CoinbaseRequest>,
+        history: History,
+        journal: Journal,
+    ) -> Self {
+        Self { zk_writer, history, journal: Arc::new(journal) }
+    }
+
+    /// Has the sub-pool's jobmaker act, and returns its answer. Dropping the future cancels an exchange that has not
+    /// begun.
+    ///
+    /// # Errors
+    /// If there is no certain answer.
+    pub async fn ask(
+        &self,
+        sub_pool: SubPool,
+        action: CoinbaseAction,
+        source: Source,
+    ) -> ExchangeReply {
+        let (reply, answer) = oneshot::channel();
+        let caller = Caller { source, reply };
+        let request = CoinbaseRequest { sub_pool, action, caller };
+        // A task of its own, since a recorded update must reach `ZkWriter`, which has its outcome recorded.
+        tokio::spawn(self.clone().send(request));
+        let ended = |_| Err(ExchangeFailure::Unknown("the actors ended meanwhile".to_owned()));
+        answer.await.unwrap_or_else(ended)
+    }
+
+    /// Hands a request over to `ZkWriter`. One that cannot be is answered here.
+    async fn send(self, request: CoinbaseRequest) {
+        let CoinbaseRequest { sub_pool, action, caller } = &request;
+        if let CoinbaseAction::Update(update) = action
+            && let Err(cause) = self.history.begin_update(&caller.source, sub_pool, update).await
+        {
+            return self.refuse(request, ExchangeFailure::NotRecorded(cause));
+        }
+        match self.zk_writer.try_send(request) {
+            Ok(()) => {}
+            Err(SendError::Full(request)) => self.refuse(request, ExchangeFailure::QueueFull),
+            Err(SendError::Closed(request)) => self.refuse(request, ExchangeFailure::ShuttingDown),
+        }
+    }
+
+    fn refuse(&self, request: CoinbaseRequest, failure: ExchangeFailure) {
+        let CoinbaseRequest { sub_pool, action, caller } = request;
+        match action {
+            CoinbaseAction::Get => self.journal.gets_not_begun(slice::from_ref(&caller), &failure),
+            CoinbaseAction::Update(update) => {
+                let cause = failure.to_string();
+                self.journal.update_not_begun(&sub_pool, &caller.source, &update, &cause);
+            }
+        }
+        caller.answer(Err(failure));
+    }
+}

@@ -1,0 +1,125 @@
+//! Settings of the history, and a look at the place of its files.
+
+use std::{
+    fs, io,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use switcher_actors::{Quoted, Shown};
+
+use super::{Checked, Problem, Rejected};
+
+/// Settings of the history (contract of trust, section 1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistorySettings {
+    /// The database. Relative paths are those of the working directory.
+    pub file: PathBuf,
+    /// Key of the chain over changes of payout addresses.
+    pub key_file: PathBuf,
+    /// Days for which switches are kept.
+    pub days: u32,
+    /// Size limit of the database.
+    pub max_bytes: u64,
+    /// Days for which changes of payout addresses are kept.
+    pub payout_days: u32,
+    pub sync: HistorySync,
+}
+
+/// Changes whose records are on the disk before their answers: the key `HistorySync`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HistorySync {
+    /// Coinbase updates alone.
+    Updates,
+    /// Switches, too.
+    All,
+}
+
+impl FromStr for HistorySync {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "updates" => Ok(Self::Updates),
+            "all" => Ok(Self::All),
+            _ => Err(format!("is {}, expected updates or all", Quoted(text))),
+        }
+    }
+}
+
+/// Key file if none is configured: next to the database.
+pub fn usual_key_file(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".key");
+    name.into()
+}
+
+/// Directory of a file.
+pub fn directory(file: &Path) -> &Path {
+    file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+impl Checked {
+    /// Adds the faults of the place of the history's files. [`super::load`] reads no file but the configuration: a
+    /// client's machine has no such place.
+    pub fn look_at_files(mut self) -> Result<Self, Rejected> {
+        let Some(history) = &self.settings.history else { return Ok(self) };
+        let files = [("HistoryFile", &history.file), ("HistoryKeyFile", &history.key_file)];
+        let mut problems = Vec::new();
+        for (key, file) in files {
+            match place_fault(file) {
+                Some(PlaceFault::NotYet(text)) => self.warnings.push(format!("{key} {text}")),
+                Some(PlaceFault::Wrong(text)) => problems.push(Problem::of(key, text)),
+                None => {}
+            }
+        }
+        let mode = fs::metadata(&history.key_file).map(|it| it.permissions().mode() & 0o777);
+        if let Ok(mode) = mode
+            && mode & 0o007 != 0
+        {
+            let file = history.key_file.to_string_lossy();
+            let text = format!(
+                "is {}, which every user of this machine may use (mode {mode:03o}): chmod 600",
+                Quoted(&file)
+            );
+            problems.push(Problem::of("HistoryKeyFile", text));
+        }
+        if problems.is_empty() {
+            return Ok(self);
+        }
+        Err(Rejected { problems, warnings: self.warnings, values: Some(self.values) })
+    }
+}
+
+enum PlaceFault {
+    /// It may be there when the daemon starts.
+    NotYet(String),
+    Wrong(String),
+}
+
+fn place_fault(file: &Path) -> Option<PlaceFault> {
+    let (shown, dir) = (file.to_string_lossy(), directory(file).to_string_lossy());
+    let (shown, dir) = (Quoted(&shown), Shown(&dir));
+    match fs::metadata(directory(file)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Some(PlaceFault::NotYet(format!(
+                "is {shown}, but the directory {dir} does not exist: create it for the daemon's user"
+            )));
+        }
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            return Some(PlaceFault::NotYet(format!(
+                "is {shown}, which this user may not look at; the daemon's user must"
+            )));
+        }
+        Err(error) => {
+            return Some(PlaceFault::Wrong(format!("is {shown}, whose directory {dir}: {error}")));
+        }
+        Ok(dir_found) if !dir_found.is_dir() => {
+            return Some(PlaceFault::Wrong(format!("is {shown}, but {dir} is no directory")));
+        }
+        Ok(_) => {}
+    }
+    let is_other = fs::metadata(file).is_ok_and(|found| !found.is_file());
+    is_other.then(|| PlaceFault::Wrong(format!("is {shown}, which is no regular file")))
+}
