@@ -1,7 +1,8 @@
 //! Reasons why the daemon cannot run, with their exit statuses.
 
-use std::io;
+use std::{io, path::PathBuf};
 
+use switcher_history::OpenError;
 use thiserror::Error;
 
 /// Key of the API's address.
@@ -28,6 +29,9 @@ pub enum Failure {
     Signals(#[source] io::Error),
     #[error("cannot start a thread: {0}; raise the limit of processes (ulimit -u, TasksMax)")]
     Thread(#[source] io::Error),
+    /// The history is in use by another daemon, or cannot be opened.
+    #[error("cannot open the history '{}' (HistoryFile): {cause}", file.display())]
+    History { file: PathBuf, cause: OpenError },
 }
 
 fn hint(key: &str) -> &'static str {
@@ -48,6 +52,7 @@ impl Failure {
     pub fn exit_status(&self) -> u8 {
         match self {
             Self::Listen { .. } => 69,
+            Self::History { .. } => 73,
             Self::Interrupted { .. } | Self::Signals(_) | Self::Thread(_) => 70,
         }
     }

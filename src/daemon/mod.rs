@@ -3,6 +3,7 @@
 //! * `run`: start, run, drain;
 //! * `listeners`: binds and serves the API, the user lists and the admin pages;
 //! * `signals`: stop and reload;
+//! * `history`: opens the history;
 //! * `reload`: applies a changed configuration, or none of it;
 //! * `service_manager`: notifications to systemd;
 //! * `metrics`: the registry of all metrics; `process`: those of the process;
@@ -21,6 +22,7 @@ use slog::{error, info, warn};
 use switcher_actors::{Quoted, Shown};
 
 mod failure;
+mod history;
 mod listeners;
 mod metrics;
 mod process;

@@ -88,6 +88,9 @@ impl Reload {
                 self.apply(settings.reloadable(), actors).await;
                 self.values = values;
                 self.applied(&changes);
+                actors
+                    .history
+                    .reloaded(changes.iter().map(|change| change.key.to_owned()).collect());
             }
             _ => self.reject(&problems),
         }

@@ -18,6 +18,7 @@ use tokio::time::timeout;
 
 use super::{
     failure::Failure,
+    history,
     listeners::{bind_admin, bind_api, bind_lists, serve_admin, serve_api, serve_lists},
     metrics::DaemonMetrics,
     reload::Reload,
@@ -81,6 +82,7 @@ async fn run(
         poller,
         user_lists,
         registration,
+        history,
         shutdown_grace,
         ..
     } = settings;
@@ -90,8 +92,8 @@ async fn run(
     let admin = bind_admin(admin, log)?;
     let descriptors = [(admin.is_some(), admin::DESCRIPTORS), (lists.is_some(), LIST_DESCRIPTORS)];
     let descriptors = descriptors.iter().filter(|(is_on, _)| *is_on).map(|(_, count)| count).sum();
-    let settings =
-        ActorSettings { writer, sub_pools, poller, user_lists, registration, history: None };
+    let history = history.map(|history| history::open(&history, log)).transpose()?;
+    let settings = ActorSettings { writer, sub_pools, poller, user_lists, registration, history };
     let actors = Actors::start(settings, &metrics, log).map_err(Failure::Thread)?;
     let endpoints = Endpoints::new(&actors, log);
     let console = Console {
