@@ -14,9 +14,13 @@ use actix_web::{
 use serde::Serialize;
 use serde_json::json;
 use switcher_actors::{PunameError, Recent, WriteFailure, escape_json};
+use switcher_history::{Error, OpenError};
 use thiserror::Error;
 
-use super::STREAMS;
+use super::{
+    STREAMS,
+    history::{QueryError, SEARCHES},
+};
 use crate::http::error::allow;
 
 /// Methods of every page. HEAD has GET's headers and no body.
@@ -31,13 +35,19 @@ pub enum PageError {
     /// 400
     #[error("puname {0}")]
     Puname(PunameError),
+    /// 400
+    #[error("{0}")]
+    Query(#[from] QueryError),
+    /// 404
+    #[error("there is no history: HistoryFile is not set")]
+    NoHistory,
     /// 404
     #[error("the API is off (EnableAPIServer), so it has no description")]
     NoApi,
     /// 404
     #[error(
         "no such path; there are / (the console), /healthz, /readyz, /metrics, /status, /recent, \
-         /recent/stream, /held-switches, /sub-account, /docs and /openapi.json, and the API's but /switch where the API is on"
+         /recent/stream, /history, /history/requests, /held-switches, /sub-account, /docs and /openapi.json, and the API's but /switch where the API is on"
     )]
     PathUnknown,
     /// 405
@@ -49,6 +59,15 @@ pub enum PageError {
     /// 503
     #[error("{0}")]
     NotRead(WriteFailure),
+    /// 503
+    #[error("{SEARCHES} searches of the history run already; try again when they have ended")]
+    TooManySearches,
+    /// 503
+    #[error("the history cannot be opened: {0}")]
+    NotOpened(OpenError),
+    /// 503
+    #[error("the history cannot be searched: {0}")]
+    NotSearched(Error),
     /// 500: a library failed to encode a document
     #[error("the document cannot be encoded")]
     Unwritable,
@@ -57,10 +76,14 @@ pub enum PageError {
 impl ResponseError for PageError {
     fn status_code(&self) -> StatusCode {
         match self {
-            Self::Limit(_) | Self::Puname(_) => StatusCode::BAD_REQUEST,
-            Self::NoApi | Self::PathUnknown => StatusCode::NOT_FOUND,
+            Self::Limit(_) | Self::Puname(_) | Self::Query(_) => StatusCode::BAD_REQUEST,
+            Self::NoHistory | Self::NoApi | Self::PathUnknown => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::TooManyStreams | Self::NotRead(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooManyStreams
+            | Self::TooManySearches
+            | Self::NotRead(_)
+            | Self::NotOpened(_)
+            | Self::NotSearched(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Unwritable => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

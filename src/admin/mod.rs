@@ -7,6 +7,7 @@
 //! | `/metrics` | metrics for Prometheus | those of the API, or `MetricsUser` and `MetricsPassword` |
 //! | `/recent` | the last changes | those of the API |
 //! | `/recent/stream` | each change as it happens | those of the API |
+//! | `/history`, `/history/requests` | searches among all recorded changes | those of the API |
 //! | `/` | the console | those of the API |
 //! | `/status` | the daemon's state, for the console | those of the API |
 //! | `/held-switches` | the held switches that are due next | those of the API |
@@ -17,11 +18,11 @@
 //!
 //! * `routes`: the table of paths, with metrics and health;
 //! * `answer`: errors and answers;
-//! * `recent`, `stream`, `status`, `held`, `sub_account`, `docs`: one page each; `user_lists`: a part of `/status`;
+//! * `recent`, `stream`, `history`, `status`, `held`, `sub_account`, `docs`: one page each; `user_lists`: a part of `/status`;
 //! * `console`: the files of the console.
 //!
-//! Only the API's endpoints and `/sub-account` wait for ZooKeeper, and `/held-switches` for an actor's memory. All other
-//! pages show the contents of [`Metrics`] and [`Listings`], and so answer without ZooKeeper and during the drain.
+//! Only the API's endpoints and `/sub-account` wait for ZooKeeper, `/held-switches` for an actor's memory, and searches for
+//! the disk. All other pages show the contents of [`Metrics`] and [`Listings`], and so answer without ZooKeeper and during the drain.
 //!
 //! A browser sends credentials with requests of any site's page. So requests of other sites' pages are refused
 //! (`http::csrf`), except for links to the console and `/docs`, and no GET or HEAD changes anything. Requests for a host
@@ -31,6 +32,7 @@ mod answer;
 mod console;
 mod docs;
 mod held;
+mod history;
 mod recent;
 mod routes;
 mod status;
@@ -55,7 +57,10 @@ use crate::{
     },
 };
 
+pub use history::Searches;
 pub use status::StaticInfo;
+
+use history::{SEARCH_DESCRIPTORS, SEARCHES};
 
 /// Limit of connections; more wait. Enough for a few scrapers, health checks and consoles.
 const CONNECTIONS: usize = 32;
@@ -69,8 +74,8 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// Idle timeout: longer than the usual scrape interval, so that a scraper keeps its connection.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 
-/// Descriptors of the admin pages: connections, listening socket, worker, and a file that `/metrics` reads.
-pub const DESCRIPTORS: usize = CONNECTIONS + WORKER_DESCRIPTORS + 2;
+/// Descriptors of the admin pages: connections, listening socket, worker, a file that `/metrics` reads, and searches.
+pub const DESCRIPTORS: usize = CONNECTIONS + WORKER_DESCRIPTORS + 2 + SEARCHES * SEARCH_DESCRIPTORS;
 
 const PATHS: SpecialPaths = SpecialPaths {
     open: &["/healthz", "/readyz"],
@@ -87,6 +92,8 @@ struct Admin {
     streams: Arc<Semaphore>,
     static_info: StaticInfo,
     views: ActorViews,
+    /// `None` without a history.
+    searches: Option<Searches>,
 }
 
 /// The pages' access to the actors.
@@ -113,6 +120,8 @@ impl ActorViews {
 pub struct Console {
     pub static_info: StaticInfo,
     pub views: ActorViews,
+    /// `None` without a history.
+    pub searches: Option<Searches>,
     /// The API's endpoints; `None` if the API is off.
     pub endpoints: Option<Endpoints>,
     pub requests: RequestMetrics,
@@ -128,7 +137,7 @@ pub fn admin(
     console: Console,
     log: &Logger,
 ) -> io::Result<HttpActor> {
-    let Console { static_info, views, endpoints, requests, logins } = console;
+    let Console { static_info, views, searches, endpoints, requests, logins } = console;
     let log = log.new(o!("listener" => "admin"));
     let count = move |request: &_, err_no, took| requests.count_at_endpoint(request, err_no, took);
     let logins = logins.of_listener("admin", CONNECTIONS);
@@ -138,11 +147,13 @@ pub fn admin(
         failed_logins(&mut registry),
     );
     let streams = Arc::new(Semaphore::new(STREAMS));
-    let admin = Data::new(Admin { metrics, registry, live_config, streams, static_info, views });
+    let admin =
+        Data::new(Admin { metrics, registry, live_config, streams, static_info, views, searches });
     let limits = ServerLimits {
         workers: 1,
         connections: CONNECTIONS,
-        blocking_threads: 1,
+        // Another one parses large batches.
+        blocking_threads: SEARCHES + 1,
         deadlines: Deadlines {
             first_head: HEAD_TIMEOUT,
             idle: IDLE_TIMEOUT,

@@ -15,6 +15,7 @@ use super::{
     answer::{PageError, plain},
     console, docs,
     held::held,
+    history,
     recent::recent,
     status::status,
     stream::{stream, stream_head},
@@ -32,6 +33,8 @@ pub fn add(config: &mut ServiceConfig) {
         .service(page("/metrics", [both().to(metrics)]))
         .service(page("/recent", [both().to(recent)]))
         .service(page("/recent/stream", [web::get().to(stream), web::head().to(stream_head)]))
+        .service(page("/history", [both().to(history::changes)]))
+        .service(page("/history/requests", [both().to(history::requests)]))
         .service(page("/status", [both().to(status)]))
         .service(page("/held-switches", [both().to(held)]))
         .service(page("/sub-account", [both().to(sub_account)]))

@@ -113,6 +113,14 @@ pub fn flags<const N: usize>(
     Ok(flags.map(Option::unwrap_or_default))
 }
 
+/// Decodes all pairs of a query, for pages that refuse unknown parameters. The error is a malformed pair.
+pub fn pairs(query: &str) -> impl Iterator<Item = Result<(Cow<'_, str>, Cow<'_, str>), &str>> {
+    query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+        let (name, value) = halves(pair.as_bytes());
+        unescape(name).zip(unescape(value.unwrap_or_default())).ok_or(pair)
+    })
+}
+
 /// Name and value of a pair, escaped.
 fn halves(pair: &[u8]) -> (&[u8], Option<&[u8]>) {
     match pair.iter().position(|&byte| byte == b'=') {
@@ -197,6 +205,17 @@ mod tests {
             let query = format!("results=true&dry_run{value}");
             assert_eq!(flags(&query, ["dry_run", "results"]), Err("dry_run"), "{value}");
         }
+    }
+
+    #[test]
+    fn all_pairs_of_a_query_are_decoded_or_refused() {
+        let read = |query| pairs(query).collect::<Result<Vec<_>, _>>();
+        let pair = |name: &'static str, value: &'static str| (Cow::from(name), Cow::from(value));
+        assert_eq!(
+            read("&a=1;2&&b=%E7%94%A8+x&a").unwrap(),
+            [pair("a", "1;2"), pair("b", "用 x"), pair("a", "")]
+        );
+        assert_eq!(read("a=1&b=%zz&c=%"), Err("b=%zz"));
     }
 
     #[test]

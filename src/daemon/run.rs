@@ -99,6 +99,7 @@ async fn run(
     let console = Console {
         static_info,
         views: ActorViews::of(&actors),
+        searches: None,
         endpoints: api.is_some().then(|| endpoints.clone()),
         requests: requests.clone(),
         logins: logins.clone(),
