@@ -6,14 +6,11 @@
 //! | session up | chunks go out, at most `CHUNKS_UNDER_WAY` at a time; each sub-pool has one exchange |
 //! | draining | new requests get [`WriteFailure::ShuttingDown`]; accepted ones finish or expire |
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use slog::{Logger, o};
-use tokio::sync::{Mutex, oneshot};
+use tokio::sync::oneshot;
 
 use super::{
     dry_runs::DryRuns,
@@ -66,10 +63,8 @@ pub(crate) struct ZkWriter {
     pub(super) polls_under_way: usize,
     /// Lists and deletions of requests for registration that are under way. The Registrar limits them.
     pub(super) registrations_under_way: usize,
-    /// Undos that are under way or wait for their turn. The admin pages limit them.
+    /// Parts of undos that are under way. The admin pages limit them.
     pub(super) undos_under_way: usize,
-    /// Held by the undo that is under way.
-    pub(super) undo_turn: Arc<Mutex<()>>,
     /// Messages of `UserLists` and look-ups that are under way. `UserLists` and the admin pages limit them.
     pub(super) replies_under_way: usize,
     /// Time of the last request of a caller.
@@ -125,7 +120,6 @@ impl ZkWriter {
             polls_under_way: 0,
             registrations_under_way: 0,
             undos_under_way: 0,
-            undo_turn: Arc::default(),
             replies_under_way: 0,
             called: None,
             pump_due: false,

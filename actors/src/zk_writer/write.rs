@@ -82,7 +82,8 @@ pub(super) struct Step<'a, C> {
 #[derive(Clone, Debug)]
 pub(super) struct EntryEnd {
     pub(super) result: SwitchResult,
-    /// State of the znode after our write, if the server returned it; of a held switch, at its acceptance.
+    /// State of the znode after our write, if the server returned it; of a held switch, at its acceptance; of a znode
+    /// that an undo left alone, as read.
     pub(super) revision: Option<Revision>,
 }
 

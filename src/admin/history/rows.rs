@@ -146,7 +146,7 @@ impl<'a> From<&'a Entry> for Details<'a> {
                 Self::Switch {
                     sub_account,
                     old: old_value(old),
-                    new: Some(new),
+                    new: new.as_deref(),
                     superseded_by: superseded_by.as_deref(),
                     due: due.map(rfc_3339_millis),
                 }

@@ -12,8 +12,8 @@ use crate::{
 
 /// Puts back the sub-accounts that are exactly as a request left them (trust contract, section 2).
 ///
-/// Sent by the admin pages, one after the other. Exactly one answer is sent, unless the process ends. Dropping the
-/// receiver cancels nothing.
+/// Sent by the admin pages, one after the other, since two would make each other's guards fail. Exactly one answer is
+/// sent, unless the process ends. Dropping the receiver cancels nothing.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct PutBack {
@@ -57,6 +57,9 @@ pub enum LeftState {
 pub struct PutBackEnd {
     /// The znode's value before the undo, if known.
     pub now: PreviousValue,
+    /// State of the znode after the undo, or of one that was left alone, as read. `None` if not known, or without a
+    /// znode.
+    pub state: Option<Revision>,
     /// The outcome.
     pub outcome: PutBackOutcome,
 }

@@ -161,12 +161,12 @@ impl Surroundings {
 
 /// End of an entry that is not written.
 fn settled(read: ZnodeRead, outcome: SwitchOutcome) -> EntryEnd {
-    let old = match read {
-        Ok(Some(Content { data, .. })) => PreviousValue::Data(data),
-        Ok(None) => PreviousValue::Absent,
-        Err(_) => PreviousValue::NotKnown,
+    let (old, revision) = match read {
+        Ok(Some(Content { data, mark })) => (PreviousValue::Data(data), Some(mark.revision)),
+        Ok(None) => (PreviousValue::Absent, None),
+        Err(_) => (PreviousValue::NotKnown, None),
     };
-    EntryEnd { result: SwitchResult { old, outcome }, revision: None }
+    EntryEnd { result: SwitchResult { old, outcome }, revision }
 }
 
 fn known(read: ZnodeRead) -> Option<(Revision, PreviousValue)> {
@@ -175,7 +175,7 @@ fn known(read: ZnodeRead) -> Option<(Revision, PreviousValue)> {
 }
 
 /// The answer for an entry.
-pub(super) fn answer(entry: &PutBackEntry, EntryEnd { result, .. }: &EntryEnd) -> PutBackEnd {
+pub(super) fn answer(entry: &PutBackEntry, EntryEnd { result, revision }: &EntryEnd) -> PutBackEnd {
     let is_restored = entry.back_to.is_some();
     let outcome = match &result.outcome {
         SwitchOutcome::Applied if is_restored => PutBackOutcome::Restored,
@@ -189,5 +189,5 @@ pub(super) fn answer(entry: &PutBackEntry, EntryEnd { result, .. }: &EntryEnd) -
         // Other outcomes do not occur.
         other => PutBackOutcome::Unknown(other.cause().unwrap_or_default().into()),
     };
-    PutBackEnd { now: result.old.clone(), outcome }
+    PutBackEnd { now: result.old.clone(), state: *revision, outcome }
 }

@@ -1,4 +1,4 @@
-//! Runs undos, one after the other.
+//! Runs the parts of undos.
 
 use std::sync::Arc;
 
@@ -35,10 +35,8 @@ impl Handler<PutBack> for ZkWriter {
                     may_be_held: self.held.may_be(),
                 };
                 let writing = connection.spawn({
-                    let (parts, turn) = (Arc::clone(&parts), Arc::clone(&self.undo_turn));
+                    let parts = Arc::clone(&parts);
                     async move {
-                        // Two at a time would make each other's guards fail.
-                        let _turn = turn.lock().await;
                         for part in &*parts {
                             put_back(&around, part).await;
                         }
@@ -47,18 +45,18 @@ impl Handler<PutBack> for ZkWriter {
                 self.undos_under_way += 1;
                 ctx.spawn(wrap_future::<_, Self>(writing).map(move |_, act, ctx| {
                     act.undos_under_way -= 1;
-                    let ends: Vec<_> = parts.iter().map(PutBackPart::take_ends).collect();
-                    let all = parts.iter().zip(&ends);
-                    let answers = all.clone().flat_map(|(part, ends)| {
-                        part.entries.iter().zip(ends).map(|(entry, end)| answer(entry, end))
-                    });
-                    let _ = reply.send(answers.collect());
-                    if !dry_run {
-                        for (part, ends) in all {
-                            act.remember_put_back(part, ends);
-                            act.journal.put_back(part, ends);
+                    let mut answers = Vec::new();
+                    for part in &*parts {
+                        let ends = part.take_ends();
+                        let entries = part.entries.iter().zip(&ends);
+                        answers.extend(entries.map(|(entry, end)| answer(entry, end)));
+                        if !dry_run {
+                            act.remember_put_back(part, &ends);
+                            act.journal.put_back(part, &ends);
                         }
                     }
+                    // Recorded first: the answer may wait for the records.
+                    let _ = reply.send(answers);
                     act.close_if_drained(ctx);
                 }));
                 return;
@@ -69,11 +67,11 @@ impl Handler<PutBack> for ZkWriter {
         let end = EntryEnd::not_written(SwitchOutcome::NotApplied(refusal.into()));
         let ends = vec![end; entries.len()];
         let part = PutBackPart::new(source, entries, dry_run);
-        let answers = part.entries.iter().zip(&ends).map(|(entry, end)| answer(entry, end));
-        let _ = reply.send(answers.collect());
         if !dry_run {
             self.journal.put_back(&part, &ends);
         }
+        let answers = part.entries.iter().zip(&ends).map(|(entry, end)| answer(entry, end));
+        let _ = reply.send(answers.collect());
     }
 }
 
