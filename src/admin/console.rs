@@ -6,6 +6,7 @@
 //! * `dom.js`: safe display of foreign texts; dialogs and outcomes;
 //! * `charts.js`: rates as small charts; `changes.js`: the last changes, live;
 //! * `lists.js`: user lists, held switches, registrations;
+//! * `history.js`: searches in the history; `undo.js`: puts back a request's changes;
 //! * `switch.js`, `batch.js`, `batch_file.js`, `sub_pool.js`: the forms.
 
 use actix_web::HttpResponse;
@@ -50,6 +51,8 @@ pub const FILES: &[ConsoleFile] = &[
     script!("charts.js"),
     script!("changes.js"),
     script!("lists.js"),
+    script!("history.js"),
+    script!("undo.js"),
     script!("switch.js"),
     script!("batch.js"),
     script!("batch_file.js"),

@@ -92,7 +92,7 @@ async fn run(
     let admin = bind_admin(admin, log)?;
     let descriptors = [(admin.is_some(), admin::DESCRIPTORS), (lists.is_some(), LIST_DESCRIPTORS)];
     let descriptors = descriptors.iter().filter(|(is_on, _)| *is_on).map(|(_, count)| count).sum();
-    let searches = history.as_ref().map(|history| Searches::new(history.file.clone()));
+    let history_file = history.as_ref().map(|history| history.file.clone());
     let history = history.map(|history| history::open(&history, log)).transpose()?;
     let settings = ActorSettings { writer, sub_pools, poller, user_lists, registration, history };
     let actors = Actors::start(settings, &metrics, log).map_err(Failure::Thread)?;
@@ -100,7 +100,7 @@ async fn run(
     let console = Console {
         static_info,
         views: ActorViews::of(&actors),
-        searches,
+        searches: history_file.map(|file| Searches::new(file, actors.history.clone())),
         endpoints: api.is_some().then(|| endpoints.clone()),
         requests: requests.clone(),
         logins: logins.clone(),

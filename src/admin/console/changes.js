@@ -100,7 +100,7 @@ function missedRow({ missed }) {
 function changeRow(change) {
   const time = timeOf(change.time);
   const who = change.source === "api" ? (change.client ?? "?") : change.source;
-  const [what, values] = CELLS[change.kind](change);
+  const [what, values] = changeCells(change);
   return el(
     "tr",
     { class: kindOf(change.outcome) },
@@ -132,20 +132,27 @@ function registrationCells({ sub_account: name, puid, first_coin: coin }) {
   return [[el("span", { class: "label" }, "registration "), shown(name, "name")], [...number, ...first]];
 }
 
-const CELLS = { switch: switchCells, update: updateCells, registration: registrationCells };
+function reloadCells({ keys }) {
+  return [[el("span", { class: "label" }, "reload")], [shown(keys.join(", "))]];
+}
+
+const CELLS = { switch: switchCells, update: updateCells, registration: registrationCells, reload: reloadCells };
+
+// The nodes of a change, and those of its values.
+export const changeCells = (change) => CELLS[change.kind]?.(change) ?? [[change.kind], []];
 
 const arrow = () => el("span", { class: "arrow", "aria-label": " to " }, " → ");
 
-function kindOf(outcome) {
+export function kindOf(outcome) {
   if (outcome.includes("unknown")) return "unknown";
   return ["applied", "carried out", "held", "read", "registered"].includes(outcome) ? "done" : "refused";
 }
 
 const MARKS = { done: "✓ ", unknown: "? ", refused: "✕ " };
 
-function outcomeCell({ outcome, cause, due, seconds, superseded_by: newer }) {
+export function outcomeCell({ outcome, cause, due, seconds, superseded_by: newer }) {
   const mark = el("span", { class: "mark", "aria-hidden": "true" }, MARKS[kindOf(outcome)]);
-  const cell = el("td", { class: "result" }, mark, outcome);
+  const cell = el("td", { class: "result" }, mark, outcome.replaceAll("_", " "));
   if (due) cell.append(" until ", timeOf(due));
   if (seconds !== undefined) cell.append(` after ${seconds.toFixed(1)} s`);
   if (newer) cell.append(", then ", shown(newer, "coin"));

@@ -5,6 +5,7 @@ import { batchCoins, setUpBatch } from "./batch.js";
 import { followChanges } from "./changes.js";
 import { drawRates, setUpCharts } from "./charts.js";
 import { byId, duration, el } from "./dom.js";
+import { historyState, setUpHistory } from "./history.js";
 import { showLists } from "./lists.js";
 import { setUpSubPool, subPoolLimits } from "./sub_pool.js";
 import { setUpSwitch } from "./switch.js";
@@ -89,6 +90,7 @@ function showLimits(status) {
   }
   batchCoins(status.coins);
   subPoolLimits(status);
+  historyState(status);
   for (const id of ["switch-go", "batch-preview"]) byId(id).disabled = !status.api;
   for (const hint of document.querySelectorAll(".api-off")) hint.hidden = status.api;
 }
@@ -99,6 +101,7 @@ setUpCharts();
 setUpSwitch();
 setUpBatch();
 setUpSubPool();
+setUpHistory();
 document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : look()));
 look();
 followChanges();

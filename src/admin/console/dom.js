@@ -70,21 +70,22 @@ export function showOutcome(output, kind, title, ...details) {
 // The last question; the next one waits for its answer, so that each yes belongs to one question.
 let asked = Promise.resolve();
 
-// Asks; resolves to true for yes. With `careful`, No has the focus.
+// Asks; resolves to true for yes. With `careful`, No has the focus. Without `can`, yes is disabled at first.
 export function confirmed(question) {
   const answer = asked.then(() => ask(question));
   asked = answer.catch(() => undefined);
   return answer;
 }
 
-async function ask({ title, body, yes, careful = false }) {
+async function ask({ title, body, yes, careful = false, can = true }) {
   const dialog = byId("confirm");
   byId("confirm-title").replaceChildren(...[title].flat());
   byId("confirm-body").replaceChildren(...body);
   byId("confirm-yes").textContent = yes;
+  byId("confirm-yes").disabled = !can;
   dialog.returnValue = "";
   dialog.showModal();
-  byId(careful ? "confirm-no" : "confirm-yes").focus();
+  byId(careful || !can ? "confirm-no" : "confirm-yes").focus();
   await new Promise((closed) => dialog.addEventListener("close", closed, { once: true }));
   return dialog.returnValue === "yes";
 }

@@ -3,6 +3,7 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use actix_web::web;
+use switcher_actors::History;
 use switcher_history::{Error, Reader};
 use tokio::{sync::Semaphore, time::timeout};
 
@@ -20,13 +21,14 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Access to the history.
 pub struct Searches {
     file: PathBuf,
+    history: History,
     turns: Turns,
 }
 
 impl Searches {
-    /// `file` is the database.
-    pub fn new(file: PathBuf) -> Self {
-        Self { file, turns: Turns::new(SEARCHES, PATIENCE) }
+    /// `file` is the database that `history` fills.
+    pub fn new(file: PathBuf, history: History) -> Self {
+        Self { file, history, turns: Turns::new(SEARCHES, PATIENCE) }
     }
 
     /// Searches among all changes that are settled. The search finds those of answers that have been sent.
@@ -39,6 +41,7 @@ impl Searches {
             let reader = Reader::open(&file).map_err(PageError::NotOpened)?;
             search(&reader).map_err(PageError::NotSearched)
         };
+        self.history.flush().await;
         self.turns.take(search).await
     }
 }
