@@ -110,8 +110,6 @@ impl Undo {
 
     /// The request to undo.
     async fn find(&self, searches: &Searches) -> Result<RequestRow, UndoError> {
-        // Its last changes may wait for the disk.
-        self.admin.views.history.flush().await;
         let request = self.wanted.request;
         let found = searches.search(move |reader| reader.request(request.0)).await?;
         let undone = found.ok_or(UndoError::NotFound(request))?;
