@@ -23,8 +23,8 @@ pub(crate) enum Claim {
 
 impl Connection {
     /// Writes a directory's own data back to it and returns that write: all that was committed before this call is
-    /// before it in ZooKeeper's order. A missing directory is created.
-    pub(crate) async fn touch(&self, dir: &ZnodeDir) -> Result<Mark, WriteError> {
+    /// before it in ZooKeeper's order. A missing directory is created. Returns the data, too.
+    pub(crate) async fn touch(&self, dir: &ZnodeDir) -> Result<(Mark, Vec<u8>), WriteError> {
         match self.write_back(dir.node()).await {
             // Another client has removed the directory, which later writes need as well.
             Err(WriteError::Missing) => {
@@ -36,12 +36,14 @@ impl Connection {
         }
     }
 
-    async fn write_back(&self, path: &str) -> Result<Mark, WriteError> {
+    async fn write_back(&self, path: &str) -> Result<(Mark, Vec<u8>), WriteError> {
         for _ in 0..TOUCH_TRIES {
             let read = self.get(path).await.map_err(|error| error.when("reading", path))?;
             let (data, mark) = read.ok_or(WriteError::Missing)?;
             match self.set(path, &data, mark.revision).await {
-                Ok(written) if written.revision.follows(mark.revision) => return Ok(written),
+                Ok(written) if written.revision.follows(mark.revision) => {
+                    return Ok((written, data));
+                }
                 // Our server was behind, or another client was faster, maybe with another znode of the same path and
                 // version. The next read sees that write.
                 Ok(_) | Err(WriteError::Overtaken) => {}

@@ -209,7 +209,7 @@ pub(super) struct Writing<'a, C> {
     dir: &'a ZnodeDir,
     progress: &'a Progress,
     pub(super) steps: Vec<Step<'a, C>>,
-    /// Checks of other znodes, which are part of each transaction.
+    /// Checks of other znodes, or writes under a condition, which are part of each transaction.
     guards: Vec<WriteOp<'a, C>>,
     rounds: usize,
     is_one_by_one: bool,
@@ -238,6 +238,12 @@ impl<'a, C: Policy> Writing<'a, C> {
     pub(super) fn guarded_by(mut self, guards: impl IntoIterator<Item = (&'a str, C)>) -> Self {
         let checks = guards.into_iter().map(|(path, condition)| WriteOp::Check { path, condition });
         self.guards.extend(checks);
+        self
+    }
+
+    /// Like [`guarded_by`](Self::guarded_by), and makes others' guards of that znode fail: each transaction writes it.
+    pub(super) fn announced_by(mut self, path: &'a str, data: &'a [u8], condition: C) -> Self {
+        self.guards.push(WriteOp::Set { path, data, condition });
         self
     }
 

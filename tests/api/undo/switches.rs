@@ -60,7 +60,8 @@ async fn created_znodes_are_deleted_on_request_and_created_again() {
     assert_eq!(undone.lines(), [kept, restored]);
 
     let body = json!({"request": request, "delete_created": true, "dry_run": true});
-    assert_eq!(scene.undo(body).await.lines()[0], "new: bcc -> - would_delete");
+    let planned = scene.undo(body).await;
+    assert_eq!(planned.lines(), ["new: bcc -> - would_delete", "old: bcc -> btc would_restore"]);
     let undone = scene.undo(json!({"request": request, "delete_created": true})).await;
     assert_eq!(undone.lines(), ["new: bcc -> - deleted", "old: bcc -> btc restored"]);
     assert_eq!((scene.coin("new").await, scene.coin("old").await.as_deref()), (None, Some("btc")));
@@ -289,4 +290,31 @@ async fn a_switch_between_read_and_write_wins_and_is_named() {
         undone.lines(),
         ["alice: foreign -> btc left_alone: switched since", "bob: bcc -> btc restored"]
     );
+}
+
+/// Another daemon's undo writes the watch directory, and then deletes: its part is played by a client.
+#[tokio::test]
+async fn a_znode_that_another_undo_made_room_for_is_not_deleted() {
+    let zookeeper = ZooKeeper::shared().await;
+    let proxy = FrameProxy::start(zookeeper.address()).await;
+    let builder = recording(zookeeper).set("ZKBroker", json!([proxy.address()]));
+    let scene = Scene::of(zookeeper, &builder).await;
+    let request = scene.switch("bcc", &["alice"]).await;
+    let (client, path) = (zookeeper.client().await, scene.daemon.path("alice"));
+    let mut held = proxy.hold_request(&[MULTI], "alice");
+    let meddle = async {
+        held.arrived().await;
+        let directory = scene.daemon.watch_dir().trim_end_matches('/');
+        let (data, _) = client.get_data(directory).await.unwrap();
+        client.set_data(directory, &data, None).await.unwrap();
+        client.delete(&path, None).await.unwrap();
+        let persistent = CreateMode::Persistent.with_acls(Acls::anyone_all());
+        client.create(&path, b"bcc", &persistent).await.unwrap();
+        held.release();
+        client.get_data(&path).await.unwrap().1
+    };
+    let body = json!({"request": request, "delete_created": true});
+    let (undone, created) = tokio::join!(scene.undo(body), meddle);
+    assert_eq!(undone.lines(), ["alice: bcc -> - left_alone: switched since"]);
+    assert_eq!(client.get_data(&path).await.unwrap().1.czxid, created.czxid, "left alone");
 }

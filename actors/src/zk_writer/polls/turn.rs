@@ -25,7 +25,9 @@ pub(super) async fn take(
         }
     }
     match connection.touch(watch_dir).await {
-        Ok(touch) => PollTurn::Poll(PollStart { mark: touch.zxid, session: connection.session() }),
+        Ok((mark, _)) => {
+            PollTurn::Poll(PollStart { mark: mark.zxid, session: connection.session() })
+        }
         // Without a connection, the Poller tries again soon.
         Err(_) if connection.is_lost() => PollTurn::NoSession,
         Err(error) => PollTurn::Refused(format!(

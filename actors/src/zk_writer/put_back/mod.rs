@@ -8,7 +8,9 @@
 //! each other: each try first writes the watch directory's own data back, then reads, and writes only while the
 //! directory is as that write left it. An undo of another daemon that began in between makes the guard fail, as does a
 //! poll's mark, and the try is repeated. So no undo can delete or replace a znode that another undo made room for after
-//! the read. A foreign program that deletes znodes can still cause that.
+//! the read. A transaction that deletes writes the directory once more, which makes the guards of polls and of the
+//! carrier of held switches fail: their conditions could hold for a later znode, too. A foreign program that deletes
+//! znodes can still cause all that.
 //!
 //! A held switch of another request is newer than the znode, so its sub-account is left alone. One of the undone request
 //! itself becomes obsolete by the write, which is the purpose. The intents' directory is a second guard, as for polls.

@@ -14,10 +14,10 @@ use super::{
 };
 use crate::{
     domain::{PreviousValue, Source, SwitchOutcome, SwitchResult},
-    zk::{Connection, Content, Revision, WriteError, ZnodeRead},
+    zk::{Connection, Content, Mark, Revision, WriteError, ZnodeRead},
     zk_writer::{
         held::{HeldBefore, HeldDirs, SafetyPeriod},
-        write::{EntryEnd, Progress, Step, Writing},
+        write::{EntryEnd, Progress, Step, Target, Writing},
     },
 };
 
@@ -144,10 +144,19 @@ impl Surroundings {
             });
         }
         if !steps.is_empty() {
-            let guards = touch.map(|touch| (dirs.watch.node(), touch.revision));
-            let guards = guards.into_iter().chain(held.map(|held| held.guard(dirs)));
-            let mut writing =
-                Writing::new(connection, &dirs.watch, &part.progress, steps).guarded_by(guards);
+            let writes_all = steps.iter().all(|step| matches!(step.target, Target::Existing(_)));
+            let mut writing = Writing::new(connection, &dirs.watch, &part.progress, steps)
+                .guarded_by(held.map(|held| held.guard(dirs)));
+            if let Some((Mark { revision, .. }, data)) = &touch {
+                let directory = dirs.watch.node();
+                writing = if writes_all {
+                    writing.guarded_by([(directory, *revision)])
+                } else {
+                    // Polls, and the carrier of held switches, must not take a later znode for a deleted one. Of a
+                    // created one, the answer shows the state.
+                    writing.announced_by(directory, data, *revision)
+                };
+            }
             writing.run().await;
             for (place, step) in places.into_iter().zip(&writing.steps) {
                 // One that another client wrote in between shows its new value at the next try.
