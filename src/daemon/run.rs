@@ -90,8 +90,7 @@ async fn run(
     let config = live_config.clone();
     let mut reload = Reload::new(file, values, shutdown_grace, config, &metrics, reloads, logging);
     let admin = bind_admin(admin, log)?;
-    let descriptors = [(admin.is_some(), admin::DESCRIPTORS), (lists.is_some(), LIST_DESCRIPTORS)];
-    let descriptors = descriptors.iter().filter(|(is_on, _)| *is_on).map(|(_, count)| count).sum();
+    let descriptors = descriptors(admin.is_some(), lists.is_some());
     let history_file = history.as_ref().map(|history| history.file.clone());
     let history = history.map(|history| history::open(&history, log)).transpose()?;
     let settings = ActorSettings { writer, sub_pools, poller, user_lists, registration, history };
@@ -123,6 +122,12 @@ async fn run(
     info!(log, "stopping: finishing accepted requests"; "signal" => signal);
     let grace = reload.shutdown_grace();
     stop(signals, drain([api, lists], actors, admin, grace, log), grace, log).await
+}
+
+/// Descriptors of the listeners besides the API's.
+fn descriptors(admin: bool, lists: bool) -> usize {
+    let counts = [(admin, admin::DESCRIPTORS), (lists, LIST_DESCRIPTORS)];
+    counts.iter().filter(|(is_on, _)| *is_on).map(|(_, count)| count).sum()
 }
 
 /// Waits for the drain, or for a second signal.
