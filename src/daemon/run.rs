@@ -100,7 +100,8 @@ async fn run(
     let console = Console {
         static_info,
         views: ActorViews::of(&actors),
-        searches: history_file.map(|file| Searches::new(file, actors.history.clone())),
+        searches: history_file
+            .map(|file| Searches::new(file, actors.history.clone(), actors.held())),
         endpoints: api.is_some().then(|| endpoints.clone()),
         requests: requests.clone(),
         logins: logins.clone(),
