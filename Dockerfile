@@ -4,7 +4,9 @@
 #   docker build --tag switcher-api-server --build-arg SWITCHER_COMMIT="$(git rev-parse --short=12 HEAD)" .
 #   docker run --publish 127.0.0.1:8082:8082 --env EnableAPIServer=true --env ListenAddr=:8082 \
 #       --env APIUser=admin --env APIPassword --env AvailableCoins=btc,bcc --env ZKBroker=zk1:2181,zk2:2181 \
-#       --env ZKSwitcherWatchDir=/stratumSwitcher/btcbcc/ switcher-api-server
+#       --env ZKSwitcherWatchDir=/stratumSwitcher/btcbcc/ \
+#       --env HistoryFile=/var/lib/switcher-api-server/history.db \
+#       --volume switcher-history:/var/lib/switcher-api-server switcher-api-server
 #
 # The image sets no variable, since it would take precedence over a file mounted as /config.json. SIGHUP reloads
 # such a file; a change of variables takes a new container.
@@ -18,7 +20,7 @@ ARG SWITCHER_COMMIT=unknown
 FROM source AS build
 RUN --mount=type=cache,sharing=locked,target=/usr/local/cargo/registry \
     --mount=type=cache,sharing=locked,target=/src/target \
-    bash .ci/package binary switcher-api-server /out/switcher-api-server
+    bash .ci/package binary switcher-api-server /out/switcher-api-server && mkdir /out/history
 
 FROM source AS build-jobmaker
 RUN --mount=type=cache,sharing=locked,target=/usr/local/cargo/registry \
@@ -36,6 +38,8 @@ FROM scratch AS daemon
 # For a UserCoinMapURL with https.
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /out/switcher-api-server /switcher-api-server
+# A new volume takes the owner of the directory that it is mounted on.
+COPY --from=build --chown=65532:65532 /out/history /var/lib/switcher-api-server
 WORKDIR /
 USER 65532:65532
 EXPOSE 8082 8083

@@ -60,6 +60,16 @@ pub fn switch(name: &str, coin: &str) -> Vec<u8> {
     format!("GET /switch?puname={name}&coin={coin} HTTP/1.1\r\nHost: x\r\n{CREDENTIALS}\r\n").into()
 }
 
+/// The answer to a request on a connection of its own, head included.
+pub async fn request(address: &str, target: &str) -> Vec<u8> {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let head = format!("GET {target} HTTP/1.1\r\nHost: x\r\n{CREDENTIALS}");
+    stream.write_all(format!("{head}Connection: close\r\n\r\n").as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    answer
+}
+
 /// Switches per second of one batch.
 pub async fn batch(daemon: &Daemon, names: &[String], coin: &str) -> f64 {
     let request = batch_request(names, coin);

@@ -20,6 +20,7 @@ mod batches;
 mod connections;
 mod cost;
 mod daemon;
+mod history;
 mod http;
 mod load;
 mod log;
@@ -53,7 +54,7 @@ const BATCH: usize = 20_000;
 const CONNECTIONS: usize = 256;
 const WARM_UP: Duration = Duration::from_secs(3);
 
-const SECTIONS: [&str; 14] = [
+const SECTIONS: [&str; 15] = [
     "batch",
     "latency",
     "singles",
@@ -68,6 +69,7 @@ const SECTIONS: [&str; 14] = [
     "subpools",
     "polls",
     "lists",
+    "history",
 ];
 
 fn main() -> ExitCode {
@@ -192,6 +194,9 @@ async fn beside_bare_client(
     }
     if chosen.has("lists") {
         user_lists::measure(zookeeper, &stage.client, report).await;
+    }
+    if chosen.has("history") {
+        history::measure(zookeeper, &stage, report).await;
     }
 }
 

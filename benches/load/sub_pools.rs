@@ -59,6 +59,49 @@ fn http(endpoint: &str, number: usize, info: &str) -> Vec<u8> {
 
 /// Measures all there is to say of sub-pools.
 pub async fn measure(zookeeper: &ZooKeeper, client: &Client, daemon: &Daemon, report: &mut Report) {
+    let jobmakers = jobmakers(zookeeper).await;
+    one_client(client, daemon, report).await;
+    one_sub_pool(client, daemon, report).await;
+    many_sub_pools(client, daemon, report).await;
+    for jobmaker in jobmakers {
+        jobmaker.stop().await;
+    }
+}
+
+/// Cost of recording updates. The sides are a daemon with a history, and one without.
+pub async fn updates_with_history(
+    zookeeper: &ZooKeeper,
+    daemons: [&Daemon; 2],
+    report: &mut Report,
+) {
+    let jobmakers = jobmakers(zookeeper).await;
+    let [on, off] = by_turns(BLOCKS, async |block, side| {
+        let mut connection = Connection::open(&daemons[side].address).await;
+        let mut times = Vec::new();
+        for index in 0..ONE_BY_ONE {
+            let info = format!("{side}-{block}-{index}");
+            let began = Instant::now();
+            connection.ask_jobmaker(&http("update-coinbase", 0, &info)).await;
+            times.push(ms_since(began));
+        }
+        median(times)
+    })
+    .await;
+    let off = ("the same without", off);
+    report.ratio(Pair::of(("median ms of one update, history", on), off), Goal::AtMost(3.0));
+    let [on, off] = by_turns(BLOCKS, async |block, side| {
+        load(daemons[side], block, |client| client % SUB_POOLS, CLIENTS).await.0
+    })
+    .await;
+    let on = ("updates/s, 64 sub-pools, 64 clients, history", on);
+    report.ratio(Pair::of(on, ("the same without", off)), Goal::AtLeast(0.0));
+    for jobmaker in jobmakers {
+        jobmaker.stop().await;
+    }
+}
+
+/// All sub-pools' jobmakers.
+async fn jobmakers(zookeeper: &ZooKeeper) -> Vec<Jobmaker> {
     let mut jobmakers = Vec::new();
     for first in 0..JOBMAKERS {
         let theirs = (first..SUB_POOLS).step_by(JOBMAKERS);
@@ -71,12 +114,7 @@ pub async fn measure(zookeeper: &ZooKeeper, client: &Client, daemon: &Daemon, re
             Jobmaker::start(&zookeeper.address(), sub_pools, Knobs::default()).await.unwrap(),
         );
     }
-    one_client(client, daemon, report).await;
-    one_sub_pool(client, daemon, report).await;
-    many_sub_pools(client, daemon, report).await;
-    for jobmaker in jobmakers {
-        jobmaker.stop().await;
-    }
+    jobmakers
 }
 
 async fn one_client(client: &Client, daemon: &Daemon, report: &mut Report) {

@@ -7,11 +7,7 @@ use std::{
 
 use futures_util::future::join_all;
 use serde_json::Value;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    time::sleep,
-};
+use tokio::time::sleep;
 use upstream_sim::{Reply, Upstream};
 use zookeeper_client::Client;
 
@@ -106,7 +102,7 @@ async fn start(
 async fn complete(daemon: &Daemon, coins: &[&str]) {
     for coin in coins {
         let target = format!("/?coin={coin}&last_id=2000000");
-        while !request(daemon, &target).await.starts_with(b"HTTP/1.1 200") {
+        while !http::request(&daemon.address, &target).await.starts_with(b"HTTP/1.1 200") {
             sleep(Duration::from_millis(5)).await;
         }
     }
@@ -205,15 +201,6 @@ async fn settled(zookeeper: &ZooKeeper, with_lists: &Daemon, report: &mut Report
 
 /// Reads a list to its end.
 async fn read(daemon: &Daemon, target: &str) {
-    let answer = request(daemon, target).await;
+    let answer = http::request(&daemon.address, target).await;
     assert!(answer.starts_with(b"HTTP/1.1 200") && answer.ends_with(b"}}"), "{target}");
-}
-
-async fn request(daemon: &Daemon, target: &str) -> Vec<u8> {
-    let mut stream = TcpStream::connect(&daemon.address).await.unwrap();
-    let request = format!("GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).await.unwrap();
-    answer
 }

@@ -8,11 +8,12 @@ use std::{
 
 use actix_web::{HttpResponse, web::Data};
 use serde::Serialize;
-use switcher_actors::{Metrics, Missing, ZnodeDir};
+use switcher_actors::{HistoryNow, Metrics, Missing, ZnodeDir};
 
 use super::{
     Admin,
     answer::json_page,
+    recent::rfc_3339,
     user_lists::{ListStatus, RegistrationStatus, lists, registrations},
 };
 use crate::{config::Settings, http::LoadedConfig};
@@ -75,6 +76,8 @@ struct StatusAnswer<'a> {
     lists: Option<Vec<ListStatus>>,
     /// `null` if sub-accounts are not registered.
     registrations: Option<RegistrationStatus>,
+    /// `null` without a history.
+    history: Option<HistoryStatus>,
     /// Since the start: by coin, then source (`api`, `poll`), then result.
     switches: Counts,
 }
@@ -86,6 +89,38 @@ struct Polls {
     last_outcome: Option<&'static str>,
     /// Age of the last complete poll; `null` before the first.
     last_complete_seconds_ago: Option<u64>,
+}
+
+/// The history, as `/metrics` shows it.
+#[derive(Serialize)]
+struct HistoryStatus {
+    records: u64,
+    bytes: u64,
+    /// Time of the oldest switch, RFC 3339; `null` without one.
+    oldest: Option<String>,
+    waiting: u64,
+    lag_seconds: u64,
+    dropped: u64,
+    /// Whether the last attempt to record failed.
+    failing: bool,
+    /// The newest link of the chain of payout changes.
+    chain_head: String,
+}
+
+impl From<HistoryNow> for HistoryStatus {
+    fn from(now: HistoryNow) -> Self {
+        let HistoryNow { records, bytes, oldest, waiting, lag_seconds, dropped, .. } = now;
+        Self {
+            records,
+            bytes,
+            oldest: oldest.map(rfc_3339),
+            waiting,
+            lag_seconds,
+            dropped,
+            failing: now.is_failing,
+            chain_head: now.chain_head,
+        }
+    }
 }
 
 type Counts = BTreeMap<String, BTreeMap<&'static str, BTreeMap<&'static str, u64>>>;
@@ -114,6 +149,7 @@ pub async fn status(config: LoadedConfig, admin: Data<Admin>) -> HttpResponse {
         switches_held: metrics.switches_held(),
         lists: lists(&admin.views.listings, metrics),
         registrations: static_info.registers.then(|| registrations(metrics)),
+        history: metrics.history().map(HistoryStatus::from),
         switches: counts(metrics),
     };
     json_page(&body)

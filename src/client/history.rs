@@ -141,8 +141,7 @@ impl Search {
                 return Ok(());
             }
         }
-        let is_quiet = self.format == Format::Json;
-        terminal::note(is_quiet, "there are older rows; --limit prints more");
+        terminal::note(self.is_quiet(), "there are older rows; --limit prints more");
         Ok(())
     }
 
@@ -161,14 +160,14 @@ impl Search {
         rows.reverse();
         let mut cursor = number(rows.last())?;
         print(&rows, self.format, output)?;
-        let mut is_away = false;
+        let (mut is_away, is_quiet) = (false, self.is_quiet());
         loop {
             sleep(FOLLOW_EVERY).await;
             match self.newer(&mut cursor, output).await {
                 Ok(()) => is_away = false,
                 // A restart of the daemon is no end.
                 Err(Stop::Failed(failure)) if failure.kind == FailureKind::Unavailable => {
-                    terminal::note(is_away, &format!("{failure}; trying again every second"));
+                    terminal::note(is_away || is_quiet, &format!("{failure}; trying again every second"));
                     is_away = true;
                 }
                 Err(stop) => return Err(stop),
@@ -191,6 +190,11 @@ impl Search {
                 return Ok(());
             }
         }
+    }
+
+    /// Whether a script reads the output.
+    fn is_quiet(&self) -> bool {
+        self.format == Format::Json
     }
 
     async fn fetch(

@@ -10,10 +10,11 @@
 use std::{
     fs::{self, File, TryLockError},
     io,
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::error::OpenError;
 
@@ -126,13 +127,35 @@ pub(crate) fn create_part(db: &Connection, id: i64, first: i64) -> rusqlite::Res
 /// Opens it for reading, beside the daemon that writes.
 pub(crate) fn open_to_read(path: &Path) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let db = Connection::open_with_flags(path, flags).map_err(OpenError::of)?;
+    let mut db = Connection::open_with_flags(path, flags).map_err(OpenError::of)?;
+    let version = db.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
+    let code = version.err().and_then(|error| error.sqlite_error_code());
+    let [log, _] = companions(path);
+    if matches!(code, Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly)) && !log.exists() {
+        // A copy where no log can be created: nothing writes it.
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+        db = Connection::open_with_flags(immutable(path), flags).map_err(OpenError::of)?;
+    }
     if is_new(&db)? {
         return Err(OpenError::Other("it is empty".to_owned()));
     }
     db.pragma_update(None, "query_only", true).map_err(OpenError::of)?;
     db.pragma_update(None, "cache_size", -CACHE).map_err(OpenError::of)?;
     Ok(db)
+}
+
+/// The address of a file that does not change.
+fn immutable(path: &Path) -> String {
+    let mut address = "file:".to_owned();
+    for byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => {
+                address.push(char::from(*byte));
+            }
+            _ => address.push_str(&format!("%{byte:02x}")),
+        }
+    }
+    address + "?immutable=1"
 }
 
 /// Files that the database has besides.

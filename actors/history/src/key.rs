@@ -70,8 +70,8 @@ impl ChainKey {
         Self::read(file)
     }
 
-    pub(crate) fn link(&self, before: &Link, number: i64, text: &str) -> Link {
-        self.sign(&[b"note", &before.0, &number.to_be_bytes(), text.as_bytes()])
+    pub(crate) fn link(&self, before: &Link, number: i64, text: &[u8]) -> Link {
+        self.sign(&[b"note", &before.0, &number.to_be_bytes(), text])
     }
 
     /// Proves where the chain begins: the link before the first note that is kept.

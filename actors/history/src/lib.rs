@@ -21,3 +21,6 @@ pub use record::{
     Update,
 };
 pub use writer::{Limits, MovedAside, OnDamage, Opened, PART, Size, Writer};
+
+#[cfg(test)]
+mod tests;

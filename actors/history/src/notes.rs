@@ -6,7 +6,7 @@
 
 use std::{net::IpAddr, path::Path};
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -151,7 +151,9 @@ pub(crate) fn begin(db: &Connection, key: &ChainKey) -> rusqlite::Result<()> {
 /// The beginning of the chain and its seal; `None` if it has not begun.
 pub(crate) fn start(db: &Connection) -> rusqlite::Result<Option<(Link, Link)>> {
     let mut start = db.prepare("SELECT start, seal FROM chain")?;
-    let mut start = start.query_map([], |row| Ok((Link(row.get(0)?), Link(row.get(1)?))))?;
+    // Values that are no links fit no key.
+    let link = |row: &Row<'_>, column| Link(row.get(column).unwrap_or_default());
+    let mut start = start.query_map([], |row| Ok((link(row, 0), link(row, 1))))?;
     start.next().transpose()
 }
 
@@ -170,7 +172,7 @@ pub(crate) fn append(
     number: i64,
     text: &str,
 ) -> rusqlite::Result<()> {
-    *head = key.link(head, number, text);
+    *head = key.link(head, number, text.as_bytes());
     let insert = "INSERT INTO notes VALUES(?, ?, ?)";
     db.prepare_cached(insert)?.execute(params![number, text, head.0]).map(|_| ())
 }
@@ -224,9 +226,10 @@ fn check(
     let mut notes = db.prepare("SELECT number, text, link FROM notes ORDER BY number")?;
     let mut notes = notes.query([])?;
     while let Some(row) = notes.next()? {
-        let (number, text): (i64, String) = (row.get(0)?, row.get(1)?);
-        link = key.link(&link, number, &text);
-        if row.get::<_, [u8; 32]>(2)? != link.0 {
+        let number = row.get(0)?;
+        let bytes = |column| row.get_ref(column).map(|value| value.as_bytes().unwrap_or_default());
+        link = key.link(&link, number, bytes(1)?);
+        if bytes(2)? != link.0 {
             return Ok(Err(ChainFault::Note(number)));
         }
         has_head |= head == Some(&link);

@@ -115,6 +115,11 @@ impl Reader {
         Ok(Self { db, limit: LIMIT, end })
     }
 
+    #[cfg(test)]
+    pub(crate) fn set_limit(&mut self, limit: Duration) {
+        self.limit = limit;
+    }
+
     /// Does a search, within its limit and on one state of the file.
     fn search<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, Error> {
         *self.end.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now() + self.limit;

@@ -269,8 +269,10 @@ impl Writer {
     /// # Errors
     /// If the disk refuses.
     pub fn sync(&mut self) -> Result<(), Error> {
-        // A commit that changes no page would sync nothing.
-        self.synced(|writer| writer.transaction(|rows| rows.touch()))
+        // The log of writes has it, or it was synced when it was copied from there to the file.
+        let [log, _] = companions(&self.path);
+        let synced = File::open(&log).and_then(|file| file.sync_data());
+        synced.map_err(|error| Error::Other(format!("cannot sync '{}': {error}", log.display())))
     }
 
     /// The newest link of the chain.
@@ -292,6 +294,11 @@ impl Writer {
         let rows = self.db.query_row(rows, [], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)));
         let (rows, oldest) = rows.map_err(Error::of)?;
         Ok(Size { rows: rows as u64, bytes, oldest })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn db(&self) -> &Connection {
+        &self.db
     }
 
     /// Does `work` in one transaction.

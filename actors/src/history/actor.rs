@@ -53,6 +53,8 @@ pub(crate) struct Historian {
     open: HashMap<u64, i64>,
     /// Whether anything is appended that is not synced.
     is_dirty: bool,
+    /// Whether anything is written that the metrics do not show.
+    is_changed: bool,
     /// Why the last attempt to append failed. The next one is made by the tick.
     fault: Option<NotRecorded>,
     ticks_to_expiry: u32,
@@ -78,6 +80,7 @@ impl Historian {
             unsaved: Vec::new(),
             open: HashMap::new(),
             is_dirty: false,
+            is_changed: true,
             fault: None,
             ticks_to_expiry: 1,
             ids: RequestIds::random(),
@@ -228,7 +231,7 @@ impl Historian {
             self.open.clear();
             write(writer).map_err(|error| not_recorded(&error))
         })?;
-        self.is_dirty = true;
+        (self.is_dirty, self.is_changed) = (true, true);
         Ok(written)
     }
 
@@ -263,10 +266,12 @@ impl Historian {
     }
 
     fn report(&mut self) {
-        if let Some(writer) = &self.writer
+        if self.is_changed
+            && let Some(writer) = &self.writer
             && let Ok(size) = writer.size()
         {
             self.journal.size(size, &writer.chain_head());
+            self.is_changed = false;
         }
     }
 }

@@ -17,6 +17,9 @@ use crate::{
 /// Checks the file that the flags or the configuration name. Opens it for reading beside the daemon.
 pub fn verify(arguments: &HistoryVerifyArguments, file: Option<&Path>) -> CommandResult {
     let HistoryVerifyArguments { head, file: chosen, key_file, .. } = arguments;
+    let head = head.as_deref().map(str::parse::<Link>).transpose().map_err(|fault| {
+        FailureKind::Usage.failure(format!("--head is {fault}: expected a link of the chain"))
+    })?;
     let is_complete = chosen.is_some() && key_file.is_some();
     let access = if is_complete { Access::default() } else { configured(file)? };
     let history = chosen.clone().or(access.history_file).ok_or_else(|| {
@@ -26,9 +29,6 @@ pub fn verify(arguments: &HistoryVerifyArguments, file: Option<&Path>) -> Comman
     // A copy of the history elsewhere has the daemon's key.
     let key_file = key_file.clone().or(access.history_key_file);
     let key_file = key_file.unwrap_or_else(|| usual_key_file(&history));
-    let head = head.as_deref().map(str::parse::<Link>).transpose().map_err(|fault| {
-        FailureKind::Usage.failure(format!("--head is {fault}: expected a link of the chain"))
-    })?;
     let shown = history.to_string_lossy();
     // The head first: links that the daemon appends in between come after it.
     let checked = switcher_history::chain_head(&history).and_then(|newest| {

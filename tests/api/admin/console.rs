@@ -179,7 +179,7 @@ async fn the_status_tells_the_daemons_state_and_its_counters() {
         status,
         json!({"session": true, "draining": false, "missing": [], "polls": null, "api": true,
             "sub_pools": false, "coinbase_max_bytes": 30, "coins": ["btc", "bcc"],
-            "switches_waiting": 0, "switches_held": 0, "lists": null, "registrations": null, "switches": {
+            "switches_waiting": 0, "switches_held": 0, "lists": null, "registrations": null, "history": null, "switches": {
                 "btc": {"api": api(0), "poll": poll}, "bcc": {"api": api(1), "poll": poll}}})
     );
 }

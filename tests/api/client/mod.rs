@@ -6,6 +6,7 @@ mod batch_files;
 mod doctor;
 mod doctor_lists;
 mod health;
+mod history;
 mod pages;
 mod puppet;
 mod secrets;
@@ -13,6 +14,7 @@ mod status;
 mod sub_pools;
 mod switch;
 pub mod terminal;
+mod undo;
 mod upstream_tls;
 mod verify;
 

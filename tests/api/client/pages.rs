@@ -13,6 +13,8 @@ const COMMANDS: &[&str] = &[
     "update-coinbase",
     "status",
     "verify",
+    "history",
+    "undo",
     "doctor",
     "health",
     "completions",
@@ -59,9 +61,17 @@ async fn manual_pages_have_the_content_of_the_help() {
 async fn help_names_commands_and_exit_statuses() {
     let help = Cli::new("--help").ends_with(0).await.stdout;
     assert_says(&help, COMMANDS);
-    for command in
-        ["switch", "batch", "get-coinbase", "update-coinbase", "status", "verify", "doctor"]
-    {
+    for command in [
+        "switch",
+        "batch",
+        "get-coinbase",
+        "update-coinbase",
+        "status",
+        "verify",
+        "history",
+        "undo",
+        "doctor",
+    ] {
         let own = Cli::new(command).arg("--help").ends_with(0).await.stdout;
         for status in [0, 1, 2, 65, 66, 69, 70, 73, 74, 75, 76, 77, 78] {
             let line = format!("\n  {status:<4}");
