@@ -167,7 +167,10 @@ impl Search {
                 Ok(()) => is_away = false,
                 // A restart of the daemon is no end.
                 Err(Stop::Failed(failure)) if failure.kind == FailureKind::Unavailable => {
-                    terminal::note(is_away || is_quiet, &format!("{failure}; trying again every second"));
+                    terminal::note(
+                        is_away || is_quiet,
+                        &format!("{failure}; trying again every second"),
+                    );
                     is_away = true;
                 }
                 Err(stop) => return Err(stop),

@@ -36,7 +36,7 @@ export function setUpHistory() {
 // Shows whether there is a history.
 export function historyState({ history }) {
   byId("history-off").hidden = Boolean(history);
-  byId("history-fields").disabled = !history;
+  byId("history-form").hidden = !history;
 }
 
 function clear() {

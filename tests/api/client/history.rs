@@ -30,11 +30,17 @@ fn targets(puppet: &Puppet) -> Vec<String> {
 
 #[tokio::test]
 async fn pages_are_followed_until_the_limit() {
-    let puppet = Puppet::start([page((501..=1500).rev(), json!(501)), page((1..=500).rev(), json!(1))]).await;
-    let cli = Cli::new("history user --coin bcc --from 1764324000 --limit 1500").at_address(puppet.address());
+    let puppet =
+        Puppet::start([page((501..=1500).rev(), json!(501)), page((1..=500).rev(), json!(1))])
+            .await;
+    let cli = Cli::new("history user --coin bcc --from 1764324000 --limit 1500")
+        .at_address(puppet.address());
     let found = cli.ends_with(0).await;
     assert_eq!(found.stdout.lines().count(), 1500);
-    assert_says(&found.stdout, &["  00a1              10.0.0.1         user7: btc -> bcc  applied\n"]);
+    assert_says(
+        &found.stdout,
+        &["  00a1              10.0.0.1         user7: btc -> bcc  applied\n"],
+    );
     assert_says(&found.stderr, &["note: there are older rows; --limit prints more"]);
     let shared = "sub_account=user&coin=bcc&from=1764324000";
     assert_eq!(
@@ -155,7 +161,10 @@ async fn verify_is_a_command_and_a_name() {
     let file = config("HistoryFile", "none");
     let told = Cli::new("history verify").config(&file).ends_with(66).await;
     assert_says(&told.stderr, &["/none"]);
-    assert_eq!(Cli::new("history verify").config(&file).json(66).await["error"]["kind"], "no input");
+    assert_eq!(
+        Cli::new("history verify").config(&file).json(66).await["error"]["kind"],
+        "no input"
+    );
     let told = Cli::new("history verify").config(config("Other", "none")).ends_with(78).await;
     assert_says(&told.stderr, &["HistoryFile"]);
 

@@ -34,11 +34,13 @@ async fn what_would_change_is_shown_and_asked_for() {
     assert_eq!(code, Some(0), "{shown}");
     assert_says(
         &shown,
-        &["user0: bcc -> btc  would_restore", "user1: bcc  left_alone", "user0: bcc -> btc  restored"],
+        &[
+            "user0: bcc -> btc  would_restore",
+            "user1: bcc  left_alone",
+            "user0: bcc -> btc  restored",
+        ],
     );
-    let body = |dry_run: bool| {
-        json!({"request": "00a1", "dry_run": dry_run, "delete_created": false, "comment": "wrong file"})
-    };
+    let body = |dry_run: bool| json!({"request": "00a1", "dry_run": dry_run, "delete_created": false, "comment": "wrong file"});
     assert_eq!(bodies(&puppet), [body(true), body(false)]);
 
     let puppet = Puppet::start([plan()]).await;
@@ -93,9 +95,10 @@ async fn the_exit_status_is_zero_only_after_a_success() {
 
 #[tokio::test]
 async fn a_refusal_is_shown_as_the_daemon_says_it() {
-    for (status, text) in
-        [(404, "request '00a1' is not in the history"), (409, "request '00a1' was undone by '00b2'")]
-    {
+    for (status, text) in [
+        (404, "request '00a1' is not in the history"),
+        (409, "request '00a1' was undone by '00b2'"),
+    ] {
         let body = json!({"err_no": status, "err_msg": text, "success": false}).to_string();
         let refusal =
             format!("HTTP/1.1 {status} No\r\nContent-Length: {}\r\n\r\n{body}", body.len());
