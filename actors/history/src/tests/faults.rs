@@ -46,7 +46,7 @@ fn on_a_full_disk_appending_fails_and_works_again_when_there_is_space() {
     writer.end_update(number, 9, Outcome::Applied, None, None, None).unwrap();
     let rows = changes(&place.file());
     let coins = rows.iter().filter_map(|row| match &row.entry {
-        Entry::Switch(switch) => Some(&*switch.new),
+        Entry::Switch(switch) => switch.new.as_deref(),
         _ => None,
     });
     let expected = [["btc"; 5].as_slice(), &["bcc"; 2], &["ltc"; 2]].concat();

@@ -82,7 +82,7 @@ fn switch(sub_account: &str, new: &str) -> Entry {
     Entry::Switch(Switch {
         sub_account: sub_account.to_owned(),
         old: Old::Absent,
-        new: new.to_owned(),
+        new: Some(new.to_owned()),
         superseded_by: None,
         due: None,
         state: Some(State { created: 7, version: 0 }),
@@ -123,7 +123,7 @@ fn random_entry(random: &mut fastrand::Rng) -> Entry {
     Entry::Switch(Switch {
         sub_account: format!("user{}", random.u8(..20)),
         old,
-        new: coin(random),
+        new: (random.u8(..10) > 0).then(|| coin(random)),
         superseded_by: random.bool().then(|| coin(random)),
         due: random.bool().then_some(1_790_000_000),
         state: random.bool().then(|| State { created: random.i64(1..), version: random.i32(0..) }),
@@ -277,7 +277,9 @@ impl History {
         if let Entry::Switch(switch) = &change.entry {
             let is_created = switch.old == Old::Absent && change.outcome == Outcome::Applied;
             request.created += i64::from(is_created);
-            *request.coins.entry(switch.new.clone()).or_default() += 1;
+            if let Some(coin) = &switch.new {
+                *request.coins.entry(coin.clone()).or_default() += 1;
+            }
         }
         assert!(self.all.last_key_value().is_none_or(|(last, _)| *last < number));
         self.all.insert(number, change);

@@ -27,9 +27,11 @@ fn matches(filter: &Filter, change: &Change) -> bool {
     let Filter { client, request, kind, outcome, from, to, .. } = filter;
     let (name, coins, pool) = match &change.entry {
         Entry::Switch(Switch { sub_account, new, old: Old::Value(old), .. }) => {
-            (Some(sub_account), vec![old, new], None)
+            (Some(sub_account), new.iter().chain([old]).collect(), None)
         }
-        Entry::Switch(Switch { sub_account, new, .. }) => (Some(sub_account), vec![new], None),
+        Entry::Switch(Switch { sub_account, new, .. }) => {
+            (Some(sub_account), new.iter().collect(), None)
+        }
         Entry::Update(Update { coin, sub_pool, .. }) => (None, vec![coin], Some(sub_pool)),
         Entry::Reload { .. } => (None, vec![], None),
     };
