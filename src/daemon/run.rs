@@ -90,8 +90,7 @@ async fn run(
     let config = live_config.clone();
     let mut reload = Reload::new(file, values, shutdown_grace, config, &metrics, reloads, logging);
     let admin = bind_admin(admin, log)?;
-    let descriptors = [(admin.is_some(), admin::DESCRIPTORS), (lists.is_some(), LIST_DESCRIPTORS)];
-    let descriptors = descriptors.iter().filter(|(is_on, _)| *is_on).map(|(_, count)| count).sum();
+    let descriptors = descriptors(admin.is_some(), lists.is_some());
     let history_file = history.as_ref().map(|history| history.file.clone());
     let history = history.map(|history| history::open(&history, log)).transpose()?;
     let settings = ActorSettings { writer, sub_pools, poller, user_lists, registration, history };
@@ -100,8 +99,7 @@ async fn run(
     let console = Console {
         static_info,
         views: ActorViews::of(&actors),
-        searches: history_file
-            .map(|file| Searches::new(file, actors.history.clone(), actors.held())),
+        searches: history_file.map(|file| Searches::new(file, &actors)),
         endpoints: api.is_some().then(|| endpoints.clone()),
         requests: requests.clone(),
         logins: logins.clone(),
@@ -124,6 +122,12 @@ async fn run(
     info!(log, "stopping: finishing accepted requests"; "signal" => signal);
     let grace = reload.shutdown_grace();
     stop(signals, drain([api, lists], actors, admin, grace, log), grace, log).await
+}
+
+/// Descriptors of the listeners besides the API.
+fn descriptors(has_admin: bool, has_lists: bool) -> usize {
+    let of = |is_on, count| if is_on { count } else { 0 };
+    of(has_admin, admin::DESCRIPTORS) + of(has_lists, LIST_DESCRIPTORS)
 }
 
 /// Waits for the drain, or for a second signal.

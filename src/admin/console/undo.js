@@ -18,6 +18,7 @@ const WORDS = {
 };
 const MARKS = { not_applied: "✕ ", unknown: "? ", left_alone: "– " };
 const CREATED = "created by that request";
+const NO_COINBASE = { coinbase_info: "", payout_addr: "" };
 
 // Asks and undoes. Resolves to whether the undo was sent.
 export async function undoRequest(request, output, detail) {
@@ -85,7 +86,7 @@ function table(results, most) {
 function resultRow({ outcome, cause, by, at, now, back_to: old, ...name }) {
   const kind = name.sub_pool === undefined ? "switch" : "update";
   const isKnown = now !== undefined && old !== undefined;
-  const [what, both] = changeCells({ ...name, kind, old: now, new: isKnown ? old : { coinbase_info: "", payout_addr: "" } });
+  const [what, both] = changeCells({ ...name, kind, old: now, new: kind === "update" && !isKnown ? NO_COINBASE : old });
   // What is left alone has no new value.
   const values = isKnown ? both : kind === "switch" ? [coinCell(now)] : [];
   const cell = el("td", { class: "result" }, `${MARKS[outcome] ?? ""}${WORDS[outcome] ?? outcome}`);

@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use actix::Recipient;
 use actix_web::web;
-use switcher_actors::{History, ListHeld};
+use switcher_actors::{Actors, History, ListHeld};
 use switcher_history::{Error, Reader};
 use tokio::{sync::Semaphore, time::timeout};
 
@@ -28,9 +28,10 @@ pub struct Searches {
 }
 
 impl Searches {
-    /// `file` is the database that `history` fills with the changes of `writer`.
-    pub fn new(file: PathBuf, history: History, writer: Recipient<ListHeld>) -> Self {
-        Self { file, history, writer, turns: Turns::new(SEARCHES, PATIENCE) }
+    /// `file` is the database that the actors fill.
+    pub fn new(file: PathBuf, actors: &Actors) -> Self {
+        let turns = Turns::new(SEARCHES, PATIENCE);
+        Self { file, history: actors.history.clone(), writer: actors.held(), turns }
     }
 
     /// Searches among all changes that are settled. The search finds the switches of all answers that have been sent.

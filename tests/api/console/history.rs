@@ -85,6 +85,91 @@ async fn requests_are_found_and_show_their_changes() {
 }
 
 #[tokio::test]
+async fn an_undo_shows_what_it_would_do_and_asks_before_it_writes() {
+    let zookeeper = ZooKeeper::shared().await;
+    let Some(console) = Console::open(recorded(zookeeper)).await else { return };
+    let (daemon, browser) = (&console.daemon, &console.browser);
+    let znodes = zookeeper.znodes().await;
+    let coins = async || {
+        let names = ["alice", "bob", "carol"];
+        let paths: Vec<String> = names.iter().map(|name| daemon.path(name)).collect();
+        let coins = znodes.get_all(&paths).await;
+        coins.iter().map(|coin| coin.as_deref().unwrap_or("-")).collect::<Vec<_>>().join(" ")
+    };
+    batch(&console, "btc", &["alice", "bob"]).await;
+    let wrong = batch(&console, "bcc", &["alice", "bob", "carol"]).await;
+    let later = batch(&console, "btc", &["bob"]).await;
+    browser.wait_until("!document.querySelector('#history-form').hidden").await;
+    browser.fill("#history-request", &wrong).await;
+    browser.click("#history-search").await;
+    browser.wait_until(&format!("{ROWS} === 1")).await;
+
+    // The preview writes nothing, and Escape neither.
+    browser.click("#history-rows .undo").await;
+    browser.wait_for_text("#confirm", &format!("Undo request {wrong}?")).await;
+    let preview = browser.text("#confirm").await;
+    for part in
+        ["alice\tbcc → btc\twould be put back", "switched since by ", &later, "created by that"]
+    {
+        assert!(preview.contains(part), "no {part:?} in {preview:?}");
+    }
+    browser.press("\u{e00c}").await;
+    browser.wait_for_text("#history-outcome", "Nothing was undone: cancelled").await;
+    assert_eq!(coins().await, "bcc btc bcc");
+
+    browser.click("#history-rows .undo").await;
+    browser.wait_until("document.querySelector('#confirm').open").await;
+    browser.click("#undo-deletes").await;
+    browser.wait_for_text("#confirm", "carol\tbcc → none\twould be deleted").await;
+    assert_eq!(coins().await, "bcc btc bcc");
+    browser.fill("#undo-comment", "wrong file").await;
+    browser.click("#confirm-yes").await;
+    let done = format!("Undo of {wrong}: 1 put back, 1 deleted, 1 left alone");
+    browser.wait_for_text("#history-outcome .done", &done).await;
+    assert_eq!(coins().await, "btc btc -");
+    // The row shows it, and cannot be undone once more.
+    browser.wait_for_text("#history-rows", "undone by ").await;
+    browser.wait_until("!document.querySelector('#history-rows .undo')").await;
+    browser.fill("#history-request", " ").await;
+    browser.click("#history-source option:nth-child(5)").await;
+    browser.click("#history-search").await;
+    browser.wait_for_text("#history-rows", &format!("undo of {wrong}")).await;
+    browser.wait_for_text("#history-rows", "“wrong file”").await;
+    browser.click("#history-rows .actions button").await;
+    browser.wait_for_text("#history-rows .entries", "bcc → none").await;
+
+    // An undo can be undone, too.
+    browser.click("#history-rows .undo").await;
+    browser.wait_until("document.querySelector('#confirm').open").await;
+    browser.click("#confirm-yes").await;
+    browser.wait_for_text("#history-outcome .done", "2 put back").await;
+    assert_eq!(coins().await, "bcc btc bcc");
+    console.has_no_complaints().await;
+}
+
+#[tokio::test]
+async fn an_undo_that_cannot_be_previewed_is_not_sent() {
+    let zookeeper = ZooKeeper::shared().await;
+    let Some(console) = Console::open(recorded(zookeeper)).await else { return };
+    let browser = &console.browser;
+    batch(&console, "btc", &["alice"]).await;
+    browser.wait_until("!document.querySelector('#history-form').hidden").await;
+    browser.click("#history-search").await;
+    browser.wait_until(&format!("{ROWS} === 1")).await;
+    let answer = r#"
+        window.fetch = () => {
+            window.calls = (window.calls ?? 0) + 1;
+            const answer = { err_no: 404, err_msg: "request 'x' is not in the history", success: false };
+            return Promise.resolve(new Response(JSON.stringify(answer), { status: 404 }));
+        };"#;
+    browser.run(answer).await;
+    browser.click("#history-rows .undo").await;
+    browser.wait_for_text("#history-outcome", "cannot be previewed").await;
+    browser.wait_for_text("#history-outcome", "is not in the history (404)").await;
+    assert_eq!(browser.run("return document.querySelector('#confirm').open").await, false);
+}
+
+#[tokio::test]
 async fn without_a_history_the_page_names_the_key() {
     let zookeeper = ZooKeeper::shared().await;
     let Some(console) = Console::open(Daemon::builder(zookeeper)).await else { return };
@@ -128,11 +213,11 @@ async fn the_history_fits_a_desk_and_a_phone_in_light_and_in_dark() {
     browser.wait_until("!document.querySelector('#history-form').hidden").await;
     browser.click("#history-search").await;
     browser.wait_until(&format!("{ROWS} === 3")).await;
-    for row in [1, 3] {
-        browser.click(&format!("#history-rows > tr:nth-child({row}) .actions button")).await;
-    }
-    browser.wait_for_text("#history-rows", "long-name-").await;
     browser.run(ANSWERS).await;
+    // The pictures show the history alone.
+    browser
+        .run("for (const it of document.querySelectorAll('main > :not(#history)')) it.hidden = true;")
+        .await;
     for scheme in ["light", "dark"] {
         browser.prefer(scheme).await;
         for (device, width, height) in [("desk", 1280, 900), ("phone", 400, 740)] {
@@ -150,12 +235,16 @@ async fn the_history_fits_a_desk_and_a_phone_in_light_and_in_dark() {
                 assert_eq!(browser.run(FAINT).await, json!([]), "{what}, {device} in {scheme}");
             };
             fits("dialog").await;
-            browser.run("scrollTo(0, 0);").await;
             browser.keep_view(&format!("undo-{device}-{scheme}")).await;
             browser.click("#confirm-yes").await;
             browser.wait_for_text("#history-outcome", "1 of unknown outcome").await;
+            browser.wait_until("!document.querySelector('#history').ariaBusy").await;
+            for row in [1, 3] {
+                let show = format!("#history-rows > tr:nth-child({row}) .actions button");
+                browser.click(&show).await;
+            }
+            browser.wait_for_text("#history-rows", "long-name-").await;
             fits("history").await;
-            browser.run("document.querySelector('#history').scrollIntoView();").await;
             browser.keep_picture(&format!("history-{device}-{scheme}")).await;
         }
     }
