@@ -349,8 +349,9 @@ fn handbook_names_lines_that_the_daemon_writes_and_keys_that_it_takes() {
 }
 
 #[test]
-fn states_name_texts_that_the_daemon_writes() {
-    let rows = rows(&read("docs/operate/monitoring.md"), "States");
+fn states_and_log_lines_name_texts_that_the_daemon_writes() {
+    let document = read("docs/operate/monitoring.md");
+    let rows = ["States", "History"].map(|heading| rows(&document, heading)).concat();
     let cells = rows.iter().flatten().flat_map(|cell| cell.split('`').skip(1).step_by(2));
     let texts: Vec<&str> = cells.filter(|text| text.contains(' ')).collect();
     assert!(texts.len() >= 10, "{texts:?}");

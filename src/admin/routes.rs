@@ -87,6 +87,7 @@ async fn readyz(admin: Data<Admin>) -> HttpResponse {
 
 async fn metrics(admin: Data<Admin>) -> Result<HttpResponse, PageError> {
     let mut text = String::new();
+    admin.metrics.refresh();
     encode(&mut text, &admin.registry).map_err(|_| PageError::Unwritable)?;
     Ok(HttpResponse::Ok().content_type(OPEN_METRICS).body(text))
 }

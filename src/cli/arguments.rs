@@ -27,8 +27,8 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("SWITCHER_CO
 /// stratum servers watch one znode per sub-account. Reads and changes a sub-pool's coinbase text and payout address
 /// through a request/ack exchange with its jobmaker, also over ZooKeeper.
 ///
-/// Without a command, the daemon runs. Client commands call a daemon (switch, batch, get-coinbase, update-coinbase),
-/// check its health (health), or check the services that it depends on (status, verify, doctor).
+/// Without a command, the daemon runs. Client commands call a daemon (switch, batch, get-coinbase, update-coinbase,
+/// history, undo), check its health (health), or check the services that it depends on (status, verify, doctor).
 ///
 /// An environment variable with the name of a configuration key overrides the file.
 ///
@@ -36,8 +36,8 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("SWITCHER_CO
 /// invalid configuration is rejected and the old one stays active. SIGUSR1 reopens the log file.
 ///
 /// Exit status of the daemon: 0 after an orderly stop, 2 for an invalid argument, 69 if it cannot listen on an
-/// address, 70 after an internal failure or a second signal, 73 if the log cannot be written, 78 for an invalid
-/// configuration.
+/// address, 70 after an internal failure or a second signal, 73 if the log cannot be written or another daemon uses the
+/// history, 78 for an invalid configuration.
 #[derive(Debug, Parser)]
 #[command(name = "switcher-api-server", version = VERSION)]
 pub struct Arguments {

@@ -42,13 +42,13 @@ pub enum ClientCommand {
     /// 2026-11-28 (midnight in UTC), seconds since 1970, or an age: 30s, 30m, 2h, 3d. `history -- verify` searches a
     /// sub-account of the name `verify`.
     #[command(disable_help_subcommand = true)]
-    History(HistoryArguments),
+    History(Box<HistoryArguments>),
     /// Take a request back: put each znode back that still is as that request left it
     ///
     /// Shows first what would change, and asks. All other znodes are left alone, and listed with the reason. An undo is a
     /// request itself, with an id of its own, and can be undone. Exit status 0 only if every entry was put back or left
     /// alone, and one at least was put back.
-    Undo(UndoArguments),
+    Undo(Box<UndoArguments>),
     /// Check that the daemon on this machine is alive; for containers and scripts
     ///
     /// Gets /healthz, or with --ready /readyz, at AdminListenAddr of the environment or the configuration. Needs no

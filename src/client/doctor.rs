@@ -48,16 +48,16 @@ pub async fn doctor(arguments: &DoctorArguments, file: Option<&Path>) -> Command
 fn configuration(findings: &mut Findings, file: Option<&Path>) -> Option<Settings> {
     const CHECK: &str = "configuration";
     const REMEDY: &str = "correct the key in the file or the environment; --help lists all keys";
-    let (settings, warnings) =
-        match config::load(file, |name| env::var_os(name)).and_then(Checked::look_at_files) {
-            Ok(Checked { settings, warnings, .. }) => (Some(settings), warnings),
-            Err(Rejected { problems, warnings, .. }) => {
-                for problem in problems {
-                    findings.problem(CHECK, problem.to_string(), REMEDY);
-                }
-                (None, warnings)
+    let loaded = config::load(file, |name| env::var_os(name)).and_then(Checked::look_at_files);
+    let (settings, warnings) = match loaded {
+        Ok(Checked { settings, warnings, .. }) => (Some(settings), warnings),
+        Err(Rejected { problems, warnings, .. }) => {
+            for problem in problems {
+                findings.problem(CHECK, problem.to_string(), REMEDY);
             }
-        };
+            (None, warnings)
+        }
+    };
     for warning in warnings {
         findings.warn(CHECK, warning, REMEDY);
     }

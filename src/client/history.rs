@@ -158,7 +158,7 @@ impl Search {
             }
         }
         rows.reverse();
-        let mut cursor = number(rows.last())?;
+        let mut cursor = last_number(&rows)?;
         print(&rows, self.format, output)?;
         let (mut is_away, is_quiet) = (false, self.is_quiet());
         loop {
@@ -186,7 +186,7 @@ impl Search {
     ) -> Result<(), Stop> {
         loop {
             let page = self.fetch("oldest", cursor.as_deref(), PAGE_ROWS).await?;
-            let last = number(page.rows.last())?;
+            let last = last_number(&page.rows)?;
             print(&page.rows, self.format, output)?;
             *cursor = last.or(cursor.take());
             if page.next.is_none() {
@@ -217,7 +217,7 @@ impl Search {
 
     fn target(&self, order: &str, cursor: Option<&str>, rows: u64) -> String {
         let mut target = format!("{}?order={order}&limit={rows}", self.page);
-        let format = (self.format == Format::Csv).then(|| ("format", "csv"));
+        let format = (self.format == Format::Csv).then_some(("format", "csv"));
         let others = format.into_iter().chain(cursor.map(|cursor| ("cursor", cursor)));
         let filters = self.filters.iter().map(|(name, value)| (*name, value.as_str()));
         for (name, value) in filters.chain(others) {
@@ -302,13 +302,13 @@ fn line(row: &RawValue, format: Format) -> String {
     }
 }
 
-/// Number of a row, which is the cursor of the rows after it; `None` without a row.
-fn number(row: Option<&Box<RawValue>>) -> Result<Option<String>, CommandFailure> {
+/// Number of the last row, which is the cursor of the rows after it; `None` without a row.
+fn last_number(rows: &[Box<RawValue>]) -> Result<Option<String>, CommandFailure> {
     #[derive(Deserialize)]
     struct Numbered {
         number: u64,
     }
-    let Some(row) = row else { return Ok(None) };
+    let Some(row) = rows.last() else { return Ok(None) };
     let row: Numbered = serde_json::from_str(row.get()).map_err(|error| {
         FailureKind::Protocol
             .failure(format!("{WHAT}: a row without a number cannot be followed: {error}"))

@@ -1,8 +1,8 @@
 //! The file: settings of a connection, tables, version of the schema, lock.
 //!
 //! Switches lie in parts, tables of their own: `switches_1`, `switches_2` and so on. The newest is not indexed by name, so
-//! that it costs an insertion no search; a search reads all of it. A full part gets its index. The oldest is dropped as
-//! a whole. Notes have a table of their own. Both share one sequence of numbers.
+//! that it costs an insertion no search; a search reads all of it. A full part, or one of a week, gets its index. The
+//! oldest is dropped as a whole. Notes have a table of their own. Both share one sequence of numbers.
 //!
 //! The id of a request is the number of its first entry, and a switch has the distance to it: 0 for single switches,
 //! which costs no byte.
@@ -10,6 +10,7 @@
 use std::{
     fs::{self, File, TryLockError},
     io,
+    os::unix::fs::OpenOptionsExt,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
@@ -65,7 +66,11 @@ pub(crate) fn lock(path: &Path) -> Result<File, OpenError> {
 
 /// Opens the file for writing. A new one gets its tables; its first entry will have the number `first`.
 pub(crate) fn open(path: &Path, first: i64) -> Result<Connection, OpenError> {
-    let mut db = Connection::open(path).map_err(OpenError::of)?;
+    // The database library would let every user read it.
+    let created = File::options().create(true).append(true).mode(0o640).open(path);
+    created.map_err(|error| OpenError::Other(error.to_string()))?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut db = Connection::open_with_flags(path, flags).map_err(OpenError::of)?;
     let is_new = is_new(&db)?;
     settings(&db).map_err(OpenError::of)?;
     if is_new {
@@ -124,7 +129,7 @@ pub(crate) fn create_part(db: &Connection, id: i64, first: i64) -> rusqlite::Res
     db.execute(insert, [id, first, last, never, never]).map(|_| ())
 }
 
-/// Opens it for reading, beside the daemon that writes.
+/// Opens it for reading, while a daemon writes it.
 pub(crate) fn open_to_read(path: &Path) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut db = Connection::open_with_flags(path, flags).map_err(OpenError::of)?;
@@ -158,7 +163,7 @@ fn immutable(path: &Path) -> String {
     address + "?immutable=1"
 }
 
-/// Files that the database has besides.
+/// Log of writes, and its index in shared memory.
 pub(crate) fn companions(path: &Path) -> [PathBuf; 2] {
     ["-wal", "-shm"].map(|suffix| {
         let mut name = path.as_os_str().to_owned();
@@ -171,8 +176,10 @@ pub(crate) fn companions(path: &Path) -> [PathBuf; 2] {
 /// library, while a new file would take in an old companion.
 pub(crate) fn move_aside(path: &Path, now: i64) -> io::Result<PathBuf> {
     let to = path.with_added_extension(format!("damaged-{now}"));
-    fs::rename(path, &to)?;
-    for (from, to) in companions(path).iter().zip(companions(&to)) {
+    let [log, index] = companions(path);
+    let [log_to, index_to] = companions(&to);
+    for (from, to) in [(path, &to), (&log, &log_to), (&index, &index_to)] {
+        // It is absent if an earlier attempt got further.
         match fs::rename(from, to) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}

@@ -67,13 +67,12 @@ impl OpenError {
 fn is_damage(error: &rusqlite::Error) -> bool {
     use rusqlite::Error::*;
     match error {
-        SqliteFailure(failure, _) | SqlInputError { error: failure, .. } => matches!(
-            failure.code,
-            ErrorCode::DatabaseCorrupt
-                | ErrorCode::NotADatabase
-                | ErrorCode::Unknown
-                | ErrorCode::TypeMismatch
-        ),
+        SqliteFailure(failure, text) => match failure.code {
+            ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => true,
+            ErrorCode::Unknown => text.as_ref().is_some_and(|text| text.starts_with("no such")),
+            _ => false,
+        },
+        SqlInputError { msg, .. } => msg.starts_with("no such"),
         FromSqlConversionFailure(..)
         | IntegralValueOutOfRange(..)
         | Utf8Error(..)

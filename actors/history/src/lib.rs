@@ -1,7 +1,9 @@
 //! The history: an SQLite database of all changes, and the only crate that names SQLite.
 //!
-//! `Writer` appends and drops what is too old, on one thread. `Reader`s search beside it, each with a connection of its
+//! `Writer` appends changes and drops old ones, on one thread. `Reader`s search meanwhile, each with a connection of its
 //! own. Nothing here knows actors, HTTP or a clock.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod database;
 mod error;

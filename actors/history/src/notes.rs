@@ -50,7 +50,7 @@ pub(crate) enum Note {
     },
 }
 
-/// What all changes have.
+/// Common fields of all changes.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Head {
     pub(crate) time: i64,
@@ -196,7 +196,7 @@ pub fn chain_head(path: &Path) -> Result<Link, OpenError> {
     head(&open_to_read(path)?).map_err(OpenError::of)
 }
 
-/// Checks the chain of a file, beside the daemon that writes it; returns the number of records: notes, of which an
+/// Checks the chain of a file, also while a daemon writes it; returns the number of records: notes, of which an
 /// update has two. `head` is a link that was noted elsewhere.
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! Searches, beside the writer. Each reader has its own connection; a search sees the file as it was when it began.
+//! Searches. Each reader has its own connection; a search sees the file as it was when it began.
 
 mod changes;
 mod filter;
@@ -36,6 +36,24 @@ pub enum Order {
     Newest,
     /// Oldest first.
     Oldest,
+}
+
+impl Order {
+    fn direction(self) -> &'static str {
+        match self {
+            Self::Newest => "DESC",
+            Self::Oldest => "ASC",
+        }
+    }
+
+    /// First and last number after `cursor`.
+    fn after(self, cursor: Option<i64>) -> (i64, i64) {
+        match (self, cursor) {
+            (_, None) => (0, i64::MAX),
+            (Self::Newest, Some(cursor)) => (0, cursor.saturating_sub(1)),
+            (Self::Oldest, Some(cursor)) => (cursor.saturating_add(1), i64::MAX),
+        }
+    }
 }
 
 /// Part of the answers.
@@ -101,7 +119,7 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Opens the file beside the daemon that writes it, or a copy.
+    /// Opens the file, also while a daemon writes it, or a copy.
     ///
     /// # Errors
     /// If SQLite cannot use the file, or a newer daemon has written it.
@@ -147,6 +165,39 @@ fn origin(db: &Connection, row: &Row<'_>, at: usize) -> rusqlite::Result<Origin>
         comment: row.get(at + 5)?,
         undo_of: row.get::<_, Option<i64>>(at + 6)?.map(|undone| undone as u64),
     })
+}
+
+/// A part.
+struct Part {
+    id: i64,
+    first: i64,
+    last: i64,
+    /// The oldest request with a switch in it.
+    reach: i64,
+    is_full: bool,
+    /// Whether its times can match.
+    can_match: bool,
+}
+
+fn parts(db: &Connection, filter: &Filter, order: Order) -> rusqlite::Result<Vec<Part>> {
+    let sql = format!(
+        "SELECT id, first, last, reach, is_full, last_time >= ? AND first_time < ? FROM parts
+        ORDER BY id {}",
+        order.direction()
+    );
+    let (from, to) = filter.times();
+    let mut parts = db.prepare_cached(&sql)?;
+    let parts = parts.query_map([from, to], |row| {
+        Ok(Part {
+            id: row.get(0)?,
+            first: row.get(1)?,
+            last: row.get(2)?,
+            reach: row.get(3)?,
+            is_full: row.get(4)?,
+            can_match: row.get(5)?,
+        })
+    })?;
+    parts.collect()
 }
 
 /// Merges two pages in this order, by the numbers of their rows. Each has one row more than the limit, if it can.

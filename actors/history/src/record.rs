@@ -1,4 +1,4 @@
-//! The entries of the history: what the daemon hands over, and what queries return.
+//! Entries of the history.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -41,7 +41,7 @@ pub enum Source {
     Signal,
 }
 
-/// Who wanted a change, and how it came. All entries of one request have the same origin.
+/// Author and way of a change. All entries of one request have the same origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     /// The request.

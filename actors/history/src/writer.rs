@@ -26,8 +26,12 @@ pub use expiry::Limits;
 use rows::Rows;
 pub(crate) use rows::coins;
 
-/// Switches of a part, for [`Writer::open`]. Its index is made in one go, which takes some tenths of a second.
-pub const PART: i64 = 500_000;
+/// Switches of a part, for [`Writer::open`]. Its index is made in one go, in memory, which takes a tenth of a second and
+/// some megabytes.
+pub const PART: i64 = 250_000;
+
+/// Milliseconds between the first and the last switch of a part, at most. A part is dropped as a whole.
+const SPAN: i64 = 7 * 24 * 60 * 60 * 1000;
 
 /// Further growth of the log of writes after which a search that hinders its end is waited for.
 const LOG: u64 = 64 << 20;
@@ -68,7 +72,7 @@ pub struct Size {
     pub rows: u64,
     /// Bytes in use, with the log of writes.
     pub bytes: u64,
-    /// Time of the oldest switch, in milliseconds since 1970. Notes are older.
+    /// Time of the oldest switch, in milliseconds since 1970. Notes may be older.
     pub oldest: Option<i64>,
 }
 
@@ -83,7 +87,7 @@ pub struct Writer {
     words: Words,
     part: Part,
     rows_of_a_part: i64,
-    /// Switches in the newest part when it is ended; more if that has failed.
+    /// Switches in the newest part when ending it is tried again, after it has failed.
     end_part_at: i64,
     /// Bytes of the log of writes when searches are waited for.
     wait_at: u64,
@@ -99,13 +103,22 @@ struct Part {
     switches: i64,
     /// Number of the next entry.
     next: i64,
+    first_time: i64,
+    last_time: i64,
+}
+
+impl Part {
+    fn new(id: i64, next: i64) -> Self {
+        Self { id, switches: 0, next, first_time: i64::MAX, last_time: 0 }
+    }
 }
 
 impl Writer {
     /// Opens the file, or creates it, and locks `FILE.lock`. The key file is created with the chain if it is absent. A part
-    /// has `rows_of_a_part` switches, or a few more.
+    /// has `rows_of_a_part` switches, or a few more, or those of a week.
     ///
-    /// A file that begins anew after damage begins a new chain: a head that was noted before is not in it.
+    /// A file that begins anew after damage begins a new chain, and numbers begin at 1: a head that was noted before is
+    /// not in it.
     ///
     /// # Errors
     /// If another process has it open, a newer daemon has written it, it is damaged, or it or its key file cannot be used.
@@ -116,7 +129,8 @@ impl Writer {
         rows_of_a_part: i64,
         on_damage: OnDamage,
     ) -> Result<Opened, OpenError> {
-        let open = || Self::load(lock(path)?, path, key_file, rows_of_a_part, 1);
+        let lock = lock(path)?;
+        let open = || Self::load(&lock, path, key_file, rows_of_a_part, 1);
         match (open(), on_damage) {
             (Err(OpenError::Damaged(why)), OnDamage::MoveAside { now }) => {
                 let moved_aside = Some(MovedAside { to: aside(path, now)?, why });
@@ -134,19 +148,20 @@ impl Writer {
     pub fn start_over(&mut self, now: i64) -> Result<PathBuf, OpenError> {
         // Closes the file. If the next steps fail, so does each append, as damage.
         self.db = Connection::open_in_memory().map_err(OpenError::of)?;
-        let lock = self.lock.try_clone().map_err(|error| OpenError::Other(error.to_string()))?;
         let to = aside(&self.path, now)?;
-        *self = Self::load(lock, &self.path, &self.key_file, self.rows_of_a_part, self.part.next)?;
+        let (path, key_file) = (&self.path, &self.key_file);
+        *self = Self::load(&self.lock, path, key_file, self.rows_of_a_part, self.part.next)?;
         Ok(to)
     }
 
     fn load(
-        lock: File,
+        lock: &File,
         path: &Path,
         key_file: &Path,
         rows_of_a_part: i64,
         first: i64,
     ) -> Result<Self, OpenError> {
+        let lock = lock.try_clone().map_err(|error| OpenError::Other(error.to_string()))?;
         let db = database::open(path, first)?;
         let key = match notes::start(&db).map_err(OpenError::of)? {
             None => {
@@ -165,9 +180,16 @@ impl Writer {
                 key
             }
         };
-        let newest = "SELECT id, switches, last + 1 FROM parts ORDER BY id DESC LIMIT 1";
+        let newest = "SELECT id, switches, last + 1, first_time, last_time FROM parts
+            ORDER BY id DESC LIMIT 1";
         let part = db.query_row(newest, [], |row| {
-            Ok(Part { id: row.get(0)?, switches: row.get(1)?, next: row.get(2)? })
+            Ok(Part {
+                id: row.get(0)?,
+                switches: row.get(1)?,
+                next: row.get(2)?,
+                first_time: row.get(3)?,
+                last_time: row.get(4)?,
+            })
         });
         Ok(Self {
             part: part.map_err(OpenError::of)?,
@@ -178,15 +200,15 @@ impl Writer {
             key_file: key_file.to_owned(),
             key,
             rows_of_a_part,
-            end_part_at: rows_of_a_part,
+            end_part_at: 0,
             wait_at: LOG,
             open: BTreeMap::new(),
             lock,
         })
     }
 
-    /// Appends changes of any kinds in one transaction, and returns their numbers. A power cut within a second may lose
-    /// it unless [`sync`](Self::sync) follows. Updates have their outcomes, since their exchanges never began.
+    /// Appends changes of any kinds in one transaction, and returns their numbers. The end of the process does not lose
+    /// it, but a power cut before [`sync`](Self::sync) may. Updates have their outcomes, since their exchanges never began.
     ///
     /// # Errors
     /// If nothing was appended: the disk is full, for example.
@@ -195,8 +217,8 @@ impl Writer {
         if !changes.is_empty() {
             self.transaction(|rows| rows.append(changes))?;
         }
-        if self.part.switches >= self.end_part_at {
-            // The changes are in the file whatever comes of it. `expire` reports the error.
+        if self.is_part_full() && self.part.switches >= self.end_part_at {
+            // The changes are in the file in any case. `expire` tries again, and reports the error.
             let _ = self.end_part();
         }
         self.bound_log();
@@ -301,6 +323,11 @@ impl Writer {
         &self.db
     }
 
+    #[cfg(test)]
+    pub(crate) fn set_wait(&mut self, bytes: u64) {
+        self.wait_at = bytes;
+    }
+
     /// Does `work` in one transaction.
     fn transaction<T>(
         &mut self,
@@ -328,22 +355,25 @@ impl Writer {
         done
     }
 
+    fn is_part_full(&self) -> bool {
+        let Part { switches, first_time, last_time, .. } = self.part;
+        switches >= self.rows_of_a_part || last_time.saturating_sub(first_time) >= SPAN
+    }
+
     /// Makes the index of the newest part, and begins the next: both, or nothing.
     fn end_part(&mut self) -> Result<(), Error> {
-        let Part { id, next, switches: count } = self.part;
+        let Part { id, next, switches: count, .. } = self.part;
         let table = switches(id);
         let ended = self.transaction(|rows| {
             rows.db.execute_batch(&format!(
                 "CREATE INDEX {table}_by_name ON {table}(sub_account);
                 UPDATE parts SET is_full = TRUE WHERE id = {id}"
             ))?;
-            create_part(rows.db, id + 1, next)?;
-            rows.part = Part { id: id + 1, switches: 0, next };
-            Ok(())
+            rows.part = Part::new(id + 1, next);
+            create_part(rows.db, id + 1, next)
         });
         // Each attempt costs some tenths of a second.
-        let failed_at = count + self.rows_of_a_part / 10 + 1;
-        self.end_part_at = if ended.is_ok() { self.rows_of_a_part } else { failed_at };
+        self.end_part_at = if ended.is_ok() { 0 } else { count + self.rows_of_a_part / 10 + 1 };
         ended
     }
 

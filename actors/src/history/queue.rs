@@ -152,16 +152,15 @@ impl Queue {
 
     /// Sets the metrics of the queue.
     fn report(&self, waiting: &Waiting) {
-        let lag = waiting.since.map(|since| since.elapsed()).unwrap_or_default();
-        self.metrics.history_waits(waiting.changes, lag);
+        self.metrics.history_waits(waiting.changes, waiting.since);
     }
 
     fn wake(&self, waiting: &mut Waiting) {
         if !waiting.is_woken
             && let Some(historian) = self.historian.get()
         {
-            waiting.is_woken = true;
-            historian.do_send(Wake);
+            // At most one is on its way; the next tick takes what waits if the mailbox refuses it.
+            waiting.is_woken = historian.try_send(Wake).is_ok();
         }
     }
 
@@ -191,5 +190,78 @@ impl Feed for Queue {
         }
         self.report(&waiting);
         self.wake(&mut waiting);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::iter;
+
+    use super::*;
+    use crate::{
+        domain::{PreviousValue, Puname, RequestId},
+        metrics::{ChangeEnd, ChangeKind},
+    };
+
+    fn queue(sync: HistorySync) -> Arc<Queue> {
+        Queue::new(sync, &Metrics::unwatched())
+    }
+
+    fn changes(source: &Source, count: usize) -> Vec<Change> {
+        let what = ChangeKind::Switch {
+            puname: Puname::parse("alice").unwrap(),
+            old: PreviousValue::NotKnown,
+            new: None,
+            superseded_by: None,
+            due: None,
+            revision: None,
+        };
+        let end = (ChangeEnd::Applied, "applied");
+        iter::repeat_with(|| Change::new(source.clone(), what.clone(), end, None))
+            .take(count)
+            .collect()
+    }
+
+    #[test]
+    fn a_full_queue_drops_changes_and_counts_them_until_some_are_recorded() {
+        let (queue, api) = (queue(HistorySync::Updates), Source::api(None, RequestId(1)));
+        Feed::take(&*queue, changes(&api, WAITING));
+        Feed::take(&*queue, changes(&api, 3));
+        let taken = queue.take();
+        assert_eq!((taken.items.len(), taken.dropped), (1, 3));
+        Feed::take(&*queue, changes(&api, 1));
+        assert_eq!(queue.take().dropped, 1, "taken, but not recorded");
+        queue.recorded(1);
+        Feed::take(&*queue, changes(&api, 1));
+        let taken = queue.take();
+        assert_eq!((taken.items.len(), taken.dropped), (1, 0));
+        assert_eq!(queue.metrics.history().map(|it| it.dropped), None, "nothing is recorded yet");
+    }
+
+    #[test]
+    fn with_all_a_full_queue_refuses_requests_and_drops_those_of_polls_alone() {
+        let queue = queue(HistorySync::All);
+        let (api, poll) = (Source::api(None, RequestId(1)), Source::poll(RequestId(2)));
+        assert_eq!(queue.is_open(), Ok(()));
+        Feed::take(&*queue, changes(&api, WAITING));
+        assert!(queue.is_open().is_err());
+        // Admitted before.
+        Feed::take(&*queue, changes(&api, 3));
+        Feed::take(&*queue, changes(&poll, 4));
+        let taken = queue.take();
+        assert_eq!((taken.items.len(), taken.dropped), (2, 4));
+        queue.recorded(WAITING);
+        assert_eq!(queue.is_open(), Ok(()));
+    }
+
+    #[test]
+    fn with_all_nothing_is_admitted_while_the_disk_refuses() {
+        let queue = queue(HistorySync::All);
+        queue.set_fault(Some("disk full".into()));
+        assert_eq!(queue.is_open(), Err(NotRecorded("disk full".into())));
+        queue.recorded(1);
+        assert!(queue.is_open().is_err(), "something else was recorded");
+        queue.set_fault(None);
+        assert_eq!(queue.is_open(), Ok(()));
     }
 }

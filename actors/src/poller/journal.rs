@@ -121,11 +121,12 @@ impl Journal {
         }
         macro_rules! log_end {
             ($level:ident, $($outcome:tt)*) => {
-                $level!(self.log, "poll"; "request" => %synced.source.request, $($outcome)*, "entries" => map.entries(),
+                $level!(self.log, "poll"; $($outcome)*, "entries" => map.entries(),
                     "written" => report.written, "unchanged" => report.unchanged,
                     "switched_meanwhile" => report.switched_meanwhile, "invalid" => map.bad().count,
                     "refused" => report.refused, "not_written" => report.not_written,
-                    "seconds" => seconds(took), "next_last_date" => next_last_date)
+                    "seconds" => seconds(took), "next_last_date" => next_last_date,
+                    "request" => %synced.source.request)
             };
         }
         match cause {

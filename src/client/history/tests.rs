@@ -65,7 +65,7 @@ fn a_page_has_rows_and_a_cursor() {
             assert_eq!((page.count(), page.next.as_deref()), (1, cursor));
             // The daemon's fields in their order, and no letter that moves a cursor.
             assert_eq!(printed(&page, Format::Json, true), format!("{row}\n"));
-            let number = number(page.rows.last()).unwrap();
+            let number = last_number(&page.rows).unwrap();
             assert_eq!(number.as_deref(), Some("7"));
         }
     }
@@ -76,9 +76,9 @@ fn a_page_has_rows_and_a_cursor() {
         assert!(read(Format::Json, bad, None).is_none(), "{bad}");
     }
     let page = read(Format::Json, r#"{"requests":[{"request":"7"}],"next":null}"#, None).unwrap();
-    let failure = number(page.rows.last()).unwrap_err();
+    let failure = last_number(&page.rows).unwrap_err();
     assert_eq!(failure.kind, FailureKind::Protocol);
-    assert_eq!(number(None).unwrap(), None);
+    assert_eq!(last_number(&[]).unwrap(), None);
 }
 
 #[test]

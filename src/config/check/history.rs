@@ -32,8 +32,8 @@ impl Reader {
             return None;
         };
         let key_file = key_file.unwrap_or_else(|| usual_key_file(&file));
-        let is_own = |end: &&str| key_file.as_os_str() == &*format!("{}{end}", file.display());
-        if OWN_FILES.iter().any(|end| is_own(&end)) {
+        let is_own = |end: &str| key_file.as_os_str() == &*format!("{}{end}", file.display());
+        if OWN_FILES.iter().any(|end| is_own(end)) {
             let text = key_file.to_string_lossy();
             self.refuse(KEY_FILE, &text, format!(", a file of {FILE} itself; choose another"));
         }

@@ -9,6 +9,7 @@ mod health;
 mod history;
 mod pages;
 mod puppet;
+mod recorded;
 mod secrets;
 mod status;
 mod sub_pools;

@@ -52,6 +52,9 @@ async fn no_output_has_a_secret() {
         Cli::new("doctor").config(&wrong_type),
         Cli::new("batch").arg(&batch).words("--chunk 1").words(&server),
         Cli::new("get-coinbase btc p").words(&server),
+        Cli::new("history").words(&server),
+        Cli::new("history").config(&broken),
+        Cli::new("undo 00a1 --yes").words(&server),
         Cli::new("update-coinbase btc p --payout-addr p --coinbase-info i --yes").words(&server),
     ] {
         for cli in [cli.clone(), cli.arg("--json")] {

@@ -5,7 +5,9 @@ use rusqlite::{
     types::{Value, ValueRef},
 };
 
-use super::{ChangeRow, Filter, ORIGIN, Order, Page, Reader, merge, origin};
+use super::{
+    ChangeRow, Filter, ORIGIN, Order, Page, Part, Reader, filter::Where, merge, origin, parts,
+};
 use crate::{
     database::switches,
     error::Error,
@@ -64,15 +66,26 @@ impl Search<'_> {
         else {
             return Ok(rows);
         };
-        conditions.and(&of_request.sql(), of_request.values);
+        conditions.and(&of_request.sql(), of_request.values.clone());
         conditions.and("s.number BETWEEN ? AND ?", [range.0, range.1].map(Value::Integer));
-        for part in self.parts(range)? {
+        for part in parts(db, self.filter, order)? {
+            let is_apart = part.last < range.0 || part.first > range.1 || !part.can_match;
+            if is_apart || !self.has_request(&part, &of_request)? {
+                continue;
+            }
+            let table = switches(part.id);
+            // Few names begin so; the order of numbers would rather make the library read the whole part.
+            let by_name =
+                if part.is_full && self.filter.is_prefix && self.filter.sub_account.is_some() {
+                    format!("INDEXED BY {table}_by_name")
+                } else {
+                    String::new()
+                };
             let sql = format!(
                 "SELECT s.number, s.time + r.time, s.sub_account, s.old, s.new, s.superseded_by,
                     s.due, s.created, s.version, s.outcome, s.cause, {ORIGIN}
-                FROM {} s JOIN requests r ON r.id = s.number - s.back WHERE {}
+                FROM {table} s {by_name} JOIN requests r ON r.id = s.number - s.back WHERE {}
                 ORDER BY s.number {} LIMIT {}",
-                switches(part),
                 conditions.sql(),
                 order.direction(),
                 self.limit + 1 - rows.len()
@@ -124,34 +137,16 @@ impl Search<'_> {
         range.query_row(values, |row| Ok((row.get(0)?, row.get(1)?))).optional()
     }
 
-    /// Parts that may have matches.
-    fn parts(&self, (first, last): (i64, i64)) -> rusqlite::Result<Vec<i64>> {
-        let sql = format!(
-            "SELECT id FROM parts WHERE last >= ? AND first <= ? AND last_time >= ? AND first_time < ?
-            ORDER BY id {}",
-            self.order.direction()
-        );
-        let (from, to) = self.filter.times();
-        let mut parts = self.db.prepare_cached(&sql)?;
-        parts.query_map([first, last, from, to], |row| row.get(0))?.collect()
-    }
-}
-
-impl Order {
-    pub(super) fn direction(self) -> &'static str {
-        match self {
-            Self::Newest => "DESC",
-            Self::Oldest => "ASC",
+    /// Whether a request with a switch in this part matches. By far the most changes come in few requests.
+    fn has_request(&self, part: &Part, of_request: &Where) -> rusqlite::Result<bool> {
+        if of_request.is_empty() {
+            return Ok(true);
         }
-    }
-
-    /// First and last number of what comes after `cursor`.
-    pub(super) fn after(self, cursor: Option<i64>) -> (i64, i64) {
-        match (self, cursor) {
-            (_, None) => (0, i64::MAX),
-            (Self::Newest, Some(cursor)) => (0, cursor.saturating_sub(1)),
-            (Self::Oldest, Some(cursor)) => (cursor.saturating_add(1), i64::MAX),
-        }
+        let mut conditions = of_request.clone();
+        conditions.and("r.id BETWEEN ? AND ?", [part.reach, part.last].map(Value::Integer));
+        let sql = format!("SELECT 1 FROM requests r WHERE {} LIMIT 1", conditions.sql());
+        let mut found = self.db.prepare_cached(&sql)?;
+        found.exists(params_from_iter(&conditions.values))
     }
 }
 

@@ -2,7 +2,9 @@
 
 use rusqlite::{Connection, Row, params_from_iter, types::Value};
 
-use super::{Filter, ORIGIN, Order, Page, Reader, RequestRow, filter::Where, merge, origin};
+use super::{
+    Filter, ORIGIN, Order, Page, Part, Reader, RequestRow, filter::Where, merge, origin, parts,
+};
 use crate::{
     database::switches,
     error::Error,
@@ -65,24 +67,13 @@ struct Search<'a> {
     of_request: Where,
 }
 
-/// A part.
-struct Part {
-    id: i64,
-    first: i64,
-    last: i64,
-    /// The oldest request with a switch in it.
-    reach: i64,
-    /// Whether its times can match.
-    can_match: bool,
-}
-
 impl Search<'_> {
     /// Requests by the parts of their first switches.
     fn of_switches(&self) -> rusqlite::Result<Vec<RequestRow>> {
         let mut rows = Vec::new();
         let Some(of_switch) = self.filter.of_switch(self.db)? else { return Ok(rows) };
         let (from, to) = self.order.after(self.cursor);
-        let parts = self.parts()?;
+        let parts = parts(self.db, self.filter, self.order)?;
         let oldest = parts.iter().map(|part| part.id).min();
         for part in &parts {
             // The first switches of some are in parts that were dropped.
@@ -174,25 +165,6 @@ impl Search<'_> {
         let mut found = self.db.prepare_cached(&sql)?;
         let values = params_from_iter(&conditions.values);
         found.query_map(values, |row| request(self.db, row))?.collect()
-    }
-
-    fn parts(&self) -> rusqlite::Result<Vec<Part>> {
-        let (from, to) = self.filter.times();
-        let sql = format!(
-            "SELECT id, first, last, reach, last_time >= ? AND first_time < ? FROM parts ORDER BY id {}",
-            self.order.direction()
-        );
-        let mut parts = self.db.prepare_cached(&sql)?;
-        let parts = parts.query_map([from, to], |row| {
-            Ok(Part {
-                id: row.get(0)?,
-                first: row.get(1)?,
-                last: row.get(2)?,
-                reach: row.get(3)?,
-                can_match: row.get(4)?,
-            })
-        })?;
-        parts.collect()
     }
 }
 

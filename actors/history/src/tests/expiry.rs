@@ -101,3 +101,22 @@ fn the_oldest_switches_are_dropped_for_the_limit_of_bytes() {
     let numbers = writer.append(&[change(1, 5, switch("alice", "btc"))]).unwrap();
     assert!(*numbers.start() > last, "numbers are never used again");
 }
+
+#[test]
+fn switches_of_a_quiet_pool_are_dropped_after_a_week_more_at_most() {
+    let day = 24 * 60 * 60 * 1000;
+    let place = Place::new();
+    let mut writer = place.writer();
+    for time in 0..43 {
+        writer.append(&[change(time as u64, time * day, switch("alice", "btc"))]).unwrap();
+        drop(writer);
+        writer = place.writer();
+        let not_before = (time - 10) * day;
+        while writer.expire(Limits { not_before, ..NO_LIMITS }).unwrap() {}
+        let rows = changes(&place.file());
+        assert!(rows.len() >= 11.min(time as usize + 1) && rows.len() <= 11 + 8, "{}", rows.len());
+    }
+    while writer.expire(Limits { not_before: 44 * day, ..NO_LIMITS }).unwrap() {}
+    assert!(changes(&place.file()).is_empty(), "although nothing follows");
+    assert_eq!(writer.size().unwrap(), Size { rows: 0, oldest: None, ..writer.size().unwrap() });
+}

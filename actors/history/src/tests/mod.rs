@@ -67,10 +67,11 @@ impl Place {
 
 /// Origins are functions of the request. Some differ in the digits alone that the index lacks.
 fn origin(request: u64) -> Arc<Origin> {
+    let is_poll = request.is_multiple_of(3);
     Arc::new(Origin {
         request,
-        source: if request % 3 == 0 { Source::Poll } else { Source::Api },
-        client: (request % 3 != 0).then(|| Ipv4Addr::new(10, 0, 0, (request % 4) as u8).into()),
+        source: if is_poll { Source::Poll } else { Source::Api },
+        client: (!is_poll).then(|| Ipv4Addr::new(10, 0, 0, (request % 4) as u8).into()),
         actor: (request % 5 == 1).then(|| "wang".to_owned()),
         on_behalf_of: (request % 4 == 1).then(|| "li \"x\"".to_owned()),
         comment: (request % 7 == 1).then(|| format!("reason {request}")),

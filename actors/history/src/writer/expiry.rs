@@ -1,4 +1,4 @@
-//! Drops what is too old, or too much.
+//! Drops changes that are too old, or too many.
 
 use rusqlite::OptionalExtension;
 
@@ -11,29 +11,31 @@ const DROPPED_AT_ONCE: i64 = 10_000;
 /// Contents that are kept.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Switches are dropped when the newest of their part is older, in milliseconds since 1970.
+    /// Switches are dropped when the newest of their part is older, in milliseconds since 1970: a week after it at most.
     pub not_before: i64,
     /// Bytes in use, with the log of writes. Only switches are dropped for it.
     pub bytes: u64,
-    /// Notes are dropped when they are older, in milliseconds since 1970, an update with its outcome.
+    /// Notes are dropped when they are older, in milliseconds since 1970, an update together with its outcome.
     pub notes_not_before: i64,
 }
 
 impl Writer {
     /// Drops old notes, and the oldest part of the switches if it exceeds the limits, with some thousands of requests at a
-    /// time. Returns whether there may be more to drop. Also repeats what [`append`](Self::append) leaves undone if it
-    /// fails: the index of a full part.
+    /// time. Returns whether there may be more to drop. Also makes the index of a full part if [`append`](Self::append)
+    /// could not.
     ///
     /// # Errors
-    /// If SQLite fails; call it again later.
+    /// The first failure; the other steps are done nevertheless. Call it again later.
     pub fn expire(&mut self, limits: Limits) -> Result<bool, Error> {
-        if self.part.switches >= self.rows_of_a_part {
-            self.end_part()?;
-        }
+        let is_old = self.part.switches > 0 && self.part.last_time < limits.not_before;
+        let is_over = is_old || self.is_part_full();
+        let ended = if is_over { self.end_part() } else { Ok(()) };
         let open = self.open.first_key_value().map_or(i64::MAX, |(number, _)| *number);
-        self.transaction(|rows| rows.expire_notes(limits.notes_not_before, open))?;
+        let notes = self.transaction(|rows| rows.expire_notes(limits.notes_not_before, open));
         let is_large = self.size()?.bytes > limits.bytes;
-        self.transaction(|rows| rows.expire_switches(limits.not_before, is_large))
+        let has_more =
+            self.transaction(|rows| rows.expire_switches(limits.not_before, is_large))?;
+        ended.and(notes).map(|()| has_more)
     }
 }
 
@@ -44,7 +46,7 @@ impl Rows<'_> {
         let kept = self.db.query_row(kept, [not_before], |row| row.get(0)).optional()?;
         let mut kept_from: i64 = kept.unwrap_or(self.part.next).min(open);
         loop {
-            // An update whose outcome is kept is kept too, and all that is newer.
+            // An update stays as long as its outcome, and so do all newer notes.
             let split = "SELECT min(text ->> '$.of') FROM notes
                 WHERE text ->> '$.of' IS NOT NULL AND text ->> '$.of' < ?1 AND number >= ?1";
             match self.db.query_row(split, [kept_from], |row| row.get(0))? {

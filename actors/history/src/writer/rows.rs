@@ -77,10 +77,13 @@ impl Rows<'_> {
             self.part.next += 1;
         }
         self.part.switches += added;
+        self.part.first_time = self.part.first_time.min(from);
+        self.part.last_time = self.part.last_time.max(to);
         let update = "UPDATE parts SET last = ?, switches = switches + ?, reach = min(reach, ?),
-            first_time = min(first_time, ?), last_time = max(last_time, ?) WHERE id = ?";
+            first_time = ?, last_time = ? WHERE id = ?";
         let mut update = self.db.prepare_cached(update)?;
-        update.execute([self.part.next - 1, added, reach, from, to, self.part.id]).map(|_| ())
+        let Part { id, next, first_time, last_time, .. } = self.part;
+        update.execute([next - 1, added, reach, first_time, last_time, id]).map(|_| ())
     }
 
     /// Appends the outcome of an update, whose request has this id.
