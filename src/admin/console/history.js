@@ -144,7 +144,7 @@ async function toggle(show, below, place, id) {
   const rows = el("tbody");
   const more = el("button", { type: "button" }, "More");
   more.addEventListener("click", () => busy(byId("history"), () => addChanges(id, rows, more)));
-  place.replaceChildren(el("table", { class: "part" }, rows), el("p", { class: "buttons" }, more));
+  place.replaceChildren(el("table", { class: "part" }, rows), more);
   await addChanges(id, rows, more);
   below.hidden = false;
   show.textContent = "Hide";

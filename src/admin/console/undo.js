@@ -112,7 +112,7 @@ function report(request, { fate, text, answer }, output, detail) {
   const parts = Object.entries(WORDS).map(([outcome, word]) => [countOf(results, outcome), word]);
   const counts = parts.filter(([number]) => number > 0).map(([number, word]) => `${count(number)} ${word}`);
   const details = answer.request ? [["It is request ", shown(answer.request, "mono"), "."]] : [];
-  if (fate !== "done") details.push(shown(text));
+  if (answer.err_msg) details.push(shown(text));
   showOutcome(output, kind, ["Undo of ", name, ": ", counts.join(", ") || "nothing to put back"], ...details);
   const rest = results.filter(({ outcome }) => !["restored", "deleted"].includes(outcome));
   if (rest.length > 0) detail.replaceChildren(table(rest, SHOWN));

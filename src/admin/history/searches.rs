@@ -34,7 +34,7 @@ impl Searches {
         Self { file, history: actors.history.clone(), writer: actors.held(), turns }
     }
 
-    /// Searches among all changes that are settled. The search finds the switches of all answers that have been sent.
+    /// Searches among all changes that are settled, those of all sent answers included.
     pub async fn search<T: Send + 'static>(
         &self,
         search: impl FnOnce(&Reader) -> Result<T, Error> + Send + 'static,
