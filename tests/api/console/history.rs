@@ -235,6 +235,7 @@ async fn the_history_fits_a_desk_and_a_phone_in_light_and_in_dark() {
                 assert_eq!(browser.run(FAINT).await, json!([]), "{what}, {device} in {scheme}");
             };
             fits("dialog").await;
+            browser.run("scrollTo(0, 0);").await;
             browser.keep_view(&format!("undo-{device}-{scheme}")).await;
             browser.click("#confirm-yes").await;
             browser.wait_for_text("#history-outcome", "1 of unknown outcome").await;
