@@ -136,10 +136,10 @@ fn console(
     }
 }
 
-/// Descriptors of the listeners besides the API.
-fn descriptors(has_admin: bool, has_lists: bool) -> usize {
-    let of = |is_on, count| if is_on { count } else { 0 };
-    of(has_admin, admin::DESCRIPTORS) + of(has_lists, LIST_DESCRIPTORS)
+/// Descriptors of the listeners besides the API's.
+fn descriptors(admin: bool, lists: bool) -> usize {
+    let counts = [(admin, admin::DESCRIPTORS), (lists, LIST_DESCRIPTORS)];
+    counts.iter().filter(|(is_on, _)| *is_on).map(|(_, count)| count).sum()
 }
 
 /// Waits for the drain, or for a second signal.

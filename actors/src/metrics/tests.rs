@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use prometheus_client::encoding::text::encode;
 
 use super::*;
-use crate::domain::RequestId;
+use crate::domain::{Origin, RequestId, SourceKind};
 
 const EVERY_MINUTE: Option<Duration> = Some(Duration::from_secs(60));
 
@@ -28,6 +28,9 @@ fn a_switch_is_counted_by_source_coin_and_end() {
     watched.switches(&api, Some(bcc), OutcomeKind::Skipped, 1);
     let foreign = Coins::new(&["ltc"]).unwrap();
     watched.switches(&api, Some(foreign.get("ltc").unwrap()), OutcomeKind::Applied, 1);
+    let undo = Source::new(Origin::of(SourceKind::Undo, RequestId(3)));
+    watched.switches(&undo, None, OutcomeKind::Applied, 2);
+    watched.switches(&undo, Some(bcc), OutcomeKind::NotApplied, 1);
     let counts = watched.switch_counts();
     let counted = counts.iter().filter(|it| it.count > 0);
     let counted = counted.map(|it| (it.source, it.coin.as_str(), it.result, it.count));
@@ -38,6 +41,8 @@ fn a_switch_is_counted_by_source_coin_and_end() {
         r#"switches_total{source="api",coin="bcc",result="unknown"} 1"#,
         r#"switches_total{source="poll",coin="bcc",result="skipped"} 1"#,
         r#"switches_total{source="api",coin="btc",result="unknown"} 0"#,
+        r#"switches_total{source="undo",coin="-",result="applied"} 2"#,
+        r#"switches_total{source="undo",coin="bcc",result="not_applied"} 1"#,
     ] {
         assert!(text.lines().any(|it| it == line), "no {line} in {text}");
     }

@@ -7,9 +7,9 @@ use slog::{Logger, debug, error, info, warn};
 use super::{
     held::{Intent, Look},
     polls::MapPart,
+    progress::EntryEnd,
     put_back::PutBackPart,
     switches::{Chunk, ChunkEntry, SettledSwitch},
-    write::EntryEnd,
 };
 use crate::{
     domain::{

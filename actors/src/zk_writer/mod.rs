@@ -31,7 +31,7 @@
 //! * `look_up`: held switches and one sub-account's state, for operators;
 //! * `election`: elects one of several daemons, for polls and registrations;
 //! * `admission`: limits what waits, and answers callers; `results`: results of a batch's entries;
-//! * `write`: the write engine; `if_absent`, `if_unchanged`: conditions of its writes;
+//! * `write`: the write engine; `if_absent`, `if_unchanged`: conditions of its writes; `progress`: ends of its entries;
 //! * `journal`: reports each switch to the log, the metrics and the recent changes.
 
 mod actor;
@@ -46,6 +46,7 @@ mod journal;
 mod look_up;
 mod messages;
 mod polls;
+mod progress;
 mod put_back;
 mod registrations;
 mod results;

@@ -9,13 +9,7 @@
 //! [`Revision`] for a poll's and an undo's, `IfAbsent` for creates that replace nothing. One run, and so one
 //! transaction, has one condition; mixing them does not compile.
 
-use std::{
-    slice,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::slice;
 
 use futures_util::future::{join, join_all};
 
@@ -25,6 +19,7 @@ use crate::{
         Condition, Connection, Overwrite, Revision, TransactionError, WriteError, WriteOp,
         ZnodeRead,
     },
+    zk_writer::progress::{EntryEnd, Progress},
 };
 
 /// Transactions that may fail before the open entries go one by one. Two are enough unless other clients create and
@@ -76,50 +71,6 @@ pub(super) struct Step<'a, C> {
     is_created: bool,
     /// State of the znode after our write.
     revision: Option<Revision>,
-}
-
-/// End of one entry.
-#[derive(Clone, Debug)]
-pub(super) struct EntryEnd {
-    pub(super) result: SwitchResult,
-    /// State of the znode after our write, if the server returned it; of a held switch, at its acceptance; of a znode
-    /// that an undo left alone, as read.
-    pub(super) revision: Option<Revision>,
-}
-
-impl EntryEnd {
-    /// An entry that is not known to have been written.
-    pub(super) fn not_written(outcome: SwitchOutcome) -> Self {
-        Self { result: SwitchResult::without_old(outcome), revision: None }
-    }
-}
-
-/// State of a write, kept outside its task, which ends with the connection.
-#[derive(Debug, Default)]
-pub(super) struct Progress {
-    /// Whether anything was sent that could change a znode.
-    is_sent: AtomicBool,
-    written: Mutex<Option<Vec<EntryEnd>>>,
-}
-
-impl Progress {
-    pub(super) fn report(&self, written: Vec<EntryEnd>) {
-        *self.written.lock().unwrap_or_else(PoisonError::into_inner) = Some(written);
-    }
-
-    /// Results of all `entries`. Call it when the task has ended.
-    pub(super) fn take(&self, entries: usize) -> Vec<EntryEnd> {
-        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner).take();
-        written.unwrap_or_else(|| {
-            let outcome = if self.is_sent.load(Ordering::SeqCst) {
-                SwitchOutcome::Unknown("the connection was lost".into())
-            } else {
-                let cause = "the connection was lost before anything was written";
-                SwitchOutcome::NotApplied(cause.into())
-            };
-            vec![EntryEnd::not_written(outcome); entries]
-        })
-    }
 }
 
 impl<'a, C: Policy> Step<'a, C> {
@@ -281,7 +232,7 @@ impl<'a, C: Policy> Writing<'a, C> {
 
     /// Sends the open entries, as many as possible in one transaction.
     async fn send(&self) -> Tried {
-        self.progress.is_sent.store(true, Ordering::SeqCst);
+        self.progress.sent();
         let creates_together = self.connection.version().creates_in_transactions();
         let open = self.indices(|step| step.outcome.is_none()).into_iter();
         let (together, singles): (Vec<usize>, Vec<usize>) = open.partition(|&index| {

@@ -6,9 +6,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use fastrand::Rng;
 use switcher_history::{ChangeRow, Entry, Filter, Order, Outcome, Reader, State, Switch};
+use tokio::time::sleep;
 use upstream_sim::{Reply, Upstream};
 
 use super::*;
@@ -16,7 +18,8 @@ use crate::polls::{now, url};
 use crate::support::client;
 
 const COINS: [&str; 6] = ["btc", "bcc", "bch", "ltc", "dash", "zec"];
-const USERS: [&str; 5] = ["alice", "bob", "carol", "dave", "eve"];
+const USERS: [&str; 16] =
+    ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p"];
 /// Switches of each client, and undos of each undoer.
 const OPERATIONS: usize = 60;
 const CLIENTS: usize = 4;
@@ -40,13 +43,14 @@ impl Place {
 
     async fn switch(self: Arc<Self>, mut rng: Rng) {
         for _ in 0..OPERATIONS {
-            let users: Vec<_> = USERS.iter().filter(|_| rng.u8(..3) == 0).collect();
+            let users: Vec<_> = USERS.iter().filter(|_| rng.u8(..8) == 0).collect();
             let coin = COINS[rng.usize(..COINS.len())];
             let json = json!({"usercoins": [{"coin": coin, "punames": users}]}).to_string();
             let response = self.daemon.send(Request::batch(json)).await;
             if response.answer().success {
                 self.requests.lock().unwrap().push(id(&response));
             }
+            sleep(Duration::from_millis(rng.u64(..40))).await;
         }
     }
 
@@ -54,14 +58,14 @@ impl Place {
         for _ in 0..OPERATIONS {
             let request = {
                 let requests = self.requests.lock().unwrap();
-                let newest = requests.len().saturating_sub(4);
-                requests.get(rng.usize(newest..=requests.len().max(newest))).cloned()
+                let newest = requests.len().saturating_sub(3);
+                requests.get(rng.usize(newest..=requests.len())).cloned()
             };
             let Some(request) = request else {
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                sleep(Duration::from_millis(5)).await;
                 continue;
             };
-            let body = json!({"request": request, "delete_created": rng.bool()});
+            let body = json!({"request": request, "delete_created": rng.u8(..4) > 0});
             let undo = Request::post("/undo").credentials(USER, PASSWORD).body(body.to_string());
             let response = client::send(&self.admin.address, &undo).await.unwrap();
             assert!([200, 404, 409].contains(&response.status), "{response:?}");
@@ -130,7 +134,9 @@ async fn no_undo_replaces_or_deletes_a_switch_that_it_has_not_seen() {
     let map = Mutex::new(rng.fork());
     let upstream = Upstream::start(move |_| {
         let mut rng = map.lock().unwrap();
-        let entries = USERS.map(|user| (user, COINS[rng.usize(..COINS.len())]));
+        let entries: Vec<_> = USERS.iter().filter(|_| rng.u8(..4) == 0).collect();
+        let entries = entries.into_iter().map(|user| (*user, COINS[rng.usize(..COINS.len())]));
+        let entries: Vec<_> = entries.collect();
         Reply::map(&entries, now())
     });
     let upstream = upstream.await.unwrap();
@@ -163,5 +169,5 @@ async fn no_undo_replaces_or_deletes_a_switch_that_it_has_not_seen() {
         (restored, deleted) = (restored + counts.0, deleted + counts.1);
     }
     println!("{} changes, {restored} restored, {deleted} deleted", changes.len());
-    assert!(restored > 0, "no undo had an effect");
+    assert!(restored > 0 && deleted > 0, "undos had no effect");
 }

@@ -24,7 +24,8 @@ use crate::{
     zk_writer::{
         held::{Before, HeldBefore, HeldDirs, Intent, SafetyPeriod, announce, now},
         messages::{SkippedEntry, SyncReport},
-        write::{EntryEnd, Progress, Step, Target, Writing},
+        progress::{EntryEnd, Progress},
+        write::{Step, Target, Writing},
     },
 };
 
@@ -154,14 +155,7 @@ impl Syncing<'_> {
         } else {
             None
         };
-        let mut found = match &held {
-            Some(held) => {
-                let name = |index: usize| self.part.assignments[index].puname.as_str();
-                let names = open.iter().map(|&index| (index, name(index)));
-                held.find(self.connection, self.dirs, names).await?
-            }
-            None => HashMap::new(),
-        };
+        let mut found = self.find(held.as_ref(), open).await?;
         // Newer switches must be seen, though a server may be behind the leader. A write after this read wins, since it
         // breaks the condition of ours, or the guard.
         let paths: Vec<&str> = open.iter().map(|&index| self.paths[index].as_str()).collect();
@@ -206,6 +200,18 @@ impl Syncing<'_> {
         }
         let ends = writing.steps.iter().map(|step| (!step.is_guarded_off).then(|| step.written()));
         Ok(ends.collect())
+    }
+
+    /// The intents of the entries at `open`, by the entries' indices.
+    async fn find(
+        &self,
+        held: Option<&HeldBefore>,
+        open: &[usize],
+    ) -> Result<HashMap<usize, Result<Before, String>>, WriteError> {
+        let Some(held) = held else { return Ok(HashMap::new()) };
+        let name = |index: usize| self.part.assignments[index].puname.as_str();
+        let names = open.iter().map(|&index| (index, name(index)));
+        held.find(self.connection, self.dirs, names).await
     }
 
     /// Sets intents, each only in the state that was read. Returns the place and outcome of each entry that is not held;

@@ -16,8 +16,9 @@ use crate::{
     domain::{PreviousValue, Source, SwitchOutcome, SwitchResult},
     zk::{Connection, Content, Mark, Revision, WriteError, ZnodeRead},
     zk_writer::{
-        held::{HeldBefore, HeldDirs, SafetyPeriod},
-        write::{EntryEnd, Progress, Step, Target, Writing},
+        held::{Before, HeldBefore, HeldDirs, SafetyPeriod},
+        progress::{EntryEnd, Progress},
+        write::{Step, Target, Writing},
     },
 };
 
@@ -98,6 +99,17 @@ async fn pause() {
     sleep(Duration::from_millis(random % PAUSE_MILLIS)).await;
 }
 
+/// What a try has read.
+struct TryReads {
+    /// The watch directory's own write before the reads, and its data. `None` in a dry run.
+    touch: Option<(Mark, Vec<u8>)>,
+    held: Option<HeldBefore>,
+    /// By the indices of the entries.
+    intents: HashMap<usize, Result<Before, String>>,
+    paths: Vec<String>,
+    znodes: Vec<ZnodeRead>,
+}
+
 impl Surroundings {
     /// Tries the entries at `open`; `None` for one that has to be tried again. An error means that nothing was written.
     async fn try_once(
@@ -105,66 +117,70 @@ impl Surroundings {
         part: &PutBackPart,
         open: &[usize],
     ) -> Result<Vec<Option<EntryEnd>>, WriteError> {
-        let Self { connection, dirs, period, may_be_held } = self;
-        let entry = |index: usize| &part.entries[index];
-        let writes = !part.is_dry_run;
+        let may_fail_guards = self.may_be_held && !part.is_dry_run;
         // Acceptances of this daemon would make the write fail.
-        let _turn = if *may_be_held && writes { Some(dirs.turn.write().await) } else { None };
-        // Before the reads: what another undo does later, the guard detects.
-        let touch = if writes { Some(connection.touch(&dirs.watch).await?) } else { None };
-        let held = match (may_be_held, writes) {
-            (false, _) => None,
-            (true, false) => HeldBefore::list(connection, dirs).await?,
-            (true, true) => HeldBefore::list_or_create(connection, dirs, period).await?,
-        };
-        let intents = match &held {
-            Some(held) => {
-                let names = open.iter().map(|&index| (index, entry(index).puname.as_str()));
-                held.find(connection, dirs, names).await?
-            }
-            None => HashMap::new(),
-        };
-        let names = open.iter().map(|&index| entry(index).puname.as_str());
-        let paths: Vec<String> = names.map(|name| dirs.watch.child(name)).collect();
-        let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
-        let reads = connection.read_caught_up(&paths).await?;
-
+        let _turn = if may_fail_guards { Some(self.dirs.turn.write().await) } else { None };
+        let TryReads { touch, held, intents, paths, znodes } = self.read(part, open).await?;
         let (mut ends, mut places, mut steps) = (Vec::new(), Vec::new(), Vec::new());
-        for (((place, &index), path), read) in open.iter().enumerate().zip(paths).zip(reads) {
-            let decision = decide(entry(index), part.source.undo_of, &read, intents.get(&index));
+        for (((place, index), path), znode) in open.iter().enumerate().zip(&paths).zip(znodes) {
+            let entry = &part.entries[*index];
+            let decision = decide(entry, part.source.undo_of, &znode, intents.get(index));
             ends.push(match decision {
-                Decision::Settle(outcome) => Some(settled(read, outcome)),
-                Decision::Write(_) if !writes => Some(settled(read, SwitchOutcome::WouldChange)),
+                Decision::Settle(outcome) => Some(settled(znode, outcome)),
+                Decision::Write(_) if part.is_dry_run => {
+                    Some(settled(znode, SwitchOutcome::WouldChange))
+                }
                 Decision::Write(target) => {
-                    let data = entry(index).back_to.as_ref().map_or("", |coin| coin.as_str());
+                    let data = entry.back_to.as_ref().map_or("", |coin| coin.as_str());
                     places.push(place);
-                    steps.push(Step::new(path, data.as_bytes(), target, known(read)));
+                    steps.push(Step::new(path, data.as_bytes(), target, known(znode)));
                     None
                 }
             });
         }
-        if !steps.is_empty() {
-            let writes_all = steps.iter().all(|step| matches!(step.target, Target::Existing(_)));
-            let mut writing = Writing::new(connection, &dirs.watch, &part.progress, steps)
-                .guarded_by(held.map(|held| held.guard(dirs)));
-            if let Some((Mark { revision, .. }, data)) = &touch {
-                let directory = dirs.watch.node();
-                writing = if writes_all {
-                    writing.guarded_by([(directory, *revision)])
-                } else {
-                    // Polls, and the carrier of held switches, must not take a later znode for a deleted one. Of a
-                    // created one, the answer shows the state.
-                    writing.announced_by(directory, data, *revision)
-                };
-            }
-            writing.run().await;
-            for (place, step) in places.into_iter().zip(&writing.steps) {
-                // One that another client wrote in between shows its new value at the next try.
-                let again = step.is_guarded_off || step.outcome == Some(SwitchOutcome::Skipped);
-                ends[place] = (!again).then(|| step.written());
-            }
+        if steps.is_empty() {
+            return Ok(ends);
+        }
+        let replaces_all = steps.iter().all(|step| matches!(step.target, Target::Existing(_)));
+        let mut writing = Writing::new(&self.connection, &self.dirs.watch, &part.progress, steps)
+            .guarded_by(held.map(|held| held.guard(&self.dirs)));
+        if let Some((Mark { revision, .. }, data)) = &touch {
+            let directory = self.dirs.watch.node();
+            writing = if replaces_all {
+                writing.guarded_by([(directory, *revision)])
+            } else {
+                // Polls, and the carrier of held switches, must not take a later znode for a deleted one. Of a created
+                // one, the answer shows the state.
+                writing.announced_by(directory, data, *revision)
+            };
+        }
+        writing.run().await;
+        for (place, step) in places.into_iter().zip(&writing.steps) {
+            // One that another client wrote in between shows its new value at the next try.
+            let again = step.is_guarded_off || step.outcome == Some(SwitchOutcome::Skipped);
+            ends[place] = (!again).then(|| step.written());
         }
         Ok(ends)
+    }
+
+    async fn read(&self, part: &PutBackPart, open: &[usize]) -> Result<TryReads, WriteError> {
+        let Self { connection, dirs, period, may_be_held } = self;
+        // First of all: what another undo does later, the guard detects.
+        let touch = if part.is_dry_run { None } else { Some(connection.touch(&dirs.watch).await?) };
+        let held = match (may_be_held, part.is_dry_run) {
+            (false, _) => None,
+            (true, true) => HeldBefore::list(connection, dirs).await?,
+            (true, false) => HeldBefore::list_or_create(connection, dirs, period).await?,
+        };
+        let names = open.iter().map(|&index| (index, part.entries[index].puname.as_str()));
+        let intents = match &held {
+            Some(held) => held.find(connection, dirs, names.clone()).await?,
+            None => HashMap::new(),
+        };
+        let paths: Vec<String> = names.map(|(_, name)| dirs.watch.child(name)).collect();
+        let read: Vec<&str> = paths.iter().map(String::as_str).collect();
+        let znodes = connection.read_caught_up(&read).await?;
+        Ok(TryReads { touch, held, intents, paths, znodes })
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     domain::{OutcomeKind, SwitchOutcome},
     zk::Connection,
-    zk_writer::{actor::ZkWriter, session::live, switches::LastState, write::EntryEnd},
+    zk_writer::{actor::ZkWriter, progress::EntryEnd, session::live, switches::LastState},
 };
 
 /// Maximum entries of a part.
