@@ -27,9 +27,9 @@ use super::{
 };
 use crate::{
     admin::{self, ActorViews, Console, Searches, StaticInfo},
-    api::{Endpoints, LIST_DESCRIPTORS, ListApi},
+    api::{Endpoints, LIST_DESCRIPTORS, ListApi, RequestMetrics},
     config::{Checked, Settings},
-    http::{HttpActor, LiveConfig, Stop},
+    http::{HttpActor, LiveConfig, Logins, Stop},
     logging::Logging,
 };
 
@@ -96,14 +96,8 @@ async fn run(
     let settings = ActorSettings { writer, sub_pools, poller, user_lists, registration, history };
     let actors = Actors::start(settings, &metrics, log).map_err(Failure::Thread)?;
     let endpoints = Endpoints::new(&actors, log);
-    let console = Console {
-        static_info,
-        views: ActorViews::of(&actors),
-        searches: history_file.map(|file| Searches::new(file, actors.history.clone())),
-        endpoints: api.is_some().then(|| endpoints.clone()),
-        requests: requests.clone(),
-        logins: logins.clone(),
-    };
+    let shared = api.is_some().then(|| endpoints.clone());
+    let console = console(static_info, history_file, &actors, shared, (&requests, &logins));
     let admin = serve_admin(admin, live_config.clone(), &metrics, registry, console, log)?;
     let counters = (requests, logins);
     let list_api = ListApi::new(actors.listings.clone(), log);
@@ -122,6 +116,24 @@ async fn run(
     info!(log, "stopping: finishing accepted requests"; "signal" => signal);
     let grace = reload.shutdown_grace();
     stop(signals, drain([api, lists], actors, admin, grace, log), grace, log).await
+}
+
+/// Parts of the admin pages. `endpoints` are the API's, if it is on.
+fn console(
+    static_info: StaticInfo,
+    history: Option<PathBuf>,
+    actors: &Actors,
+    endpoints: Option<Endpoints>,
+    (requests, logins): (&RequestMetrics, &Logins),
+) -> Console {
+    Console {
+        static_info,
+        views: ActorViews::of(actors),
+        searches: history.map(|file| Searches::new(file, actors)),
+        endpoints,
+        requests: requests.clone(),
+        logins: logins.clone(),
+    }
 }
 
 /// Descriptors of the listeners besides the API's.
