@@ -22,12 +22,12 @@ use crate::support::client;
 
 const COINS: [&str; 6] = ["btc", "bcc", "bch", "ltc", "dash", "zec"];
 /// Switches of each client, and undos of each undoer.
-const OPERATIONS: usize = 60;
+const OPERATIONS: usize = 100;
 const CLIENTS: usize = 4;
 /// Sub-accounts that are in use at a time.
 const WINDOW: usize = 6;
 /// Switches after which the oldest of them makes room for a new one, which some request has to create.
-const ADVANCE: usize = 6;
+const ADVANCE: usize = 2;
 
 /// The sub-accounts in use, which all share.
 #[derive(Default)]
