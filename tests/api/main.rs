@@ -20,6 +20,7 @@ mod faults;
 mod frame_proxy;
 mod golden;
 mod held;
+mod history;
 mod history_faults;
 mod hostile;
 mod http;
@@ -44,6 +45,7 @@ mod service_manager;
 mod sub_pools;
 mod supervisor;
 mod switching;
+mod undo;
 mod user_lists;
 
 use test_support as support;

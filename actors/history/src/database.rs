@@ -10,6 +10,7 @@
 use std::{
     fs::{self, File, TryLockError},
     io,
+    os::unix::fs::OpenOptionsExt,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
@@ -65,9 +66,10 @@ pub(crate) fn lock(path: &Path) -> Result<File, OpenError> {
 
 /// Opens the file for writing. A new one gets its tables; its first entry will have the number `first`.
 pub(crate) fn open(path: &Path, first: i64) -> Result<Connection, OpenError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-        | OpenFlags::SQLITE_OPEN_CREATE
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    // The database library would let every user read it.
+    let created = File::options().create(true).append(true).mode(0o640).open(path);
+    created.map_err(|error| OpenError::Other(error.to_string()))?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut db = Connection::open_with_flags(path, flags).map_err(OpenError::of)?;
     let is_new = is_new(&db)?;
     settings(&db).map_err(OpenError::of)?;

@@ -152,8 +152,7 @@ impl Queue {
 
     /// Sets the metrics of the queue.
     fn report(&self, waiting: &Waiting) {
-        let lag = waiting.since.map(|since| since.elapsed()).unwrap_or_default();
-        self.metrics.history_waits(waiting.changes, lag);
+        self.metrics.history_waits(waiting.changes, waiting.since);
     }
 
     fn wake(&self, waiting: &mut Waiting) {

@@ -1,8 +1,8 @@
 //! Metrics of the history.
 
 use std::{
-    sync::{Mutex, PoisonError},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use prometheus_client::{
@@ -20,6 +20,8 @@ pub(super) struct HistoryMetrics {
     lag_seconds: Gauge,
     failing: Gauge,
     dropped: Counter,
+    /// Since when the oldest change waits.
+    waits_since: Mutex<Option<Instant>>,
     chain_head: Mutex<Option<String>>,
 }
 
@@ -68,9 +70,15 @@ impl HistoryMetrics {
                 "history_dropped",
                 "Changes that were dropped, since more came than the disk took",
             ),
+            waits_since: Mutex::default(),
             chain_head: Mutex::default(),
         }
     }
+}
+
+/// A poisoned value is still right.
+fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
+    value.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// An amount as a gauge takes it.
@@ -79,10 +87,17 @@ fn amount(value: impl TryInto<i64>) -> i64 {
 }
 
 impl Metrics {
-    /// Changes that wait to be recorded, and for how long the oldest does.
-    pub(crate) fn history_waits(&self, changes: usize, lag: Duration) {
+    /// Changes that wait to be recorded, and since when the oldest does.
+    pub(crate) fn history_waits(&self, changes: usize, since: Option<Instant>) {
         let history = &self.0.history;
         history.waiting.set(amount(changes));
+        *lock(&history.waits_since) = since;
+    }
+
+    /// Sets the metrics that grow by themselves. Call it before the metrics are read.
+    pub fn refresh(&self) {
+        let history = &self.0.history;
+        let lag = lock(&history.waits_since).map(|since| since.elapsed()).unwrap_or_default();
         history.lag_seconds.set(amount(lag.as_secs()));
     }
 
@@ -108,13 +123,14 @@ impl Metrics {
         history.records.set(amount(records));
         history.bytes.set(amount(bytes));
         history.oldest.set(oldest.unwrap_or(0) / 1000);
-        *history.chain_head.lock().unwrap_or_else(PoisonError::into_inner) = Some(chain_head);
+        *lock(&history.chain_head) = Some(chain_head);
     }
 
     /// Figures of the history; `None` without one.
     pub fn history(&self) -> Option<HistoryNow> {
         let history = &self.0.history;
-        let chain_head = history.chain_head.lock().unwrap_or_else(PoisonError::into_inner);
+        self.refresh();
+        let chain_head = lock(&history.chain_head).clone();
         let count = |gauge: &Gauge| u64::try_from(gauge.get()).unwrap_or(0);
         let oldest = Some(count(&history.oldest)).filter(|&seconds| seconds > 0);
         Some(HistoryNow {
@@ -125,7 +141,7 @@ impl Metrics {
             lag_seconds: count(&history.lag_seconds),
             dropped: history.dropped.get(),
             is_failing: history.failing.get() != 0,
-            chain_head: chain_head.clone()?,
+            chain_head: chain_head?,
         })
     }
 }
