@@ -23,8 +23,8 @@ use crate::{
     user_lists::{Listings, ListsToZkWriter, StopPulling, UserListSettings, UserLists},
     zk,
     zk_writer::{
-        Drain, DryRunBatch, ListHeld, LookUp, NewLimits, Ping, SubPoolSettings, ToAckWaiter,
-        WriteBatches, WriterLimits, WriterSettings, ZkWriter,
+        Drain, DryRunBatch, ListHeld, LookUp, NewLimits, Ping, PutBack, SubPoolSettings,
+        ToAckWaiter, WriteBatches, WriterLimits, WriterSettings, ZkWriter,
     },
 };
 
@@ -147,6 +147,11 @@ impl Actors {
 
     /// Lists held switches.
     pub fn held(&self) -> Recipient<ListHeld> {
+        self.zk_writer.clone().recipient()
+    }
+
+    /// Takes undos.
+    pub fn undos(&self) -> Recipient<PutBack> {
         self.zk_writer.clone().recipient()
     }
 

@@ -47,8 +47,8 @@
 //! 2. Each piece of state has one owner: `ZkWriter` the session and the order of writes, `AckWaiter` the exchanges and
 //!    their deadlines, the Poller its cursor into the upstream's time, `UserLists` the lists, the Registrar the
 //!    registrations under way, the Historian the history's database, the HTTP actor the listening socket.
-//! 3. A single switch is a batch of one. Callers' switches are written unconditionally; a poll's only where no newer
-//!    switch exists. The two never share a transaction.
+//! 3. A single switch is a batch of one. Callers' switches are written unconditionally; a poll's and an undo's only
+//!    where no newer switch exists. The two kinds never share a transaction.
 //! 4. Only `zk` names the ZooKeeper crate, and only `http_client` the HTTP library; the daemon's crate names neither.
 //!    This crate serves no HTTP and reads no configuration.
 //! 5. There are three outcomes: applied, not applied, **unknown**. Unknown is never reported as success, and never
@@ -114,6 +114,7 @@ pub use zk::{
 };
 pub use zk_writer::{
     CoinbaseAction, CoinbaseRequest, DryRunBatch, ElectionLock, HeldList, HeldRead, HeldSwitch,
-    ListHeld, LookUp, LookUpReply, Results, SubPoolSettings, WriteBatch, WriteBatches,
-    WriteFailure, WriteReply, WriterLimits, WriterSettings, held_switches,
+    LeftState, ListHeld, LookUp, LookUpReply, PutBack, PutBackEnd, PutBackEntry, PutBackOutcome,
+    Results, SubPoolSettings, WriteBatch, WriteBatches, WriteFailure, WriteReply, WriterLimits,
+    WriterSettings, held_switches,
 };

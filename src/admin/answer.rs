@@ -47,7 +47,7 @@ pub enum PageError {
     /// 404
     #[error(
         "no such path; there are / (the console), /healthz, /readyz, /metrics, /status, /recent, \
-         /recent/stream, /history, /history/requests, /held-switches, /sub-account, /docs and /openapi.json, and the API's but /switch where the API is on"
+         /recent/stream, /history, /history/requests, /undo, /held-switches, /sub-account, /docs and /openapi.json, and the API's but /switch where the API is on"
     )]
     PathUnknown,
     /// 405

@@ -8,6 +8,7 @@
 //! | `/recent` | the last changes | those of the API |
 //! | `/recent/stream` | each change as it happens | those of the API |
 //! | `/history`, `/history/requests` | searches among all recorded changes | those of the API |
+//! | `/undo` | takes a request back (POST) | those of the API |
 //! | `/` | the console | those of the API |
 //! | `/status` | the daemon's state, for the console | those of the API |
 //! | `/held-switches` | the held switches that are due next | those of the API |
@@ -18,10 +19,10 @@
 //!
 //! * `routes`: the table of paths, with metrics and health;
 //! * `answer`: errors and answers;
-//! * `recent`, `stream`, `history`, `status`, `held`, `sub_account`, `docs`: one page each; `user_lists`: a part of `/status`;
+//! * `recent`, `stream`, `history`, `status`, `held`, `sub_account`, `undo`, `docs`: one page each; `user_lists`: a part of `/status`;
 //! * `console`: the files of the console.
 //!
-//! Only the API's endpoints and `/sub-account` wait for ZooKeeper, `/held-switches` for an actor's memory, and searches for
+//! Only the API's endpoints, `/undo` and `/sub-account` wait for ZooKeeper, `/held-switches` for an actor's memory, and searches for
 //! the disk. All other pages show the contents of [`Metrics`] and [`Listings`], and so answer without ZooKeeper and during the drain.
 //!
 //! A browser sends credentials with requests of any site's page. So requests of other sites' pages are refused
@@ -38,6 +39,7 @@ mod routes;
 mod status;
 mod stream;
 mod sub_account;
+mod undo;
 mod user_lists;
 
 use std::{io, sync::Arc, time::Duration};
@@ -46,8 +48,10 @@ use actix::Recipient;
 use actix_web::web::{Data, ServiceConfig};
 use prometheus_client::{metrics::counter::Counter, registry::Registry};
 use slog::{Logger, o};
-use switcher_actors::{Actors, DryRunBatch, ListHeld, Listings, LookUp, Metrics};
-use tokio::sync::Semaphore;
+use switcher_actors::{
+    Actors, DryRunBatch, History, Jobmakers, ListHeld, Listings, LookUp, Metrics, PutBack,
+};
+use tokio::sync::{Mutex, Semaphore};
 
 use crate::{
     api::{Endpoints, RequestMetrics},
@@ -94,6 +98,9 @@ struct Admin {
     views: ActorViews,
     /// `None` without a history.
     searches: Option<Searches>,
+    /// Held by the undo that is under way.
+    undo_turn: Mutex<()>,
+    log: Logger,
 }
 
 /// The pages' access to the actors.
@@ -103,6 +110,9 @@ pub struct ActorViews {
     dry_runs: Recipient<DryRunBatch>,
     held: Recipient<ListHeld>,
     look_up: Recipient<LookUp>,
+    put_back: Recipient<PutBack>,
+    jobmakers: Option<Jobmakers>,
+    history: History,
 }
 
 impl ActorViews {
@@ -112,6 +122,9 @@ impl ActorViews {
             dry_runs: actors.dry_runs.clone(),
             held: actors.held(),
             look_up: actors.look_up(),
+            put_back: actors.undos(),
+            jobmakers: actors.jobmakers.clone(),
+            history: actors.history.clone(),
         }
     }
 }
@@ -147,8 +160,17 @@ pub fn admin(
         failed_logins(&mut registry),
     );
     let streams = Arc::new(Semaphore::new(STREAMS));
-    let admin =
-        Data::new(Admin { metrics, registry, live_config, streams, static_info, views, searches });
+    let admin = Data::new(Admin {
+        metrics,
+        registry,
+        live_config,
+        streams,
+        static_info,
+        views,
+        searches,
+        undo_turn: Mutex::default(),
+        log: log.clone(),
+    });
     let limits = ServerLimits {
         workers: 1,
         connections: CONNECTIONS,

@@ -20,6 +20,7 @@ use super::{
     status::status,
     stream::{stream, stream_head},
     sub_account::sub_account,
+    undo::{not_allowed, undo},
 };
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -38,6 +39,11 @@ pub fn add(config: &mut ServiceConfig) {
         .service(page("/status", [both().to(status)]))
         .service(page("/held-switches", [both().to(held)]))
         .service(page("/sub-account", [both().to(sub_account)]))
+        .service(
+            web::resource("/undo")
+                .route(web::post().to(undo))
+                .default_service(web::route().to(not_allowed)),
+        )
         .service(page("/openapi.json", [both().to(docs::openapi)]))
         .service(page("/docs", [both().to(docs::docs)]))
         .service(page("/docs.css", [both().to(docs::style)]));

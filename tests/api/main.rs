@@ -43,6 +43,7 @@ mod service_manager;
 mod sub_pools;
 mod supervisor;
 mod switching;
+mod undo;
 mod user_lists;
 
 use test_support as support;

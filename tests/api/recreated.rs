@@ -91,6 +91,39 @@ async fn a_poll_that_overwrites_a_newer_znode_is_incomplete_and_names_it() {
     .await;
 }
 
+/// An undo writes the watch directory when it deletes; its part is played by a client.
+#[tokio::test]
+async fn a_poll_leaves_a_znode_that_was_created_after_an_undo() {
+    let zookeeper = ZooKeeper::shared().await;
+    let proxy = FrameProxy::start(zookeeper.address()).await;
+    let (upstream, gate) =
+        (Upstream::start(|_| Reply::map(&[], now())).await.unwrap(), Gate::default());
+    upstream.next(Reply::map(&[("alice", "btc"), ("bob", "btc")], SECOND));
+    let map = [("alice", "bcc"), ("bob", "bcc")];
+    upstream.next(Reply::map(&map, SECOND + 60).behind(&gate));
+    let daemon = Daemon::builder(zookeeper)
+        .set("ZKBroker", json!([proxy.address()]))
+        .set("EnableCronJob", true)
+        .set("CronIntervalSeconds", 1)
+        .set("UserCoinMapURL", url(&upstream))
+        .start()
+        .await;
+    polls(&daemon, 1).await;
+    let (client, path) = (zookeeper.client().await, daemon.path("alice"));
+    let mut held = proxy.hold(MULTI);
+    gate.open();
+    held.arrived().await;
+    client.set_data(daemon.watch_dir().trim_end_matches('/'), b"", None).await.unwrap();
+    client.delete(&path, None).await.unwrap();
+    create(&client, &path, "newer").await;
+    held.release();
+
+    let poll = polls(&daemon, 2).await[1].clone();
+    assert!(poll.contains("written: 1, ") && poll.contains("switched_meanwhile: 1"), "{poll}");
+    assert_eq!(client.get_data(&path).await.unwrap().0, b"newer");
+    assert!(daemon.log_with(&["ERR"]).is_empty());
+}
+
 /// A sub-pool with an ack, for a daemon behind the proxy.
 struct SubPool {
     daemon: Daemon,

@@ -61,7 +61,7 @@ impl Journal {
     pub(super) fn exchange(&self, record: &ExchangeRecord, reply: &ExchangeReply) {
         let asked = if record.is_update { Asked::Update } else { Asked::Get };
         let (end, outcome) = match reply {
-            Err(failure) if wrote_nothing(failure) => {
+            Err(failure) if failure.wrote_nothing() => {
                 (ExchangeEnd::NothingWritten, NOTHING_WRITTEN)
             }
             Err(_) => (ExchangeEnd::Unknown, UNKNOWN),
@@ -179,25 +179,6 @@ fn shortened(text: &str) -> String {
 const UNKNOWN: &str = "outcome unknown";
 
 const NOTHING_WRITTEN: &str = "nothing written";
-
-/// Whether a failure left the request znode unchanged for certain.
-fn wrote_nothing(failure: &ExchangeFailure) -> bool {
-    match failure {
-        ExchangeFailure::QueueFull
-        | ExchangeFailure::ShuttingDown
-        | ExchangeFailure::NotRecorded(_)
-        | ExchangeFailure::NotServed
-        | ExchangeFailure::NoSubPool(_)
-        | ExchangeFailure::NoJobmaker
-        | ExchangeFailure::NotRead(_)
-        | ExchangeFailure::NotWritten(_) => true,
-        ExchangeFailure::TimedOut
-        | ExchangeFailure::Overtaken
-        | ExchangeFailure::AckNotRead(_)
-        | ExchangeFailure::AckUnparsable
-        | ExchangeFailure::Unknown(_) => false,
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -75,6 +75,27 @@ pub enum ExchangeFailure {
     Unknown(String),
 }
 
+impl ExchangeFailure {
+    /// Whether it left the request znode unchanged for certain.
+    pub fn wrote_nothing(&self) -> bool {
+        match self {
+            Self::QueueFull
+            | Self::ShuttingDown
+            | Self::NotRecorded(_)
+            | Self::NotServed
+            | Self::NoSubPool(_)
+            | Self::NoJobmaker
+            | Self::NotRead(_)
+            | Self::NotWritten(_) => true,
+            Self::TimedOut
+            | Self::Overtaken
+            | Self::AckNotRead(_)
+            | Self::AckUnparsable
+            | Self::Unknown(_) => false,
+        }
+    }
+}
+
 /// A client that waits for an answer.
 #[derive(Debug)]
 pub struct Caller {

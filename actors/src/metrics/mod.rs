@@ -168,7 +168,14 @@ impl Metrics {
         self.0.polls.set_interval(interval);
     }
 
-    pub(crate) fn switches(&self, source: &Source, coin: &Coin, end: OutcomeKind, count: usize) {
+    /// Counts switches; `coin` is `None` if an undo deleted znodes.
+    pub(crate) fn switches(
+        &self,
+        source: &Source,
+        coin: Option<&Coin>,
+        end: OutcomeKind,
+        count: usize,
+    ) {
         self.0.switches.count(source, coin, end, count as u64);
     }
 

@@ -11,9 +11,10 @@ use prometheus_client::{
 };
 
 use super::register;
-use crate::domain::{Coin, Coins, OutcomeKind, Source};
+use crate::domain::{Coin, Coins, OutcomeKind, Source, SourceKind};
 
-/// The counted results, each at its own index `as usize`. Callers' switches have the first five only.
+/// The counted results, each at its own index `as usize`. Callers' switches have the first five only, undos the first
+/// three.
 pub(super) const RESULTS: [OutcomeKind; 7] = [
     OutcomeKind::Applied,
     OutcomeKind::NotApplied,
@@ -24,8 +25,12 @@ pub(super) const RESULTS: [OutcomeKind; 7] = [
     OutcomeKind::Skipped,
 ];
 const CALLERS_RESULTS: usize = 5;
+const UNDO_RESULTS: usize = 3;
 
-/// Number of switches with these labels since the start.
+/// Label of deletions, which have no coin.
+const NO_COIN: &str = "-";
+
+/// Number of switches of the API or of polls with these labels since the start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SwitchCount {
     /// `api` or `poll`.
@@ -51,6 +56,8 @@ struct SwitchLabels {
 pub(super) struct SwitchMetrics {
     family: Family<SwitchLabels, Counter>,
     polls: bool,
+    /// Znodes that undos delete.
+    deletions: [Counter; UNDO_RESULTS],
     by_coin: ArcSwap<HashMap<Coin, Arc<CoinCounters>>>,
 }
 
@@ -58,6 +65,7 @@ pub(super) struct SwitchMetrics {
 struct CoinCounters {
     api: [Counter; CALLERS_RESULTS],
     poll: [Counter; RESULTS.len()],
+    undo: [Counter; UNDO_RESULTS],
 }
 
 impl SwitchMetrics {
@@ -65,7 +73,8 @@ impl SwitchMetrics {
         let help =
             "Switches that are settled, by who asked, the coin asked for, and what came of it";
         let family = register(registry, "switches", help);
-        let switches = Self { family, polls, by_coin: ArcSwap::default() };
+        let deletions = std::array::from_fn(|end| series(&family, "undo", NO_COIN, RESULTS[end]));
+        let switches = Self { family, polls, deletions, by_coin: ArcSwap::default() };
         switches.allow(coins);
         switches
     }
@@ -79,16 +88,22 @@ impl SwitchMetrics {
         self.by_coin.store(Arc::new(by_coin));
     }
 
-    pub(super) fn count(&self, source: &Source, coin: &Coin, end: OutcomeKind, count: u64) {
+    /// Counts switches of `source`; `coin` is `None` if an undo deletes znodes.
+    pub(super) fn count(&self, source: &Source, coin: Option<&Coin>, end: OutcomeKind, count: u64) {
         let by_coin = self.by_coin.load();
-        let Some(counters) = by_coin.get(coin) else { return };
-        let counters = if source.is_poll() { &counters.poll[..] } else { &counters.api[..] };
+        let counters = match (coin.map(|coin| by_coin.get(coin)), source.kind) {
+            (None, _) => &self.deletions[..],
+            (Some(None), _) => return,
+            (Some(Some(counters)), SourceKind::Poll) => &counters.poll[..],
+            (Some(Some(counters)), SourceKind::Undo) => &counters.undo[..],
+            (Some(Some(counters)), _) => &counters.api[..],
+        };
         if let Some(counter) = counters.get(end as usize) {
             counter.inc_by(count);
         }
     }
 
-    /// All counts, including zeros.
+    /// All counts of the API and of polls, including zeros.
     pub(super) fn counts(&self) -> Vec<SwitchCount> {
         let mut counts = Vec::new();
         for (coin, counters) in self.by_coin.load().iter() {
@@ -103,14 +118,21 @@ impl SwitchMetrics {
     }
 
     fn counters(&self, coin: &Coin) -> CoinCounters {
-        let series = |source, end: OutcomeKind| {
-            let coin = coin.as_str().to_owned();
-            self.family.get_or_create_owned(&SwitchLabels { source, coin, result: end.label() })
-        };
+        let series = |source, end| series(&self.family, source, coin.as_str(), end);
         CoinCounters {
             api: std::array::from_fn(|end| series("api", RESULTS[end])),
+            undo: std::array::from_fn(|end| series("undo", RESULTS[end])),
             poll: RESULTS
                 .map(|end| if self.polls { series("poll", end) } else { Counter::default() }),
         }
     }
+}
+
+fn series(
+    family: &Family<SwitchLabels, Counter>,
+    source: &'static str,
+    coin: &str,
+    end: OutcomeKind,
+) -> Counter {
+    family.get_or_create_owned(&SwitchLabels { source, coin: coin.to_owned(), result: end.label() })
 }

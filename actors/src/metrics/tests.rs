@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use prometheus_client::encoding::text::encode;
 
 use super::*;
-use crate::domain::RequestId;
+use crate::domain::{Origin, RequestId, SourceKind};
 
 const EVERY_MINUTE: Option<Duration> = Some(Duration::from_secs(60));
 
@@ -22,12 +22,15 @@ fn a_switch_is_counted_by_source_coin_and_end() {
     let series = text(&registry).lines().count();
     let (api, bcc) =
         (Source::api(Some(Ipv4Addr::LOCALHOST.into()), RequestId(1)), coins.get("bcc").unwrap());
-    watched.switches(&api, bcc, OutcomeKind::Unknown, 1);
-    watched.switches(&Source::poll(RequestId(2)), bcc, OutcomeKind::Skipped, 1);
+    watched.switches(&api, Some(bcc), OutcomeKind::Unknown, 1);
+    watched.switches(&Source::poll(RequestId(2)), Some(bcc), OutcomeKind::Skipped, 1);
     // Not counted: callers' switches are never skipped, and the other coin is not configured.
-    watched.switches(&api, bcc, OutcomeKind::Skipped, 1);
+    watched.switches(&api, Some(bcc), OutcomeKind::Skipped, 1);
     let foreign = Coins::new(&["ltc"]).unwrap();
-    watched.switches(&api, foreign.get("ltc").unwrap(), OutcomeKind::Applied, 1);
+    watched.switches(&api, Some(foreign.get("ltc").unwrap()), OutcomeKind::Applied, 1);
+    let undo = Source::new(Origin::of(SourceKind::Undo, RequestId(3)));
+    watched.switches(&undo, None, OutcomeKind::Applied, 2);
+    watched.switches(&undo, Some(bcc), OutcomeKind::NotApplied, 1);
     let counts = watched.switch_counts();
     let counted = counts.iter().filter(|it| it.count > 0);
     let counted = counted.map(|it| (it.source, it.coin.as_str(), it.result, it.count));
@@ -38,6 +41,8 @@ fn a_switch_is_counted_by_source_coin_and_end() {
         r#"switches_total{source="api",coin="bcc",result="unknown"} 1"#,
         r#"switches_total{source="poll",coin="bcc",result="skipped"} 1"#,
         r#"switches_total{source="api",coin="btc",result="unknown"} 0"#,
+        r#"switches_total{source="undo",coin="-",result="applied"} 2"#,
+        r#"switches_total{source="undo",coin="bcc",result="not_applied"} 1"#,
     ] {
         assert!(text.lines().any(|it| it == line), "no {line} in {text}");
     }
@@ -49,12 +54,12 @@ fn a_coin_that_comes_later_is_counted_and_one_that_goes_keeps_its_count() {
     let (coins, mut registry) = (Coins::new(&["btc", "bcc"]).unwrap(), Registry::default());
     let watched = Metrics::new(&coins, EVERY_MINUTE, NO_LISTS, &mut registry);
     let api = Source::api(None, RequestId(1));
-    watched.switches(&api, coins.get("bcc").unwrap(), OutcomeKind::Applied, 1);
+    watched.switches(&api, Some(coins.get("bcc").unwrap()), OutcomeKind::Applied, 1);
     let later = Coins::new(&["ltc", "btc"]).unwrap();
     watched.allow(&later);
-    watched.switches(&api, later.get("ltc").unwrap(), OutcomeKind::Applied, 1);
+    watched.switches(&api, Some(later.get("ltc").unwrap()), OutcomeKind::Applied, 1);
     // Accepted before.
-    watched.switches(&api, coins.get("bcc").unwrap(), OutcomeKind::Applied, 1);
+    watched.switches(&api, Some(coins.get("bcc").unwrap()), OutcomeKind::Applied, 1);
     let text = text(&registry);
     for line in [
         r#"switches_total{source="api",coin="bcc",result="applied"} 2"#,

@@ -113,7 +113,7 @@ impl Journal {
         let end = if cause.is_none() { PollEnd::Complete } else { PollEnd::Incomplete };
         self.metrics.poll(end, took, map.bad().count);
         for coin in map.coins(synced.handed_over) {
-            self.metrics.switches(&synced.source, coin, OutcomeKind::NotApplied, 1);
+            self.metrics.switches(&synced.source, Some(coin), OutcomeKind::NotApplied, 1);
         }
         // Readiness does not wait for refused entries, which ZooKeeper will refuse again.
         if report.not_written == 0 {

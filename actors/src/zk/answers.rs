@@ -17,7 +17,8 @@ use super::{
 /// (`RUNTIMEINCONSISTENCY` in ZooKeeper's source).
 const BECAUSE_OF_ANOTHER: i32 = -2;
 
-/// The znodes' new states after a transaction of `ops`; `None` where a server returns no state for a create.
+/// The znodes' new states after a transaction of `ops`; `None` where a server returns no state for a create and no set
+/// shows it: all operations share the transaction's zxid.
 pub(super) fn of_transaction(
     ops: &[WriteOp<'_, impl Condition>],
     results: &[MultiWriteResult],
@@ -29,6 +30,10 @@ pub(super) fn of_transaction(
             ops.len()
         )));
     }
+    let zxid = results.iter().find_map(|result| match result {
+        MultiWriteResult::SetData { stat } if Revision::of(stat).is_some() => Some(stat.mzxid),
+        _ => None,
+    });
     let states = ops.iter().zip(results).map(|(op, result)| match (op, result) {
         (WriteOp::Set { .. }, MultiWriteResult::SetData { stat }) => {
             of_write(op, stat).map_err(TransactionError::Whole)
@@ -36,7 +41,8 @@ pub(super) fn of_transaction(
         (WriteOp::Create { path, .. }, MultiWriteResult::Create { path: created, stat })
             if created == path =>
         {
-            of_write(op, stat).map_err(TransactionError::Whole)
+            let state = of_write(op, stat).map_err(TransactionError::Whole)?;
+            Ok(state.or_else(|| zxid.map(Revision::created_by)))
         }
         (WriteOp::Check { .. }, MultiWriteResult::Check)
         | (WriteOp::Delete { .. }, MultiWriteResult::Delete) => Ok(None),
@@ -172,7 +178,7 @@ mod tests {
     }
 
     fn set() -> MultiWriteResult {
-        MultiWriteResult::SetData { stat: stat(7, 3) }
+        MultiWriteResult::SetData { stat: Stat { mzxid: 9, ..stat(7, 3) } }
     }
 
     fn created(path: &str) -> MultiWriteResult {
@@ -186,8 +192,9 @@ mod tests {
     #[test]
     fn a_result_for_each_operation_and_of_its_kind_is_a_commit() {
         let states = of_transaction(&[SET, CREATE], &[set(), created("/b")]);
-        // Servers before 3.6 return no state for a create in a transaction.
-        assert_eq!(states, Ok(vec![Some(Revision::test(7, 3)), None]));
+        // Many servers return no state for a create in a transaction; the set's zxid is that of the create.
+        assert_eq!(states, Ok(vec![Some(Revision::test(7, 3)), Some(Revision::test(9, 0))]));
+        assert_eq!(of_transaction(&[CREATE], &[created("/b")]), Ok(vec![None]));
         assert_eq!(of_transaction(&[SET; 0], &[]), Ok(Vec::new()));
     }
 

@@ -2,7 +2,8 @@
 
 use zookeeper_client::{Acls, CreateMode, Error as ClientError};
 
-use super::{Connection, WriteError, Zxid};
+use super::{Connection, Mark, WriteError};
+use crate::domain::ZnodeDir;
 
 /// Tries to write a znode's own data back to it while other clients do the same.
 const TOUCH_TRIES: usize = 10;
@@ -21,14 +22,28 @@ pub(crate) enum Claim {
 }
 
 impl Connection {
-    /// Writes a znode's own data back to it and returns that write's place in ZooKeeper's order: all that was
-    /// committed before this call has a lower place.
-    pub(crate) async fn touch(&self, path: &str) -> Result<Zxid, WriteError> {
+    /// Writes a directory's own data back to it and returns that write: all that was committed before this call is
+    /// before it in ZooKeeper's order. A missing directory is created. Returns the data, too.
+    pub(crate) async fn touch(&self, dir: &ZnodeDir) -> Result<(Mark, Vec<u8>), WriteError> {
+        match self.write_back(dir.node()).await {
+            // Another client has removed the directory, which later writes need as well.
+            Err(WriteError::Missing) => {
+                let made = self.ensure_directory(dir).await;
+                made.map_err(|error| error.when("creating", dir.node()))?;
+                self.write_back(dir.node()).await
+            }
+            touched => touched,
+        }
+    }
+
+    async fn write_back(&self, path: &str) -> Result<(Mark, Vec<u8>), WriteError> {
         for _ in 0..TOUCH_TRIES {
             let read = self.get(path).await.map_err(|error| error.when("reading", path))?;
             let (data, mark) = read.ok_or(WriteError::Missing)?;
             match self.set(path, &data, mark.revision).await {
-                Ok(written) if written.revision.follows(mark.revision) => return Ok(written.zxid),
+                Ok(written) if written.revision.follows(mark.revision) => {
+                    return Ok((written, data));
+                }
                 // Our server was behind, or another client was faster, maybe with another znode of the same path and
                 // version. The next read sees that write.
                 Ok(_) | Err(WriteError::Overtaken) => {}

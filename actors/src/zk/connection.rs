@@ -158,11 +158,64 @@ impl Connection {
         &self,
         ops: &[WriteOp<'_, impl Condition>],
     ) -> Result<Vec<Option<Revision>>, TransactionError> {
+        if let [op @ WriteOp::Create { path, data }] = ops {
+            // Alone, its answer has the state.
+            return match self.create(op, path, data).await {
+                Ok(revision) => Ok(vec![revision]),
+                Err(error @ WriteError::Unknown(_)) => Err(TransactionError::Whole(error)),
+                Err(error) => Err(TransactionError::Operation { index: 0, error }),
+            };
+        }
         let mut writer = self.client.new_multi_writer();
         self.add_all(&mut writer, ops)?;
         match writer.commit().await {
-            Ok(results) => answers::of_transaction(ops, &results),
+            Ok(results) => {
+                let states = answers::of_transaction(ops, &results)?;
+                Ok(self.find_created(ops, states).await)
+            }
             Err(error) => Err(answers::of_failed_transaction(ops, error)),
+        }
+    }
+
+    /// Completes the states of znodes that a transaction created. They share its zxid, so two that were created by the
+    /// same transaction show it: only another transaction that created both again could show another one. A single one
+    /// is not proof enough.
+    async fn find_created(
+        &self,
+        ops: &[WriteOp<'_, impl Condition>],
+        mut states: Vec<Option<Revision>>,
+    ) -> Vec<Option<Revision>> {
+        let created = ops.iter().zip(&states).filter_map(|(op, state)| match (op, state) {
+            (WriteOp::Create { path, .. }, None) => Some(*path),
+            _ => None,
+        });
+        let two: Vec<&str> = created.take(2).collect();
+        if two.len() < 2 {
+            return states;
+        }
+        let read = self.read(&two).await.unwrap_or_default();
+        let read = read.into_iter().map(|read| Some(read.ok()??.mark.revision.created));
+        if let [Some(created), Some(other)] = read.collect::<Vec<_>>()[..]
+            && created == other
+        {
+            let open = ops
+                .iter()
+                .zip(&mut states)
+                .filter(|(op, state)| matches!(op, WriteOp::Create { .. }) && state.is_none());
+            open.for_each(|(_, state)| *state = Some(Revision::created_by(created)));
+        }
+        states
+    }
+
+    async fn create(
+        &self,
+        op: &WriteOp<'_, impl Condition>,
+        path: &str,
+        data: &[u8],
+    ) -> Result<Option<Revision>, WriteError> {
+        match self.client.create(path, data, &self.persistent()).await {
+            Ok((stat, _)) => answers::of_write(op, &stat),
+            Err(error) => Err(answers::of_failed_write(op, error.into())),
         }
     }
 
@@ -203,9 +256,7 @@ impl Connection {
             WriteOp::Set { path, data, condition } => {
                 self.client.set_data(path, data, condition.version()).await
             }
-            WriteOp::Create { path, data } => {
-                self.client.create(path, data, &self.persistent()).await.map(|(stat, _)| stat)
-            }
+            WriteOp::Create { path, data } => return self.create(op, path, data).await,
             WriteOp::Check { .. } | WriteOp::Delete { .. } => {
                 let alone = self.transact(slice::from_ref(op)).await;
                 return alone.map(|revisions| revisions.into_iter().next().flatten()).map_err(

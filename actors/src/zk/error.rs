@@ -33,8 +33,8 @@ pub(crate) enum TransactionError {
         /// Its failure; never [`WriteError::Unknown`].
         error: WriteError,
     },
-    /// Nothing was applied, because the state that guards it has changed.
-    #[error("the guard does not hold")]
+    /// Nothing was applied, because a state that guards it has changed.
+    #[error("a guard does not hold")]
     Guard,
     /// The transaction as a whole failed.
     #[error(transparent)]

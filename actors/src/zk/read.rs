@@ -5,11 +5,11 @@ use std::sync::{MutexGuard, PoisonError};
 use futures_util::future::{join, join_all};
 
 use super::{
-    Connection, WriteError, ZnodeRead, answers,
+    Connection, Revision, WriteError, ZnodeRead, answers,
     read_window::{OF_A_REQUEST, ReadWindow},
     znode::{Keep, znode_read},
 };
-use crate::domain::PreviousValue;
+use crate::domain::{PreviousValue, ZnodeDir};
 
 /// Bytes that a read of intents keeps of each. No intent has as many.
 const INTENT_BYTES: usize = 1024;
@@ -100,6 +100,18 @@ impl Connection {
         paths: &[&str],
     ) -> Result<Vec<ZnodeRead>, WriteError> {
         self.read_all_caught_up(paths, PreviousValue::cut).await
+    }
+
+    /// Like [`read_caught_up`](Self::read_caught_up); returns a directory's path and earlier state in addition, to guard a
+    /// write. `None` without the directory.
+    pub(crate) async fn read_guarded<'a>(
+        &self,
+        dir: &'a ZnodeDir,
+        paths: &[&str],
+    ) -> Result<(Option<(&'a str, Revision)>, Vec<ZnodeRead>), WriteError> {
+        // Requests are served in order. A server that is behind shows an older state, which makes the guard fail.
+        let (state, reads) = join(self.revision(dir.node()), self.read_caught_up(paths)).await;
+        Ok((state?.map(|revision| (dir.node(), revision)), reads?))
     }
 
     /// Like [`read_caught_up`](Self::read_caught_up), with data that is long enough for an intent.

@@ -27,6 +27,11 @@ impl Revision {
         (!stat.is_invalid()).then_some(Self { created: stat.czxid, version: stat.version })
     }
 
+    /// State of a znode that this transaction created.
+    pub(super) fn created_by(zxid: i64) -> Self {
+        Self { created: zxid, version: 0 }
+    }
+
     #[cfg(test)]
     pub(crate) fn test(created: i64, version: i32) -> Self {
         Self { created, version }

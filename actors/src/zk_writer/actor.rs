@@ -63,6 +63,8 @@ pub(crate) struct ZkWriter {
     pub(super) polls_under_way: usize,
     /// Lists and deletions of requests for registration that are under way. The Registrar limits them.
     pub(super) registrations_under_way: usize,
+    /// Parts of undos that are under way. The admin pages limit them.
+    pub(super) undos_under_way: usize,
     /// Messages of `UserLists` and look-ups that are under way. `UserLists` and the admin pages limit them.
     pub(super) replies_under_way: usize,
     /// Time of the last request of a caller.
@@ -117,6 +119,7 @@ impl ZkWriter {
             chunks_under_way: 0,
             polls_under_way: 0,
             registrations_under_way: 0,
+            undos_under_way: 0,
             replies_under_way: 0,
             called: None,
             pump_due: false,

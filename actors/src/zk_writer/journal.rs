@@ -7,13 +7,14 @@ use slog::{Logger, debug, error, info, warn};
 use super::{
     held::{Intent, Look},
     polls::MapPart,
+    progress::EntryEnd,
+    put_back::PutBackPart,
     switches::{Chunk, ChunkEntry, SettledSwitch},
-    write::EntryEnd,
 };
 use crate::{
     domain::{
-        Assignment, OutcomeKind, PreviousValue, Puname, Shown, Source, SwitchOutcome, SwitchResult,
-        Switches, rfc_3339_millis,
+        Assignment, Coin, OutcomeKind, PreviousValue, Puname, Shown, Source, SwitchOutcome,
+        SwitchResult, Switches, rfc_3339_millis,
     },
     metrics::{Change, ChangeEnd, ChangeKind, HeldEnd, Metrics},
 };
@@ -52,7 +53,7 @@ impl Journal {
                 "entries" => switches.entries(), "superseded" => count);
         }
         for (coin, count) in switches.superseded() {
-            self.metrics.switches(source, coin, OutcomeKind::Superseded, *count);
+            self.metrics.switches(source, Some(coin), OutcomeKind::Superseded, *count);
         }
     }
 
@@ -67,8 +68,15 @@ impl Journal {
     /// A part of a poll's map that was not begun. The Poller logs the number of its entries.
     pub(super) fn not_synced(&self, source: &Source, assignments: &[Assignment]) {
         for entry in assignments {
-            self.metrics.switches(source, &entry.coin, OutcomeKind::NotApplied, 1);
+            self.metrics.switches(source, Some(&entry.coin), OutcomeKind::NotApplied, 1);
         }
+    }
+
+    /// A part of an undo. An entry that was left alone is no change; the sender logs the number of these.
+    pub(super) fn put_back(&self, part: &PutBackPart, written: &[EntryEnd]) {
+        let entries = part.entries.iter().zip(written);
+        let tried = entries.filter(|(_, end)| end.result.outcome != SwitchOutcome::Skipped);
+        self.settled(tried.map(|(entry, end)| (SettledSwitch::of_undo(&part.source, entry), end)));
     }
 
     fn settled<'a>(
@@ -166,7 +174,7 @@ impl Journal {
 
     fn log_switch(&self, switch: &SettledSwitch<'_>, SwitchResult { old, outcome }: &SwitchResult) {
         let SettledSwitch { source, puname, coin, superseded_by } = *switch;
-        let words = outcome.kind().words();
+        let (new, words) = (coin.map_or("-", Coin::as_str), outcome.kind().words());
         match outcome {
             // The Poller reports these.
             SwitchOutcome::Unchanged
@@ -177,20 +185,20 @@ impl Journal {
             SwitchOutcome::Overwrote { znode, cause } => {
                 self.metrics.overwrote();
                 error!(self.log, "switch"; source, "sub_account" => puname.shown(), "old" => old,
-                    "new" => coin.as_str(), "outcome" => words, "cause" => &**cause, "znode" => %Shown(znode));
+                    "new" => new, "outcome" => words, "cause" => &**cause, "znode" => %Shown(znode));
             }
             SwitchOutcome::Held { due } if superseded_by.is_none() => {
                 info!(self.log, "switch"; source, "sub_account" => puname.shown(), "old" => old,
-                    "new" => coin.as_str(), "outcome" => words, "due" => rfc_3339_millis(*due));
+                    "new" => new, "outcome" => words, "due" => rfc_3339_millis(*due));
             }
             _ => match (outcome.cause(), superseded_by) {
                 (None, None) => info!(self.log, "switch"; source, "sub_account" => puname.shown(),
-                    "old" => old, "new" => coin.as_str(), "outcome" => words),
+                    "old" => old, "new" => new, "outcome" => words),
                 (None, Some(newer)) => info!(self.log, "switch"; source,
-                    "sub_account" => puname.shown(), "old" => old, "new" => coin.as_str(),
+                    "sub_account" => puname.shown(), "old" => old, "new" => new,
                     "outcome" => words, "superseded_by" => newer.as_str()),
                 (Some(cause), _) => warn!(self.log, "switch"; source,
-                    "sub_account" => puname.shown(), "old" => old, "new" => coin.as_str(),
+                    "sub_account" => puname.shown(), "old" => old, "new" => new,
                     "outcome" => words, "cause" => cause),
             },
         }
@@ -203,7 +211,7 @@ fn change(switch: &SettledSwitch<'_>, EntryEnd { result, revision }: &EntryEnd) 
     let what = ChangeKind::Switch {
         puname: switch.puname.clone(),
         old: old.clone(),
-        new: Some(switch.coin.clone()),
+        new: switch.coin.cloned(),
         superseded_by: switch.superseded_by.cloned(),
         due: outcome.due().filter(|_| is_last),
         revision: revision.filter(|_| is_last),

@@ -10,6 +10,8 @@
 //! BeginPoll ─▶ turn::take() ─▶ ZooKeeper ─▶ the mark: later writes are newer than the map
 //! SyncBatch ─▶ sync() ───────▶ ZooKeeper ─▶ report, log
 //!
+//! PutBack ─▶ put_back() ───▶ ZooKeeper ─▶ reply, log
+//!
 //! a chunk's held entries ─▶ accept() ─▶ ZooKeeper ─▶ Book ── due ──▶ round() ─▶ ZooKeeper
 //! WatchRequests, DeleteRequest ─▶ ZooKeeper ─▶ the Registrar
 //! FirstCoins ─▶ create_missing() ─▶ ZooKeeper ─▶ replies to UserLists
@@ -24,11 +26,12 @@
 //! * `actor`: mailbox, deadlines, and what is under way;
 //! * `session`: connects, reconnects, and ends the session;
 //! * `switches`, `dry_runs`, `polls`, `registrations`, `sub_pools`, `first_coins`: one folder for each kind of request;
+//! * `put_back`: undos;
 //! * `held`: switches that wait for their safety period;
 //! * `look_up`: held switches and one sub-account's state, for operators;
 //! * `election`: elects one of several daemons, for polls and registrations;
 //! * `admission`: limits what waits, and answers callers; `results`: results of a batch's entries;
-//! * `write`: the write engine; `if_absent`: its condition for creates that replace nothing;
+//! * `write`: the write engine; `if_absent`, `if_unchanged`: conditions of its writes; `progress`: ends of its entries;
 //! * `journal`: reports each switch to the log, the metrics and the recent changes.
 
 mod actor;
@@ -38,10 +41,13 @@ mod election;
 mod first_coins;
 mod held;
 mod if_absent;
+mod if_unchanged;
 mod journal;
 mod look_up;
 mod messages;
 mod polls;
+mod progress;
+mod put_back;
 mod registrations;
 mod results;
 mod session;
@@ -65,6 +71,7 @@ pub use messages::{
     CoinbaseAction, CoinbaseRequest, DryRunBatch, ElectionLock, WriteBatch, WriteBatches,
     WriteFailure, WriteReply,
 };
+pub use put_back::{LeftState, PutBack, PutBackEnd, PutBackEntry, PutBackOutcome};
 pub(crate) use registrations::{ConfirmElection, DeleteRequest, RequestsSeen, WatchRequests};
 pub use results::Results;
 pub use settings::{SubPoolSettings, WriterLimits, WriterSettings};

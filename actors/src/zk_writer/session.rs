@@ -134,6 +134,7 @@ impl ZkWriter {
         let under_way = self.chunks_under_way
             + self.polls_under_way
             + self.registrations_under_way
+            + self.undos_under_way
             + self.replies_under_way;
         let switches = !self.queue.is_empty() || !self.dry_runs.is_empty();
         if switches

@@ -6,16 +6,10 @@
 //! rest.
 //!
 //! The engine is generic over the condition of its writes: [`AnyState`](crate::zk::AnyState) for callers' switches,
-//! [`Revision`] for a poll's, `IfAbsent` for creates that replace nothing. One run, and so one transaction, has one
-//! condition; mixing the two does not compile.
+//! [`Revision`] for a poll's and an undo's, `IfAbsent` for creates that replace nothing. One run, and so one
+//! transaction, has one condition; mixing them does not compile.
 
-use std::{
-    iter, slice,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::slice;
 
 use futures_util::future::{join, join_all};
 
@@ -25,6 +19,7 @@ use crate::{
         Condition, Connection, Overwrite, Revision, TransactionError, WriteError, WriteOp,
         ZnodeRead,
     },
+    zk_writer::progress::{EntryEnd, Progress},
 };
 
 /// Transactions that may fail before the open entries go one by one. Two are enough unless other clients create and
@@ -34,8 +29,8 @@ const TRANSACTIONS: usize = 3;
 /// Rounds in all.
 const ROUNDS: usize = TRANSACTIONS + 3;
 
-/// Cause for an entry that the guard stopped.
-const GUARDED_OFF: &str = "other switches were accepted as held at the same moment";
+/// Cause for an entry that a guard stopped.
+const GUARDED_OFF: &str = "another request was accepted at the same moment";
 
 /// Condition of a write, and the reaction where it does not hold.
 pub(super) trait Policy: Condition {
@@ -55,6 +50,8 @@ pub(super) enum Target<C> {
     /// It exists, and is replaced under this condition.
     Existing(C),
     Missing,
+    /// It exists, and is deleted under this condition.
+    ToDelete(C),
 }
 
 /// One entry on its way.
@@ -68,55 +65,12 @@ pub(super) struct Step<'a, C> {
     pub(super) is_unchanged: bool,
     /// `None` while the entry is open.
     pub(super) outcome: Option<SwitchOutcome>,
-    /// Whether the guard stopped the write.
+    /// Whether a guard stopped the write.
     pub(super) is_guarded_off: bool,
     /// Whether our write created the znode.
     is_created: bool,
     /// State of the znode after our write.
     revision: Option<Revision>,
-}
-
-/// End of one entry.
-#[derive(Clone, Debug)]
-pub(super) struct EntryEnd {
-    pub(super) result: SwitchResult,
-    /// State of the znode after our write, if the server returned it; of a held switch, at its acceptance.
-    pub(super) revision: Option<Revision>,
-}
-
-impl EntryEnd {
-    /// An entry that is not known to have been written.
-    pub(super) fn not_written(outcome: SwitchOutcome) -> Self {
-        Self { result: SwitchResult::without_old(outcome), revision: None }
-    }
-}
-
-/// State of a write, kept outside its task, which ends with the connection.
-#[derive(Debug, Default)]
-pub(super) struct Progress {
-    /// Whether anything was sent that could change a znode.
-    is_sent: AtomicBool,
-    written: Mutex<Option<Vec<EntryEnd>>>,
-}
-
-impl Progress {
-    pub(super) fn report(&self, written: Vec<EntryEnd>) {
-        *self.written.lock().unwrap_or_else(PoisonError::into_inner) = Some(written);
-    }
-
-    /// Results of all `entries`. Call it when the task has ended.
-    pub(super) fn take(&self, entries: usize) -> Vec<EntryEnd> {
-        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner).take();
-        written.unwrap_or_else(|| {
-            let outcome = if self.is_sent.load(Ordering::SeqCst) {
-                SwitchOutcome::Unknown("the connection was lost".into())
-            } else {
-                let cause = "the connection was lost before anything was written";
-                SwitchOutcome::NotApplied(cause.into())
-            };
-            vec![EntryEnd::not_written(outcome); entries]
-        })
-    }
 }
 
 impl<'a, C: Policy> Step<'a, C> {
@@ -146,6 +100,7 @@ impl<'a, C: Policy> Step<'a, C> {
         match self.target {
             Target::Existing(condition) => WriteOp::Set { path, data, condition },
             Target::Missing => WriteOp::Create { path, data },
+            Target::ToDelete(condition) => WriteOp::Delete { path, condition },
         }
     }
 
@@ -174,12 +129,16 @@ impl<'a, C: Policy> Step<'a, C> {
         }
     }
 
-    /// The value before our write: none, if the write created the znode; the known one, if the write made the next
-    /// state of the same znode. Anything else is not proven, since another client wrote in between.
+    /// The value before our write: none, if the write created the znode; the known one, if the write deleted that state
+    /// or made the next one of the same znode. Anything else is not proven, since another client wrote in between.
     pub(super) fn old(&self) -> PreviousValue {
+        let is_deleted = matches!(
+            (self.target, &self.outcome),
+            (Target::ToDelete(_), Some(SwitchOutcome::Applied))
+        );
         match (&self.known, self.revision) {
             _ if self.is_created => PreviousValue::Absent,
-            (Some((_, old)), None) if self.is_unchanged => old.clone(),
+            (Some((_, old)), None) if self.is_unchanged || is_deleted => old.clone(),
             (Some((before, old)), Some(after)) if after.follows(*before) => old.clone(),
             _ => PreviousValue::NotKnown,
         }
@@ -201,8 +160,8 @@ pub(super) struct Writing<'a, C> {
     dir: &'a ZnodeDir,
     progress: &'a Progress,
     pub(super) steps: Vec<Step<'a, C>>,
-    /// State of another znode that each transaction checks; `None`: nothing is checked.
-    guard: Option<WriteOp<'a, C>>,
+    /// Checks of other znodes, or writes under a condition, which are part of each transaction.
+    guards: Vec<WriteOp<'a, C>>,
     rounds: usize,
     is_one_by_one: bool,
 }
@@ -221,13 +180,21 @@ impl<'a, C: Policy> Writing<'a, C> {
         progress: &'a Progress,
         steps: Vec<Step<'a, C>>,
     ) -> Self {
-        Self { connection, dir, progress, steps, guard: None, rounds: 0, is_one_by_one: false }
+        let guards = Vec::new();
+        Self { connection, dir, progress, steps, guards, rounds: 0, is_one_by_one: false }
     }
 
-    /// Writes only while the znode at `path` is in this state: each write shares a transaction with its check. Creates
-    /// by a server without creates in transactions are not guarded.
-    pub(super) fn guarded_by(mut self, guard: Option<(&'a str, C)>) -> Self {
-        self.guard = guard.map(|(path, condition)| WriteOp::Check { path, condition });
+    /// Writes only while these znodes are in these states: each write shares a transaction with the checks. Creates by
+    /// a server without creates in transactions are not guarded.
+    pub(super) fn guarded_by(mut self, guards: impl IntoIterator<Item = (&'a str, C)>) -> Self {
+        let checks = guards.into_iter().map(|(path, condition)| WriteOp::Check { path, condition });
+        self.guards.extend(checks);
+        self
+    }
+
+    /// Like [`guarded_by`](Self::guarded_by), and makes others' guards of that znode fail: each transaction writes it.
+    pub(super) fn announced_by(mut self, path: &'a str, data: &'a [u8], condition: C) -> Self {
+        self.guards.push(WriteOp::Set { path, data, condition });
         self
     }
 
@@ -265,7 +232,7 @@ impl<'a, C: Policy> Writing<'a, C> {
 
     /// Sends the open entries, as many as possible in one transaction.
     async fn send(&self) -> Tried {
-        self.progress.is_sent.store(true, Ordering::SeqCst);
+        self.progress.sent();
         let creates_together = self.connection.version().creates_in_transactions();
         let open = self.indices(|step| step.outcome.is_none()).into_iter();
         let (together, singles): (Vec<usize>, Vec<usize>) = open.partition(|&index| {
@@ -280,7 +247,7 @@ impl<'a, C: Policy> Writing<'a, C> {
         Tried { together, transaction, singles: singles.into_iter().zip(answers).collect() }
     }
 
-    /// Sends `ops` as one transaction, with the guard.
+    /// Sends `ops` as one transaction, with the guards.
     async fn transact(
         &self,
         ops: &[WriteOp<'a, C>],
@@ -288,19 +255,22 @@ impl<'a, C: Policy> Writing<'a, C> {
         if ops.is_empty() {
             return Ok(Vec::new());
         }
-        let Some(guard) = &self.guard else { return self.connection.transact(ops).await };
-        let guarded: Vec<_> = iter::once(guard).chain(ops).copied().collect();
+        let guards = self.guards.len();
+        if guards == 0 {
+            return self.connection.transact(ops).await;
+        }
+        let guarded: Vec<_> = self.guards.iter().chain(ops).copied().collect();
         match self.connection.transact(&guarded).await {
-            Ok(revisions) => Ok(revisions.into_iter().skip(1).collect()),
-            Err(TransactionError::Operation { index: 0, .. }) => Err(TransactionError::Guard),
-            Err(TransactionError::Operation { index, error }) => {
-                Err(TransactionError::Operation { index: index - 1, error })
-            }
+            Ok(revisions) => Ok(revisions.into_iter().skip(guards).collect()),
+            Err(TransactionError::Operation { index, error }) => match index.checked_sub(guards) {
+                Some(index) => Err(TransactionError::Operation { index, error }),
+                None => Err(TransactionError::Guard),
+            },
             Err(error) => Err(error),
         }
     }
 
-    /// Sends each of `ops` alone, with the guard.
+    /// Sends each of `ops` alone, with the guards.
     async fn write_each(
         &self,
         ops: &[WriteOp<'a, C>],
@@ -308,7 +278,7 @@ impl<'a, C: Policy> Writing<'a, C> {
         let creates_together = self.connection.version().creates_in_transactions();
         let is_guarded =
             |op: &WriteOp<'_, C>| creates_together || !matches!(op, WriteOp::Create { .. });
-        if self.guard.is_none() {
+        if self.guards.is_empty() {
             let answers = self.connection.write_each(ops).await.into_iter();
             return answers.map(|answer| answer.map_err(TransactionError::Whole)).collect();
         }

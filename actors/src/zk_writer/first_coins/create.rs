@@ -6,7 +6,8 @@ use crate::{
     zk::Connection,
     zk_writer::{
         if_absent::IfAbsent,
-        write::{Progress, Step, Target, Writing},
+        progress::Progress,
+        write::{Step, Target, Writing},
     },
 };
 

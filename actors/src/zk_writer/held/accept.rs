@@ -17,8 +17,9 @@ use crate::{
     zk::{AnyState, Connection, Content, Mark, WriteError, ZnodeRead},
     zk_writer::{
         if_absent::IfAbsent,
+        progress::{EntryEnd, Progress},
         switches::Chunk,
-        write::{EntryEnd, Progress, Step, Target, Writing},
+        write::{Step, Target, Writing},
     },
 };
 

@@ -9,12 +9,14 @@
 //! * `safety_period`: decides which switches are held, and until when;
 //! * `intent`: the intent's data, and its place in ZooKeeper's order;
 //! * `accept`: commits intents;
+//! * `before`: the intents that a poll's or an undo's write must respect;
 //! * `round`: looks at intents, carries out those that are due, removes obsolete ones;
 //! * `book`: the known held switches, without clock or network;
 //! * `pump`: connects all that with the actor;
 //! * `pending`: held switches of given sub-accounts, for pages and commands.
 
 mod accept;
+mod before;
 mod book;
 mod intent;
 #[cfg(test)]
@@ -25,6 +27,7 @@ mod round;
 mod safety_period;
 
 pub(super) use accept::{HeldChunk, announce};
+pub(super) use before::{Before, HeldBefore};
 pub(super) use intent::Intent;
 pub(super) use pending::pending;
 pub use pending::{HeldRead, HeldSwitch, held_switches};

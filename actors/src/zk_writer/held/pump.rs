@@ -24,9 +24,9 @@ use crate::{
     zk_writer::{
         actor::{SWEEP, ZkWriter},
         look_up::HeldList,
+        progress::Progress,
         session::live,
         switches::{Chunk, LastState},
-        write::Progress,
     },
 };
 

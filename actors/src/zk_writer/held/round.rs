@@ -144,10 +144,10 @@ async fn look(
     let found = connection.read_intents(&intents).await?;
     let paths: Vec<&str> = znodes.iter().map(String::as_str).collect();
     // Read after the intents: a znode that is older than its intent now was older when the intent was read.
-    let read = connection.read_caught_up(&paths).await?;
+    let (undone, read) = connection.read_guarded(&dirs.watch, &paths).await?;
     let pairs = names.iter().zip(&intents).zip(&znodes).zip(found.into_iter().zip(read));
     let looks = pairs.map(|(((name, intent_path), znode_path), (found, znode))| async move {
-        let pair = Pair { connection, round, name, intent_path, znode_path };
+        let pair = Pair { connection, round, name, intent_path, znode_path, undone };
         match found {
             Ok(Some(intent)) => pair.settle(&intent, znode, is_carrier).await,
             Ok(None) => Look::Gone,
@@ -164,6 +164,9 @@ struct Pair<'a> {
     name: &'a str,
     intent_path: &'a str,
     znode_path: &'a str,
+    /// The watch directory before the znode was read. A later undo may have deleted the znode, and another client may
+    /// have created it again.
+    undone: Option<(&'a str, Revision)>,
 }
 
 impl Pair<'_> {
@@ -215,7 +218,9 @@ impl Pair<'_> {
         let data = intent.coin.as_str().as_bytes();
         let set = WriteOp::Set { path: self.znode_path, data, condition: read };
         let delete = WriteOp::Delete { path: self.intent_path, condition: is };
-        let written = match self.connection.transact(&[set, delete]).await {
+        let check = self.undone.map(|(path, condition)| WriteOp::Check { path, condition });
+        let ops: Vec<_> = [set, delete].into_iter().chain(check).collect();
+        let written = match self.connection.transact(&ops).await {
             Ok(revisions) => revisions.first().copied().flatten(),
             Err(TransactionError::Guard) => return Look::Contended,
             Err(TransactionError::Operation { error, .. } | TransactionError::Whole(error)) => {

@@ -15,9 +15,9 @@ use crate::{
         actor::ZkWriter,
         held::Intent,
         messages::{BeginPoll, PollTurn, SyncBatch, SyncReply, SyncReport},
+        progress::EntryEnd,
         session::live,
         switches::LastState,
-        write::EntryEnd,
     },
 };
 

@@ -10,37 +10,24 @@
 //! ZooKeeper compares the version alone, which starts at 0 again when a znode is deleted and created again. Only the
 //! answer to the write shows that: it names the transaction that created the znode. Such a write may have replaced a
 //! newer switch, so it is an error, and the map is fetched again. A create replaces nothing: it succeeds only where
-//! there is no znode.
+//! there is no znode. Undos delete znodes, too; each such transaction writes the watch directory, whose state is a guard
+//! of ours. So only a foreign program can cause that error.
 //!
 //! A held switch is as new as its intent. Each transaction checks that no switch was accepted as held since the intents
 //! were listed: otherwise its write would make an intent obsolete that is newer than the map.
 
-use std::collections::{HashMap, HashSet};
+use std::{collections::HashMap, mem};
 
 use crate::{
     domain::{Assignment, Coin, PreviousValue, Source, SwitchOutcome},
-    zk::{
-        Connection, Content, DirectoryState, Mark, Overwrite, Revision, WriteError, ZnodeRead, Zxid,
-    },
+    zk::{Connection, Content, Revision, WriteError, ZnodeRead, Zxid},
     zk_writer::{
-        held::{HeldDirs, Intent, SafetyPeriod, announce, now},
+        held::{Before, HeldBefore, HeldDirs, Intent, SafetyPeriod, announce, now},
         messages::{SkippedEntry, SyncReport},
-        write::{EntryEnd, Policy, Progress, Step, Target, Writing},
+        progress::{EntryEnd, Progress},
+        write::{Step, Target, Writing},
     },
 };
-
-impl Policy for Revision {
-    const GIVEN_UP: &'static str = "the watch directory keeps coming and going";
-
-    /// Another client wrote, created or deleted the znode after the read.
-    fn correct(_: bool) -> Result<Target<Self>, SwitchOutcome> {
-        Err(SwitchOutcome::Skipped)
-    }
-
-    fn overwrite(self, path: &str, written: Revision) -> Option<Overwrite> {
-        Overwrite::detect(path, self, written)
-    }
-}
 
 /// Part of a user-coin map, small enough for one transaction, and the conditions of its writes.
 #[derive(Debug)]
@@ -107,7 +94,7 @@ impl MapPart {
     }
 }
 
-/// Tries of a part while other daemons' switches are accepted as held at the same moment.
+/// Tries of a part while other daemons accept held switches, mark polls or delete znodes at the same moment.
 const TRIES: usize = 20;
 
 /// Writes `part`. With `may_be_held`, held switches count like written ones: those that are newer than the mark stay,
@@ -126,32 +113,23 @@ pub(crate) async fn sync(
         let cause = format!("its znode could not be read: {error}").into();
         Some(EntryEnd::not_written(SwitchOutcome::NotApplied(cause)))
     };
-    // Newer switches must be seen, though a server may be behind the leader. A write after this read wins, since it
-    // breaks the condition of ours: only the intents have to be read again for another try.
-    let read: Vec<&str> = paths.iter().map(String::as_str).collect();
-    match connection.read_caught_up(&read).await {
-        Err(error) => ends.fill(unread(&error)),
-        Ok(reads) => {
-            let syncing = Syncing { connection, dirs, period, part, paths, reads };
-            for _ in 0..TRIES {
-                let open: Vec<usize> =
-                    (0..ends.len()).filter(|&index| ends[index].is_none()).collect();
-                if open.is_empty() {
-                    break;
-                }
-                match syncing.try_once(&open, may_be_held).await {
-                    Ok(tried) => open.iter().zip(tried).for_each(|(&index, end)| ends[index] = end),
-                    Err(error) => open.iter().for_each(|&index| ends[index] = unread(&error)),
-                }
-            }
+    let syncing = Syncing { connection, dirs, period, part, paths };
+    for _ in 0..TRIES {
+        let open: Vec<usize> = (0..ends.len()).filter(|&index| ends[index].is_none()).collect();
+        if open.is_empty() {
+            break;
+        }
+        match syncing.try_once(&open, may_be_held).await {
+            Ok(tried) => open.iter().zip(tried).for_each(|(&index, end)| ends[index] = end),
+            Err(error) => open.iter().for_each(|&index| ends[index] = unread(&error)),
         }
     }
-    let cause = "switches were accepted as held again and again at the same moment";
+    let cause = "switches were accepted as held, or undone, again and again at the same moment";
     let open = || EntryEnd::not_written(SwitchOutcome::NotApplied(cause.into()));
     part.progress.report(ends.into_iter().map(|end| end.unwrap_or_else(open)).collect());
 }
 
-/// A part whose znodes were read.
+/// A part on its way.
 struct Syncing<'a> {
     connection: &'a Connection,
     dirs: &'a HeldDirs,
@@ -159,24 +137,10 @@ struct Syncing<'a> {
     part: &'a MapPart,
     /// The entries' znodes.
     paths: Vec<String>,
-    reads: Vec<ZnodeRead>,
 }
 
-/// The intents before a try. An intent that is accepted later is announced by a write of the directory, which the guard
-/// of the try's writes detects.
-struct HeldBefore {
-    names: HashSet<String>,
-    state: DirectoryState,
-}
-
-/// The intent of an entry, and the write that set it.
-struct Before {
-    /// `None` for foreign data.
-    intent: Option<Intent>,
-    set: Mark,
-}
-
-type Guard<'a> = Option<(&'a str, Revision)>;
+/// Paths and states of znodes that each write has to check.
+type Guards<'a> = Vec<(&'a str, Revision)>;
 
 impl Syncing<'_> {
     /// Tries the entries at `open`; `None` for one that has to be tried again.
@@ -186,20 +150,25 @@ impl Syncing<'_> {
         may_be_held: bool,
     ) -> Result<Vec<Option<EntryEnd>>, WriteError> {
         let _turn = if may_be_held { Some(self.dirs.turn.write().await) } else { None };
-        let held = if may_be_held { self.list().await? } else { None };
-        let mut found = match &held {
-            Some(held) => self.find(held, open).await?,
-            None => HashMap::new(),
+        let held = if may_be_held {
+            HeldBefore::list_or_create(self.connection, self.dirs, self.period).await?
+        } else {
+            None
         };
+        let mut found = self.find(held.as_ref(), open).await?;
+        // Newer switches must be seen, though a server may be behind the leader. A write after this read wins, since it
+        // breaks the condition of ours, or the guard.
+        let paths: Vec<&str> = open.iter().map(|&index| self.paths[index].as_str()).collect();
+        let (undone, mut reads) = self.connection.read_guarded(&self.dirs.watch, &paths).await?;
         let (now, mark) = (now(), self.part.mark);
         let mut holds = Vec::new();
         let steps = open.iter().enumerate().map(|(place, &index)| {
             let (entry, path) = (&self.part.assignments[index], &self.paths[index]);
-            let read = self.reads[index].clone();
+            let read = mem::replace(&mut reads[place], Ok(None));
             let znode = read.as_ref().ok().and_then(|found| found.as_ref().map(|it| it.mark.zxid));
             let mut step = step(entry, path, read, self.part);
             let due = self.period.due(&entry.coin, entry.puname.as_str(), now);
-            let before = found.remove(&index);
+            let before = found.remove(&index).and_then(Result::ok);
             match decide(step.outcome.take(), znode, before.as_ref(), &entry.coin, due, mark) {
                 Decision::Settle(outcome) => step.outcome = Some(outcome),
                 Decision::Write => {}
@@ -219,12 +188,13 @@ impl Syncing<'_> {
             step
         });
         let steps: Vec<_> = steps.collect();
-        let guard = held.map(|held| (self.dirs.intents.node(), held.state.revision));
+        let guards = held.map(|held| held.guard(self.dirs)).into_iter();
+        let guards: Guards<'_> = guards.chain(undone).collect();
         let mut writing =
             Writing::new(self.connection, &self.dirs.watch, &self.part.progress, steps)
-                .guarded_by(guard);
+                .guarded_by(guards.iter().copied());
         writing.run().await;
-        for (place, outcome) in self.hold(&holds, guard).await {
+        for (place, outcome) in self.hold(&holds, &guards).await {
             writing.steps[place].is_guarded_off = outcome.is_none();
             writing.steps[place].outcome = outcome.or(Some(SwitchOutcome::Skipped));
         }
@@ -232,34 +202,16 @@ impl Syncing<'_> {
         Ok(ends.collect())
     }
 
-    async fn list(&self) -> Result<Option<HeldBefore>, WriteError> {
-        let (connection, intents) = (self.connection, &self.dirs.intents);
-        let mut listed = connection.children(intents.node()).await?;
-        if listed.is_none() && self.period.is_on() {
-            connection.ensure_directory(intents).await?;
-            listed = connection.children(intents.node()).await?;
-        }
-        Ok(listed.map(|(names, state)| HeldBefore { names: names.into_iter().collect(), state }))
-    }
-
     /// The intents of the entries at `open`, by the entries' indices.
     async fn find(
         &self,
-        held: &HeldBefore,
+        held: Option<&HeldBefore>,
         open: &[usize],
-    ) -> Result<HashMap<usize, Before>, WriteError> {
+    ) -> Result<HashMap<usize, Result<Before, String>>, WriteError> {
+        let Some(held) = held else { return Ok(HashMap::new()) };
         let name = |index: usize| self.part.assignments[index].puname.as_str();
-        let listed = open.iter().copied().filter(|&index| held.names.contains(name(index)));
-        let listed: Vec<usize> = listed.collect();
-        let paths: Vec<String> =
-            listed.iter().map(|&index| self.dirs.intents.child(name(index))).collect();
-        let mut found = HashMap::new();
-        for (index, read) in listed.into_iter().zip(self.connection.read_intents(&paths).await?) {
-            if let Ok(Some(Content { data, mark: set })) = read {
-                found.insert(index, Before { intent: Intent::parse(&data).ok().flatten(), set });
-            }
-        }
-        Ok(found)
+        let names = open.iter().map(|&index| (index, name(index)));
+        held.find(self.connection, self.dirs, names).await
     }
 
     /// Sets intents, each only in the state that was read. Returns the place and outcome of each entry that is not held;
@@ -267,7 +219,7 @@ impl Syncing<'_> {
     async fn hold(
         &self,
         holds: &[Hold<'_>],
-        guard: Guard<'_>,
+        guards: &Guards<'_>,
     ) -> Vec<(usize, Option<SwitchOutcome>)> {
         let connection = self.connection;
         let intents = &self.dirs.intents;
@@ -279,7 +231,7 @@ impl Syncing<'_> {
             let steps = part.iter().map(|it| Step::new(&it.path, &it.data, it.target, None));
             let mut writing =
                 Writing::new(connection, intents, &self.part.progress, steps.collect())
-                    .guarded_by(guard);
+                    .guarded_by(guards.iter().copied());
             writing.run().await;
             for (it, step) in part.iter().zip(&writing.steps) {
                 match step.written().result.outcome {
@@ -406,7 +358,10 @@ fn judge(found: &Content, data: &[u8], part: &MapPart) -> Option<SwitchOutcome> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Coins, Puname, RequestId, SwitchResult};
+    use crate::{
+        domain::{Coins, Puname, RequestId, SwitchResult},
+        zk::Mark,
+    };
 
     fn part(mark: i64, rewrite_unchanged: bool) -> MapPart {
         MapPart::new(Source::poll(RequestId(1)), Vec::new(), Zxid::test(mark), rewrite_unchanged)

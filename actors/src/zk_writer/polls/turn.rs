@@ -2,7 +2,7 @@
 
 use crate::{
     domain::ZnodeDir,
-    zk::{Connection, WriteError, Zxid},
+    zk::Connection,
     zk_writer::{
         election::{Election, elect},
         messages::{ElectionLock, PollStart, PollTurn},
@@ -24,25 +24,15 @@ pub(super) async fn take(
             Election::Refused(cause) => return PollTurn::Refused(cause),
         }
     }
-    match mark(connection, watch_dir).await {
-        Ok(mark) => PollTurn::Poll(PollStart { mark, session: connection.session() }),
+    match connection.touch(watch_dir).await {
+        Ok((mark, _)) => {
+            PollTurn::Poll(PollStart { mark: mark.zxid, session: connection.session() })
+        }
         // Without a connection, the Poller tries again soon.
         Err(_) if connection.is_lost() => PollTurn::NoSession,
         Err(error) => PollTurn::Refused(format!(
             "cannot mark the moment by writing {}: {error}",
             watch_dir.node()
         )),
-    }
-}
-
-async fn mark(connection: &Connection, watch_dir: &ZnodeDir) -> Result<Zxid, WriteError> {
-    match connection.touch(watch_dir.node()).await {
-        // Another client has removed the directory, which the map needs as well.
-        Err(WriteError::Missing) => {
-            let made = connection.ensure_directory(watch_dir).await;
-            made.map_err(|error| error.when("creating", watch_dir.node()))?;
-            connection.touch(watch_dir.node()).await
-        }
-        marked => marked,
     }
 }

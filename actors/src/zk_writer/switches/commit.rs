@@ -11,7 +11,10 @@ use super::{last_seen::LastState, queue::Chunk};
 use crate::{
     domain::{PreviousValue, SwitchOutcome, ZnodeDir},
     zk::{AnyState, Connection, Overwrite, Revision, ZnodeRead},
-    zk_writer::write::{Policy, Progress, Step, Target, Writing},
+    zk_writer::{
+        progress::Progress,
+        write::{Policy, Step, Target, Writing},
+    },
 };
 
 impl Policy for AnyState {

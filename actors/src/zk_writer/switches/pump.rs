@@ -16,8 +16,8 @@ use crate::{
     zk_writer::{
         actor::ZkWriter,
         held::{HeldChunk, now},
+        progress::{EntryEnd, Progress},
         session::live,
-        write::{EntryEnd, Progress},
     },
 };
 

@@ -3,7 +3,10 @@
 use smallvec::SmallVec;
 
 use super::BatchId;
-use crate::domain::{Assignment, Coin, Puname, Source};
+use crate::{
+    domain::{Assignment, Coin, Puname, Source},
+    zk_writer::put_back::PutBackEntry,
+};
 
 /// Entries to write together, in one transaction if possible.
 #[derive(Debug)]
@@ -30,7 +33,7 @@ impl ChunkEntry {
         self.askers.iter().enumerate().map(move |(index, asker)| SettledSwitch {
             source: &asker.source,
             puname: &self.puname,
-            coin: &asker.coin,
+            coin: Some(&asker.coin),
             superseded_by: (index < last).then(|| self.coin()),
         })
     }
@@ -41,14 +44,19 @@ impl ChunkEntry {
 pub(crate) struct SettledSwitch<'a> {
     pub(crate) source: &'a Source,
     pub(crate) puname: &'a Puname,
-    pub(crate) coin: &'a Coin,
+    /// `None` if an undo deletes the znode.
+    pub(crate) coin: Option<&'a Coin>,
     /// The newer value that was written in its place.
     pub(crate) superseded_by: Option<&'a Coin>,
 }
 
 impl<'a> SettledSwitch<'a> {
     pub(crate) fn of_poll(source: &'a Source, Assignment { puname, coin }: &'a Assignment) -> Self {
-        Self { source, puname, coin, superseded_by: None }
+        Self { source, puname, coin: Some(coin), superseded_by: None }
+    }
+
+    pub(crate) fn of_undo(source: &'a Source, entry: &'a PutBackEntry) -> Self {
+        Self { source, puname: &entry.puname, coin: entry.back_to.as_ref(), superseded_by: None }
     }
 }
 

@@ -102,7 +102,8 @@ impl Fixture {
 
 fn line(switch: SettledSwitch<'_>) -> String {
     let newer = switch.superseded_by.map(|coin| format!(" < {coin}")).unwrap_or_default();
-    format!("{}={}{newer}", switch.puname, switch.coin)
+    let coin = switch.coin.map_or("-", |coin| coin.as_str());
+    format!("{}={coin}{newer}", switch.puname)
 }
 
 fn contents(chunk: &Chunk) -> Vec<String> {

@@ -1,0 +1,121 @@
+//! `POST /undo`: takes a request back (trust contract, section 2).
+//!
+//! ```text
+//! request ─▶ history: its entries ─▶ plan ─▶ PutBack ─▶ ZkWriter ─▶ results
+//!                                      └───▶ get, update ─▶ jobmaker ─▶ result
+//! ```
+//!
+//! * `request`: the body; `error`: refusals;
+//! * `plan`: what becomes of a recorded switch; no clock, no network;
+//! * `switches`: undoes switches, slice by slice; `update`: undoes a coinbase update;
+//! * `results`: the answer.
+
+mod error;
+mod plan;
+mod request;
+mod results;
+mod switches;
+mod update;
+
+use std::sync::Arc;
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::Method,
+    rt,
+    web::{Data, Payload},
+};
+use slog::info;
+use switcher_actors::{Origin, Source, SourceKind};
+use switcher_history::{Kind, RequestRow};
+
+use super::{Admin, answer::PageError, history::Searches};
+use crate::http::{
+    LoadedConfig, RequestConfig,
+    body::{self},
+    error::RequestError,
+    request_id::source,
+};
+use request::UndoRequest;
+use results::Results;
+
+pub use error::UndoError;
+
+/// Methods of the page.
+const METHODS: &[Method] = &[Method::POST];
+
+/// `POST /undo`.
+pub async fn undo(
+    request: HttpRequest,
+    payload: Payload,
+    config: LoadedConfig,
+    admin: Data<Admin>,
+) -> Result<HttpResponse, UndoError> {
+    let config = config.into_inner();
+    let body = body::read(&request, payload, config.body_limits).await?;
+    let wanted = UndoRequest::parse(&body)?;
+    let source = Source::new(Origin {
+        kind: SourceKind::Undo,
+        comment: wanted.comment.clone(),
+        undo_of: Some(wanted.request),
+        ..Origin::clone(&source(&request))
+    });
+    let undo = Undo { admin, config, source, wanted };
+    // A task of its own: an undo that has begun must not end half done because its client disconnects.
+    rt::spawn(undo.run()).await.unwrap_or(Err(UndoError::Ended))
+}
+
+/// Any other method.
+pub async fn not_allowed() -> Result<HttpResponse, RequestError> {
+    Err(RequestError::MethodNotAllowed(METHODS))
+}
+
+/// An undo under way.
+struct Undo {
+    admin: Data<Admin>,
+    config: Arc<RequestConfig>,
+    /// Origin of the undo.
+    source: Source,
+    wanted: UndoRequest,
+}
+
+impl Undo {
+    async fn run(self) -> Result<HttpResponse, UndoError> {
+        let searches = self.admin.searches.as_ref().ok_or(PageError::NoHistory)?;
+        let history = &self.admin.views.history;
+        let writes = !self.wanted.dry_run;
+        let _turn = if writes { Some(self.admin.undo_turn.lock().await) } else { None };
+        if writes {
+            history.admits().map_err(UndoError::NotAdmitted)?;
+        }
+        let undone = self.find(searches).await?;
+        let mut results = Results::default();
+        let done = match undone.kind {
+            Kind::Switch => self.switches(searches, &undone, &mut results).await,
+            Kind::Update => self.update(searches, &mut results).await,
+            kind => return Err(UndoError::Kind { request: self.wanted.request, kind }),
+        };
+        let recorded = if writes { history.synced().await } else { Ok(()) };
+        info!(self.admin.log, "undo"; &self.source, "undo_of" => %self.wanted.request,
+            "dry_run" => self.wanted.dry_run, "outcomes" => results.counts(),
+            "cause" => done.as_ref().err().map(ToString::to_string));
+        match done {
+            Err(error) if results.may_have_written() => {
+                Err(UndoError::Unfinished { by: self.source.request, cause: error.to_string() })
+            }
+            Err(error) => Err(error),
+            Ok(()) => Ok(results.answer(self.source.request, recorded)),
+        }
+    }
+
+    /// The request to undo.
+    async fn find(&self, searches: &Searches) -> Result<RequestRow, UndoError> {
+        let request = self.wanted.request;
+        let found = searches.search(move |reader| reader.request(request.0)).await?;
+        let undone = found.ok_or(UndoError::NotFound(request))?;
+        match undone.undone_by {
+            Some(by) if !self.wanted.dry_run => Err(UndoError::Undone { request, by }),
+            _ => Ok(undone),
+        }
+    }
+}
