@@ -9,7 +9,7 @@
 //! Most sub-accounts are left alone once a switch has succeeded after an earlier one: the end of the round then
 //! still shows a write that came late.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -24,14 +24,17 @@ use crate::scene::{COINS, EMPTY, GROWING, PERIOD, Places, Scene, coin, empty_coi
 use crate::support::client::{Connection, Request, Response};
 use crate::support::coinbase_history::since;
 use crate::support::daemon::{PASSWORD, USER};
-use crate::support::load::{Fate, exchange, switch};
+use crate::support::load::{self, Fate, exchange};
+use crate::undoer::{Answered, Board, Undoer, Undone};
 
 /// Clients, each with sub-accounts of its own.
 const OWNERS: usize = 4;
 /// Clients of both daemons that switch the same sub-accounts.
 const RIVALS: usize = 4;
 /// Those sub-accounts.
-const CONTESTED: usize = 4;
+const CONTESTED: usize = 6;
+/// The first of them, which undos leave alone.
+const NOT_UNDONE: usize = 4;
 /// Clients that send batches.
 const BATCHERS: usize = 2;
 /// Sub-accounts in most batches, at most.
@@ -57,6 +60,8 @@ pub struct Call {
     pub daemon: usize,
     pub names: Vec<String>,
     pub coin: String,
+    /// Its id, if it was answered.
+    pub request: Option<String>,
     /// Nanoseconds since the round's beginning, like `end`.
     pub start: u64,
     pub end: u64,
@@ -125,6 +130,9 @@ pub struct Records {
     pub seen: Vec<Seen>,
     /// Coins that a first pull may give: name, coin, and the earliest time.
     pub first_coins: Vec<(String, String, u64)>,
+    /// Undos, and all sub-accounts that they may have written.
+    pub undos: Vec<Undone>,
+    pub undone: BTreeSet<String>,
     /// Answers that the API has not.
     pub odd: Vec<String>,
 }
@@ -228,7 +236,7 @@ impl Names {
 }
 
 impl Traffic {
-    /// Starts the clients of the daemons. Nothing is held unless it `holds`.
+    /// Starts the clients of the daemons. Nothing is held unless it `holds`. Polls are undone in every other round.
     pub fn start(scene: &Scene, names: &Names, seed: u64, holds: bool) -> Self {
         let fronts = scene.fronts();
         let looked_at = (0..CONTESTED).map(|number| names.contested(number));
@@ -243,6 +251,13 @@ impl Traffic {
             pulses: Arc::default(),
         };
         let mut random = Rng::with_seed(seed);
+        let board = Board::default();
+        let polled = random.bool().then(|| names.in_maps());
+        for (daemon, admin) in scene.admins().into_iter().enumerate() {
+            let (board, polled, random) = (board.clone(), polled.clone(), random.fork());
+            let undoer = Undoer { daemon, admin, board, polled, random };
+            traffic.clients.spawn(undoer.run(Arc::clone(&traffic.stop)));
+        }
         let mut start = |kind: Kind, number: usize| {
             let client = Sender {
                 kind,
@@ -255,6 +270,7 @@ impl Traffic {
                 random: random.fork(),
                 pulses: Arc::clone(&traffic.pulses),
                 watched: Arc::clone(&watched),
+                board: board.clone(),
                 connections: [None, None],
                 finished: 0,
                 tries: 0,
@@ -295,6 +311,8 @@ impl Traffic {
             all.looks.extend(records.looks);
             all.seen.extend(records.seen);
             all.first_coins.extend(records.first_coins);
+            all.undos.extend(records.undos);
+            all.undone.extend(records.undone);
             all.odd.extend(records.odd);
         }
         all
@@ -337,6 +355,7 @@ struct Sender {
     random: Rng,
     pulses: Arc<[Pulse; 2]>,
     watched: Arc<Watched>,
+    board: Board,
     connections: [Option<Connection>; 2],
     /// Own sub-accounts, or batches, that are finished.
     finished: usize,
@@ -515,12 +534,17 @@ impl Sender {
         let request = request.credentials(USER, PASSWORD);
         let begun = Instant::now();
         let (daemon, kept) = (self.daemon, &mut self.connections[self.daemon]);
-        let sent = switch(kept, &self.fronts[daemon], &request).await;
-        let fate = sent.unwrap_or_else(|response| self.odd(&response));
+        let sent = exchange(kept, &self.fronts[daemon], &request).await;
+        let id = sent.as_ref().ok().and_then(id);
+        let fate = match sent {
+            Ok(response) => load::fate(&response).unwrap_or_else(|| self.odd(&response)),
+            Err(fate) => fate,
+        };
         if fate == Fate::Applied {
             self.existing.extend(names.iter().cloned());
         }
-        self.record(daemon, begun, names, coin, fate, None, None);
+        self.offer(daemon, &id, &names);
+        self.record(daemon, begun, names, coin, id, fate, None, None);
         fate
     }
 
@@ -534,6 +558,7 @@ impl Sender {
         let begun = Instant::now();
         let kept = &mut self.connections[daemon];
         let sent = exchange(kept, &self.fronts[daemon], &request).await;
+        let id = sent.as_ref().ok().and_then(id);
         let answers = match &sent {
             Err(fate) => Some(vec![Ended::as_all(*fate); entries.len()]),
             Ok(response) => results(&response.text(), entries.len()),
@@ -543,6 +568,11 @@ impl Sender {
             vec![Ended::as_all(fate); entries.len()]
         });
         let mut all = Fate::Applied;
+        self.offer(
+            daemon,
+            &id,
+            &entries.iter().map(|entry| entry.name.clone()).collect::<Vec<_>>(),
+        );
         for (Entry { name, coin, earliest }, end) in entries.into_iter().zip(answers) {
             let Ended { fate, due, is_replaced } = end;
             // Never written, since another switch came in the same moment.
@@ -552,9 +582,21 @@ impl Sender {
             } else {
                 all = fate;
             }
-            self.record(daemon, begun, vec![name], coin, fate, due, earliest);
+            self.record(daemon, begun, vec![name], coin, id.clone(), fate, due, earliest);
         }
         all
+    }
+
+    /// Lets undos have an answered request. Those of listed and of mapped sub-accounts, and some contested ones, stay.
+    fn offer(&self, daemon: usize, id: &Option<String>, names: &[String]) {
+        let Some(request) = id.clone() else { return };
+        let kept: Vec<_> = (0..NOT_UNDONE).map(|number| self.names.contested(number)).collect();
+        let is_kept = matches!(self.kind, Kind::Caller | Kind::Mover)
+            || names.iter().any(|name| kept.contains(name));
+        if !is_kept {
+            let may_delete = matches!(self.kind, Kind::Owner);
+            self.board.add(Answered { daemon, request, names: names.to_vec(), may_delete });
+        }
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -564,6 +606,7 @@ impl Sender {
         begun: Instant,
         names: Vec<String>,
         coin: String,
+        request: Option<String>,
         fate: Fate,
         due: Option<u64>,
         earliest: Option<u64>,
@@ -574,7 +617,8 @@ impl Sender {
             self.pulses[daemon].beat(begun);
         }
         let (who, answered) = (format!("{:?} {}", self.kind, self.number), now());
-        let call = Call { who, daemon, names, coin, start, end, fate, due, earliest, answered };
+        let call =
+            Call { who, daemon, names, coin, request, start, end, fate, due, earliest, answered };
         self.records.calls.push(call);
     }
 
@@ -583,6 +627,11 @@ impl Sender {
         self.records.odd.push(format!("not of the API, to {who}: {response:?}"));
         Fate::Unanswered
     }
+}
+
+/// The request's id.
+fn id(response: &Response) -> Option<String> {
+    response.header("X-Request-Id").map(str::to_owned)
 }
 
 /// The end of a switch in a batch.

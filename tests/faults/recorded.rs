@@ -1,0 +1,497 @@
+//! The judge of histories: compares the records of both daemons, their logs, and their answers with ZooKeeper's own
+//! transaction log.
+//!
+//! A record names the state (`czxid`, version) that its write gave the znode, and each state occurs once. So a record with
+//! a state stands for one write in ZooKeeper's log, and everything about it can be compared: value, session, the value
+//! before, and, for an undo, whether the state before is the one that the undone request left. This also gives each
+//! acknowledged switch its place in ZooKeeper's order. Writes without such a record need one that may explain them:
+//! applied without a state, or unknown.
+//!
+//! A daemon that is killed may lose what it was about to record, and with `HistorySync: updates` the records of a second.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use switcher_history::{ChangeRow, Entry, Kind, Old, Outcome, RequestNumber, Source, Switch};
+
+use crate::judge::Violations;
+use crate::scene::GROWING;
+use crate::transactions::{State, Write};
+
+/// The records of so long may be lost.
+const LOST: Duration = Duration::from_secs(1);
+
+/// A write that a daemon has sent arrives within this time, also if the daemon is killed.
+const ON_ITS_WAY: i64 = 3_000;
+
+/// A SIGKILL of a daemon.
+#[derive(Clone, Copy, Debug)]
+pub struct Kill {
+    pub moment: Instant,
+    /// In milliseconds since 1970.
+    pub time: i64,
+}
+
+/// An entry that a daemon answered as applied, held, restored or deleted.
+#[derive(Clone, Debug)]
+pub struct Acknowledged {
+    /// The index of the daemon.
+    pub daemon: usize,
+    pub request: RequestNumber,
+    pub name: String,
+    /// `None` if it was deleted.
+    pub coin: Option<String>,
+    pub start: Instant,
+    pub end: Instant,
+}
+
+/// An update that the jobmaker made.
+#[derive(Clone, Debug)]
+pub struct Updated {
+    pub daemon: usize,
+    pub sub_pool: String,
+    /// The coinbase text that was requested.
+    pub text: String,
+    pub end: Instant,
+}
+
+/// A line of a daemon's log about a switch that was applied, or a held one that was carried out.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Line {
+    request: RequestNumber,
+    name: String,
+    old: String,
+    new: String,
+    is_held: bool,
+}
+
+/// Everything that a daemon says about itself.
+#[derive(Debug, Default)]
+pub struct Testimony {
+    /// Oldest first.
+    pub records: Vec<ChangeRow>,
+    pub lines: Vec<Line>,
+    pub sessions: BTreeSet<i64>,
+    pub kills: Vec<Kill>,
+    /// Whether success is answered only after its record is synced.
+    pub syncs_all: bool,
+}
+
+/// Everything that is compared.
+#[derive(Debug, Default)]
+pub struct Case {
+    pub daemons: Vec<Testimony>,
+    /// The writes of the sub-accounts' znodes, by name.
+    pub znodes: HashMap<String, Vec<Write>>,
+    /// The writes of the sub-pools' znodes, by name.
+    pub sub_pools: HashMap<String, Vec<Write>>,
+    pub acknowledged: Vec<Acknowledged>,
+    pub updated: Vec<Updated>,
+}
+
+impl Line {
+    /// `None` for a line about something else.
+    pub fn parse(line: &Value) -> Option<Self> {
+        let text = |key: &str| line[key].as_str().map(str::to_owned);
+        let is_held = match (line["msg"].as_str()?, line["outcome"].as_str()?) {
+            ("switch", "applied") => false,
+            ("held switch", "carried out") => true,
+            _ => return None,
+        };
+        let request = RequestNumber::from_str_radix(line["request"].as_str()?, 16).ok()?;
+        let (name, old, new) = (text("sub_account")?, text("old")?, text("new")?);
+        Some(Self { request, name, old, new, is_held })
+    }
+
+    /// The line that a record has; `None` if it has none.
+    fn of(row: &ChangeRow) -> Option<Self> {
+        let Entry::Switch(switch) = &row.entry else { return None };
+        if row.outcome != Outcome::Applied || row.origin.source == Source::Registration {
+            return None;
+        }
+        let old = match &switch.old {
+            Old::NotKnown => "?".to_owned(),
+            Old::Absent => "-".to_owned(),
+            // As the log shows odd values of others.
+            Old::Value(text) if text.contains([' ', ',', '\n']) => format!("{text:?}"),
+            Old::Value(text) => text.clone(),
+        };
+        Some(Self {
+            request: row.origin.request,
+            name: switch.sub_account.clone(),
+            old,
+            new: switch.new.clone().unwrap_or_else(|| "-".to_owned()),
+            is_held: switch.due.is_some(),
+        })
+    }
+}
+
+impl Testimony {
+    fn switches(&self) -> impl Iterator<Item = (&ChangeRow, &Switch)> {
+        self.records.iter().filter_map(|row| match &row.entry {
+            Entry::Switch(switch) => Some((row, switch)),
+            _ => None,
+        })
+    }
+
+    /// Whether the record of an answer at that moment may be lost.
+    fn may_lack(&self, end: Instant) -> bool {
+        !self.syncs_all
+            && self.kills.iter().any(|kill| end <= kill.moment && end + LOST >= kill.moment)
+    }
+
+    /// Whether the daemon was killed at about this time.
+    fn is_killed_at(&self, time: i64) -> bool {
+        let lost = LOST.as_millis() as i64;
+        self.kills.iter().any(|kill| (kill.time - lost..kill.time + ON_ITS_WAY).contains(&time))
+    }
+}
+
+impl Case {
+    /// All violations.
+    pub fn violations(&self) -> Violations {
+        let claims = self.claims();
+        let mut found = claims.found.clone();
+        found.extend(self.not_recorded());
+        found.extend(self.out_of_order(&claims));
+        found.extend(self.unexplained(&claims));
+        found.extend(self.undos(&claims));
+        found.extend(self.lines());
+        found.extend(self.updates());
+        found
+    }
+
+    /// How much there is to compare.
+    pub fn counts(&self) -> String {
+        let records: usize = self.daemons.iter().map(|daemon| daemon.records.len()).sum();
+        let undos = self.daemons.iter().flat_map(Testimony::switches);
+        let undos = undos
+            .filter(|(row, _)| row.origin.undo_of.is_some() && row.outcome == Outcome::Applied);
+        let (undos, deleted): (Vec<_>, Vec<_>) =
+            undos.partition(|(_, switch)| switch.new.is_some());
+        format!(
+            "compared: {records} records of {} acknowledged switches and {} updates, {} entries restored and {} deleted by undos, \
+             {} writes in ZooKeeper's log",
+            self.acknowledged.len(),
+            self.updated.len(),
+            undos.len(),
+            deleted.len(),
+            self.znodes.values().map(Vec::len).sum::<usize>(),
+        )
+    }
+
+    /// Finds the write of each record with a state.
+    fn claims(&self) -> Claims<'_> {
+        let mut claims = Claims::default();
+        for (number, daemon) in self.daemons.iter().enumerate() {
+            for (row, switch) in daemon.switches() {
+                let Some(state) = switch.state.filter(|_| row.outcome == Outcome::Applied) else {
+                    continue;
+                };
+                let (name, state) = (switch.sub_account.as_str(), (state.created, state.version));
+                let writes = self.writes(name);
+                let at = writes.iter().position(|write| write.state == Some(state));
+                let Some(at) = at else {
+                    claims.found.push(format!("a record without a write: {}", shown(number, row)));
+                    continue;
+                };
+                let write = &writes[at];
+                let before = match &write.before {
+                    Some((_, value)) => Old::Value(value.clone()),
+                    None => Old::Absent,
+                };
+                let mut wrong = |what: &str| {
+                    claims
+                        .found
+                        .push(format!("{what}: {}; ZooKeeper has {write:?}", shown(number, row)));
+                };
+                if write.value != switch.new {
+                    wrong("a record with another value than its write");
+                }
+                if !daemon.sessions.contains(&write.session) {
+                    wrong("a record of another session's write");
+                }
+                if ![&Old::NotKnown, &before].contains(&&switch.old) {
+                    wrong("a record with a wrong `old`");
+                }
+                if claims.of_writes.insert((name, at), (number, row.number)).is_some() {
+                    wrong("two records of one write");
+                }
+                claims.zxids.insert((row.origin.request, name), write.zxid);
+            }
+        }
+        claims
+    }
+
+    fn writes(&self, name: &str) -> &[Write] {
+        self.znodes.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// Acknowledged switches without a record at the daemon that answered.
+    fn not_recorded(&self) -> Violations {
+        let recorded = |daemon: &Testimony| -> HashSet<(RequestNumber, String, Option<String>)> {
+            let switches = daemon.switches();
+            let done =
+                switches.filter(|(row, _)| matches!(row.outcome, Outcome::Applied | Outcome::Held));
+            done.map(|(row, it)| (row.origin.request, it.sub_account.clone(), it.new.clone()))
+                .collect()
+        };
+        let recorded: Vec<_> = self.daemons.iter().map(recorded).collect();
+        let missing = self.acknowledged.iter().filter(|it| {
+            !recorded[it.daemon].contains(&(it.request, it.name.clone(), it.coin.clone()))
+                && !self.daemons[it.daemon].may_lack(it.end)
+        });
+        missing.map(|it| format!("acknowledged, but not recorded: {it:?}")).collect()
+    }
+
+    /// Acknowledged switches that ZooKeeper has in another order than their requests were.
+    fn out_of_order(&self, claims: &Claims<'_>) -> Violations {
+        let mut of_names: HashMap<&str, Vec<(&Acknowledged, i64)>> = HashMap::new();
+        for it in &self.acknowledged {
+            if let Some(zxid) = claims.zxids.get(&(it.request, it.name.as_str())) {
+                of_names.entry(&it.name).or_default().push((it, *zxid));
+            }
+        }
+        let mut found = Violations::new();
+        for mut switches in of_names.into_values() {
+            switches.sort_by_key(|(it, _)| it.start);
+            for (index, (later, zxid)) in switches.iter().enumerate() {
+                let wrong =
+                    switches[..index].iter().find(|(it, last)| it.end < later.start && last > zxid);
+                found.extend(
+                    wrong.map(|(it, _)| {
+                        format!("a wrong order in ZooKeeper: {it:?} before {later:?}")
+                    }),
+                );
+            }
+        }
+        found
+    }
+
+    /// Writes that no record explains, and records whose write is missing.
+    fn unexplained(&self, claims: &Claims<'_>) -> Violations {
+        let mut found = Violations::new();
+        // Records that may explain a write of this value.
+        let mut vague: HashMap<(&str, Option<&str>), Vec<(usize, &ChangeRow)>> = HashMap::new();
+        let mut refused: HashMap<(&str, Option<&str>), (usize, &ChangeRow)> = HashMap::new();
+        for (number, daemon) in self.daemons.iter().enumerate() {
+            for (row, switch) in daemon.switches() {
+                let key = (switch.sub_account.as_str(), switch.new.as_deref());
+                match row.outcome {
+                    Outcome::NotApplied => drop(refused.insert(key, (number, row))),
+                    Outcome::Applied
+                        if switch.state.is_some() || switch.superseded_by.is_some() => {}
+                    Outcome::Applied | Outcome::Unknown => {
+                        vague.entry(key).or_default().push((number, row))
+                    }
+                    Outcome::Held => {}
+                }
+            }
+        }
+        let mut left: HashMap<_, _> = vague.iter().map(|(key, rows)| (*key, rows.len())).collect();
+        for (name, writes) in &self.znodes {
+            for (at, write) in writes.iter().enumerate() {
+                let of =
+                    self.daemons.iter().find(|daemon| daemon.sessions.contains(&write.session));
+                let (Some(daemon), false) =
+                    (of, claims.of_writes.contains_key(&(name.as_str(), at)))
+                else {
+                    continue;
+                };
+                let value = write.value.as_deref();
+                if let Some(left) = left.get_mut(&(name.as_str(), value)).filter(|left| **left > 0)
+                {
+                    *left -= 1;
+                    continue;
+                }
+                // First coins by lists are not recorded.
+                let is_first = write.state.is_some_and(|(_, version)| version == 0)
+                    && value.is_some_and(|coin| GROWING.contains(&coin));
+                if !is_first && !daemon.is_killed_at(write.time) {
+                    let refused = refused
+                        .get(&(name.as_str(), value))
+                        .map(|(number, row)| shown(*number, row));
+                    found.push(format!("a write of {name} that no record explains: {write:?}; not applied: {refused:?}"));
+                }
+            }
+        }
+        for ((name, value), rows) in vague {
+            let is_there = self
+                .writes(name)
+                .iter()
+                .any(|write| write.value.as_deref() == value && self.is_ours(write));
+            let applied = rows.into_iter().filter(|(_, row)| {
+                row.outcome == Outcome::Applied && row.origin.source != Source::Registration
+            });
+            found.extend(applied.filter(|_| !is_there).map(|(number, row)| {
+                format!("applied, but never written: {}", shown(number, row))
+            }));
+        }
+        found
+    }
+
+    fn is_ours(&self, write: &Write) -> bool {
+        self.daemons.iter().any(|daemon| daemon.sessions.contains(&write.session))
+    }
+
+    /// Undos that did not follow directly what they took back: they overwrote a switch that they had not seen.
+    fn undos(&self, claims: &Claims<'_>) -> Violations {
+        let mut found = Violations::new();
+        for (number, daemon) in self.daemons.iter().enumerate() {
+            let mut left: HashMap<(RequestNumber, &str), Option<State>> = HashMap::new();
+            for (row, switch) in daemon.switches() {
+                let name = switch.sub_account.as_str();
+                if let Some(undone) = row.origin.undo_of
+                    && row.outcome == Outcome::Applied
+                    && let Some(write) = self.write_of(claims, daemon, switch)
+                {
+                    let before = write.before.as_ref().map(|(state, _)| *state);
+                    if left.get(&(undone, name)) != Some(&before) {
+                        let left = left.get(&(undone, name));
+                        found.push(format!(
+                            "an undo of something that it had not seen: {}, which left {left:?}; ZooKeeper has {write:?}",
+                            shown(number, row)
+                        ));
+                    }
+                }
+                if matches!(row.outcome, Outcome::Applied | Outcome::Held) {
+                    let state = switch.state.map(|it| (it.created, it.version));
+                    left.insert((row.origin.request, name), state);
+                }
+            }
+        }
+        found
+    }
+
+    /// The write of a record, if that is certain.
+    fn write_of(&self, claims: &Claims<'_>, daemon: &Testimony, switch: &Switch) -> Option<&Write> {
+        let writes = self.writes(&switch.sub_account);
+        if let Some(state) = switch.state {
+            return writes.iter().find(|write| write.state == Some((state.created, state.version)));
+        }
+        let mut may_be = writes.iter().enumerate().filter(|(at, write)| {
+            write.value == switch.new
+                && daemon.sessions.contains(&write.session)
+                && !claims.of_writes.contains_key(&(switch.sub_account.as_str(), *at))
+        });
+        may_be.next().filter(|_| may_be.next().is_none()).map(|(_, write)| write)
+    }
+
+    /// Log lines without a record, and records without a log line.
+    fn lines(&self) -> Violations {
+        let mut found = Violations::new();
+        for (number, daemon) in self.daemons.iter().enumerate() {
+            let mut balance: HashMap<Line, i32> = HashMap::new();
+            daemon.lines.iter().for_each(|line| *balance.entry(line.clone()).or_default() += 1);
+            let mut times = HashMap::new();
+            for row in &daemon.records {
+                if let Some(line) = Line::of(row) {
+                    times.insert(line.clone(), row.time);
+                    *balance.entry(line).or_default() -= 1;
+                }
+            }
+            for (line, balance) in balance.into_iter().filter(|(_, balance)| *balance != 0) {
+                let claimed = self
+                    .writes(&line.name)
+                    .iter()
+                    .filter(|it| it.value.as_deref() == Some(&line.new))
+                    .map(|it| it.time);
+                let mut times = times.get(&line).copied().into_iter().chain(claimed);
+                if !times.any(|time| daemon.is_killed_at(time)) {
+                    let what = if balance > 0 {
+                        "a log line without a record"
+                    } else {
+                        "a record without a log line"
+                    };
+                    found.push(format!("{what}, daemon {number}: {line:?}"));
+                }
+            }
+        }
+        found
+    }
+
+    /// Updates that are not recorded, or that were requested from a jobmaker without a record.
+    fn updates(&self) -> Violations {
+        let mut recorded: HashMap<(usize, &str, &str), Vec<Outcome>> = HashMap::new();
+        for (number, daemon) in self.daemons.iter().enumerate() {
+            for row in &daemon.records {
+                if let Entry::Update(update) = &row.entry {
+                    let key =
+                        (number, update.sub_pool.as_str(), start_of(&update.new.coinbase_info));
+                    recorded.entry(key).or_default().push(row.outcome);
+                }
+            }
+        }
+        let mut found = Violations::new();
+        for it in &self.updated {
+            let daemon = &self.daemons[it.daemon];
+            let outcomes = recorded.get(&(it.daemon, it.sub_pool.as_str(), start_of(&it.text)));
+            let is_good = outcomes.is_some_and(|them| {
+                them.contains(&Outcome::Applied)
+                    || them.contains(&Outcome::Unknown) && daemon.may_lose_outcome(it.end)
+            });
+            if !is_good {
+                found.push(format!("an update was made, but is recorded as {outcomes:?}: {it:?}"));
+            }
+        }
+        for (name, writes) in &self.sub_pools {
+            // A *get* leaves the data of the last update, and only raises the version.
+            let is_get = |it: &&Write| {
+                it.before.as_ref().is_some_and(|(_, value)| Some(value) == it.value.as_ref())
+            };
+            for write in writes.iter().filter(|it| !is_get(it)) {
+                let request: Value = write
+                    .value
+                    .as_deref()
+                    .and_then(|it| serde_json::from_str(it).ok())
+                    .unwrap_or_default();
+                let Some(text) = request["coinbase_info"].as_str() else { continue };
+                let of =
+                    self.daemons.iter().position(|daemon| daemon.sessions.contains(&write.session));
+                if of.is_some_and(|number| {
+                    !recorded.contains_key(&(number, name.as_str(), start_of(text)))
+                }) {
+                    found.push(format!("an update of {name} without a record: {write:?}"));
+                }
+            }
+        }
+        found
+    }
+}
+
+impl Testimony {
+    /// Whether the outcome of an update may be lost that was answered at that moment.
+    fn may_lose_outcome(&self, end: Instant) -> bool {
+        self.kills.iter().any(|kill| end <= kill.moment && end + LOST >= kill.moment)
+    }
+}
+
+/// Records' writes.
+#[derive(Default)]
+struct Claims<'a> {
+    /// For a name and the place of its write, the record that claims it.
+    of_writes: HashMap<(&'a str, usize), (usize, i64)>,
+    /// By request and name.
+    zxids: HashMap<(RequestNumber, &'a str), i64>,
+    found: Violations,
+}
+
+/// The part of a coinbase text that a jobmaker neither cuts nor pads.
+fn start_of(text: &str) -> &str {
+    text.trim_end_matches('.')
+}
+
+fn shown(daemon: usize, row: &ChangeRow) -> String {
+    let ChangeRow { number, origin, entry, outcome, cause, .. } = row;
+    let undo_of =
+        origin.undo_of.map(|undone| format!(" (undo of {undone:016x})")).unwrap_or_default();
+    let kind: Kind = entry.kind();
+    format!(
+        "record {number} of daemon {daemon}, {} {:016x}{undo_of}, {} {entry:?}: {}, {cause:?}",
+        origin.source.word(),
+        origin.request,
+        kind.word(),
+        outcome.word(),
+    )
+}
