@@ -495,3 +495,277 @@ fn shown(daemon: usize, row: &ChangeRow) -> String {
         outcome.word(),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::LazyLock;
+
+    use serde_json::json;
+    use switcher_history::{Coinbase, Origin, State as Recorded, Update};
+
+    use super::*;
+
+    const SESSION: i64 = 7;
+    const FOREIGN: i64 = 8;
+
+    static BEGIN: LazyLock<Instant> = LazyLock::new(|| Instant::now() - Duration::from_secs(100));
+
+    fn at(milliseconds: i64) -> Instant {
+        *BEGIN + Duration::from_millis(milliseconds as u64)
+    }
+
+    /// Alice's znode with these values, `-` for a deletion. The first write has the time and zxid 10, the second 20.
+    fn znode(values: &[&str]) -> Vec<Write> {
+        let (mut writes, mut state, mut before) = (Vec::new(), None, None);
+        for (zxid, value) in (10..).step_by(10).zip(values) {
+            state = match state {
+                _ if *value == "-" => None,
+                Some((created, version)) => Some((created, version + 1)),
+                None => Some((zxid, 0)),
+            };
+            let value = state.map(|_| (*value).to_owned());
+            let next = state.zip(value.clone());
+            let before = std::mem::replace(&mut before, next);
+            writes.push(Write { zxid, session: SESSION, time: zxid, state, value, before });
+        }
+        writes
+    }
+
+    fn row(request: u64, entry: Entry, outcome: Outcome) -> ChangeRow {
+        let (source, client, undo_of) = (Source::Api, None, None);
+        let (actor, on_behalf_of, comment, cause) = (None, None, None, None);
+        let origin = Origin { request, source, client, actor, on_behalf_of, comment, undo_of };
+        ChangeRow { number: request as i64, time: 0, origin, entry, outcome, cause }
+    }
+
+    /// A record of request `request`; `change` is `OLD NEW CZXID VERSION`, where `?` is unknown and `-` nothing.
+    fn record(request: u64, change: &str, outcome: Outcome) -> ChangeRow {
+        let [old, new, created, version] = change.split(' ').collect::<Vec<_>>()[..] else {
+            panic!("four words")
+        };
+        let old = match old {
+            "?" => Old::NotKnown,
+            "-" => Old::Absent,
+            old => Old::Value(old.to_owned()),
+        };
+        let new = Some(new.to_owned()).filter(|new| new != "-");
+        let state = created
+            .parse()
+            .ok()
+            .map(|created| Recorded { created, version: version.parse().unwrap() });
+        let sub_account = "alice".to_owned();
+        let switch = Switch { sub_account, old, new, superseded_by: None, due: None, state };
+        row(request, Entry::Switch(switch), outcome)
+    }
+
+    fn undo(request: u64, undone: u64, change: &str) -> ChangeRow {
+        let mut row = record(request, change, Outcome::Applied);
+        row.origin.undo_of = Some(undone);
+        row
+    }
+
+    fn answered(request: u64, coin: &str, start: i64, end: i64) -> Acknowledged {
+        let coin = Some(coin.to_owned()).filter(|coin| coin != "-");
+        let (start, end) = (at(start), at(end));
+        Acknowledged { daemon: 0, request, name: "alice".to_owned(), coin, start, end }
+    }
+
+    fn applied(request: u64, change: &str) -> ChangeRow {
+        record(request, change, Outcome::Applied)
+    }
+
+    /// One daemon, whose log fits its records.
+    fn case(values: &[&str], records: Vec<ChangeRow>, acknowledged: Vec<Acknowledged>) -> Case {
+        let lines = records.iter().filter_map(Line::of).collect();
+        let daemon = Testimony {
+            records,
+            lines,
+            sessions: BTreeSet::from([SESSION]),
+            kills: Vec::new(),
+            syncs_all: true,
+        };
+        let znodes = HashMap::from([("alice".to_owned(), znode(values))]);
+        Case { daemons: vec![daemon], znodes, acknowledged, ..Case::default() }
+    }
+
+    /// The beginnings of all violations.
+    fn wrong(case: &Case) -> Vec<String> {
+        let mut found: Vec<_> = case
+            .violations()
+            .iter()
+            .map(|it| it.split([':', ',']).next().unwrap().to_owned())
+            .collect();
+        found.sort();
+        found
+    }
+
+    fn two() -> Vec<ChangeRow> {
+        vec![applied(1, "- c1 10 0"), applied(2, "c1 c2 10 1")]
+    }
+
+    fn killed(time: i64) -> Kill {
+        Kill { moment: at(time), time }
+    }
+
+    #[test]
+    fn a_true_history_is_accepted() {
+        let answers = || vec![answered(1, "c1", 5, 15), answered(2, "c2", 16, 25)];
+        assert!(wrong(&case(&["c1", "c2"], two(), answers())).is_empty());
+        let not_known = vec![applied(1, "? c1 - -"), record(2, "? c2 - -", Outcome::Unknown)];
+        assert!(
+            wrong(&case(&["c1", "c2"], not_known.clone(), vec![answered(1, "c1", 5, 15)]))
+                .is_empty()
+        );
+        assert!(wrong(&case(&["c1"], not_known, Vec::new())).is_empty(), "unknown and not written");
+    }
+
+    #[test]
+    fn acknowledged_switches_need_a_record() {
+        let mut lost = case(&["c1", "c2"], two(), vec![answered(3, "c3", 5, 15)]);
+        assert_eq!(wrong(&lost), ["acknowledged"]);
+        lost.daemons[0].kills = vec![killed(900)];
+        assert_eq!(wrong(&lost), ["acknowledged"], "it syncs all");
+        lost.daemons[0].syncs_all = false;
+        assert!(wrong(&lost).is_empty());
+        lost.daemons[0].kills = vec![killed(1_100)];
+        assert_eq!(wrong(&lost), ["acknowledged"], "more than a second before");
+        let refused = vec![two().remove(0), record(2, "c1 c2 - -", Outcome::NotApplied)];
+        assert_eq!(
+            wrong(&case(&["c1"], refused, vec![answered(2, "c2", 5, 15)])),
+            ["acknowledged"]
+        );
+    }
+
+    #[test]
+    fn a_record_names_a_write_of_its_daemon() {
+        let wrongs = |values: &[&str], change: &str| {
+            wrong(&case(values, vec![applied(1, "- c1 10 0"), applied(2, change)], Vec::new()))
+        };
+        assert_eq!(wrongs(&["c1"], "c1 c2 10 1"), ["a record without a write"]);
+        assert_eq!(wrongs(&["c1"], "c1 c2 - -"), ["applied"], "but never written");
+        assert_eq!(
+            wrongs(&["c1", "c2"], "c1 c3 10 1"),
+            ["a record with another value than its write"]
+        );
+        assert_eq!(wrongs(&["c1", "c2"], "c0 c2 10 1"), ["a record with a wrong `old`"]);
+        assert_eq!(
+            wrongs(&["c1", "-", "c2"], "c1 c2 30 0"),
+            ["a record with a wrong `old`", "a write of alice that no record explains"]
+        );
+        assert_eq!(wrongs(&["c1"], "- c1 10 0"), ["two records of one write"]);
+        let mut foreign = case(&["c1", "c2"], two(), Vec::new());
+        foreign.znodes.get_mut("alice").unwrap()[1].session = FOREIGN;
+        assert_eq!(wrong(&foreign), ["a record of another session's write"]);
+    }
+
+    #[test]
+    fn a_write_needs_a_record() {
+        let one = || vec![two().remove(0)];
+        let mut unseen = case(&["c1", "c2"], one(), Vec::new());
+        assert_eq!(wrong(&unseen), ["a write of alice that no record explains"]);
+        unseen.daemons[0].kills = vec![killed(500)];
+        assert!(wrong(&unseen).is_empty());
+        unseen.daemons[0].kills = vec![killed(5_000)];
+        assert_eq!(wrong(&unseen).len(), 1);
+        let mut foreign = case(&["c1", "c2"], one(), Vec::new());
+        foreign.znodes.get_mut("alice").unwrap()[1].session = FOREIGN;
+        assert!(wrong(&foreign).is_empty());
+        let refused = record(2, "c1 c2 - -", Outcome::NotApplied);
+        assert_eq!(
+            wrong(&case(&["c1", "c2"], [one(), vec![refused]].concat(), Vec::new())).len(),
+            1
+        );
+        let unknown = record(2, "? c2 - -", Outcome::Unknown);
+        let twice = case(&["c1", "c2", "c2"], [one(), vec![unknown]].concat(), Vec::new());
+        assert_eq!(wrong(&twice), ["a write of alice that no record explains"]);
+        assert!(
+            wrong(&case(&[GROWING[0]], Vec::new(), Vec::new())).is_empty(),
+            "the first coin of a list"
+        );
+    }
+
+    #[test]
+    fn the_order_of_requests_is_that_of_writes() {
+        let answers = |second| vec![answered(2, "c2", 5, 15), answered(1, "c1", second, 30)];
+        assert_eq!(wrong(&case(&["c1", "c2"], two(), answers(16))), ["a wrong order in ZooKeeper"]);
+        assert!(wrong(&case(&["c1", "c2"], two(), answers(14))).is_empty(), "at the same time");
+    }
+
+    #[test]
+    fn an_undo_follows_directly_what_it_takes_back() {
+        let seen = |values: &[&str], more: Vec<ChangeRow>| {
+            wrong(&case(values, [two(), more].concat(), Vec::new()))
+        };
+        assert!(seen(&["c1", "c2", "c1"], vec![undo(9, 2, "c2 c1 10 2")]).is_empty());
+        let unseen = "an undo of something that it had not seen";
+        let between = vec![applied(3, "c2 c3 10 2"), undo(9, 2, "c3 c1 10 3")];
+        assert_eq!(seen(&["c1", "c2", "c3", "c1"], between), [unseen]);
+        assert_eq!(
+            seen(&["c1", "c2", "c1"], vec![undo(9, 8, "c2 c1 10 2")]),
+            [unseen],
+            "not recorded"
+        );
+        let undone_twice = vec![undo(8, 2, "c2 c1 10 2"), undo(9, 8, "c1 c2 10 3")];
+        assert!(seen(&["c1", "c2", "c1", "c2"], undone_twice).is_empty());
+
+        let one = |values: &[&str], more: Vec<ChangeRow>| {
+            wrong(&case(values, [vec![two().remove(0)], more].concat(), Vec::new()))
+        };
+        assert!(one(&["c1", "-"], vec![undo(9, 1, "c1 - - -")]).is_empty());
+        let created_again = vec![undo(8, 1, "c1 - - -"), undo(9, 8, "- c1 30 0")];
+        assert!(one(&["c1", "-", "c1"], created_again).is_empty());
+        let deleted = vec![applied(2, "c1 c2 10 1"), undo(9, 1, "c2 - - -")];
+        assert_eq!(one(&["c1", "c2", "-"], deleted), [unseen]);
+        let held = vec![record(3, "c1 h0 10 0", Outcome::Held), undo(9, 3, "c1 c1 10 1")];
+        assert!(one(&["c1", "c1"], held).is_empty(), "a held one leaves the old coin");
+    }
+
+    #[test]
+    fn each_applied_switch_has_a_log_line_and_each_line_a_record() {
+        let mut silent = case(&["c1", "c2"], two(), Vec::new());
+        silent.daemons[0].lines.pop();
+        assert_eq!(wrong(&silent), ["a record without a log line"]);
+        let line = json!({"msg": "switch", "request": "0000000000000002", "sub_account": "alice", "old": "c1", "new": "c2", "outcome": "applied"});
+        silent.daemons[0].lines.extend(Line::parse(&line));
+        assert!(wrong(&silent).is_empty());
+        silent.daemons[0].lines.extend(Line::parse(&line));
+        assert_eq!(wrong(&silent), ["a log line without a record"]);
+        silent.daemons[0].kills = vec![killed(500)];
+        assert!(wrong(&silent).is_empty());
+        assert_eq!(Line::parse(&json!({"msg": "switch", "outcome": "not applied"})), None);
+    }
+
+    #[test]
+    fn an_update_is_recorded_before_it_is_requested() {
+        let update = |outcome| {
+            let new =
+                Coinbase { coinbase_info: "c0-1".to_owned(), payout_addr: "somewhere".to_owned() };
+            let entry =
+                Update { coin: "btc".to_owned(), sub_pool: "pool".to_owned(), old: None, new };
+            row(1, Entry::Update(entry), outcome)
+        };
+        let requested = |records, values: &[&str]| {
+            let sub_pools = HashMap::from([("pool".to_owned(), znode(values))]);
+            Case { znodes: HashMap::new(), sub_pools, ..case(&[], records, Vec::new()) }
+        };
+        let request = r#"{"coin":"btc","coinbase_info":"c0-1...","payout_addr":"somewhere"}"#;
+        assert!(wrong(&requested(vec![update(Outcome::Unknown)], &[request, request])).is_empty());
+        assert_eq!(
+            wrong(&requested(Vec::new(), &[request, request])),
+            ["an update of pool without a record"]
+        );
+        let mut made = requested(vec![update(Outcome::Unknown)], &[request]);
+        made.updated = vec![Updated {
+            daemon: 0,
+            sub_pool: "pool".to_owned(),
+            text: "c0-1...".to_owned(),
+            end: at(100),
+        }];
+        assert_eq!(wrong(&made), ["an update was made"]);
+        made.daemons[0].kills = vec![killed(500)];
+        assert!(wrong(&made).is_empty());
+        made.daemons[0] =
+            Testimony { records: vec![update(Outcome::Applied)], ..Testimony::default() };
+        assert!(wrong(&made).is_empty());
+    }
+}
