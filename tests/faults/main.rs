@@ -7,7 +7,7 @@
 //! * `table`: the output;
 //! * `scene`: servers, daemons, and the ways between them;
 //! * `proxy`, `frames`: a way that can be broken, also at a chosen request;
-//! * `traffic`, `backend`: requests of clients, maps, and their records;
+//! * `traffic`, `results`, `backend`: requests of clients, answers about batches, maps, and their records;
 //! * `lists`, `stratum`: user lists that grow, and a stratum server that polls them and requests registrations;
 //! * `looker`: reads ZooKeeper without the daemons;
 //! * `settle`: the end of a round, when nothing waits for a daemon;
@@ -32,6 +32,7 @@ mod lists;
 mod looker;
 mod proxy;
 mod recorded;
+mod results;
 mod scene;
 mod settle;
 mod stratum;
