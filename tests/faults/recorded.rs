@@ -13,7 +13,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use switcher_history::{ChangeRow, Entry, Kind, Old, Outcome, RequestNumber, Source, Switch};
+use switcher_history::{
+    ChangeRow, Entry, Kind, Old, Outcome, RequestNumber, Source, Switch, Update,
+};
 
 use crate::judge::Violations;
 use crate::scene::GROWING;
@@ -24,6 +26,9 @@ const LOST: Duration = Duration::from_secs(1);
 
 /// A write that a daemon has sent arrives within this time, also if the daemon is killed.
 const ON_ITS_WAY: i64 = 3_000;
+
+/// Milliseconds of a day.
+const DAY: i64 = 86_400_000;
 
 /// A SIGKILL of a daemon.
 #[derive(Clone, Copy, Debug)]
@@ -135,10 +140,9 @@ impl Testimony {
         })
     }
 
-    /// Whether the record of an answer at that moment may be lost.
-    fn may_lack(&self, end: Instant) -> bool {
-        !self.syncs_all
-            && self.kills.iter().any(|kill| end <= kill.moment && end + LOST >= kill.moment)
+    /// Whether the daemon was killed within a second after that moment.
+    fn is_killed_after(&self, end: Instant) -> bool {
+        self.kills.iter().any(|kill| end <= kill.moment && end + LOST >= kill.moment)
     }
 
     /// Whether the daemon was killed at about this time.
@@ -162,23 +166,14 @@ impl Case {
         found
     }
 
-    /// How much there is to compare.
-    pub fn counts(&self) -> String {
-        let records: usize = self.daemons.iter().map(|daemon| daemon.records.len()).sum();
-        let undos = self.daemons.iter().flat_map(Testimony::switches);
-        let undos = undos
-            .filter(|(row, _)| row.origin.undo_of.is_some() && row.outcome == Outcome::Applied);
-        let (undos, deleted): (Vec<_>, Vec<_>) =
-            undos.partition(|(_, switch)| switch.new.is_some());
-        format!(
-            "compared: {records} records of {} acknowledged switches and {} updates, {} entries restored and {} deleted by undos, \
-             {} writes in ZooKeeper's log",
-            self.acknowledged.len(),
-            self.updated.len(),
-            undos.len(),
-            deleted.len(),
-            self.znodes.values().map(Vec::len).sum::<usize>(),
-        )
+    /// Entries that undos have restored, and deleted.
+    pub fn undone(&self) -> [usize; 2] {
+        let done = self.daemons.iter().flat_map(Testimony::switches);
+        let undone =
+            done.filter(|(row, _)| row.origin.undo_of.is_some() && row.outcome == Outcome::Applied);
+        let (restored, deleted): (Vec<_>, Vec<_>) =
+            undone.partition(|(_, switch)| switch.new.is_some());
+        [restored.len(), deleted.len()]
     }
 
     /// Finds the write of each record with a state.
@@ -186,9 +181,9 @@ impl Case {
         let mut claims = Claims::default();
         for (number, daemon) in self.daemons.iter().enumerate() {
             for (row, switch) in daemon.switches() {
-                let Some(state) = switch.state.filter(|_| row.outcome == Outcome::Applied) else {
-                    continue;
-                };
+                let is_held = row.outcome == Outcome::Held;
+                let is_done = is_held || row.outcome == Outcome::Applied;
+                let Some(state) = switch.state.filter(|_| is_done) else { continue };
                 let (name, state) = (switch.sub_account.as_str(), (state.created, state.version));
                 let writes = self.writes(name);
                 let at = writes.iter().position(|write| write.state == Some(state));
@@ -197,23 +192,25 @@ impl Case {
                     continue;
                 };
                 let write = &writes[at];
-                let before = match &write.before {
-                    Some((_, value)) => Old::Value(value.clone()),
-                    None => Old::Absent,
-                };
                 let mut wrong = |what: &str| {
-                    claims
-                        .found
-                        .push(format!("{what}: {}; ZooKeeper has {write:?}", shown(number, row)));
+                    let row = shown(number, row);
+                    claims.found.push(format!("{what}: {row}; ZooKeeper has {write:?}"));
                 };
+                let (before, value) =
+                    (old(write.before.as_ref().map(|it| &it.1)), old(write.value.as_ref()));
+                // A held switch names the state that it found.
+                let before = if is_held { value } else { before };
+                if ![&Old::NotKnown, &before].contains(&&switch.old) {
+                    wrong("a record with a wrong `old`");
+                }
+                if is_held {
+                    continue;
+                }
                 if write.value != switch.new {
                     wrong("a record with another value than its write");
                 }
                 if !daemon.sessions.contains(&write.session) {
                     wrong("a record of another session's write");
-                }
-                if ![&Old::NotKnown, &before].contains(&&switch.old) {
-                    wrong("a record with a wrong `old`");
                 }
                 if claims.of_writes.insert((name, at), (number, row.number)).is_some() {
                     wrong("two records of one write");
@@ -239,10 +236,12 @@ impl Case {
         };
         let recorded: Vec<_> = self.daemons.iter().map(recorded).collect();
         let missing = self.acknowledged.iter().filter(|it| {
-            !recorded[it.daemon].contains(&(it.request, it.name.clone(), it.coin.clone()))
-                && !self.daemons[it.daemon].may_lack(it.end)
+            let daemon = &self.daemons[it.daemon];
+            let may_lack = !daemon.syncs_all && daemon.is_killed_after(it.end);
+            !may_lack
+                && !recorded[it.daemon].contains(&(it.request, it.name.clone(), it.coin.clone()))
         });
-        missing.map(|it| format!("acknowledged, but not recorded: {it:?}")).collect()
+        missing.map(|it| format!("acknowledged and not recorded: {it:?}")).collect()
     }
 
     /// Acknowledged switches that ZooKeeper has in another order than their requests were.
@@ -312,7 +311,7 @@ impl Case {
                     let refused = refused
                         .get(&(name.as_str(), value))
                         .map(|(number, row)| shown(*number, row));
-                    found.push(format!("a write of {name} that no record explains: {write:?}; not applied: {refused:?}"));
+                    found.push(format!("a write that no record explains: {name}, {write:?}; not applied: {refused:?}"));
                 }
             }
         }
@@ -324,9 +323,11 @@ impl Case {
             let applied = rows.into_iter().filter(|(_, row)| {
                 row.outcome == Outcome::Applied && row.origin.source != Source::Registration
             });
-            found.extend(applied.filter(|_| !is_there).map(|(number, row)| {
-                format!("applied, but never written: {}", shown(number, row))
-            }));
+            found.extend(
+                applied.filter(|_| !is_there).map(|(number, row)| {
+                    format!("applied and never written: {}", shown(number, row))
+                }),
+            );
         }
         found
     }
@@ -404,7 +405,7 @@ impl Case {
                     } else {
                         "a record without a log line"
                     };
-                    found.push(format!("{what}, daemon {number}: {line:?}"));
+                    found.push(format!("{what}: daemon {number}, {line:?}"));
                 }
             }
         }
@@ -413,57 +414,54 @@ impl Case {
 
     /// Updates that are not recorded, or that were requested from a jobmaker without a record.
     fn updates(&self) -> Violations {
-        let mut recorded: HashMap<(usize, &str, &str), Vec<Outcome>> = HashMap::new();
+        let mut recorded: HashMap<(usize, &str, &str), Vec<&ChangeRow>> = HashMap::new();
         for (number, daemon) in self.daemons.iter().enumerate() {
             for row in &daemon.records {
-                if let Entry::Update(update) = &row.entry {
-                    let key =
-                        (number, update.sub_pool.as_str(), start_of(&update.new.coinbase_info));
-                    recorded.entry(key).or_default().push(row.outcome);
+                if let Entry::Update(Update { sub_pool, new, .. }) = &row.entry {
+                    let key = (number, sub_pool.as_str(), start_of(&new.coinbase_info));
+                    recorded.entry(key).or_default().push(row);
                 }
             }
         }
+        let find = |daemon: usize, sub_pool: &str, text: &str| {
+            recorded.get(&(daemon, sub_pool, start_of(text))).cloned().unwrap_or_default()
+        };
         let mut found = Violations::new();
         for it in &self.updated {
-            let daemon = &self.daemons[it.daemon];
-            let outcomes = recorded.get(&(it.daemon, it.sub_pool.as_str(), start_of(&it.text)));
-            let is_good = outcomes.is_some_and(|them| {
-                them.contains(&Outcome::Applied)
-                    || them.contains(&Outcome::Unknown) && daemon.may_lose_outcome(it.end)
-            });
-            if !is_good {
-                found.push(format!("an update was made, but is recorded as {outcomes:?}: {it:?}"));
+            let rows = find(it.daemon, &it.sub_pool, &it.text);
+            let is_killed = self.daemons[it.daemon].is_killed_after(it.end);
+            let is_good = |row: &&&ChangeRow| match row.outcome {
+                Outcome::Applied => true,
+                // The request is synced, its outcome is not.
+                Outcome::Unknown => is_killed,
+                _ => false,
+            };
+            if rows.iter().find(is_good).is_none() {
+                found.push(format!(
+                    "an update that was made is recorded otherwise: {it:?}, {rows:?}"
+                ));
             }
         }
         for (name, writes) in &self.sub_pools {
             // A *get* leaves the data of the last update, and only raises the version.
-            let is_get = |it: &&Write| {
-                it.before.as_ref().is_some_and(|(_, value)| Some(value) == it.value.as_ref())
-            };
+            let is_get =
+                |it: &&Write| it.before.as_ref().map(|(_, value)| value) == it.value.as_ref();
             for write in writes.iter().filter(|it| !is_get(it)) {
-                let request: Value = write
-                    .value
-                    .as_deref()
-                    .and_then(|it| serde_json::from_str(it).ok())
-                    .unwrap_or_default();
-                let Some(text) = request["coinbase_info"].as_str() else { continue };
                 let of =
                     self.daemons.iter().position(|daemon| daemon.sessions.contains(&write.session));
-                if of.is_some_and(|number| {
-                    !recorded.contains_key(&(number, name.as_str(), start_of(text)))
-                }) {
-                    found.push(format!("an update of {name} without a record: {write:?}"));
+                let text = write.value.as_deref().and_then(coinbase_text);
+                let Some((number, text)) = of.zip(text) else { continue };
+                let is_before = |row: &&ChangeRow| {
+                    let later = row.time - write.time;
+                    // The clock was stepped.
+                    later <= 0 || later > DAY
+                };
+                if !find(number, name, &text).iter().any(is_before) {
+                    found.push(format!("an update without a record before it: {name}, {write:?}"));
                 }
             }
         }
         found
-    }
-}
-
-impl Testimony {
-    /// Whether the outcome of an update may be lost that was answered at that moment.
-    fn may_lose_outcome(&self, end: Instant) -> bool {
-        self.kills.iter().any(|kill| end <= kill.moment && end + LOST >= kill.moment)
     }
 }
 
@@ -477,9 +475,24 @@ struct Claims<'a> {
     found: Violations,
 }
 
+fn old(value: Option<&String>) -> Old {
+    value.map_or(Old::Absent, |value| Old::Value(value.clone()))
+}
+
 /// The part of a coinbase text that a jobmaker neither cuts nor pads.
 fn start_of(text: &str) -> &str {
     text.trim_end_matches('.')
+}
+
+/// The text that an update requests; `None` for other data.
+fn coinbase_text(request: &str) -> Option<String> {
+    let request: Value = serde_json::from_str(request).ok()?;
+    request["coinbase_info"].as_str().map(str::to_owned)
+}
+
+/// The rule of a violation.
+pub fn rule(violation: &str) -> &str {
+    violation.split(':').next().unwrap_or_default()
 }
 
 fn shown(daemon: usize, row: &ChangeRow) -> String {
@@ -501,7 +514,7 @@ mod tests {
     use std::sync::LazyLock;
 
     use serde_json::json;
-    use switcher_history::{Coinbase, Origin, State as Recorded, Update};
+    use switcher_history::{Coinbase, Origin, State as Recorded};
 
     use super::*;
 
@@ -590,11 +603,7 @@ mod tests {
 
     /// The beginnings of all violations.
     fn wrong(case: &Case) -> Vec<String> {
-        let mut found: Vec<_> = case
-            .violations()
-            .iter()
-            .map(|it| it.split([':', ',']).next().unwrap().to_owned())
-            .collect();
+        let mut found: Vec<_> = case.violations().iter().map(|it| rule(it).to_owned()).collect();
         found.sort();
         found
     }
@@ -622,17 +631,17 @@ mod tests {
     #[test]
     fn acknowledged_switches_need_a_record() {
         let mut lost = case(&["c1", "c2"], two(), vec![answered(3, "c3", 5, 15)]);
-        assert_eq!(wrong(&lost), ["acknowledged"]);
+        assert_eq!(wrong(&lost), ["acknowledged and not recorded"]);
         lost.daemons[0].kills = vec![killed(900)];
-        assert_eq!(wrong(&lost), ["acknowledged"], "it syncs all");
+        assert_eq!(wrong(&lost), ["acknowledged and not recorded"], "it syncs all");
         lost.daemons[0].syncs_all = false;
         assert!(wrong(&lost).is_empty());
         lost.daemons[0].kills = vec![killed(1_100)];
-        assert_eq!(wrong(&lost), ["acknowledged"], "more than a second before");
+        assert_eq!(wrong(&lost), ["acknowledged and not recorded"], "more than a second before");
         let refused = vec![two().remove(0), record(2, "c1 c2 - -", Outcome::NotApplied)];
         assert_eq!(
             wrong(&case(&["c1"], refused, vec![answered(2, "c2", 5, 15)])),
-            ["acknowledged"]
+            ["acknowledged and not recorded"]
         );
     }
 
@@ -642,7 +651,7 @@ mod tests {
             wrong(&case(values, vec![applied(1, "- c1 10 0"), applied(2, change)], Vec::new()))
         };
         assert_eq!(wrongs(&["c1"], "c1 c2 10 1"), ["a record without a write"]);
-        assert_eq!(wrongs(&["c1"], "c1 c2 - -"), ["applied"], "but never written");
+        assert_eq!(wrongs(&["c1"], "c1 c2 - -"), ["applied and never written"]);
         assert_eq!(
             wrongs(&["c1", "c2"], "c1 c3 10 1"),
             ["a record with another value than its write"]
@@ -650,7 +659,7 @@ mod tests {
         assert_eq!(wrongs(&["c1", "c2"], "c0 c2 10 1"), ["a record with a wrong `old`"]);
         assert_eq!(
             wrongs(&["c1", "-", "c2"], "c1 c2 30 0"),
-            ["a record with a wrong `old`", "a write of alice that no record explains"]
+            ["a record with a wrong `old`", "a write that no record explains"]
         );
         assert_eq!(wrongs(&["c1"], "- c1 10 0"), ["two records of one write"]);
         let mut foreign = case(&["c1", "c2"], two(), Vec::new());
@@ -662,7 +671,7 @@ mod tests {
     fn a_write_needs_a_record() {
         let one = || vec![two().remove(0)];
         let mut unseen = case(&["c1", "c2"], one(), Vec::new());
-        assert_eq!(wrong(&unseen), ["a write of alice that no record explains"]);
+        assert_eq!(wrong(&unseen), ["a write that no record explains"]);
         unseen.daemons[0].kills = vec![killed(500)];
         assert!(wrong(&unseen).is_empty());
         unseen.daemons[0].kills = vec![killed(5_000)];
@@ -677,7 +686,7 @@ mod tests {
         );
         let unknown = record(2, "? c2 - -", Outcome::Unknown);
         let twice = case(&["c1", "c2", "c2"], [one(), vec![unknown]].concat(), Vec::new());
-        assert_eq!(wrong(&twice), ["a write of alice that no record explains"]);
+        assert_eq!(wrong(&twice), ["a write that no record explains"]);
         assert!(
             wrong(&case(&[GROWING[0]], Vec::new(), Vec::new())).is_empty(),
             "the first coin of a list"
@@ -718,6 +727,9 @@ mod tests {
         assert_eq!(one(&["c1", "c2", "-"], deleted), [unseen]);
         let held = vec![record(3, "c1 h0 10 0", Outcome::Held), undo(9, 3, "c1 c1 10 1")];
         assert!(one(&["c1", "c1"], held).is_empty(), "a held one leaves the old coin");
+        let held = |change| one(&["c1"], vec![record(3, change, Outcome::Held)]);
+        assert_eq!(held("c1 h0 10 1"), ["a record without a write"]);
+        assert_eq!(held("c2 h0 10 0"), ["a record with a wrong `old`"]);
     }
 
     #[test]
@@ -752,8 +764,11 @@ mod tests {
         assert!(wrong(&requested(vec![update(Outcome::Unknown)], &[request, request])).is_empty());
         assert_eq!(
             wrong(&requested(Vec::new(), &[request, request])),
-            ["an update of pool without a record"]
+            ["an update without a record before it"]
         );
+        let late = ChangeRow { time: 11, ..update(Outcome::Applied) };
+        let late = requested(vec![late], &[request]);
+        assert_eq!(wrong(&late), ["an update without a record before it"]);
         let mut made = requested(vec![update(Outcome::Unknown)], &[request]);
         made.updated = vec![Updated {
             daemon: 0,
@@ -761,7 +776,7 @@ mod tests {
             text: "c0-1...".to_owned(),
             end: at(100),
         }];
-        assert_eq!(wrong(&made), ["an update was made"]);
+        assert_eq!(wrong(&made), ["an update that was made is recorded otherwise"]);
         made.daemons[0].kills = vec![killed(500)];
         assert!(wrong(&made).is_empty());
         made.daemons[0] =

@@ -1,12 +1,12 @@
 //! Gathers what `recorded` compares.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 use switcher_history::{ChangeRow, Filter, Order, Reader, verify};
 
 use crate::judge::Violations;
-use crate::recorded::{Acknowledged, Case, Testimony, Updated};
+use crate::recorded::{Acknowledged, Case, Testimony, Updated, rule};
 use crate::scene::{Member, Scene};
 use crate::support::coinbase_history::{CoinbaseAction, Fate as Exchanged, History};
 use crate::support::load::Fate;
@@ -73,10 +73,10 @@ impl Known {
         let mut found = Violations::new();
         let mut daemons = Vec::new();
         for (number, member) in scene.daemons.iter_mut().enumerate() {
-            let testimony =
-                testimony(member).and_then(|testimony| chain(member).map(|()| testimony));
-            daemons.push(testimony.unwrap_or_else(|fault| {
-                found.push(format!("the history of daemon {number}: {fault}"));
+            let about = |fault| format!("the history of daemon {number}: {fault}");
+            found.extend(chain(member).err().map(about));
+            daemons.push(testimony(member).unwrap_or_else(|fault| {
+                found.push(about(fault));
                 Testimony::default()
             }));
         }
@@ -97,8 +97,22 @@ impl Known {
             acknowledged: std::mem::take(&mut self.acknowledged),
             updated: std::mem::take(&mut self.updated),
         };
-        println!("{}", case.counts());
+        let records: usize = case.daemons.iter().map(|daemon| daemon.records.len()).sum();
+        let writes: usize = case.znodes.values().map(Vec::len).sum();
+        let [restored, deleted] = case.undone();
+        println!(
+            "{records} records of {} acknowledged switches and {} updates, {restored} entries restored and {deleted} deleted by \
+             undos, compared with {writes} writes in ZooKeeper's log",
+            case.acknowledged.len(),
+            case.updated.len()
+        );
+        if restored == 0 {
+            found.push("no undo had an effect".to_owned());
+        }
         found.extend(case.violations());
+        let mut rules = BTreeMap::<&str, usize>::new();
+        found.iter().for_each(|it| *rules.entry(rule(it)).or_default() += 1);
+        rules.iter().for_each(|(rule, count)| println!("{count} times {rule}"));
         found
     }
 }
