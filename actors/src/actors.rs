@@ -75,28 +75,17 @@ impl Actors {
             settings;
         let listings = user_lists.as_ref().map_or_else(Listings::default, empty_listings);
         let marks = writer.held_dir.subdirectory("lists");
-        let mut arbiters = Vec::new();
-        let mut new_thread = || {
-            let arbiter = Arbiter::try_new()?;
-            let handle = arbiter.handle();
-            arbiters.push(arbiter);
-            Ok::<_, io::Error>(handle)
-        };
+        let mut threads = Threads(Vec::new());
 
-        let historian = history.map(|settings| {
-            let (queue, start) = new_historian(settings, metrics, log);
-            let historian = Historian::start_in_arbiter(&new_thread()?, start);
-            Ok::<_, io::Error>((historian, History::of(queue)))
-        });
-        let (historian, history) = historian.transpose()?.unzip();
-        let history = history.unwrap_or_default();
+        let recording = history.map(|settings| new_historian(settings, metrics, log));
+        let (queue, historian) = recording.unzip();
+        let historian = threads.start(historian)?;
+        let history = queue.map_or_else(History::default, History::of);
 
-        let ack_waiter = sub_pools.as_ref().map(|_| {
+        let ack_waiter = threads.start(sub_pools.as_ref().map(|_| {
             let (metrics, log) = (metrics.clone(), log.clone());
-            let start = move |_: &mut _| AckWaiter::new(&metrics, &log);
-            Ok::<_, io::Error>(AckWaiter::start_in_arbiter(&new_thread()?, start))
-        });
-        let ack_waiter = ack_waiter.transpose()?;
+            move |_: &mut _| AckWaiter::new(&metrics, &log)
+        }))?;
         let sub_pools = sub_pools.zip(ack_waiter.clone()).map(|(settings, acks)| {
             let expect = acks.clone().recipient();
             (settings, ToAckWaiter { expect, report: acks.recipient() })
@@ -108,23 +97,14 @@ impl Actors {
             ZkWriter::new(writer, sub_pools, writer_listings, &writer_metrics, &writer_log)
         })?;
 
-        let poller = poller.map(|settings| {
-            let start = new_poller(settings, &zk_writer, metrics, log);
-            Ok::<_, io::Error>(Poller::start_in_arbiter(&new_thread()?, start))
-        });
-        let poller = poller.transpose()?;
-
-        let user_lists = user_lists.map(|settings| {
-            let start = new_user_lists(settings, marks, &listings, &zk_writer, metrics, log);
-            Ok::<_, io::Error>(UserLists::start_in_arbiter(&new_thread()?, start))
-        });
-        let user_lists = user_lists.transpose()?;
-
-        let registrar = registration.map(|settings| {
-            let start = new_registrar(settings, &zk_writer, user_lists.as_ref(), metrics, log);
-            Ok::<_, io::Error>(Registrar::start_in_arbiter(&new_thread()?, start))
-        });
-        let registrar = registrar.transpose()?;
+        let poller = poller.map(|settings| new_poller(settings, &zk_writer, metrics, log));
+        let poller = threads.start(poller)?;
+        let user_lists = user_lists
+            .map(|settings| new_user_lists(settings, marks, &listings, &zk_writer, metrics, log));
+        let user_lists = threads.start(user_lists)?;
+        let registrar = registration
+            .map(|settings| new_registrar(settings, &zk_writer, user_lists.as_ref(), metrics, log));
+        let registrar = threads.start(registrar)?;
         Ok(Self {
             writer: zk_writer.clone().recipient(),
             dry_runs: zk_writer.clone().recipient(),
@@ -141,7 +121,7 @@ impl Actors {
             registrar,
             historian,
             _writer_thread: writer_thread,
-            arbiters,
+            arbiters: threads.0,
         })
     }
 
@@ -235,6 +215,23 @@ impl Actors {
         for arbiter in self.arbiters {
             arbiter.stop();
         }
+    }
+}
+
+/// Threads of actors.
+struct Threads(Vec<Arbiter>);
+
+impl Threads {
+    /// Starts an actor, if it is wanted, on a thread of its own.
+    fn start<A: Actor<Context = Context<A>>>(
+        &mut self,
+        actor: Option<impl FnOnce(&mut Context<A>) -> A + Send + 'static>,
+    ) -> io::Result<Option<Addr<A>>> {
+        let Some(actor) = actor else { return Ok(None) };
+        let arbiter = Arbiter::try_new()?;
+        let address = A::start_in_arbiter(&arbiter.handle(), actor);
+        self.0.push(arbiter);
+        Ok(Some(address))
     }
 }
 

@@ -150,7 +150,7 @@ impl CallError {
 
 #[cfg(test)]
 mod tests {
-    use switcher_actors::ExchangeFailure;
+    use switcher_actors::{ExchangeFailure, NotRecorded};
 
     use super::*;
     use crate::{api::ApiError, http::error::RequestError};
@@ -188,6 +188,10 @@ mod tests {
             (ApiError::Exchange(ExchangeFailure::QueueFull), Effect::NotNow),
             (ApiError::Exchange(ExchangeFailure::ShuttingDown), Effect::NotNow),
             (ApiError::Exchange(ExchangeFailure::NotServed), Effect::NotNow),
+            (
+                ApiError::Exchange(ExchangeFailure::NotRecorded(NotRecorded("…".into()))),
+                Effect::NotNow,
+            ),
             (ApiError::Exchange(ExchangeFailure::NotRead(text())), Effect::NotNow),
             (ApiError::Exchange(ExchangeFailure::NotWritten(text())), Effect::NotNow),
             (ApiError::Exchange(ExchangeFailure::TimedOut), Effect::Unknown),

@@ -27,9 +27,9 @@ use super::{
 };
 use crate::{
     admin::{self, ActorViews, Console, Searches, StaticInfo},
-    api::{Endpoints, LIST_DESCRIPTORS, ListApi},
+    api::{Endpoints, LIST_DESCRIPTORS, ListApi, RequestMetrics},
     config::{Checked, Settings},
-    http::{HttpActor, LiveConfig, Stop},
+    http::{HttpActor, LiveConfig, Logins, Stop},
     logging::Logging,
 };
 
@@ -90,21 +90,14 @@ async fn run(
     let config = live_config.clone();
     let mut reload = Reload::new(file, values, shutdown_grace, config, &metrics, reloads, logging);
     let admin = bind_admin(admin, log)?;
-    let descriptors = [(admin.is_some(), admin::DESCRIPTORS), (lists.is_some(), LIST_DESCRIPTORS)];
-    let descriptors = descriptors.iter().filter(|(is_on, _)| *is_on).map(|(_, count)| count).sum();
+    let descriptors = descriptors(admin.is_some(), lists.is_some());
     let history_file = history.as_ref().map(|history| history.file.clone());
     let history = history.map(|history| history::open(&history, log)).transpose()?;
     let settings = ActorSettings { writer, sub_pools, poller, user_lists, registration, history };
     let actors = Actors::start(settings, &metrics, log).map_err(Failure::Thread)?;
     let endpoints = Endpoints::new(&actors, log);
-    let console = Console {
-        static_info,
-        views: ActorViews::of(&actors),
-        searches: history_file.map(|file| Searches::new(file, actors.history.clone())),
-        endpoints: api.is_some().then(|| endpoints.clone()),
-        requests: requests.clone(),
-        logins: logins.clone(),
-    };
+    let shared = api.is_some().then(|| endpoints.clone());
+    let console = console(static_info, history_file, &actors, shared, (&requests, &logins));
     let admin = serve_admin(admin, live_config.clone(), &metrics, registry, console, log)?;
     let counters = (requests, logins);
     let list_api = ListApi::new(actors.listings.clone(), log);
@@ -123,6 +116,30 @@ async fn run(
     info!(log, "stopping: finishing accepted requests"; "signal" => signal);
     let grace = reload.shutdown_grace();
     stop(signals, drain([api, lists], actors, admin, grace, log), grace, log).await
+}
+
+/// Parts of the admin pages. `endpoints` are the API's, if it is on.
+fn console(
+    static_info: StaticInfo,
+    history: Option<PathBuf>,
+    actors: &Actors,
+    endpoints: Option<Endpoints>,
+    (requests, logins): (&RequestMetrics, &Logins),
+) -> Console {
+    Console {
+        static_info,
+        views: ActorViews::of(actors),
+        searches: history.map(|file| Searches::new(file, actors)),
+        endpoints,
+        requests: requests.clone(),
+        logins: logins.clone(),
+    }
+}
+
+/// Descriptors of the listeners besides the API's.
+fn descriptors(admin: bool, lists: bool) -> usize {
+    let counts = [(admin, admin::DESCRIPTORS), (lists, LIST_DESCRIPTORS)];
+    counts.iter().filter(|(is_on, _)| *is_on).map(|(_, count)| count).sum()
 }
 
 /// Waits for the drain, or for a second signal.

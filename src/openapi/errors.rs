@@ -156,6 +156,10 @@ fn exchange_errors() -> Vec<DocumentedError> {
     let errors = [
         (QueueFull, "Try again."),
         (ShuttingDown, "Try again."),
+        (
+            NotRecorded(switcher_actors::NotRecorded("…".into())),
+            "The disk of the history is full or fails. Free it, then try again.",
+        ),
         (NotServed, "The jobmaker is slow or away. Try again."),
         (
             NoSubPool("…".into()),

@@ -20,6 +20,7 @@ mod faults;
 mod frame_proxy;
 mod golden;
 mod held;
+mod history;
 mod hostile;
 mod http;
 mod invariants;

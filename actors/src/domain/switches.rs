@@ -145,7 +145,7 @@ impl Switches {
     }
 
     /// The place of a sub-account.
-    pub(crate) fn find(&self, name: &str) -> Option<usize> {
+    pub fn find(&self, name: &str) -> Option<usize> {
         let hash = self.hasher.hash_one(name);
         let is_it = |&entry: &u32| self.entries.name(entry) == name;
         if self.by_name.is_empty() {

@@ -36,7 +36,7 @@ export function setUpHistory() {
 // Shows whether there is a history.
 export function historyState({ history }) {
   byId("history-off").hidden = Boolean(history);
-  byId("history-fields").disabled = !history;
+  byId("history-form").hidden = !history;
 }
 
 function clear() {
@@ -144,7 +144,7 @@ async function toggle(show, below, place, id) {
   const rows = el("tbody");
   const more = el("button", { type: "button" }, "More");
   more.addEventListener("click", () => busy(byId("history"), () => addChanges(id, rows, more)));
-  place.replaceChildren(el("table", { class: "part" }, rows), el("p", { class: "buttons" }, more));
+  place.replaceChildren(el("table", { class: "part" }, rows), more);
   await addChanges(id, rows, more);
   below.hidden = false;
   show.textContent = "Hide";

@@ -2,7 +2,7 @@
 
 import { post } from "./api.js";
 import { changeCells } from "./changes.js";
-import { byId, confirmed, count, dateOf, el, showOutcome, shown } from "./dom.js";
+import { byId, coinCell, confirmed, count, dateOf, el, showOutcome, shown } from "./dom.js";
 
 const PREVIEWED = 20;
 const SHOWN = 200;
@@ -18,6 +18,7 @@ const WORDS = {
 };
 const MARKS = { not_applied: "✕ ", unknown: "? ", left_alone: "– " };
 const CREATED = "created by that request";
+const NO_COINBASE = { coinbase_info: "", payout_addr: "" };
 
 // Asks and undoes. Resolves to whether the undo was sent.
 export async function undoRequest(request, output, detail) {
@@ -84,12 +85,14 @@ function table(results, most) {
 
 function resultRow({ outcome, cause, by, at, now, back_to: old, ...name }) {
   const kind = name.sub_pool === undefined ? "switch" : "update";
-  const isKnown = kind === "switch" || (now && old);
-  const [what, values] = changeCells({ ...name, kind, old: now, new: isKnown ? old : { coinbase_info: "", payout_addr: "" } });
+  const isKnown = now !== undefined && old !== undefined;
+  const [what, both] = changeCells({ ...name, kind, old: now, new: kind === "update" && !isKnown ? NO_COINBASE : old });
+  // What is left alone has no new value.
+  const values = isKnown ? both : kind === "switch" ? [coinCell(now)] : [];
   const cell = el("td", { class: "result" }, `${MARKS[outcome] ?? ""}${WORDS[outcome] ?? outcome}`);
   if (cause) cell.append(el("span", { class: "cause" }, shown(cause), by ? " by " : "", by ? shown(by, "mono") : "", at ? " at " : "", at ? dateOf(at) : ""));
   return el("tr", { class: outcome }, el("td", { class: "what" }, ...what),
-    el("td", { class: "values" }, ...(isKnown ? values : [])), cell);
+    el("td", { class: "values" }, ...values), cell);
 }
 
 function report(request, { fate, text, answer }, output, detail) {
@@ -104,10 +107,13 @@ function report(request, { fate, text, answer }, output, detail) {
   }
   const { results } = answer;
   const done = countOf(results, "restored", "deleted");
-  const kind = countOf(results, "unknown") > 0 ? "unknown" : countOf(results, "not_applied") > 0 ? "refused" : done > 0 ? "done" : "info";
+  const isWhole = fate === "done" && countOf(results, "not_applied") === 0;
+  const kind = countOf(results, "unknown") > 0 ? "unknown" : !isWhole ? "refused" : done > 0 ? "done" : "info";
   const parts = Object.entries(WORDS).map(([outcome, word]) => [countOf(results, outcome), word]);
   const counts = parts.filter(([number]) => number > 0).map(([number, word]) => `${count(number)} ${word}`);
-  showOutcome(output, kind, ["Undo of ", name, ": ", counts.join(", ") || "nothing to put back"], ...(answer.request ? [["It is request ", shown(answer.request, "mono"), "."]] : []));
+  const details = answer.request ? [["It is request ", shown(answer.request, "mono"), "."]] : [];
+  if (answer.err_msg) details.push(shown(text));
+  showOutcome(output, kind, ["Undo of ", name, ": ", counts.join(", ") || "nothing to put back"], ...details);
   const rest = results.filter(({ outcome }) => !["restored", "deleted"].includes(outcome));
   if (rest.length > 0) detail.replaceChildren(table(rest, SHOWN));
 }

@@ -138,7 +138,7 @@ impl Parts {
             "sub_pool" => filter.sub_pool = Some(text("sub_pool", value)?),
             "actor" => filter.actor = Some(text("actor", value)?),
             "source" => {
-                let expected = "api, poll, console, undo or registration";
+                let expected = "api, poll, console, undo, registration or signal";
                 filter.source = Some(word("source", value, Source::of_word, expected)?);
             }
             "client" => {

@@ -2,8 +2,9 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use actix::Recipient;
 use actix_web::web;
-use switcher_actors::History;
+use switcher_actors::{Actors, History, ListHeld};
 use switcher_history::{Error, Reader};
 use tokio::{sync::Semaphore, time::timeout};
 
@@ -22,16 +23,18 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Searches {
     file: PathBuf,
     history: History,
+    writer: Recipient<ListHeld>,
     turns: Turns,
 }
 
 impl Searches {
-    /// `file` is the database that `history` fills.
-    pub fn new(file: PathBuf, history: History) -> Self {
-        Self { file, history, turns: Turns::new(SEARCHES, PATIENCE) }
+    /// `file` is the database that the actors fill.
+    pub fn new(file: PathBuf, actors: &Actors) -> Self {
+        let turns = Turns::new(SEARCHES, PATIENCE);
+        Self { file, history: actors.history.clone(), writer: actors.held(), turns }
     }
 
-    /// Searches among all changes that are settled. The search finds those of answers that have been sent.
+    /// Searches among all changes that are settled, those of all sent answers included.
     pub async fn search<T: Send + 'static>(
         &self,
         search: impl FnOnce(&Reader) -> Result<T, Error> + Send + 'static,
@@ -41,6 +44,8 @@ impl Searches {
             let reader = Reader::open(&file).map_err(PageError::NotOpened)?;
             search(&reader).map_err(PageError::NotSearched)
         };
+        // The writer answers a request and hands over its changes in one turn, so they come before any other answer.
+        let _ = self.writer.send(ListHeld { limit: 0 }).await;
         self.history.flush().await;
         self.turns.take(search).await
     }

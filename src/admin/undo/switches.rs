@@ -1,11 +1,14 @@
 //! Undoes switches, slice by slice.
 
-use std::collections::HashSet;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use serde_json::Value;
 use switcher_actors::{
     PreviousValue, PutBack, PutBackEnd, PutBackEntry, PutBackOutcome, RequestId, Revision,
-    rfc_3339_millis,
+    SwitchesBuilder, rfc_3339_millis,
 };
 use switcher_history::{
     ChangeRow, Entry, Error, Filter, Kind, Order, Outcome, Reader, RequestNumber, RequestRow,
@@ -18,7 +21,7 @@ use super::{
     plan::{Plan, Rules, old_value},
     results::{Newer, Results, SWITCHED_SINCE, UndoOutcome, UndoResult, UndoTarget},
 };
-use crate::admin::history::Searches;
+use crate::{admin::history::Searches, api::dry_run};
 
 /// Entries that are read and put back together.
 const SLICE: usize = 1_000;
@@ -87,6 +90,8 @@ impl Undo {
         let switched: Vec<_> = switched.take(NEWER_NAMED - *named).collect();
         *named += switched.len();
         let newer = self.newer(searches, switched).await;
+        let left = planned.iter().filter(|(_, plan)| matches!(plan, Plan::Leave(_)));
+        let left = self.values(left.map(|(switch, _)| &*switch.sub_account)).await;
 
         let (mut ends, mut newer) = (ends.into_iter(), newer.into_iter());
         for (switch, plan) in planned {
@@ -95,7 +100,7 @@ impl Undo {
                 Plan::Nothing => continue,
                 Plan::Leave(cause) => UndoResult {
                     target,
-                    now: None,
+                    now: left.get(&switch.sub_account).and_then(value),
                     back_to: old_value(switch),
                     outcome: UndoOutcome::LeftAlone,
                     cause: Some(cause.to_owned()),
@@ -135,6 +140,20 @@ impl Undo {
         }
         let ended = "the writer ended meanwhile";
         ends.await.unwrap_or_else(|_| all(PutBackOutcome::Unknown(ended.into())))
+    }
+
+    /// The present values of sub-accounts that are left alone, as far as they can be read.
+    async fn values(&self, names: impl Iterator<Item = &str>) -> HashMap<String, PreviousValue> {
+        let mut switches = SwitchesBuilder::new(false);
+        // A registration's name may be none.
+        let names: Vec<&str> = names.filter(|name| switches.add(name).is_ok()).collect();
+        if names.is_empty() {
+            return HashMap::new();
+        }
+        let switches = Arc::new(switches.build());
+        let read = dry_run(&self.admin.views.dry_runs, Arc::clone(&switches)).await.results;
+        let value = |name: &str| Some(read.as_ref()?.get(switches.find(name)?)?.old.clone());
+        names.into_iter().filter_map(|name| Some((name.to_owned(), value(name)?))).collect()
     }
 
     /// The newer changes of sub-accounts that were switched since, if the history has them.

@@ -216,8 +216,8 @@ async fn the_files_forbid_all_that_is_not_theirs() {
         }
         next += 1;
     }
-    assert_eq!(files.len(), 13, "{files:?}");
-    assert!(size < 80_000, "{size} bytes");
+    assert_eq!(files.len(), 15, "{files:?}");
+    assert!(size < 100_000, "{size} bytes");
     assert!(page.header("Content-Type").unwrap().starts_with("text/html"));
     for path in &files {
         assert_eq!(admin.send(&Request::get(path)).await.status, 401, "{path}");

@@ -11,13 +11,16 @@ use crate::support::daemon::{Daemon, PASSWORD, USER};
 use crate::support::seconds;
 use crate::support::zookeeper::ZooKeeper;
 
-const PAGES: [&str; 15] = [
+const PAGES: [&str; 18] = [
     "/",
     "/healthz",
     "/readyz",
     "/metrics",
     "/recent",
     "/recent?limit=x",
+    "/history",
+    "/history?limit=x",
+    "/history/requests",
     "/status",
     "/sub-account?puname=alice",
     "/sub-account?puname=a%2Fb",

@@ -99,3 +99,36 @@ async fn new_records_are_followed() {
         last_is(after).await;
     }
 }
+
+#[tokio::test]
+async fn a_request_is_taken_back() {
+    let (zookeeper, folder) = (ZooKeeper::shared().await, tempfile::tempdir().unwrap());
+    let (daemon, _) = daemon(zookeeper, &folder).await;
+    daemon.switch("alice", "btc").await;
+    daemon.switch("bob", "btc").await;
+    let batch = r#"{"usercoins":[{"coin":"bcc","punames":["alice","bob","new"]}]}"#;
+    assert_eq!(daemon.batch(batch).await, Answer::success());
+    daemon.switch("bob", "btc").await;
+    let all = rows(&at_admin(&daemon, "history").await, 6).await;
+    let batch = all[1]["request"].as_str().unwrap();
+    let planned = at_admin(&daemon, &format!("undo {batch} --dry-run")).await.ends_with(0).await;
+    let expected = [
+        "alice: bcc -> btc  would_restore\n",
+        "bob: btc  left_alone: \"switched since\" by ",
+        "new: ?  left_alone: \"created by that request\"\n",
+    ];
+    assert_says(&planned.stdout, &expected);
+    let done = at_admin(&daemon, &format!("undo {batch} --delete-created --yes")).await;
+    let document = done.json(0).await;
+    let outcomes = document["results"].as_array().unwrap().iter().map(|it| &it["outcome"]);
+    assert_eq!(outcomes.collect::<Vec<_>>(), ["restored", "left_alone", "deleted"]);
+    assert_says(
+        &done.ends_with(65).await.stderr,
+        &["all entries are left alone; nothing was written"],
+    );
+    let undo = document["undo"].as_str().unwrap();
+    let requests = at_admin(&daemon, "history --requests").await.ends_with(0).await.stdout;
+    assert_says(&requests, &[&format!("; undo of {batch}\n"), &format!("; undone by {undo}\n")]);
+    let unknown = at_admin(&daemon, "undo 0000000000000000 --yes").await.ends_with(65).await;
+    assert_says(&unknown.stderr, &["request '0000000000000000' is not in the history"]);
+}

@@ -143,7 +143,7 @@ impl Drop for PageServer {
 }
 
 /// The texts whose contrast with their ground is less than WCAG's AA demands (4.5). What is disabled is exempt.
-const FAINT: &str = r#"
+pub const FAINT: &str = r#"
     const parts = (color) => color.match(/[\d.]+/g).map(Number);
     const luminance = (color) => {
         const linear = parts(color).slice(0, 3).map((part) => {

@@ -3,9 +3,12 @@
 //! ZooKeeper's states are the judge: each committed write has another one (`czxid`, version), and the histories of both
 //! daemons record it. So the state before an undo's write shows which request's switch the undo has replaced.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -18,11 +21,33 @@ use crate::polls::{now, url};
 use crate::support::client;
 
 const COINS: [&str; 6] = ["btc", "bcc", "bch", "ltc", "dash", "zec"];
-const USERS: [&str; 16] =
-    ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p"];
 /// Switches of each client, and undos of each undoer.
-const OPERATIONS: usize = 60;
+const OPERATIONS: usize = 100;
 const CLIENTS: usize = 4;
+/// Sub-accounts that are in use at a time.
+const WINDOW: usize = 6;
+/// Switches after which the oldest of them makes room for a new one, which some request has to create.
+const ADVANCE: usize = 2;
+
+/// The sub-accounts in use, which all share.
+#[derive(Default)]
+struct Window(AtomicUsize);
+
+impl Window {
+    fn advance(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn some(&self, rng: &mut Rng) -> Vec<String> {
+        let first = self.0.load(Ordering::Relaxed) / ADVANCE;
+        let users = (first..first + WINDOW).filter(|_| rng.u8(..4) == 0);
+        users.map(|n| format!("user{n}")).collect()
+    }
+}
+
+fn coin(rng: &mut Rng) -> &'static str {
+    COINS[rng.usize(..COINS.len())]
+}
 
 /// One daemon, with the requests that it has answered.
 struct Place {
@@ -30,23 +55,25 @@ struct Place {
     admin: Admin,
     history: PathBuf,
     requests: Mutex<Vec<String>>,
+    window: Arc<Window>,
 }
 
 impl Place {
-    async fn start(builder: Builder) -> Arc<Self> {
+    async fn start(builder: Builder, window: &Arc<Window>) -> Arc<Self> {
         let builder = with_history(builder).set("AvailableCoins", json!(COINS));
         let daemon = builder.start().await;
         let admin = Admin::of(&daemon).await;
         let history = builder.folder().join("history.db");
-        Arc::new(Self { daemon, admin, history, requests: Mutex::default() })
+        let window = Arc::clone(window);
+        Arc::new(Self { daemon, admin, history, requests: Mutex::default(), window })
     }
 
     async fn switch(self: Arc<Self>, mut rng: Rng) {
         for _ in 0..OPERATIONS {
-            let users: Vec<_> = USERS.iter().filter(|_| rng.u8(..8) == 0).collect();
-            let coin = COINS[rng.usize(..COINS.len())];
-            let json = json!({"usercoins": [{"coin": coin, "punames": users}]}).to_string();
-            let response = self.daemon.send(Request::batch(json)).await;
+            let users = self.window.some(&mut rng);
+            self.window.advance();
+            let json = json!({"usercoins": [{"coin": coin(&mut rng), "punames": users}]});
+            let response = self.daemon.send(Request::batch(json.to_string())).await;
             if response.answer().success {
                 self.requests.lock().unwrap().push(id(&response));
             }
@@ -131,12 +158,12 @@ async fn no_undo_replaces_or_deletes_a_switch_that_it_has_not_seen() {
     println!("seed {seed}");
     let mut rng = Rng::with_seed(seed);
     let zookeeper = ZooKeeper::shared().await;
-    let map = Mutex::new(rng.fork());
+    let (window, map) = (Arc::new(Window::default()), Mutex::new(rng.fork()));
+    let of_upstream = Arc::clone(&window);
     let upstream = Upstream::start(move |_| {
         let mut rng = map.lock().unwrap();
-        let entries: Vec<_> = USERS.iter().filter(|_| rng.u8(..4) == 0).collect();
-        let entries = entries.into_iter().map(|user| (*user, COINS[rng.usize(..COINS.len())]));
-        let entries: Vec<_> = entries.collect();
+        let users = of_upstream.some(&mut rng);
+        let entries: Vec<_> = users.iter().map(|user| (user.as_str(), coin(&mut rng))).collect();
         Reply::map(&entries, now())
     });
     let upstream = upstream.await.unwrap();
@@ -144,9 +171,10 @@ async fn no_undo_replaces_or_deletes_a_switch_that_it_has_not_seen() {
         .set("EnableCronJob", true)
         .set("CronIntervalSeconds", 1)
         .set("UserCoinMapURL", url(&upstream));
-    let first = Place::start(polling).await;
+    let first = Place::start(polling, &window).await;
     let same = first.daemon.watch_dir().to_owned();
-    let second = Place::start(Daemon::builder(zookeeper).set("ZKSwitcherWatchDir", same)).await;
+    let second = Daemon::builder(zookeeper).set("ZKSwitcherWatchDir", same);
+    let second = Place::start(second, &window).await;
     let mut tasks = tokio::task::JoinSet::new();
     for place in [&first, &second] {
         for _ in 0..CLIENTS {
@@ -163,8 +191,9 @@ async fn no_undo_replaces_or_deletes_a_switch_that_it_has_not_seen() {
     }
     let changes: Vec<_> = [first.changes(), second.changes()].concat();
     let (mut restored, mut deleted) = (0, 0);
-    for user in USERS {
-        let of_user = changes.iter().filter(|(_, switch)| switch.sub_account == user);
+    let users: BTreeSet<_> = changes.iter().map(|(_, switch)| &switch.sub_account).collect();
+    for user in users {
+        let of_user = changes.iter().filter(|(_, switch)| switch.sub_account == *user);
         let counts = judge(user, &of_user.collect::<Vec<_>>());
         (restored, deleted) = (restored + counts.0, deleted + counts.1);
     }

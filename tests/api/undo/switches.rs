@@ -56,7 +56,7 @@ async fn created_znodes_are_deleted_on_request_and_created_again() {
     let request = scene.switch("bcc", &["new", "old"]).await;
     let undone = scene.dry_run(&request).await;
     let (kept, restored) =
-        ("new: ? -> - left_alone: created by that request", "old: bcc -> btc would_restore");
+        ("new: bcc -> - left_alone: created by that request", "old: bcc -> btc would_restore");
     assert_eq!(undone.lines(), [kept, restored]);
 
     let body = json!({"request": request, "delete_created": true, "dry_run": true});
@@ -154,7 +154,7 @@ async fn old_coins_that_are_not_known_or_not_configured_are_not_written() {
     scene.znodes.put(&scene.daemon.path("foreign"), "doge").await;
     let request = scene.switch("bcc", &["foreign"]).await;
     let undone = scene.undo_request(&request).await;
-    assert_eq!(undone.lines(), ["foreign: ? -> doge left_alone: old coin not known"]);
+    assert_eq!(undone.lines(), ["foreign: bcc -> doge left_alone: old coin not known"]);
     assert_eq!(scene.row(&request).await.get("undone_by"), None);
 }
 
@@ -219,7 +219,7 @@ async fn an_unknown_outcome_is_left_alone() {
     let (response, ()) = tokio::join!(scene.daemon.send(request), lose);
     assert_eq!(response.answer().err_no, 107);
     let undone = scene.undo_request(&id(&response)).await;
-    assert_eq!(undone.lines(), ["alice: ? -> ? left_alone: outcome was unknown"]);
+    assert_eq!(undone.lines(), ["alice: bcc -> ? left_alone: outcome was unknown"]);
     assert_eq!(scene.coin("alice").await.as_deref(), Some("bcc"));
 }
 
