@@ -24,6 +24,7 @@ use crate::support::coinbase_load::{Load, Mix, Place};
 use crate::support::daemon::{PASSWORD, USER};
 use crate::support::seconds;
 use crate::table::{self, Row};
+use crate::testimony::Known;
 use crate::traffic::{Look, Names, Pulse, Traffic};
 
 /// Successes of each daemon before the next strike, and after the last.
@@ -51,6 +52,7 @@ pub struct Campaign {
     stretches: Vec<Stretch>,
     /// Faultless stretches in which a session was lost.
     disturbed: usize,
+    known: Known,
     /// That of the end of the last faultless round, before its znodes were removed.
     footprint: Footprint,
 }
@@ -68,6 +70,7 @@ impl Campaign {
             rows,
             stretches,
             disturbed: 0,
+            known: Known::default(),
             footprint: Footprint::default(),
         }
     }
@@ -78,6 +81,30 @@ impl Campaign {
         let needs_many = |fault| matches!(fault, Fault::CutAt(Op::MultiRead, _));
         faults.retain(|(_, fault)| self.scene.reads_many_at_once || !needs_many(*fault));
         faults
+    }
+
+    /// Every other one of the faults that both kinds of scenes have, and all others: the scenes share the work. All, if
+    /// some are chosen.
+    pub fn share_of_faults(&self) -> Vec<(String, Fault)> {
+        let (other, first) = match self.servers {
+            Servers::One => (Servers::Three, true),
+            Servers::Three => (Servers::One, false),
+        };
+        let (others, mut faults) = (faults::all(other), self.faults());
+        let mut is_first = false;
+        if std::env::var_os("FAULTS_ONLY").is_none() {
+            faults.retain(|fault| {
+                let is_shared = others.contains(fault);
+                is_first ^= is_shared;
+                !is_shared || is_first == first
+            });
+        }
+        faults
+    }
+
+    /// Compares the daemons' histories and logs with ZooKeeper's transaction log. Returns violations.
+    pub async fn compare_records(&mut self) -> Violations {
+        self.known.compare(&mut self.scene).await
     }
 
     /// Caches 200,000 sub-accounts in the daemon that is never stopped, so that the later growth of the cache stays
@@ -222,6 +249,7 @@ impl Campaign {
         violations.extend([history.faults(), history.violations(), history.untruths()].concat());
         violations.extend(late(&history, frozen));
         violations.extend(self.deaths());
+        self.known.add(origin, &records, &history);
         let counts = history.counts();
         let answered = [Fate::Success, Fate::Refused].map(|fate| counts.get(&fate).copied());
         let answered: usize = answered.into_iter().flatten().sum();

@@ -337,7 +337,7 @@ impl Fault {
                 }
             }
             Self::DaemonKilled => {
-                scene.daemons[1].daemon.kill9();
+                scene.daemons[1].kill9();
                 return Ok(restarted(scene, struck).await);
             }
             Self::DaemonRestarted => {
@@ -439,7 +439,8 @@ async fn step_clock(member: &mut Member) -> Result<(), Miss> {
     }
     member.terminate().await;
     let log = member.daemon.log();
-    let months: HashSet<&str> = log.iter().filter_map(|line| line.get(..3)).collect();
+    let months: HashSet<_> =
+        log.iter().filter_map(|line| line.strip_prefix(r#"{"ts":""#)?.get(..7)).collect();
     if months.len() < 3 {
         return Err(Miss::Wrong(format!("its clock was not stepped: {months:?}")));
     }

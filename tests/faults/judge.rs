@@ -3,7 +3,8 @@
 //! Each sub-account is a register (`support::register`): switches write it, looks read it, and the last look of
 //! a round comes when all is quiet. The judge treats four faults alike, as a history that no order of its
 //! operations explains: an acknowledged switch that is missing, a refused switch that was made, a value without
-//! a write, and a broken order. Polls have an additional rule.
+//! a write, and a broken order. Polls have an additional rule. Sub-accounts that an undo may have written are left to
+//! `recorded`.
 //!
 //! A switch that is held counts as a write, too, though the znode has its coin later: looks read held switches with
 //! the znodes. Their additional rule is that no coin is written before its time.
@@ -139,6 +140,7 @@ fn orders(records: &Records, looks: &[&Look], maps: &[u64]) -> Violations {
         });
     }
     let mut found = Violations::new();
+    registers.retain(|name, _| !records.undone.contains(*name));
     for (name, mut operations) in registers {
         // No name was ever used before.
         operations.push(Operation {
@@ -169,6 +171,10 @@ fn undone(records: &Records, looks: &[&Look], maps: &[u64]) -> Violations {
     let mut found = Violations::new();
     for look in looks {
         let Some(&asked) = asked.get(&look.coin) else { continue };
+        // An undo may have brought the older coin back.
+        if records.undone.contains(&look.name) {
+            continue;
+        }
         let undone = records.calls.iter().find(|call| {
             call.fate == Fate::Applied
                 && call.names.contains(&look.name)
@@ -230,7 +236,8 @@ mod tests {
     fn call(coin: &str, start: u64, end: u64, fate: Fate) -> Call {
         let (who, names) = ("a client".to_owned(), vec!["alice".to_owned()]);
         let (coin, due, earliest, answered) = (coin.to_owned(), None, None, 100);
-        Call { who, daemon: 0, names, coin, start, end, fate, due, earliest, answered }
+        let request = None;
+        Call { who, daemon: 0, names, coin, request, start, end, fate, due, earliest, answered }
     }
 
     fn look(coin: &str, start: u64, end: u64) -> Look {

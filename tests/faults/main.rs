@@ -7,11 +7,13 @@
 //! * `table`: the output;
 //! * `scene`: servers, daemons, and the ways between them;
 //! * `proxy`, `frames`: a way that can be broken, also at a chosen request;
-//! * `traffic`, `backend`: requests of clients, maps, and their records;
+//! * `traffic`, `results`, `backend`: requests of clients, answers about batches, maps, and their records;
 //! * `lists`, `stratum`: user lists that grow, and a stratum server that polls them and requests registrations;
 //! * `looker`: reads ZooKeeper without the daemons;
 //! * `settle`: the end of a round, when nothing waits for a daemon;
+//! * `undoer`: undos of requests that daemons have answered;
 //! * `judge`: finds impossible histories;
+//! * `transactions`, `testimony`, `recorded`: ZooKeeper's transaction log, the daemons' records and logs, and their judge;
 //! * `listed`: the judges of lists, first coins and registrations.
 //!
 //! `make test` strikes each fault once; `make faults` prints the tables. `make faults-long` strikes for
@@ -29,11 +31,16 @@ mod listed;
 mod lists;
 mod looker;
 mod proxy;
+mod recorded;
+mod results;
 mod scene;
 mod settle;
 mod stratum;
 mod table;
+mod testimony;
 mod traffic;
+mod transactions;
+mod undoer;
 
 use std::any::Any;
 use std::future::poll_fn;
@@ -47,7 +54,8 @@ use judge::Violations;
 use scene::Servers;
 use test_support as support;
 
-/// Strikes each fault once. The scenes run at the same time: both mostly wait.
+/// Strikes each fault once; those that both scenes have, in one of them. The scenes run at the same time: both mostly
+/// wait.
 async fn short(servers: Servers) {
     let Some((campaign, found)) = run(servers, 1, short_campaign).await else { return };
     campaign.print(found.len());
@@ -56,7 +64,7 @@ async fn short(servers: Servers) {
 
 async fn short_campaign(campaign: &mut Campaign, found: &mut Violations) {
     found.extend(campaign.faultless_stretch("before all faults", 1).await);
-    for (number, (name, fault)) in campaign.faults().iter().enumerate() {
+    for (number, (name, fault)) in campaign.share_of_faults().iter().enumerate() {
         let before = campaign.strikes();
         // A trap may wait in vain twice.
         for _ in 0..3 {
@@ -71,6 +79,7 @@ async fn short_campaign(campaign: &mut Campaign, found: &mut Violations) {
     found.extend(campaign.never_met());
     found.extend(campaign.faultless_stretch("the end", 1).await);
     found.extend(campaign.leaks());
+    found.extend(campaign.compare_records().await);
 }
 
 /// Sets a scene and runs a campaign in it, whose tables are wanted even if it panics. Returns the violations, too;
@@ -141,6 +150,7 @@ async fn long(lasting: Duration, campaign: &mut Campaign, found: &mut Violations
     }
     report(found, campaign.faultless_stretch("the end", ROUNDS).await);
     report(found, campaign.leaks());
+    report(found, campaign.compare_records().await);
 }
 
 /// Prints violations at once: the end of a long run is far.

@@ -1,7 +1,9 @@
 //! Everything that a campaign has on stage: ZooKeeper servers, two daemons, a way between each daemon and each
 //! server, a way between the clients and each daemon, and a backend with a user-coin map, user lists and registration.
 
-use std::time::{Duration, Instant};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -11,6 +13,7 @@ use upstream_sim::Upstream;
 use crate::backend;
 use crate::lists::Lists;
 use crate::proxy::{Proxy, Trap, Way};
+use crate::recorded::{Kill, Line};
 use crate::support::daemon::{Builder, Daemon};
 use crate::support::zookeeper::{DIGEST_CREDENTIALS, Role, ZooKeeper};
 use crate::support::{free_port, seconds, unique};
@@ -104,6 +107,12 @@ pub struct Member {
     pub front: Proxy,
     /// How often it was started.
     pub starts: usize,
+    /// The address of its admin pages.
+    pub admin: String,
+    /// The file of its history; the key of the chain is next to it.
+    pub history: PathBuf,
+    pub syncs_all: bool,
+    pub kills: Vec<Kill>,
     log_findings: LogFindings,
     /// Violations of this daemon and its predecessors.
     pub findings: Vec<String>,
@@ -129,13 +138,25 @@ impl Scene {
                 ways.push(Proxy::to_zookeeper(server.address()).await);
             }
             let brokers: Vec<_> = ways.iter().map(Proxy::address).collect();
-            let listen = format!("127.0.0.1:{}", free_port());
+            let [listen, admin] = [(); 2].map(|()| format!("127.0.0.1:{}", free_port()));
+            // Each way for the daemon that is killed, too.
+            let syncs_all = (number == REGISTRAR) == (kind == Servers::One);
             let coins = (0..COINS).map(coin).chain((0..MAPS).map(map_coin));
             let coins: Vec<_> = coins.chain(listed_coins()).collect();
             let url = |path: &str| format!("http://{}{path}", upstream.address());
             let urls =
                 listed_coins().map(|coin| (coin.clone(), url(&format!("/list/{coin}")).into()));
-            let mut builder = Daemon::builder(&servers[0])
+            let builder = Daemon::builder(&servers[0]);
+            let history = builder.folder().join("history.db");
+            let mut builder = builder
+                // The judge of histories reads the log.
+                .environment("LogFormat", "json")
+                .set("AdminListenAddr", admin.clone())
+                .set("HistoryFile", history.to_str().unwrap())
+                .set("HistoryKeyFile", history.with_extension("key").to_str().unwrap())
+                .set("HistorySync", if syncs_all { "all" } else { "updates" })
+                // Longer than a clock steps.
+                .set("HistoryDays", 3_650)
                 .set("ListenAddr", listen.clone())
                 .set("ZKBroker", brokers)
                 .set("ZKSwitcherWatchDir", watch_dir.clone())
@@ -172,8 +193,20 @@ impl Scene {
             let daemon = builder.start().await;
             let front = Proxy::to(listen).await;
             let (log_findings, findings) = (LogFindings::default(), Vec::new());
-            let starts = 1;
-            daemons.push(Member { builder, daemon, ways, front, starts, log_findings, findings });
+            let (starts, kills) = (1, Vec::new());
+            daemons.push(Member {
+                builder,
+                daemon,
+                ways,
+                front,
+                starts,
+                admin,
+                history,
+                syncs_all,
+                kills,
+                log_findings,
+                findings,
+            });
         }
         let reads_many_at_once = servers[0].version().await >= (3, 6, 0);
         Self { servers, daemons, upstream, lists, base_dir, one_polls, reads_many_at_once }
@@ -182,6 +215,11 @@ impl Scene {
     pub fn places(&self) -> Places {
         let watch_dir = self.daemons[0].daemon.watch_dir();
         Places { root: watch_dir.trim_end_matches('/').to_owned() }
+    }
+
+    /// Where the clients send their undos.
+    pub fn admins(&self) -> Vec<String> {
+        self.daemons.iter().map(|member| member.admin.clone()).collect()
     }
 
     /// Where the clients send their requests.
@@ -328,6 +366,20 @@ impl Member {
         self.starts += 1;
     }
 
+    /// SIGKILL.
+    pub fn kill9(&mut self) {
+        self.daemon.kill9();
+        let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
+        self.kills.push(Kill { moment: Instant::now(), time });
+    }
+
+    /// Takes what its log says of switches and sessions so far.
+    pub fn take_log(&mut self) -> (Vec<Line>, BTreeSet<i64>) {
+        self.read_log();
+        let LogFindings { switches, sessions, .. } = &mut self.log_findings;
+        (std::mem::take(switches), sessions.clone())
+    }
+
     /// SIGTERM, and its end.
     pub async fn terminate(&mut self) {
         self.daemon.signal(Signal::TERM);
@@ -337,7 +389,7 @@ impl Member {
             Ok(status) => self.findings.push(format!("SIGTERM ended the daemon with {status}")),
             Err(_) => {
                 self.findings.push("SIGTERM did not end the daemon".to_owned());
-                self.daemon.kill9();
+                self.kill9();
             }
         }
     }
@@ -350,6 +402,10 @@ struct LogFindings {
     lines: usize,
     /// How often a connection to ZooKeeper was lost.
     losses: usize,
+    /// Lines about switches that were applied.
+    switches: Vec<Line>,
+    /// Its sessions with ZooKeeper.
+    sessions: BTreeSet<i64>,
 }
 
 impl LogFindings {
@@ -357,8 +413,18 @@ impl LogFindings {
     fn take_in(&mut self, lines: Vec<String>) -> Vec<String> {
         self.lines += lines.len();
         self.losses += lines.iter().filter(|it| it.contains("ZooKeeper connection lost")).count();
+        for line in lines.iter().filter_map(|line| serde_json::from_str(line).ok()) {
+            self.switches.extend(Line::parse(&line));
+            self.sessions.extend(session(&line));
+        }
         lines.into_iter().filter(|line| line.contains("panicked")).collect()
     }
+}
+
+/// The session that a line reports.
+fn session(line: &Value) -> Option<i64> {
+    let session = line["session"].as_str()?.strip_prefix("0x")?;
+    u64::from_str_radix(session, 16).ok().map(|session| session as i64)
 }
 
 /// The coins of clients' switches.

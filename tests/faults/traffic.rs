@@ -9,7 +9,7 @@
 //! Most sub-accounts are left alone once a switch has succeeded after an earlier one: the end of the round then
 //! still shows a write that came late.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -20,18 +20,22 @@ use tokio::task::JoinSet;
 
 use crate::lists::{Lists, now};
 use crate::looker::{Looker, Znode};
+use crate::results::{Ended, results};
 use crate::scene::{COINS, EMPTY, GROWING, PERIOD, Places, Scene, coin, empty_coin};
 use crate::support::client::{Connection, Request, Response};
 use crate::support::coinbase_history::since;
 use crate::support::daemon::{PASSWORD, USER};
-use crate::support::load::{Fate, exchange, switch};
+use crate::support::load::{self, Fate, exchange};
+use crate::undoer::{Answered, Board, Undoer, Undone};
 
 /// Clients, each with sub-accounts of its own.
 const OWNERS: usize = 4;
 /// Clients of both daemons that switch the same sub-accounts.
 const RIVALS: usize = 4;
 /// Those sub-accounts.
-const CONTESTED: usize = 4;
+const CONTESTED: usize = 6;
+/// The first of them, which undos leave alone.
+const NOT_UNDONE: usize = 4;
 /// Clients that send batches.
 const BATCHERS: usize = 2;
 /// Sub-accounts in most batches, at most.
@@ -57,6 +61,8 @@ pub struct Call {
     pub daemon: usize,
     pub names: Vec<String>,
     pub coin: String,
+    /// Its id, if it was answered.
+    pub request: Option<String>,
     /// Nanoseconds since the round's beginning, like `end`.
     pub start: u64,
     pub end: u64,
@@ -125,6 +131,9 @@ pub struct Records {
     pub seen: Vec<Seen>,
     /// Coins that a first pull may give: name, coin, and the earliest time.
     pub first_coins: Vec<(String, String, u64)>,
+    /// Undos, and all sub-accounts that they may have written.
+    pub undos: Vec<Undone>,
+    pub undone: BTreeSet<String>,
     /// Answers that the API has not.
     pub odd: Vec<String>,
 }
@@ -228,7 +237,7 @@ impl Names {
 }
 
 impl Traffic {
-    /// Starts the clients of the daemons. Nothing is held unless it `holds`.
+    /// Starts the clients of the daemons. Nothing is held unless it `holds`. Polls are undone in every other round.
     pub fn start(scene: &Scene, names: &Names, seed: u64, holds: bool) -> Self {
         let fronts = scene.fronts();
         let looked_at = (0..CONTESTED).map(|number| names.contested(number));
@@ -243,6 +252,13 @@ impl Traffic {
             pulses: Arc::default(),
         };
         let mut random = Rng::with_seed(seed);
+        let board = Board::default();
+        let polled = random.bool().then(|| names.in_maps());
+        for (daemon, admin) in scene.admins().into_iter().enumerate() {
+            let (board, polled, random) = (board.clone(), polled.clone(), random.fork());
+            let undoer = Undoer { daemon, admin, board, polled, random };
+            traffic.clients.spawn(undoer.run(Arc::clone(&traffic.stop)));
+        }
         let mut start = |kind: Kind, number: usize| {
             let client = Sender {
                 kind,
@@ -255,6 +271,7 @@ impl Traffic {
                 random: random.fork(),
                 pulses: Arc::clone(&traffic.pulses),
                 watched: Arc::clone(&watched),
+                board: board.clone(),
                 connections: [None, None],
                 finished: 0,
                 tries: 0,
@@ -295,6 +312,8 @@ impl Traffic {
             all.looks.extend(records.looks);
             all.seen.extend(records.seen);
             all.first_coins.extend(records.first_coins);
+            all.undos.extend(records.undos);
+            all.undone.extend(records.undone);
             all.odd.extend(records.odd);
         }
         all
@@ -337,6 +356,7 @@ struct Sender {
     random: Rng,
     pulses: Arc<[Pulse; 2]>,
     watched: Arc<Watched>,
+    board: Board,
     connections: [Option<Connection>; 2],
     /// Own sub-accounts, or batches, that are finished.
     finished: usize,
@@ -515,12 +535,17 @@ impl Sender {
         let request = request.credentials(USER, PASSWORD);
         let begun = Instant::now();
         let (daemon, kept) = (self.daemon, &mut self.connections[self.daemon]);
-        let sent = switch(kept, &self.fronts[daemon], &request).await;
-        let fate = sent.unwrap_or_else(|response| self.odd(&response));
+        let sent = exchange(kept, &self.fronts[daemon], &request).await;
+        let id = sent.as_ref().ok().and_then(id);
+        let fate = match sent {
+            Ok(response) => load::fate(&response).unwrap_or_else(|| self.odd(&response)),
+            Err(fate) => fate,
+        };
         if fate == Fate::Applied {
             self.existing.extend(names.iter().cloned());
         }
-        self.record(daemon, begun, names, coin, fate, None, None);
+        self.offer(daemon, &id, &names);
+        self.record(daemon, begun, names, coin, id, fate, None, None);
         fate
     }
 
@@ -534,6 +559,7 @@ impl Sender {
         let begun = Instant::now();
         let kept = &mut self.connections[daemon];
         let sent = exchange(kept, &self.fronts[daemon], &request).await;
+        let id = sent.as_ref().ok().and_then(id);
         let answers = match &sent {
             Err(fate) => Some(vec![Ended::as_all(*fate); entries.len()]),
             Ok(response) => results(&response.text(), entries.len()),
@@ -543,6 +569,11 @@ impl Sender {
             vec![Ended::as_all(fate); entries.len()]
         });
         let mut all = Fate::Applied;
+        self.offer(
+            daemon,
+            &id,
+            &entries.iter().map(|entry| entry.name.clone()).collect::<Vec<_>>(),
+        );
         for (Entry { name, coin, earliest }, end) in entries.into_iter().zip(answers) {
             let Ended { fate, due, is_replaced } = end;
             // Never written, since another switch came in the same moment.
@@ -552,9 +583,21 @@ impl Sender {
             } else {
                 all = fate;
             }
-            self.record(daemon, begun, vec![name], coin, fate, due, earliest);
+            self.record(daemon, begun, vec![name], coin, id.clone(), fate, due, earliest);
         }
         all
+    }
+
+    /// Lets undos have an answered request. Those of listed and of mapped sub-accounts, and some contested ones, stay.
+    fn offer(&self, daemon: usize, id: &Option<String>, names: &[String]) {
+        let Some(request) = id.clone() else { return };
+        let kept: Vec<_> = (0..NOT_UNDONE).map(|number| self.names.contested(number)).collect();
+        let is_kept = matches!(self.kind, Kind::Caller | Kind::Mover)
+            || names.iter().any(|name| kept.contains(name));
+        if !is_kept {
+            let may_delete = matches!(self.kind, Kind::Owner);
+            self.board.add(Answered { daemon, request, names: names.to_vec(), may_delete });
+        }
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -564,6 +607,7 @@ impl Sender {
         begun: Instant,
         names: Vec<String>,
         coin: String,
+        request: Option<String>,
         fate: Fate,
         due: Option<u64>,
         earliest: Option<u64>,
@@ -574,7 +618,8 @@ impl Sender {
             self.pulses[daemon].beat(begun);
         }
         let (who, answered) = (format!("{:?} {}", self.kind, self.number), now());
-        let call = Call { who, daemon, names, coin, start, end, fate, due, earliest, answered };
+        let call =
+            Call { who, daemon, names, coin, request, start, end, fate, due, earliest, answered };
         self.records.calls.push(call);
     }
 
@@ -585,55 +630,9 @@ impl Sender {
     }
 }
 
-/// The end of a switch in a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Ended {
-    fate: Fate,
-    due: Option<u64>,
-    is_replaced: bool,
-}
-
-impl Ended {
-    fn as_all(fate: Fate) -> Self {
-        Self { fate, due: None, is_replaced: false }
-    }
-}
-
-/// The end of each entry; `None` if the answer is none of the API's.
-fn results(answer: &str, entries: usize) -> Option<Vec<Ended>> {
-    let answer: Value = serde_json::from_str(answer).ok()?;
-    let all = match (answer["err_no"].as_i64()?, answer["success"].as_bool()?) {
-        (0, true) => Fate::Applied,
-        (105, false) => Fate::NotApplied,
-        (107, false) => Fate::Unknown,
-        _ => return None,
-    };
-    let Some(results) = answer["results"].as_array() else {
-        return (all == Fate::NotApplied).then(|| vec![Ended::as_all(all); entries]);
-    };
-    let ends = results.iter().map(|result| {
-        let (fate, due) = match result["outcome"].as_str()? {
-            "applied" => (Fate::Applied, None),
-            "held" => (Fate::Applied, Some(seconds_of(result["due"].as_str()?)?)),
-            "not_applied" => (Fate::NotApplied, None),
-            "unknown" => (Fate::Unknown, None),
-            _ => return None,
-        };
-        let end = Ended { fate, due, is_replaced: result["replaced_by"].is_string() };
-        (all != Fate::Applied || fate == all).then_some(end)
-    });
-    ends.collect::<Option<Vec<_>>>().filter(|ends| ends.len() == entries)
-}
-
-/// Whole seconds since 1970 of `2026-11-29T10:00:00.000Z`.
-fn seconds_of(text: &str) -> Option<u64> {
-    let number = |from: usize, to: usize| text.get(from..to)?.parse::<u64>().ok();
-    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
-    // Years begin in March, so that a leap day is the last of its year.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + day - 1;
-    let days = days.checked_sub(719_468)?;
-    Some(((days * 24 + number(11, 13)?) * 60 + number(14, 16)?) * 60 + number(17, 19)?)
+/// The request's id.
+fn id(response: &Response) -> Option<String> {
+    response.header("X-Request-Id").map(str::to_owned)
 }
 
 /// Looks at sub-accounts all the time, by turns at those that are looked at often and the latest others.
@@ -681,35 +680,6 @@ async fn watch(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn results_are_read_with_their_due_times() {
-        let result = |outcome: &str| format!(r#"{{"puname":"a","new":"h0","outcome":{outcome}}}"#);
-        let answer = |err_no: u32, results: &[String]| {
-            let success = err_no == 0;
-            let results = results.join(",");
-            format!(
-                r#"{{"err_no":{err_no},"err_msg":"","success":{success},"results":[{results}]}}"#
-            )
-        };
-        let held = result(r#""held","due":"2026-11-29T10:00:01.250Z""#);
-        let both = answer(0, &[held.clone(), result(r#""applied""#)]);
-        let ended = |fate, due| Ended { due, ..Ended::as_all(fate) };
-        let [held_first, applied] =
-            [Some(1_795_946_401), None].map(|due| ended(Fate::Applied, due));
-        assert_eq!(results(&both, 2), Some(vec![held_first, applied]));
-        assert_eq!(results(&both, 1), None);
-        let some = answer(107, &[held, result(r#""not_applied""#)]);
-        let not_applied = ended(Fate::NotApplied, None);
-        assert_eq!(results(&some, 2), Some(vec![held_first, not_applied]));
-        let replaced = answer(0, &[result(r#""applied","replaced_by":"c1""#)]);
-        assert_eq!(results(&replaced, 1), Some(vec![Ended { is_replaced: true, ..applied }]));
-        assert_eq!(results(&answer(0, &[result(r#""unknown""#)]), 1), None);
-        let late = r#"{"err_no":105,"err_msg":"x","success":false}"#;
-        assert_eq!(results(late, 1), Some(vec![not_applied]));
-        assert_eq!(seconds_of("1970-01-01T00:00:00Z"), Some(0));
-        assert_eq!(seconds_of("2028-02-29T23:59:59Z"), Some(1_835_481_599));
-    }
 
     #[test]
     fn a_held_switch_counts_until_its_znode_is_written() {

@@ -10,8 +10,8 @@
 use std::{
     fs::{self, File, TryLockError},
     io,
-    os::unix::fs::OpenOptionsExt,
     os::unix::ffi::OsStrExt,
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 

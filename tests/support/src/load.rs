@@ -43,14 +43,17 @@ pub async fn switch(
         Ok(response) => response,
         Err(fate) => return Ok(fate),
     };
-    if response.status != 200 {
-        return Err(response);
-    }
-    match response.try_answer().map(|answer| (answer.err_no, answer.success)) {
-        Ok((0, true)) => Ok(Fate::Applied),
-        Ok((105, false)) => Ok(Fate::NotApplied),
-        Ok((107, false)) => Ok(Fate::Unknown),
-        _ => Err(response),
+    fate(&response).ok_or(response)
+}
+
+/// The fate by the answer to a switch; `None` if the answer is unknown to the API.
+pub fn fate(response: &Response) -> Option<Fate> {
+    let answer = response.try_answer().ok().filter(|_| response.status == 200)?;
+    match (answer.err_no, answer.success) {
+        (0, true) => Some(Fate::Applied),
+        (105, false) => Some(Fate::NotApplied),
+        (107, false) => Some(Fate::Unknown),
+        _ => None,
     }
 }
 

@@ -189,6 +189,11 @@ impl ZooKeeper {
         line.trim().parse().ok()
     }
 
+    /// The directory of its snapshots and transaction logs.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
     fn log(&self) -> PathBuf {
         self.folder.path().join("server.log")
     }

@@ -119,8 +119,6 @@ struct Sent {
     data: Vec<u8>,
     /// Whether the intent's znode exists.
     exists: bool,
-    /// The sub-account's coin.
-    old: PreviousValue,
 }
 
 impl<'a> Acceptance<'a> {
@@ -166,8 +164,8 @@ impl<'a> Acceptance<'a> {
                 (Ok(Some(znode)), Ok(found)) => {
                     let exists = found.is_some();
                     let Some(intent) = self.intent(index, found, znode.mark) else { continue };
-                    let (data, old) = (intent.to_json(), PreviousValue::Data(znode.data));
-                    sent.push(Sent { index, intent, data, exists, old });
+                    let data = intent.to_json();
+                    sent.push(Sent { index, intent, data, exists });
                 }
             }
         }
@@ -273,21 +271,37 @@ impl<'a> Acceptance<'a> {
                     continue;
                 }
             };
-            let revision = znode.as_ref().map(|it| it.mark.revision);
+            let zxid = znode.as_ref().map(|it| it.mark.zxid);
+            let mut is_unchanged = false;
             let is_last = match found {
                 // Another caller's switch may have replaced it at the same time, and must then be the last itself: its
                 // daemon may have ended. A poll's intent must not replace it, since its map is older.
-                Ok(Some(Content { data, mark })) => matches!(Intent::parse(&data), Ok(Some(found))
-                    if found.mark.is_none() && found.is_last(mark.zxid, znode.map(|it| it.mark.zxid))),
+                Ok(Some(Content { data, mark })) => {
+                    let found = Intent::parse(&data).ok().flatten();
+                    let found = found.filter(|it| it.mark.is_none() && it.is_last(mark.zxid, zxid));
+                    let request = it.intent.source.request;
+                    is_unchanged = found.as_ref().is_some_and(|it| it.source.request == request);
+                    found.is_some()
+                }
                 // Carried out already, or removed because of another write.
                 Ok(None) => {
-                    znode.is_some_and(|znode| znode.data == it.intent.coin.as_str().as_bytes())
+                    let coin = it.intent.coin.as_str().as_bytes();
+                    znode.as_ref().is_some_and(|znode| znode.data == coin)
                 }
                 Err(_) => false,
             };
             if is_last {
+                // The value of the first read may have been replaced before the intent was set. The present one was there
+                // then, if the intent is still the last write.
+                let (old, revision) = match znode {
+                    _ if !is_unchanged => (PreviousValue::NotKnown, None),
+                    None => (PreviousValue::Absent, None),
+                    Some(Content { data, mark }) => {
+                        (PreviousValue::Data(data), Some(mark.revision))
+                    }
+                };
                 let outcome = SwitchOutcome::Held { due: it.intent.due };
-                let result = SwitchResult { old: it.old, outcome };
+                let result = SwitchResult { old, outcome };
                 self.ends[it.index] = Some(EntryEnd { result, revision });
             }
         }
