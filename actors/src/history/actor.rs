@@ -1,4 +1,4 @@
-//! The Historian: records what waits, one transaction for all of it.
+//! The Historian: records all waiting changes, in one transaction.
 //!
 //! Changes that cannot be recorded stay with it and are tried again each second, so that a full disk loses nothing
 //! until the queue is full, too.
@@ -18,23 +18,23 @@ use super::{
     handle::NotRecorded,
     journal::Journal,
     queue::{Intent, Item, Queue, Taken, Wake},
-    records::{coinbase, intent, millis, record},
+    records::{coinbase, intent, millis, outcome, record},
     settings::HistorySettings,
 };
 use crate::{
     domain::{Origin, RequestIds, Source, SourceKind},
-    metrics::{Change, ChangeEnd, ChangeKind, Metrics},
+    metrics::{Change, ChangeKind, Metrics},
 };
 
-/// Interval of syncs, of tries after a failure, and of metrics.
+/// Interval of syncs, of new tries after a failure, and of metrics.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Ticks between looks for switches that have expired.
+/// Ticks between checks for expired records.
 const EXPIRY_TICKS: u32 = 60;
 
-/// Records all that waits, syncs it and closes the database.
+/// Records all waiting changes, syncs them and closes the database.
 ///
-/// Sent once, by the drain of the actors, after all actors that change something.
+/// Sent once, by the drain, after all actors that make changes have ended.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct CloseHistory;
@@ -49,13 +49,13 @@ pub(crate) struct Historian {
     max_bytes: u64,
     /// Records that could not be appended yet.
     unsaved: Vec<database::Change>,
-    /// Updates without outcome: their requests, and their records' numbers.
-    open: HashMap<u64, i64>,
-    /// Whether anything is appended that is not synced.
+    /// Updates without outcome: the numbers of their records, by request.
+    open_updates: HashMap<u64, i64>,
+    /// Whether there are appended records that are not synced.
     is_dirty: bool,
-    /// Whether anything is written that the metrics do not show.
+    /// Whether there are writes that the metrics do not show.
     is_changed: bool,
-    /// Why the last attempt to append failed. The next one is made by the tick.
+    /// Why the last attempt to append failed. The next tick tries again.
     fault: Option<NotRecorded>,
     ticks_to_expiry: u32,
     ids: RequestIds,
@@ -78,7 +78,7 @@ impl Historian {
             payouts_kept,
             max_bytes,
             unsaved: Vec::new(),
-            open: HashMap::new(),
+            open_updates: HashMap::new(),
             is_dirty: false,
             is_changed: true,
             fault: None,
@@ -87,7 +87,7 @@ impl Historian {
         }
     }
 
-    /// Records all that waits, and answers those that wait for it.
+    /// Records all waiting changes, and answers the requests that wait for their records.
     fn record(&mut self) {
         let Taken { items, waiters, dropped } = self.queue.take();
         if dropped > 0 {
@@ -109,15 +109,15 @@ impl Historian {
         let recorded =
             self.append().and_then(|()| if wants_sync { self.sync_now() } else { Ok(()) });
         for waiter in waiters {
-            // The request may be gone.
+            // The request may have ended.
             let _ = waiter.reply.send(recorded.clone());
         }
     }
 
-    /// Takes a change in, which [`append`](Self::append) records; the outcome of an update at once.
+    /// Adds a change to the unsaved records; the outcome of an update is recorded at once.
     fn change(&mut self, change: &Change, origin: &mut Option<Arc<database::Origin>>) {
         let ends = matches!(change.what, ChangeKind::Update { .. })
-            .then(|| self.open.remove(&change.source.request.0))
+            .then(|| self.open_updates.remove(&change.source.request.0))
             .flatten();
         match ends {
             Some(number) => self.end_update(number, change),
@@ -128,22 +128,22 @@ impl Historian {
         }
     }
 
-    /// Records the update, and lets it begin.
+    /// Records an update before its exchange, and replies whether the exchange may begin.
     fn begin_update(&mut self, waiting: Intent) {
         let (origin, update) = intent(&waiting);
         let at = millis(waiting.at);
-        // The order of records is that of the events.
+        // Records have the order of the events.
         let begun = self
             .append()
             .and_then(|()| self.write(|writer| writer.begin_update(at, &origin, &update)));
         if let Ok(number) = begun {
-            self.open.insert(origin.request, number);
+            self.open_updates.insert(origin.request, number);
         }
         if waiting.reply.send(begun.clone().map(drop)).is_err()
             && let Ok(number) = begun
         {
-            // Its request is gone, and nothing will be written.
-            self.open.remove(&origin.request);
+            // The request has ended, and its exchange will not begin.
+            self.open_updates.remove(&origin.request);
             let cause = Some("the client has gone");
             let ended = self.write(|writer| {
                 writer.end_update(number, at, Outcome::NotApplied, cause, None, None)
@@ -180,7 +180,7 @@ impl Historian {
         });
     }
 
-    /// Appends the unsaved records. If it fails, they stay.
+    /// Appends the unsaved records. After a failure, they stay.
     fn append(&mut self) -> Result<(), NotRecorded> {
         if let Some(fault) = &self.fault {
             return Err(fault.clone());
@@ -214,7 +214,7 @@ impl Historian {
         Ok(())
     }
 
-    /// Writes to the database. A damaged one is moved aside and the write repeated, unless answers depend on its records.
+    /// Writes to the database. A damaged one is moved aside and the write repeated, unless answers depend on the records.
     fn write<T>(
         &mut self,
         write: impl Fn(&mut Writer) -> Result<T, Error>,
@@ -228,7 +228,7 @@ impl Historian {
             let moved = writer.start_over(millis(SystemTime::now()));
             let moved = moved.map_err(|cause| not_recorded(&cause))?;
             self.journal.started_over(&error, &moved.to_string_lossy());
-            self.open.clear();
+            self.open_updates.clear();
             write(writer).map_err(|error| not_recorded(&error))
         })?;
         (self.is_dirty, self.is_changed) = (true, true);
@@ -250,7 +250,7 @@ impl Historian {
         ctx.run_later(TICK.saturating_sub(began.elapsed()), Self::tick);
     }
 
-    /// Drops a part of what has expired. Returns whether there may be more.
+    /// Drops some of the expired records. Returns whether there may be more.
     fn expire(&mut self) -> bool {
         let now = SystemTime::now();
         let before = |kept| now.checked_sub(kept).map_or(0, millis);
@@ -273,15 +273,6 @@ impl Historian {
             self.journal.size(size, &writer.chain_head());
             self.is_changed = false;
         }
-    }
-}
-
-fn outcome(end: ChangeEnd) -> Outcome {
-    match end {
-        ChangeEnd::Applied => Outcome::Applied,
-        ChangeEnd::Held => Outcome::Held,
-        ChangeEnd::NotApplied => Outcome::NotApplied,
-        ChangeEnd::Unknown => Outcome::Unknown,
     }
 }
 
