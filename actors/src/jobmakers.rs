@@ -29,11 +29,11 @@ impl Jobmakers {
         Self { zk_writer, history, journal: Arc::new(journal) }
     }
 
-    /// Sends a request to the sub-pool's jobmaker, and returns its answer. Dropping the future cancels an exchange that has
-    /// not begun.
+    /// Sends a request to the sub-pool's jobmaker, and returns its answer. Dropping the future cancels an exchange that
+    /// has not begun.
     ///
     /// # Errors
-    /// The reason why there is no answer; [`ExchangeFailure::wrote_nothing`] distinguishes a certain from an unknown outcome.
+    /// The reason why there is no answer; [`ExchangeFailure::wrote_nothing`] shows whether the outcome is unknown.
     pub async fn ask(
         &self,
         sub_pool: SubPool,

@@ -20,8 +20,8 @@ pub struct Limits {
 }
 
 impl Writer {
-    /// Drops old notes, and the oldest part of the switches if the limits demand it. One call drops at most 10,000 requests;
-    /// returns whether there may be more to drop. Also ends a full part if [`append`](Self::append) could not.
+    /// Drops old notes, and the oldest part of the switches if the limits demand it. One call drops at most 10,000
+    /// requests; returns whether there may be more to drop. Also ends a full part if [`append`](Self::append) could not.
     ///
     /// # Errors
     /// The first failure; the other steps are tried all the same. Call it again later.

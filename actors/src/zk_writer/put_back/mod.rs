@@ -1,7 +1,7 @@
 //! Undos: puts back the znodes that are exactly as a request left them.
 //!
-//! Such a znode has the recorded [`Revision`](crate::zk::Revision), which occurs once, and the recorded value. It is written
-//! on condition of that state; any other is left alone.
+//! Such a znode has the recorded [`Revision`](crate::zk::Revision), which occurs once, and the recorded value. It is
+//! written on condition of that state; any other is left alone.
 //!
 //! ZooKeeper compares the version alone, which starts at 0 again when a znode is deleted and created again. A write's
 //! answer reveals that (`Overwrite`), a deletion's does not. Only undos delete sub-accounts' znodes, so they exclude
