@@ -52,7 +52,7 @@ pub struct Actors {
     pub dry_runs: Recipient<DryRunBatch>,
     /// Takes requests to jobmakers; `None` if the sub-pool API is off.
     pub jobmakers: Option<Jobmakers>,
-    /// Records, and waits for records.
+    /// Records changes, and waits for records.
     pub history: History,
     /// The user lists; empty if none is configured.
     pub listings: Listings,
@@ -222,7 +222,7 @@ impl Actors {
 struct Threads(Vec<Arbiter>);
 
 impl Threads {
-    /// Starts an actor, if it is wanted, on a thread of its own.
+    /// Starts an actor on a thread of its own; none if `actor` is `None`.
     fn start<A: Actor<Context = Context<A>>>(
         &mut self,
         actor: Option<impl FnOnce(&mut Context<A>) -> A + Send + 'static>,
@@ -239,7 +239,7 @@ fn empty_listings(settings: &UserListSettings) -> Listings {
     Listings::of(settings.lists.iter().map(|list| list.0.clone()), settings.lower_case)
 }
 
-/// Restores the recent changes, and hands those from now on to a queue. Returns it, and what starts its Historian.
+/// Restores the recent changes, and feeds all later ones to a queue. Returns the queue and the start of its Historian.
 fn new_historian(
     mut settings: HistorySettings,
     metrics: &Metrics,

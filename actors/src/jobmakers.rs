@@ -1,4 +1,4 @@
-//! [`Jobmakers`]: asks the jobmakers, through `ZkWriter`.
+//! [`Jobmakers`]: sends requests to jobmakers, through `ZkWriter`.
 
 use std::{slice, sync::Arc};
 
@@ -12,7 +12,7 @@ use crate::{
     zk_writer::{CoinbaseAction, CoinbaseRequest},
 };
 
-/// Asks the jobmakers. An update begins only after the history has it on the disk.
+/// Sends requests to jobmakers. An update begins only after its record is on the disk.
 #[derive(Clone)]
 pub struct Jobmakers {
     zk_writer: Recipient<CoinbaseRequest>,
@@ -29,11 +29,11 @@ impl Jobmakers {
         Self { zk_writer, history, journal: Arc::new(journal) }
     }
 
-    /// Has the sub-pool's jobmaker act, and returns its answer. Dropping the future cancels an exchange that has not
-    /// begun.
+    /// Sends a request to the sub-pool's jobmaker, and returns its answer. Dropping the future cancels an exchange that
+    /// has not begun.
     ///
     /// # Errors
-    /// If there is no certain answer.
+    /// The reason why there is no answer; [`ExchangeFailure::wrote_nothing`] shows whether the outcome is unknown.
     pub async fn ask(
         &self,
         sub_pool: SubPool,
@@ -44,7 +44,7 @@ impl Jobmakers {
         let caller = Caller { source, reply };
         let is_update = matches!(action, CoinbaseAction::Update(_));
         let request = CoinbaseRequest { sub_pool, action, caller };
-        // A task of its own, since a recorded update must reach `ZkWriter`, which has its outcome recorded.
+        // In a task of its own: a recorded update must reach `ZkWriter`, whose journal records the outcome.
         tokio::spawn(self.clone().send(request));
         let ended = |_| Err(ExchangeFailure::Unknown("the actors ended meanwhile".to_owned()));
         let answer = answer.await.unwrap_or_else(ended);
@@ -55,7 +55,7 @@ impl Jobmakers {
         answer
     }
 
-    /// Hands a request over to `ZkWriter`. One that cannot be is answered here.
+    /// Hands a request over to `ZkWriter`, or answers it with the failure.
     async fn send(self, request: CoinbaseRequest) {
         let CoinbaseRequest { sub_pool, action, caller } = &request;
         if let CoinbaseAction::Update(update) = action

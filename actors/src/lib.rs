@@ -51,10 +51,10 @@
 //!    where no newer switch exists. The two kinds never share a transaction.
 //! 4. Only `zk` names the ZooKeeper crate, and only `http_client` the HTTP library; the daemon's crate names neither.
 //!    This crate serves no HTTP and reads no configuration.
-//! 5. There are three outcomes: applied, not applied, **unknown**. Unknown is never reported as success, and never
-//!    blindly sent again.
-//! 6. A message handler never waits for the network, so that the mailbox stays live. The Historian alone waits for the
-//!    disk, and no other actor waits for the Historian.
+//! 5. An outcome is applied, held, not applied or **unknown**. Unknown is never reported as success, and never blindly
+//!    sent again.
+//! 6. A message handler never waits for the network, so that the mailbox stays live. Only the Historian's handlers wait
+//!    for the disk, and no other handler waits for the Historian.
 //! 7. An actor's death ends the process with a log line, and the supervisor restarts it. A lost session is a state of
 //!    `ZkWriter`, not a death.
 //! 8. Each event is recorded in one place, a `journal`: log line, metric, recent change. [`Metrics`] decides nothing

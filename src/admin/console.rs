@@ -6,7 +6,7 @@
 //! * `dom.js`: safe display of foreign texts; dialogs and outcomes;
 //! * `charts.js`: rates as small charts; `changes.js`: the last changes, live;
 //! * `lists.js`: user lists, held switches, registrations;
-//! * `history.js`: searches in the history; `undo.js`: puts back a request's changes;
+//! * `history.js`: searches in the history; `undo.js`: takes a request back;
 //! * `switch.js`, `batch.js`, `batch_file.js`, `sub_pool.js`: the forms.
 
 use actix_web::HttpResponse;

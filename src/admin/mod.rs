@@ -7,7 +7,7 @@
 //! | `/metrics` | metrics for Prometheus | those of the API, or `MetricsUser` and `MetricsPassword` |
 //! | `/recent` | the last changes | those of the API |
 //! | `/recent/stream` | each change as it happens | those of the API |
-//! | `/history`, `/history/requests` | searches among all recorded changes | those of the API |
+//! | `/history`, `/history/requests` | searches of the history | those of the API |
 //! | `/undo` | takes a request back (POST) | those of the API |
 //! | `/` | the console | those of the API |
 //! | `/status` | the daemon's state, for the console | those of the API |
@@ -19,11 +19,13 @@
 //!
 //! * `routes`: the table of paths, with metrics and health;
 //! * `answer`: errors and answers;
-//! * `recent`, `stream`, `history`, `status`, `held`, `sub_account`, `undo`, `docs`: one page each; `user_lists`: a part of `/status`;
+//! * `recent`, `stream`, `history`, `status`, `held`, `sub_account`, `undo`, `docs`: one page each, `history` two;
+//!   `user_lists`: a part of `/status`;
 //! * `console`: the files of the console.
 //!
-//! Only the API's endpoints, `/undo` and `/sub-account` wait for ZooKeeper, `/held-switches` for an actor's memory, and searches for
-//! the disk. All other pages show the contents of [`Metrics`] and [`Listings`], and so answer without ZooKeeper and during the drain.
+//! Only the API's endpoints, `/undo` and `/sub-account` wait for ZooKeeper, `/held-switches` for an actor's memory, and
+//! searches for the disk. All other pages show the contents of [`Metrics`] and [`Listings`], and so answer without
+//! ZooKeeper and during the drain.
 //!
 //! A browser sends credentials with requests of any site's page. So requests of other sites' pages are refused
 //! (`http::csrf`), except for links to the console and `/docs`, and no GET or HEAD changes anything. Requests for a host
@@ -174,7 +176,7 @@ pub fn admin(
     let limits = ServerLimits {
         workers: 1,
         connections: CONNECTIONS,
-        // Another one parses large batches.
+        // One more parses large batches.
         blocking_threads: SEARCHES + 1,
         deadlines: Deadlines {
             first_head: HEAD_TIMEOUT,

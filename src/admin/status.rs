@@ -91,7 +91,7 @@ struct Polls {
     last_complete_seconds_ago: Option<u64>,
 }
 
-/// The history, as `/metrics` shows it.
+/// State of the history, as in `/metrics`.
 #[derive(Serialize)]
 struct HistoryStatus {
     records: u64,

@@ -36,8 +36,8 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("SWITCHER_CO
 /// invalid configuration is rejected and the old one stays active. SIGUSR1 reopens the log file.
 ///
 /// Exit status of the daemon: 0 after an orderly stop, 2 for an invalid argument, 69 if it cannot listen on an
-/// address, 70 after an internal failure or a second signal, 73 if the log cannot be written or another daemon uses the
-/// history, 78 for an invalid configuration.
+/// address, 70 after an internal failure or a second signal, 73 if the log or the history cannot be opened,
+/// 78 for an invalid configuration.
 #[derive(Debug, Parser)]
 #[command(name = "switcher-api-server", version = VERSION)]
 pub struct Arguments {

@@ -66,8 +66,8 @@ impl DaemonAnswer {
         self.failure(what, &text)
     }
 
-    /// The failure of a page of the admin listener, in the daemon's words. A question changes nothing, so its outcome is
-    /// never unknown.
+    /// Like [`into_failure`](Self::into_failure), for a page of the admin listener, with the daemon's text unquoted. A
+    /// question changes nothing, so its outcome is never unknown.
     pub fn into_page_failure(self, what: &str, is_question: bool) -> Option<CommandFailure> {
         let mut visible = String::new();
         let escape = |out: &mut String, c: char| out.extend(c.escape_default());

@@ -77,7 +77,7 @@ impl Api {
         self.send("POST", path, json, PAGE_LIMIT).await
     }
 
-    /// The error that `page` is not one of the daemon.
+    /// The error for a `page` that is not the daemon's.
     pub fn not_the_daemon(&self, page: &Page) -> CallError {
         let text = String::from_utf8_lossy(&page.body);
         let start = Shown(clip(&text, SHOWN_CHARS).0);
@@ -114,13 +114,13 @@ impl Api {
 pub struct Page {
     pub status: u16,
     pub body: Vec<u8>,
-    /// `X-Next-Cursor`, where a table of the history continues.
+    /// `X-Next-Cursor`: cursor of the next page of a CSV table.
     pub next_cursor: Option<String>,
 }
 
 impl Page {
-    /// The page as an answer of three or more fields; `None` if it is none. The daemon reports a success with status
-    /// 200 only.
+    /// The page as an answer with `success`, `err_no` and `err_msg`; `None` if it is none. The daemon reports a success
+    /// with status 200 only.
     pub fn answer(&self) -> Option<DaemonAnswer> {
         DaemonAnswer::read(&self.body).filter(|it| !it.success || self.status == 200)
     }

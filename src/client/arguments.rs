@@ -43,10 +43,10 @@ pub enum ClientCommand {
     /// sub-account of the name `verify`.
     #[command(disable_help_subcommand = true)]
     History(Box<HistoryArguments>),
-    /// Take a request back: put each znode back that still is as that request left it
+    /// Take a request back: put back each znode that is still as that request left it
     ///
-    /// Shows first what would change, and asks. All other znodes are left alone, and listed with the reason. An undo is a
-    /// request itself, with an id of its own, and can be undone. Exit status 0 only if every entry was put back or left
+    /// First shows the entries that would change, and asks. All other znodes are left alone, and listed with the cause. An
+    /// undo is a request with an id of its own, and can be undone. Exit status 0 only if every entry was put back or left
     /// alone, and one at least was put back.
     Undo(Box<UndoArguments>),
     /// Check that the daemon on this machine is alive; for containers and scripts
@@ -87,7 +87,7 @@ impl ClientCommand {
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 pub struct OutputArguments {
     /// Print one JSON document instead of text, for failures too; only a bad argument is reported as text. A search of
-    /// the history prints one a row
+    /// the history prints one for each row
     #[arg(long)]
     pub json: bool,
 }
@@ -95,8 +95,8 @@ pub struct OutputArguments {
 /// Address of the daemon's API, and the credentials.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct ApiArguments {
-    /// The daemon's address [default: ListenAddr of the configuration, on this machine; for history and undo
-    /// AdminListenAddr]
+    /// The daemon's address [default: ListenAddr of the configuration, on this machine; AdminListenAddr for history and
+    /// undo]
     #[arg(long, value_name = "HOST:PORT")]
     pub server: Option<ServerAddress>,
 
@@ -233,7 +233,7 @@ pub struct SearchArguments {
     /// One row for each request that has such a change, with the counts of all its entries
     #[arg(long)]
     pub requests: bool,
-    /// Then print new rows as they come, until the command is interrupted; the newest row comes last
+    /// Print the newest row last, then new rows as they come, until the command is interrupted
     #[arg(long, conflicts_with_all = ["to", "csv"])]
     pub follow: bool,
     /// Print CSV with a header row
@@ -245,9 +245,9 @@ pub struct SearchArguments {
 pub enum HistoryCommand {
     /// Check the chain over the changes of coinbase texts and payout addresses, in the file itself
     ///
-    /// Works beside a running daemon, and on a copy of the file. Prints the number of records and the newest link, the
-    /// head. Exit status 1 if a record was edited, removed, inserted or moved, with the first of them; with a head that
-    /// was noted elsewhere, also if the end was cut off.
+    /// Works while a daemon runs, and on a copy of the file. Prints the number of records and the newest link, the head.
+    /// Exit status 1, with the first fault, if a record was edited, removed, inserted or moved; with a head that was noted
+    /// elsewhere, also if the end was cut off.
     Verify(HistoryVerifyArguments),
 }
 
@@ -271,7 +271,7 @@ pub struct HistoryVerifyArguments {
 pub struct UndoArguments {
     /// Request to take back, as `history` shows it (X-Request-Id)
     pub request: String,
-    /// Only show what would change
+    /// Show the entries that would change, and write nothing
     #[arg(long)]
     pub dry_run: bool,
     /// Delete znodes that the request created

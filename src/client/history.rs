@@ -1,6 +1,6 @@
 //! `history`: searches the daemon's history, page by page, and follows it.
 //!
-//! * `verify`: the chain over the changes of payout addresses, in the file itself.
+//! * `verify`: checks the chain over payout changes, in the file itself.
 
 mod verify;
 
@@ -27,10 +27,10 @@ use super::{
 /// Rows without `--limit`.
 const USUAL_ROWS: u64 = 100;
 
-/// Most rows of a page (contract of trust, section 1).
+/// Maximum rows of a page (trust contract, section 1).
 const PAGE_ROWS: u64 = 1_000;
 
-/// Time between two looks for newer rows.
+/// Interval of `--follow`.
 const FOLLOW_EVERY: Duration = Duration::from_secs(1);
 
 const WHAT: &str = "search of the history";
@@ -40,7 +40,7 @@ pub async fn history(arguments: &HistoryArguments, file: Option<&Path>) -> Comma
     let HistoryArguments { command, search, api } = arguments;
     if let Some(HistoryCommand::Verify(verify)) = command {
         if *search != SearchArguments::default() {
-            let text = "`history verify` has no flags of a search; `history … -- verify` searches the sub-account verify";
+            let text = "`history verify` takes no flags of a search; `history … -- verify` searches the sub-account verify";
             return Err(FailureKind::Usage.failure(text));
         }
         return verify::verify(verify, file);
@@ -65,7 +65,7 @@ pub async fn history(arguments: &HistoryArguments, file: Option<&Path>) -> Comma
     }
 }
 
-/// Parameters of the query that all its pages share.
+/// The parameters that all pages of the search share.
 fn filters(search: &SearchArguments, now: SystemTime) -> Vec<(&'static str, String)> {
     let time = |time: &Option<super::when::When>| time.as_ref().map(|it| it.resolve(now));
     let filters = [
@@ -93,7 +93,7 @@ enum Format {
 /// Why no more rows are printed.
 #[derive(Debug)]
 enum Stop {
-    /// The reader of standard output has seen enough.
+    /// The reader of standard output has closed it.
     Closed,
     Failed(CommandFailure),
 }
@@ -165,7 +165,7 @@ impl Search {
             sleep(FOLLOW_EVERY).await;
             match self.newer(&mut cursor, output).await {
                 Ok(()) => is_away = false,
-                // A restart of the daemon is no end.
+                // The daemon may restart.
                 Err(Stop::Failed(failure)) if failure.kind == FailureKind::Unavailable => {
                     terminal::note(
                         is_away || is_quiet,
@@ -227,7 +227,7 @@ impl Search {
     }
 }
 
-/// A text as the value of a query's parameter.
+/// A text, escaped as a parameter's value.
 fn percent_encoded(text: &str) -> String {
     let encoded = text.bytes().map(|byte| match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
@@ -242,7 +242,7 @@ fn percent_encoded(text: &str) -> String {
 struct RowsPage {
     /// Empty for CSV.
     rows: Vec<Box<RawValue>>,
-    /// The page's text, for CSV.
+    /// Text of the page, for CSV.
     csv: Option<String>,
     next: Option<String>,
 }
@@ -256,7 +256,7 @@ struct JsonPage {
 }
 
 impl RowsPage {
-    /// `None` if it is no page of rows.
+    /// `None` if the answer is no page of rows.
     fn read(page: &Page, format: Format) -> Option<Self> {
         if format == Format::Csv {
             let next = page.next_cursor.clone().filter(|next| !next.is_empty());

@@ -3,7 +3,7 @@
 //! * `arguments`: the commands and their flags;
 //! * `access`, `api`, `answer`: address and credentials; the HTTP request; the effect that an answer proves;
 //! * `switch`, `batch` with `batch_input`, `batch_file` and `resume_file`: switches;
-//! * `history` with `when` and `rows`: searches of the daemon's history, and its chain; `undo`: takes a request back;
+//! * `history` with `when` and `rows`: searches and verifies the history; `undo`: takes a request back;
 //! * `sub_pool`: a sub-pool's coinbase text and payout address;
 //! * `znodes`, `status`, `verify`: coins in ZooKeeper, without the daemon;
 //! * `health`: whether the daemon on this machine is alive, or ready;

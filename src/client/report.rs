@@ -23,8 +23,8 @@ Exit status of the client commands:
   76  another program answers at that address; if it is a proxy, the outcome is unknown
   77  the credentials are missing or refused
   78  invalid configuration
-Of a batch, \"nothing was written\" is about the chunk that failed: the chunks before are written. Of an undo, 69 and
-75 are also the statuses if some entries were not put back, or their outcome is unknown; the results list them.";
+Of a batch, \"nothing was written\" is about the chunk that failed: the chunks before are written. Of an undo, 69
+and 75 also mean that some entries were not put back, or that their outcome is unknown; the results list them.";
 
 /// Reason why a command did not do its job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,7 +99,7 @@ pub struct CommandReport {
 }
 
 impl CommandReport {
-    /// The report of a command that has printed its result row by row.
+    /// Report of a command that has printed its result already.
     pub fn printed() -> Self {
         Self { is_printed: true, ..Self::default() }
     }

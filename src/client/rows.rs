@@ -1,6 +1,6 @@
-//! Rows of the history and of an undo's results, as lines for people.
+//! Rows of the history and of an undo's results, as lines of text.
 //!
-//! The rows stay JSON: a field of a newer daemon must not refuse the whole page.
+//! The rows stay JSON: the command must print a newer daemon's rows, too.
 
 use serde_json::{Value, map::Map};
 use switcher_actors::Shown;
@@ -9,7 +9,7 @@ use switcher_actors::Shown;
 pub struct Row<'a>(pub &'a Map<String, Value>);
 
 impl<'a> Row<'a> {
-    /// Text of a field; `None` if it is absent or no text.
+    /// Text of a field; `None` if the field is absent or no text.
     pub fn text(&self, name: &str) -> Option<&'a str> {
         self.0.get(name)?.as_str()
     }
@@ -31,7 +31,7 @@ impl<'a> Row<'a> {
         Some(format!("{}/{}", self.shown("coin"), Shown(name)))
     }
 
-    /// The two values of a change; one of a coinbase text and a payout address has a part for each.
+    /// Old and new value; of a coinbase, one pair for the address and one for the text.
     pub fn change(&self, old: &str, new: &str) -> String {
         let (old, new) = (self.0.get(old), self.0.get(new));
         if [old, new].iter().flatten().any(|value| value.is_object()) {
@@ -51,7 +51,7 @@ impl<'a> Row<'a> {
         format!("{time}  {source:12}  {request:16}  {client:15}")
     }
 
-    /// End of each row: persons, undone requests, reason.
+    /// End of each row: users, undo, reason.
     fn tail(&self) -> String {
         let parts = [
             ("actor", "by "),
@@ -115,7 +115,7 @@ impl<'a> Row<'a> {
     pub fn result_line(&self) -> String {
         let (name, outcome) = (self.name().unwrap_or("-".to_owned()), self.shown("outcome"));
         let what = match self.text("outcome") {
-            // The other value is not what it gets.
+            // The other value is not written.
             Some("left_alone") => value_text(self.0.get("now")),
             _ => self.change("now", "back_to"),
         };
@@ -127,7 +127,7 @@ impl<'a> Row<'a> {
     }
 }
 
-/// A value as a row has it: absent if it is not known, null for no znode.
+/// A row's value: absent if not known, null without a znode.
 fn value_text(value: Option<&Value>) -> String {
     match value {
         None => "?".to_owned(),

@@ -1,4 +1,4 @@
-//! `undo`: shows what taking a request back would change, asks, and does it.
+//! `undo`: shows which entries an undo would change, asks, and undoes them.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -16,10 +16,10 @@ use super::{
     terminal,
 };
 
-/// Entries that are shown without `--all`.
+/// Maximum entries shown without `--all`.
 const SHOWN_ENTRIES: usize = 20;
 
-/// The results of an undo (contract of trust, section 2).
+/// The results of an undo (trust contract, section 2).
 #[derive(Debug)]
 struct Undone {
     /// Id of the undo itself.
@@ -74,7 +74,7 @@ fn nothing(what: &str) -> CommandFailure {
     FailureKind::Refused.failure(text)
 }
 
-/// The results, also of an undo that failed in part; a refusal is a failure.
+/// Sends the undo. Returns its results, also if it failed in part; a refusal is an error.
 async fn ask(
     api: &Api,
     arguments: &UndoArguments,
@@ -120,8 +120,8 @@ impl Undone {
         outcome_of.filter(|outcome| outcomes.contains(outcome)).count()
     }
 
-    /// The failure, unless each entry was put back or left alone, and the daemon reports a success. An outcome that this
-    /// client does not know is unknown.
+    /// The failure, unless one entry at least was put back, all others were left alone, and the daemon reports a success.
+    /// An outcome that this client does not know counts as unknown.
     fn failure(&self, what: &str) -> Option<CommandFailure> {
         let what = format!("{what} by {}", Shown(self.request.as_deref().unwrap_or("?")));
         let (all, put_back) = (self.results.len(), self.count(&["restored", "deleted"]));

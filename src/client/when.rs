@@ -7,17 +7,17 @@ use std::{
 
 use switcher_actors::rfc_3339_millis;
 
-/// A time as the operator wrote it.
+/// A time in an argument.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum When {
     /// RFC 3339 or seconds since 1970; the daemon parses it.
     At(String),
-    /// So many seconds ago.
+    /// An age in seconds.
     Ago(u64),
 }
 
 impl When {
-    /// The time for a query.
+    /// The time as a parameter of a query.
     pub fn resolve(&self, now: SystemTime) -> String {
         match self {
             Self::At(text) => text.clone(),

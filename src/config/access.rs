@@ -1,5 +1,5 @@
-//! The keys that a client of the API, or of the history's file, reads. No other key needs to be set or valid: a machine that only sends switches
-//! knows no ZooKeeper.
+//! The keys that client commands read without the rest of the configuration. No other key needs to be set or valid: a
+//! machine that only sends switches knows no ZooKeeper.
 
 use std::{
     ffi::OsString,
@@ -28,7 +28,7 @@ pub struct Access {
     pub coins: Vec<String>,
     /// `HistoryFile`.
     pub history_file: Option<PathBuf>,
-    /// `HistoryKeyFile`, set or next to the history's file.
+    /// `HistoryKeyFile`, or its default; `None` without both keys.
     pub history_key_file: Option<PathBuf>,
 }
 

@@ -1,4 +1,4 @@
-//! Settings of the history, and a look at the place of its files.
+//! Settings of the history, and checks of its files' places.
 
 use std::{
     fs, io,
@@ -14,20 +14,20 @@ use super::{Checked, Problem, Rejected};
 /// Settings of the history (contract of trust, section 1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HistorySettings {
-    /// The database. Relative paths are those of the working directory.
+    /// The database. A relative path begins at the working directory.
     pub file: PathBuf,
-    /// Key of the chain over changes of payout addresses.
+    /// File with the key of the chain over payout changes.
     pub key_file: PathBuf,
     /// Days for which switches are kept.
     pub days: u32,
-    /// Size limit of the database.
+    /// Limit of the database's used bytes.
     pub max_bytes: u64,
-    /// Days for which changes of payout addresses are kept.
+    /// Days for which payout changes and reloads are kept.
     pub payout_days: u32,
     pub sync: HistorySync,
 }
 
-/// Changes whose records are on the disk before their answers: the key `HistorySync`.
+/// Changes that are answered only after their records are on the disk: the key `HistorySync`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HistorySync {
     /// Coinbase updates alone.
@@ -48,7 +48,7 @@ impl FromStr for HistorySync {
     }
 }
 
-/// Key file if none is configured: next to the database.
+/// Key file without `HistoryKeyFile`: next to the database.
 pub fn usual_key_file(file: &Path) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(".key");
@@ -61,8 +61,8 @@ pub fn directory(file: &Path) -> &Path {
 }
 
 impl Checked {
-    /// Adds the faults of the place of the history's files. [`super::load`] reads no file but the configuration: a
-    /// client's machine has no such place.
+    /// Checks the places of the history's files. [`super::load`] reads no file but the configuration, since a client's
+    /// machine has no such place.
     pub fn look_at_files(mut self) -> Result<Self, Rejected> {
         let Some(history) = &self.settings.history else { return Ok(self) };
         let files = [("HistoryFile", &history.file), ("HistoryKeyFile", &history.key_file)];
@@ -80,7 +80,7 @@ impl Checked {
         {
             let file = history.key_file.to_string_lossy();
             let text = format!(
-                "is {}, which every user of this machine may use (mode {mode:03o}): chmod 600",
+                "is {}, which every user of this machine may use (mode {mode:03o}): run chmod 600",
                 Quoted(&file)
             );
             problems.push(Problem::of("HistoryKeyFile", text));
@@ -93,7 +93,7 @@ impl Checked {
 }
 
 enum PlaceFault {
-    /// It may be there when the daemon starts.
+    /// The place may be right when the daemon starts.
     NotYet(String),
     Wrong(String),
 }
@@ -109,11 +109,12 @@ fn place_fault(file: &Path) -> Option<PlaceFault> {
         }
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             return Some(PlaceFault::NotYet(format!(
-                "is {shown}, which this user may not look at; the daemon's user must"
+                "is {shown}, in a directory that this user may not read: check that the daemon's user may"
             )));
         }
         Err(error) => {
-            return Some(PlaceFault::Wrong(format!("is {shown}, whose directory {dir}: {error}")));
+            let text = format!("is {shown}, but the directory {dir} cannot be used: {error}");
+            return Some(PlaceFault::Wrong(text));
         }
         Ok(dir_found) if !dir_found.is_dir() => {
             return Some(PlaceFault::Wrong(format!("is {shown}, but {dir} is no directory")));

@@ -259,15 +259,15 @@ pub const KEYS: &[Key] = &[
         .means("file of the history, an SQLite database on a local disk, which one daemon writes; empty = off"),
     number("HistoryDays", 1, 36_500, "90").means("days for which switches are kept"),
     number("HistoryMaxBytes", 64 << 20, 1 << 50, "10737418240")
-        .means("size limit of HistoryFile, in bytes; the oldest switches are dropped first"),
+        .means("limit of the used bytes of HistoryFile; beyond it the oldest switches are dropped"),
     number("HistoryPayoutDays", 1, 36_500, "3650")
-        .means("days for which changes of coinbase texts and payout addresses are kept"),
+        .means("days for which changes of coinbase texts and payout addresses, and reloads, are kept"),
     text("HistoryKeyFile")
         .or("")
         .means("file with the key of the chain over these changes, created if absent; empty = HistoryFile with .key appended"),
     text("HistorySync")
         .or("updates")
-        .means("updates, or all: then a switch too is answered only after its record is on the disk"),
+        .means("updates, or all: a switch is answered with success only after its record is on the disk"),
     text("LogFormat").or("auto").means("human, json, or auto: human on a terminal, else json"),
     text("LogLevel")
         .or("info")

@@ -5,7 +5,7 @@
 //! * `value`: raw values, and which place wins; `load`: the file and the environment;
 //! * `check`: raw values to [`Settings`], or every problem at once; `problem`: one of them;
 //! * `snapshot`: the changes since the last load;
-//! * `history`: settings of the history, and the place of its files;
+//! * `history`: settings of the history, and checks of its files' places;
 //! * `access`: the keys that a client of the API reads;
 //! * `properties`: what holds for any file and environment, for tests and fuzz targets.
 

@@ -29,7 +29,7 @@ pub enum Failure {
     Signals(#[source] io::Error),
     #[error("cannot start a thread: {0}; raise the limit of processes (ulimit -u, TasksMax)")]
     Thread(#[source] io::Error),
-    /// The history is in use by another daemon, or cannot be opened.
+    /// The history cannot be opened, for example since another daemon uses it.
     #[error("cannot open the history '{}' (HistoryFile): {cause}", file.display())]
     History { file: PathBuf, cause: OpenError },
 }

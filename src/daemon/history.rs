@@ -4,19 +4,17 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use slog::{Logger, error};
 use switcher_actors::HistorySettings as ActorSettings;
-use switcher_history::{
-    Filter, MovedAside, OnDamage, OpenError, Opened, Order, PART, Reader, Writer,
-};
+use switcher_history::{MovedAside, OnDamage, OpenError, Opened, PART, Reader, Writer};
 
 use super::failure::Failure;
 use crate::config::{HistorySettings, HistorySync};
 
-/// Recent changes that are restored.
+/// Number of recent changes to restore.
 const RECENT: usize = switcher_actors::Recent::KEPT;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Opens the history, or creates it. A damaged one is moved aside, unless answers depend on its records.
+/// Opens the history, or creates it. A damaged file is moved aside, unless answers depend on its records.
 pub fn open(settings: &HistorySettings, log: &Logger) -> Result<ActorSettings, Failure> {
     let HistorySettings { file, key_file, days, max_bytes, payout_days, sync } = settings;
     let failed = |cause| Failure::History { file: file.clone(), cause };
@@ -33,12 +31,10 @@ pub fn open(settings: &HistorySettings, log: &Logger) -> Result<ActorSettings, F
         error!(log, "the history was damaged and is moved aside; a new one begins, with a new chain of payout changes";
             "cause" => why, "moved_to" => %to.display());
     }
-    let newest = Reader::open(file)
+    let recent = Reader::open(file)
         .map_err(failed)?
-        .changes(&Filter::default(), Order::Newest, None, RECENT)
+        .last(RECENT)
         .map_err(|error| failed(OpenError::Other(error.to_string())))?;
-    let mut recent = newest.rows;
-    recent.reverse();
     Ok(ActorSettings {
         writer,
         recent,

@@ -136,7 +136,7 @@ fn console(
     }
 }
 
-/// Descriptors of the listeners besides the API's.
+/// Descriptors of the admin pages and the list API, if they are on.
 fn descriptors(admin: bool, lists: bool) -> usize {
     let counts = [(admin, admin::DESCRIPTORS), (lists, LIST_DESCRIPTORS)];
     counts.iter().filter(|(is_on, _)| *is_on).map(|(_, count)| count).sum()

@@ -158,7 +158,7 @@ fn exchange_errors() -> Vec<DocumentedError> {
         (ShuttingDown, "Try again."),
         (
             NotRecorded(switcher_actors::NotRecorded("…".into())),
-            "The disk of the history is full or fails. Free it, then try again.",
+            "The disk of the history is full or fails. Free space, then try again.",
         ),
         (NotServed, "The jobmaker is slow or away. Try again."),
         (

@@ -1,11 +1,12 @@
 //! The file: settings of a connection, tables, version of the schema, lock.
 //!
-//! Switches lie in parts, tables of their own: `switches_1`, `switches_2` and so on. The newest is not indexed by name, so
-//! that it costs an insertion no search; a search reads all of it. A full part, or one of a week, gets its index. The
-//! oldest is dropped as a whole. Notes have a table of their own. Both share one sequence of numbers.
+//! Switches lie in parts, one table each: `switches_1`, `switches_2` and so on. The newest has no index by name, so that
+//! insertions need no search; a search reads the whole table. A part ends when it is full or spans a week, and gets its
+//! index then. The oldest is dropped as a whole. Notes have a table of their own. Switches and notes share one sequence of
+//! numbers.
 //!
 //! The id of a request is the number of its first entry, and a switch has the distance to it: 0 for single switches,
-//! which costs no byte.
+//! which takes no space.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -25,14 +26,15 @@ pub(crate) const VERSION: i64 = 1;
 /// Marks a file as a history: "swhi".
 const APPLICATION: i64 = 0x7377_6869;
 
-/// Memory for pages of a connection, in KiB: one writes, few read.
+/// Page cache of a connection, in KiB.
 const CACHE: i64 = 8_000;
 
-/// Bytes that the log of writes keeps on the disk after it was copied to the file.
+/// Maximum bytes of the log of writes on the disk after it was copied to the file.
 const KEPT_LOG: i64 = 16 << 20;
 
-// `switches` of `parts`: numbers count notes too. `reach`: the oldest request with an entry in the part.
-// The index of requests has 31 bits of their numbers, which suffice to find one: they count from a random one on.
+// `parts.switches` counts switches; `first` to `last` also contain the numbers of notes. `reach` is the oldest request with
+// an entry in the part. The index of requests has 31 bits of their numbers: enough to find one, since the numbers count
+// from a random one on.
 const TABLES: &str = "
 CREATE TABLE words(id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
 CREATE TABLE requests(
@@ -52,7 +54,7 @@ CREATE INDEX notes_by_request ON notes(text ->> '$.origin.request');
 CREATE TABLE chain(start BLOB NOT NULL, seal BLOB NOT NULL);
 ";
 
-/// The lock of a history, as long as the value lives.
+/// Locks a history until the returned file is dropped.
 pub(crate) fn lock(path: &Path) -> Result<File, OpenError> {
     let path = path.with_added_extension("lock");
     let other = |error: io::Error| OpenError::Other(format!("lock '{}': {error}", path.display()));
@@ -66,7 +68,7 @@ pub(crate) fn lock(path: &Path) -> Result<File, OpenError> {
 
 /// Opens the file for writing. A new one gets its tables; its first entry will have the number `first`.
 pub(crate) fn open(path: &Path, first: i64) -> Result<Connection, OpenError> {
-    // The database library would let every user read it.
+    // SQLite would create it readable for every user.
     let created = File::options().create(true).append(true).mode(0o640).open(path);
     created.map_err(|error| OpenError::Other(error.to_string()))?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -102,7 +104,7 @@ fn settings(db: &Connection) -> rusqlite::Result<()> {
     db.pragma_update(None, "journal_mode", "WAL")?;
     db.pragma_update(None, "journal_size_limit", KEPT_LOG)?;
     db.pragma_update(None, "synchronous", "NORMAL")?;
-    // An index is sorted in memory: a daemon may have no directory for temporary files.
+    // Indexes are sorted in memory: the daemon may have no directory for temporary files.
     db.pragma_update(None, "temp_store", "MEMORY")?;
     db.pragma_update(None, "cache_size", -CACHE)
 }
@@ -129,7 +131,7 @@ pub(crate) fn create_part(db: &Connection, id: i64, first: i64) -> rusqlite::Res
     db.execute(insert, [id, first, last, never, never]).map(|_| ())
 }
 
-/// Opens it for reading, while a daemon writes it.
+/// Opens a file for searches, also while a daemon writes it. Readers need write access to the log's index.
 pub(crate) fn open_to_read(path: &Path) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut db = Connection::open_with_flags(path, flags).map_err(OpenError::of)?;
@@ -137,7 +139,7 @@ pub(crate) fn open_to_read(path: &Path) -> Result<Connection, OpenError> {
     let code = version.err().and_then(|error| error.sqlite_error_code());
     let [log, _] = companions(path);
     if matches!(code, Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly)) && !log.exists() {
-        // A copy where no log can be created: nothing writes it.
+        // A copy in a read-only place, which no program writes.
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
         db = Connection::open_with_flags(immutable(path), flags).map_err(OpenError::of)?;
     }
@@ -149,7 +151,7 @@ pub(crate) fn open_to_read(path: &Path) -> Result<Connection, OpenError> {
     Ok(db)
 }
 
-/// The address of a file that does not change.
+/// SQLite's address of a file that no program writes.
 fn immutable(path: &Path) -> String {
     let mut address = "file:".to_owned();
     for byte in path.as_os_str().as_bytes() {
@@ -163,7 +165,7 @@ fn immutable(path: &Path) -> String {
     address + "?immutable=1"
 }
 
-/// Log of writes, and its index in shared memory.
+/// Files next to the database: the log of writes, and its index in shared memory.
 pub(crate) fn companions(path: &Path) -> [PathBuf; 2] {
     ["-wal", "-shm"].map(|suffix| {
         let mut name = path.as_os_str().to_owned();
@@ -172,14 +174,14 @@ pub(crate) fn companions(path: &Path) -> [PathBuf; 2] {
     })
 }
 
-/// Moves the file with its companions aside. The file goes first: a companion without a file is dropped by the database
-/// library, while a new file would take in an old companion.
+/// Moves the file and its companions aside. The file goes first: SQLite drops a companion without a file, but would replay
+/// an old log of writes into a new file.
 pub(crate) fn move_aside(path: &Path, now: i64) -> io::Result<PathBuf> {
     let to = path.with_added_extension(format!("damaged-{now}"));
     let [log, index] = companions(path);
     let [log_to, index_to] = companions(&to);
     for (from, to) in [(path, &to), (&log, &log_to), (&index, &index_to)] {
-        // It is absent if an earlier attempt got further.
+        // An earlier attempt may have moved it.
         match fs::rename(from, to) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}

@@ -5,7 +5,7 @@ use thiserror::Error;
 
 use crate::database::VERSION;
 
-/// Why a history cannot be opened.
+/// Reason why a history cannot be opened.
 #[derive(Debug, Error)]
 pub enum OpenError {
     /// Another daemon writes it.
@@ -16,30 +16,30 @@ pub enum OpenError {
         "it has version {0} of the tables, and this daemon knows {VERSION}: use the newer daemon, or another file"
     )]
     Newer(i64),
-    /// SQLite finds it damaged, or it is another kind of file.
+    /// SQLite reports damage, or the file is no database.
     #[error("it is damaged: {0}")]
     Damaged(String),
-    /// It, its lock or its key file cannot be used.
+    /// The file, its lock or its key file cannot be used.
     #[error("{0}")]
     Other(String),
 }
 
-/// Why an open history could not be written or searched.
+/// Reason why an open history could not be written or searched.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum Error {
     /// The file is damaged.
     #[error("the history is damaged: {0}")]
     Damaged(String),
-    /// The search reached its limit of time.
+    /// The search reached its time limit, in seconds.
     #[error("the search took longer than {0} s and was ended: narrow it by dates")]
     TooLong(u64),
-    /// The disk is full, for example.
+    /// Another failure, such as a full disk.
     #[error("{0}")]
     Other(String),
 }
 
 impl Error {
-    /// Whether the file is damaged, so that waiting does not help.
+    /// Whether the file is damaged: another try fails, too.
     pub fn is_damaged(&self) -> bool {
         matches!(self, Self::Damaged(_))
     }

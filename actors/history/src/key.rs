@@ -16,7 +16,7 @@ use ring::{
 
 use crate::error::OpenError;
 
-/// A link of the chain; 64 hexadecimal digits outside.
+/// A link of the chain; shown as 64 hexadecimal digits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Link(pub(crate) [u8; 32]);
 
@@ -59,8 +59,8 @@ impl ChainKey {
         Ok(Self::new(&bytes.0))
     }
 
-    /// Reads the key file, or creates it with a random key, readable by its owner alone. It is whole or absent, even after
-    /// a power cut: notes with a key that is lost could never be verified.
+    /// Reads the key file, or creates it with a random key and mode 0600. A new key is on the disk before its first use: no
+    /// power cut may lose it, since its notes could never be verified.
     pub(crate) fn read_or_create(file: &Path) -> Result<Self, OpenError> {
         if !fs::exists(file).map_err(|error| unusable(file, error))? {
             let mut key = Link::default();
@@ -74,7 +74,7 @@ impl ChainKey {
         self.sign(&[b"note", &before.0, &number.to_be_bytes(), text])
     }
 
-    /// Proves where the chain begins: the link before the first note that is kept.
+    /// Seal of the chain's beginning `start`, the link before the first kept note.
     pub(crate) fn seal(&self, start: &Link) -> Link {
         self.sign(&[b"start", &start.0])
     }

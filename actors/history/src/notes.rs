@@ -1,8 +1,7 @@
 //! Notes: records that last for years, in a chain that shows whether one was edited, removed, inserted or moved.
 //!
-//! Each has a link: an HMAC-SHA256 over the link before, its number and its text. Nothing is ever updated: the outcome of
-//! an update is a note of its own, which names the first one. Everything that searches show of a note, and find it by,
-//! is in its text.
+//! Each has a link: an HMAC-SHA256 over the link before, its number and its text. No note is ever updated: the outcome of
+//! an update is a further note, which names the first. All that searches compare and show is in the text.
 
 use std::{net::IpAddr, path::Path};
 
@@ -21,7 +20,7 @@ use crate::{
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(crate) enum Note {
-    /// An update. Its outcome is `unknown` until a further note has it.
+    /// An update. Its outcome is `unknown` until the further note.
     Update {
         #[serde(flatten)]
         head: Head,
@@ -36,7 +35,7 @@ pub(crate) enum Note {
         head: Head,
         keys: Vec<String>,
     },
-    /// The end of the update with the number `of`.
+    /// The outcome of the update with the number `of`.
     Outcome {
         of: i64,
         time: i64,
@@ -60,7 +59,7 @@ pub(crate) struct Head {
     pub(crate) cause: Option<String>,
 }
 
-/// An origin; the numbers of requests are written as everywhere outside.
+/// An origin; requests are hexadecimal digits, as in answers.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct OriginText {
     request: String,
@@ -92,7 +91,7 @@ impl From<&Origin> for OriginText {
 }
 
 impl OriginText {
-    /// `None` if a request's number is none.
+    /// `None` if a request is no hexadecimal number.
     pub(crate) fn origin(self) -> Option<Origin> {
         let number = |digits: &str| RequestNumber::from_str_radix(digits, 16).ok();
         Some(Origin {
@@ -107,7 +106,7 @@ impl OriginText {
     }
 }
 
-/// The digits of a request.
+/// A request's 16 hexadecimal digits.
 pub(crate) fn digits(request: RequestNumber) -> String {
     format!("{request:016x}")
 }
@@ -127,12 +126,12 @@ impl Note {
 /// The first fault of a chain.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum ChainFault {
-    /// The notes before this one are missing, or the key is another.
+    /// The seal of the chain's beginning does not fit the key.
     #[error(
         "the chain's beginning does not fit the key: its first records were removed, or the key file is another"
     )]
     Start,
-    /// This note does not fit the one before.
+    /// The link of the note with this number does not fit the note before.
     #[error("record {0} was edited, inserted or moved, or a record before it was removed")]
     Note(i64),
     /// No note has the link that was noted elsewhere.
@@ -151,7 +150,7 @@ pub(crate) fn begin(db: &Connection, key: &ChainKey) -> rusqlite::Result<()> {
 /// The beginning of the chain and its seal; `None` if it has not begun.
 pub(crate) fn start(db: &Connection) -> rusqlite::Result<Option<(Link, Link)>> {
     let mut start = db.prepare("SELECT start, seal FROM chain")?;
-    // Values that are no links fit no key.
+    // A value that is no link becomes one that fits no key.
     let link = |row: &Row<'_>, column| Link(row.get(column).unwrap_or_default());
     let mut start = start.query_map([], |row| Ok((link(row, 0), link(row, 1))))?;
     start.next().transpose()
@@ -188,7 +187,7 @@ pub(crate) fn drop_before(db: &Connection, key: &ChainKey, number: i64) -> rusql
     db.execute("DELETE FROM notes WHERE number < ?", [number])
 }
 
-/// The newest link of a file, read beside the daemon that writes it.
+/// The newest link of a file, also while a daemon writes it.
 ///
 /// # Errors
 /// If the file cannot be read.
@@ -196,11 +195,11 @@ pub fn chain_head(path: &Path) -> Result<Link, OpenError> {
     head(&open_to_read(path)?).map_err(OpenError::of)
 }
 
-/// Checks the chain of a file, also while a daemon writes it; returns the number of records: notes, of which an
-/// update has two. `head` is a link that was noted elsewhere.
+/// Checks the chain of a file, also while a daemon writes it; returns the number of notes, of which an update has two.
+/// `head` is a link that was noted elsewhere and must be in the chain.
 ///
 /// # Errors
-/// The inner one is the first fault of the chain; the outer one, that the file or the key file cannot be read.
+/// Outer: the file or the key file cannot be read. Inner: the first fault of the chain.
 pub fn verify(
     path: &Path,
     key_file: &Path,

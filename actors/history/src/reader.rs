@@ -1,4 +1,4 @@
-//! Searches. Each reader has its own connection; a search sees the file as it was when it began.
+//! Searches. Each reader has its own connection; a search sees the file as it was when the search began.
 
 mod changes;
 mod filter;
@@ -22,10 +22,10 @@ use crate::{
 
 pub use filter::Filter;
 
-/// Limit of a search. It holds the writer's log meanwhile.
+/// Time limit of a search: the log of writes cannot be shortened while it runs.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Steps of the database's machine between two looks at the clock.
+/// SQLite's steps between two checks of the time limit.
 const STEPS: i32 = 10_000;
 
 /// Order of the answers.
@@ -56,70 +56,70 @@ impl Order {
     }
 }
 
-/// Part of the answers.
+/// A page of rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page<T> {
     /// The rows.
     pub rows: Vec<T>,
-    /// Continue after this number; `None` at the end.
+    /// Cursor of the next page: the number of the last row; `None` at the end.
     pub next: Option<i64>,
 }
 
 /// A change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChangeRow {
-    /// Rising number, over all kinds. The outcome of an update takes one too, so there are gaps.
+    /// Rising number, over all kinds. The outcome of an update takes a number too, so there are gaps.
     pub number: i64,
-    /// In milliseconds since 1970; of an update, its beginning.
+    /// Time of the outcome, of an update of its beginning, in milliseconds since 1970.
     pub time: i64,
-    /// Its request.
+    /// Origin of the request.
     pub origin: Origin,
     /// The change. An update has the last known values before and after.
     pub entry: Entry,
-    /// Its end; `unknown` for an update without one.
+    /// The outcome; `unknown` for an update without a recorded one.
     pub outcome: Outcome,
-    /// Why.
+    /// Reason why it was not applied, or why the outcome is unknown.
     pub cause: Option<String>,
 }
 
 /// A request and the counts of its changes of one kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestRow {
-    /// Number of its first change.
+    /// Number of the first change.
     pub id: i64,
-    /// Time of its first change, in milliseconds since 1970.
+    /// Time of the first change, in milliseconds since 1970.
     pub time: i64,
-    /// Kind of its changes.
+    /// Kind of the changes.
     pub kind: Kind,
-    /// Its origin.
+    /// Origin of the request.
     pub origin: Origin,
-    /// Applied, not applied, unknown, held.
+    /// Number of changes by outcome: applied, not applied, unknown, held.
     pub outcomes: [i64; 4],
-    /// Znodes that it created.
+    /// Number of created znodes.
     pub created: i64,
-    /// Switches to each coin.
+    /// Number of switches by new coin.
     pub coins: BTreeMap<String, i64>,
-    /// The newest request that took back something of it, unless that was taken back itself.
+    /// The newest undo of the request that had an effect, or may have had one, and was not undone itself.
     pub undone_by: Option<RequestNumber>,
 }
 
 impl RequestRow {
-    /// Number of its changes.
+    /// Number of changes.
     pub fn entries(&self) -> i64 {
         self.outcomes.iter().sum()
     }
 }
 
-/// A connection for searches. It keeps the file that it has opened, even if the writer moves it aside.
+/// A connection for searches. It keeps reading the opened file, even after the writer moves that aside.
 pub struct Reader {
     db: Connection,
     limit: Duration,
-    /// End of the search's time.
+    /// Time at which the running search is ended.
     end: Arc<Mutex<Instant>>,
 }
 
 impl Reader {
-    /// Opens the file, also while a daemon writes it, or a copy.
+    /// Opens a history or a copy, also while a daemon writes it.
     ///
     /// # Errors
     /// If SQLite cannot use the file, or a newer daemon has written it.
@@ -138,7 +138,7 @@ impl Reader {
         self.limit = limit;
     }
 
-    /// Does a search, within its limit and on one state of the file.
+    /// Does `work` within the time limit and on one state of the file.
     fn search<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, Error> {
         *self.end.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now() + self.limit;
         let done = self.db.unchecked_transaction().and_then(|db| work(&db));
@@ -167,15 +167,15 @@ fn origin(db: &Connection, row: &Row<'_>, at: usize) -> rusqlite::Result<Origin>
     })
 }
 
-/// A part.
+/// A part of the switches.
 struct Part {
     id: i64,
     first: i64,
     last: i64,
-    /// The oldest request with a switch in it.
+    /// Id of the oldest request with a switch in the part.
     reach: i64,
     is_full: bool,
-    /// Whether its times can match.
+    /// Whether the filter's times overlap with the part's.
     can_match: bool,
 }
 
@@ -200,7 +200,7 @@ fn parts(db: &Connection, filter: &Filter, order: Order) -> rusqlite::Result<Vec
     parts.collect()
 }
 
-/// Merges two pages in this order, by the numbers of their rows. Each has one row more than the limit, if it can.
+/// Merges the rows of two searches into a page. Each search has found one row more than `limit`, if there is one.
 fn merge<T>(
     mut rows: Vec<T>,
     more: Vec<T>,

@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-/// Number of a request; 16 hexadecimal digits everywhere outside.
+/// Number of a request; answers and the log show it as 16 hexadecimal digits.
 pub type RequestNumber = u64;
 
 /// Kind of an entry.
@@ -17,13 +17,13 @@ pub enum Kind {
     Update,
     /// The configuration.
     Reload,
-    /// A decision about an update that waits.
+    /// A decision about a waiting update. No entry has this kind yet.
     Approval,
-    /// A change that is none of this daemon's.
+    /// A change by another program. No entry has this kind yet.
     Elsewhere,
 }
 
-/// How a change came to the daemon.
+/// Way by which a change reached the daemon.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
@@ -31,7 +31,7 @@ pub enum Source {
     Api,
     /// The user-coin map.
     Poll,
-    /// A user who is signed in to the console.
+    /// A signed-in user of the console. No entry has this source yet.
     Console,
     /// An undo.
     Undo,
@@ -41,36 +41,36 @@ pub enum Source {
     Signal,
 }
 
-/// Author and way of a change. All entries of one request have the same origin.
+/// Origin of a request: its author and its way to the daemon. All its entries share it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
-    /// The request.
+    /// Number of the request.
     pub request: RequestNumber,
-    /// How it came.
+    /// Its way to the daemon.
     pub source: Source,
-    /// Address of the client.
+    /// Address of the client; `None` for the daemon's own requests.
     pub client: Option<IpAddr>,
-    /// The user.
+    /// The user; `None` until users exist.
     pub actor: Option<String>,
-    /// The person for whom a backend acts.
+    /// The person for whom a backend acts; `None` until users exist.
     pub on_behalf_of: Option<String>,
     /// The user's reason.
     pub comment: Option<String>,
-    /// The request that this one takes back.
+    /// The request that an undo takes back.
     pub undo_of: Option<RequestNumber>,
 }
 
-/// End of a change.
+/// Outcome of a change.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// ZooKeeper has it.
+    /// Committed by ZooKeeper or done by the jobmaker.
     Applied,
-    /// It had no effect.
+    /// Without effect.
     NotApplied,
-    /// Nothing is known.
+    /// It may have had its effect, or may have it later.
     Unknown,
-    /// Accepted, to be applied at its due time.
+    /// Accepted; takes effect at its due time.
     Held,
 }
 
@@ -81,16 +81,16 @@ pub enum Old {
     NotKnown,
     /// There was no znode.
     Absent,
-    /// This text.
+    /// The znode's text.
     Value(String),
 }
 
-/// State of a znode after a write: the transaction that created it, and its version. Both together occur once.
+/// State of a znode: the transaction that created it, and its version. Both together occur once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct State {
     /// `czxid`.
     pub created: i64,
-    /// Number of writes since.
+    /// Number of writes since the creation.
     pub version: i32,
 }
 
@@ -105,9 +105,9 @@ pub struct Switch {
     pub new: Option<String>,
     /// The coin of a newer switch that was written instead.
     pub superseded_by: Option<String>,
-    /// Due time of a held switch, in seconds since 1970.
+    /// Due time of a held switch, in milliseconds since 1970.
     pub due: Option<u64>,
-    /// The znode after our write, if the server returned it.
+    /// State of the znode after the switch, if known; of a held switch, at its acceptance.
     pub state: Option<State>,
 }
 
@@ -129,11 +129,11 @@ pub struct Update {
     pub sub_pool: String,
     /// The values before, if known.
     pub old: Option<Coinbase>,
-    /// The requested values, or those that the jobmaker has since then.
+    /// The requested values; after the outcome, those that the jobmaker has reported.
     pub new: Coinbase,
 }
 
-/// The requested change. Switches expire after months; the others are notes, which last for years and form the chain.
+/// The requested change. Switches expire after months; all others are notes, which last for years and form the chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Entry {
     /// A sub-account's coin.
@@ -142,7 +142,7 @@ pub enum Entry {
     Update(Update),
     /// The configuration.
     Reload {
-        /// The keys with new values.
+        /// Names of the keys with new values.
         keys: Vec<String>,
     },
 }
@@ -158,25 +158,25 @@ impl Entry {
     }
 }
 
-/// A change as it is handed over.
+/// A change to append.
 #[derive(Clone, Debug)]
 pub struct Change {
-    /// When its outcome was known, in milliseconds since 1970.
+    /// Time at which the outcome was known, in milliseconds since 1970.
     pub time: i64,
-    /// Its origin, shared by all entries of the request.
+    /// Origin, shared by all entries of the request.
     pub origin: Arc<Origin>,
-    /// The change.
+    /// The requested change.
     pub entry: Entry,
-    /// Its end.
+    /// The outcome.
     pub outcome: Outcome,
-    /// Why it was not applied, or is unknown.
+    /// Reason why it was not applied, or why the outcome is unknown.
     pub cause: Option<String>,
 }
 
 macro_rules! stored {
     ($type:ident: $($variant:ident = $number:literal $word:literal,)*) => {
         impl $type {
-            /// The word in answers.
+            /// The word in answers and queries.
             pub fn word(self) -> &'static str {
                 match self { $(Self::$variant => $word,)* }
             }

@@ -1,5 +1,5 @@
-//! Short texts that occur again and again, such as coins and clients: stored once, as numbers. Others are stored as they
-//! are; SQLite's columns take both.
+//! Short texts that occur again and again, such as coins and clients: stored once, and then by number. Other texts are
+//! stored in full; SQLite's columns take both.
 
 use std::collections::HashMap;
 
@@ -8,17 +8,17 @@ use rusqlite::{
     types::{ToSqlOutput, Value, ValueRef},
 };
 
-/// Words in memory and in the table; further texts are stored in full.
+/// Maximum number of words, in memory and in the table; further texts are stored in full.
 pub(crate) const MOST: usize = 20_000;
 
-/// Longer texts are no words.
+/// Maximum bytes of a word; longer texts are stored in full.
 pub(crate) const LONGEST: usize = 64;
 
 /// The words so far.
 #[derive(Default)]
 pub(crate) struct Words {
     numbers: HashMap<Box<str>, i64>,
-    /// Those that the transaction has added.
+    /// Words that the open transaction has added.
     added: Vec<Box<str>>,
 }
 
@@ -45,7 +45,7 @@ impl Words {
         Ok(Self { numbers: pairs.collect::<Result<_, _>>()?, added: Vec::new() })
     }
 
-    /// The word of a text, which may be new.
+    /// The word of a text; adds a new one while there is room.
     pub(crate) fn word<'a>(
         &mut self,
         db: &Connection,
@@ -64,7 +64,7 @@ impl Words {
         Ok(Word::Number(number))
     }
 
-    /// The column of an optional text.
+    /// The column's value for an optional text.
     pub(crate) fn optional(
         &mut self,
         db: &Connection,
@@ -77,8 +77,7 @@ impl Words {
         })
     }
 
-    /// Ends the transaction. One that failed takes its words with it: the table lacks them, and would give their numbers
-    /// to others.
+    /// Ends the transaction. A failed one has not added its words to the table, which will give their numbers to others.
     pub(crate) fn end(&mut self, is_committed: bool) {
         for added in self.added.drain(..) {
             if !is_committed {

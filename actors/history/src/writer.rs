@@ -1,4 +1,4 @@
-//! Appends changes, and drops the oldest. One transaction for all changes that are handed over together.
+//! Appends changes and drops the oldest.
 
 mod expiry;
 mod rows;
@@ -26,22 +26,21 @@ pub use expiry::Limits;
 use rows::Rows;
 pub(crate) use rows::coins;
 
-/// Switches of a part, for [`Writer::open`]. Its index is made in one go, in memory, which takes a tenth of a second and
-/// some megabytes.
+/// Usual number of switches of a part, for [`Writer::open`]: few enough to make its index at once, and in memory.
 pub const PART: i64 = 250_000;
 
-/// Milliseconds between the first and the last switch of a part, at most. A part is dropped as a whole.
+/// Milliseconds from the first to the last switch after which a part ends, since parts are dropped as a whole.
 const SPAN: i64 = 7 * 24 * 60 * 60 * 1000;
 
-/// Further growth of the log of writes after which a search that hinders its end is waited for.
+/// Growth of the log of writes, in bytes, after which the writer waits for the searches that read from it.
 const LOG: u64 = 64 << 20;
 
 /// Treatment of a damaged file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnDamage {
-    /// It stays, and opening it fails.
+    /// The file stays, and opening fails.
     Refuse,
-    /// It is renamed to `FILE.damaged-NOW`, and a new one is begun.
+    /// The file is renamed to `FILE.damaged-NOW`, and a new one begins.
     MoveAside {
         /// The time, in milliseconds since 1970.
         now: i64,
@@ -51,7 +50,7 @@ pub enum OnDamage {
 /// A damaged file that was moved aside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MovedAside {
-    /// Its new name.
+    /// The file's new name.
     pub to: PathBuf,
     /// The damage.
     pub why: String,
@@ -59,16 +58,16 @@ pub struct MovedAside {
 
 /// An opened history.
 pub struct Opened {
-    /// Its writer.
+    /// The writer.
     pub writer: Writer,
-    /// The damaged file that was there before. Its notes and its chain end with it.
+    /// The damaged file that was there before, with its notes and its chain.
     pub moved_aside: Option<MovedAside>,
 }
 
 /// Contents of the file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Size {
-    /// Changes of all kinds.
+    /// Number of changes of all kinds.
     pub rows: u64,
     /// Bytes in use, with the log of writes.
     pub bytes: u64,
@@ -76,7 +75,7 @@ pub struct Size {
     pub oldest: Option<i64>,
 }
 
-/// The end of the history, where changes are appended.
+/// The only connection that writes.
 pub struct Writer {
     db: Connection,
     path: PathBuf,
@@ -87,12 +86,12 @@ pub struct Writer {
     words: Words,
     part: Part,
     rows_of_a_part: i64,
-    /// Switches in the newest part when ending it is tried again, after it has failed.
+    /// Number of switches at which `append` tries again to end the newest part, after a failure.
     end_part_at: i64,
-    /// Bytes of the log of writes when searches are waited for.
+    /// Bytes of the log of writes at which the writer waits for searches.
     wait_at: u64,
-    /// Updates without outcome, with the ids of their requests.
-    open: BTreeMap<i64, i64>,
+    /// Updates without outcome: their numbers, and the ids of their requests.
+    open_updates: BTreeMap<i64, i64>,
     lock: File,
 }
 
@@ -114,15 +113,14 @@ impl Part {
 }
 
 impl Writer {
-    /// Opens the file, or creates it, and locks `FILE.lock`. The key file is created with the chain if it is absent. A part
-    /// has `rows_of_a_part` switches, or a few more, or those of a week.
+    /// Opens the file, or creates it, and locks `FILE.lock`. A new chain creates the key file if that is absent. A part
+    /// ends at `rows_of_a_part` switches, or a few more, or after a week.
     ///
-    /// A file that begins anew after damage begins a new chain, and numbers begin at 1: a head that was noted before is
-    /// not in it.
+    /// After damage, the new file has a new chain, without the heads that were noted before, and its numbers begin at 1.
     ///
     /// # Errors
-    /// If another process has it open, a newer daemon has written it, it is damaged, or it or its key file cannot be used.
-    /// A damaged file is only noticed if the damage is where opening reads; appending reports it otherwise.
+    /// If another process has locked the file, a newer daemon has written it, it is damaged, or it or its key file cannot
+    /// be used. Opening notices only the damage that it reads; other damage is an error of appending.
     pub fn open(
         path: &Path,
         key_file: &Path,
@@ -140,13 +138,13 @@ impl Writer {
         }
     }
 
-    /// Moves the file aside, which has turned out damaged, and begins a new one with a new chain. Numbers go on rising;
-    /// updates without outcome have none any more. Readers of the old file keep it.
+    /// Moves the damaged file aside, and begins a new one with a new chain. Numbers go on rising; updates without outcome
+    /// keep none. Readers of the old file keep reading it. Returns the damaged file's new name.
     ///
     /// # Errors
-    /// If that fails; call it again.
+    /// If the file cannot be moved, or the new one not opened; call it again.
     pub fn start_over(&mut self, now: i64) -> Result<PathBuf, OpenError> {
-        // Closes the file. If the next steps fail, so does each append, as damage.
+        // Closes the file. If the next steps fail, each append fails too, as damage.
         self.db = Connection::open_in_memory().map_err(OpenError::of)?;
         let to = aside(&self.path, now)?;
         let (path, key_file) = (&self.path, &self.key_file);
@@ -170,7 +168,9 @@ impl Writer {
                 key
             }
             Some((start, seal)) => {
-                let key = ChainKey::read(key_file)?;
+                let key = ChainKey::read(key_file).map_err(|error| {
+                    OpenError::Other(format!("{error}: restore it, or use another file"))
+                })?;
                 if key.seal(&start) != seal {
                     return Err(OpenError::Other(format!(
                         "key file '{}' is not the one that it was written with: restore that, or use another file",
@@ -202,13 +202,13 @@ impl Writer {
             rows_of_a_part,
             end_part_at: 0,
             wait_at: LOG,
-            open: BTreeMap::new(),
+            open_updates: BTreeMap::new(),
             lock,
         })
     }
 
-    /// Appends changes of any kinds in one transaction, and returns their numbers. The end of the process does not lose
-    /// it, but a power cut before [`sync`](Self::sync) may. Updates have their outcomes, since their exchanges never began.
+    /// Appends changes of any kinds in one transaction, and returns their numbers. They survive the end of the process, but
+    /// a power cut before [`sync`](Self::sync) may lose them. Updates with an exchange go through `begin_update` instead.
     ///
     /// # Errors
     /// If nothing was appended: the disk is full, for example.
@@ -218,7 +218,7 @@ impl Writer {
             self.transaction(|rows| rows.append(changes))?;
         }
         if self.is_part_full() && self.part.switches >= self.end_part_at {
-            // The changes are in the file in any case. `expire` tries again, and reports the error.
+            // The changes are in the file all the same. `expire` tries again, and reports the error.
             let _ = self.end_part();
         }
         self.bound_log();
@@ -229,7 +229,7 @@ impl Writer {
     /// unknown until [`end_update`](Self::end_update).
     ///
     /// # Errors
-    /// If it is not on the disk. The exchange must not begin then.
+    /// If it is not on the disk: the exchange must not begin.
     pub fn begin_update(
         &mut self,
         time: i64,
@@ -250,7 +250,7 @@ impl Writer {
                 rows.known_request(request, Kind::Update)
             })
         })?;
-        self.open.extend(id.map(|(id, _)| (number, id)));
+        self.open_updates.extend(id.map(|(id, _)| (number, id)));
         Ok(number)
     }
 
@@ -258,7 +258,7 @@ impl Writer {
     /// the chain's newest link. Not synced.
     ///
     /// # Errors
-    /// If nothing was appended, so that its outcome stays unknown, or if no update with this number awaits its outcome.
+    /// If nothing was appended, so that the outcome stays unknown, or if no update with this number awaits its outcome.
     pub fn end_update(
         &mut self,
         number: i64,
@@ -268,7 +268,7 @@ impl Writer {
         old: Option<&Coinbase>,
         new: Option<&Coinbase>,
     ) -> Result<Link, Error> {
-        let Some(&request) = self.open.get(&number) else {
+        let Some(&request) = self.open_updates.get(&number) else {
             return Err(Error::Other(format!(
                 "no update with the number {number} awaits its outcome"
             )));
@@ -282,16 +282,16 @@ impl Writer {
             new: new.cloned(),
         };
         self.transaction(|rows| rows.end_update(&note, request, outcome))?;
-        self.open.remove(&number);
+        self.open_updates.remove(&number);
         Ok(self.head)
     }
 
-    /// Waits until all that was appended is on the disk.
+    /// Waits until all appended changes are on the disk.
     ///
     /// # Errors
     /// If the disk refuses.
     pub fn sync(&mut self) -> Result<(), Error> {
-        // The log of writes has it, or it was synced when it was copied from there to the file.
+        // The log of writes has them, unless they were copied from there to the file, which SQLite syncs.
         let [log, _] = companions(&self.path);
         let synced = File::open(&log).and_then(|file| file.sync_data());
         synced.map_err(|error| Error::Other(format!("cannot sync '{}': {error}", log.display())))
@@ -348,11 +348,11 @@ impl Writer {
         done.map_err(Error::of)
     }
 
-    /// Does `work`, whose commits reach the disk before they return.
+    /// Does `work` with each commit synced.
     fn synced<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
         self.db.pragma_update(None, "synchronous", "FULL").map_err(Error::of)?;
         let done = work(self);
-        // If this failed, later commits would be slower, not wrong.
+        // A failure makes later commits slower, not wrong.
         let _ = self.db.pragma_update(None, "synchronous", "NORMAL");
         done
     }
@@ -374,7 +374,7 @@ impl Writer {
             rows.part = Part::new(id + 1, next);
             create_part(rows.db, id + 1, next)
         });
-        // Each attempt costs some tenths of a second.
+        // An attempt is expensive: the next one comes only after a tenth of a part.
         self.end_part_at = if ended.is_ok() { 0 } else { count + self.rows_of_a_part / 10 + 1 };
         ended
     }
@@ -385,9 +385,9 @@ impl Writer {
         fs::metadata(log).map_or(0, |log| log.len())
     }
 
-    /// The log is copied to the file after some commits, and then begins at its start, unless there is always a search
-    /// that reads from it. If it has become large, new searches read from the file, and the ones of before are waited for,
-    /// some seconds at most.
+    /// Shortens a large log of writes. SQLite copies the log to the file after some commits and then reuses it, unless a
+    /// search always reads from it. So the writer waits for the running searches, some seconds at most; new ones read from
+    /// the file.
     fn bound_log(&mut self) {
         if self.log_bytes() >= self.wait_at {
             let _ = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));

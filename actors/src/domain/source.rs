@@ -42,7 +42,7 @@ pub enum SourceKind {
     Poll,
     /// From an undo.
     Undo,
-    /// From a stratum server that has a new sub-account registered.
+    /// From a stratum server that requests the registration of a new sub-account.
     Registration,
     /// From a signal: a reload.
     Signal,
@@ -52,8 +52,8 @@ pub enum SourceKind {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RequestId(pub u64);
 
-/// Source of request numbers: a count from a random number on, so that they differ from those of other listeners, actors
-/// and earlier processes.
+/// Generator of request numbers: counts from a random number on, so that numbers differ between listeners, actors and
+/// processes.
 #[derive(Debug)]
 pub struct RequestIds(AtomicU64);
 
@@ -110,14 +110,14 @@ impl Source {
         Self::new(Origin::of(SourceKind::Poll, request))
     }
 
-    /// Whether a poll sends it.
+    /// Whether it is a poll's.
     pub fn is_poll(&self) -> bool {
         self.kind == SourceKind::Poll
     }
 }
 
 impl Origin {
-    /// An origin without client.
+    /// An origin without client, comment and undone request.
     pub fn of(kind: SourceKind, request: RequestId) -> Self {
         Self { kind, request, client: None, comment: None, undo_of: None }
     }

@@ -1,4 +1,4 @@
-//! The Historian: records what waits, one transaction for all of it.
+//! The Historian: records all waiting changes, in one transaction.
 //!
 //! Changes that cannot be recorded stay with it and are tried again each second, so that a full disk loses nothing
 //! until the queue is full, too.
@@ -18,18 +18,18 @@ use super::{
     handle::NotRecorded,
     journal::Journal,
     queue::{Intent, Item, Queue, Taken, Wake},
-    records::{coinbase, intent, millis, record},
+    records::{coinbase, intent, millis, outcome, record},
     settings::HistorySettings,
 };
 use crate::{
     domain::{Origin, RequestIds, Source, SourceKind},
-    metrics::{Change, ChangeEnd, ChangeKind, Metrics},
+    metrics::{Change, ChangeKind, Metrics},
 };
 
-/// Interval of syncs, of tries after a failure, and of metrics.
+/// Interval of syncs, of new tries after a failure, and of metrics.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Ticks between looks for switches that have expired.
+/// Ticks between checks for expired records.
 const EXPIRY_TICKS: u32 = 60;
 
 /// The time for expiry: a clock that is set forward while the daemon runs lets nothing expire.
@@ -45,9 +45,9 @@ impl Clock {
     }
 }
 
-/// Records all that waits, syncs it and closes the database.
+/// Records all waiting changes, syncs them and closes the database.
 ///
-/// Sent once, by the drain of the actors, after all actors that change something.
+/// Sent once, by the drain, after all actors that make changes have ended.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct CloseHistory;
@@ -62,13 +62,13 @@ pub(crate) struct Historian {
     max_bytes: u64,
     /// Records that could not be appended yet.
     unsaved: Vec<database::Change>,
-    /// Updates without outcome: their requests, and their records' numbers.
-    open: HashMap<u64, i64>,
-    /// Whether anything is appended that is not synced.
+    /// Updates without outcome: the numbers of their records, by request.
+    open_updates: HashMap<u64, i64>,
+    /// Whether there are appended records that are not synced.
     is_dirty: bool,
-    /// Whether anything is written that the metrics do not show.
+    /// Whether there are writes that the metrics do not show.
     is_changed: bool,
-    /// Why the last attempt to record failed. The next one is made by the tick.
+    /// Why the last attempt to record failed. The next tick tries again.
     fault: Option<NotRecorded>,
     ticks_to_expiry: u32,
     clock: Clock,
@@ -92,7 +92,7 @@ impl Historian {
             payouts_kept,
             max_bytes,
             unsaved: Vec::new(),
-            open: HashMap::new(),
+            open_updates: HashMap::new(),
             is_dirty: false,
             is_changed: true,
             fault: None,
@@ -102,7 +102,7 @@ impl Historian {
         }
     }
 
-    /// Records all that waits, and answers those that wait for it.
+    /// Records all waiting changes, and answers the requests that wait for their records.
     fn record(&mut self) {
         let Taken { items, waiters, dropped } = self.queue.take();
         if dropped > 0 {
@@ -124,15 +124,15 @@ impl Historian {
         let recorded =
             self.append().and_then(|()| if wants_sync { self.sync_now() } else { Ok(()) });
         for waiter in waiters {
-            // The request may be gone.
+            // The request may have ended.
             let _ = waiter.reply.send(recorded.clone());
         }
     }
 
-    /// Takes a change in, which [`append`](Self::append) records; the outcome of an update at once.
+    /// Adds a change to the unsaved records; the outcome of an update is recorded at once.
     fn change(&mut self, change: &Change, origin: &mut Option<Arc<database::Origin>>) {
         let ends = matches!(change.what, ChangeKind::Update { .. })
-            .then(|| self.open.remove(&change.source.request.0))
+            .then(|| self.open_updates.remove(&change.source.request.0))
             .flatten();
         match ends {
             Some(number) => self.end_update(number, change),
@@ -143,23 +143,23 @@ impl Historian {
         }
     }
 
-    /// Records the update, and lets it begin.
+    /// Records an update before its exchange, and replies whether the exchange may begin.
     fn begin_update(&mut self, waiting: Intent) {
         let (origin, update) = intent(&waiting);
         let at = millis(waiting.at);
-        // The order of records is that of the events.
+        // Records have the order of the events.
         let begun = self
             .append()
             .and_then(|()| self.write(|writer| writer.begin_update(at, &origin, &update)));
         match &begun {
-            Ok(number) => drop(self.open.insert(origin.request, *number)),
+            Ok(number) => drop(self.open_updates.insert(origin.request, *number)),
             Err(fault) => self.failed(fault),
         }
         if waiting.reply.send(begun.clone().map(drop)).is_err()
             && let Ok(number) = begun
         {
-            // Its request is gone, and nothing will be written.
-            self.open.remove(&origin.request);
+            // The request has ended, and its exchange will not begin.
+            self.open_updates.remove(&origin.request);
             let cause = Some("the client has gone");
             let ended = self.write(|writer| {
                 writer.end_update(number, at, Outcome::NotApplied, cause, None, None)
@@ -196,7 +196,7 @@ impl Historian {
         });
     }
 
-    /// Appends the unsaved records. If it fails, they stay.
+    /// Appends the unsaved records. After a failure, they stay.
     fn append(&mut self) -> Result<(), NotRecorded> {
         if let Some(fault) = &self.fault {
             return Err(fault.clone());
@@ -207,11 +207,7 @@ impl Historian {
         let unsaved = mem::take(&mut self.unsaved);
         let appended = self.write(|writer| writer.append(&unsaved).map(drop));
         match &appended {
-            Ok(()) => {
-                self.queue.recorded(unsaved.len());
-                self.queue.set_fault(None);
-                self.journal.works();
-            }
+            Ok(()) => self.queue.recorded(unsaved.len()),
             Err(fault) => {
                 self.unsaved = unsaved;
                 self.failed(fault);
@@ -227,6 +223,14 @@ impl Historian {
         self.journal.fails(fault, self.unsaved.len());
     }
 
+    /// Nothing waits, and all is on the disk.
+    fn recovered(&mut self) {
+        if self.queue.has_fault() {
+            self.queue.set_fault(None);
+            self.journal.works();
+        }
+    }
+
     fn sync_now(&mut self) -> Result<(), NotRecorded> {
         if self.is_dirty {
             self.write(|writer| writer.sync())?;
@@ -235,7 +239,7 @@ impl Historian {
         Ok(())
     }
 
-    /// Writes to the database. A damaged one is moved aside and the write repeated, unless answers depend on its records.
+    /// Writes to the database. A damaged one is moved aside and the write repeated, unless answers depend on the records.
     fn write<T>(
         &mut self,
         write: impl Fn(&mut Writer) -> Result<T, Error>,
@@ -249,7 +253,7 @@ impl Historian {
             let moved = writer.start_over(millis(SystemTime::now()));
             let moved = moved.map_err(|cause| not_recorded(&cause))?;
             self.journal.started_over(&error, &moved.to_string_lossy());
-            self.open.clear();
+            self.open_updates.clear();
             write(writer).map_err(|error| not_recorded(&error))
         })?;
         (self.is_dirty, self.is_changed) = (true, true);
@@ -260,8 +264,10 @@ impl Historian {
         let began = Instant::now();
         self.fault = None;
         self.record();
-        if let Err(fault) = self.sync_now() {
-            self.journal.fails(&fault, self.unsaved.len());
+        match self.sync_now() {
+            Err(fault) => self.failed(&fault),
+            Ok(()) if self.fault.is_none() => self.recovered(),
+            Ok(()) => {}
         }
         self.ticks_to_expiry -= 1;
         if self.ticks_to_expiry == 0 {
@@ -271,7 +277,7 @@ impl Historian {
         ctx.run_later(TICK.saturating_sub(began.elapsed()), Self::tick);
     }
 
-    /// Drops a part of what has expired. Returns whether there may be more.
+    /// Drops some of the expired records. Returns whether there may be more.
     fn expire(&mut self) -> bool {
         let now = self.clock.now();
         let before = |kept| now.checked_sub(kept).map_or(0, millis);
@@ -294,15 +300,6 @@ impl Historian {
             self.journal.size(size, &writer.chain_head());
             self.is_changed = false;
         }
-    }
-}
-
-fn outcome(end: ChangeEnd) -> Outcome {
-    match end {
-        ChangeEnd::Applied => Outcome::Applied,
-        ChangeEnd::Held => Outcome::Held,
-        ChangeEnd::NotApplied => Outcome::NotApplied,
-        ChangeEnd::Unknown => Outcome::Unknown,
     }
 }
 

@@ -1,4 +1,4 @@
-//! [`History`]: how others record, and wait until something is recorded.
+//! [`History`]: records changes for others, and waits for records.
 
 use std::{
     sync::Arc,
@@ -11,10 +11,10 @@ use tokio::{sync::oneshot, time::timeout};
 use super::queue::{Intent, Item, Queue, Waiter};
 use crate::domain::{CoinbaseUpdate, Source, SubPool};
 
-/// Longest wait of [`History::flush`].
+/// Maximum wait of [`History::flush`].
 const FLUSH: Duration = Duration::from_secs(1);
 
-/// Why something could not be recorded.
+/// Reason why a change could not be recorded.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("{0}")]
 pub struct NotRecorded(pub Arc<str>);
@@ -31,19 +31,19 @@ impl History {
     /// Whether a switch may be written. Call it before the switch.
     ///
     /// # Errors
-    /// With [`HistorySync::All`](super::HistorySync::All), that its record could not be written; refuse the switch.
+    /// With [`HistorySync::All`](super::HistorySync::All), if its record could not be written: refuse the switch.
     pub fn admits(&self) -> Result<(), NotRecorded> {
         match &self.0 {
-            Some(queue) if queue.syncs_all() => queue.is_open(),
+            Some(queue) if queue.syncs_all() => queue.admits(),
             _ => Ok(()),
         }
     }
 
-    /// Waits, with [`HistorySync::All`](super::HistorySync::All), until all changes that are settled are on the disk.
-    /// Call it before the answer to a switch that was written.
+    /// Waits, with [`HistorySync::All`](super::HistorySync::All), until all settled changes are on the disk. Call it before
+    /// the success of a switch is answered.
     ///
     /// # Errors
-    /// That they are not.
+    /// If they are not on the disk.
     pub async fn synced(&self) -> Result<(), NotRecorded> {
         match &self.0 {
             Some(queue) if queue.syncs_all() => wait(queue, true).await,
@@ -51,7 +51,7 @@ impl History {
         }
     }
 
-    /// Waits until searches find all changes that are settled, or for a second: searches work with a slow disk, too.
+    /// Waits until searches find all settled changes; at most a second, so that searches work with a slow disk, too.
     pub async fn flush(&self) {
         if let Some(queue) = &self.0 {
             // A fault is in the log.
@@ -59,10 +59,10 @@ impl History {
         }
     }
 
-    /// Waits until an update is on the disk. Call it before the update, whose journal records the outcome.
+    /// Waits until the intent of an update is on the disk. Call it before the update; the journal records the outcome.
     ///
     /// # Errors
-    /// That it is not; the update must not begin.
+    /// If it is not on the disk: the update must not begin.
     pub(crate) async fn begin_update(
         &self,
         source: &Source,

@@ -17,7 +17,7 @@ const DROPS_LOGGED: Duration = Duration::from_secs(10);
 pub(crate) struct Journal {
     log: Logger,
     metrics: Metrics,
-    /// Whether the last attempt to record failed, and was logged.
+    /// Whether the last attempt to record failed. The log has that.
     is_failing: bool,
     /// Dropped records that are not logged yet.
     dropped: u64,
@@ -30,7 +30,7 @@ impl Journal {
         Self { log, metrics, is_failing: false, dropped: 0, next_drops: Instant::now() }
     }
 
-    /// Records could not be appended. Logged once until it works again.
+    /// Records could not be appended. Logged once until appending works again.
     pub(super) fn fails(&mut self, fault: &NotRecorded, waiting: usize) {
         self.metrics.history_fails(true);
         if !self.is_failing {
@@ -54,17 +54,17 @@ impl Journal {
             changes"; "cause" => %cause, "moved_to" => moved_to);
     }
 
-    /// Changes of a full queue. Logged every few seconds.
+    /// Changes that a full queue dropped. Logged every ten seconds at most.
     pub(super) fn dropped(&mut self, changes: u64) {
         self.dropped += changes;
         if self.next_drops <= Instant::now() {
-            error!(self.log, "changes dropped from the history: more came than the disk took";
+            error!(self.log, "changes dropped from the history: the disk is too slow, or fails";
                 "changes" => self.dropped);
             (self.dropped, self.next_drops) = (0, Instant::now() + DROPS_LOGGED);
         }
     }
 
-    /// The end of a payout change is recorded. `chain_head` proves later that its record was not removed.
+    /// The outcome of a payout change is recorded. Noted elsewhere, `chain_head` proves that no record was removed.
     pub(super) fn payout(
         &self,
         source: &Source,
@@ -83,12 +83,12 @@ impl Journal {
             "cause" => %cause);
     }
 
-    /// Expired switches could not be dropped. Tried again after a minute.
+    /// Expired records could not be dropped. Tried again after a minute.
     pub(super) fn not_expired(&self, cause: &NotRecorded) {
         warn!(self.log, "expired records of the history cannot be dropped; trying again"; "cause" => %cause);
     }
 
-    /// The daemon stops, and these records are lost.
+    /// The daemon stops, and so many records are lost.
     pub(super) fn lost(&self, records: usize) {
         error!(self.log, "records lost, since the daemon is stopping and the history cannot be written";
             "records" => records);

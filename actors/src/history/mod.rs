@@ -5,14 +5,14 @@
 //! HTTP actor ─▶ History ───────┴─▶ Historian ─▶ switcher_history::Writer
 //! ```
 //!
-//! [`Historian`] owns the database and is the only one that waits for the disk. Changes reach it through a bounded queue;
-//! all that arrives during a commit goes into the next one. A coinbase update waits for its record, and so does each
-//! switch with [`HistorySync::All`].
+//! Only the [`Historian`] writes the database and waits for the disk. Changes reach it through a bounded queue; all changes
+//! that arrive during a commit go into the next one. A coinbase update waits for its record, and with
+//! [`HistorySync::All`] the answer to each switch.
 //!
 //! * `queue`: changes and requests that wait for the Historian;
-//! * `handle`: [`History`], by which others record and wait;
+//! * `handle`: [`History`], the handle that records and waits;
 //! * `actor`: the Historian: batches, retries, expiry, drain;
-//! * `records`: from changes to records, and back;
+//! * `records`: conversion between changes and records;
 //! * `journal`: log lines and metrics;
 //! * `settings`: [`HistorySettings`].
 

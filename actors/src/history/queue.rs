@@ -1,4 +1,4 @@
-//! Changes that wait to be recorded, and requests that wait for it.
+//! Changes that wait to be recorded, and requests that wait for their records.
 
 use std::{
     mem,
@@ -15,12 +15,12 @@ use crate::{
     metrics::{Change, Feed, Metrics},
 };
 
-/// Changes that may wait, in memory; about 300 bytes each.
+/// Maximum number of waiting changes, in memory, of about 300 bytes each.
 const WAITING: usize = 100_000;
 
-/// Take what waits in the queue.
+/// Takes all waiting changes from the queue.
 ///
-/// Sent by the queue when something begins to wait.
+/// Sent by the queue when it is no longer empty.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct Wake;
@@ -76,7 +76,7 @@ struct Waiting {
     taken: Taken,
     /// Changes here and with the Historian that are not recorded.
     changes: usize,
-    /// Since when the oldest of them waits.
+    /// Time at which the oldest of them began to wait.
     since: Option<Instant>,
     is_woken: bool,
     /// Why the last attempt to record failed.
@@ -100,8 +100,8 @@ impl Queue {
         self.sync == HistorySync::All
     }
 
-    /// Whether further changes can be recorded, as far as it is known.
-    pub(crate) fn is_open(&self) -> Result<(), NotRecorded> {
+    /// Whether further changes can be recorded, as far as known.
+    pub(crate) fn admits(&self) -> Result<(), NotRecorded> {
         let waiting = self.waiting();
         match &waiting.fault {
             Some(fault) => Err(NotRecorded(Arc::clone(fault))),
@@ -128,14 +128,14 @@ impl Queue {
         self.wake(&mut waiting);
     }
 
-    /// Takes all that waits. The changes still count as waiting, until [`recorded`](Self::recorded).
+    /// Takes everything in the queue. The changes count as waiting until [`recorded`](Self::recorded).
     pub(crate) fn take(&self) -> Taken {
         let mut waiting = self.waiting();
         waiting.is_woken = false;
         mem::take(&mut waiting.taken)
     }
 
-    /// So many changes do not wait any more.
+    /// Counts `changes` as recorded.
     pub(crate) fn recorded(&self, changes: usize) {
         let mut waiting = self.waiting();
         waiting.changes -= changes.min(waiting.changes);
@@ -143,11 +143,16 @@ impl Queue {
         self.report(&waiting);
     }
 
-    /// The last attempt to record failed, or succeeded.
+    /// Sets the result of the last attempt to record: its failure, or `None`.
     pub(crate) fn set_fault(&self, fault: Option<Arc<str>>) {
         let mut waiting = self.waiting();
         waiting.fault = fault;
         self.report(&waiting);
+    }
+
+    /// Whether the last attempt to record failed.
+    pub(crate) fn has_fault(&self) -> bool {
+        self.waiting().fault.is_some()
     }
 
     /// Sets the metrics of the queue.
@@ -159,7 +164,7 @@ impl Queue {
         if !waiting.is_woken
             && let Some(historian) = self.historian.get()
         {
-            // At most one is on its way; the next tick takes what waits if the mailbox refuses it.
+            // At most one is on its way. If the mailbox refuses it, the next tick takes the changes.
             waiting.is_woken = historian.try_send(Wake).is_ok();
         }
     }
@@ -175,8 +180,8 @@ impl Feed for Queue {
         self.syncs_all()
     }
 
-    /// A full queue drops the changes. With [`HistorySync::All`] it drops those of polls alone: requests are refused
-    /// before they are written, and so few that the limit of waiting switches bounds them.
+    /// A full queue drops the changes. With [`HistorySync::All`] it drops only those of polls: new requests are refused
+    /// before they are written, and the limit of waiting switches bounds the admitted ones.
     fn take(&self, changes: Vec<Change>) {
         let must_keep = self.syncs_all() && changes.iter().any(|change| !change.source.is_poll());
         let mut waiting = self.waiting();
@@ -242,26 +247,26 @@ mod tests {
     fn with_all_a_full_queue_refuses_requests_and_drops_those_of_polls_alone() {
         let queue = queue(HistorySync::All);
         let (api, poll) = (Source::api(None, RequestId(1)), Source::poll(RequestId(2)));
-        assert_eq!(queue.is_open(), Ok(()));
+        assert_eq!(queue.admits(), Ok(()));
         Feed::take(&*queue, changes(&api, WAITING));
-        assert!(queue.is_open().is_err());
+        assert!(queue.admits().is_err());
         // Admitted before.
         Feed::take(&*queue, changes(&api, 3));
         Feed::take(&*queue, changes(&poll, 4));
         let taken = queue.take();
         assert_eq!((taken.items.len(), taken.dropped), (2, 4));
         queue.recorded(WAITING);
-        assert_eq!(queue.is_open(), Ok(()));
+        assert_eq!(queue.admits(), Ok(()));
     }
 
     #[test]
     fn with_all_nothing_is_admitted_while_the_disk_refuses() {
         let queue = queue(HistorySync::All);
         queue.set_fault(Some("disk full".into()));
-        assert_eq!(queue.is_open(), Err(NotRecorded("disk full".into())));
+        assert_eq!(queue.admits(), Err(NotRecorded("disk full".into())));
         queue.recorded(1);
-        assert!(queue.is_open().is_err(), "something else was recorded");
+        assert!(queue.admits().is_err(), "something else was recorded");
         queue.set_fault(None);
-        assert_eq!(queue.is_open(), Ok(()));
+        assert_eq!(queue.admits(), Ok(()));
     }
 }

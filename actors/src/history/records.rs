@@ -1,4 +1,4 @@
-//! From changes to the database's records, and back.
+//! Conversion between changes and the database's records.
 
 use std::{
     sync::Arc,
@@ -17,8 +17,8 @@ use crate::{
     zk::Revision,
 };
 
-/// Bytes of a coinbase from a jobmaker that are recorded. A longer one is recorded as not known: nothing could put a
-/// shortened text back.
+/// Maximum bytes of a recorded coinbase from a jobmaker, text and address together. A longer one is recorded as not known:
+/// an undo cannot put a shortened text back.
 const COINBASE_BYTES: usize = 64 << 10;
 
 /// Milliseconds since 1970.
@@ -26,8 +26,8 @@ pub(super) fn millis(at: SystemTime) -> i64 {
     at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }
 
-/// The record of a change; `None` for a registration that wrote no coin. Changes of one request that follow each other
-/// share their origin.
+/// The record of a change; `None` for a registration that wrote no coin. Successive changes of a request share their
+/// origin: `last` is the origin of the change before.
 pub(super) fn record(
     change: &Change,
     last: &mut Option<Arc<database::Origin>>,
@@ -38,20 +38,22 @@ pub(super) fn record(
         _ => Arc::new(origin(&change.source)),
     };
     *last = Some(Arc::clone(&origin));
-    let outcome = match change.end {
-        ChangeEnd::Applied => database::Outcome::Applied,
-        ChangeEnd::Held => database::Outcome::Held,
-        ChangeEnd::NotApplied => database::Outcome::NotApplied,
-        ChangeEnd::Unknown => database::Outcome::Unknown,
-    };
-    let cause = change.cause.as_deref().map(str::to_owned);
     Some(database::Change {
         time: millis(change.at),
         origin,
         entry: entry(&change.what)?,
-        outcome,
-        cause,
+        outcome: outcome(change.end),
+        cause: change.cause.as_deref().map(str::to_owned),
     })
+}
+
+pub(super) fn outcome(end: ChangeEnd) -> database::Outcome {
+    match end {
+        ChangeEnd::Applied => database::Outcome::Applied,
+        ChangeEnd::Held => database::Outcome::Held,
+        ChangeEnd::NotApplied => database::Outcome::NotApplied,
+        ChangeEnd::Unknown => database::Outcome::Unknown,
+    }
 }
 
 fn entry(what: &ChangeKind) -> Option<Entry> {
@@ -73,7 +75,7 @@ fn entry(what: &ChangeKind) -> Option<Entry> {
             old: old.as_deref().and_then(coinbase),
             new: coinbase_of(new),
         }),
-        // The first coin is written only where there is no znode; whether it was is not known here.
+        // The first coin is written only where there is no znode. Whether there was one is not known here.
         ChangeKind::Registration { sub_account, first_coin, .. } => {
             Entry::Switch(database::Switch {
                 sub_account: sub_account.clone(),
@@ -120,7 +122,7 @@ pub(super) fn intent(intent: &Intent) -> (database::Origin, database::Update) {
     (origin(source), update)
 }
 
-/// An origin as it is stored.
+/// The stored form of an origin.
 pub(super) fn origin(source: &Source) -> database::Origin {
     let kind = match source.kind {
         SourceKind::Api => database::Source::Api,
@@ -140,8 +142,8 @@ pub(super) fn origin(source: &Source) -> database::Origin {
     }
 }
 
-/// A recorded change of an earlier process, for the recent changes. `None` for other records, and for names that are
-/// none any more.
+/// A recorded change of an earlier process, for the recent changes. `None` for a reload, and for a name that is no longer
+/// valid.
 pub(crate) fn recent_change(row: ChangeRow) -> Option<Change> {
     let (end, words) = match row.outcome {
         database::Outcome::Applied => (ChangeEnd::Applied, "applied"),

@@ -8,24 +8,24 @@ use switcher_history::{ChangeRow, Writer};
 pub struct HistorySettings {
     /// The database.
     pub writer: Writer,
-    /// The newest records, oldest first: the recent changes of the time before the start.
+    /// The newest records, oldest first: the recent changes before the start.
     pub recent: Vec<ChangeRow>,
-    /// The records whose answers wait for the disk (`HistorySync`).
+    /// The answers that wait for the disk (`HistorySync`).
     pub sync: HistorySync,
     /// Time for which switches are kept (`HistoryDays`).
     pub kept: Duration,
-    /// Time for which payout changes are kept (`HistoryPayoutDays`).
+    /// Time for which payout changes and reloads are kept (`HistoryPayoutDays`).
     pub payouts_kept: Duration,
-    /// Maximum size of the database (`HistoryMaxBytes`).
+    /// Maximum bytes of the database (`HistoryMaxBytes`).
     pub max_bytes: u64,
 }
 
-/// The records whose answers wait for the disk.
+/// The answers that wait until their records are on the disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum HistorySync {
-    /// Coinbase updates alone. A crash of the machine may lose the records of a second's switches.
+    /// Those to coinbase updates. A crash of the machine may lose the records of a second's switches.
     #[default]
     Updates,
-    /// All successes.
+    /// Those to updates, and all successes of switches.
     All,
 }

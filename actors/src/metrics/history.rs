@@ -20,7 +20,7 @@ pub(super) struct HistoryMetrics {
     lag_seconds: Gauge,
     failing: Gauge,
     dropped: Counter,
-    /// Since when the oldest change waits.
+    /// Time at which the oldest unrecorded change began to wait.
     waits_since: Mutex<Option<Instant>>,
     chain_head: Mutex<Option<String>>,
 }
@@ -30,13 +30,13 @@ pub(super) struct HistoryMetrics {
 pub struct HistoryNow {
     /// Records of all kinds.
     pub records: u64,
-    /// Size of the database.
+    /// Bytes of the database in use, with its log of writes.
     pub bytes: u64,
     /// Time of the oldest switch.
     pub oldest: Option<SystemTime>,
     /// Changes that are not recorded yet.
     pub waiting: u64,
-    /// Time for which the oldest of them waits, in seconds.
+    /// Time for which the oldest of them has waited, in seconds.
     pub lag_seconds: u64,
     /// Changes that were dropped since the start.
     pub dropped: u64,
@@ -51,7 +51,7 @@ impl HistoryMetrics {
         let mut gauge = |name, help| register(registry, name, help);
         Self {
             records: gauge("history_records", "Records in the history; 0 without one"),
-            bytes: gauge("history_bytes", "Size of the history's database"),
+            bytes: gauge("history_bytes", "Bytes of the history in use, with its log of writes"),
             oldest: gauge(
                 "history_oldest_timestamp_seconds",
                 "Time of the history's oldest switch; 0 if it has none",
@@ -59,16 +59,16 @@ impl HistoryMetrics {
             waiting: gauge("history_waiting", "Changes that the history has not recorded yet"),
             lag_seconds: gauge(
                 "history_lag_seconds",
-                "Time for which the oldest change waits to be recorded; 0 if none waits",
+                "Time for which the oldest unrecorded change has waited; 0 if none waits",
             ),
             failing: gauge(
                 "history_failing",
-                "1 if the last attempt to record changes failed: disk full, for example",
+                "1 if the last attempt to record changes failed, for example on a full disk",
             ),
             dropped: register(
                 registry,
                 "history_dropped",
-                "Changes that were dropped, since more came than the disk took",
+                "Changes that were not recorded, since the queue was full",
             ),
             waits_since: Mutex::default(),
             chain_head: Mutex::default(),
@@ -76,42 +76,42 @@ impl HistoryMetrics {
     }
 }
 
-/// A poisoned value is still right.
+/// A poisoned value is still consistent.
 fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
     value.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// An amount as a gauge takes it.
+/// The value for a gauge, at most `i64::MAX`.
 fn amount(value: impl TryInto<i64>) -> i64 {
     value.try_into().unwrap_or(i64::MAX)
 }
 
 impl Metrics {
-    /// Changes that wait to be recorded, and since when the oldest does.
+    /// Sets the number of changes that wait to be recorded, and the time at which the oldest began to wait.
     pub(crate) fn history_waits(&self, changes: usize, since: Option<Instant>) {
         let history = &self.0.history;
         history.waiting.set(amount(changes));
         *lock(&history.waits_since) = since;
     }
 
-    /// Sets the metrics that grow by themselves. Call it before the metrics are read.
+    /// Sets the metrics that grow with time. Call it before the metrics are read.
     pub fn refresh(&self) {
         let history = &self.0.history;
         let lag = lock(&history.waits_since).map(|since| since.elapsed()).unwrap_or_default();
         history.lag_seconds.set(amount(lag.as_secs()));
     }
 
-    /// Changes that were dropped.
+    /// Counts changes that were dropped.
     pub(crate) fn history_dropped(&self, changes: usize) {
         self.0.history.dropped.inc_by(changes as u64);
     }
 
-    /// Whether the last attempt to record failed.
+    /// Sets whether the last attempt to record failed.
     pub(crate) fn history_fails(&self, fails: bool) {
         self.0.history.failing.set(fails.into());
     }
 
-    /// Contents of the database; `oldest` is in milliseconds since 1970.
+    /// Sets the contents of the database; `oldest` is in milliseconds since 1970.
     pub(crate) fn history_size(
         &self,
         records: u64,

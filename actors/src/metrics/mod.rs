@@ -13,8 +13,8 @@
 //! Names follow Prometheus's conventions: base units, `_total` for counters. Label values are few and known from the
 //! configuration; no sub-account is a label.
 //!
-//! * `switches`, `zookeeper`, `exchanges`, `polls`, `held`, `user_lists`, `registrations`, `history`: the metrics of one subject
-//!   each: names, labels, counters;
+//! * `switches`, `zookeeper`, `exchanges`, `polls`, `held`, `user_lists`, `registrations`, `history`: the metrics of one
+//!   subject each: names, labels, counters;
 //! * `labels`: enums of label values;
 //! * `histogram`: a histogram without a lock;
 //! * `readiness`: the conditions for being ready;

@@ -41,13 +41,13 @@ pub struct Change {
 /// Outcome of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChangeEnd {
-    /// It has its effect.
+    /// It has had its effect.
     Applied,
-    /// Accepted, with its effect at the due time.
+    /// Accepted; it takes effect at its due time.
     Held,
     /// It has no effect.
     NotApplied,
-    /// Not known.
+    /// It may have had its effect, or may have it later.
     Unknown,
 }
 
@@ -66,7 +66,7 @@ pub enum ChangeKind {
         superseded_by: Option<Coin>,
         /// Due time of a held switch, in milliseconds since 1970.
         due: Option<u64>,
-        /// State of the znode after the change, if known.
+        /// State of the znode after the change, if known; of a held switch, at its acceptance.
         revision: Option<Revision>,
     },
     /// A sub-pool's coinbase.
@@ -102,7 +102,7 @@ pub struct Recent {
 
 /// Receiver of all changes, not only of those that the ring has room for.
 pub(crate) trait Feed: Send + Sync {
-    /// Takes simultaneous changes. Called on the thread of the actor that made them: it must not wait.
+    /// Takes simultaneous changes. Runs on the thread of the actor that made them, so it must not wait.
     fn take(&self, changes: Vec<Change>);
 
     /// Whether changes must be handed over before their callers are answered.
@@ -157,7 +157,7 @@ impl Recent {
         feed.take(all);
     }
 
-    /// Adds changes to the ring, of which the first `skipped` were not made.
+    /// Adds changes to the ring, after `skipped` ones for which it has no room.
     fn push(&self, skipped: usize, changes: impl Iterator<Item = Change>) {
         let mut ring = self.ring();
         ring.last += skipped as u64;
@@ -218,7 +218,7 @@ impl Recent {
 }
 
 impl Change {
-    /// The change with coinbases cut as in the log: a jobmaker may write a megabyte.
+    /// The change with its coinbases cut as in the log: a jobmaker may write a megabyte.
     fn shortened(mut self) -> Self {
         if let ChangeKind::Update { old, new, .. } = &mut self.what {
             for coinbase in old.iter_mut().chain([new]) {

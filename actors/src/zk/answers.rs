@@ -17,8 +17,8 @@ use super::{
 /// (`RUNTIMEINCONSISTENCY` in ZooKeeper's source).
 const BECAUSE_OF_ANOTHER: i32 = -2;
 
-/// The znodes' new states after a transaction of `ops`; `None` where a server returns no state for a create and no set
-/// shows it: all operations share the transaction's zxid.
+/// The znodes' new states after a transaction of `ops`. Many servers return none for a create; a set in the same
+/// transaction then shows it, since all operations share a zxid. `None` if neither does.
 pub(super) fn of_transaction(
     ops: &[WriteOp<'_, impl Condition>],
     results: &[MultiWriteResult],

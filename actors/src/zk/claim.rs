@@ -22,11 +22,11 @@ pub(crate) enum Claim {
 }
 
 impl Connection {
-    /// Writes a directory's own data back to it and returns that write: all that was committed before this call is
-    /// before it in ZooKeeper's order. A missing directory is created. Returns the data, too.
+    /// Writes a directory's own data back to it. All writes that were committed before this call come before that one in
+    /// ZooKeeper's order. A missing directory is created. Returns the write's mark, and the data.
     pub(crate) async fn touch(&self, dir: &ZnodeDir) -> Result<(Mark, Vec<u8>), WriteError> {
         match self.write_back(dir.node()).await {
-            // Another client has removed the directory, which later writes need as well.
+            // Another client has removed the directory, which later writes need.
             Err(WriteError::Missing) => {
                 let made = self.ensure_directory(dir).await;
                 made.map_err(|error| error.when("creating", dir.node()))?;

@@ -159,7 +159,7 @@ impl Connection {
         ops: &[WriteOp<'_, impl Condition>],
     ) -> Result<Vec<Option<Revision>>, TransactionError> {
         if let [op @ WriteOp::Create { path, data }] = ops {
-            // Alone, its answer has the state.
+            // The answer to a create without a transaction has the state.
             return match self.create(op, path, data).await {
                 Ok(revision) => Ok(vec![revision]),
                 Err(error @ WriteError::Unknown(_)) => Err(TransactionError::Whole(error)),
@@ -177,9 +177,9 @@ impl Connection {
         }
     }
 
-    /// Completes the states of znodes that a transaction created. They share its zxid, so two that were created by the
-    /// same transaction show it: only another transaction that created both again could show another one. A single one
-    /// is not proof enough.
+    /// Completes the states of znodes that a transaction created, which share its zxid. Reads two of them: if both have the
+    /// same creation zxid, it is the transaction's, unless another transaction has deleted and created both. A single znode
+    /// proves less.
     async fn find_created(
         &self,
         ops: &[WriteOp<'_, impl Condition>],

@@ -102,8 +102,8 @@ impl Connection {
         self.read_all_caught_up(paths, PreviousValue::cut).await
     }
 
-    /// Like [`read_caught_up`](Self::read_caught_up); returns a directory's path and earlier state in addition, to guard a
-    /// write. `None` without the directory.
+    /// Like [`read_caught_up`](Self::read_caught_up). Also returns a directory's path and its state before the reads, as
+    /// the guard of a write; `None` without the directory.
     pub(crate) async fn read_guarded<'a>(
         &self,
         dir: &'a ZnodeDir,

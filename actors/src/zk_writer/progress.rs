@@ -35,7 +35,7 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Notes that something is sent that could change a znode.
+    /// Call it before anything is sent that could change a znode.
     pub(super) fn sent(&self) {
         self.is_sent.store(true, Ordering::SeqCst);
     }

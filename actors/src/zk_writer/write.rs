@@ -160,7 +160,7 @@ pub(super) struct Writing<'a, C> {
     dir: &'a ZnodeDir,
     progress: &'a Progress,
     pub(super) steps: Vec<Step<'a, C>>,
-    /// Checks of other znodes, or writes under a condition, which are part of each transaction.
+    /// Checks and conditional writes of other znodes, which are part of each transaction.
     guards: Vec<WriteOp<'a, C>>,
     rounds: usize,
     is_one_by_one: bool,
@@ -192,7 +192,7 @@ impl<'a, C: Policy> Writing<'a, C> {
         self
     }
 
-    /// Like [`guarded_by`](Self::guarded_by), and makes others' guards of that znode fail: each transaction writes it.
+    /// Like [`guarded_by`](Self::guarded_by), but writes the znode at `path`, so that other writers' guards of it fail.
     pub(super) fn announced_by(mut self, path: &'a str, data: &'a [u8], condition: C) -> Self {
         self.guards.push(WriteOp::Set { path, data, condition });
         self

@@ -17,7 +17,7 @@ const FILTERS = {
   outcome: "history-outcome-is",
 };
 
-// The last search, for its older part.
+// The last search, for its next page.
 let searched = undefined;
 
 export function setUpHistory() {
@@ -33,7 +33,7 @@ export function setUpHistory() {
   byId("history-older").addEventListener("click", () => busy(section, search));
 }
 
-// Shows whether there is a history.
+// Shows the form, or a hint without a history.
 export function historyState({ history }) {
   byId("history-off").hidden = Boolean(history);
   byId("history-form").hidden = !history;

@@ -1,4 +1,4 @@
-// Puts back the changes of a request: a dry run first, then a question, then the undo.
+// Takes a request back: a dry run first, then a question, then the undo.
 
 import { post } from "./api.js";
 import { changeCells } from "./changes.js";
@@ -87,7 +87,7 @@ function resultRow({ outcome, cause, by, at, now, back_to: old, ...name }) {
   const kind = name.sub_pool === undefined ? "switch" : "update";
   const isKnown = now !== undefined && old !== undefined;
   const [what, both] = changeCells({ ...name, kind, old: now, new: kind === "update" && !isKnown ? NO_COINBASE : old });
-  // What is left alone has no new value.
+  // An entry that is left alone has no new value.
   const values = isKnown ? both : kind === "switch" ? [coinCell(now)] : [];
   const cell = el("td", { class: "result" }, `${MARKS[outcome] ?? ""}${WORDS[outcome] ?? outcome}`);
   if (cause) cell.append(el("span", { class: "cause" }, shown(cause), by ? " by " : "", by ? shown(by, "mono") : "", at ? " at " : "", at ? dateOf(at) : ""));
@@ -99,7 +99,7 @@ function report(request, { fate, text, answer }, output, detail) {
   const name = shown(request, "mono");
   if (!answer?.results) {
     if (fate === "unknown") {
-      showOutcome(output, "unknown", ["Outcome unknown: undo of ", name], shown(text), "Parts may have been put back. Search again: the request's row shows an undo that was recorded.");
+      showOutcome(output, "unknown", ["Outcome unknown: undo of ", name], shown(text), "Parts may have been put back. Search again: if the undo was recorded, the row of the request shows it.");
     } else {
       showOutcome(output, "refused", ["Not undone: ", name], shown(text), "Nothing was written.");
     }
@@ -111,7 +111,7 @@ function report(request, { fate, text, answer }, output, detail) {
   const kind = countOf(results, "unknown") > 0 ? "unknown" : !isWhole ? "refused" : done > 0 ? "done" : "info";
   const parts = Object.entries(WORDS).map(([outcome, word]) => [countOf(results, outcome), word]);
   const counts = parts.filter(([number]) => number > 0).map(([number, word]) => `${count(number)} ${word}`);
-  const details = answer.request ? [["It is request ", shown(answer.request, "mono"), "."]] : [];
+  const details = answer.request ? [["The undo is request ", shown(answer.request, "mono"), "."]] : [];
   if (answer.err_msg) details.push(shown(text));
   showOutcome(output, kind, ["Undo of ", name, ": ", counts.join(", ") || "nothing to put back"], ...details);
   const rest = results.filter(({ outcome }) => !["restored", "deleted"].includes(outcome));

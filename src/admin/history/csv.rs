@@ -1,5 +1,5 @@
-//! Rows as CSV (RFC 4180) for spreadsheets: a header row, CRLF, nothing for an absent value and for `null`. A value with
-//! parts, as a coinbase, is JSON.
+//! Rows as CSV (RFC 4180) for spreadsheets: a header row, CRLF. An absent value and `null` are empty fields; a value with
+//! parts, such as a coinbase, is JSON.
 //!
 //! Names of sub-accounts come from outside, and a spreadsheet computes a field that looks like a formula. So a field that
 //! begins with `=`, `+`, `-` or `@`, also in full width, or with an apostrophe, gets an apostrophe in front. Invisible
@@ -56,7 +56,7 @@ pub const REQUEST: &[&str] = &[
     "new",
 ];
 
-/// The rows as a table with these columns, which are fields of the rows in JSON.
+/// A table of the rows. `columns` are names of their fields in JSON.
 pub fn table(columns: &[&str], rows: &[impl Serialize]) -> String {
     let mut table = WriterBuilder::new().terminator(Terminator::CRLF).from_writer(Vec::new());
     // Writing to a Vec and serializing maps with text keys cannot fail.
@@ -76,7 +76,7 @@ fn field(value: &Value) -> String {
     }
 }
 
-/// A text that a spreadsheet takes as a text.
+/// A text that no spreadsheet takes for a formula.
 fn plain(text: &str) -> String {
     let mut field = String::with_capacity(text.len());
     if text.starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠', '\'']) {

@@ -5,7 +5,7 @@
 //! | `/history` | changes |
 //! | `/history/requests` | requests that have a matching change, with the counts of all their changes |
 //!
-//! * `searches`: access to the history, with a limit of searches;
+//! * `searches`: access to the history, for two searches at a time;
 //! * `query`: the parameters, which both pages share;
 //! * `rows`: rows in JSON; `csv`: rows as CSV.
 

@@ -1,4 +1,4 @@
-//! The query of a search: filters, order, part and format.
+//! The query of a search: filters, order, page and format.
 
 use std::{collections::BTreeSet, net::IpAddr};
 
@@ -15,10 +15,10 @@ const USUAL_ROWS: usize = 100;
 /// Maximum of `limit`.
 const MOST_ROWS: usize = 1_000;
 
-/// Characters of a wrong text in an error.
+/// Maximum characters of a quoted text in an error.
 const SHOWN: usize = 40;
 
-/// Last second of the year 9999, since 1970.
+/// Last second of the year 9999, in seconds since 1970.
 const LAST_SECOND: i64 = 253_402_300_799;
 
 const NAMES: &str = "sub_account, prefix, coin, sub_pool, actor, source, client, request, kind, \
@@ -29,7 +29,7 @@ const NAMES: &str = "sub_account, prefix, coin, sub_pool, actor, source, client,
 pub struct Query {
     pub filter: Filter,
     pub order: Order,
-    /// Rows of the answer, at most.
+    /// Maximum number of rows.
     pub limit: usize,
     /// Continue after the row with this number.
     pub after: Option<i64>,
@@ -44,24 +44,26 @@ pub enum Format {
     Csv,
 }
 
-/// Why a query is refused.
+/// Reason why a query is refused. The text is the answer.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum QueryError {
     #[error("unknown parameter {0:?}; there are {NAMES}")]
     Unknown(String),
-    #[error("parameter {0} is there twice")]
+    #[error("parameter {0} is given twice")]
     Repeated(String),
     #[error("{0:?} has a malformed escape")]
     Malformed(String),
     #[error("{name} is {value:?}, expected {expected}")]
     Value { name: &'static str, value: String, expected: &'static str },
-    #[error("prefix is of no use without sub_account")]
+    #[error("prefix needs sub_account")]
     PrefixAlone,
-    #[error("cursor is {value:?}, which does not belong to order={order}")]
+    #[error(
+        "cursor is {value:?}, which does not belong to order={order}: use the order of its page"
+    )]
     Cursor { value: String, order: &'static str },
 }
 
-/// Values that need each other.
+/// Values of the parameters so far.
 #[derive(Default)]
 struct Parts {
     filter: Filter,
@@ -71,10 +73,9 @@ struct Parts {
     format: Format,
 }
 
-/// Position between two rows. It names the direction, so that a cursor of the other order is refused.
+/// Position after a row. It contains the order, so that a search in the other order refuses it.
 ///
-/// As a text: the number of the last row, with a minus for newest first. So the number of any row is the cursor of
-/// those after it, oldest first.
+/// As text: the number of the row, with a minus for newest first. So the number of any row is a cursor, oldest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
     order: Order,
@@ -167,7 +168,7 @@ impl Parts {
                 self.limit = Some(word("limit", value, rows, expected)?);
             }
             "cursor" => {
-                let expected = "next of the answer before";
+                let expected = "next of an earlier answer";
                 self.cursor = Some(word("cursor", value, Cursor::parse, expected)?);
             }
             "format" => self.format = word("format", value, format, "json or csv")?,
@@ -215,7 +216,7 @@ fn flag(name: &'static str, value: &str) -> Result<bool, QueryError> {
     word(name, value, flag, "true or false")
 }
 
-/// Milliseconds since 1970. Records have no finer times, so a part of a millisecond counts as a whole one.
+/// Milliseconds since 1970, rounded up: records have no finer times.
 fn time(name: &'static str, value: &str) -> Result<i64, QueryError> {
     let expected = "a time as 2026-11-28T10:00:00Z, with a + written as %2B, or seconds since 1970";
     word(name, value, |text| unix_seconds(text).or_else(|| rfc_3339(text)), expected)
@@ -277,12 +278,12 @@ mod tests {
             ("user=a", "unknown parameter \"user\"; there are sub_account, "),
             ("Coin=a", "unknown parameter \"Coin\""),
             ("=a", "unknown parameter \"\""),
-            ("coin=a&coin=a", "parameter coin is there twice"),
-            ("coin=a&c%6Fin=b", "parameter coin is there twice"),
+            ("coin=a&coin=a", "parameter coin is given twice"),
+            ("coin=a&c%6Fin=b", "parameter coin is given twice"),
             ("coin=%zz", "\"coin=%zz\" has a malformed escape"),
             ("coin=", "coin is \"\""),
             ("coin", "coin is \"\""),
-            ("prefix=true", "prefix is of no use without sub_account"),
+            ("prefix=true", "prefix needs sub_account"),
             ("sub_account=a&prefix=yes", "prefix is \"yes\", expected true or false"),
             ("source=API", "source is \"API\", expected api, poll"),
             ("client=localhost", "client is \"localhost\", expected an IP address"),

@@ -1,4 +1,4 @@
-//! Rows in JSON: the fields of the trust contract, then those of `/recent` in its order. Unknown values are absent.
+//! Rows in JSON: the fields of the trust contract, then those of `/recent`, in its order. Unknown values are absent.
 
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -27,9 +27,9 @@ pub struct ChangeEntry<'a> {
 /// A request in JSON.
 #[derive(Serialize)]
 pub struct RequestEntry<'a> {
-    /// Number of its first change.
+    /// Number of the first change.
     number: i64,
-    /// Time of its first change.
+    /// Time of the first change, like that of a change.
     time: String,
     kind: &'static str,
     #[serde(flatten)]
@@ -42,7 +42,7 @@ pub struct RequestEntry<'a> {
     unknown: i64,
     #[serde(skip_serializing_if = "is_zero")]
     held: i64,
-    /// Znodes that it created.
+    /// Number of created znodes.
     created: i64,
     /// Number of switches to each coin.
     new: &'a BTreeMap<String, i64>,
@@ -168,7 +168,7 @@ fn old_value(old: &Old) -> Option<Option<&str>> {
     }
 }
 
-/// A time of the database's.
+/// RFC 3339 of milliseconds since 1970.
 fn time(millis: i64) -> String {
     rfc_3339_millis(millis.max(0) as u64)
 }

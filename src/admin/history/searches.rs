@@ -1,4 +1,4 @@
-//! Access to the history for the pages: a few searches at a time, each on a blocking thread.
+//! Access to the history for the pages: two searches at a time, each on a blocking thread.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -10,13 +10,13 @@ use tokio::{sync::Semaphore, time::timeout};
 
 use crate::admin::answer::PageError;
 
-/// Searches at a time; more wait. Each has a thread and a connection to the database.
+/// Maximum concurrent searches; more wait. Each has a thread and a connection to the database.
 pub const SEARCHES: usize = 2;
 
 /// Descriptors of a search: the database, its log and the log's index.
 pub const SEARCH_DESCRIPTORS: usize = 3;
 
-/// Longest wait for a turn.
+/// Maximum wait for a turn.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Access to the history.
@@ -34,7 +34,10 @@ impl Searches {
         Self { file, history: actors.history.clone(), writer: actors.held(), turns }
     }
 
-    /// Searches among all changes that are settled, those of all sent answers included.
+    /// Does a search that finds all settled changes, also those of all sent answers.
+    ///
+    /// # Errors
+    /// If the history cannot be opened or searched, or no turn comes within five seconds.
     pub async fn search<T: Send + 'static>(
         &self,
         search: impl FnOnce(&Reader) -> Result<T, Error> + Send + 'static,
@@ -44,7 +47,7 @@ impl Searches {
             let reader = Reader::open(&file).map_err(PageError::NotOpened)?;
             search(&reader).map_err(PageError::NotSearched)
         };
-        // The writer answers a request and hands over its changes in one turn, so they come before any other answer.
+        // `ZkWriter` answers a request and hands over its changes in one turn, so this answer comes after both.
         let _ = self.writer.send(ListHeld { limit: 0 }).await;
         self.history.flush().await;
         self.turns.take(search).await
@@ -69,7 +72,7 @@ impl Turns {
         let turn = timeout(self.patience, Arc::clone(&self.free).acquire_owned()).await;
         let Ok(Ok(turn)) = turn else { return Err(PageError::TooManySearches) };
         let done = web::block(move || {
-            // Until the work ends, even if its client has gone.
+            // Held until the work ends, even if its client has disconnected.
             let _turn = turn;
             work()
         });

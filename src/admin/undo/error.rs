@@ -10,7 +10,7 @@ use crate::{
     http::error::{RequestError, refusal, shortened},
 };
 
-/// Why an undo has no results. The text is the answer's `err_msg`.
+/// Reason why an undo has no results. The text is the answer's `err_msg`.
 #[derive(Debug, Error)]
 pub enum UndoError {
     #[error(transparent)]
@@ -47,10 +47,10 @@ pub enum UndoError {
     #[error("the change cannot be recorded: {0}; nothing was written")]
     NotAdmitted(NotRecorded),
     /// 500
-    #[error("{cause}; a part was put back already: see the history of '{by}'")]
+    #[error("{cause}; a part may have been put back: see the history of '{by}'")]
     Unfinished { by: RequestId, cause: String },
     /// 500
-    #[error("outcome unknown: the undo ended meanwhile")]
+    #[error("outcome unknown: the undo ended with an internal error; see the history")]
     Ended,
 }
 

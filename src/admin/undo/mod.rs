@@ -6,7 +6,7 @@
 //! ```
 //!
 //! * `request`: the body; `error`: refusals;
-//! * `plan`: what becomes of a recorded switch; no clock, no network;
+//! * `plan`: whether a recorded switch is put back; no clock, no network;
 //! * `switches`: undoes switches, slice by slice; `update`: undoes a coinbase update;
 //! * `results`: the answer.
 
@@ -61,7 +61,7 @@ pub async fn undo(
         ..Origin::clone(&source(&request))
     });
     let undo = Undo { admin, config, source, wanted };
-    // A task of its own: an undo that has begun must not end half done because its client disconnects.
+    // In a task of its own: if the client disconnects, the undo must not end half done.
     rt::spawn(undo.run()).await.unwrap_or(Err(UndoError::Ended))
 }
 

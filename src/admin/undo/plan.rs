@@ -1,4 +1,4 @@
-//! What becomes of a recorded switch.
+//! Decides whether a recorded switch is put back.
 
 use std::collections::HashSet;
 
@@ -13,24 +13,24 @@ const OLD_NOT_KNOWN: &str = "old coin not known";
 const UNKNOWN: &str = "outcome was unknown";
 const STATE_NOT_KNOWN: &str = "state after that request not known";
 
-/// What becomes of a recorded switch.
+/// Plan for a recorded switch.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Plan {
-    /// It is no entry of the undo.
+    /// The undo has no entry for it.
     Nothing,
-    /// It is left alone, for this reason.
+    /// Left alone; the text is the cause.
     Leave(&'static str),
-    /// It is put back, if its znode is as it was left.
+    /// Put back if its znode is as the request left it.
     PutBack(PutBackEntry),
 }
 
 /// Rules of an undo.
 pub struct Rules<'a> {
-    /// The coins that may be switched to.
+    /// The configured coins.
     pub coins: &'a Coins,
-    /// Whether created znodes are deleted.
+    /// Whether to delete znodes that the request created.
     pub delete_created: bool,
-    /// Sub-accounts whose held switch was carried out, which is another entry of the same request.
+    /// Sub-accounts with a held switch that was carried out, which is another record of the same request.
     pub carried_out: HashSet<String>,
 }
 
@@ -69,13 +69,13 @@ impl Rules<'_> {
         };
         match Puname::parse(&switch.sub_account) {
             Ok(puname) => Plan::PutBack(PutBackEntry { puname, left, back_to }),
-            // A registration's name may be none.
+            // A registration may have an invalid name.
             Err(_) => Plan::Leave(STATE_NOT_KNOWN),
         }
     }
 }
 
-/// A recorded coin, which the configuration may lack.
+/// A recorded coin, configured or not.
 fn coin(name: &str) -> Option<Coin> {
     Coins::new(&[name]).ok()?.iter().next().cloned()
 }

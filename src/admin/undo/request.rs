@@ -5,7 +5,7 @@ use switcher_actors::RequestId;
 
 use super::UndoError;
 
-/// Bytes of a comment that are recorded.
+/// Maximum bytes of a recorded comment; the rest is cut.
 const COMMENT_BYTES: usize = 200;
 
 /// An undo that was requested.
@@ -13,9 +13,9 @@ const COMMENT_BYTES: usize = 200;
 pub struct UndoRequest {
     /// The request to take back.
     pub request: RequestId,
-    /// Whether to report only what would change.
+    /// Whether to report the changes without writing.
     pub dry_run: bool,
-    /// Whether to delete the znodes that it created.
+    /// Whether to delete the znodes that the request created.
     pub delete_created: bool,
     /// The user's reason.
     pub comment: Option<Box<str>>,

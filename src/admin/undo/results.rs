@@ -1,4 +1,4 @@
-//! The results of an undo, and its answer. Results are kept as JSON: a request may have hundreds of thousands.
+//! The results of an undo, and its answer. Results are kept as JSON text: a request may have hundreds of thousands.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use switcher_actors::{NotRecorded, RequestId, escape_json};
 
 use crate::http::error::ErrNo;
 
-/// Cause of an entry whose znode was written since.
+/// Cause of an entry whose znode was written after the undone request.
 pub const SWITCHED_SINCE: &str = "switched since";
 
 /// Outcome of an entry.
@@ -98,7 +98,7 @@ impl Results {
             .any(|outcome| self.count(outcome) > 0)
     }
 
-    /// The answer of the undo `request`. `recorded` is an error if its answer had to wait for records that failed.
+    /// The answer of the undo `request`. `recorded` is the result of waiting for its records (`HistorySync`).
     pub fn answer(&self, request: RequestId, recorded: Result<(), NotRecorded>) -> HttpResponse {
         let (failed, unknown) =
             (self.count(UndoOutcome::NotApplied), self.count(UndoOutcome::Unknown));

@@ -23,13 +23,13 @@ use super::{
 };
 use crate::{admin::history::Searches, api::dry_run};
 
-/// Entries that are read and put back together.
+/// Maximum entries that are read and put back together.
 const SLICE: usize = 1_000;
 
-/// Entries that were switched since, for which the newer change is searched.
+/// Maximum entries that were switched since and get a search for the newer change.
 const NEWER_NAMED: usize = 100;
 
-/// Newest changes of a sub-account among which the last one with an effect is searched.
+/// Number of a sub-account's newest changes in which the last one with an effect is searched.
 const NEWEST: usize = 10;
 
 impl Undo {
@@ -170,7 +170,7 @@ impl Undo {
             let found = switched.iter().map(|(name, end)| newer(reader, name, end, undone));
             Ok(found.collect())
         });
-        // It is an addition: the results count without it.
+        // The results are complete without it.
         found.await.unwrap_or_default()
     }
 }
@@ -179,7 +179,7 @@ fn switches_of(request: RequestNumber) -> Filter {
     Filter { request: Some(request), kind: Some(Kind::Switch), ..Filter::default() }
 }
 
-/// The sub-accounts whose held switches of this request were carried out.
+/// The sub-accounts with a held switch of this request that was carried out.
 fn carried_out(reader: &Reader, request: RequestNumber) -> Result<HashSet<String>, Error> {
     let filter = Filter { outcome: Some(Outcome::Applied), ..switches_of(request) };
     let (mut names, mut cursor) = (HashSet::new(), None);
@@ -200,7 +200,7 @@ fn is_switched(end: &PutBackEnd) -> bool {
     end.outcome == PutBackOutcome::SwitchedSince
 }
 
-/// The sub-account's newest change with an effect, if it left the znode as it is.
+/// The sub-account's newest change with an effect, if the znode is as that change left it.
 fn newer(reader: &Reader, name: &str, end: &PutBackEnd, undone: RequestNumber) -> Option<Newer> {
     let filter = Filter {
         sub_account: Some(name.to_owned()),

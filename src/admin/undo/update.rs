@@ -16,10 +16,10 @@ use crate::admin::history::Searches;
 const OLD_NOT_KNOWN: &str = "old values not known";
 const UNKNOWN: &str = "outcome was unknown";
 
-/// Newest updates of a sub-pool among which the last one with an effect is searched.
+/// Number of a sub-pool's newest updates in which the last one with an effect is searched.
 const NEWEST: usize = 10;
 
-/// What became of an update.
+/// End of the undo of an update.
 struct End {
     now: Option<Coinbase>,
     outcome: UndoOutcome,
@@ -89,7 +89,7 @@ impl Undo {
         let now = match ask(CoinbaseAction::Get).await {
             Ok(answer) if answer.success => answer.old,
             Ok(answer) => return Ok(End::of(UndoOutcome::NotApplied, None, answer.err_msg)),
-            // Nothing but the values that were there was written.
+            // A get writes back only the data that it read.
             Err(failure) => {
                 return Ok(End::of(UndoOutcome::NotApplied, None, failure.to_string()));
             }
@@ -112,7 +112,8 @@ impl Undo {
         Ok(match ask(CoinbaseAction::Update(back_to)).await {
             // Another update came in between the two exchanges.
             Ok(answer) if answer.success && answer.old != left => {
-                let cause = "restored, but newer values were replaced, which another update had set meanwhile";
+                let cause =
+                    "restored, but this replaced the values of another update that came in between";
                 End::of(UndoOutcome::Unknown, Some(answer.old), cause.to_owned())
             }
             Ok(answer) if answer.success => End::of(UndoOutcome::Restored, Some(now), None),

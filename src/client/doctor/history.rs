@@ -1,4 +1,4 @@
-//! Checks the history: whether its directory can be written, whether its disk has room, whether its file can be read.
+//! Checks the history: rights to its directory and files, its file, and the space of its disk.
 
 use std::{fs, path::Path};
 
@@ -11,7 +11,7 @@ use crate::config::{HistorySettings, directory};
 
 const CHECK: &str = "history";
 
-/// Ends of the names of the files that hold the history's bytes.
+/// Suffixes of the files that hold the history's bytes.
 const FILES: [&str; 2] = ["", "-wal"];
 
 /// Checks with this user's rights. Writes nothing.

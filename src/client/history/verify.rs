@@ -1,4 +1,4 @@
-//! `history verify`: checks the chain over the changes of payout addresses, in the history's file itself.
+//! `history verify`: checks the chain over payout changes, in the history's file itself.
 
 use std::path::Path;
 
@@ -14,11 +14,12 @@ use crate::{
     config::{Access, usual_key_file},
 };
 
-/// Checks the file that the flags or the configuration name. Opens it for reading beside the daemon.
+/// Checks the file that the flags or the configuration name, also while a daemon writes it.
 pub fn verify(arguments: &HistoryVerifyArguments, file: Option<&Path>) -> CommandResult {
     let HistoryVerifyArguments { head, file: chosen, key_file, .. } = arguments;
     let head = head.as_deref().map(str::parse::<Link>).transpose().map_err(|fault| {
-        FailureKind::Usage.failure(format!("--head is {fault}: expected a link of the chain"))
+        FailureKind::Usage
+            .failure(format!("--head is {fault}: expected chain_head of the log or of /status"))
     })?;
     let is_complete = chosen.is_some() && key_file.is_some();
     let access = if is_complete { Access::default() } else { configured(file)? };
@@ -26,11 +27,11 @@ pub fn verify(arguments: &HistoryVerifyArguments, file: Option<&Path>) -> Comman
         let text = "no history: give --file FILE, or set HistoryFile in the environment or the configuration";
         FailureKind::Configuration.failure(text)
     })?;
-    // A copy of the history elsewhere has the daemon's key.
+    // The configured key is right for copies, too.
     let key_file = key_file.clone().or(access.history_key_file);
     let key_file = key_file.unwrap_or_else(|| usual_key_file(&history));
     let shown = history.to_string_lossy();
-    // The head first: links that the daemon appends in between come after it.
+    // The head first: the daemon may append links in between.
     let checked = switcher_history::chain_head(&history).and_then(|newest| {
         let checked = switcher_history::verify(&history, &key_file, head.as_ref())?;
         Ok(checked.map(|records| (records, newest)))

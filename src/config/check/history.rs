@@ -1,4 +1,4 @@
-//! The history: its files, and the time for which it keeps records.
+//! Checks the keys of the history.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ const FILE: &str = "HistoryFile";
 const KEY_FILE: &str = "HistoryKeyFile";
 const SYNC: &str = "HistorySync";
 
-/// Ends of the names of the history's other files.
+/// Suffixes of the database's own files, which the key file must not be.
 const OWN_FILES: [&str; 5] = ["", "-wal", "-shm", "-journal", ".lock"];
 
 impl Reader {
@@ -24,11 +24,11 @@ impl Reader {
         let sync = self.parsed::<HistorySync>(SYNC);
         let Some(file) = file else {
             let is_all = sync == Some(HistorySync::All);
-            let vain = [(KEY_FILE, key_file.is_some()), (SYNC, is_all)].into_iter();
-            let vain = vain.filter(|(_, is_set)| *is_set && self.are_sound(&[FILE]));
-            let vain: Vec<_> =
-                vain.map(|(key, _)| format!("{key} has no effect: {FILE} is not set")).collect();
-            self.warnings.extend(vain);
+            let unused = [(KEY_FILE, key_file.is_some()), (SYNC, is_all)].into_iter();
+            let unused = unused.filter(|(_, is_set)| *is_set && self.are_sound(&[FILE]));
+            let unused: Vec<_> =
+                unused.map(|(key, _)| format!("{key} has no effect: {FILE} is not set")).collect();
+            self.warnings.extend(unused);
             return None;
         };
         let key_file = key_file.unwrap_or_else(|| usual_key_file(&file));

@@ -25,10 +25,10 @@ async fn a_query_with_a_fault_is_refused_and_the_fault_is_named() {
         for (query, named) in [
             ("name=alice", "unknown parameter \"name\""),
             ("SUB_ACCOUNT=alice", "unknown parameter \"SUB_ACCOUNT\""),
-            ("coin=btc&coin=bcc", "parameter coin is there twice"),
+            ("coin=btc&coin=bcc", "parameter coin is given twice"),
             ("coin=%4", "\"coin=%4\" has a malformed escape"),
             ("sub_account=", "sub_account is \"\""),
-            ("prefix=1", "prefix is of no use without sub_account"),
+            ("prefix=1", "prefix needs sub_account"),
             ("sub_account=a&prefix=maybe", "prefix is \"maybe\""),
             ("sub_pool=", "sub_pool is \"\""),
             ("actor=", "actor is \"\""),

@@ -39,7 +39,7 @@ impl Reader {
     /// The newest changes, oldest first.
     ///
     /// # Errors
-    /// If SQLite fails.
+    /// If SQLite fails, or after 10 s.
     pub fn last(&self, limit: usize) -> Result<Vec<ChangeRow>, Error> {
         let mut rows = self.changes(&Filter::default(), Order::Newest, None, limit)?.rows;
         rows.reverse();
@@ -47,7 +47,7 @@ impl Reader {
     }
 }
 
-/// A search for changes. Each function returns one row more than the limit, if there is one.
+/// A search for changes. Its functions return one row more than the limit, if there is one.
 struct Search<'a> {
     db: &'a Connection,
     filter: &'a Filter,
@@ -74,7 +74,7 @@ impl Search<'_> {
                 continue;
             }
             let table = switches(part.id);
-            // Few names begin so; the order of numbers would rather make the library read the whole part.
+            // Few names have a prefix, but for the order of numbers SQLite would choose to read the whole part.
             let by_name =
                 if part.is_full && self.filter.is_prefix && self.filter.sub_account.is_some() {
                     format!("INDEXED BY {table}_by_name")
@@ -102,7 +102,7 @@ impl Search<'_> {
         Ok(rows)
     }
 
-    /// Notes, no further than these switches if they fill the page.
+    /// Notes; none after the last of `switches` if those fill the page.
     fn notes(&self, switches: &[ChangeRow]) -> rusqlite::Result<Vec<ChangeRow>> {
         let mut conditions = self.filter.of_note();
         conditions.and("n.text ->> '$.of' IS NULL", []);
@@ -126,7 +126,7 @@ impl Search<'_> {
         found.collect()
     }
 
-    /// Numbers among which all matching switches are; `None` if there are none.
+    /// First and last number that a matching switch can have; `None` if none can match.
     fn numbers(&self) -> rusqlite::Result<Option<(i64, i64)>> {
         let (first, last) = self.order.after(self.cursor);
         let Some(request) = self.filter.request else { return Ok(Some((first, last))) };
@@ -137,7 +137,7 @@ impl Search<'_> {
         range.query_row(values, |row| Ok((row.get(0)?, row.get(1)?))).optional()
     }
 
-    /// Whether a request with a switch in this part matches. By far the most changes come in few requests.
+    /// Whether a request with a switch in this part matches. Saves reading the part: few requests make most changes.
     fn has_request(&self, part: &Part, of_request: &Where) -> rusqlite::Result<bool> {
         if of_request.is_empty() {
             return Ok(true);
@@ -175,7 +175,7 @@ fn switch(db: &Connection, row: &Row<'_>) -> rusqlite::Result<ChangeRow> {
     })
 }
 
-/// A note with its further one.
+/// A note, with the outcome of the further note.
 fn note(row: &Row<'_>) -> rusqlite::Result<ChangeRow> {
     let number = row.get(0)?;
     let (head, mut entry) = match parse(row, 1)? {

@@ -19,21 +19,21 @@ pub struct Filter {
     pub coin: Option<String>,
     /// The sub-pool of an update.
     pub sub_pool: Option<String>,
-    /// The user.
+    /// The user of the origin.
     pub actor: Option<String>,
-    /// How it came.
+    /// The way to the daemon.
     pub source: Option<Source>,
-    /// The client's address.
+    /// The client's address, as text.
     pub client: Option<String>,
     /// The request.
     pub request: Option<RequestNumber>,
     /// The kind.
     pub kind: Option<Kind>,
-    /// The end.
+    /// The outcome.
     pub outcome: Option<Outcome>,
     /// Not before this time, in milliseconds since 1970.
     pub from: Option<i64>,
-    /// Before this time.
+    /// Before this time, in milliseconds since 1970.
     pub to: Option<i64>,
 }
 
@@ -60,7 +60,7 @@ impl Where {
     }
 }
 
-/// The end of an update with a further note, or of another change.
+/// The outcome of a note `n`: that of its further note, if there is one.
 pub(super) const OUTCOME: &str = "coalesce((SELECT o.text ->> '$.outcome' FROM notes o
     WHERE o.text ->> '$.of' = +n.number), n.text ->> '$.outcome')";
 
@@ -70,7 +70,7 @@ impl Filter {
         self.kind.is_none_or(|kind| kind == Kind::Switch) && self.sub_pool.is_none()
     }
 
-    /// From this time, and before this.
+    /// The times `from` and `to`, in milliseconds since 1970.
     pub(super) fn times(&self) -> (i64, i64) {
         (self.from.unwrap_or(i64::MIN), self.to.unwrap_or(i64::MAX))
     }
@@ -109,7 +109,7 @@ impl Filter {
         Ok(Some(conditions))
     }
 
-    /// Conditions on a request `r`, which must hold for each of its changes; `None` if none can match.
+    /// Conditions on a request `r`; `None` if none can match.
     pub(super) fn of_request(&self, db: &Connection) -> rusqlite::Result<Option<Where>> {
         let mut conditions = Where::default();
         for (column, text) in [("r.actor", &self.actor), ("r.client", &self.client)] {
@@ -130,7 +130,7 @@ impl Filter {
             conditions.and("r.kind = ?", [Value::Integer(kind.number())]);
         }
         if let Some(outcome) = self.outcome {
-            // Of a request, only that it has such a change; its column has the outcome's name.
+            // The request has such a change. The columns of counts have the outcomes' names.
             conditions.and(&format!("r.{} > 0", outcome.word()), []);
         }
         Ok(Some(conditions))
@@ -167,7 +167,7 @@ impl Filter {
     }
 }
 
-/// A text as a column may have it: its number, if it is a word, and itself. `None` if no column has it.
+/// The two forms of a text in a column: the number of its word (or NULL), and the text. `None` if no column has it.
 fn word(db: &Connection, text: &str) -> rusqlite::Result<Option<[Value; 2]>> {
     let mut number = db.prepare_cached("SELECT id FROM words WHERE text = ?")?;
     let number = number.query_row([text], |row| row.get(0)).optional()?;

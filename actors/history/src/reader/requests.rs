@@ -12,7 +12,7 @@ use crate::{
     writer::coins,
 };
 
-/// Undos of undos that are followed.
+/// Maximum depth of undos of undos that [`undone_by`] follows.
 const DEPTH: u32 = 100;
 
 /// Columns of a row.
@@ -20,8 +20,8 @@ const COLUMNS: &str =
     "r.id, r.time, r.kind, r.applied, r.not_applied, r.unknown, r.held, r.created, r.coins";
 
 impl Reader {
-    /// Requests that have a change which matches, with the counts of all their changes, after the one with the id
-    /// `cursor` in this order.
+    /// Requests that have a matching change, with the counts of all their changes, after the one with the id `cursor` in
+    /// this order.
     ///
     /// # Errors
     /// If SQLite fails, or after 10 s.
@@ -50,14 +50,14 @@ impl Reader {
     /// A request; `None` if the history has none of its changes.
     ///
     /// # Errors
-    /// If SQLite fails.
+    /// If SQLite fails, or after 10 s.
     pub fn request(&self, request: RequestNumber) -> Result<Option<RequestRow>, Error> {
         let filter = Filter { request: Some(request), ..Filter::default() };
         Ok(self.requests(&filter, Order::Oldest, None, 1)?.rows.pop())
     }
 }
 
-/// A search for requests. Each function returns one row more than the limit, if there is one.
+/// A search for requests. Its functions return one row more than the limit, if there is one.
 struct Search<'a> {
     db: &'a Connection,
     filter: &'a Filter,
@@ -68,7 +68,7 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Requests by the parts of their first switches.
+    /// Requests of switches, by the parts of their first switches.
     fn of_switches(&self) -> rusqlite::Result<Vec<RequestRow>> {
         let mut rows = Vec::new();
         let Some(of_switch) = self.filter.of_switch(self.db)? else { return Ok(rows) };
@@ -76,7 +76,7 @@ impl Search<'_> {
         let parts = parts(self.db, self.filter, self.order)?;
         let oldest = parts.iter().map(|part| part.id).min();
         for part in &parts {
-            // The first switches of some are in parts that were dropped.
+            // Some requests began in parts that were dropped.
             let first = if Some(part.id) == oldest { 0 } else { part.first };
             let (first, last) = (first.max(from), part.last.min(to));
             let Some(has_match) = self.has_match(part, &parts, &of_switch) else { continue };
@@ -95,8 +95,8 @@ impl Search<'_> {
         Ok(rows)
     }
 
-    /// Condition on a request with its first switch in `part`, that a switch matches, there or in a later part; `None` if
-    /// none can.
+    /// Condition on a request with its first switch in `part`: one of its switches matches, there or in a later part.
+    /// `None` if none can match.
     fn has_match(&self, part: &Part, parts: &[Part], of_switch: &Where) -> Option<Where> {
         let mut all = Where::default();
         if of_switch.is_empty() {
@@ -105,7 +105,7 @@ impl Search<'_> {
         let in_part = |part: &Part| {
             let (table, conditions) = (switches(part.id), of_switch.sql());
             if self.filter.sub_account.is_some() {
-                // By name, there are few switches; each has its request.
+                // A name has few switches, which lead to their requests.
                 format!(
                     "r.id IN (SELECT r.id FROM {table} s JOIN requests r ON r.id = s.number - s.back
                     WHERE {conditions})"
@@ -132,7 +132,7 @@ impl Search<'_> {
         (count > 0).then_some(all)
     }
 
-    /// Requests of notes, of which there are few.
+    /// Requests of notes. There are few.
     fn of_notes(&self) -> rusqlite::Result<Vec<RequestRow>> {
         let mut conditions = self.of_request.clone();
         conditions.and("r.kind <> 0", []);
@@ -183,7 +183,7 @@ fn request(db: &Connection, row: &Row<'_>) -> rusqlite::Result<RequestRow> {
     })
 }
 
-/// The newest undo of a request that had an effect, or may have had one, and was not undone itself.
+/// The newest undo of a request that had an effect, or may have had one, and was not undone itself. `id`: the request's.
 fn undone_by(
     db: &Connection,
     request: i64,

@@ -1,36 +1,35 @@
-//! Drops changes that are too old, or too many.
+//! Drops old changes, and switches beyond the size limit.
 
 use rusqlite::OptionalExtension;
 
 use super::{Rows, Writer};
 use crate::{database::switches, error::Error, notes};
 
-/// Requests that are dropped in one transaction.
+/// Maximum number of requests that one transaction drops.
 const DROPPED_AT_ONCE: i64 = 10_000;
 
-/// Contents that are kept.
+/// Limits of the contents.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Switches are dropped when the newest of their part is older, in milliseconds since 1970: a week after it at most.
+    /// A part is dropped if its newest switch is older, in milliseconds since 1970.
     pub not_before: i64,
-    /// Bytes in use, with the log of writes. Only switches are dropped for it.
+    /// Bytes in use, with the log of writes. Beyond it the oldest full part is dropped, never notes.
     pub bytes: u64,
-    /// Notes are dropped when they are older, in milliseconds since 1970, an update together with its outcome.
+    /// Older notes are dropped, in milliseconds since 1970; an update together with its outcome.
     pub notes_not_before: i64,
 }
 
 impl Writer {
-    /// Drops old notes, and the oldest part of the switches if it exceeds the limits, with some thousands of requests at a
-    /// time. Returns whether there may be more to drop. Also makes the index of a full part if [`append`](Self::append)
-    /// could not.
+    /// Drops old notes, and the oldest part of the switches if the limits demand it. One call drops at most 10,000
+    /// requests; returns whether there may be more to drop. Also ends a full part if [`append`](Self::append) could not.
     ///
     /// # Errors
-    /// The first failure; the other steps are done nevertheless. Call it again later.
+    /// The first failure; the other steps are tried all the same. Call it again later.
     pub fn expire(&mut self, limits: Limits) -> Result<bool, Error> {
         let is_old = self.part.switches > 0 && self.part.last_time < limits.not_before;
         let is_over = is_old || self.is_part_full();
         let ended = if is_over { self.end_part() } else { Ok(()) };
-        let open = self.open.first_key_value().map_or(i64::MAX, |(number, _)| *number);
+        let open = self.open_updates.first_key_value().map_or(i64::MAX, |(number, _)| *number);
         let notes = self.transaction(|rows| rows.expire_notes(limits.notes_not_before, open));
         let is_large = self.size()?.bytes > limits.bytes;
         let has_more =

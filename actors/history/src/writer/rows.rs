@@ -18,7 +18,7 @@ use crate::{
     words::{Word, Words, text},
 };
 
-/// A transaction: the connection, and the writer's state as it will be.
+/// An open transaction, with the writer's state as after its commit.
 pub(super) struct Rows<'a> {
     pub(super) db: &'a Connection,
     pub(super) words: &'a mut Words,
@@ -27,7 +27,7 @@ pub(super) struct Rows<'a> {
     pub(super) part: Part,
 }
 
-/// A request, and the changes that a transaction adds to it.
+/// The changes that a transaction adds to a request, counted.
 struct Counts<'a> {
     origin: &'a Origin,
     kind: Kind,
@@ -95,7 +95,7 @@ impl Rows<'_> {
     ) -> rusqlite::Result<()> {
         self.note(note)?;
         self.part.next += 1;
-        self.touch()?;
+        self.store_last()?;
         if outcome != Outcome::Unknown {
             let column = outcome.word();
             let update = format!(
@@ -106,8 +106,8 @@ impl Rows<'_> {
         Ok(())
     }
 
-    /// Notes the last number that was given.
-    pub(super) fn touch(&self) -> rusqlite::Result<()> {
+    /// Stores the last number.
+    fn store_last(&self) -> rusqlite::Result<()> {
         let update = "UPDATE parts SET last = ? WHERE id = ?";
         let mut update = self.db.prepare_cached(update)?;
         update.execute([self.part.next - 1, self.part.id]).map(|_| ())
@@ -130,7 +130,7 @@ impl Rows<'_> {
         notes::append(self.db, self.key, &mut self.head, self.part.next, &note.text()?)
     }
 
-    /// `back`: distance to the request's first entry; `time`: since its beginning.
+    /// `back`: distance to the request's first entry; `time`: milliseconds since that.
     fn switch(
         &mut self,
         change: &Change,
@@ -165,7 +165,7 @@ impl Rows<'_> {
         Ok(())
     }
 
-    /// Adds to the row of a request, or inserts it; returns its id and time.
+    /// Adds to the row of a request, or inserts one; returns its id and time.
     fn add_to_request(&mut self, counts: &Counts<'_>) -> rusqlite::Result<(i64, i64)> {
         let Counts { origin, outcomes: [applied, not_applied, unknown, held], .. } = counts;
         if let Some((id, time)) = self.known_request(origin.request, counts.kind)? {

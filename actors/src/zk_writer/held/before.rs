@@ -1,12 +1,12 @@
-//! The intents before a conditional write, which must not make a newer one obsolete.
+//! The intents before a conditional write, which must make no newer intent obsolete.
 
 use std::collections::{HashMap, HashSet};
 
 use super::{intent::Intent, round::HeldDirs, safety_period::SafetyPeriod};
 use crate::zk::{Connection, Content, DirectoryState, Mark, Revision, WriteError};
 
-/// The intents before a write. An intent that is accepted later is announced by a write of the directory, which the
-/// write's [guard](Self::guard) detects.
+/// The intents before a write. A later acceptance announces its intent by a write of the directory, which the
+/// [guard](Self::guard) detects.
 #[derive(Debug)]
 pub(crate) struct HeldBefore {
     names: HashSet<String>,
@@ -45,8 +45,8 @@ impl HeldBefore {
         Self::list(connection, dirs).await
     }
 
-    /// Reads the listed intents of sub-accounts, by the numbers that `names` gives them. An error is the reason why an
-    /// intent may not be read.
+    /// Reads the listed intents of the sub-accounts `names`, which have a number each; returns them by these numbers. An
+    /// inner error is the reason why an intent may not be read.
     pub(crate) async fn find<'a>(
         &self,
         connection: &Connection,
@@ -69,7 +69,7 @@ impl HeldBefore {
         Ok(found.collect())
     }
 
-    /// Path and state of a znode that each write has to check.
+    /// Path and state of the directory of intents, which each write has to check.
     pub(crate) fn guard<'a>(&self, dirs: &'a HeldDirs) -> (&'a str, Revision) {
         (dirs.intents.node(), self.state.revision)
     }

@@ -164,8 +164,8 @@ struct Pair<'a> {
     name: &'a str,
     intent_path: &'a str,
     znode_path: &'a str,
-    /// The watch directory before the znode was read. A later undo may have deleted the znode, and another client may
-    /// have created it again.
+    /// Path and state of the watch directory before the read of the znode. An undo after that may delete the znode, and
+    /// another client may create it again with the same version.
     undone: Option<(&'a str, Revision)>,
 }
 

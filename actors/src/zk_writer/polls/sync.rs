@@ -10,8 +10,8 @@
 //! ZooKeeper compares the version alone, which starts at 0 again when a znode is deleted and created again. Only the
 //! answer to the write shows that: it names the transaction that created the znode. Such a write may have replaced a
 //! newer switch, so it is an error, and the map is fetched again. A create replaces nothing: it succeeds only where
-//! there is no znode. Undos delete znodes, too; each such transaction writes the watch directory, whose state is a guard
-//! of ours. So only a foreign program can cause that error.
+//! there is no znode. Undos delete znodes, too, but each such transaction also writes the watch directory, and a poll's
+//! transactions check the directory's state. So only a foreign program can cause that error.
 //!
 //! A held switch is as new as its intent. Each transaction checks that no switch was accepted as held since the intents
 //! were listed: otherwise its write would make an intent obsolete that is newer than the map.
@@ -129,7 +129,7 @@ pub(crate) async fn sync(
     part.progress.report(ends.into_iter().map(|end| end.unwrap_or_else(open)).collect());
 }
 
-/// A part on its way.
+/// A part of the map under way.
 struct Syncing<'a> {
     connection: &'a Connection,
     dirs: &'a HeldDirs,
@@ -157,7 +157,7 @@ impl Syncing<'_> {
         };
         let mut found = self.find(held.as_ref(), open).await?;
         // Newer switches must be seen, though a server may be behind the leader. A write after this read wins, since it
-        // breaks the condition of ours, or the guard.
+        // breaks our write's condition or guard.
         let paths: Vec<&str> = open.iter().map(|&index| self.paths[index].as_str()).collect();
         let (undone, mut reads) = self.connection.read_guarded(&self.dirs.watch, &paths).await?;
         let (now, mark) = (now(), self.part.mark);

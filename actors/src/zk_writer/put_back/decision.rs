@@ -14,8 +14,8 @@ pub(super) enum Decision {
     Settle(SwitchOutcome),
 }
 
-/// Decides on an entry by its znode and its intent, read in any order: later writes fail on the condition and the
-/// guards. An intent of the undone request `undo_of` is taken back with it.
+/// Decides on an entry by its znode and its intent, read in any order: our write's condition and guards detect later
+/// writes. An intent of the undone request `undo_of` is taken back, too.
 pub(super) fn decide(
     entry: &PutBackEntry,
     undo_of: Option<RequestId>,

@@ -56,7 +56,7 @@ impl PutBackPart {
     }
 }
 
-/// What a part's task needs of the actor.
+/// The actor's data for the task of a part.
 pub(super) struct Surroundings {
     pub(super) connection: Connection,
     pub(super) dirs: HeldDirs,
@@ -99,9 +99,9 @@ async fn pause() {
     sleep(Duration::from_millis(random % PAUSE_MILLIS)).await;
 }
 
-/// What a try has read.
+/// Data that a try has read.
 struct TryReads {
-    /// The watch directory's own write before the reads, and its data. `None` in a dry run.
+    /// The write of the watch directory before the reads, and its data. `None` in a dry run.
     touch: Option<(Mark, Vec<u8>)>,
     held: Option<HeldBefore>,
     /// By the indices of the entries.
@@ -149,14 +149,14 @@ impl Surroundings {
             writing = if replaces_all {
                 writing.guarded_by([(directory, *revision)])
             } else {
-                // Polls, and the carrier of held switches, must not take a later znode for a deleted one. Of a created
-                // one, the answer shows the state.
+                // Polls, and the carrier of held switches, must not mistake a later znode for a deleted one. The set also
+                // shows the states of created znodes.
                 writing.announced_by(directory, data, *revision)
             };
         }
         writing.run().await;
         for (place, step) in places.into_iter().zip(&writing.steps) {
-            // One that another client wrote in between shows its new value at the next try.
+            // If another client wrote the znode in between, the next try sees its new value.
             let again = step.is_guarded_off || step.outcome == Some(SwitchOutcome::Skipped);
             ends[place] = (!again).then(|| step.written());
         }
@@ -165,7 +165,7 @@ impl Surroundings {
 
     async fn read(&self, part: &PutBackPart, open: &[usize]) -> Result<TryReads, WriteError> {
         let Self { connection, dirs, period, may_be_held } = self;
-        // First of all: what another undo does later, the guard detects.
+        // First of all, so that the guard detects any later deletion by another undo.
         let touch = if part.is_dry_run { None } else { Some(connection.touch(&dirs.watch).await?) };
         let held = match (may_be_held, part.is_dry_run) {
             (false, _) => None,
