@@ -1,9 +1,13 @@
 //! [`Jobmakers`]: sends requests to jobmakers, through `ZkWriter`.
 
-use std::{slice, sync::Arc};
+use std::{
+    hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
+    slice,
+    sync::Arc,
+};
 
 use actix::{Recipient, prelude::SendError};
-use tokio::sync::oneshot;
+use tokio::sync::{RwLock, RwLockWriteGuard, oneshot};
 
 use crate::{
     ack_waiter::{Caller, ExchangeFailure, ExchangeReply, Journal},
@@ -12,12 +16,34 @@ use crate::{
     zk_writer::{CoinbaseAction, CoinbaseRequest},
 };
 
+/// Turns, each of the sub-pools with the same hash.
+const TURNS: usize = 64;
+
 /// Sends requests to jobmakers. An update begins only after its record is on the disk.
 #[derive(Clone)]
 pub struct Jobmakers {
     zk_writer: Recipient<CoinbaseRequest>,
     history: History,
     journal: Arc<Journal>,
+    /// Updates share a turn. An undo has it alone from its get to its update, so that no update comes in between.
+    turns: Arc<[RwLock<()>]>,
+}
+
+/// A sub-pool whose other updates wait until this is dropped.
+pub struct Alone<'a> {
+    jobmakers: &'a Jobmakers,
+    sub_pool: SubPool,
+    _turn: RwLockWriteGuard<'a, ()>,
+}
+
+impl Alone<'_> {
+    /// As [`Jobmakers::ask`].
+    ///
+    /// # Errors
+    /// The reason why there is no answer.
+    pub async fn ask(&self, action: CoinbaseAction, source: Source) -> ExchangeReply {
+        self.jobmakers.exchange(self.sub_pool.clone(), action, source).await
+    }
 }
 
 impl Jobmakers {
@@ -26,7 +52,8 @@ impl Jobmakers {
         history: History,
         journal: Journal,
     ) -> Self {
-        Self { zk_writer, history, journal: Arc::new(journal) }
+        let turns = (0..TURNS).map(|_| RwLock::default()).collect();
+        Self { zk_writer, history, journal: Arc::new(journal), turns }
     }
 
     /// Sends a request to the sub-pool's jobmaker, and returns its answer. Dropping the future cancels an exchange that
@@ -35,6 +62,31 @@ impl Jobmakers {
     /// # Errors
     /// The reason why there is no answer; [`ExchangeFailure::wrote_nothing`] shows whether the outcome is unknown.
     pub async fn ask(
+        &self,
+        sub_pool: SubPool,
+        action: CoinbaseAction,
+        source: Source,
+    ) -> ExchangeReply {
+        let _turn = match action {
+            CoinbaseAction::Update(_) => Some(self.turn(&sub_pool).read().await),
+            CoinbaseAction::Get => None,
+        };
+        self.exchange(sub_pool, action, source).await
+    }
+
+    /// Waits until no update of the sub-pool is under way, and holds further ones of this daemon up.
+    pub async fn alone_with(&self, sub_pool: SubPool) -> Alone<'_> {
+        let _turn = self.turn(&sub_pool).write().await;
+        Alone { jobmakers: self, sub_pool, _turn }
+    }
+
+    fn turn(&self, sub_pool: &SubPool) -> &RwLock<()> {
+        let hasher = BuildHasherDefault::<DefaultHasher>::default();
+        let hash = hasher.hash_one((sub_pool.coin(), sub_pool.name()));
+        &self.turns[hash as usize % TURNS]
+    }
+
+    async fn exchange(
         &self,
         sub_pool: SubPool,
         action: CoinbaseAction,

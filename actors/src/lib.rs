@@ -95,7 +95,7 @@ pub use domain::{
 };
 pub use history::{History, HistorySettings, HistorySync, NotRecorded};
 pub use http_client::{HttpAnswer, HttpRequest};
-pub use jobmakers::Jobmakers;
+pub use jobmakers::{Alone, Jobmakers};
 pub use metrics::{
     Change, ChangeEnd, ChangeKind, EndedRegistration, Histogram, HistoryNow, LastPull, ListPulls,
     Metrics, Missing, Recent, RegistrationCount, RegistrationsNow, Since, SkippedEntries,

@@ -1,10 +1,15 @@
 //! Opens the history before the actors start.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    path::Path,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use slog::{Logger, error};
 use switcher_actors::HistorySettings as ActorSettings;
-use switcher_history::{MovedAside, OnDamage, OpenError, Opened, PART, Reader, Writer};
+use switcher_history::{
+    ChangeRow, Error, MovedAside, OnDamage, OpenError, Opened, PART, Reader, Writer,
+};
 
 use super::failure::Failure;
 use crate::config::{HistorySettings, HistorySync};
@@ -25,16 +30,20 @@ pub fn open(settings: &HistorySettings, log: &Logger) -> Result<ActorSettings, F
         }
         HistorySync::All => (OnDamage::Refuse, switcher_actors::HistorySync::All),
     };
-    let Opened { writer, moved_aside } =
+    let Opened { mut writer, mut moved_aside } =
         Writer::open(file, key_file, PART, on_damage).map_err(failed)?;
+    let recent = match recent(file) {
+        // Opening reads a part of the file only.
+        Err(OpenError::Damaged(why)) if sync == switcher_actors::HistorySync::Updates => {
+            moved_aside = Some(MovedAside { to: writer.start_over(now).map_err(failed)?, why });
+            Vec::new()
+        }
+        recent => recent.map_err(failed)?,
+    };
     if let Some(MovedAside { to, why }) = moved_aside {
         error!(log, "the history was damaged and is moved aside; a new one begins, with a new chain of payout changes";
             "cause" => why, "moved_to" => %to.display());
     }
-    let recent = Reader::open(file)
-        .map_err(failed)?
-        .last(RECENT)
-        .map_err(|error| failed(OpenError::Other(error.to_string())))?;
     Ok(ActorSettings {
         writer,
         recent,
@@ -42,5 +51,13 @@ pub fn open(settings: &HistorySettings, log: &Logger) -> Result<ActorSettings, F
         kept: DAY * *days,
         payouts_kept: DAY * *payout_days,
         max_bytes: *max_bytes,
+    })
+}
+
+/// The newest changes, oldest first.
+fn recent(file: &Path) -> Result<Vec<ChangeRow>, OpenError> {
+    Reader::open(file)?.last(RECENT).map_err(|error| match error {
+        Error::Damaged(why) => OpenError::Damaged(why),
+        error => OpenError::Other(error.to_string()),
     })
 }

@@ -30,6 +30,9 @@ const ON_ITS_WAY: i64 = 3_000;
 /// Milliseconds of a day.
 const DAY: i64 = 86_400_000;
 
+/// A sub-account and a value; `None`: no znode.
+type Target<'a> = (&'a str, Option<&'a str>);
+
 /// A SIGKILL of a daemon.
 #[derive(Clone, Copy, Debug)]
 pub struct Kill {
@@ -272,8 +275,8 @@ impl Case {
     fn unexplained(&self, claims: &Claims<'_>) -> Violations {
         let mut found = Violations::new();
         // Records that may explain a write of this value.
-        let mut vague: HashMap<(&str, Option<&str>), Vec<(usize, &ChangeRow)>> = HashMap::new();
-        let mut refused: HashMap<(&str, Option<&str>), (usize, &ChangeRow)> = HashMap::new();
+        let mut vague: HashMap<Target<'_>, Vec<(usize, &ChangeRow)>> = HashMap::new();
+        let mut refused: HashMap<Target<'_>, (usize, &ChangeRow)> = HashMap::new();
         for (number, daemon) in self.daemons.iter().enumerate() {
             for (row, switch) in daemon.switches() {
                 let key = (switch.sub_account.as_str(), switch.new.as_deref());

@@ -56,6 +56,8 @@ CREATE TABLE chain(start BLOB NOT NULL, seal BLOB NOT NULL);
 
 /// Locks a history until the returned file is dropped.
 pub(crate) fn lock(path: &Path) -> Result<File, OpenError> {
+    // A link to the file must not have a lock of its own.
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let path = path.with_added_extension("lock");
     let other = |error: io::Error| OpenError::Other(format!("lock '{}': {error}", path.display()));
     let file = File::options().create(true).append(true).open(&path).map_err(other)?;

@@ -6,7 +6,9 @@ mod rows;
 use std::{
     collections::BTreeMap,
     fs::{self, File},
+    io,
     ops::RangeInclusive,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -93,6 +95,8 @@ pub struct Writer {
     /// Updates without outcome: their numbers, and the ids of their requests.
     open_updates: BTreeMap<i64, i64>,
     lock: File,
+    /// Device and number of the file when it was opened.
+    inode: (u64, u64),
 }
 
 /// The newest part.
@@ -204,6 +208,7 @@ impl Writer {
             wait_at: LOG,
             open_updates: BTreeMap::new(),
             lock,
+            inode: inode(path).map_err(|error| OpenError::Other(error.to_string()))?,
         })
     }
 
@@ -333,6 +338,10 @@ impl Writer {
         &mut self,
         work: impl FnOnce(&mut Rows<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, Error> {
+        if inode(&self.path).ok() != Some(self.inode) {
+            let error = "its file was moved, replaced or deleted: put it back, or restart the daemon to begin a new one";
+            return Err(Error::Other(error.to_owned()));
+        }
         // Another program's lock is waited for only at the beginning of a transaction.
         let db = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate);
         let db = db.map_err(Error::of)?;
@@ -399,4 +408,9 @@ impl Writer {
 fn aside(path: &Path, now: i64) -> Result<PathBuf, OpenError> {
     move_aside(path, now)
         .map_err(|error| OpenError::Other(format!("it is damaged, and cannot be moved: {error}")))
+}
+
+/// Device and number of a file.
+fn inode(path: &Path) -> io::Result<(u64, u64)> {
+    fs::metadata(path).map(|file| (file.dev(), file.ino()))
 }

@@ -72,6 +72,7 @@ impl Journal {
         outcome: Outcome,
         chain_head: &Link,
     ) {
+        self.metrics.history_chain_head(chain_head.to_string());
         info!(self.log, "payout change recorded"; source,
             "coin" => %Quoted(sub_pool.coin()), "sub_pool" => %Quoted(sub_pool.name()),
             "outcome" => outcome.word(), "chain_head" => %chain_head);

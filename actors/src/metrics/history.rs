@@ -111,6 +111,11 @@ impl Metrics {
         self.0.history.failing.set(fails.into());
     }
 
+    /// The newest link of the chain.
+    pub(crate) fn history_chain_head(&self, chain_head: String) {
+        *lock(&self.0.history.chain_head) = Some(chain_head);
+    }
+
     /// Sets the contents of the database; `oldest` is in milliseconds since 1970.
     pub(crate) fn history_size(
         &self,
@@ -123,7 +128,7 @@ impl Metrics {
         history.records.set(amount(records));
         history.bytes.set(amount(bytes));
         history.oldest.set(oldest.unwrap_or(0) / 1000);
-        *lock(&history.chain_head) = Some(chain_head);
+        self.history_chain_head(chain_head);
     }
 
     /// Figures of the history; `None` without one.

@@ -48,7 +48,7 @@ export async function get(path) {
   const text = await response.text();
   if (response.status === 401) throw new Error(LOGGED_OUT);
   const answer = parsed(text);
-  if (!response.ok || !answer) throw new Error(answer?.error ?? `status ${response.status}`);
+  if (!response.ok || !answer) throw new Error(answer?.error ?? answer?.err_msg ?? `status ${response.status}`);
   return answer;
 }
 

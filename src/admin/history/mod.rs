@@ -14,14 +14,20 @@ mod query;
 mod rows;
 mod searches;
 
-use actix_web::{HttpRequest, HttpResponse, http::header::CACHE_CONTROL, web::Data};
+use actix_web::{
+    HttpRequest, HttpResponse, ResponseError,
+    http::{StatusCode, header::CACHE_CONTROL},
+    web::Data,
+};
 use serde::Serialize;
 use switcher_history::Page;
+use thiserror::Error;
 
 use super::{
     Admin,
     answer::{PageError, json_page},
 };
+use crate::http::error::refusal;
 use query::{Cursor, Format, Query};
 use rows::{ChangeEntry, RequestEntry};
 
@@ -29,6 +35,22 @@ pub use query::QueryError;
 pub use searches::{SEARCH_DESCRIPTORS, SEARCHES, Searches};
 
 const CSV: &str = "text/csv; charset=utf-8; header=present";
+
+/// Error of a search, with the API's fields (trust contract, general rules).
+#[derive(Debug, Error)]
+#[error(transparent)]
+pub struct SearchError(#[from] PageError);
+
+impl ResponseError for SearchError {
+    fn status_code(&self) -> StatusCode {
+        self.0.status_code()
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let status = self.status_code();
+        refusal(HttpResponse::build(status), status.as_u16(), self)
+    }
+}
 
 #[derive(Serialize)]
 struct ChangesAnswer<'a> {
@@ -45,7 +67,10 @@ struct RequestsAnswer<'a> {
 }
 
 /// `GET /history`: changes.
-pub async fn changes(request: HttpRequest, admin: Data<Admin>) -> Result<HttpResponse, PageError> {
+pub async fn changes(
+    request: HttpRequest,
+    admin: Data<Admin>,
+) -> Result<HttpResponse, SearchError> {
     let (searches, query) = asked(&admin, &request)?;
     let Query { filter, order, limit, after, format } = query;
     let page = searches.search(move |reader| reader.changes(&filter, order, after, limit));
@@ -59,7 +84,10 @@ pub async fn changes(request: HttpRequest, admin: Data<Admin>) -> Result<HttpRes
 }
 
 /// `GET /history/requests`: requests.
-pub async fn requests(request: HttpRequest, admin: Data<Admin>) -> Result<HttpResponse, PageError> {
+pub async fn requests(
+    request: HttpRequest,
+    admin: Data<Admin>,
+) -> Result<HttpResponse, SearchError> {
     let (searches, query) = asked(&admin, &request)?;
     let Query { filter, order, limit, after, format } = query;
     let page = searches.search(move |reader| reader.requests(&filter, order, after, limit));

@@ -34,6 +34,9 @@ pub enum UndoError {
     /// 404
     #[error("request '{0}' is not in the history")]
     NotFound(RequestId),
+    /// 503
+    #[error("request '{0}' is not in the history yet: changes wait for the disk; try again")]
+    NotYet(RequestId),
     /// 409
     #[error("request '{request}' was undone by '{}'", RequestId(*by))]
     Undone { request: RequestId, by: RequestNumber },
@@ -76,7 +79,7 @@ impl ResponseError for UndoError {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Undone { .. } => StatusCode::CONFLICT,
             Self::Page(error) => error.status_code(),
-            Self::NotAdmitted(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotAdmitted(_) | Self::NotYet(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::NotRecorded(_) | Self::Unfinished { .. } | Self::Ended => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }

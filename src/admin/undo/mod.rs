@@ -112,7 +112,11 @@ impl Undo {
     async fn find(&self, searches: &Searches) -> Result<RequestRow, UndoError> {
         let request = self.wanted.request;
         let found = searches.search(move |reader| reader.request(request.0)).await?;
-        let undone = found.ok_or(UndoError::NotFound(request))?;
+        let waits = || self.admin.metrics.history().is_some_and(|it| it.waiting > 0);
+        let undone = found.ok_or_else(|| match waits() {
+            true => UndoError::NotYet(request),
+            false => UndoError::NotFound(request),
+        })?;
         match undone.undone_by {
             Some(by) if !self.wanted.dry_run => Err(UndoError::Undone { request, by }),
             _ => Ok(undone),

@@ -85,7 +85,8 @@ impl Undo {
             let cause = "no sub-pool can have this name".to_owned();
             return Ok(End::of(UndoOutcome::NotApplied, None, cause));
         };
-        let ask = |action| jobmakers.ask(sub_pool.clone(), action, self.source.clone());
+        let alone = jobmakers.alone_with(sub_pool.clone()).await;
+        let ask = |action| alone.ask(action, self.source.clone());
         let now = match ask(CoinbaseAction::Get).await {
             Ok(answer) if answer.success => answer.old,
             Ok(answer) => return Ok(End::of(UndoOutcome::NotApplied, None, answer.err_msg)),
@@ -110,7 +111,7 @@ impl Undo {
             return Ok(End::of(UndoOutcome::WouldRestore, Some(now), None));
         }
         Ok(match ask(CoinbaseAction::Update(back_to)).await {
-            // Another update came in between the two exchanges.
+            // Another daemon's update came in between the two exchanges.
             Ok(answer) if answer.success && answer.old != left => {
                 let cause =
                     "restored, but this replaced the values of another update that came in between";

@@ -14,7 +14,7 @@ async fn error(admin: &Admin, path: &str, status: u16) -> String {
     let response = admin.get(path).await;
     assert_eq!(response.status, status, "{path}: {response:?}");
     let body: Value = serde_json::from_slice(&response.body).unwrap();
-    body["error"].as_str().expect("an error").to_owned()
+    body["err_msg"].as_str().expect("an error").to_owned()
 }
 
 #[tokio::test]

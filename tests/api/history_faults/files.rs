@@ -78,6 +78,60 @@ async fn a_file_that_is_damaged_at_the_start_is_moved_aside_or_refused() {
     assert_eq!(switches(&found), [("alice", "btc", Outcome::Applied)]);
 }
 
+/// The tables and indices of a file, with the offsets of their first pages.
+fn roots(file: &Path) -> Vec<(String, u64)> {
+    let db = rusqlite::Connection::open(file).unwrap();
+    let mut roots = db.prepare("SELECT name, rootpage FROM sqlite_schema").unwrap();
+    let found = roots.query_map([], |row| Ok((row.get(0)?, (row.get::<_, u64>(1)? - 1) * 8192)));
+    found.unwrap().map(Result::unwrap).collect()
+}
+
+#[tokio::test]
+async fn whatever_is_damaged_at_the_start_the_daemon_runs() {
+    let zookeeper = ZooKeeper::shared().await;
+    let (builder, file) = recording(zookeeper);
+    filled(&builder, &file).await;
+    let whole = fs::read(&file).unwrap();
+    for (name, offset) in roots(&file) {
+        fs::write(&file, &whole).unwrap();
+        File::options()
+            .write(true)
+            .open(&file)
+            .unwrap()
+            .write_all_at(&[0xa5; 8192], offset)
+            .unwrap();
+        let mut daemon = builder.start().await;
+        assert_eq!(daemon.switch("alice", "btc").await, Answer::success(), "{name}");
+        daemon.signal(Signal::TERM);
+        assert_eq!(daemon.wait_exit(seconds(PATIENCE)).await.code(), Some(0), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_moved_away_takes_no_records_until_it_is_back() {
+    let zookeeper = ZooKeeper::shared().await;
+    let (builder, file) = recording(zookeeper);
+    let builder = builder.set("ZKSubPoolUpdateBaseDir", "/t/moved/");
+    let daemon = builder.start().await;
+    assert_eq!(daemon.switch("alice", "btc").await, Answer::success());
+    records(&file, 1).await;
+    let elsewhere = file.with_added_extension("moved");
+    fs::rename(&file, &elsewhere).unwrap();
+    assert_eq!(daemon.switch("alice", "bcc").await, Answer::success());
+    let fault = "its file was moved, replaced or deleted: put it back";
+    daemon.wait_for_log(&["ERRO", "cannot be recorded", fault]).await;
+    let body =
+        json!({"coin": "btc", "subpool_name": "none", "payout_addr": "a", "coinbase_info": "b"});
+    let update = Request::post("/subpool/update-coinbase").body(body.to_string());
+    let answer = daemon.send(update).await.answer();
+    assert_eq!(answer.err_no, 500);
+    assert!(answer.err_msg.contains(fault) && answer.err_msg.ends_with("nothing was written"));
+    fs::rename(&elsewhere, &file).unwrap();
+    daemon.wait_for_log(&["INFO", "recorded in the history again"]).await;
+    let found = records(&file, 3).await;
+    assert_eq!(switch(&found[1]).new.as_deref(), Some("bcc"));
+}
+
 #[tokio::test]
 async fn a_file_that_is_damaged_under_the_daemon_is_moved_aside() {
     let zookeeper = ZooKeeper::shared().await;

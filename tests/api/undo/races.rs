@@ -153,6 +153,7 @@ fn judge(user: &str, changes: &[&(ChangeRow, Switch)]) -> (usize, usize) {
 }
 
 #[tokio::test]
+#[allow(clippy::print_stdout)]
 async fn no_undo_replaces_or_deletes_a_switch_that_it_has_not_seen() {
     let seed = fastrand::u64(..);
     println!("seed {seed}");

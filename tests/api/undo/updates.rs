@@ -1,5 +1,7 @@
 //! Coinbase updates.
 
+use std::time::Duration;
+
 use jobmaker_sim::{Jobmaker, Knobs, SubPool};
 
 use super::*;
@@ -14,12 +16,16 @@ struct Updates {
 }
 
 async fn start(zookeeper: &ZooKeeper) -> Updates {
+    start_with(zookeeper, Knobs::default()).await
+}
+
+async fn start_with(zookeeper: &ZooKeeper, knobs: Knobs) -> Updates {
     let root = format!("/t/{}/subpool", unique("undo"));
     let builder = recording(zookeeper)
         .set("ZKSubPoolUpdateBaseDir", format!("{root}/"))
         .set("ZKSubPoolUpdateAckTimeout", 5);
     let sub_pool = SubPool::new(&format!("{root}/btc/pool1"), "first", ADDRESS);
-    let jobmaker = Jobmaker::start(&zookeeper.address(), vec![sub_pool], Knobs::default()).await;
+    let jobmaker = Jobmaker::start(&zookeeper.address(), vec![sub_pool], knobs).await;
     let scene = Scene::of(zookeeper, &builder).await;
     Updates { scene, builder, _jobmaker: jobmaker.unwrap() }
 }
@@ -86,6 +92,22 @@ async fn newer_values_stay_and_their_request_is_named() {
         "{undone:?}"
     );
     assert_eq!(updates.current().await, values("third"));
+}
+
+#[tokio::test]
+async fn an_update_that_comes_during_an_undo_wins() {
+    let delay_before_ack = Duration::from_millis(300);
+    let knobs = Knobs { delay_before_ack, ..Knobs::default() };
+    let updates = start_with(ZooKeeper::shared().await, knobs).await;
+    for wait in [0, 150, 450] {
+        let request = updates.update("second").await;
+        let newer = async {
+            tokio::time::sleep(Duration::from_millis(wait)).await;
+            updates.update("third").await
+        };
+        let (undone, _) = tokio::join!(updates.scene.undo_request(&request), newer);
+        assert_eq!(updates.current().await, values("third"), "{undone:?}");
+    }
 }
 
 #[tokio::test]
