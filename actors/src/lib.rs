@@ -19,6 +19,8 @@
 //!    ├─ Registered, Settle ─▶ UserLists
 //!    └─ POST ─▶ UserAutoRegAPI.URL
 //!
+//!  HTTP actor ── PutBack ─▶ ZkWriter
+//!
 //!  journals ─▶ Recent ─▶ Historian ─▶ HistoryFile
 //! ```
 //!
@@ -83,7 +85,7 @@ mod user_lists;
 mod zk;
 mod zk_writer;
 
-pub use ack_waiter::{Caller, ExchangeFailure, ExchangeReply, JobmakerAnswer};
+pub use ack_waiter::{ExchangeFailure, ExchangeReply, JobmakerAnswer};
 pub use actors::{ActorSettings, Actors};
 pub use domain::{
     Assignment, Coin, Coinbase, CoinbaseUpdate, CoinbaseUpdateError, Coins, CoinsError, Escaped,
@@ -113,8 +115,8 @@ pub use zk::{
     ZkSettings, probe_brokers,
 };
 pub use zk_writer::{
-    CoinbaseAction, CoinbaseRequest, DryRunBatch, ElectionLock, HeldList, HeldRead, HeldSwitch,
-    LeftState, ListHeld, LookUp, LookUpReply, PutBack, PutBackEnd, PutBackEntry, PutBackOutcome,
-    Results, SubPoolSettings, WriteBatch, WriteBatches, WriteFailure, WriteReply, WriterLimits,
+    CoinbaseAction, DryRunBatch, ElectionLock, HeldList, HeldRead, HeldSwitch, LeftState, ListHeld,
+    LookUp, LookUpReply, PutBack, PutBackEnd, PutBackEntry, PutBackOutcome, Results,
+    SubPoolSettings, WriteBatch, WriteBatches, WriteFailure, WriteReply, WriterLimits,
     WriterSettings, held_switches,
 };

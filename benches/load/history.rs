@@ -1,4 +1,4 @@
-//! The history: what it costs switches and updates, and a history of ten million switches.
+//! Cost of the history for switches and updates; space and searches of a history of ten million switches.
 
 use std::{
     net::Ipv4Addr,
@@ -25,9 +25,9 @@ use crate::{
 };
 
 const BLOCKS: usize = 24;
-/// Of one side in a block.
+/// Time of one side in a block.
 const TIME: Duration = Duration::from_millis(400);
-/// Connections of a load that leaves the machine idle at times.
+/// Connections of a load that does not saturate the machine.
 const FEW: usize = 16;
 const MILLIONS: u64 = 10;
 /// Sub-accounts of the large history.

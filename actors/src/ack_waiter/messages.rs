@@ -98,11 +98,11 @@ impl ExchangeFailure {
 
 /// A client that waits for an answer.
 #[derive(Debug)]
-pub struct Caller {
+pub(crate) struct Caller {
     /// The origin, for the log.
-    pub source: Source,
+    pub(crate) source: Source,
     /// Receives the answer.
-    pub reply: oneshot::Sender<ExchangeReply>,
+    pub(crate) reply: oneshot::Sender<ExchangeReply>,
 }
 
 impl Caller {

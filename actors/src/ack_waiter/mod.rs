@@ -27,5 +27,5 @@ pub(crate) use ack::Ack;
 pub(crate) use actor::AckWaiter;
 pub(crate) use attribution::{Next, Sighting};
 pub(crate) use journal::Journal;
-pub use messages::{Caller, ExchangeFailure, ExchangeReply, JobmakerAnswer};
-pub(crate) use messages::{Event, ExchangeId, Expect, Report, Settle, Turn};
+pub(crate) use messages::{Caller, Event, ExchangeId, Expect, Report, Settle, Turn};
+pub use messages::{ExchangeFailure, ExchangeReply, JobmakerAnswer};

@@ -148,17 +148,15 @@ pub enum CoinbaseAction {
 
 /// Asks a sub-pool's jobmaker, when the request's turn comes.
 ///
-/// Sent by the HTTP actor. Exactly one answer goes to the caller, unless the process ends. A caller that disconnects
-/// before its exchange begins cancels the request; later the exchange continues without it.
+/// Sent by `Jobmakers`. Exactly one answer goes to the caller, unless the process ends. A caller that disconnects before
+/// its exchange begins cancels the request; later the exchange continues without it.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct CoinbaseRequest {
-    /// The sub-pool.
-    pub sub_pool: SubPool,
-    /// The action.
-    pub action: CoinbaseAction,
+pub(crate) struct CoinbaseRequest {
+    pub(crate) sub_pool: SubPool,
+    pub(crate) action: CoinbaseAction,
     /// Origin of the request, and the channel for the answer.
-    pub caller: Caller,
+    pub(crate) caller: Caller,
 }
 
 /// Ephemeral znode by which daemons elect the one that polls, or the one that registers.

@@ -64,12 +64,11 @@ pub(crate) use first_coins::{
 pub use held::{HeldRead, HeldSwitch, held_switches};
 pub use look_up::{HeldList, ListHeld, LookUp, LookUpReply};
 pub(crate) use messages::{
-    BeginPoll, Drain, NewLimits, Ping, PollStart, PollTurn, SkippedEntry, SyncBatch, SyncReply,
-    SyncReport,
+    BeginPoll, CoinbaseRequest, Drain, NewLimits, Ping, PollStart, PollTurn, SkippedEntry,
+    SyncBatch, SyncReply, SyncReport,
 };
 pub use messages::{
-    CoinbaseAction, CoinbaseRequest, DryRunBatch, ElectionLock, WriteBatch, WriteBatches,
-    WriteFailure, WriteReply,
+    CoinbaseAction, DryRunBatch, ElectionLock, WriteBatch, WriteBatches, WriteFailure, WriteReply,
 };
 pub use put_back::{LeftState, PutBack, PutBackEnd, PutBackEntry, PutBackOutcome};
 pub(crate) use registrations::{ConfirmElection, DeleteRequest, RequestsSeen, WatchRequests};

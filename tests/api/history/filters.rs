@@ -6,7 +6,7 @@ use super::{Recorded, numbers, parameter, recorded};
 use crate::support::client::Request;
 use crate::support::zookeeper::ZooKeeper;
 
-/// Names with characters that a database's patterns or a sort order could treat in their own way.
+/// Names with characters that patterns or sort orders of a database treat specially.
 const NAMES: [&str; 12] = [
     "alice",
     "alicf",

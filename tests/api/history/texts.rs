@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{Recorded, parameter, recorded};
 use crate::support::zookeeper::ZooKeeper;
 
-/// What others have written into a znode, and what a client calls a sub-account, cannot break the page.
+/// Neither foreign data in a znode nor a client's name of a sub-account can break the page.
 #[tokio::test]
 async fn hostile_texts_are_no_more_than_texts() {
     let zookeeper = ZooKeeper::shared().await;

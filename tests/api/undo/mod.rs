@@ -1,6 +1,6 @@
 //! Undo: real daemons with a history, and a real ZooKeeper.
 //!
-//! * `switches`: what is put back, and what is left alone;
+//! * `switches`: entries that are put back, and entries that are left alone;
 //! * `held`: held switches;
 //! * `updates`: coinbase updates;
 //! * `refusals`: errors, and failures of ZooKeeper;

@@ -1,7 +1,7 @@
 //! Clients, polls and undos of two daemons, all at the same time and for the same sub-accounts.
 //!
-//! ZooKeeper's states are the judge: each committed write has another one (`czxid`, version), and the histories of both
-//! daemons record it. So the state before an undo's write shows which request's switch the undo has replaced.
+//! Each committed write has a state of its own (`czxid`, version), and the histories of both daemons record it. So the
+//! state before an undo's write shows which request's switch the undo has replaced.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -26,7 +26,7 @@ const OPERATIONS: usize = 100;
 const CLIENTS: usize = 4;
 /// Sub-accounts that are in use at a time.
 const WINDOW: usize = 6;
-/// Switches after which the oldest of them makes room for a new one, which some request has to create.
+/// Switches after which a new sub-account, which some request has to create, replaces the oldest.
 const ADVANCE: usize = 2;
 
 /// The sub-accounts in use, which all share.

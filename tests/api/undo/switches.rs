@@ -1,4 +1,4 @@
-//! What is put back, and what is left alone.
+//! Entries that are put back, and entries that are left alone.
 
 use upstream_sim::{Reply, Upstream};
 use zookeeper_client::{Acls, CreateMode};

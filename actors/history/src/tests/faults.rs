@@ -189,13 +189,13 @@ fn after_a_kill_everything_that_was_appended_is_there() {
             .spawn()
             .unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let reader = thread::spawn(move || {
-            lines.map_while(Result::ok).filter(|line| line.contains("appended ")).last()
-        });
+        let mut lines = lines.map_while(Result::ok).filter(|line| line.contains("appended "));
+        let first = lines.next().unwrap();
+        let reader = thread::spawn(move || lines.last());
         thread::sleep(Duration::from_millis(300 + 100 * round));
         child.kill().unwrap();
         child.wait().unwrap();
-        let line = reader.join().unwrap().unwrap();
+        let line = reader.join().unwrap().unwrap_or(first);
         let mut words = line.split_once("appended ").unwrap().1.split(' ');
         let mut next = || words.next().unwrap();
         let (last, count): (i64, usize) = (next().parse().unwrap(), next().parse().unwrap());
