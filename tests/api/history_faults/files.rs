@@ -82,7 +82,8 @@ async fn a_file_that_is_damaged_at_the_start_is_moved_aside_or_refused() {
 fn roots(file: &Path) -> Vec<(String, u64)> {
     let db = rusqlite::Connection::open(file).unwrap();
     let mut roots = db.prepare("SELECT name, rootpage FROM sqlite_schema").unwrap();
-    let found = roots.query_map([], |row| Ok((row.get(0)?, (row.get::<_, u64>(1)? - 1) * 8192)));
+    let found =
+        roots.query_map([], |row| Ok((row.get(0)?, (row.get::<_, i64>(1)? - 1) as u64 * 8192)));
     found.unwrap().map(Result::unwrap).collect()
 }
 
