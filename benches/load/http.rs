@@ -63,7 +63,7 @@ pub fn switch(name: &str, coin: &str) -> Vec<u8> {
 /// The answer to a request on a connection of its own, head included.
 pub async fn request(address: &str, target: &str) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let head = format!("GET {target} HTTP/1.1\r\nHost: x\r\n{CREDENTIALS}");
+    let head = format!("GET {target} HTTP/1.1\r\nHost: {address}\r\n{CREDENTIALS}");
     stream.write_all(format!("{head}Connection: close\r\n\r\n").as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.unwrap();

@@ -112,7 +112,7 @@ impl Undo {
     async fn find(&self, searches: &Searches) -> Result<RequestRow, UndoError> {
         let request = self.wanted.request;
         let found = searches.search(move |reader| reader.request(request.0)).await?;
-        let waits = || self.admin.metrics.history().is_some_and(|it| it.waiting > 0);
+        let waits = || self.admin.metrics.history().is_some_and(|it| it.is_failing);
         let undone = found.ok_or_else(|| match waits() {
             true => UndoError::NotYet(request),
             false => UndoError::NotFound(request),

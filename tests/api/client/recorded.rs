@@ -115,7 +115,7 @@ async fn a_request_is_taken_back() {
     let expected = [
         "alice: bcc -> btc  would_restore\n",
         "bob: btc  left_alone: \"switched since\" by ",
-        "new: ?  left_alone: \"created by that request\"\n",
+        "new: bcc  left_alone: \"created by that request\"\n",
     ];
     assert_says(&planned.stdout, &expected);
     let done = at_admin(&daemon, &format!("undo {batch} --delete-created --yes")).await;
