@@ -29,6 +29,9 @@ use crate::{
 /// Interval of syncs, of new tries after a failure, and of metrics.
 const TICK: Duration = Duration::from_secs(1);
 
+/// Time for which changes gather: a transaction for each chunk would slow single switches down.
+const GATHER: Duration = Duration::from_millis(50);
+
 /// Ticks between checks for expired records.
 const EXPIRY_TICKS: u32 = 60;
 
@@ -319,8 +322,11 @@ impl Actor for Historian {
 impl Handler<Wake> for Historian {
     type Result = ();
 
-    fn handle(&mut self, Wake: Wake, _: &mut Self::Context) {
-        self.record();
+    fn handle(&mut self, wake: Wake, ctx: &mut Self::Context) {
+        match wake {
+            Wake::Now => self.record(),
+            Wake::Soon => drop(ctx.run_later(GATHER, |act, _| act.record())),
+        }
     }
 }
 

@@ -18,12 +18,20 @@ use crate::{
 /// Maximum number of waiting changes, in memory, of about 300 bytes each.
 const WAITING: usize = 100_000;
 
+/// Changes that are worth a transaction of their own.
+const ENOUGH: usize = 5_000;
+
 /// Takes all waiting changes from the queue.
 ///
-/// Sent by the queue when it is no longer empty.
-#[derive(Debug, Message)]
+/// Sent by the queue when it is no longer empty, and again when it becomes urgent.
+#[derive(Clone, Copy, Debug, Message, PartialEq, Eq, PartialOrd, Ord)]
 #[rtype(result = "()")]
-pub(crate) struct Wake;
+pub(crate) enum Wake {
+    /// After some milliseconds, so that many changes share a transaction.
+    Soon,
+    /// At once: a request waits, or there are enough changes.
+    Now,
+}
 
 /// One entry of the queue.
 #[derive(Debug)]
@@ -78,7 +86,8 @@ struct Waiting {
     changes: usize,
     /// Time at which the oldest of them began to wait.
     since: Option<Instant>,
-    is_woken: bool,
+    /// The most urgent message on its way.
+    woken: Option<Wake>,
     /// Why the last attempt to record failed.
     fault: Option<Arc<str>>,
 }
@@ -92,7 +101,7 @@ impl Queue {
     /// Wakes `historian` from now on. Call it once.
     pub(crate) fn serve(&self, historian: Recipient<Wake>) {
         let _ = self.historian.set(historian);
-        self.wake(&mut self.waiting());
+        self.wake(&mut self.waiting(), Wake::Now);
     }
 
     /// Whether answers wait for the disk.
@@ -119,19 +128,19 @@ impl Queue {
             waiting.since.get_or_insert_with(Instant::now);
         }
         waiting.taken.items.push(item);
-        self.wake(&mut waiting);
+        self.wake(&mut waiting, Wake::Now);
     }
 
     pub(crate) fn wait(&self, waiter: Waiter) {
         let mut waiting = self.waiting();
         waiting.taken.waiters.push(waiter);
-        self.wake(&mut waiting);
+        self.wake(&mut waiting, Wake::Now);
     }
 
     /// Takes everything in the queue. The changes count as waiting until [`recorded`](Self::recorded).
     pub(crate) fn take(&self) -> Taken {
         let mut waiting = self.waiting();
-        waiting.is_woken = false;
+        waiting.woken = None;
         mem::take(&mut waiting.taken)
     }
 
@@ -160,12 +169,13 @@ impl Queue {
         self.metrics.history_waits(waiting.changes, waiting.since);
     }
 
-    fn wake(&self, waiting: &mut Waiting) {
-        if !waiting.is_woken
+    fn wake(&self, waiting: &mut Waiting, wake: Wake) {
+        if waiting.woken < Some(wake)
             && let Some(historian) = self.historian.get()
+            && historian.try_send(wake).is_ok()
         {
-            // At most one is on its way. If the mailbox refuses it, the next tick takes the changes.
-            waiting.is_woken = historian.try_send(Wake).is_ok();
+            // At most two are on their way. If the mailbox refuses one, the next tick takes the changes.
+            waiting.woken = Some(wake);
         }
     }
 
@@ -194,7 +204,8 @@ impl Feed for Queue {
             waiting.taken.items.push(Item::Changes(changes));
         }
         self.report(&waiting);
-        self.wake(&mut waiting);
+        let is_enough = waiting.changes >= ENOUGH;
+        self.wake(&mut waiting, if is_enough { Wake::Now } else { Wake::Soon });
     }
 }
 
