@@ -7,17 +7,22 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 /// Operations (`ZooDefs.OpCode` in ZooKeeper's source).
 pub const DELETE: i32 = 2;
 pub const SET_DATA: i32 = 5;
 pub const SYNC: i32 = 9;
+/// Longest wait for a request that a test holds back.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 pub const MULTI: i32 = 14;
 pub const MULTI_READ: i32 = 22;
 /// Those that change znodes: create, delete, set, transactions, create with a state in the answer.
@@ -87,7 +92,9 @@ impl Held {
     }
 
     pub async fn arrived(&mut self) {
-        (&mut self.arrived).await.expect("a request to hold back");
+        // A request that is sent in another form than the test expects must fail it, not hang it.
+        let arrived = timeout(PATIENCE, &mut self.arrived).await;
+        arrived.expect("in time").expect("a request to hold back");
     }
 
     pub fn release(self) {

@@ -8,7 +8,7 @@ use upstream_sim::{Backend, Gate, Reply};
 
 use super::{Pool, until_under_way};
 use crate::admin::Admin;
-use crate::frame_proxy::{DELETE, FrameProxy, MULTI};
+use crate::frame_proxy::{DELETE, FrameProxy, WRITES};
 use crate::support::client::Request;
 use crate::support::daemon::{Builder, Daemon};
 use crate::support::zookeeper::ZooKeeper;
@@ -158,7 +158,7 @@ async fn during_the_wait() {
 async fn between_the_index_entry_and_the_first_coin() {
     let scene = Scene::new().await;
     let mut daemon = scene.start().await;
-    let mut coin = scene.proxy.hold_request(&[MULTI], "/sw/newbie");
+    let mut coin = scene.proxy.hold_request(&WRITES, "/sw/newbie");
     scene.pool.request("newbie").await;
     coin.arrived().await;
     let index = scene.pool.place("/case/newbie");
