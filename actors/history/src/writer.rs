@@ -95,8 +95,8 @@ pub struct Writer {
     /// Updates without outcome: their numbers, and the ids of their requests.
     open_updates: BTreeMap<i64, i64>,
     lock: File,
-    /// Device and number of the file when it was opened.
-    inode: (u64, u64),
+    /// Device and number of the file when it was opened; `None` while no file is open.
+    inode: Option<(u64, u64)>,
 }
 
 /// The newest part.
@@ -150,6 +150,7 @@ impl Writer {
     pub fn start_over(&mut self, now: i64) -> Result<PathBuf, OpenError> {
         // Closes the file. If the next steps fail, each append fails too, as damage.
         self.db = Connection::open_in_memory().map_err(OpenError::of)?;
+        self.inode = None;
         let to = aside(&self.path, now)?;
         let (path, key_file) = (&self.path, &self.key_file);
         *self = Self::load(&self.lock, path, key_file, self.rows_of_a_part, self.part.next)?;
@@ -208,7 +209,7 @@ impl Writer {
             wait_at: LOG,
             open_updates: BTreeMap::new(),
             lock,
-            inode: inode(path).map_err(|error| OpenError::Other(error.to_string()))?,
+            inode: Some(inode(path).map_err(|error| OpenError::Other(error.to_string()))?),
         })
     }
 
@@ -338,7 +339,7 @@ impl Writer {
         &mut self,
         work: impl FnOnce(&mut Rows<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, Error> {
-        if inode(&self.path).ok() != Some(self.inode) {
+        if self.inode.is_some() && inode(&self.path).ok() != self.inode {
             let error = "its file was moved, replaced or deleted: put it back, or restart the daemon to begin a new one";
             return Err(Error::Other(error.to_owned()));
         }

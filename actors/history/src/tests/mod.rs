@@ -12,6 +12,8 @@ use std::{
     net::Ipv4Addr,
     path::{Path, PathBuf},
     sync::Arc,
+    thread,
+    time::Duration,
 };
 
 use tempfile::TempDir;
@@ -48,7 +50,14 @@ impl Place {
     }
 
     fn writer(&self) -> Writer {
-        self.open().unwrap().writer
+        for _ in 0..500 {
+            match self.open() {
+                // A child of another test has the lock, too, from its fork to its exec.
+                Err(OpenError::InUse) => thread::sleep(Duration::from_millis(10)),
+                opened => return opened.unwrap().writer,
+            }
+        }
+        panic!("the lock is not free");
     }
 
     fn reader(&self) -> Reader {
