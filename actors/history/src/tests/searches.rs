@@ -163,13 +163,13 @@ fn a_search_that_takes_too_long_is_ended() {
     let changes: Vec<_> = (0..5000).map(|n| change(1, n, switch("alice", "btc"))).collect();
     history.writer().append(&changes).unwrap();
     let filter = Filter { outcome: Some(Outcome::Held), sub_pool: None, ..Filter::default() };
-    reader.set_limit(std::time::Duration::ZERO);
+    reader.set_limit(Duration::ZERO);
     let slow = reader.changes(&filter, Order::Newest, None, 10).unwrap_err();
     assert!(matches!(slow, Error::TooLong(0)), "{slow}");
     assert!(slow.to_string().contains("narrow it by dates"), "{slow}");
     let request = reader.request(1 << 50).unwrap();
     assert_eq!(request, None, "a short one is not");
-    reader.set_limit(std::time::Duration::from_secs(60));
+    reader.set_limit(Duration::from_secs(60));
     reader.changes(&filter, Order::Newest, None, 10).unwrap();
 }
 
