@@ -18,6 +18,9 @@ use crate::{
 /// Maximum number of waiting changes, in memory, of about 300 bytes each.
 const WAITING: usize = 100_000;
 
+/// Maximum number of requests that wait for the Historian, which a disk that hangs holds up.
+const REQUESTS: usize = 10_000;
+
 /// Changes that are worth a transaction of their own.
 const ENOUGH: usize = 5_000;
 
@@ -86,6 +89,8 @@ struct Waiting {
     changes: usize,
     /// Time at which the oldest of them began to wait.
     since: Option<Instant>,
+    /// Intents and waiters here.
+    requests: usize,
     /// The most urgent message on its way.
     woken: Option<Wake>,
     /// Why the last attempt to record failed.
@@ -121,18 +126,35 @@ impl Queue {
         }
     }
 
+    /// Adds an item. An intent is refused at once if too many requests wait.
     pub(crate) fn push(&self, item: Item) {
         let mut waiting = self.waiting();
-        if let Item::Reload { .. } = &item {
-            waiting.changes += 1;
-            waiting.since.get_or_insert_with(Instant::now);
+        match item {
+            Item::Intent(intent) if waiting.requests >= REQUESTS => {
+                // The request may be gone.
+                let _ = intent.reply.send(Err(too_many()));
+                return;
+            }
+            Item::Intent(_) => waiting.requests += 1,
+            Item::Reload { .. } => {
+                waiting.changes += 1;
+                waiting.since.get_or_insert_with(Instant::now);
+            }
+            Item::Changes(_) => {}
         }
         waiting.taken.items.push(item);
         self.wake(&mut waiting, Wake::Now);
     }
 
+    /// Adds a waiter, or refuses it at once if too many requests wait.
     pub(crate) fn wait(&self, waiter: Waiter) {
         let mut waiting = self.waiting();
+        if waiting.requests >= REQUESTS {
+            // The request may be gone.
+            let _ = waiter.reply.send(Err(too_many()));
+            return;
+        }
+        waiting.requests += 1;
         waiting.taken.waiters.push(waiter);
         self.wake(&mut waiting, Wake::Now);
     }
@@ -140,7 +162,7 @@ impl Queue {
     /// Takes everything in the queue. The changes count as waiting until [`recorded`](Self::recorded).
     pub(crate) fn take(&self) -> Taken {
         let mut waiting = self.waiting();
-        waiting.woken = None;
+        (waiting.woken, waiting.requests) = (None, 0);
         mem::take(&mut waiting.taken)
     }
 
@@ -183,6 +205,10 @@ impl Queue {
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn too_many() -> NotRecorded {
+    NotRecorded(format!("{REQUESTS} requests wait for the disk already; try again later").into())
 }
 
 impl Feed for Queue {
@@ -268,6 +294,21 @@ mod tests {
         assert_eq!((taken.items.len(), taken.dropped), (2, 4));
         queue.recorded(WAITING);
         assert_eq!(queue.admits(), Ok(()));
+    }
+
+    #[test]
+    fn too_many_requests_are_refused_until_the_others_are_taken() {
+        let queue = queue(HistorySync::Updates);
+        let wait = || {
+            let (reply, recorded) = oneshot::channel();
+            queue.wait(Waiter { wants_sync: false, reply });
+            recorded
+        };
+        let mut waiters: Vec<_> = (0..REQUESTS).map(|_| wait()).collect();
+        assert!(waiters.iter_mut().all(|waiter| waiter.try_recv().is_err()));
+        assert_eq!(wait().try_recv(), Ok(Err(too_many())));
+        assert_eq!(queue.take().waiters.len(), REQUESTS);
+        assert!(wait().try_recv().is_err(), "it waits");
     }
 
     #[test]
