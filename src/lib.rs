@@ -8,6 +8,7 @@
 //! * `http`: a listener: connections and checks of every request;
 //! * `api`: the API's endpoints, requests and answers;
 //! * `openapi`: the API's description as a document and as a page;
+//! * `users`: users, roles, passwords and tokens;
 //! * `admin`: metrics, health, recent changes and the console, on a listener of their own.
 //!
 //! Under `cfg(fuzzing)`, which `cargo fuzz` sets, `fuzzing` adds what its targets call.
@@ -26,5 +27,6 @@ pub mod fuzzing;
 mod http;
 mod logging;
 mod openapi;
+mod users;
 
 pub use daemon::run;

@@ -12,6 +12,7 @@
 use actix_web::HttpResponse;
 
 use super::answer::for_browsers;
+use crate::{http::Access, users::Role};
 
 /// Content security policy: scripts, styles and requests of this listener only, and no frame around the page.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
@@ -21,6 +22,8 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 /// A file and its path.
 pub struct ConsoleFile {
     pub path: &'static str,
+    /// Users for whom it is.
+    pub access: Access,
     content_type: &'static str,
     content: &'static str,
 }
@@ -29,6 +32,7 @@ macro_rules! file {
     ($path:expr, $name:literal, $content_type:literal) => {
         ConsoleFile {
             path: $path,
+            access: Access::Role(Role::Viewer),
             content_type: concat!($content_type, "; charset=utf-8"),
             content: include_str!(concat!("console/", $name)),
         }

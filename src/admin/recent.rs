@@ -33,6 +33,13 @@ pub struct ChangeEntry<'a> {
     outcome: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     cause: Option<&'a str>,
+    /// The user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    actor: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    on_behalf_of: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    comment: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -84,6 +91,9 @@ impl<'a> From<&'a Change> for ChangeEntry<'a> {
             kind: ChangeDetails::from(&change.what),
             outcome: change.outcome,
             cause: change.cause.as_deref(),
+            actor: change.source.actor.as_deref(),
+            on_behalf_of: change.source.on_behalf_of.as_deref(),
+            comment: change.source.comment.as_deref(),
         }
     }
 }

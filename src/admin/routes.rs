@@ -6,6 +6,7 @@ use actix_web::{
     HttpResponse, Resource, Route,
     guard::{Any, Get, Head},
     http::StatusCode,
+    middleware::from_fn,
     web::{self, Data, ServiceConfig},
 };
 use prometheus_client::encoding::text::encode;
@@ -22,41 +23,77 @@ use super::{
     sub_account::sub_account,
     undo::{not_allowed, undo},
 };
+use crate::{
+    http::{Access, require},
+    users::Role,
+};
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+/// A page.
+pub struct Page {
+    pub path: &'static str,
+    /// Users for whom it is.
+    pub access: Access,
+    /// A route for each of its methods.
+    routes: fn() -> Vec<Route>,
+    /// Answers all other methods.
+    others: fn() -> Route,
+}
+
+const fn page(path: &'static str, access: Access, routes: fn() -> Vec<Route>) -> Page {
+    Page { path, access, routes, others: || web::route().to(method_not_allowed) }
+}
+
+const VIEWER: Access = Access::Role(Role::Viewer);
+
+pub static PAGES: &[Page] = &[
+    page("/healthz", Access::Everyone, || vec![reads().to(healthz)]),
+    page("/readyz", Access::Everyone, || vec![reads().to(readyz)]),
+    page("/metrics", Access::Metrics, || vec![reads().to(metrics)]),
+    page("/recent", VIEWER, || vec![reads().to(recent)]),
+    page("/recent/stream", VIEWER, || vec![web::get().to(stream), web::head().to(stream_head)]),
+    page("/history", VIEWER, || vec![reads().to(history::changes)]),
+    page("/history/requests", VIEWER, || vec![reads().to(history::requests)]),
+    page("/status", VIEWER, || vec![reads().to(status)]),
+    page("/held-switches", VIEWER, || vec![reads().to(held)]),
+    page("/sub-account", VIEWER, || vec![reads().to(sub_account)]),
+    // The role of what is undone, which only the history knows.
+    Page {
+        path: "/undo",
+        access: VIEWER,
+        routes: || vec![web::post().to(undo)],
+        others: || web::route().to(not_allowed),
+    },
+    page("/openapi.json", VIEWER, || vec![reads().to(docs::openapi)]),
+    page("/docs", VIEWER, || vec![reads().to(docs::docs)]),
+    page("/docs.css", VIEWER, || vec![reads().to(docs::style)]),
+];
+
+/// A route for GET and HEAD.
+fn reads() -> Route {
+    web::route().guard(Any(Get()).or(Head()))
+}
+
 /// Adds all paths, and 404 for others.
 pub fn add(config: &mut ServiceConfig) {
-    let both = || web::route().guard(Any(Get()).or(Head()));
-    config
-        .service(page("/healthz", [both().to(healthz)]))
-        .service(page("/readyz", [both().to(readyz)]))
-        .service(page("/metrics", [both().to(metrics)]))
-        .service(page("/recent", [both().to(recent)]))
-        .service(page("/recent/stream", [web::get().to(stream), web::head().to(stream_head)]))
-        .service(page("/history", [both().to(history::changes)]))
-        .service(page("/history/requests", [both().to(history::requests)]))
-        .service(page("/status", [both().to(status)]))
-        .service(page("/held-switches", [both().to(held)]))
-        .service(page("/sub-account", [both().to(sub_account)]))
-        .service(
-            web::resource("/undo")
-                .route(web::post().to(undo))
-                .default_service(web::route().to(not_allowed)),
-        )
-        .service(page("/openapi.json", [both().to(docs::openapi)]))
-        .service(page("/docs", [both().to(docs::docs)]))
-        .service(page("/docs.css", [both().to(docs::style)]));
+    for Page { path, access, routes, others } in PAGES {
+        let resource = web::resource(*path).default_service(others());
+        let resource = routes().into_iter().fold(resource, Resource::route);
+        add_resource(config, resource, *access);
+    }
     for file in console::FILES {
-        config.service(page(file.path, [both().to(|| ready(file.answer()))]));
+        let resource = web::resource(file.path)
+            .default_service(web::route().to(method_not_allowed))
+            .route(reads().to(|| ready(file.answer())));
+        add_resource(config, resource, file.access);
     }
     config.default_service(web::route().to(path_unknown));
 }
 
-/// A path with the routes of its methods, and 405 for others.
-fn page<const N: usize>(path: &str, routes: [Route; N]) -> Resource {
-    let resource = web::resource(path).default_service(web::route().to(method_not_allowed));
-    routes.into_iter().fold(resource, Resource::route)
+fn add_resource(config: &mut ServiceConfig, resource: Resource, access: Access) {
+    let check = move |request, next| require((access, StatusCode::FORBIDDEN), request, next);
+    config.service(resource.wrap(from_fn(check)));
 }
 
 async fn method_not_allowed() -> Result<HttpResponse, PageError> {

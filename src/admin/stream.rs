@@ -27,7 +27,7 @@ use tokio::{
 };
 
 use super::{Admin, answer::PageError, recent::ChangeEntry};
-use crate::http::{BasicAuth, LiveConfig, LoadedConfig};
+use crate::http::{Actor, LiveConfig};
 
 /// Minimum interval between reads of the ring.
 const READ_INTERVAL: Duration = Duration::from_millis(250);
@@ -38,7 +38,7 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 /// `GET /recent/stream`: changes from now on, or from the one after `Last-Event-ID`.
 pub async fn stream(
     request: HttpRequest,
-    config: LoadedConfig,
+    actor: Actor,
     admin: Data<Admin>,
 ) -> Result<HttpResponse, PageError> {
     let permit = admin.streams.clone().try_acquire_owned();
@@ -52,7 +52,7 @@ pub async fn stream(
     let follower = Follower {
         metrics: admin.metrics.clone(),
         live_config: admin.live_config.clone(),
-        auth: config.auth.clone(),
+        actor,
         coming,
         seen: resumed.unwrap_or(last).min(last),
         next_read: Instant::now(),
@@ -84,8 +84,7 @@ fn head() -> HttpResponseBuilder {
 struct Follower {
     metrics: Metrics,
     live_config: LiveConfig,
-    /// The credentials that admitted the client.
-    auth: BasicAuth,
+    actor: Actor,
     coming: watch::Receiver<u64>,
     /// Number of the last change that was sent or reported as missed.
     seen: u64,
@@ -95,9 +94,9 @@ struct Follower {
 }
 
 impl Follower {
-    /// Whether the client's credentials are still valid.
+    /// Whether the client's user is still the same.
     fn is_admitted(&self) -> bool {
-        self.live_config.load().auth == self.auth
+        self.live_config.load().users.still_has(&self.actor.user)
     }
 
     /// The next part of the stream, called when the client has taken the one before.

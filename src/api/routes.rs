@@ -2,7 +2,8 @@
 
 use actix_web::{
     HttpResponse, Route,
-    http::Method,
+    http::{Method, StatusCode},
+    middleware::from_fn,
     web::{self, ServiceConfig},
 };
 
@@ -12,7 +13,10 @@ use super::{
     sub_pool::{get_coinbase, update_coinbase},
     switch::{switch_many, switch_one},
 };
-use crate::http::error::RequestError;
+use crate::{
+    http::{Access, error::RequestError, require},
+    users::Role,
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Endpoint {
@@ -30,6 +34,8 @@ pub struct Row {
     pub paths: &'static [&'static str],
     /// Other methods are answered 405.
     pub methods: &'static [Method],
+    /// Users for whom it is.
+    pub access: Access,
     handler: fn() -> Route,
 }
 
@@ -38,24 +44,28 @@ pub static TABLE: [Row; 4] = [
         endpoint: Endpoint::Switch,
         paths: &["/switch"],
         methods: &[Method::GET, Method::POST],
+        access: Access::Role(Role::Switcher),
         handler: || web::route().to(switch_one),
     },
     Row {
         endpoint: Endpoint::SwitchMany,
         paths: &["/switch/multi-user", "/switch-multi-user"],
         methods: &[Method::POST],
+        access: Access::DryRunOr(Role::Switcher),
         handler: || web::route().to(switch_many),
     },
     Row {
         endpoint: Endpoint::GetCoinbase,
         paths: &["/subpool/get-coinbase", "/subpool-get-coinbase"],
         methods: &[Method::POST],
+        access: Access::Role(Role::Viewer),
         handler: || web::route().to(get_coinbase),
     },
     Row {
         endpoint: Endpoint::UpdateCoinbase,
         paths: &["/subpool/update-coinbase", "/subpool-update-coinbase"],
         methods: &[Method::POST],
+        access: Access::Role(Role::Payout),
         handler: || web::route().to(update_coinbase),
     },
 ];
@@ -72,13 +82,18 @@ pub fn add_posts(config: &mut ServiceConfig) {
 }
 
 fn add_rows(config: &mut ServiceConfig, is_wanted: impl Fn(&Row) -> bool) {
-    for Row { endpoint, paths, methods, handler } in TABLE.iter().filter(|row| is_wanted(row)) {
+    for row in TABLE.iter().filter(|row| is_wanted(row)) {
+        let Row { endpoint, paths, methods, access, handler } = row;
         let refused = || async { Err::<HttpResponse, _>(RequestError::MethodNotAllowed(methods)) };
         let resource = web::resource(paths.to_vec()).app_data(*endpoint);
         let resource = methods
             .iter()
             .fold(resource, |resource, method| resource.route(handler().method(method.clone())));
-        config.service(resource.default_service(web::route().to(refused)));
+        let resource = resource.default_service(web::route().to(refused));
+        let access = *access;
+        config.service(
+            resource.wrap(from_fn(move |it, next| require((access, StatusCode::OK), it, next))),
+        );
     }
 }
 

@@ -22,7 +22,10 @@ use super::{
     outbox::Outbox,
     results,
 };
-use crate::http::{LoadedConfig, body, request_id::source};
+use crate::{
+    http::{Actor, LoadedConfig, body, error::RequestError, request_id::source},
+    users::Role,
+};
 
 /// State of a worker's switch endpoints.
 pub struct SwitchApi {
@@ -140,8 +143,13 @@ pub async fn switch_many(
     request: HttpRequest,
     payload: Payload,
     config: LoadedConfig,
+    actor: Actor,
     api: Data<SwitchApi>,
 ) -> Result<HttpResponse, ApiError> {
+    let mode = Mode::in_query(request.query_string());
+    if mode != Ok(Mode::DryRun) {
+        actor.may(Role::Switcher).map_err(RequestError::from)?;
+    }
     let body = body::read(&request, payload, config.body_limits).await?;
     let config = config.into_inner();
     let parse = move |body: Bytes| {
@@ -150,7 +158,7 @@ pub async fn switch_many(
         drop(body);
         Ok(switches.build())
     };
-    let valid = match Mode::in_query(request.query_string()) {
+    let valid = match mode {
         Ok(mode) => body::parse(body, parse).await.map(|switches| (mode, switches)),
         Err(error) => Err(error),
     };

@@ -118,6 +118,33 @@ pub const KEYS: &[Key] = &[
         .reloadable()
         .docker_rules()
         .means("password for HTTP Basic authentication; required with the API"),
+    list("APIRoles")
+        .or("admin")
+        .reloadable()
+        .means("roles of APIUser: viewer, switcher, payout, admin"),
+    text("UsersFile")
+        .or("")
+        .reloadable()
+        .means("file with the users, their roles and the hashes of their passwords or tokens (JSON); empty = APIUser alone"),
+    list("TrustedProxies")
+        .or("")
+        .reloadable()
+        .means("addresses and networks of proxies, whose X-Forwarded-For names the client; empty = none"),
+    text("TLSCertificateFile")
+        .or("")
+        .reloadable()
+        .means("file with the certificate and its chain (PEM) for the listeners; empty = no TLS"),
+    text("TLSPrivateKeyFile")
+        .or("")
+        .reloadable()
+        .means("file with the private key of TLSCertificateFile (PEM)"),
+    text("TLSClientCAFile")
+        .or("")
+        .reloadable()
+        .means("file with certificate authorities (PEM); clients then need a certificate of one of them, in addition to credentials; empty = none is asked for"),
+    list("TLSListeners")
+        .or("api,admin")
+        .means("listeners with TLS: api, admin"),
     text("ListenAddr").docker_rules().means("host:port of the API; required with the API"),
     text("AdminListenAddr")
         .or("127.0.0.1:8083")
@@ -240,6 +267,18 @@ pub const KEYS: &[Key] = &[
     secret("ZKDigestCredentials")
         .or("")
         .means("user:password for ZooKeeper's digest scheme; empty = none"),
+    text("ZKTLSCAFile")
+        .or("")
+        .reloadable()
+        .means("file with certificate authorities (PEM) of the ZooKeeper servers; connections to them then use TLS; empty = no TLS"),
+    text("ZKTLSCertificateFile")
+        .or("")
+        .reloadable()
+        .means("file with the daemon's certificate for ZooKeeper (PEM); empty = none"),
+    text("ZKTLSPrivateKeyFile")
+        .or("")
+        .reloadable()
+        .means("file with the private key of ZKTLSCertificateFile (PEM)"),
     text("ZKServerVersion")
         .or("")
         .means("oldest ZooKeeper version in the ensemble, like 3.4.13; empty = ask the servers"),

@@ -30,7 +30,10 @@ use switcher_actors::{
     WriterSettings,
 };
 
-use crate::logging::{LogLevel, LogSettings};
+use crate::{
+    logging::{LogLevel, LogSettings},
+    users::{Roles, User},
+};
 
 pub use access::{Access, access};
 pub use addresses::{local_address, split_host_port};
@@ -122,6 +125,12 @@ pub struct ApiSettings {
 pub struct CallerSettings {
     /// Credentials for everything; `None` if the API is off and none are set: then no caller has access.
     pub credentials: Option<Credentials>,
+    /// `APIRoles`: roles of `APIUser`.
+    pub api_roles: Roles,
+    /// Users of `UsersFile`; `None` if that is not set.
+    pub users: Option<Vec<User>>,
+    /// `TrustedProxies`: networks whose clients may name another client in `X-Forwarded-For`.
+    pub trusted_proxies: Vec<Network>,
     /// Credentials for the metrics alone (`MetricsUser`, `MetricsPassword`), if set.
     pub scraper: Option<Credentials>,
     pub list_access: ListAccess,

@@ -52,19 +52,45 @@ impl BasicAuth {
 
     /// Whether the value of an `Authorization` header has the accepted credentials.
     pub fn admits(&self, header: Option<&[u8]>) -> bool {
-        let decoded = header.and_then(encoded_part).and_then(|encoded| BASE64.decode(encoded).ok());
-        let credentials = decoded.unwrap_or_default();
-        let colon = credentials.iter().position(|&byte| byte == b':');
-        let (user, password) = match colon {
-            Some(colon) => (&credentials[..colon], &credentials[colon + 1..]),
-            None => (&credentials[..], &b""[..]),
-        };
-        let (user, password) = (digest(user), digest(password));
+        let sent = header.and_then(BasicCredentials::parse);
+        let has_sent = sent.is_some();
+        let sent = sent.unwrap_or_default();
+        let (user, password) = (digest(sent.user()), digest(sent.password()));
         let matches = |accepted: &Digests| {
             bool::from(user.ct_eq(&accepted.user) & password.ct_eq(&accepted.password))
         };
-        self.0.as_ref().is_some_and(matches) && colon.is_some()
+        self.0.as_ref().is_some_and(matches) && has_sent
     }
+}
+
+/// User and password as a client sent them. Never printed.
+#[derive(Default)]
+pub struct BasicCredentials {
+    decoded: Vec<u8>,
+    /// Place of the first colon.
+    colon: usize,
+}
+
+impl BasicCredentials {
+    /// Parses the value of an `Authorization` header.
+    pub fn parse(header: &[u8]) -> Option<Self> {
+        let decoded = BASE64.decode(behind(b"Basic ", header)?).ok()?;
+        let colon = decoded.iter().position(|&byte| byte == b':')?;
+        Some(Self { decoded, colon })
+    }
+
+    pub fn user(&self) -> &[u8] {
+        &self.decoded[..self.colon]
+    }
+
+    pub fn password(&self) -> &[u8] {
+        self.decoded.get(self.colon + 1..).unwrap_or_default()
+    }
+}
+
+/// The token in the value of an `Authorization` header.
+pub fn bearer_token(header: &[u8]) -> Option<&[u8]> {
+    behind(b"Bearer ", header)
 }
 
 /// Whether the value of an `Authorization` header is a login attempt. A missing or empty one is not, nor is the bare
@@ -87,10 +113,9 @@ fn digest(text: &[u8]) -> [u8; 32] {
 }
 
 /// The text behind the scheme's name, whose case does not matter.
-fn encoded_part(header: &[u8]) -> Option<&[u8]> {
-    const SCHEME: &[u8] = b"Basic ";
-    let (scheme, encoded) = header.split_at_checked(SCHEME.len())?;
-    scheme.eq_ignore_ascii_case(SCHEME).then_some(encoded)
+fn behind<'a>(scheme: &[u8], header: &'a [u8]) -> Option<&'a [u8]> {
+    let (found, rest) = header.split_at_checked(scheme.len())?;
+    found.eq_ignore_ascii_case(scheme).then_some(rest)
 }
 
 #[cfg(test)]

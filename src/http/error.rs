@@ -12,6 +12,8 @@ use switcher_actors::clip;
 use thiserror::Error;
 use utoipa::ToSchema;
 
+use super::access::MissingRole;
+
 /// A request that the listener refuses. The text is the answer's `err_msg`.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum RequestError {
@@ -55,6 +57,12 @@ pub enum RequestError {
     )]
     TooManyFailedLogins(u64),
     /// Bytes.
+    /// With status 200 at routes of the API (trust contract, general rules).
+    #[error(transparent)]
+    MissingRole(#[from] MissingRole),
+    /// A route that needs a user, reached without one: the daemon's own fault.
+    #[error("this path needs a user, and the request has none; nothing was written")]
+    NoUser,
     #[error("request headers are larger than {0} bytes")]
     HeadersTooLarge(usize),
     #[error("request has more than {0} header lines")]
@@ -74,6 +82,7 @@ impl RequestError {
     pub fn err_no(&self) -> u16 {
         match self {
             Self::BodyBroken(_) => 400,
+            Self::MissingRole(_) => 403,
             other => other.status_code().as_u16(),
         }
     }
@@ -83,7 +92,8 @@ impl ResponseError for RequestError {
     /// Clients of the Go daemon know a broken body by `err_no` alone, and never cause the other errors.
     fn status_code(&self) -> StatusCode {
         match self {
-            Self::BodyBroken(_) => StatusCode::OK,
+            Self::BodyBroken(_) | Self::MissingRole(_) => StatusCode::OK,
+            Self::NoUser => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::CrossSite => StatusCode::FORBIDDEN,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
@@ -105,6 +115,10 @@ impl ResponseError for RequestError {
         match self {
             Self::MethodNotAllowed(methods) => response.insert_header(allow(methods)),
             Self::TooManyFailedLogins(seconds) => response.insert_header((RETRY_AFTER, *seconds)),
+            Self::MissingRole(missing) => {
+                response.extensions_mut().insert(missing.clone());
+                &mut response
+            }
             _ => &mut response,
         };
         refusal(response, self.err_no(), self)

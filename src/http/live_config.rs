@@ -10,12 +10,19 @@ use arc_swap::ArcSwap;
 use switcher_actors::SwitchRules;
 
 use super::{basic_auth::BasicAuth, body::BodyLimits};
-use crate::config::{CallerSettings, Host, Network};
+use crate::{
+    config::{CallerSettings, Host, Network},
+    users::{Secret, User, Users},
+};
 
 /// The configuration of one request.
 pub struct RequestConfig {
-    /// `APIUser` and `APIPassword`.
-    pub auth: BasicAuth,
+    /// `APIUser`, and the users of `UsersFile`.
+    pub users: Users,
+    /// Whether `UsersFile` is set: only then does the console ask browsers to sign in.
+    pub has_users_file: bool,
+    /// `TrustedProxies`.
+    pub trusted_proxies: Vec<Network>,
     /// `MetricsUser` and `MetricsPassword`.
     pub metrics_auth: BasicAuth,
     /// `UserListAllow`; empty admits all.
@@ -37,6 +44,9 @@ impl RequestConfig {
     fn new(settings: CallerSettings) -> Self {
         let CallerSettings {
             credentials,
+            api_roles,
+            users,
+            trusted_proxies,
             scraper,
             list_access,
             admin_hosts,
@@ -47,7 +57,18 @@ impl RequestConfig {
             body_timeout,
         } = settings;
         Self {
-            auth: BasicAuth::new(credentials.as_ref()),
+            has_users_file: users.is_some(),
+            users: Users::new(
+                credentials
+                    .map(|it| User {
+                        name: it.user.into(),
+                        secret: Secret::of_text(&it.password),
+                        roles: api_roles,
+                    })
+                    .into_iter()
+                    .chain(users.unwrap_or_default()),
+            ),
+            trusted_proxies,
             metrics_auth: BasicAuth::new(scraper.as_ref()),
             list_networks: list_access.allow,
             list_auth: list_access.credentials.as_ref().map(|it| BasicAuth::new(Some(it))),
@@ -90,6 +111,9 @@ mod tests {
     fn settings(coin: &str, body_limit: usize) -> CallerSettings {
         CallerSettings {
             credentials: None,
+            api_roles: Default::default(),
+            users: None,
+            trusted_proxies: Vec::new(),
             scraper: None,
             list_access: Default::default(),
             admin_hosts: Vec::new(),

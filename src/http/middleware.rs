@@ -17,20 +17,24 @@ use actix_web::{
     middleware::Next,
 };
 use prometheus_client::metrics::counter::Counter;
-use slog::{Logger, debug};
+use slog::{Logger, debug, warn};
 use switcher_actors::{RequestIds, Shown, Source, seconds};
 
 use super::{
-    basic_auth::{is_attempt, unauthorized},
+    access::{Actor, Means, MissingRole},
+    basic_auth::{BasicCredentials, bearer_token, is_attempt, unauthorized},
     connections::{AnswerInProgress, ConnectionHandle, TrackedBody},
     csrf::{is_cross_site, opens_a_page},
     error::{ErrNo, RequestError},
     hosts::OwnHosts,
     live_config::{LiveConfig, RequestConfig},
     logins::FailedLogins,
-    request_id::{assign, set_header},
+    request_id::{assign, origin, set_header},
 };
-use crate::config::Host;
+use crate::{
+    config::Host,
+    users::{Check, Roles, Secret, User, Users},
+};
 
 /// Bytes of a path in the log.
 const PATH_SHOWN: usize = 200;
@@ -136,16 +140,27 @@ impl Middleware {
         let connection = request.conn_data::<ConnectionHandle>();
         let answer = connection.map(ConnectionHandle::begin_answer);
         let refusal = connection.and_then(ConnectionHandle::take_refusal);
-        let source = assign(&self.ids, &request);
         let config = self.live_config.load();
+        let origin = origin(&self.ids, &request, &config.trusted_proxies);
         let verdict = match refusal {
             Some(error) => Err(error),
             None => self.judge(&request, &config),
         };
+        let actor = match &verdict {
+            Ok(CheckResult::Admitted(actor)) => actor.as_ref(),
+            _ => None,
+        };
+        let source = assign(origin, actor, &request);
         request.extensions_mut().insert(config);
         let is_open = matches!(verdict, Ok(CheckResult::Open));
         let mut response = match verdict {
-            Ok(CheckResult::Admitted | CheckResult::Open) => next.call(request).await?,
+            Ok(CheckResult::Admitted(actor)) => {
+                if let Some(actor) = actor {
+                    request.extensions_mut().insert(actor);
+                }
+                next.call(request).await?
+            }
+            Ok(CheckResult::Open) => next.call(request).await?,
             Ok(CheckResult::Public(response)) => request.into_response(response),
             Ok(CheckResult::NoCredentials) => request.into_response(unauthorized()),
             Ok(CheckResult::WrongCredentials) => {
@@ -179,7 +194,7 @@ impl Middleware {
         }
         match self.public.as_ref().and_then(|answer| answer(request, config)) {
             Some(Public::Answer(response)) => return Ok(CheckResult::Public(response)),
-            Some(Public::Endpoint) => return Ok(CheckResult::Admitted),
+            Some(Public::Endpoint) => return Ok(CheckResult::Admitted(None)),
             None => {}
         }
         // Before the credentials: a browser must not ask for them under another name.
@@ -190,29 +205,57 @@ impl Middleware {
         let may_scrape = || {
             self.paths.metrics.contains(&request.path()) && config.metrics_auth.admits(credentials)
         };
-        if !config.auth.admits(credentials) && !may_scrape() {
+        let actor = identify(&config.users, credentials);
+        let Some(actor) = actor.or_else(|| may_scrape().then(scraper)) else {
             return Ok(match is_attempt(credentials) {
                 true => CheckResult::WrongCredentials,
                 false => CheckResult::NoCredentials,
             });
-        }
+        };
         let opens_linked_page = || {
             self.paths.linked.contains(&request.path()) && opens_a_page(request.method(), headers)
         };
         if is_cross_site(headers) && !opens_linked_page() {
             return Err(RequestError::CrossSite);
         }
-        Ok(CheckResult::Admitted)
+        Ok(CheckResult::Admitted(Some(actor)))
     }
 
     fn report(&self, response: &ServiceResponse, source: &Source, took: Duration) {
         let request = response.request();
         (self.count_answer)(request, err_no(response), took);
+        if let Some(missing) = response.response().extensions().get::<MissingRole>() {
+            warn!(self.log, "request refused: {}", missing; source,
+                "path" => %Shown(request.path().get(..PATH_SHOWN).unwrap_or(request.path())));
+        }
         let path = request.path().get(..PATH_SHOWN).unwrap_or(request.path());
         debug!(self.log, "request"; source, "method" => request.method().as_str(),
             "path" => %Shown(path), "status" => response.status().as_u16(),
             "seconds" => seconds(took));
     }
+}
+
+/// The user of the credentials in an `Authorization` header.
+fn identify(users: &Users, header: Option<&[u8]>) -> Option<Actor> {
+    let header = header?;
+    if let Some(token) = bearer_token(header) {
+        return users.of_token(token).map(|user| Actor { user, means: Means::Token });
+    }
+    let sent = BasicCredentials::parse(header)?;
+    let name = str::from_utf8(sent.user()).ok()?;
+    let user = match users.check(name, sent.password()) {
+        Check::Known(user) => user,
+        Check::Wrong => return None,
+        Check::Unclear => users.compare_slowly(name, sent.password())?,
+    };
+    Some(Actor { user, means: Means::Basic })
+}
+
+/// The user of `MetricsUser`.
+fn scraper() -> Actor {
+    let user =
+        User { name: "metrics".into(), secret: Secret::of_text(""), roles: Roles::default() };
+    Actor { user: Arc::new(user), means: Means::Metrics }
 }
 
 fn err_no(response: &ServiceResponse) -> u16 {
@@ -243,7 +286,8 @@ impl BrowserRules {
 
 /// Result of the checks.
 enum CheckResult {
-    Admitted,
+    /// With its user; `None` where a route has rules of its own.
+    Admitted(Option<Actor>),
     /// The path needs no credentials.
     Open,
     /// An answer that needs no credentials.

@@ -5,6 +5,7 @@
 //! * `bind`: takes an address to listen on;
 //! * `connections`: message framing, deadlines and memory of each connection;
 //! * `middleware`: the checks of every request before its endpoint;
+//! * `access`: the user of a request, and the role that its route needs;
 //! * `basic_auth`: HTTP Basic authentication;
 //! * `logins`: failed logins: metrics, log, delayed answers;
 //! * `slowdown`: the delay of each failed login's answer;
@@ -15,6 +16,7 @@
 //! * `body`: reads a request's body within a size and a time;
 //! * `error`: the listener's refusals, and the answer of three fields.
 
+mod access;
 mod actor;
 mod basic_auth;
 mod bind;
@@ -29,6 +31,7 @@ mod middleware;
 pub mod request_id;
 mod slowdown;
 
+pub use access::{Access, Actor, Means, MissingRole, require};
 pub use actor::{HttpActor, ServerLimits, Stop};
 pub use basic_auth::{BasicAuth, CHALLENGE, UNAUTHORIZED};
 pub use bind::BoundListener;

@@ -2,19 +2,33 @@
 //!
 //! An id from the client is ignored, so no client can write the id of another request into the log.
 
+use std::sync::Arc;
+
 use actix_web::{
     HttpMessage, HttpRequest,
     dev::ServiceRequest,
     http::header::{HeaderMap, HeaderName, HeaderValue},
 };
-use switcher_actors::{RequestId, RequestIds, Source};
+use switcher_actors::{Origin, RequestId, RequestIds, Source, SourceKind};
+
+use super::access::{Actor, Means};
+use crate::config::Network;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Gives `request` an id, which [`source`] returns to its handler.
-pub fn assign(ids: &RequestIds, request: &ServiceRequest) -> Source {
+/// Origin of `request`, with a new id, without its user.
+pub fn origin(ids: &RequestIds, request: &ServiceRequest, _trusted: &[Network]) -> Origin {
     let client = request.peer_addr().map(|peer| peer.ip().to_canonical());
-    let source = Source::api(client, ids.next_id());
+    Origin { client, ..Origin::of(SourceKind::Api, ids.next_id()) }
+}
+
+/// Adds the user to `origin`, and leaves it with `request`, where [`source`] finds it.
+pub fn assign(mut origin: Origin, actor: Option<&Actor>, request: &ServiceRequest) -> Source {
+    origin.actor = actor.map(|actor| Arc::clone(actor.name()));
+    if actor.is_some_and(|actor| actor.means == Means::Session) {
+        origin.kind = SourceKind::Console;
+    }
+    let source = Source::new(origin);
     request.extensions_mut().insert(source.clone());
     source
 }
@@ -44,7 +58,7 @@ mod tests {
     fn ids_differ_between_requests_and_listeners() {
         let request = || TestRequest::default().to_srv_request();
         let listeners = [RequestIds::random(), RequestIds::random()];
-        let ids = (0..2000).map(|n| assign(&listeners[n % 2], &request()).request.0);
+        let ids = (0..2000).map(|n| origin(&listeners[n % 2], &request(), &[]).request.0);
         assert_eq!(ids.collect::<HashSet<_>>().len(), 2000);
     }
 
@@ -52,7 +66,8 @@ mod tests {
     fn a_handler_finds_the_id_that_the_middleware_assigned() {
         let request =
             TestRequest::default().insert_header((X_REQUEST_ID, "forged")).to_srv_request();
-        let source_of_request = assign(&RequestIds::random(), &request);
+        let origin = origin(&RequestIds::random(), &request, &[]);
+        let source_of_request = assign(origin, None, &request);
         assert_eq!(source(request.request()), source_of_request);
         let mut headers = HeaderMap::new();
         set_header(&mut headers, &source_of_request);

@@ -31,7 +31,7 @@ pub enum Source {
     Api,
     /// The user-coin map.
     Poll,
-    /// A signed-in user of the console. No entry has this source yet.
+    /// A signed-in user of the console.
     Console,
     /// An undo.
     Undo,
@@ -50,9 +50,9 @@ pub struct Origin {
     pub source: Source,
     /// Address of the client; `None` for the daemon's own requests.
     pub client: Option<IpAddr>,
-    /// The user; `None` until users exist.
+    /// The user; `None` for polls and signals.
     pub actor: Option<String>,
-    /// The person for whom a backend acts; `None` until users exist.
+    /// The person for whom a backend acts, as it says.
     pub on_behalf_of: Option<String>,
     /// The user's reason.
     pub comment: Option<String>,

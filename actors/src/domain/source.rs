@@ -14,7 +14,8 @@ use std::{
 
 use slog::{KV, Record, Serializer};
 
-/// The origin of a request, shared by all its entries. In the log: the fields `source`, `client` and `request`.
+/// The origin of a request, shared by all its entries. In the log: the fields `source`, `client`, `actor` and
+/// `request`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source(Arc<Origin>);
 
@@ -27,6 +28,10 @@ pub struct Origin {
     pub request: RequestId,
     /// The client's address; `None` for the daemon's own requests, and if the connection was gone.
     pub client: Option<IpAddr>,
+    /// Name of the user whose credentials or session the request has; `None` for the daemon's own requests.
+    pub actor: Option<Arc<str>>,
+    /// The person for whom a backend acts, as the backend says (`X-On-Behalf-Of`). It grants nothing.
+    pub on_behalf_of: Option<Box<str>>,
     /// The user's reason.
     pub comment: Option<Box<str>>,
     /// The request that an undo takes back.
@@ -38,6 +43,8 @@ pub struct Origin {
 pub enum SourceKind {
     /// From a client of the HTTP API.
     Api,
+    /// From a user who is signed in to the console.
+    Console,
     /// From the Poller, of the user-coin map.
     Poll,
     /// From an undo.
@@ -119,13 +126,22 @@ impl Source {
 impl Origin {
     /// An origin without client, comment and undone request.
     pub fn of(kind: SourceKind, request: RequestId) -> Self {
-        Self { kind, request, client: None, comment: None, undo_of: None }
+        Self {
+            kind,
+            request,
+            client: None,
+            actor: None,
+            on_behalf_of: None,
+            comment: None,
+            undo_of: None,
+        }
     }
 
     /// The name in the log, in metrics and in the recent changes.
     pub fn label(&self) -> &'static str {
         match self.kind {
             SourceKind::Api => "api",
+            SourceKind::Console => "console",
             SourceKind::Poll => "poll",
             SourceKind::Undo => "undo",
             SourceKind::Registration => "registration",
@@ -147,6 +163,9 @@ impl KV for Source {
     fn serialize(&self, _: &Record<'_>, serializer: &mut dyn Serializer) -> slog::Result {
         let digits = self.request.digits();
         serializer.emit_str("request", str::from_utf8(&digits).unwrap_or_default())?;
+        if let Some(actor) = &self.actor {
+            serializer.emit_str("actor", actor)?;
+        }
         if let Some(client) = self.client {
             serializer.emit_arguments("client", &format_args!("{client}"))?;
         }

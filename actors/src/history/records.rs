@@ -126,6 +126,7 @@ pub(super) fn intent(intent: &Intent) -> (database::Origin, database::Update) {
 pub(super) fn origin(source: &Source) -> database::Origin {
     let kind = match source.kind {
         SourceKind::Api => database::Source::Api,
+        SourceKind::Console => database::Source::Console,
         SourceKind::Poll => database::Source::Poll,
         SourceKind::Undo => database::Source::Undo,
         SourceKind::Registration => database::Source::Registration,
@@ -135,8 +136,8 @@ pub(super) fn origin(source: &Source) -> database::Origin {
         request: source.request.0,
         source: kind,
         client: source.client,
-        actor: None,
-        on_behalf_of: None,
+        actor: source.actor.as_deref().map(str::to_owned),
+        on_behalf_of: source.on_behalf_of.as_deref().map(str::to_owned),
         comment: source.comment.as_deref().map(str::to_owned),
         undo_of: source.undo_of.map(|undone| undone.0),
     }
@@ -194,7 +195,8 @@ fn coinbase_back(coinbase: database::Coinbase) -> Coinbase {
 
 fn source_of(origin: &database::Origin) -> Source {
     let kind = match origin.source {
-        database::Source::Api | database::Source::Console => SourceKind::Api,
+        database::Source::Api => SourceKind::Api,
+        database::Source::Console => SourceKind::Console,
         database::Source::Poll => SourceKind::Poll,
         database::Source::Undo => SourceKind::Undo,
         database::Source::Registration => SourceKind::Registration,
@@ -202,6 +204,8 @@ fn source_of(origin: &database::Origin) -> Source {
     };
     Source::new(Origin {
         client: origin.client,
+        actor: origin.actor.as_deref().map(Arc::from),
+        on_behalf_of: origin.on_behalf_of.as_deref().map(Box::from),
         comment: origin.comment.as_deref().map(Box::from),
         undo_of: origin.undo_of.map(RequestId),
         ..Origin::of(kind, RequestId(origin.request))

@@ -1,13 +1,14 @@
 //! Credentials of the API's callers, of the scraper, and the daemon's own at ZooKeeper.
 
-use switcher_actors::{Coins, DigestCredentials};
+use switcher_actors::{Coins, DigestCredentials, Quoted};
 
 use super::{
     Reader,
     quoting::{credential_doubt, credential_fault},
 };
-use crate::config::{
-    AdminSettings, ApiSettings, CallerSettings, Credentials, addresses::is_everywhere,
+use crate::{
+    config::{AdminSettings, ApiSettings, CallerSettings, Credentials, addresses::is_everywhere},
+    users::{Role, Roles},
 };
 
 /// Passwords of the configurations that we ship, and so public.
@@ -26,6 +27,10 @@ impl Reader {
         let (user, password) = (self.peek("APIUser"), self.peek("APIPassword"));
         let is_usable = !user.is_empty() && !user.contains(':') && !password.is_empty();
         let credentials = is_usable.then_some(Credentials { user, password });
+        let api_roles = self.api_roles();
+        // The file is read later: a client's machine has none.
+        let users_file = self.path("UsersFile");
+        let trusted_proxies = self.networks("TrustedProxies");
         let scraper = self.pair("MetricsUser", "MetricsPassword");
         let list_access = self.list_access();
         let admin_hosts = self.admin_hosts();
@@ -41,6 +46,9 @@ impl Reader {
         }
         Some(CallerSettings {
             credentials,
+            api_roles,
+            users: users_file.map(|_| Vec::new()),
+            trusted_proxies,
             scraper,
             list_access,
             admin_hosts,
@@ -50,6 +58,25 @@ impl Reader {
             body_limit,
             body_timeout,
         })
+    }
+
+    /// Roles of `APIUser`.
+    fn api_roles(&mut self) -> Roles {
+        const KEY: &str = "APIRoles";
+        let mut roles = Vec::new();
+        for text in self.list(KEY).unwrap_or_default() {
+            match text.parse::<Role>() {
+                Ok(role) => roles.push(role),
+                Err(()) => self.problem(
+                    KEY,
+                    format!(
+                        "contains {}, expected viewer, switcher, payout or admin",
+                        Quoted(&text)
+                    ),
+                ),
+            }
+        }
+        roles.into_iter().collect()
     }
 
     /// Credentials for the metrics or the lists alone; `None` if neither key is set.

@@ -45,7 +45,7 @@ impl Reader {
     }
 
     /// Path of a file; `None` if it is not set, or after a recorded problem.
-    fn path(&mut self, name: &'static str) -> Option<PathBuf> {
+    pub(super) fn path(&mut self, name: &'static str) -> Option<PathBuf> {
         let text = self.text(name);
         if text.is_empty() {
             return None;

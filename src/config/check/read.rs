@@ -52,7 +52,9 @@ impl Reader {
             return Some(Vec::new());
         }
         let example = match name {
-            "UserListAllow" => r#"["10.0.0.0/8"]"#,
+            "APIRoles" => r#"["switcher"]"#,
+            "TLSListeners" => r#"["api", "admin"]"#,
+            "UserListAllow" | "TrustedProxies" => r#"["10.0.0.0/8"]"#,
             "AdminHosts" => r#"["console.example.com"]"#,
             "ZKBroker" => r#"["zk1:2181", "zk2:2181"]"#,
             _ => r#"["btc", "bcc"]"#,

@@ -156,15 +156,20 @@ impl Reader {
 
     /// Rules for the clients of the list API.
     pub(super) fn list_access(&mut self) -> ListAccess {
-        const ALLOW: &str = "UserListAllow";
-        let mut allow = Vec::new();
-        for text in self.list(ALLOW).unwrap_or_default() {
+        let allow = self.networks("UserListAllow");
+        ListAccess { allow, credentials: self.pair("UserListUser", "UserListPassword") }
+    }
+
+    /// Addresses and networks.
+    pub(super) fn networks(&mut self, key: &'static str) -> Vec<Network> {
+        let mut networks = Vec::new();
+        for text in self.list(key).unwrap_or_default() {
             match text.parse::<Network>() {
-                Ok(network) => allow.push(network),
-                Err(fault) => self.problem(ALLOW, format!("contains {}, {fault}", Quoted(&text))),
+                Ok(network) => networks.push(network),
+                Err(fault) => self.problem(key, format!("contains {}, {fault}", Quoted(&text))),
             }
         }
-        ListAccess { allow, credentials: self.pair("UserListUser", "UserListPassword") }
+        networks
     }
 
     /// The list API's own listener. Without lists it is off.

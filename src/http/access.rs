@@ -1,0 +1,131 @@
+//! Access to a route: the user of a request, and the role that its route needs (trust contract, section 3).
+//!
+//! The middleware identifies the user before the path matters. Each route of a listener is wrapped in [`require`], so no
+//! handler runs for a user without the role that the route's table states.
+
+use std::{
+    future::{Ready, ready},
+    sync::Arc,
+};
+
+use actix_web::{
+    Error, FromRequest, HttpMessage, HttpRequest, HttpResponse,
+    body::BoxBody,
+    dev::{Payload, ServiceRequest, ServiceResponse},
+    http::StatusCode,
+    middleware::Next,
+};
+use thiserror::Error;
+
+use super::error::{RequestError, refusal};
+use crate::users::{Role, Roles, User};
+
+/// Users for whom a route is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Everyone; the middleware asks for no credentials, or the route has rules of its own.
+    Everyone,
+    /// Every user.
+    AnyUser,
+    /// Viewers, and the user of `MetricsUser`.
+    Metrics,
+    /// Users with that role.
+    Role(Role),
+    /// Viewers. The handler asks for that role ([`Actor::may`]) unless the request is a dry run.
+    DryRunOr(Role),
+}
+
+/// The user of a request: an extractor for handlers.
+#[derive(Clone, Debug)]
+pub struct Actor {
+    pub user: Arc<User>,
+    pub means: Means,
+}
+
+/// How a user proved to be that user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Means {
+    /// HTTP Basic authentication, with a password or a token.
+    Basic,
+    /// `Authorization: Bearer`.
+    Token,
+    /// The cookie of a session of the console.
+    Session,
+    /// `MetricsUser`, which no route but the metrics knows.
+    Metrics,
+}
+
+/// A user without the role for a request. The text is the answer's `err_msg`.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("user '{user}' may not {} (role {role}); nothing was written", .role.activity())]
+pub struct MissingRole {
+    pub user: Arc<str>,
+    pub role: Role,
+}
+
+impl Actor {
+    pub fn name(&self) -> &Arc<str> {
+        &self.user.name
+    }
+
+    pub fn roles(&self) -> Roles {
+        self.user.roles
+    }
+
+    /// Refuses a user without `role`.
+    pub fn may(&self, role: Role) -> Result<(), MissingRole> {
+        match self.means != Means::Metrics && self.roles().include(role) {
+            true => Ok(()),
+            false => Err(MissingRole { user: Arc::clone(self.name()), role }),
+        }
+    }
+}
+
+impl FromRequest for Actor {
+    type Error = Error;
+    type Future = Ready<Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let actor = request.extensions().get::<Self>().cloned();
+        // A route that is not wrapped in `require` would otherwise be open.
+        ready(actor.ok_or_else(|| RequestError::NoUser.into()))
+    }
+}
+
+impl Access {
+    fn check(self, request: &ServiceRequest) -> Result<(), RequestError> {
+        let role = match self {
+            Self::Everyone => return Ok(()),
+            Self::AnyUser => None,
+            Self::Metrics | Self::DryRunOr(_) => Some(Role::Viewer),
+            Self::Role(role) => Some(role),
+        };
+        let extensions = request.extensions();
+        let actor = extensions.get::<Actor>().ok_or(RequestError::NoUser)?;
+        match role {
+            None => Ok(()),
+            Some(_) if self == Self::Metrics && actor.means == Means::Metrics => Ok(()),
+            Some(role) => Ok(actor.may(role)?),
+        }
+    }
+}
+
+/// Lets `request` pass to its route if its user has the `access`; else answers 403, with `status`.
+pub async fn require(
+    (access, status): (Access, StatusCode),
+    request: ServiceRequest,
+    next: Next<BoxBody>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    match access.check(&request) {
+        Ok(()) => next.call(request).await,
+        Err(error) => Ok(request.into_response(refused(status, error))),
+    }
+}
+
+fn refused(status: StatusCode, error: RequestError) -> HttpResponse {
+    let mut response = HttpResponse::build(status);
+    if let RequestError::MissingRole(missing) = &error {
+        response.extensions_mut().insert(missing.clone());
+    }
+    refusal(response, error.err_no(), &error)
+}

@@ -1,0 +1,16 @@
+//! Users: their roles and secrets (trust contract, section 3). No clock, no network.
+//!
+//! * `role`: what a user may do;
+//! * `secret`: stored passwords and tokens;
+//! * `table`: the users of a configuration, and which of them sent some credentials;
+//! * `file`: parses `UsersFile`.
+
+mod file;
+mod role;
+mod secret;
+mod table;
+
+pub use file::parse;
+pub use role::{Role, Roles};
+pub use secret::Secret;
+pub use table::{Check, User, Users};
