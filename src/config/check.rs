@@ -117,6 +117,7 @@ impl Reader {
             api,
             admin,
             list_api,
+            tls: self.tls(),
             callers,
             writer,
             sub_pools,

@@ -2,14 +2,13 @@
 
 use std::{
     fs, io,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     str::FromStr,
 };
 
 use switcher_actors::{Quoted, Shown};
 
-use super::{Checked, Problem, Rejected};
+use super::files::Findings;
 
 /// Settings of the history (contract of trust, section 1).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,22 +59,18 @@ pub fn directory(file: &Path) -> &Path {
     file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-impl Checked {
-    /// Checks the places of the history's files. [`super::load`] reads no file but the configuration, since a client's
-    /// machine has no such place.
-    pub fn look_at_files(mut self) -> Result<Self, Rejected> {
-        let Some(history) = &self.settings.history else { return Ok(self) };
-        let files = [("HistoryFile", &history.file), ("HistoryKeyFile", &history.key_file)];
-        let mut problems = Vec::new();
-        for (key, file) in files {
+impl Findings {
+    /// Checks the places of the history's files.
+    pub(super) fn look_at_history(&mut self, history: Option<&HistorySettings>) {
+        let Some(history) = history else { return };
+        for (key, file) in [("HistoryFile", &history.file), ("HistoryKeyFile", &history.key_file)] {
             match place_fault(file) {
                 Some(PlaceFault::NotYet(text)) => self.warnings.push(format!("{key} {text}")),
-                Some(PlaceFault::Wrong(text)) => problems.push(Problem::of(key, text)),
+                Some(PlaceFault::Wrong(text)) => self.problem(key, text),
                 None => {}
             }
         }
-        let mode = fs::metadata(&history.key_file).map(|it| it.permissions().mode() & 0o777);
-        if let Ok(mode) = mode
+        if let Some(mode) = self.mode(&history.key_file)
             && mode & 0o007 != 0
         {
             let file = history.key_file.to_string_lossy();
@@ -83,12 +78,8 @@ impl Checked {
                 "is {}, which every user of this machine may use (mode {mode:03o}): run chmod 600",
                 Quoted(&file)
             );
-            problems.push(Problem::of("HistoryKeyFile", text));
+            self.problem("HistoryKeyFile", text);
         }
-        if problems.is_empty() {
-            return Ok(self);
-        }
-        Err(Rejected { problems, warnings: self.warnings, values: Some(self.values) })
     }
 }
 

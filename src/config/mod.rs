@@ -6,12 +6,14 @@
 //! * `check`: raw values to [`Settings`], or every problem at once; `problem`: one of them;
 //! * `snapshot`: the changes since the last load;
 //! * `history`: settings of the history, and checks of its files' places;
+//! * `files`: reads the files that the configuration names; `users`, `tls`: two kinds of them;
 //! * `access`: the keys that a client of the API reads;
 //! * `properties`: what holds for any file and environment, for tests and fuzz targets.
 
 mod access;
 mod addresses;
 mod check;
+mod files;
 mod history;
 mod host;
 mod keys;
@@ -21,9 +23,16 @@ mod problem;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
 mod snapshot;
+mod tls;
+mod users;
 mod value;
 
-use std::{ffi::OsString, fmt, path::Path, time::Duration};
+use std::{
+    ffi::OsString,
+    fmt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use switcher_actors::{
     Coins, PollerSettings, RegistrationSettings, SubPoolSettings, UserListSettings, WriterLimits,
@@ -42,6 +51,7 @@ pub use host::{Host, HostName};
 pub use network::Network;
 pub use problem::Problem;
 pub use snapshot::{KeyChange, Snapshot};
+pub use tls::TlsSettings;
 
 /// The whole configuration, valid; `None` for a part that is switched off.
 #[derive(Debug)]
@@ -50,6 +60,8 @@ pub struct Settings {
     pub admin: Option<AdminSettings>,
     /// `None` if the lists have no listener of their own.
     pub list_api: Option<ListApiSettings>,
+    /// TLS of the listeners; `None` without.
+    pub tls: Option<TlsSettings>,
     pub callers: CallerSettings,
     pub writer: WriterSettings,
     pub sub_pools: Option<SubPoolSettings>,
@@ -74,6 +86,7 @@ impl Settings {
             api: _,
             admin: _,
             list_api: _,
+            tls: _,
             callers,
             writer,
             sub_pools,
@@ -127,8 +140,10 @@ pub struct CallerSettings {
     pub credentials: Option<Credentials>,
     /// `APIRoles`: roles of `APIUser`.
     pub api_roles: Roles,
-    /// Users of `UsersFile`; `None` if that is not set.
-    pub users: Option<Vec<User>>,
+    /// `UsersFile`.
+    pub users_file: Option<PathBuf>,
+    /// Its users, once it was read.
+    pub users: Vec<User>,
     /// `TrustedProxies`: networks whose clients may name another client in `X-Forwarded-For`.
     pub trusted_proxies: Vec<Network>,
     /// Credentials for the metrics alone (`MetricsUser`, `MetricsPassword`), if set.

@@ -1,8 +1,9 @@
 //! The values of all keys at one time, to find the changes of a reload.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use config::Map;
+use sha2::{Digest, Sha256};
 
 use super::{
     check::shown,
@@ -10,8 +11,13 @@ use super::{
     value::{Value, as_fields, as_number, whole},
 };
 
-/// The value of each key, in the order of [`KEYS`]: as compared, and as shown. Never printed whole.
-pub struct Snapshot(Vec<(String, String)>);
+/// The values of all keys, and the contents of the files that they name. Never printed whole.
+pub struct Snapshot {
+    /// The value of each key, in the order of [`KEYS`]: as compared, and as shown.
+    values: Vec<(String, String)>,
+    /// Digests of files by their keys.
+    contents: BTreeMap<&'static str, [u8; 32]>,
+}
 
 impl fmt::Debug for Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -26,6 +32,8 @@ pub struct KeyChange {
     /// Whether a running daemon can apply it.
     pub is_reloadable: bool,
     shown: Option<(String, String)>,
+    /// The same file has another content.
+    is_content: bool,
 }
 
 impl fmt::Display for KeyChange {
@@ -33,6 +41,7 @@ impl fmt::Display for KeyChange {
         let Self { key, shown, .. } = self;
         match shown {
             Some((from, to)) => write!(f, "{key} from {from} to {to}"),
+            None if self.is_content => write!(f, "{key} (content of the file)"),
             None => write!(f, "{key} (not shown)"),
         }
     }
@@ -44,19 +53,28 @@ impl Snapshot {
             Some(value) => (plain(value), shown(key, value)),
             None => (String::new(), "nothing".to_owned()),
         });
-        Self(entries.collect())
+        Self { values: entries.collect(), contents: BTreeMap::new() }
+    }
+
+    /// Notes the content of the file that `key` names.
+    pub(super) fn note_content(&mut self, key: &'static str, bytes: &[u8]) {
+        self.contents.insert(key, Sha256::digest(bytes).into());
     }
 
     /// Lists the changes in `new`, in the order of the keys. The origin of a value makes no difference.
     pub fn changes_to(&self, new: &Self) -> Vec<KeyChange> {
-        let entries = KEYS.iter().zip(self.0.iter().zip(&new.0));
-        let changed = entries.filter(|(_, (old, new))| old.0 != new.0);
-        changed
-            .map(|(key, ((_, old), (_, new)))| {
+        let entries = KEYS.iter().zip(self.values.iter().zip(&new.values));
+        entries
+            .filter_map(|(key, ((old_value, old), (new_value, new_shown)))| {
+                let is_same = old_value == new_value;
+                if is_same && self.contents.get(key.name) == new.contents.get(key.name) {
+                    return None;
+                }
                 // Two URLs may differ in a part that is never shown.
-                let is_shown = !key.kind.is_secret() && old != new;
-                let shown = is_shown.then(|| (old.clone(), new.clone()));
-                KeyChange { key: key.name, is_reloadable: key.is_reloadable, shown }
+                let is_shown = !key.kind.is_secret() && old != new_shown;
+                let shown = is_shown.then(|| (old.clone(), new_shown.clone()));
+                let is_reloadable = key.is_reloadable;
+                Some(KeyChange { key: key.name, is_reloadable, shown, is_content: is_same })
             })
             .collect()
     }

@@ -132,7 +132,10 @@ impl Reload {
 async fn load(file: Option<PathBuf>) -> Result<Result<Checked, Rejected>, String> {
     let (sender, read) = oneshot::channel();
     let reading = thread::Builder::new().name("reload".to_owned()).spawn(move || {
-        let _ = sender.send(config::load(file.as_deref(), |name| env::var_os(name)));
+        let _ = sender.send(
+            config::load(file.as_deref(), |name| env::var_os(name))
+                .and_then(Checked::look_at_files),
+        );
     });
     reading.map_err(|error| format!("the thread that reads it cannot start: {error}"))?;
     read.await.map_err(|_| "the thread that reads it has ended".to_owned())

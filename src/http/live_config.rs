@@ -45,6 +45,7 @@ impl RequestConfig {
         let CallerSettings {
             credentials,
             api_roles,
+            users_file,
             users,
             trusted_proxies,
             scraper,
@@ -57,7 +58,7 @@ impl RequestConfig {
             body_timeout,
         } = settings;
         Self {
-            has_users_file: users.is_some(),
+            has_users_file: users_file.is_some(),
             users: Users::new(
                 credentials
                     .map(|it| User {
@@ -66,7 +67,7 @@ impl RequestConfig {
                         roles: api_roles,
                     })
                     .into_iter()
-                    .chain(users.unwrap_or_default()),
+                    .chain(users),
             ),
             trusted_proxies,
             metrics_auth: BasicAuth::new(scraper.as_ref()),
@@ -112,7 +113,8 @@ mod tests {
         CallerSettings {
             credentials: None,
             api_roles: Default::default(),
-            users: None,
+            users_file: None,
+            users: Vec::new(),
             trusted_proxies: Vec::new(),
             scraper: None,
             list_access: Default::default(),

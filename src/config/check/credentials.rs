@@ -47,7 +47,8 @@ impl Reader {
         Some(CallerSettings {
             credentials,
             api_roles,
-            users: users_file.map(|_| Vec::new()),
+            users_file,
+            users: Vec::new(),
             trusted_proxies,
             scraper,
             list_access,

@@ -6,7 +6,7 @@ use switcher_actors::Quoted;
 
 use super::{Reader, quoting::hint};
 use crate::config::{
-    AdminSettings, ApiSettings, CallerSettings, Host,
+    AdminSettings, ApiSettings, CallerSettings, Host, TlsSettings,
     addresses::{overlap, split_host_port},
     value::{DEFAULT, origin},
 };
@@ -65,6 +65,17 @@ impl Reader {
             ));
         }
         Some(AdminSettings { listen, is_given })
+    }
+
+    /// TLS of the listeners; `None` if `TLSCertificateFile` is not set.
+    pub(super) fn tls(&mut self) -> Option<TlsSettings> {
+        let certificate = self.path("TLSCertificateFile");
+        let key = self.path("TLSPrivateKeyFile");
+        let client_ca = self.path("TLSClientCAFile");
+        let listeners = self.list("TLSListeners").unwrap_or_default();
+        let has = |name: &str| listeners.iter().any(|it| it == name);
+        let (api, admin) = (has("api"), has("admin"));
+        Some(TlsSettings { certificate: certificate?, key: key?, client_ca, api, admin })
     }
 
     pub(super) fn admin_hosts(&mut self) -> Vec<Host> {

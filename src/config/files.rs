@@ -1,0 +1,79 @@
+//! Reads and checks the files that the configuration names. [`super::load`] reads the configuration file alone, since a
+//! client's machine has no such files.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read},
+    os::unix::fs::PermissionsExt,
+    path::Path,
+};
+
+use switcher_actors::Quoted;
+
+use super::{Checked, Problem, Rejected, Snapshot};
+
+/// Largest file that is read, in bytes. Ten thousand users take three megabytes.
+const MAX_BYTES: u64 = 16 << 20;
+
+/// Problems and warnings so far, and the contents that were read.
+pub(super) struct Findings {
+    pub(super) problems: Vec<Problem>,
+    pub(super) warnings: Vec<String>,
+    values: Snapshot,
+}
+
+impl Checked {
+    /// Reads and checks all files, or reports every problem.
+    pub fn look_at_files(self) -> Result<Self, Rejected> {
+        let Self { mut settings, warnings, listing, values } = self;
+        let mut findings = Findings { problems: Vec::new(), warnings, values };
+        findings.look_at_history(settings.history.as_ref());
+        findings.read_users(&mut settings.callers);
+        findings.read_tls(settings.tls.as_mut());
+        findings.read_zookeeper_tls(&mut settings.writer.zookeeper);
+        let Findings { problems, warnings, values } = findings;
+        match problems.is_empty() {
+            true => Ok(Self { settings, warnings, listing, values }),
+            false => Err(Rejected { problems, warnings, values: Some(values) }),
+        }
+    }
+}
+
+impl Findings {
+    pub(super) fn problem(&mut self, key: &'static str, text: impl Into<String>) {
+        self.problems.push(Problem::of(key, text));
+    }
+
+    /// Reads a file; `None` after a recorded problem. A reload compares the content with that of the last load.
+    pub(super) fn read(&mut self, key: &'static str, file: &Path) -> Option<Vec<u8>> {
+        match read(file) {
+            Ok(bytes) => {
+                self.values.note_content(key, &bytes);
+                Some(bytes)
+            }
+            Err(error) => {
+                let file = file.to_string_lossy();
+                self.problem(key, format!("is {}, which cannot be read: {error}", Quoted(&file)));
+                None
+            }
+        }
+    }
+
+    /// Mode bits of a file, like 0o640; `None` if they cannot be read.
+    pub(super) fn mode(&self, file: &Path) -> Option<u32> {
+        fs::metadata(file).ok().map(|it| it.permissions().mode() & 0o777)
+    }
+}
+
+fn read(file: &Path) -> io::Result<Vec<u8>> {
+    let opened = File::open(file)?;
+    if !opened.metadata()?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    let mut bytes = Vec::new();
+    opened.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > MAX_BYTES {
+        true => Err(io::Error::other(format!("it is larger than {MAX_BYTES} bytes"))),
+        false => Ok(bytes),
+    }
+}
