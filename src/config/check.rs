@@ -76,6 +76,8 @@ impl Reader {
         let coins = self.coins();
         let lower_case = self.flag("StratumServerCaseInsensitive");
         let zookeeper = self.zookeeper();
+        let brokers = zookeeper.as_ref().map(|it| it.brokers.clone()).unwrap_or_default();
+        let zookeeper_tls = self.zookeeper_tls(&brokers);
         let has_lists = self
             .values
             .get("UserListAPI")
@@ -118,6 +120,7 @@ impl Reader {
             admin,
             list_api,
             tls: self.tls(),
+            zookeeper_tls,
             callers,
             writer,
             sub_pools,

@@ -52,6 +52,8 @@ pub struct Key {
     pub meaning: &'static str,
     /// Whether a reload applies another value. Otherwise a reload with another value is rejected: it needs a restart.
     pub is_reloadable: bool,
+    /// Whether a part of the daemon is on if the key has a value: then a reload changes no value to an empty one or back.
+    pub is_switch: bool,
     /// Whether the environment follows the Docker image of the daemon that this one replaces: a blank and `0` are no
     /// value, and no item of a list is empty (user-list contract, section 9).
     pub is_docker_rules: bool,
@@ -73,6 +75,11 @@ impl Key {
         self
     }
 
+    const fn switch(mut self) -> Self {
+        self.is_switch = true;
+        self
+    }
+
     const fn docker_rules(mut self) -> Self {
         self.is_docker_rules = true;
         self
@@ -80,7 +87,9 @@ impl Key {
 }
 
 const fn key(name: &'static str, kind: KeyKind) -> Key {
-    Key { name, kind, default: None, meaning: "", is_reloadable: false, is_docker_rules: false }
+    let (default, meaning) = (None, "");
+    let (is_reloadable, is_switch, is_docker_rules) = (false, false, false);
+    Key { name, kind, default, meaning, is_reloadable, is_switch, is_docker_rules }
 }
 
 const fn flag(name: &'static str) -> Key {
@@ -270,6 +279,7 @@ pub const KEYS: &[Key] = &[
     text("ZKTLSCAFile")
         .or("")
         .reloadable()
+        .switch()
         .means("file with certificate authorities (PEM) of the ZooKeeper servers; connections to them then use TLS; empty = no TLS"),
     text("ZKTLSCertificateFile")
         .or("")

@@ -36,7 +36,7 @@ use std::{
 
 use switcher_actors::{
     Coins, PollerSettings, RegistrationSettings, SubPoolSettings, UserListSettings, WriterLimits,
-    WriterSettings,
+    WriterSettings, ZkSettings, ZkTls,
 };
 
 use crate::{
@@ -51,7 +51,7 @@ pub use host::{Host, HostName};
 pub use network::Network;
 pub use problem::Problem;
 pub use snapshot::{KeyChange, Snapshot};
-pub use tls::TlsSettings;
+pub use tls::{TlsSettings, ZkTlsFiles};
 
 /// The whole configuration, valid; `None` for a part that is switched off.
 #[derive(Debug)]
@@ -62,6 +62,8 @@ pub struct Settings {
     pub list_api: Option<ListApiSettings>,
     /// TLS of the listeners; `None` without.
     pub tls: Option<TlsSettings>,
+    /// Files for TLS to ZooKeeper; `None` without.
+    pub zookeeper_tls: Option<ZkTlsFiles>,
     pub callers: CallerSettings,
     pub writer: WriterSettings,
     pub sub_pools: Option<SubPoolSettings>,
@@ -87,6 +89,7 @@ impl Settings {
             admin: _,
             list_api: _,
             tls: _,
+            zookeeper_tls: _,
             callers,
             writer,
             sub_pools,
@@ -99,7 +102,7 @@ impl Settings {
         } = self;
         let LogSettings { format: _, level: log_level, rotation: _ } = log;
         let WriterSettings {
-            zookeeper: _,
+            zookeeper: ZkSettings { tls: zookeeper_tls, .. },
             watch_dir: _,
             index: _,
             held_dir: _,
@@ -107,7 +110,15 @@ impl Settings {
             limits,
         } = writer;
         let ack_timeout = sub_pools.map(|SubPoolSettings { base_dir: _, ack_timeout }| ack_timeout);
-        Reloadable { callers, limits, ack_timeout, poller, shutdown_grace, log_level }
+        Reloadable {
+            callers,
+            limits,
+            ack_timeout,
+            poller,
+            zookeeper_tls,
+            shutdown_grace,
+            log_level,
+        }
     }
 }
 
@@ -120,6 +131,8 @@ pub struct Reloadable {
     /// Time to wait for a jobmaker's ack; `None` if the sub-pool API is off.
     pub ack_timeout: Option<Duration>,
     pub poller: Option<PollerSettings>,
+    /// Certificates for ZooKeeper; `None` without TLS to it.
+    pub zookeeper_tls: Option<ZkTls>,
     /// Time from the first signal to the end of the process.
     pub shutdown_grace: Duration,
     pub log_level: LogLevel,

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use super::{
     check::shown,
     keys::KEYS,
-    value::{Value, as_fields, as_number, whole},
+    value::{Value, as_fields, as_number, as_text, whole},
 };
 
 /// The values of all keys, and the contents of the files that they name. Never printed whole.
@@ -73,7 +73,8 @@ impl Snapshot {
                 // Two URLs may differ in a part that is never shown.
                 let is_shown = !key.kind.is_secret() && old != new_shown;
                 let shown = is_shown.then(|| (old.clone(), new_shown.clone()));
-                let is_reloadable = key.is_reloadable;
+                let is_switched = old_value.is_empty() != new_value.is_empty();
+                let is_reloadable = key.is_reloadable && !(key.is_switch && is_switched);
                 Some(KeyChange { key: key.name, is_reloadable, shown, is_content: is_same })
             })
             .collect()
@@ -85,6 +86,10 @@ fn plain(value: &Value) -> String {
     if let Some(fields) = as_fields(value) {
         let fields = fields.into_iter().map(|(name, value)| (name, plain(value)));
         return format!("{:?}", fields.collect::<Vec<_>>());
+    }
+    // An empty text counts as absent.
+    if as_text(value).is_some_and(str::is_empty) {
+        return String::new();
     }
     match as_number(value) {
         Some(number) => whole(number).map_or_else(|| number.to_owned(), |it| it.to_string()),

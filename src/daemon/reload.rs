@@ -98,13 +98,21 @@ impl Reload {
 
     /// Hands the new settings on. Running requests and polls, and queued switches, keep the settings of their start.
     async fn apply(&mut self, new: Reloadable, actors: &Actors) {
-        let Reloadable { callers, limits, ack_timeout, poller, shutdown_grace, log_level } = new;
+        let Reloadable {
+            callers,
+            limits,
+            ack_timeout,
+            poller,
+            zookeeper_tls,
+            shutdown_grace,
+            log_level,
+        } = new;
         // Before the first switch to a new coin.
         self.metrics.allow(&callers.coins);
         if let Some(poller) = &poller {
             self.metrics.polls_every(poller.interval);
         }
-        actors.adopt(limits, ack_timeout, poller, &self.log).await;
+        actors.adopt(limits, ack_timeout, poller, zookeeper_tls, &self.log).await;
         self.shutdown_grace = shutdown_grace;
         self.levels.set(&log_level);
         self.live_config.replace(callers);
