@@ -12,7 +12,8 @@
 //! * `csrf`: requests that a page of another site sends;
 //! * `hosts`: hosts under which a listener for browsers answers;
 //! * `live_config`: the configuration that requests are judged by; a reload replaces it;
-//! * `request_id`: the id in an answer and in its log lines;
+//! * `request_id`: the id in an answer and in its log lines; the origin of a request;
+//! * `forwarded`: the client's address, also behind trusted proxies;
 //! * `body`: reads a request's body within a size and a time;
 //! * `error`: the listener's refusals, and the answer of three fields.
 
@@ -24,6 +25,7 @@ pub mod body;
 mod connections;
 mod csrf;
 pub mod error;
+mod forwarded;
 mod hosts;
 mod live_config;
 mod logins;
@@ -38,6 +40,7 @@ pub use bind::BoundListener;
 #[cfg(fuzzing)]
 pub use connections::properties::messages;
 pub use connections::{Deadlines, WORKER_DESCRIPTORS, max_connections};
+pub use forwarded::client;
 pub use live_config::{LiveConfig, LoadedConfig, RequestConfig};
 pub use logins::Logins;
 pub use middleware::{Middleware, Public, SpecialPaths};
