@@ -2,6 +2,7 @@
 //!
 //! * this file: child processes that cannot outlive the tests, waiting with a deadline, unique names and ports;
 //! * [`zookeeper`], [`daemon`]: private servers and the daemon's process;
+//! * [`users`]: entries of a `UsersFile`;
 //! * [`client`]: an HTTP client that sends exact bytes;
 //! * [`load`], [`coinbase_load`]: clients that write and remember every answer;
 //! * [`coinbase_history`], [`register`]: judges that decide whether all answers can be true together.
@@ -15,6 +16,7 @@ pub mod coinbase_load;
 pub mod daemon;
 pub mod load;
 pub mod register;
+pub mod users;
 pub mod zookeeper;
 
 use std::collections::BTreeSet;
