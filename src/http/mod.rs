@@ -7,6 +7,7 @@
 //! * `middleware`: the checks of every request before its endpoint;
 //! * `access`: the user of a request, and the role that its route needs;
 //! * `basic_auth`: HTTP Basic authentication;
+//! * `handshakes`: TLS of the listeners, and its failed handshakes: metrics, log;
 //! * `logins`: failed logins: metrics, log, delayed answers;
 //! * `slowdown`: the delay of each failed login's answer;
 //! * `csrf`: requests that a page of another site sends;
@@ -24,6 +25,7 @@ pub mod body;
 mod connections;
 mod csrf;
 pub mod error;
+mod handshakes;
 mod hosts;
 mod live_config;
 mod logins;
@@ -38,6 +40,7 @@ pub use bind::BoundListener;
 #[cfg(fuzzing)]
 pub use connections::properties::messages;
 pub use connections::{Deadlines, WORKER_DESCRIPTORS, max_connections};
+pub use handshakes::{ListenerTls, Tls};
 pub use live_config::{LiveConfig, LoadedConfig, RequestConfig};
 pub use logins::Logins;
 pub use middleware::{Middleware, Public, SpecialPaths};
