@@ -215,7 +215,8 @@ impl Middleware {
         let opens_linked_page = || {
             self.paths.linked.contains(&request.path()) && opens_a_page(request.method(), headers)
         };
-        if is_cross_site(headers) && !opens_linked_page() {
+        let is_tls = request.conn_data().is_some_and(ConnectionHandle::is_tls);
+        if is_cross_site(headers, is_tls) && !opens_linked_page() {
             return Err(RequestError::CrossSite);
         }
         Ok(CheckResult::Admitted(Some(actor)))
