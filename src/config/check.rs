@@ -76,6 +76,8 @@ impl Reader {
         let coins = self.coins();
         let lower_case = self.flag("StratumServerCaseInsensitive");
         let zookeeper = self.zookeeper();
+        let brokers = zookeeper.as_ref().map(|it| it.brokers.clone()).unwrap_or_default();
+        let zookeeper_tls = self.zookeeper_tls(&brokers);
         let has_lists = self
             .values
             .get("UserListAPI")
@@ -120,6 +122,7 @@ impl Reader {
             list_api,
             tls,
             certificates: Vec::new(),
+            zookeeper_tls,
             callers,
             writer,
             sub_pools,

@@ -33,7 +33,8 @@ impl Checked {
         findings.look_at_history(settings.history.as_ref());
         findings.read_users(&mut settings.callers);
         findings.read_tls(settings.tls.as_mut());
-        findings.read_zookeeper_tls(&mut settings.writer.zookeeper);
+        settings.writer.zookeeper.tls =
+            findings.read_zookeeper_tls(settings.zookeeper_tls.as_ref());
         let Findings { problems, warnings, certificates, values } = findings;
         settings.certificates = certificates;
         match problems.is_empty() {

@@ -285,7 +285,7 @@ pub const KEYS: &[Key] = &[
         .means("user:password for ZooKeeper's digest scheme; empty = none"),
     text("ZKTLSCAFile")
         .or("")
-        .reloadable()
+        .reloadable_while_set()
         .means("file with certificate authorities (PEM) of the ZooKeeper servers; connections to them then use TLS; empty = no TLS"),
     text("ZKTLSCertificateFile")
         .or("")

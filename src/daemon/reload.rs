@@ -117,6 +117,7 @@ impl Reload {
             limits,
             ack_timeout,
             poller,
+            zookeeper_tls,
             shutdown_grace,
             log_level,
         } = new;
@@ -125,7 +126,7 @@ impl Reload {
         if let Some(poller) = &poller {
             self.metrics.polls_every(poller.interval);
         }
-        actors.adopt(limits, ack_timeout, poller, &self.log).await;
+        actors.adopt(limits, ack_timeout, poller, zookeeper_tls, &self.log).await;
         self.shutdown_grace = shutdown_grace;
         self.levels.set(&log_level);
         self.live_config.replace(callers);
