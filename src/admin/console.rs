@@ -30,9 +30,12 @@ pub struct ConsoleFile {
 
 macro_rules! file {
     ($path:expr, $name:literal, $content_type:literal) => {
+        file!($path, $name, $content_type, Access::Role(Role::Viewer))
+    };
+    ($path:expr, $name:literal, $content_type:literal, $access:expr) => {
         ConsoleFile {
             path: $path,
-            access: Access::Role(Role::Viewer),
+            access: $access,
             content_type: concat!($content_type, "; charset=utf-8"),
             content: include_str!(concat!("console/", $name)),
         }
@@ -48,7 +51,8 @@ macro_rules! script {
 pub const FILES: &[ConsoleFile] = &[
     file!("/", "index.html", "text/html"),
     file!("/console/console.css", "console.css", "text/css"),
-    file!("/console/icon.svg", "icon.svg", "image/svg+xml"),
+    // The sign-in page shows it, too.
+    file!("/console/icon.svg", "icon.svg", "image/svg+xml", Access::Everyone),
     script!("console.js"),
     script!("api.js"),
     script!("dom.js"),

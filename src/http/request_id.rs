@@ -25,7 +25,7 @@ pub fn origin(ids: &RequestIds, request: &ServiceRequest, _trusted: &[Network]) 
 /// Adds the user to `origin`, and leaves it with `request`, where [`source`] finds it.
 pub fn assign(mut origin: Origin, actor: Option<&Actor>, request: &ServiceRequest) -> Source {
     origin.actor = actor.map(|actor| Arc::clone(actor.name()));
-    if actor.is_some_and(|actor| actor.means == Means::Session) {
+    if actor.is_some_and(|actor| matches!(actor.means, Means::Session(_))) {
         origin.kind = SourceKind::Console;
     }
     let source = Source::new(origin);
