@@ -7,6 +7,7 @@
 //! * `charts.js`: rates as small charts; `changes.js`: the last changes, live;
 //! * `lists.js`: user lists, held switches, registrations;
 //! * `history.js`: searches in the history; `undo.js`: takes a request back;
+//! * `user.js`: the user, and the buttons that its roles enable;
 //! * `switch.js`, `batch.js`, `batch_file.js`, `sub_pool.js`: the forms.
 
 use actix_web::HttpResponse;
@@ -65,6 +66,7 @@ pub const FILES: &[ConsoleFile] = &[
     script!("batch.js"),
     script!("batch_file.js"),
     script!("sub_pool.js"),
+    script!("user.js"),
 ];
 
 impl ConsoleFile {

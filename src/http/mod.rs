@@ -41,7 +41,7 @@ pub use bind::BoundListener;
 #[cfg(fuzzing)]
 pub use connections::properties::messages;
 pub use connections::{Deadlines, WORKER_DESCRIPTORS, max_connections};
-pub use csrf::accepts_pages;
+pub use csrf::{accepts_pages, proves_own_site};
 pub use live_config::{LiveConfig, LoadedConfig, RequestConfig};
 pub use logins::Logins;
 pub use middleware::{Middleware, Public, SignIn, SpecialPaths};

@@ -29,7 +29,7 @@ use crate::{
         LoadedConfig, SignIn,
         body::{self, BodyLimits},
         error::RequestError,
-        is_secure,
+        is_secure, proves_own_site,
         request_id::source,
         see_other,
     },
@@ -87,15 +87,28 @@ pub async fn logout(
     config: LoadedConfig,
     admin: Data<Admin>,
 ) -> HttpResponse {
-    if let Err(error) = read_form(&request, payload).await {
-        return error.answer(&request);
+    let answer = signed_out(&request, payload, &config, &admin).await;
+    answer.unwrap_or_else(|error| error.answer(&request))
+}
+
+async fn signed_out(
+    request: &HttpRequest,
+    payload: Payload,
+    config: &LoadedConfig,
+    admin: &Admin,
+) -> Result<HttpResponse, SignInError> {
+    let (headers, sessions) = (request.headers(), admin.live_config.sessions());
+    let mut presented = admin.cookie.presented(headers).peekable();
+    // Like any other change by a cookie.
+    if presented.peek().is_some() && !proves_own_site(headers) {
+        return Err(RequestError::SiteNotProven.into());
     }
-    let sessions = admin.live_config.sessions();
-    for user in admin.cookie.presented(request.headers()).filter_map(|key| sessions.end(key)) {
-        info!(admin.log, "signed out"; of_user(&source(&request), &user));
+    read_form(request, payload).await?;
+    for user in presented.filter_map(|key| sessions.end(key)) {
+        info!(admin.log, "signed out"; of_user(&source(request), &user));
     }
-    let cookie = admin.cookie.remove(is_secure(&request, &config.trusted_proxies));
-    with_cookie(see_other(PATH), &cookie)
+    let cookie = admin.cookie.remove(is_secure(request, &config.trusted_proxies));
+    Ok(with_cookie(see_other(PATH), &cookie))
 }
 
 /// The source of a request of `user`, for the log: these requests carry no proof of their user yet, or none any more.
