@@ -11,6 +11,7 @@
 //! * `logins`: failed logins: metrics, log, delayed answers;
 //! * `slowdown`: the delay of each failed login's answer;
 //! * `csrf`: requests that a page of another site sends;
+//! * `sessions`, `session_cookie`: sessions of the console, and the cookie that has their ids;
 //! * `hosts`: hosts under which a listener for browsers answers;
 //! * `live_config`: the configuration that requests are judged by; a reload replaces it;
 //! * `request_id`: the id in an answer and in its log lines; the origin of a request;
@@ -33,6 +34,8 @@ mod live_config;
 mod logins;
 mod middleware;
 pub mod request_id;
+mod session_cookie;
+mod sessions;
 mod slowdown;
 
 pub use access::{Access, Actor, Means, MissingRole, require};
@@ -42,8 +45,11 @@ pub use bind::BoundListener;
 #[cfg(fuzzing)]
 pub use connections::properties::messages;
 pub use connections::{Deadlines, WORKER_DESCRIPTORS, max_connections};
+pub use csrf::{accepts_pages, proves_own_site};
 pub use forwarded::client;
 pub use handshakes::{ListenerTls, Tls};
 pub use live_config::{LiveConfig, LoadedConfig, RequestConfig};
 pub use logins::Logins;
-pub use middleware::{Middleware, Public, SpecialPaths};
+pub use middleware::{Middleware, Public, SignIn, SpecialPaths};
+pub use session_cookie::{SessionCookie, is_secure, see_other};
+pub use sessions::NoRandom;
