@@ -90,12 +90,12 @@ mod zk_writer;
 pub use ack_waiter::{ExchangeFailure, ExchangeReply, JobmakerAnswer};
 pub use actors::{ActorSettings, Actors};
 pub use domain::{
-    Assignment, Coin, Coinbase, CoinbaseUpdate, CoinbaseUpdateError, Coins, CoinsError, Escaped,
-    INVISIBLE, Origin, OutcomeKind, PreviousValue, Puname, PunameError, QUOTES, Quoted, RequestId,
-    RequestIds, Shown, Source, SourceKind, SubPool, SwitchEntry, SwitchOutcome, SwitchResult,
-    SwitchRules, Switches, SwitchesBuilder, ZnodeDir, ZnodeDirError, clip, escape_json,
-    is_invisible, is_quote, is_separator, push_escaped, push_json_escape, rfc_3339,
-    rfc_3339_millis, seconds,
+    Assignment, COMMENT_BYTES, Coin, Coinbase, CoinbaseUpdate, CoinbaseUpdateError, Coins,
+    CoinsError, Escaped, INVISIBLE, ON_BEHALF_OF_BYTES, Origin, OutcomeKind, PreviousValue, Puname,
+    PunameError, QUOTES, Quoted, RequestId, RequestIds, Shown, Source, SourceKind, SubPool,
+    SwitchEntry, SwitchOutcome, SwitchResult, SwitchRules, Switches, SwitchesBuilder, ZnodeDir,
+    ZnodeDirError, clip, cut, escape_json, is_invisible, is_quote, is_separator, push_escaped,
+    push_json_escape, rfc_3339, rfc_3339_millis, seconds,
 };
 pub use history::{History, HistorySettings, HistorySync, NotRecorded};
 pub use http_client::{HttpAnswer, HttpRequest};

@@ -94,6 +94,7 @@ impl Reader {
         let head_timeout = self.seconds("APIHeadTimeoutSeconds");
         let api = self.api(api_enabled, head_timeout);
         let admin = self.admin(api_enabled, callers.as_ref());
+        let tls = self.tls();
         let fetch = self.fetch_limits();
         let user_lists = self.user_lists(coins.as_ref(), lower_case, index.clone(), fetch);
         let poller = self.poller(polls_enabled, coins.clone(), lower_case, lock, fetch);
@@ -119,7 +120,8 @@ impl Reader {
             api,
             admin,
             list_api,
-            tls: self.tls(),
+            tls,
+            certificates: Vec::new(),
             zookeeper_tls,
             callers,
             writer,

@@ -51,7 +51,7 @@ pub use host::{Host, HostName};
 pub use network::Network;
 pub use problem::Problem;
 pub use snapshot::{KeyChange, Snapshot};
-pub use tls::{TlsSettings, ZkTlsFiles};
+pub use tls::{CertificateEnd, TlsSettings, ZkTlsFiles};
 
 /// The whole configuration, valid; `None` for a part that is switched off.
 #[derive(Debug)]
@@ -62,6 +62,8 @@ pub struct Settings {
     pub list_api: Option<ListApiSettings>,
     /// TLS of the listeners; `None` without.
     pub tls: Option<TlsSettings>,
+    /// The ends of the certificates that the daemon shows, once their files were read.
+    pub certificates: Vec<CertificateEnd>,
     /// Files for TLS to ZooKeeper; `None` without.
     pub zookeeper_tls: Option<ZkTlsFiles>,
     pub callers: CallerSettings,
@@ -88,7 +90,8 @@ impl Settings {
             api: _,
             admin: _,
             list_api: _,
-            tls: _,
+            tls,
+            certificates,
             zookeeper_tls: _,
             callers,
             writer,
@@ -111,6 +114,8 @@ impl Settings {
         } = writer;
         let ack_timeout = sub_pools.map(|SubPoolSettings { base_dir: _, ack_timeout }| ack_timeout);
         Reloadable {
+            tls,
+            certificates,
             callers,
             limits,
             ack_timeout,
@@ -126,6 +131,9 @@ impl Settings {
 /// ([`KeyChange::is_reloadable`]).
 #[derive(Debug)]
 pub struct Reloadable {
+    /// `None` without TLS, which only a restart turns on or off.
+    pub tls: Option<TlsSettings>,
+    pub certificates: Vec<CertificateEnd>,
     pub callers: CallerSettings,
     pub limits: WriterLimits,
     /// Time to wait for a jobmaker's ack; `None` if the sub-pool API is off.
