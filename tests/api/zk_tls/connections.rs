@@ -76,9 +76,12 @@ async fn after_a_killed_or_frozen_server_the_daemon_comes_back_and_ends_its_old_
     assert!(!daemon.switch("alice", "btc").await.success);
     scene.zookeeper.cont();
     wait_until_switches_work(&daemon, "bcc").await;
-    let ids: Vec<String> =
-        daemon.log_with(&["ZooKeeper session is up"]).iter().map(|line| session(line)).collect();
-    assert_eq!(ids.len(), 3, "{ids:?}");
+    // The log may be late.
+    let ids: Vec<String> = eventually("a third session", seconds(20), || async {
+        let lines = daemon.log_with(&["ZooKeeper session is up"]);
+        (lines.len() == 3).then(|| lines.iter().map(|line| session(line)).collect())
+    })
+    .await;
     let alive = scene.zookeeper.sessions().await;
     assert!(alive.contains(&ids[2]), "{ids:?} in {alive}");
     assert!(!alive.contains(&ids[0]) && !alive.contains(&ids[1]), "{ids:?} in {alive}");
