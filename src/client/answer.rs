@@ -122,7 +122,9 @@ impl CallError {
     /// Effect of a request without an answer of the daemon. A proxy may have forwarded it.
     pub fn effect(&self) -> Effect {
         match self {
-            Self::NotSent { .. } | Self::Unauthorized { .. } => Effect::NotNow,
+            Self::NotSent { .. } | Self::Unauthorized { .. } | Self::TokenRefused { .. } => {
+                Effect::NotNow
+            }
             Self::NoAnswer { .. } | Self::NotTheDaemon { .. } => Effect::Unknown,
         }
     }
@@ -141,7 +143,9 @@ impl CallError {
         let (kind, effect) = match self {
             Self::NotSent { .. } => (FailureKind::Unavailable, "not done, nothing was written"),
             Self::NoAnswer { .. } => (no_answer, unknown),
-            Self::Unauthorized { .. } => (FailureKind::Credentials, "refused, nothing was written"),
+            Self::Unauthorized { .. } | Self::TokenRefused { .. } => {
+                (FailureKind::Credentials, "refused, nothing was written")
+            }
             Self::NotTheDaemon { .. } => (FailureKind::Protocol, unknown),
         };
         kind.failure(format!("{what}: {effect}; {self}"))

@@ -90,7 +90,8 @@ async fn api(
     };
     let server = access.server.as_str();
     let api = Api::new(&access, Duration::from_secs(arguments.timeout));
-    match api.post("/switch/multi-user", br#"{"usercoins":[]}"#.to_vec()).await {
+    // A dry run, which a viewer may request.
+    match api.post("/switch/multi-user?dry_run=true", br#"{"usercoins":[]}"#.to_vec()).await {
         Ok(answer) if answer.err_no == USERCOINS_EMPTY => {
             findings.ok(CHECK, format!("{server} answers, and accepts the credentials"));
         }
@@ -103,7 +104,7 @@ async fn api(
             let remedy = match error {
                 CallError::NotSent { .. } => "start the daemon, or correct ListenAddr",
                 CallError::NoAnswer { .. } => "read the daemon's log",
-                CallError::Unauthorized { .. } => {
+                CallError::Unauthorized { .. } | CallError::TokenRefused { .. } => {
                     "reload the daemon if its configuration has changed since its start"
                 }
                 CallError::NotTheDaemon { .. } => "stop the other program, or correct ListenAddr",

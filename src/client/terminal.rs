@@ -1,9 +1,11 @@
-//! Notes, a progress bar and a question while a command runs. All on standard error: standard output is for the result.
+//! Notes, a progress bar, a question and a new password while a command runs. All on standard error: standard output is for the result.
 
 use std::{
-    io::{self, IsTerminal, Write},
+    io::{self, BufRead, IsTerminal, Read, Write},
     time::{Duration, Instant},
 };
+
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use super::report::{CommandFailure, FailureKind};
 
@@ -28,6 +30,66 @@ pub fn confirm(question: &str) -> Result<bool, CommandFailure> {
         FailureKind::Usage.failure(format!("cannot ask for confirmation: {error}"))
     })?;
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+}
+
+/// Largest password, in bytes.
+const PASSWORD_BYTES: u64 = 1024;
+
+/// A new password: typed twice on a terminal, else the first line of standard input.
+pub fn new_password() -> Result<String, CommandFailure> {
+    let input = io::stdin();
+    if !input.is_terminal() {
+        return password_line(None);
+    }
+    let password = password_line(Some("Password: "))?;
+    match password_line(Some("Again: "))? == password {
+        true => Ok(password),
+        false => Err(FailureKind::Usage.failure("the two passwords differ")),
+    }
+}
+
+/// Reads a line of standard input; after a prompt, without echo.
+fn password_line(prompt: Option<&str>) -> Result<String, CommandFailure> {
+    let fault = |text: String| FailureKind::NoInput.failure(format!("no password: {text}"));
+    let mut line = String::new();
+    let echo = match prompt {
+        Some(prompt) => {
+            let _ = write!(io::stderr(), "{prompt}").and_then(|()| io::stderr().flush());
+            Some(NoEcho::begin().map_err(|error| fault(error.to_string()))?)
+        }
+        None => None,
+    };
+    let read = io::stdin().lock().take(PASSWORD_BYTES).read_line(&mut line);
+    if echo.is_some() {
+        let _ = writeln!(io::stderr());
+    }
+    drop(echo);
+    read.map_err(|error| fault(error.to_string()))?;
+    let password = line.strip_suffix('\n').unwrap_or(&line);
+    let password = password.strip_suffix('\r').unwrap_or(password);
+    match password.is_empty() || password.contains(char::is_control) {
+        true => Err(fault("the line is empty, or has a control character".to_owned())),
+        false => Ok(password.to_owned()),
+    }
+}
+
+/// Standard input without echo, until it is dropped.
+struct NoEcho(Termios);
+
+impl NoEcho {
+    fn begin() -> io::Result<Self> {
+        let usual = tcgetattr(io::stdin())?;
+        let mut silent = usual.clone();
+        silent.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(io::stdin(), OptionalActions::Flush, &silent)?;
+        Ok(Self(usual))
+    }
+}
+
+impl Drop for NoEcho {
+    fn drop(&mut self) {
+        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.0);
+    }
 }
 
 /// Shortest time between two drawings of the bar.
