@@ -62,22 +62,32 @@ impl DaemonAnswer {
 
     /// The failure, unless the request `what` was done.
     pub fn into_failure(self, what: &str) -> Option<CommandFailure> {
-        let text = format!("{}{}", Shown(&self.err_msg), self.advice());
-        self.failure(what, &text)
+        let text = match self.err_no {
+            // The daemon's own text, which quotes a user.
+            403 => self.visible_text(),
+            _ => Shown(&self.err_msg).to_string(),
+        };
+        self.failure(what, &(text + self.advice()))
     }
 
     /// Like [`into_failure`](Self::into_failure), for a page of the admin listener, with the daemon's text unquoted. A
     /// question changes nothing, so its outcome is never unknown.
     pub fn into_page_failure(self, what: &str, is_question: bool) -> Option<CommandFailure> {
-        let mut visible = String::new();
-        let escape = |out: &mut String, c: char| out.extend(c.escape_default());
-        push_escaped(&mut visible, &self.err_msg, is_invisible, escape);
+        let visible = self.visible_text();
         let failure = self.failure(what, &visible)?;
         if !is_question || failure.kind != FailureKind::Unknown {
             return Some(failure);
         }
         let text = format!("{what}: not done; the daemon says {} {visible}", self.err_no);
         Some(CommandFailure { kind: FailureKind::Unavailable, text, ..failure })
+    }
+
+    /// The text, unquoted.
+    fn visible_text(&self) -> String {
+        let mut visible = String::new();
+        let escape = |out: &mut String, c: char| out.extend(c.escape_default());
+        push_escaped(&mut visible, &self.err_msg, is_invisible, escape);
+        visible
     }
 
     fn failure(&self, what: &str, text: &str) -> Option<CommandFailure> {

@@ -1,6 +1,7 @@
 //! Notes, a progress bar, a question and a new password while a command runs. All on standard error: standard output is for the result.
 
 use std::{
+    fmt::Display,
     io::{self, BufRead, IsTerminal, Read, Write},
     time::{Duration, Instant},
 };
@@ -37,40 +38,36 @@ const PASSWORD_BYTES: u64 = 1024;
 
 /// A new password: typed twice on a terminal, else the first line of standard input.
 pub fn new_password() -> Result<String, CommandFailure> {
-    let input = io::stdin();
-    if !input.is_terminal() {
-        return password_line(None);
+    if !io::stdin().is_terminal() {
+        return password_line("");
     }
-    let password = password_line(Some("Password: "))?;
-    match password_line(Some("Again: "))? == password {
+    let _silent = NoEcho::begin().map_err(no_password)?;
+    let password = password_line("Password: ")?;
+    match password_line("Again: ")? == password {
         true => Ok(password),
         false => Err(FailureKind::Usage.failure("the two passwords differ")),
     }
 }
 
-/// Reads a line of standard input; after a prompt, without echo.
-fn password_line(prompt: Option<&str>) -> Result<String, CommandFailure> {
-    let fault = |text: String| FailureKind::NoInput.failure(format!("no password: {text}"));
+/// Reads a line of standard input, after a prompt unless that is empty.
+fn password_line(prompt: &str) -> Result<String, CommandFailure> {
+    let mut errors = io::stderr();
+    let _ = write!(errors, "{prompt}").and_then(|()| errors.flush());
     let mut line = String::new();
-    let echo = match prompt {
-        Some(prompt) => {
-            let _ = write!(io::stderr(), "{prompt}").and_then(|()| io::stderr().flush());
-            Some(NoEcho::begin().map_err(|error| fault(error.to_string()))?)
-        }
-        None => None,
-    };
-    let read = io::stdin().lock().take(PASSWORD_BYTES).read_line(&mut line);
-    if echo.is_some() {
-        let _ = writeln!(io::stderr());
+    io::stdin().lock().take(PASSWORD_BYTES).read_line(&mut line).map_err(no_password)?;
+    if !prompt.is_empty() {
+        let _ = writeln!(errors);
     }
-    drop(echo);
-    read.map_err(|error| fault(error.to_string()))?;
     let password = line.strip_suffix('\n').unwrap_or(&line);
     let password = password.strip_suffix('\r').unwrap_or(password);
     match password.is_empty() || password.contains(char::is_control) {
-        true => Err(fault("the line is empty, or has a control character".to_owned())),
+        true => Err(no_password("the line is empty, or has a control character")),
         false => Ok(password.to_owned()),
     }
+}
+
+fn no_password(cause: impl Display) -> CommandFailure {
+    FailureKind::NoInput.failure(format!("no password: {cause}"))
 }
 
 /// Standard input without echo, until it is dropped.
