@@ -34,6 +34,7 @@
 //! * `user_lists`: the actor that pulls the lists of sub-accounts, and the lists;
 //! * `history`: the actor that records all changes in a database;
 //! * `jobmakers`: requests to jobmakers, each update recorded first;
+//! * `tls`: TLS as a client, and certificates and keys of files;
 //! * `upstream`: the backend over HTTP, for the Poller, `UserLists` and the Registrar;
 //! * `http_client`: one HTTP request, for `upstream` and for the daemon's commands;
 //! * `metrics`: metrics, readiness and recent changes;
@@ -80,6 +81,7 @@ mod jobmakers;
 mod metrics;
 mod poller;
 mod registrar;
+mod tls;
 mod upstream;
 mod user_lists;
 mod zk;
@@ -105,6 +107,10 @@ pub use metrics::{
 };
 pub use poller::{MapPreview, PollerSettings, preview_map};
 pub use registrar::{RegistrationSettings, probe_registration, register_known};
+pub use tls::{
+    CertificateFacts, Identity, PemFault, TlsClient, TlsFault, TlsRemedies, TlsStream,
+    certificates, facts, identity, is_tls_name, system_authorities,
+};
 pub use upstream::{FetchError, UpstreamUrl, UpstreamUrlError};
 pub use user_lists::{
     ListAnswer, ListDocument, ListPreview, ListSize, ListedAs, Listings, UserListSettings,
@@ -112,7 +118,7 @@ pub use user_lists::{
 };
 pub use zk::{
     AccessRule, BrokerState, DigestCredentials, Inspector, NoAnswer, Revision, Seen, ServerVersion,
-    ZkSettings, probe_brokers,
+    ZkSettings, ZkTls, ZkTlsFault, probe_brokers,
 };
 pub use zk_writer::{
     CoinbaseAction, DryRunBatch, ElectionLock, HeldList, HeldRead, HeldSwitch, LeftState, ListHeld,

@@ -13,7 +13,7 @@ use actix_web::{
     Error, HttpMessage, HttpRequest, HttpResponse,
     body::{BodySize, BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
-    http::{ConnectionType, Version, header::AUTHORIZATION},
+    http::{ConnectionType, Method, Version, header::AUTHORIZATION},
     middleware::Next,
 };
 use prometheus_client::metrics::counter::Counter;
@@ -24,12 +24,13 @@ use super::{
     access::{Actor, Means, MissingRole},
     basic_auth::{BasicCredentials, bearer_token, is_attempt, unauthorized},
     connections::{AnswerInProgress, ConnectionHandle, TrackedBody},
-    csrf::{is_cross_site, opens_a_page},
+    csrf::{accepts_pages, is_cross_site, is_sent_by_page, opens_a_page, proves_own_site},
     error::{ErrNo, RequestError},
     hosts::OwnHosts,
     live_config::{LiveConfig, RequestConfig},
     logins::FailedLogins,
     request_id::{assign, origin, set_header},
+    session_cookie::{SessionCookie, see_other},
 };
 use crate::{
     config::Host,
@@ -74,12 +75,16 @@ pub struct SpecialPaths {
     pub metrics: &'static [&'static str],
     /// Pages that links on other sites may open: they write nothing and cannot be framed.
     pub linked: &'static [&'static str],
+    /// For signing in: open if there is a `UsersFile`, within the rules for hosts and sites. The first is the page.
+    pub sign_in: &'static [&'static str],
 }
 
 /// Rules of a listener that people open in a browser.
 struct BrowserRules {
     /// Host of the configured address.
     own: Option<Host>,
+    /// Cookie of the console's sessions.
+    cookie: SessionCookie,
     /// A second metric of failed logins.
     failed_logins: Counter,
     /// Requests refused for their host since the last report, and the last host.
@@ -105,10 +110,16 @@ impl Middleware {
         }
     }
 
-    /// Answers only under the hosts of this listener, whose configured address is `listen`.
-    pub fn for_browsers(self, listen: &str, paths: SpecialPaths, failed_logins: Counter) -> Self {
+    /// Answers only under the hosts of this listener, whose configured address is `listen`, and accepts sessions.
+    pub fn for_browsers(
+        self,
+        listen: &str,
+        paths: SpecialPaths,
+        cookie: SessionCookie,
+        failed_logins: Counter,
+    ) -> Self {
         let own = Host::parse(listen);
-        let browsers = BrowserRules { own, failed_logins, refused: Mutex::default() };
+        let browsers = BrowserRules { own, cookie, failed_logins, refused: Mutex::default() };
         Self { paths, browsers: Some(browsers), ..self }
     }
 
@@ -152,6 +163,9 @@ impl Middleware {
         };
         let source = assign(origin, actor, &request);
         request.extensions_mut().insert(config);
+        if self.paths.sign_in.contains(&request.path()) {
+            request.extensions_mut().insert(SignIn(Arc::clone(&self)));
+        }
         let is_open = matches!(verdict, Ok(CheckResult::Open));
         let mut response = match verdict {
             Ok(CheckResult::Admitted(actor)) => {
@@ -164,11 +178,8 @@ impl Middleware {
             Ok(CheckResult::Public(response)) => request.into_response(response),
             Ok(CheckResult::NoCredentials) => request.into_response(unauthorized()),
             Ok(CheckResult::WrongCredentials) => {
-                if let Some(browsers) = &self.browsers {
-                    browsers.failed_logins.inc();
-                }
                 let held_since = Instant::now();
-                let allowed = self.logins.delay_answer(source.clone()).await;
+                let allowed = self.refuse_login(&source).await;
                 // A client that guesses passwords must not raise the request durations.
                 began += held_since.elapsed();
                 match allowed {
@@ -201,24 +212,79 @@ impl Middleware {
         if let Some(browsers) = &self.browsers {
             browsers.check_host(request, config)?;
         }
+        let opens_linked_page = || {
+            self.paths.linked.contains(&request.path()) && opens_a_page(request.method(), headers)
+        };
+        let is_tls = request.conn_data().is_some_and(ConnectionHandle::is_tls);
+        let is_refused = || is_cross_site(headers, is_tls) && !opens_linked_page();
+        if config.has_users_file && self.paths.sign_in.contains(&request.path()) {
+            return if is_refused() {
+                Err(RequestError::CrossSite)
+            } else {
+                Ok(CheckResult::Admitted(None))
+            };
+        }
         let credentials = headers.get(AUTHORIZATION).map(|value| value.as_bytes());
         let may_scrape = || {
             self.paths.metrics.contains(&request.path()) && config.metrics_auth.admits(credentials)
         };
-        let actor = identify(&config.users, credentials);
+        let actor = match credentials {
+            Some(_) => identify(&config.users, credentials),
+            None => self.user_of_session(request, config),
+        };
         let Some(actor) = actor.or_else(|| may_scrape().then(scraper)) else {
-            return Ok(match is_attempt(credentials) {
-                true => CheckResult::WrongCredentials,
-                false => CheckResult::NoCredentials,
-            });
+            return match is_attempt(credentials) {
+                true => Ok(CheckResult::WrongCredentials),
+                false => self.without_credentials(request, config),
+            };
         };
-        let opens_linked_page = || {
-            self.paths.linked.contains(&request.path()) && opens_a_page(request.method(), headers)
-        };
-        if is_cross_site(headers) && !opens_linked_page() {
+        if is_refused() {
             return Err(RequestError::CrossSite);
         }
+        let is_read = [Method::GET, Method::HEAD].contains(request.method());
+        if matches!(actor.means, Means::Session(_)) && !is_read && !proves_own_site(headers) {
+            return Err(RequestError::SiteNotProven);
+        }
         Ok(CheckResult::Admitted(Some(actor)))
+    }
+
+    /// Counts a failed login and waits until it may be answered 401. An error is the answer to send instead.
+    async fn refuse_login(&self, source: &Source) -> Result<(), RequestError> {
+        if let Some(browsers) = &self.browsers {
+            browsers.failed_logins.inc();
+        }
+        self.logins.delay_answer(source.clone()).await
+    }
+
+    /// The user of the session whose cookie a browser sent.
+    fn user_of_session(&self, request: &ServiceRequest, config: &RequestConfig) -> Option<Actor> {
+        let sessions = self.live_config.sessions();
+        let mut keys = self.browsers.as_ref()?.cookie.presented(request.headers());
+        keys.find_map(|key| {
+            let user = sessions.user(key, &config.users)?;
+            Some(Actor { user, means: Means::Session(key) })
+        })
+    }
+
+    /// With a `UsersFile`, browsers sign in at a page, and a page's scripts get no challenge, which would open the
+    /// browser's own dialog.
+    fn without_credentials(
+        &self,
+        request: &ServiceRequest,
+        config: &RequestConfig,
+    ) -> Result<CheckResult, RequestError> {
+        let headers = request.headers();
+        let browsers = self.browsers.as_ref().filter(|_| config.has_users_file);
+        let Some((browsers, page)) = browsers.zip(self.paths.sign_in.first()) else {
+            return Ok(CheckResult::NoCredentials);
+        };
+        if *request.method() == Method::GET && accepts_pages(headers) {
+            return Ok(CheckResult::Public(see_other(page)));
+        }
+        match is_sent_by_page(headers) || browsers.cookie.presented(headers).next().is_some() {
+            true => Err(RequestError::SignedOut),
+            false => Ok(CheckResult::NoCredentials),
+        }
     }
 
     fn report(&self, response: &ServiceResponse, source: &Source, took: Duration) {
@@ -235,6 +301,35 @@ impl Middleware {
     }
 }
 
+/// Compares names and passwords that are sent to sign in. Left with requests for [`SpecialPaths::sign_in`].
+#[derive(Clone)]
+pub struct SignIn(Arc<Middleware>);
+
+impl SignIn {
+    /// The user with this name and this password or token. A wrong one is a failed login like any other: `None` comes as
+    /// late as its 401.
+    pub async fn user(
+        &self,
+        config: &RequestConfig,
+        (name, password): (&str, &str),
+        source: &Source,
+    ) -> Result<Option<Arc<User>>, RequestError> {
+        match compare(&config.users, name, password.as_bytes()) {
+            Some(user) => Ok(Some(user)),
+            None => self.0.refuse_login(source).await.map(|()| None),
+        }
+    }
+}
+
+/// The user with this name and this password or token.
+fn compare(users: &Users, name: &str, password: &[u8]) -> Option<Arc<User>> {
+    match users.check(name, password) {
+        Check::Known(user) => Some(user),
+        Check::Wrong => None,
+        Check::Unclear => users.compare_slowly(name, password),
+    }
+}
+
 /// The user of the credentials in an `Authorization` header.
 fn identify(users: &Users, header: Option<&[u8]>) -> Option<Actor> {
     let header = header?;
@@ -242,12 +337,7 @@ fn identify(users: &Users, header: Option<&[u8]>) -> Option<Actor> {
         return users.of_token(token).map(|user| Actor { user, means: Means::Token });
     }
     let sent = BasicCredentials::parse(header)?;
-    let name = str::from_utf8(sent.user()).ok()?;
-    let user = match users.check(name, sent.password()) {
-        Check::Known(user) => user,
-        Check::Wrong => return None,
-        Check::Unclear => users.compare_slowly(name, sent.password())?,
-    };
+    let user = compare(users, str::from_utf8(sent.user()).ok()?, sent.password())?;
     Some(Actor { user, means: Means::Basic })
 }
 

@@ -38,7 +38,7 @@ pub fn assign(mut origin: Origin, actor: Option<&Actor>, request: &ServiceReques
         origin.actor = Some(Arc::clone(actor.name()));
         origin.on_behalf_of = text(request.headers(), &X_ON_BEHALF_OF, ON_BEHALF_OF_BYTES);
         origin.comment = text(request.headers(), &X_CHANGE_COMMENT, COMMENT_BYTES);
-        if actor.means == Means::Session {
+        if matches!(actor.means, Means::Session(_)) {
             origin.kind = SourceKind::Console;
         }
     }

@@ -43,6 +43,7 @@ pub use sub_pool::{Coinbase, CoinbaseUpdate, CoinbaseUpdateError, SubPool};
 pub use switch_rules::SwitchRules;
 pub use switches::{SwitchEntry, Switches, SwitchesBuilder};
 pub use text::{Escaped, Quoted, Shown, clip, cut, escape_json, push_escaped, push_json_escape};
+pub(crate) use text::{fit, fit_name};
 
 /// One switch: from now on this sub-account mines that coin.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -124,6 +124,21 @@ pub fn push_json_escape(json: &mut String, c: char) {
     }
 }
 
+/// Characters of a text of another program that the log shows.
+const SHOWN_CHARS: usize = 200;
+
+/// A text of another program, cut, to come between quotes.
+pub(crate) fn fit(text: &str) -> String {
+    let (start, ellipsis) = clip(text, SHOWN_CHARS);
+    format!("{}{ellipsis}", Escaped(start))
+}
+
+/// A text of another program, cut, on its own: in quotes if need be.
+pub(crate) fn fit_name(text: &str) -> String {
+    let (start, ellipsis) = clip(text, SHOWN_CHARS);
+    format!("{}{ellipsis}", Shown(start))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
