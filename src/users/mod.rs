@@ -3,13 +3,15 @@
 //! * `role`: what a user may do;
 //! * `secret`: stored passwords and tokens;
 //! * `table`: the users of a configuration, and which of them sent some credentials;
-//! * `file`: parses `UsersFile`.
+//! * `file`: parses `UsersFile`; `create`: makes entries for it.
 
+mod create;
 mod file;
 mod role;
 mod secret;
 mod table;
 
+pub use create::{hash_password, token};
 pub use file::parse;
 pub use role::{Role, Roles};
 pub use secret::Secret;
