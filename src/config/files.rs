@@ -28,7 +28,7 @@ impl Checked {
         let Self { mut settings, warnings, listing, values } = self;
         let mut findings = Findings { problems: Vec::new(), warnings, values };
         findings.look_at_history(settings.history.as_ref());
-        findings.read_users(&mut settings.callers);
+        findings.read_users(&mut settings.callers, settings.sub_pools.is_some());
         findings.read_tls(settings.tls.as_mut());
         findings.read_zookeeper_tls(&mut settings.writer.zookeeper);
         let Findings { problems, warnings, values } = findings;

@@ -105,9 +105,14 @@ impl HttpActor {
 
     /// Logs requests refused since the last call, one line per kind.
     fn report_refusals(&self) {
-        let Summary { failed, last, slowed, last_slowed } = self.middleware.logins().take_summary();
+        let Summary { failed, last, unchecked, last_unchecked, slowed, last_slowed } =
+            self.middleware.logins().take_summary();
         if let Some(last) = last {
             warn!(self.log, "wrong credentials"; "requests_refused" => failed, last);
+        }
+        if let Some(last) = last_unchecked {
+            warn!(self.log, "passwords not compared: too many logins from the address have failed, or too many wait";
+                "requests_refused" => unchecked, last);
         }
         if let Some(last) = last_slowed {
             warn!(self.log, "slowing down failed logins; correct credentials are not delayed";

@@ -79,6 +79,11 @@ impl BasicCredentials {
         Some(Self { decoded, colon })
     }
 
+    #[cfg(test)]
+    pub fn of(user: &str, password: &str) -> Self {
+        Self { decoded: format!("{user}:{password}").into_bytes(), colon: user.len() }
+    }
+
     pub fn user(&self) -> &[u8] {
         &self.decoded[..self.colon]
     }

@@ -12,13 +12,13 @@ use switcher_actors::SwitchRules;
 use super::{basic_auth::BasicAuth, body::BodyLimits};
 use crate::{
     config::{CallerSettings, Host, Network},
-    users::{Secret, User, Users},
+    users::{Secret, User, UserChanges, Users},
 };
 
 /// The configuration of one request.
 pub struct RequestConfig {
     /// `APIUser`, and the users of `UsersFile`.
-    pub users: Users,
+    pub users: Arc<Users>,
     /// Whether `UsersFile` is set: only then does the console ask browsers to sign in.
     pub has_users_file: bool,
     /// `TrustedProxies`.
@@ -59,16 +59,16 @@ impl RequestConfig {
         } = settings;
         Self {
             has_users_file: users_file.is_some(),
-            users: Users::new(
+            users: Arc::new(Users::new(
                 credentials
                     .map(|it| User {
                         name: it.user.into(),
-                        secret: Secret::of_text(&it.password),
+                        secret: Secret::of_password(&it.password),
                         roles: api_roles,
                     })
                     .into_iter()
                     .chain(users),
-            ),
+            )),
             trusted_proxies,
             metrics_auth: BasicAuth::new(scraper.as_ref()),
             list_networks: list_access.allow,
@@ -95,9 +95,11 @@ impl LiveConfig {
         self.0.load_full()
     }
 
-    /// Changes the configuration for requests that begin from now on.
-    pub fn replace(&self, settings: CallerSettings) {
-        self.0.store(Arc::new(RequestConfig::new(settings)));
+    /// Changes the configuration for requests that begin from now on. Returns the changed users.
+    pub fn replace(&self, settings: CallerSettings) -> UserChanges {
+        let new = Arc::new(RequestConfig::new(settings));
+        let old = self.0.swap(Arc::clone(&new));
+        old.users.changes_to(&new.users)
     }
 }
 

@@ -18,7 +18,7 @@ use actix_web::{
 };
 use prometheus_client::metrics::counter::Counter;
 use slog::{Logger, debug, warn};
-use switcher_actors::{RequestIds, Shown, Source, seconds};
+use switcher_actors::{Origin, RequestIds, Shown, Source, seconds};
 
 use super::{
     access::{Actor, Means, MissingRole},
@@ -30,6 +30,8 @@ use super::{
     live_config::{LiveConfig, RequestConfig},
     logins::FailedLogins,
     request_id::{assign, origin, set_header},
+    slowdown::AnswerTime,
+    waiting::Verdict,
 };
 use crate::{
     config::Host,
@@ -143,88 +145,116 @@ impl Middleware {
         let config = self.live_config.load();
         let origin = origin(&self.ids, &request, &config.trusted_proxies);
         let verdict = match refusal {
-            Some(error) => Err(error),
-            None => self.judge(&request, &config),
+            Some(error) => Err(error.into()),
+            None => self.judge(&request, &config, &origin).await,
         };
         let actor = match &verdict {
-            Ok(CheckResult::Admitted(actor)) => actor.as_ref(),
+            Ok(Admission::Checked(actor)) => actor.as_ref(),
             _ => None,
         };
         let source = assign(origin, actor, &request);
         request.extensions_mut().insert(config);
-        let is_open = matches!(verdict, Ok(CheckResult::Open));
+        let is_open = matches!(verdict, Ok(Admission::Open));
         let mut response = match verdict {
-            Ok(CheckResult::Admitted(actor)) => {
+            Ok(Admission::Checked(actor)) => {
                 if let Some(actor) = actor {
                     request.extensions_mut().insert(actor);
                 }
                 next.call(request).await?
             }
-            Ok(CheckResult::Open) => next.call(request).await?,
-            Ok(CheckResult::Public(response)) => request.into_response(response),
-            Ok(CheckResult::NoCredentials) => request.into_response(unauthorized()),
-            Ok(CheckResult::WrongCredentials) => {
-                if let Some(browsers) = &self.browsers {
-                    browsers.failed_logins.inc();
-                }
-                let held_since = Instant::now();
-                let allowed = self.logins.delay_answer(source.clone()).await;
+            Ok(Admission::Open) => next.call(request).await?,
+            Ok(Admission::Public(response)) => request.into_response(response),
+            Err(refusal) => {
+                let response = self.refuse(refusal, &source).await;
                 // A client that guesses passwords must not raise the request durations.
-                began += held_since.elapsed();
-                match allowed {
-                    Ok(()) => request.into_response(unauthorized()),
-                    Err(error) => request.error_response(error),
-                }
+                began = Instant::now();
+                request.into_response(response)
             }
-            Err(error) => request.error_response(error),
         };
         self.report(&response, &source, began.elapsed());
         set_header(response.headers_mut(), &source);
         Ok(finish(response, is_open, answer))
     }
 
-    fn judge(
+    async fn judge(
         &self,
         request: &ServiceRequest,
         config: &RequestConfig,
-    ) -> Result<CheckResult, RequestError> {
-        let headers = request.headers();
+        origin: &Origin,
+    ) -> Result<Admission, Refusal> {
         if self.paths.open.contains(&request.path()) {
-            return Ok(CheckResult::Open);
+            return Ok(Admission::Open);
         }
         match self.public.as_ref().and_then(|answer| answer(request, config)) {
-            Some(Public::Answer(response)) => return Ok(CheckResult::Public(response)),
-            Some(Public::Endpoint) => return Ok(CheckResult::Admitted(None)),
+            Some(Public::Answer(response)) => return Ok(Admission::Public(response)),
+            Some(Public::Endpoint) => return Ok(Admission::Checked(None)),
             None => {}
         }
         // Before the credentials: a browser must not ask for them under another name.
         if let Some(browsers) = &self.browsers {
             browsers.check_host(request, config)?;
         }
-        let credentials = headers.get(AUTHORIZATION).map(|value| value.as_bytes());
-        let may_scrape = || {
-            self.paths.metrics.contains(&request.path()) && config.metrics_auth.admits(credentials)
-        };
-        let actor = identify(&config.users, credentials);
-        let Some(actor) = actor.or_else(|| may_scrape().then(scraper)) else {
-            return Ok(match is_attempt(credentials) {
-                true => CheckResult::WrongCredentials,
-                false => CheckResult::NoCredentials,
-            });
+        let actor = match identify(&config.users, authorization(request)) {
+            Identity::Known(actor) => actor,
+            _ if self.may_scrape(request, config) => scraper(),
+            Identity::Unclear(sent) => self.compare(config, sent, origin).await?,
+            Identity::Wrong => return Err(Refusal::WrongCredentials(None)),
+            Identity::None => return Err(Refusal::NoCredentials),
         };
         let opens_linked_page = || {
-            self.paths.linked.contains(&request.path()) && opens_a_page(request.method(), headers)
+            self.paths.linked.contains(&request.path())
+                && opens_a_page(request.method(), request.headers())
         };
-        if is_cross_site(headers) && !opens_linked_page() {
-            return Err(RequestError::CrossSite);
+        if is_cross_site(request.headers()) && !opens_linked_page() {
+            return Err(RequestError::CrossSite.into());
         }
-        Ok(CheckResult::Admitted(Some(actor)))
+        Ok(Admission::Checked(Some(actor)))
+    }
+
+    /// The user of credentials that only a slow comparison can decide about.
+    async fn compare(
+        &self,
+        config: &RequestConfig,
+        sent: BasicCredentials,
+        origin: &Origin,
+    ) -> Result<Actor, Refusal> {
+        match self.logins.compare(&config.users, sent, origin).await? {
+            // A reload may have removed the user while the login waited.
+            Verdict::Right(user) if self.live_config.load().users.still_has(&user) => {
+                Ok(Actor { user, means: Means::Basic })
+            }
+            Verdict::Right(_) => Err(Refusal::NoCredentials),
+            Verdict::Wrong(answer, noted) => Err(Refusal::WrongCredentials(Some((answer, noted)))),
+        }
+    }
+
+    fn may_scrape(&self, request: &ServiceRequest, config: &RequestConfig) -> bool {
+        self.paths.metrics.contains(&request.path())
+            && config.metrics_auth.admits(authorization(request))
+    }
+
+    /// The answer to a refused request, once it may be sent.
+    async fn refuse(&self, refusal: Refusal, source: &Source) -> HttpResponse {
+        let noted = match refusal {
+            Refusal::Error(error) => return HttpResponse::from_error(error),
+            Refusal::NoCredentials => return unauthorized(),
+            Refusal::WrongCredentials(noted) => noted,
+        };
+        if let Some(browsers) = &self.browsers {
+            browsers.failed_logins.inc();
+        }
+        let allowed = match noted {
+            Some((answer, noted)) => self.logins.hold_answer(answer, noted).await,
+            None => self.logins.delay_answer(source.clone()).await,
+        };
+        allowed.map_or_else(HttpResponse::from_error, |()| unauthorized())
     }
 
     fn report(&self, response: &ServiceResponse, source: &Source, took: Duration) {
         let request = response.request();
         (self.count_answer)(request, err_no(response), took);
         if let Some(missing) = response.response().extensions().get::<MissingRole>() {
+            self.logins.count_missing(missing.role);
             warn!(self.log, "request refused: {}", missing; source,
                 "path" => %Shown(request.path().get(..PATH_SHOWN).unwrap_or(request.path())));
         }
@@ -235,26 +265,38 @@ impl Middleware {
     }
 }
 
-/// The user of the credentials in an `Authorization` header.
-fn identify(users: &Users, header: Option<&[u8]>) -> Option<Actor> {
-    let header = header?;
+/// The user of a request, as far as a fast comparison can decide.
+enum Identity {
+    Known(Actor),
+    /// Not a login attempt.
+    None,
+    Wrong,
+    Unclear(BasicCredentials),
+}
+
+/// Identifies the user of the credentials in an `Authorization` header.
+fn identify(users: &Users, header: Option<&[u8]>) -> Identity {
+    let Some(header) = header.filter(|_| is_attempt(header)) else { return Identity::None };
     if let Some(token) = bearer_token(header) {
-        return users.of_token(token).map(|user| Actor { user, means: Means::Token });
+        let known = |user| Identity::Known(Actor { user, means: Means::Token });
+        return users.of_token(token).map_or(Identity::Wrong, known);
     }
-    let sent = BasicCredentials::parse(header)?;
-    let name = str::from_utf8(sent.user()).ok()?;
-    let user = match users.check(name, sent.password()) {
-        Check::Known(user) => user,
-        Check::Wrong => return None,
-        Check::Unclear => users.compare_slowly(name, sent.password())?,
-    };
-    Some(Actor { user, means: Means::Basic })
+    let Some(sent) = BasicCredentials::parse(header) else { return Identity::Wrong };
+    match users.check(sent.user(), sent.password()) {
+        Check::Known(user) => Identity::Known(Actor { user, means: Means::Basic }),
+        Check::Wrong => Identity::Wrong,
+        Check::Unclear => Identity::Unclear(sent),
+    }
+}
+
+fn authorization(request: &ServiceRequest) -> Option<&[u8]> {
+    request.headers().get(AUTHORIZATION).map(|value| value.as_bytes())
 }
 
 /// The user of `MetricsUser`.
 fn scraper() -> Actor {
     let user =
-        User { name: "metrics".into(), secret: Secret::of_text(""), roles: Roles::default() };
+        User { name: "metrics".into(), secret: Secret::of_password(""), roles: Roles::default() };
     Actor { user: Arc::new(user), means: Means::Metrics }
 }
 
@@ -284,16 +326,28 @@ impl BrowserRules {
     }
 }
 
-/// Result of the checks.
-enum CheckResult {
+/// A request that may be answered.
+enum Admission {
     /// With its user; `None` where a route has rules of its own.
-    Admitted(Option<Actor>),
+    Checked(Option<Actor>),
     /// The path needs no credentials.
     Open,
     /// An answer that needs no credentials.
     Public(HttpResponse),
+}
+
+/// A request that is refused.
+enum Refusal {
+    Error(RequestError),
     NoCredentials,
-    WrongCredentials,
+    /// With the time of the answer, if the failure is noted already.
+    WrongCredentials(Option<(AnswerTime, Instant)>),
+}
+
+impl From<RequestError> for Refusal {
+    fn from(error: RequestError) -> Self {
+        Self::Error(error)
+    }
 }
 
 /// Closes the connection after `response` where another request cannot be found behind this one, or must not follow.

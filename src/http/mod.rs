@@ -8,6 +8,7 @@
 //! * `access`: the user of a request, and the role that its route needs;
 //! * `basic_auth`: HTTP Basic authentication;
 //! * `logins`: failed logins: metrics, log, delayed answers;
+//! * `comparisons`: the thread that compares passwords with slow hashes; `waiting`: the logins that wait for it;
 //! * `slowdown`: the delay of each failed login's answer;
 //! * `csrf`: requests that a page of another site sends;
 //! * `hosts`: hosts under which a listener for browsers answers;
@@ -21,6 +22,7 @@ mod actor;
 mod basic_auth;
 mod bind;
 pub mod body;
+mod comparisons;
 mod connections;
 mod csrf;
 pub mod error;
@@ -30,6 +32,7 @@ mod logins;
 mod middleware;
 pub mod request_id;
 mod slowdown;
+mod waiting;
 
 pub use access::{Access, Actor, Means, MissingRole, require};
 pub use actor::{HttpActor, ServerLimits, Stop};
