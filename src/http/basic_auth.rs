@@ -79,7 +79,6 @@ impl BasicCredentials {
         Some(Self { decoded, colon })
     }
 
-    #[cfg(test)]
     pub fn of(user: &str, password: &str) -> Self {
         Self { decoded: format!("{user}:{password}").into_bytes(), colon: user.len() }
     }

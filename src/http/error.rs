@@ -27,6 +27,15 @@ pub enum RequestError {
         "sent by a page of another site in an operator's browser, so it is refused; nothing was written"
     )]
     CrossSite,
+    /// Of a page in a browser: without the challenge that programs get.
+    #[error("not signed in, or the session has ended: sign in at /login; nothing was written")]
+    SignedOut,
+    /// A request with the cookie of a session.
+    #[error(
+        "a session may change something only from the console's own pages: send Sec-Fetch-Site or Origin as a browser \
+         does, or a password or a token instead of the cookie; nothing was written"
+    )]
+    SiteNotProven,
     /// The methods of the path.
     #[error("method not allowed for this path")]
     MethodNotAllowed(&'static [Method]),
@@ -68,6 +77,8 @@ pub enum RequestError {
     /// A route that needs a user, reached without one: the daemon's own fault.
     #[error("this path needs a user, and the request has none; nothing was written")]
     NoUser,
+    #[error("this port speaks HTTPS: begin the URL with https://; nothing was written")]
+    NoTls,
     /// Bytes.
     #[error("request headers are larger than {0} bytes")]
     HeadersTooLarge(usize),
@@ -99,9 +110,10 @@ impl ResponseError for RequestError {
     fn status_code(&self) -> StatusCode {
         match self {
             Self::BodyBroken(_) | Self::MissingRole(_) => StatusCode::OK,
+            Self::SignedOut => StatusCode::UNAUTHORIZED,
             Self::NoUser => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Malformed(_) => StatusCode::BAD_REQUEST,
-            Self::CrossSite => StatusCode::FORBIDDEN,
+            Self::Malformed(_) | Self::NoTls => StatusCode::BAD_REQUEST,
+            Self::CrossSite | Self::SiteNotProven => StatusCode::FORBIDDEN,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTooSlow(_) | Self::HeadTooSlow(_) => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,

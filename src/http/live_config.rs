@@ -9,7 +9,12 @@ use actix_web::web::ReqData;
 use arc_swap::ArcSwap;
 use switcher_actors::SwitchRules;
 
-use super::{basic_auth::BasicAuth, body::BodyLimits};
+use super::{
+    access::{Actor, Means},
+    basic_auth::BasicAuth,
+    body::BodyLimits,
+    sessions::Sessions,
+};
 use crate::{
     config::{CallerSettings, Host, Network},
     users::{Secret, User, UserChanges, Users},
@@ -81,25 +86,44 @@ impl RequestConfig {
     }
 }
 
-/// The configuration for requests that begin now. Clones share it, as the listeners do.
+/// The configuration for requests that begin now, and the sessions of its users. Clones share both, as the listeners do.
 #[derive(Clone)]
-pub struct LiveConfig(Arc<ArcSwap<RequestConfig>>);
+pub struct LiveConfig {
+    config: Arc<ArcSwap<RequestConfig>>,
+    sessions: Sessions,
+}
 
 impl LiveConfig {
     pub fn new(settings: CallerSettings) -> Self {
-        Self(Arc::new(ArcSwap::from_pointee(RequestConfig::new(settings))))
+        let config = Arc::new(ArcSwap::from_pointee(RequestConfig::new(settings)));
+        Self { config, sessions: Sessions::default() }
     }
 
     /// Takes no lock.
     pub fn load(&self) -> Arc<RequestConfig> {
-        self.0.load_full()
+        self.config.load_full()
     }
 
-    /// Changes the configuration for requests that begin from now on. Returns the changed users.
+    /// Changes the configuration for requests that begin from now on. Ends the sessions of users that it changes, and
+    /// returns their names.
     pub fn replace(&self, settings: CallerSettings) -> UserChanges {
-        let new = Arc::new(RequestConfig::new(settings));
-        let old = self.0.swap(Arc::clone(&new));
-        old.users.changes_to(&new.users)
+        let config = Arc::new(RequestConfig::new(settings));
+        let old = self.config.swap(Arc::clone(&config));
+        self.sessions.retain_users(&config.users);
+        old.users.changes_to(&config.users)
+    }
+
+    pub fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    /// Whether the user of an earlier request is still the same, and its session has not ended.
+    pub fn still_admits(&self, actor: &Actor) -> bool {
+        let users = &self.config.load().users;
+        match actor.means {
+            Means::Session(key) => self.sessions.user(key, users).is_some(),
+            _ => users.still_has(&actor.user),
+        }
     }
 }
 

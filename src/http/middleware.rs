@@ -3,6 +3,8 @@
 //!
 //! The checks do not read the body, so a client without credentials cannot make the daemon buffer a body.
 
+mod identity;
+
 use std::{
     mem,
     sync::{Arc, Mutex, PoisonError},
@@ -13,30 +15,30 @@ use actix_web::{
     Error, HttpMessage, HttpRequest, HttpResponse,
     body::{BodySize, BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
-    http::{ConnectionType, Version, header::AUTHORIZATION},
+    http::{ConnectionType, Method, Version},
     middleware::Next,
 };
 use prometheus_client::metrics::counter::Counter;
 use slog::{Logger, debug, warn};
 use switcher_actors::{Origin, RequestIds, Shown, Source, seconds};
 
+use self::identity::{Identity, scraper};
 use super::{
     access::{Actor, Means, MissingRole},
-    basic_auth::{BasicCredentials, bearer_token, is_attempt, unauthorized},
+    basic_auth::unauthorized,
     connections::{AnswerInProgress, ConnectionHandle, TrackedBody},
-    csrf::{is_cross_site, opens_a_page},
+    csrf::{accepts_pages, is_cross_site, is_sent_by_page, opens_a_page, proves_own_site},
     error::{ErrNo, RequestError},
     hosts::OwnHosts,
     live_config::{LiveConfig, RequestConfig},
     logins::FailedLogins,
     request_id::{assign, origin, set_header},
+    session_cookie::{SessionCookie, see_other},
     slowdown::AnswerTime,
-    waiting::Verdict,
 };
-use crate::{
-    config::Host,
-    users::{Check, Roles, Secret, User, Users},
-};
+use crate::config::Host;
+
+pub use identity::SignIn;
 
 /// Bytes of a path in the log.
 const PATH_SHOWN: usize = 200;
@@ -76,12 +78,16 @@ pub struct SpecialPaths {
     pub metrics: &'static [&'static str],
     /// Pages that links on other sites may open: they write nothing and cannot be framed.
     pub linked: &'static [&'static str],
+    /// For signing in: open if there is a `UsersFile`, within the rules for hosts and sites. The first is the page.
+    pub sign_in: &'static [&'static str],
 }
 
 /// Rules of a listener that people open in a browser.
 struct BrowserRules {
     /// Host of the configured address.
     own: Option<Host>,
+    /// Cookie of the console's sessions.
+    cookie: SessionCookie,
     /// A second metric of failed logins.
     failed_logins: Counter,
     /// Requests refused for their host since the last report, and the last host.
@@ -107,10 +113,16 @@ impl Middleware {
         }
     }
 
-    /// Answers only under the hosts of this listener, whose configured address is `listen`.
-    pub fn for_browsers(self, listen: &str, paths: SpecialPaths, failed_logins: Counter) -> Self {
+    /// Answers only under the hosts of this listener, whose configured address is `listen`, and accepts sessions.
+    pub fn for_browsers(
+        self,
+        listen: &str,
+        paths: SpecialPaths,
+        cookie: SessionCookie,
+        failed_logins: Counter,
+    ) -> Self {
         let own = Host::parse(listen);
-        let browsers = BrowserRules { own, failed_logins, refused: Mutex::default() };
+        let browsers = BrowserRules { own, cookie, failed_logins, refused: Mutex::default() };
         Self { paths, browsers: Some(browsers), ..self }
     }
 
@@ -154,6 +166,9 @@ impl Middleware {
         };
         let source = assign(origin, actor, &request);
         request.extensions_mut().insert(config);
+        if self.paths.sign_in.contains(&request.path()) {
+            request.extensions_mut().insert(SignIn(Arc::clone(&self)));
+        }
         let is_open = matches!(verdict, Ok(Admission::Open));
         let mut response = match verdict {
             Ok(Admission::Checked(actor)) => {
@@ -194,60 +209,85 @@ impl Middleware {
         if let Some(browsers) = &self.browsers {
             browsers.check_host(request, config)?;
         }
-        let actor = match identify(&config.users, authorization(request)) {
+        let headers = request.headers();
+        let opens_linked_page = || {
+            self.paths.linked.contains(&request.path()) && opens_a_page(request.method(), headers)
+        };
+        let is_tls = request.conn_data().is_some_and(ConnectionHandle::is_tls);
+        let is_refused = || is_cross_site(headers, is_tls) && !opens_linked_page();
+        if config.has_users_file && self.paths.sign_in.contains(&request.path()) {
+            return match is_refused() {
+                true => Err(RequestError::CrossSite.into()),
+                false => Ok(Admission::Checked(None)),
+            };
+        }
+        let actor = match self.identify(request, config) {
             Identity::Known(actor) => actor,
             _ if self.may_scrape(request, config) => scraper(),
-            Identity::Unclear(sent) => self.compare(config, sent, origin).await?,
+            Identity::Unclear(sent) => {
+                let user = self.compare(config, sent, origin).await?;
+                Actor { user, means: Means::Basic }
+            }
             Identity::Wrong => return Err(Refusal::WrongCredentials(None)),
-            Identity::None => return Err(Refusal::NoCredentials),
+            Identity::None => return self.without_credentials(request, config),
         };
-        let opens_linked_page = || {
-            self.paths.linked.contains(&request.path())
-                && opens_a_page(request.method(), request.headers())
-        };
-        if is_cross_site(request.headers()) && !opens_linked_page() {
+        if is_refused() {
             return Err(RequestError::CrossSite.into());
+        }
+        let is_read = [Method::GET, Method::HEAD].contains(request.method());
+        if matches!(actor.means, Means::Session(_)) && !is_read && !proves_own_site(headers) {
+            return Err(RequestError::SiteNotProven.into());
         }
         Ok(Admission::Checked(Some(actor)))
     }
 
-    /// The user of credentials that only a slow comparison can decide about.
-    async fn compare(
-        &self,
-        config: &RequestConfig,
-        sent: BasicCredentials,
-        origin: &Origin,
-    ) -> Result<Actor, Refusal> {
-        match self.logins.compare(&config.users, sent, origin).await? {
-            // A reload may have removed the user while the login waited.
-            Verdict::Right(user) if self.live_config.load().users.still_has(&user) => {
-                Ok(Actor { user, means: Means::Basic })
+    /// The answer to a refused request, once it may be sent.
+    async fn refuse(&self, refusal: Refusal, source: &Source) -> HttpResponse {
+        match refusal {
+            Refusal::Error(error) => HttpResponse::from_error(error),
+            Refusal::NoCredentials => unauthorized(),
+            Refusal::WrongCredentials(noted) => {
+                let allowed = self.refuse_login(noted, source).await;
+                allowed.map_or_else(HttpResponse::from_error, |()| unauthorized())
             }
-            Verdict::Right(_) => Err(Refusal::NoCredentials),
-            Verdict::Wrong(answer, noted) => Err(Refusal::WrongCredentials(Some((answer, noted)))),
         }
     }
 
-    fn may_scrape(&self, request: &ServiceRequest, config: &RequestConfig) -> bool {
-        self.paths.metrics.contains(&request.path())
-            && config.metrics_auth.admits(authorization(request))
-    }
-
-    /// The answer to a refused request, once it may be sent.
-    async fn refuse(&self, refusal: Refusal, source: &Source) -> HttpResponse {
-        let noted = match refusal {
-            Refusal::Error(error) => return HttpResponse::from_error(error),
-            Refusal::NoCredentials => return unauthorized(),
-            Refusal::WrongCredentials(noted) => noted,
-        };
+    /// Counts a failed login, unless that was `noted` already, and waits until it may be answered 401. An error is the
+    /// answer to send instead.
+    async fn refuse_login(
+        &self,
+        noted: Option<(AnswerTime, Instant)>,
+        source: &Source,
+    ) -> Result<(), RequestError> {
         if let Some(browsers) = &self.browsers {
             browsers.failed_logins.inc();
         }
-        let allowed = match noted {
+        match noted {
             Some((answer, noted)) => self.logins.hold_answer(answer, noted).await,
             None => self.logins.delay_answer(source.clone()).await,
+        }
+    }
+
+    /// With a `UsersFile`, browsers sign in at a page, and a page's scripts get no challenge, which would open the
+    /// browser's own dialog.
+    fn without_credentials(
+        &self,
+        request: &ServiceRequest,
+        config: &RequestConfig,
+    ) -> Result<Admission, Refusal> {
+        let headers = request.headers();
+        let browsers = self.browsers.as_ref().filter(|_| config.has_users_file);
+        let Some((browsers, page)) = browsers.zip(self.paths.sign_in.first()) else {
+            return Err(Refusal::NoCredentials);
         };
-        allowed.map_or_else(HttpResponse::from_error, |()| unauthorized())
+        if *request.method() == Method::GET && accepts_pages(headers) {
+            return Ok(Admission::Public(see_other(page)));
+        }
+        match is_sent_by_page(headers) || browsers.cookie.presented(headers).next().is_some() {
+            true => Err(RequestError::SignedOut.into()),
+            false => Err(Refusal::NoCredentials),
+        }
     }
 
     fn report(&self, response: &ServiceResponse, source: &Source, took: Duration) {
@@ -263,41 +303,6 @@ impl Middleware {
             "path" => %Shown(path), "status" => response.status().as_u16(),
             "seconds" => seconds(took));
     }
-}
-
-/// The user of a request, as far as a fast comparison can decide.
-enum Identity {
-    Known(Actor),
-    /// Not a login attempt.
-    None,
-    Wrong,
-    Unclear(BasicCredentials),
-}
-
-/// Identifies the user of the credentials in an `Authorization` header.
-fn identify(users: &Users, header: Option<&[u8]>) -> Identity {
-    let Some(header) = header.filter(|_| is_attempt(header)) else { return Identity::None };
-    if let Some(token) = bearer_token(header) {
-        let known = |user| Identity::Known(Actor { user, means: Means::Token });
-        return users.of_token(token).map_or(Identity::Wrong, known);
-    }
-    let Some(sent) = BasicCredentials::parse(header) else { return Identity::Wrong };
-    match users.check(sent.user(), sent.password()) {
-        Check::Known(user) => Identity::Known(Actor { user, means: Means::Basic }),
-        Check::Wrong => Identity::Wrong,
-        Check::Unclear => Identity::Unclear(sent),
-    }
-}
-
-fn authorization(request: &ServiceRequest) -> Option<&[u8]> {
-    request.headers().get(AUTHORIZATION).map(|value| value.as_bytes())
-}
-
-/// The user of `MetricsUser`.
-fn scraper() -> Actor {
-    let user =
-        User { name: "metrics".into(), secret: Secret::of_password(""), roles: Roles::default() };
-    Actor { user: Arc::new(user), means: Means::Metrics }
 }
 
 fn err_no(response: &ServiceResponse) -> u16 {

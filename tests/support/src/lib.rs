@@ -4,12 +4,14 @@
 //! * [`zookeeper`], [`daemon`]: private servers and the daemon's process;
 //! * [`users`]: entries of a `UsersFile`;
 //! * [`client`]: an HTTP client that sends exact bytes;
+//! * [`certificates`]: authorities, and what they issue;
 //! * [`load`], [`coinbase_load`]: clients that write and remember every answer;
 //! * [`coinbase_history`], [`register`]: judges that decide whether all answers can be true together.
 
 // A test that cannot go on panics, and the items are for tests alone.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+pub mod certificates;
 pub mod client;
 pub mod coinbase_history;
 pub mod coinbase_load;
