@@ -6,6 +6,7 @@
 //! * `history` with `when` and `rows`: searches and verifies the history; `undo`: takes a request back;
 //! * `sub_pool`: a sub-pool's coinbase text and payout address;
 //! * `znodes`, `status`, `verify`: coins in ZooKeeper, without the daemon;
+//! * `user`: entries for `UsersFile`; `whoami`: the user behind the credentials;
 //! * `health`: whether the daemon on this machine is alive, or ready;
 //! * `doctor`: every dependency of the daemon, with remedies;
 //! * `terminal`: notes and questions during a command;
@@ -32,8 +33,10 @@ mod sub_pool;
 mod switch;
 mod terminal;
 mod undo;
+mod user;
 mod verify;
 mod when;
+mod whoami;
 mod znodes;
 
 use std::{env, ffi::OsString, io, path::Path, process::ExitCode};
@@ -90,6 +93,10 @@ async fn act(command: &ClientCommand, file: Option<&Path>) -> CommandResult {
         ClientCommand::Undo(it) => {
             undo::undo(it, &ApiAccess::find(&it.api, Listener::Admin, file)?).await
         }
+        ClientCommand::Whoami(it) => {
+            whoami::whoami(it, &ApiAccess::find(&it.api, Listener::Admin, file)?).await
+        }
+        ClientCommand::User(it) => user::user(&it.command),
         ClientCommand::Health(it) => health::health(it, file).await,
         ClientCommand::Doctor(it) => Ok(doctor::doctor(it, file).await),
     }

@@ -17,6 +17,7 @@ mod switch;
 pub mod terminal;
 mod undo;
 mod upstream_tls;
+mod users;
 mod verify;
 
 use std::ffi::OsString;
