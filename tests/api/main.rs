@@ -49,5 +49,6 @@ mod supervisor;
 mod switching;
 mod undo;
 mod user_lists;
+mod zk_tls;
 
 use test_support as support;
