@@ -45,6 +45,7 @@ mod service_manager;
 mod sub_pools;
 mod supervisor;
 mod switching;
+mod tls;
 mod undo;
 mod user_lists;
 
