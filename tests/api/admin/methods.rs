@@ -11,7 +11,7 @@ use crate::support::daemon::{Daemon, PASSWORD, USER};
 use crate::support::seconds;
 use crate::support::zookeeper::ZooKeeper;
 
-const PAGES: [&str; 18] = [
+const PAGES: [&str; 21] = [
     "/",
     "/healthz",
     "/readyz",
@@ -24,6 +24,9 @@ const PAGES: [&str; 18] = [
     "/status",
     "/sub-account?puname=alice",
     "/sub-account?puname=a%2Fb",
+    "/whoami",
+    "/login",
+    "/login.css",
     "/openapi.json",
     "/docs",
     "/docs.css",
