@@ -8,6 +8,7 @@
 //! * `http`: a listener: connections and checks of every request;
 //! * `api`: the API's endpoints, requests and answers;
 //! * `openapi`: the API's description as a document and as a page;
+//! * `tls`: TLS of the listeners: certificates, keys, handshakes;
 //! * `users`: users, roles, passwords and tokens;
 //! * `admin`: metrics, health, recent changes and the console, on a listener of their own.
 //!
@@ -27,6 +28,7 @@ pub mod fuzzing;
 mod http;
 mod logging;
 mod openapi;
+mod tls;
 mod users;
 
 pub use daemon::run;

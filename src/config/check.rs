@@ -76,6 +76,8 @@ impl Reader {
         let coins = self.coins();
         let lower_case = self.flag("StratumServerCaseInsensitive");
         let zookeeper = self.zookeeper();
+        let brokers = zookeeper.as_ref().map(|it| it.brokers.clone()).unwrap_or_default();
+        let zookeeper_tls = self.zookeeper_tls(&brokers);
         let has_lists = self
             .values
             .get("UserListAPI")
@@ -92,6 +94,7 @@ impl Reader {
         let head_timeout = self.seconds("APIHeadTimeoutSeconds");
         let api = self.api(api_enabled, head_timeout);
         let admin = self.admin(api_enabled, callers.as_ref());
+        let tls = self.tls();
         let fetch = self.fetch_limits();
         let user_lists = self.user_lists(coins.as_ref(), lower_case, index.clone(), fetch);
         let poller = self.poller(polls_enabled, coins.clone(), lower_case, lock, fetch);
@@ -117,7 +120,9 @@ impl Reader {
             api,
             admin,
             list_api,
-            tls: self.tls(),
+            tls,
+            certificates: Vec::new(),
+            zookeeper_tls,
             callers,
             writer,
             sub_pools,

@@ -2,6 +2,7 @@
 //! client's machine has no such files.
 
 use std::{
+    fmt::Display,
     fs::{self, File},
     io::{self, Read},
     os::unix::fs::PermissionsExt,
@@ -10,7 +11,7 @@ use std::{
 
 use switcher_actors::Quoted;
 
-use super::{Checked, Problem, Rejected, Snapshot};
+use super::{CertificateEnd, Checked, Problem, Rejected, Snapshot};
 
 /// Largest file that is read, in bytes. Ten thousand users take three megabytes.
 const MAX_BYTES: u64 = 16 << 20;
@@ -19,6 +20,7 @@ const MAX_BYTES: u64 = 16 << 20;
 pub(super) struct Findings {
     pub(super) problems: Vec<Problem>,
     pub(super) warnings: Vec<String>,
+    pub(super) certificates: Vec<CertificateEnd>,
     values: Snapshot,
 }
 
@@ -26,12 +28,15 @@ impl Checked {
     /// Reads and checks all files, or reports every problem.
     pub fn look_at_files(self) -> Result<Self, Rejected> {
         let Self { mut settings, warnings, listing, values } = self;
-        let mut findings = Findings { problems: Vec::new(), warnings, values };
+        let (problems, certificates) = (Vec::new(), Vec::new());
+        let mut findings = Findings { problems, warnings, certificates, values };
         findings.look_at_history(settings.history.as_ref());
         findings.read_users(&mut settings.callers);
         findings.read_tls(settings.tls.as_mut());
-        findings.read_zookeeper_tls(&mut settings.writer.zookeeper);
-        let Findings { problems, warnings, values } = findings;
+        settings.writer.zookeeper.tls =
+            findings.read_zookeeper_tls(settings.zookeeper_tls.as_ref());
+        let Findings { problems, warnings, certificates, values } = findings;
+        settings.certificates = certificates;
         match problems.is_empty() {
             true => Ok(Self { settings, warnings, listing, values }),
             false => Err(Rejected { problems, warnings, values: Some(values) }),
@@ -44,6 +49,22 @@ impl Findings {
         self.problems.push(Problem::of(key, text));
     }
 
+    /// Records a problem with a file; `fault` continues "is FILE, ".
+    pub(super) fn refuse_file(&mut self, key: &'static str, file: &Path, fault: impl Display) {
+        let file = file.to_string_lossy();
+        self.problem(key, format!("is {}, {fault}", Quoted(&file)));
+    }
+
+    /// Refuses a file with a secret that every user of the machine may read. One that is absent is none.
+    pub(super) fn refuse_public(&mut self, key: &'static str, file: &Path) {
+        if let Some(mode) = self.mode(file)
+            && mode & 0o007 != 0
+        {
+            let fault = "which every user of this machine may use";
+            self.refuse_file(key, file, format!("{fault} (mode {mode:03o}): run chmod 600"));
+        }
+    }
+
     /// Reads a file; `None` after a recorded problem. A reload compares the content with that of the last load.
     pub(super) fn read(&mut self, key: &'static str, file: &Path) -> Option<Vec<u8>> {
         match read(file) {
@@ -52,8 +73,7 @@ impl Findings {
                 Some(bytes)
             }
             Err(error) => {
-                let file = file.to_string_lossy();
-                self.problem(key, format!("is {}, which cannot be read: {error}", Quoted(&file)));
+                self.refuse_file(key, file, format!("which cannot be read: {error}"));
                 None
             }
         }

@@ -70,16 +70,7 @@ impl Findings {
                 None => {}
             }
         }
-        if let Some(mode) = self.mode(&history.key_file)
-            && mode & 0o007 != 0
-        {
-            let file = history.key_file.to_string_lossy();
-            let text = format!(
-                "is {}, which every user of this machine may use (mode {mode:03o}): run chmod 600",
-                Quoted(&file)
-            );
-            self.problem("HistoryKeyFile", text);
-        }
+        self.refuse_public("HistoryKeyFile", &history.key_file);
     }
 }
 

@@ -52,6 +52,8 @@ pub struct Key {
     pub meaning: &'static str,
     /// Whether a reload applies another value. Otherwise a reload with another value is rejected: it needs a restart.
     pub is_reloadable: bool,
+    /// Whether a part of the daemon is off while the value is empty. That changes by a restart alone.
+    pub is_switch: bool,
     /// Whether the environment follows the Docker image of the daemon that this one replaces: a blank and `0` are no
     /// value, and no item of a list is empty (user-list contract, section 9).
     pub is_docker_rules: bool,
@@ -73,6 +75,12 @@ impl Key {
         self
     }
 
+    /// Between two values, but not between one and none.
+    const fn reloadable_while_set(mut self) -> Self {
+        self.is_switch = true;
+        self.reloadable()
+    }
+
     const fn docker_rules(mut self) -> Self {
         self.is_docker_rules = true;
         self
@@ -80,7 +88,15 @@ impl Key {
 }
 
 const fn key(name: &'static str, kind: KeyKind) -> Key {
-    Key { name, kind, default: None, meaning: "", is_reloadable: false, is_docker_rules: false }
+    Key {
+        name,
+        kind,
+        default: None,
+        meaning: "",
+        is_reloadable: false,
+        is_switch: false,
+        is_docker_rules: false,
+    }
 }
 
 const fn flag(name: &'static str) -> Key {
@@ -132,11 +148,11 @@ pub const KEYS: &[Key] = &[
         .means("addresses and networks of proxies, whose X-Forwarded-For names the client; empty = none"),
     text("TLSCertificateFile")
         .or("")
-        .reloadable()
-        .means("file with the certificate and its chain (PEM) for the listeners; empty = no TLS"),
+        .reloadable_while_set()
+        .means("file with the certificate and its chain (PEM) for the listeners; empty = no TLS, which only a restart changes"),
     text("TLSPrivateKeyFile")
         .or("")
-        .reloadable()
+        .reloadable_while_set()
         .means("file with the private key of TLSCertificateFile (PEM)"),
     text("TLSClientCAFile")
         .or("")
@@ -269,7 +285,7 @@ pub const KEYS: &[Key] = &[
         .means("user:password for ZooKeeper's digest scheme; empty = none"),
     text("ZKTLSCAFile")
         .or("")
-        .reloadable()
+        .reloadable_while_set()
         .means("file with certificate authorities (PEM) of the ZooKeeper servers; connections to them then use TLS; empty = no TLS"),
     text("ZKTLSCertificateFile")
         .or("")

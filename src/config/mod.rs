@@ -36,7 +36,7 @@ use std::{
 
 use switcher_actors::{
     Coins, PollerSettings, RegistrationSettings, SubPoolSettings, UserListSettings, WriterLimits,
-    WriterSettings,
+    WriterSettings, ZkSettings, ZkTls,
 };
 
 use crate::{
@@ -51,7 +51,7 @@ pub use host::{Host, HostName};
 pub use network::Network;
 pub use problem::Problem;
 pub use snapshot::{KeyChange, Snapshot};
-pub use tls::TlsSettings;
+pub use tls::{CertificateEnd, TlsSettings, ZkTlsFiles};
 
 /// The whole configuration, valid; `None` for a part that is switched off.
 #[derive(Debug)]
@@ -62,6 +62,10 @@ pub struct Settings {
     pub list_api: Option<ListApiSettings>,
     /// TLS of the listeners; `None` without.
     pub tls: Option<TlsSettings>,
+    /// The ends of the certificates that the daemon shows, once their files were read.
+    pub certificates: Vec<CertificateEnd>,
+    /// Files for TLS to ZooKeeper; `None` without.
+    pub zookeeper_tls: Option<ZkTlsFiles>,
     pub callers: CallerSettings,
     pub writer: WriterSettings,
     pub sub_pools: Option<SubPoolSettings>,
@@ -86,7 +90,9 @@ impl Settings {
             api: _,
             admin: _,
             list_api: _,
-            tls: _,
+            tls,
+            certificates,
+            zookeeper_tls: _,
             callers,
             writer,
             sub_pools,
@@ -99,7 +105,7 @@ impl Settings {
         } = self;
         let LogSettings { format: _, level: log_level, rotation: _ } = log;
         let WriterSettings {
-            zookeeper: _,
+            zookeeper: ZkSettings { tls: zookeeper_tls, .. },
             watch_dir: _,
             index: _,
             held_dir: _,
@@ -107,7 +113,17 @@ impl Settings {
             limits,
         } = writer;
         let ack_timeout = sub_pools.map(|SubPoolSettings { base_dir: _, ack_timeout }| ack_timeout);
-        Reloadable { callers, limits, ack_timeout, poller, shutdown_grace, log_level }
+        Reloadable {
+            tls,
+            certificates,
+            callers,
+            limits,
+            ack_timeout,
+            poller,
+            zookeeper_tls,
+            shutdown_grace,
+            log_level,
+        }
     }
 }
 
@@ -115,11 +131,16 @@ impl Settings {
 /// ([`KeyChange::is_reloadable`]).
 #[derive(Debug)]
 pub struct Reloadable {
+    /// `None` without TLS, which only a restart turns on or off.
+    pub tls: Option<TlsSettings>,
+    pub certificates: Vec<CertificateEnd>,
     pub callers: CallerSettings,
     pub limits: WriterLimits,
     /// Time to wait for a jobmaker's ack; `None` if the sub-pool API is off.
     pub ack_timeout: Option<Duration>,
     pub poller: Option<PollerSettings>,
+    /// Certificates for ZooKeeper; `None` without TLS to it.
+    pub zookeeper_tls: Option<ZkTls>,
     /// Time from the first signal to the end of the process.
     pub shutdown_grace: Duration,
     pub log_level: LogLevel,

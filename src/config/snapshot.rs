@@ -8,15 +8,22 @@ use sha2::{Digest, Sha256};
 use super::{
     check::shown,
     keys::KEYS,
-    value::{Value, as_fields, as_number, whole},
+    value::{Value, as_fields, as_number, as_text, whole},
 };
 
 /// The values of all keys, and the contents of the files that they name. Never printed whole.
 pub struct Snapshot {
-    /// The value of each key, in the order of [`KEYS`]: as compared, and as shown.
-    values: Vec<(String, String)>,
+    /// The value of each key, in the order of [`KEYS`].
+    values: Vec<Entry>,
     /// Digests of files by their keys.
     contents: BTreeMap<&'static str, [u8; 32]>,
+}
+
+/// The value of a key.
+struct Entry {
+    compared: String,
+    shown: String,
+    is_empty: bool,
 }
 
 impl fmt::Debug for Snapshot {
@@ -50,8 +57,12 @@ impl fmt::Display for KeyChange {
 impl Snapshot {
     pub(super) fn new(values: &Map<String, Value>) -> Self {
         let entries = KEYS.iter().map(|key| match values.get(key.name) {
-            Some(value) => (plain(value), shown(key, value)),
-            None => (String::new(), "nothing".to_owned()),
+            Some(value) => Entry {
+                compared: plain(value),
+                shown: shown(key, value),
+                is_empty: as_text(value).is_some_and(str::is_empty),
+            },
+            None => Entry { compared: String::new(), shown: "nothing".to_owned(), is_empty: true },
         });
         Self { values: entries.collect(), contents: BTreeMap::new() }
     }
@@ -65,15 +76,16 @@ impl Snapshot {
     pub fn changes_to(&self, new: &Self) -> Vec<KeyChange> {
         let entries = KEYS.iter().zip(self.values.iter().zip(&new.values));
         entries
-            .filter_map(|(key, ((old_value, old), (new_value, new_shown)))| {
-                let is_same = old_value == new_value;
+            .filter_map(|(key, (before, now))| {
+                let is_same = before.compared == now.compared;
                 if is_same && self.contents.get(key.name) == new.contents.get(key.name) {
                     return None;
                 }
                 // Two URLs may differ in a part that is never shown.
-                let is_shown = !key.kind.is_secret() && old != new_shown;
-                let shown = is_shown.then(|| (old.clone(), new_shown.clone()));
-                let is_reloadable = key.is_reloadable;
+                let is_shown = !key.kind.is_secret() && before.shown != now.shown;
+                let shown = is_shown.then(|| (before.shown.clone(), now.shown.clone()));
+                let switches = key.is_switch && before.is_empty != now.is_empty;
+                let is_reloadable = key.is_reloadable && !switches;
                 Some(KeyChange { key: key.name, is_reloadable, shown, is_content: is_same })
             })
             .collect()
@@ -85,6 +97,10 @@ fn plain(value: &Value) -> String {
     if let Some(fields) = as_fields(value) {
         let fields = fields.into_iter().map(|(name, value)| (name, plain(value)));
         return format!("{:?}", fields.collect::<Vec<_>>());
+    }
+    // An empty text counts as absent.
+    if as_text(value).is_some_and(str::is_empty) {
+        return String::new();
     }
     match as_number(value) {
         Some(number) => whole(number).map_or_else(|| number.to_owned(), |it| it.to_string()),

@@ -10,17 +10,18 @@ use crate::{
     admin::{self, Console},
     api::{self, Endpoints, ListApi, RequestMetrics},
     config::{AdminSettings, ApiSettings, ListApiSettings},
-    http::{BoundListener, HttpActor, LiveConfig, Logins},
+    http::{BoundListener, HttpActor, ListenerTls, LiveConfig, Logins},
 };
 
 /// Binds the address of the API, if the API is on.
 pub fn bind_api(
     settings: Option<ApiSettings>,
+    tls: Option<ListenerTls>,
 ) -> Result<Option<(BoundListener, ApiSettings)>, Failure> {
     let Some(settings) = settings else { return Ok(None) };
     let bound = BoundListener::new(&settings.listen)
         .map_err(|source| Failure::listen(LISTEN_ADDR, &settings.listen, source))?;
-    Ok(Some((bound, settings)))
+    Ok(Some((bound.with_tls(tls), settings)))
 }
 
 /// Binds the address of the user lists alone, if they have one.
@@ -54,13 +55,14 @@ pub fn serve_lists(
 /// worth a warning: a pool that replaces the binary alone must not lose its switches to pages that it did not ask for.
 pub fn bind_admin(
     settings: Option<AdminSettings>,
+    tls: Option<ListenerTls>,
     log: &Logger,
 ) -> Result<Option<(BoundListener, AdminSettings)>, Failure> {
     let Some(settings) = settings else { return Ok(None) };
     let bound = BoundListener::new(&settings.listen)
         .map_err(|source| Failure::listen(ADMIN_LISTEN_ADDR, &settings.listen, source));
     match bound {
-        Ok(bound) => Ok(Some((bound, settings))),
+        Ok(bound) => Ok(Some((bound.with_tls(tls), settings))),
         Err(failure) if !settings.is_given => {
             warn!(log, "the daemon runs without admin pages: {}", failure);
             Ok(None)

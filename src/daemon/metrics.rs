@@ -3,16 +3,17 @@
 use prometheus_client::{metrics::info::Info, registry::Registry};
 use switcher_actors::Metrics;
 
-use super::{process::Process, reload::Reloads};
+use super::{process::Process, reload::Reloads, tls::DaemonTls};
 use crate::{api::RequestMetrics, config::Settings, http::Logins, logging::Logging};
 
-/// The registry, and the counters that it shows.
+/// The registry, and what it shows.
 pub struct DaemonMetrics {
     pub registry: Registry,
     pub metrics: Metrics,
     pub requests: RequestMetrics,
     pub logins: Logins,
     pub reloads: Reloads,
+    pub tls: DaemonTls,
 }
 
 impl DaemonMetrics {
@@ -43,6 +44,7 @@ impl DaemonMetrics {
         let requests = RequestMetrics::new(if serves { ours } else { &mut without_api });
         let logins = Logins::new(ours);
         let reloads = Reloads::new(ours);
-        Self { registry, metrics, requests, logins, reloads }
+        let tls = DaemonTls::new(settings, ours);
+        Self { registry, metrics, requests, logins, reloads, tls }
     }
 }

@@ -1,6 +1,7 @@
 //! From arguments to exit status: a client command, or the daemon.
 //!
 //! * `run`: start, run, drain;
+//! * `tls`: TLS of the listeners, and the ends of all certificates as a metric;
 //! * `listeners`: binds and serves the API, the user lists and the admin pages;
 //! * `signals`: stop and reload;
 //! * `history`: opens the history;
@@ -30,6 +31,7 @@ mod reload;
 mod run;
 mod service_manager;
 mod signals;
+mod tls;
 
 use self::run::Prepared;
 use crate::{

@@ -1,7 +1,7 @@
 //! Reload (SIGHUP): applies the whole new configuration, or none of it.
 //!
 //! ```text
-//! SIGHUP ─▶ file and environment ─▶ checks ─┬─▶ apply: requests, limits, Poller, log levels
+//! SIGHUP ─▶ file and environment ─▶ checks ─┬─▶ apply: requests, limits, Poller, log levels, TLS
 //!           (on its own thread)             └─▶ rejected: every problem in the log
 //! ```
 //!
@@ -23,6 +23,7 @@ use slog::{Logger, error, info, o, warn};
 use switcher_actors::{Actors, Metrics};
 use tokio::sync::oneshot;
 
+use super::tls::Certificates;
 use crate::{
     config::{self, Checked, KeyChange, Rejected, Reloadable, Snapshot},
     http::LiveConfig,
@@ -36,6 +37,7 @@ pub struct Reload {
     values: Snapshot,
     shutdown_grace: Duration,
     live_config: LiveConfig,
+    certificates: Certificates,
     metrics: Metrics,
     reloads: Reloads,
     levels: Levels,
@@ -47,14 +49,24 @@ impl Reload {
         file: Option<PathBuf>,
         values: Snapshot,
         shutdown_grace: Duration,
-        live_config: LiveConfig,
+        (live_config, certificates): (LiveConfig, Certificates),
         metrics: &Metrics,
         reloads: Reloads,
         logging: &Logging,
     ) -> Self {
         let (metrics, levels) = (metrics.clone(), logging.levels().clone());
         let log = logging.log.new(o!());
-        Self { file, values, shutdown_grace, live_config, metrics, reloads, levels, log }
+        Self {
+            file,
+            values,
+            shutdown_grace,
+            live_config,
+            certificates,
+            metrics,
+            reloads,
+            levels,
+            log,
+        }
     }
 
     /// Time from the first signal to the end of the process.
@@ -98,16 +110,27 @@ impl Reload {
 
     /// Hands the new settings on. Running requests and polls, and queued switches, keep the settings of their start.
     async fn apply(&mut self, new: Reloadable, actors: &Actors) {
-        let Reloadable { callers, limits, ack_timeout, poller, shutdown_grace, log_level } = new;
+        let Reloadable {
+            tls,
+            certificates,
+            callers,
+            limits,
+            ack_timeout,
+            poller,
+            zookeeper_tls,
+            shutdown_grace,
+            log_level,
+        } = new;
         // Before the first switch to a new coin.
         self.metrics.allow(&callers.coins);
         if let Some(poller) = &poller {
             self.metrics.polls_every(poller.interval);
         }
-        actors.adopt(limits, ack_timeout, poller, &self.log).await;
+        actors.adopt(limits, ack_timeout, poller, zookeeper_tls, &self.log).await;
         self.shutdown_grace = shutdown_grace;
         self.levels.set(&log_level);
         self.live_config.replace(callers);
+        self.certificates.replace(tls, &certificates);
     }
 
     fn applied(&self, changes: &[KeyChange]) {

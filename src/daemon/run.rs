@@ -68,10 +68,10 @@ async fn run(
 ) -> Result<(), Failure> {
     let log = &logging.log;
     let manager = ServiceManager::of(|name| env::var_os(name), log);
-    let DaemonMetrics { registry, metrics, requests, logins, reloads } =
+    let DaemonMetrics { registry, metrics, requests, logins, reloads, tls } =
         DaemonMetrics::new(&settings, logging);
     // Addresses first: a daemon that cannot serve must not open a session.
-    let api = bind_api(settings.api.clone())?;
+    let api = bind_api(settings.api.clone(), tls.api)?;
     let lists = bind_lists(settings.list_api.clone())?;
     let static_info = StaticInfo::of(&settings, api.as_ref().map(|(bound, _)| bound.address()));
     let Settings {
@@ -88,8 +88,9 @@ async fn run(
     } = settings;
     let live_config = LiveConfig::new(callers);
     let config = live_config.clone();
-    let mut reload = Reload::new(file, values, shutdown_grace, config, &metrics, reloads, logging);
-    let admin = bind_admin(admin, log)?;
+    let live = (config, tls.certificates);
+    let mut reload = Reload::new(file, values, shutdown_grace, live, &metrics, reloads, logging);
+    let admin = bind_admin(admin, tls.admin, log)?;
     let descriptors = descriptors(admin.is_some(), lists.is_some());
     let history_file = history.as_ref().map(|history| history.file.clone());
     let history = history.map(|history| history::open(&history, log)).transpose()?;

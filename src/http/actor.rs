@@ -23,6 +23,7 @@ use slog::{Logger, debug, warn};
 use super::{
     bind::BoundListener,
     connections::{Connections, Deadlines, HttpConnection, serve},
+    handshakes::FailedHandshakes,
     logins::Summary,
     middleware::Middleware,
 };
@@ -73,7 +74,7 @@ impl HttpActor {
         configure: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
         log: &Logger,
     ) -> io::Result<Self> {
-        let connections = Connections::new(limits.deadlines);
+        let connections = Connections::new(limits.deadlines, bound.tls);
         let middleware = Arc::new(middleware);
         let builder = Server::build();
         let stopping = builder.graceful_shutdown_signal();
@@ -103,8 +104,14 @@ impl HttpActor {
         })
     }
 
-    /// Logs requests refused since the last call, one line per kind.
+    /// Logs handshakes and requests refused since the last call, one line per kind.
     fn report_refusals(&self) {
+        let handshakes = self.connections.failed_handshakes().map(FailedHandshakes::take_summary);
+        if let Some((failed, last)) = handshakes.and_then(|it| Some((it.failed, it.last?))) {
+            warn!(self.log, "TLS handshakes failed"; "connections" => failed,
+                "reason" => last.reason, "cause" => last.cause,
+                "client" => last.client.map(|client| client.to_string()));
+        }
         let Summary { failed, last, slowed, last_slowed } = self.middleware.logins().take_summary();
         if let Some(last) = last {
             warn!(self.log, "wrong credentials"; "requests_refused" => failed, last);
@@ -160,8 +167,9 @@ where
         async move {
             let http = Rc::new(http.await?);
             Ok::<_, ()>(fn_service(move |stream: TcpStream| {
-                let peer = stream.peer_addr().ok();
-                serve(connections.open(stream), peer, Rc::clone(&http), stopped())
+                let (connections, http, stopped) =
+                    (connections.clone(), Rc::clone(&http), stopped());
+                async move { serve(&connections, stream, http, stopped).await }
             }))
         }
     })

@@ -8,6 +8,8 @@ use std::{
 use rustix::io::Errno;
 use socket2::SockRef;
 
+use super::handshakes::ListenerTls;
+
 /// Connections that wait to be accepted. The kernel caps the number (`net.core.somaxconn`), as for Go's listener; with
 /// the standard library's 128, clients of a burst wait a second before they connect again.
 const BACKLOG: i32 = 4096;
@@ -15,6 +17,8 @@ const BACKLOG: i32 = 4096;
 /// A listener that is bound and does not accept yet.
 pub struct BoundListener {
     pub(super) listener: TcpListener,
+    /// `None` without TLS.
+    pub(super) tls: Option<ListenerTls>,
     address: SocketAddr,
 }
 
@@ -26,7 +30,12 @@ impl BoundListener {
         // A second `listen` changes only the backlog.
         SockRef::from(&listener).listen(BACKLOG)?;
         let address = listener.local_addr()?;
-        Ok(Self { listener, address })
+        Ok(Self { listener, tls: None, address })
+    }
+
+    /// With TLS on each connection.
+    pub fn with_tls(self, tls: Option<ListenerTls>) -> Self {
+        Self { tls, ..self }
     }
 
     /// The address with its real port, where port 0 was configured.

@@ -20,8 +20,8 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
-/// Whether a page of another site sent a request with these headers.
-pub fn is_cross_site(headers: &HeaderMap) -> bool {
+/// Whether a page of another site sent a request with these headers, over TLS or not.
+pub fn is_cross_site(headers: &HeaderMap, is_tls: bool) -> bool {
     let mut sites = headers.get_all(SEC_FETCH_SITE).peekable();
     if sites.peek().is_some() {
         return !sites.all(|site| site == "same-origin" || site == "none");
@@ -30,9 +30,9 @@ pub fn is_cross_site(headers: &HeaderMap) -> bool {
     let is_own = |authority: &[u8]| host.is_some_and(|host| authority.eq_ignore_ascii_case(host));
     let mut origins = headers.get_all(ORIGIN).peekable();
     if origins.peek().is_some() {
-        // The daemon has no TLS. Behind a proxy with TLS, browsers send `Sec-Fetch-Site`.
-        return !origins
-            .all(|origin| origin.as_bytes().strip_prefix(b"http://").is_some_and(is_own));
+        // Behind a proxy with TLS, browsers send `Sec-Fetch-Site`.
+        let scheme: &[u8] = if is_tls { b"https://" } else { b"http://" };
+        return !origins.all(|origin| origin.as_bytes().strip_prefix(scheme).is_some_and(is_own));
     }
     let mut referers = headers.get_all(REFERER).filter_map(|referer| authority(referer.as_bytes()));
     !referers.all(is_own)
@@ -113,7 +113,7 @@ mod tests {
             // From a program that fetches by the rules of a browser (Node).
             &[host, ("sec-fetch-mode", "cors")],
         ] {
-            assert!(!is_cross_site(&headers(pairs)), "{pairs:?}");
+            assert!(!is_cross_site(&headers(pairs), false), "{pairs:?}");
         }
     }
 
@@ -145,7 +145,7 @@ mod tests {
             &[host, ("referer", "http://pool:8083/"), ("referer", "http://evil/")],
             &[("referer", "http://evil.example/")],
         ] {
-            assert!(is_cross_site(&headers(pairs)), "{pairs:?}");
+            assert!(is_cross_site(&headers(pairs), false), "{pairs:?}");
         }
     }
 
@@ -162,7 +162,7 @@ mod tests {
             (&[host, origin], true),
             (&[host, ("referer", "http://pool:8083/")], false),
         ] {
-            assert!(!is_cross_site(&headers(pairs)), "{pairs:?}");
+            assert!(!is_cross_site(&headers(pairs), false), "{pairs:?}");
             assert_eq!(proves_own_site(&headers(pairs)), proves, "{pairs:?}");
         }
     }

@@ -72,6 +72,8 @@ pub enum RequestError {
     /// A route that needs a user, reached without one: the daemon's own fault.
     #[error("this path needs a user, and the request has none; nothing was written")]
     NoUser,
+    #[error("this port speaks HTTPS: begin the URL with https://; nothing was written")]
+    NoTls,
     #[error("request headers are larger than {0} bytes")]
     HeadersTooLarge(usize),
     #[error("request has more than {0} header lines")]
@@ -104,7 +106,7 @@ impl ResponseError for RequestError {
             Self::BodyBroken(_) | Self::MissingRole(_) => StatusCode::OK,
             Self::SignedOut => StatusCode::UNAUTHORIZED,
             Self::NoUser => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Malformed(_) => StatusCode::BAD_REQUEST,
+            Self::Malformed(_) | Self::NoTls => StatusCode::BAD_REQUEST,
             Self::CrossSite | Self::SiteNotProven => StatusCode::FORBIDDEN,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTooSlow(_) | Self::HeadTooSlow(_) => StatusCode::REQUEST_TIMEOUT,

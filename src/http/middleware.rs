@@ -215,7 +215,8 @@ impl Middleware {
         let opens_linked_page = || {
             self.paths.linked.contains(&request.path()) && opens_a_page(request.method(), headers)
         };
-        let is_refused = || is_cross_site(headers) && !opens_linked_page();
+        let is_tls = request.conn_data().is_some_and(ConnectionHandle::is_tls);
+        let is_refused = || is_cross_site(headers, is_tls) && !opens_linked_page();
         if config.has_users_file && self.paths.sign_in.contains(&request.path()) {
             return if is_refused() {
                 Err(RequestError::CrossSite)

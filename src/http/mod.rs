@@ -7,13 +7,15 @@
 //! * `middleware`: the checks of every request before its endpoint;
 //! * `access`: the user of a request, and the role that its route needs;
 //! * `basic_auth`: HTTP Basic authentication;
+//! * `handshakes`: TLS of the listeners, and its failed handshakes: metrics, log;
 //! * `logins`: failed logins: metrics, log, delayed answers;
 //! * `slowdown`: the delay of each failed login's answer;
 //! * `csrf`: requests that a page of another site sends;
 //! * `sessions`, `session_cookie`: sessions of the console, and the cookie that has their ids;
 //! * `hosts`: hosts under which a listener for browsers answers;
 //! * `live_config`: the configuration that requests are judged by; a reload replaces it;
-//! * `request_id`: the id in an answer and in its log lines;
+//! * `request_id`: the id in an answer and in its log lines; the origin of a request;
+//! * `forwarded`: the client's address, also behind trusted proxies;
 //! * `body`: reads a request's body within a size and a time;
 //! * `error`: the listener's refusals, and the answer of three fields.
 
@@ -25,6 +27,8 @@ pub mod body;
 mod connections;
 mod csrf;
 pub mod error;
+mod forwarded;
+mod handshakes;
 mod hosts;
 mod live_config;
 mod logins;
@@ -42,6 +46,8 @@ pub use bind::BoundListener;
 pub use connections::properties::messages;
 pub use connections::{Deadlines, WORKER_DESCRIPTORS, max_connections};
 pub use csrf::{accepts_pages, proves_own_site};
+pub use forwarded::client;
+pub use handshakes::{ListenerTls, Tls};
 pub use live_config::{LiveConfig, LoadedConfig, RequestConfig};
 pub use logins::Logins;
 pub use middleware::{Middleware, Public, SignIn, SpecialPaths};

@@ -7,7 +7,10 @@ use actix_web::{
     http::header::{CACHE_CONTROL, COOKIE, HeaderMap, HeaderName, LOCATION},
 };
 
-use super::sessions::{LIFETIME, SessionKey};
+use super::{
+    connections::ConnectionHandle,
+    sessions::{LIFETIME, SessionKey},
+};
 use crate::config::Network;
 
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -62,6 +65,9 @@ pub fn see_other(path: &str) -> HttpResponse {
 
 /// Whether the client's connection has TLS: ours, or that of a trusted proxy, which says so.
 pub fn is_secure(request: &HttpRequest, trusted: &[Network]) -> bool {
+    if request.conn_data().is_some_and(ConnectionHandle::is_tls) {
+        return true;
+    }
     let peer = request.peer_addr().map(|peer| peer.ip());
     let is_trusted = peer.is_some_and(|peer| trusted.iter().any(|it| it.contains(peer)));
     // Behind several proxies, the first value is that of the one that the client reached.

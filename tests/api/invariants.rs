@@ -43,8 +43,8 @@ fn only_the_http_client_names_its_library() {
         ("hyper::", "/http_client.rs"),
         ("hyper_util", "/http_client.rs"),
         ("http_body_util", "/http_client.rs"),
-        ("tokio_rustls", "/upstream/fetch/tls"),
-        ("rustls_native_certs", "/upstream/fetch/tls"),
+        ("tokio_rustls", "/tls"),
+        ("rustls_native_certs", "/tls/"),
     ] {
         assert_eq!(name(word, "actors/src", allowed), Vec::<PathBuf>::new(), "{word}");
         assert_eq!(name(word, "src", ""), Vec::<PathBuf>::new(), "{word}");

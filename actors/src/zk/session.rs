@@ -25,6 +25,7 @@ use super::{
     connection::close,
     request_limit::RequestLimit,
     tasks::{Tasks, TasksEnd},
+    tls::ZkTls,
     version::{Probe, probe},
 };
 use crate::domain::Shown;
@@ -53,6 +54,8 @@ pub struct ZkSettings {
     pub credentials: Option<DigestCredentials>,
     /// Replaces the version that the servers report.
     pub version: Option<ServerVersion>,
+    /// Certificates; `None`: connections without TLS.
+    pub tls: Option<ZkTls>,
 }
 
 /// `user:password` for ZooKeeper's `digest` scheme. Never printed.
@@ -103,6 +106,8 @@ pub(crate) struct Established {
     pub(crate) session: String,
     /// Whether the oldest version was assumed, since a broker did not report its own.
     pub(crate) version_assumed: bool,
+    /// Brokers with which TLS fails, with causes.
+    pub(crate) tls_faults: Vec<String>,
 }
 
 /// The session, and the end of its connection's tasks.
@@ -116,6 +121,8 @@ pub(crate) struct Session {
     awake: Vec<String>,
     /// The last attempt failed at those, so the next one goes to all brokers.
     is_wary: bool,
+    /// Brokers with which TLS fails, with causes, as of the last question for versions.
+    tls_faults: Vec<String>,
     tasks: Option<TasksEnd>,
 }
 
@@ -123,7 +130,8 @@ impl Session {
     pub(crate) fn new(settings: ZkSettings) -> Self {
         let known_versions = vec![None; settings.brokers.len()];
         let awake = Vec::new();
-        Self { settings, held: None, known_versions, awake, is_wary: false, tasks: None }
+        let (held, is_wary, tls_faults, tasks) = (None, false, Vec::new(), None);
+        Self { settings, held, known_versions, awake, is_wary, tls_faults, tasks }
     }
 
     /// Makes one attempt to connect with a new session, after it has ended the previous connection and session. Takes a
@@ -139,7 +147,8 @@ impl Session {
         self.end_session(&tasks, version).await?;
         let client = self.open(&tasks, version).await.map_err(|source| self.refused(source))?;
         self.held = Some(client.session().clone());
-        let (request_limit, finding) = RequestLimit::of(self.settings.brokers.clone());
+        let ZkSettings { brokers, tls, .. } = &self.settings;
+        let (request_limit, finding) = RequestLimit::of(brokers.clone(), tls.clone());
         drop(tasks.spawn(finding));
         Ok(Established {
             session: client.session_id().to_string(),
@@ -151,6 +160,7 @@ impl Session {
                 request_limit,
             ),
             version_assumed: told.is_none(),
+            tls_faults: self.tls_faults.clone(),
         })
     }
 
@@ -202,8 +212,12 @@ impl Session {
         self.tasks = Some(end);
 
         let told = match self.settings.version {
-            Some(version) => Some(version),
-            None => self.ask_version().await?,
+            Some(version) if self.settings.tls.is_none() => Some(version),
+            // Even if it is known: the client crate keeps the cause to itself if TLS fails.
+            configured => {
+                let told = self.ask_version().await?;
+                configured.or(told)
+            }
         };
         Ok((tasks, told))
     }
@@ -236,7 +250,10 @@ impl Session {
     /// Opens a session, or comes back into the held one.
     async fn open(&self, tasks: &Tasks, version: ServerVersion) -> Result<Client, ClientError> {
         let is_narrow = !self.awake.is_empty() && !self.is_wary;
-        let brokers = if is_narrow { &self.awake } else { &self.settings.brokers }.join(",");
+        let brokers = if is_narrow { &self.awake } else { &self.settings.brokers };
+        let scheme = if self.settings.tls.is_some() { "tcp+tls" } else { "tcp" };
+        let brokers: Vec<_> = brokers.iter().map(|it| format!("{scheme}://{it}")).collect();
+        let brokers = brokers.join(",");
         let connector = self.connector(version);
         tasks.adopt_from(connector.connect(&brokers)).await
     }
@@ -257,10 +274,12 @@ impl Session {
     /// not report its own. Fails if no broker can be reached.
     async fn ask_version(&mut self) -> Result<Option<ServerVersion>, ConnectError> {
         let known: Vec<_> = self.known_versions.iter().map(Option::is_some).collect();
-        let probes = probe(&self.settings.brokers, PROBE_PATIENCE, &known).await;
+        let ZkSettings { brokers, tls, .. } = &self.settings;
+        let probes = probe(brokers, tls.as_ref(), PROBE_PATIENCE, &known).await;
         let mut causes = Vec::new();
         let (mut reached, mut told) = (false, true);
         let (mut serving, mut evasive) = (Vec::new(), Vec::new());
+        self.tls_faults.clear();
         for (index, probe) in probes.into_iter().enumerate() {
             match probe {
                 Probe::Version(version) => {
@@ -279,6 +298,9 @@ impl Session {
                 Probe::Unreachable(error) => {
                     causes.push(format!("{}: {error}", self.settings.brokers[index]));
                 }
+                Probe::Tls(fault) => {
+                    self.tls_faults.push(format!("{}: {fault}", self.settings.brokers[index]));
+                }
                 Probe::Foreign(answer) => causes.push(format!(
                     "{}: no ZooKeeper server, it answers {}",
                     self.settings.brokers[index],
@@ -288,6 +310,7 @@ impl Session {
         }
         self.awake = if serving.is_empty() { evasive } else { serving };
         if !reached {
+            causes.extend(self.tls_faults.iter().cloned());
             return Err(ConnectError::Unreachable(causes.join("; ")));
         }
         // A silent broker may be of any version.
@@ -305,6 +328,9 @@ impl Session {
         }
         if let Some(session) = &self.held {
             connector = connector.with_session(session.clone());
+        }
+        if let Some(tls) = &self.settings.tls {
+            connector = connector.with_tls(tls.options());
         }
         connector
     }

@@ -10,6 +10,7 @@ use crate::config::{
     addresses::{overlap, split_host_port},
     value::{DEFAULT, origin},
 };
+use crate::tls::ServerTls;
 
 impl Reader {
     pub(super) fn api(&mut self, enabled: bool, head_timeout: Duration) -> Option<ApiSettings> {
@@ -67,15 +68,50 @@ impl Reader {
         Some(AdminSettings { listen, is_given })
     }
 
-    /// TLS of the listeners; `None` if `TLSCertificateFile` is not set.
+    /// TLS of the listeners; `None` if `TLSCertificateFile` is not set, or after a recorded problem.
     pub(super) fn tls(&mut self) -> Option<TlsSettings> {
-        let certificate = self.path("TLSCertificateFile");
-        let key = self.path("TLSPrivateKeyFile");
-        let client_ca = self.path("TLSClientCAFile");
-        let listeners = self.list("TLSListeners").unwrap_or_default();
-        let has = |name: &str| listeners.iter().any(|it| it == name);
-        let (api, admin) = (has("api"), has("admin"));
-        Some(TlsSettings { certificate: certificate?, key: key?, client_ca, api, admin })
+        const CERTIFICATE: &str = "TLSCertificateFile";
+        const KEY: &str = "TLSPrivateKeyFile";
+        let [certificate, key, client_ca] = [CERTIFICATE, KEY, "TLSClientCAFile"].map(|name| {
+            let is_set = !self.peek(name).is_empty();
+            is_set.then(|| self.path(name))
+        });
+        let [api, admin] = self.tls_listeners(certificate.is_some());
+        match (&certificate, &key) {
+            (Some(_), None) => self.problem(
+                KEY,
+                format!("is empty, but {CERTIFICATE} is set: name the file with its private key"),
+            ),
+            (None, Some(_)) => self.problem(
+                CERTIFICATE,
+                format!("is empty, but {KEY} is set: name the file with the key's certificate"),
+            ),
+            (None, None) if client_ca.is_some() => self.problem(
+                CERTIFICATE,
+                "is empty, but TLSClientCAFile is set: without TLS no client shows a certificate",
+            ),
+            _ => {}
+        }
+        let (certificate, key) = (certificate??, key??);
+        let server = ServerTls::refusing();
+        Some(TlsSettings { certificate, key, client_ca: client_ca.flatten(), api, admin, server })
+    }
+
+    /// Whether the API's listener and the admin listener are in `TLSListeners`.
+    fn tls_listeners(&mut self, has_tls: bool) -> [bool; 2] {
+        const KEY: &str = "TLSListeners";
+        const NAMES: [&str; 2] = ["api", "admin"];
+        let Some(listed) = self.list(KEY) else { return [false; 2] };
+        for other in listed.iter().filter(|name| !NAMES.contains(&name.as_str())) {
+            let (name, hint) = (Quoted(other), hint(other));
+            self.problem(KEY, format!("contains {name}, expected api or admin{hint}"));
+        }
+        if has_tls && listed.is_empty() {
+            let text =
+                "is empty, expected api, admin or both; without TLSCertificateFile there is no TLS";
+            self.problem(KEY, text);
+        }
+        NAMES.map(|name| listed.iter().any(|it| it == name))
     }
 
     pub(super) fn admin_hosts(&mut self) -> Vec<Host> {

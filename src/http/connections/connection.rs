@@ -9,32 +9,30 @@ use std::{
     cell::RefCell,
     future::poll_fn,
     io,
-    mem::MaybeUninit,
+    mem::{self, MaybeUninit},
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
-use actix_web::{rt::net::TcpStream, web::BytesMut};
+use actix_web::web::BytesMut;
 use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
-    time::{Instant, Sleep, sleep, sleep_until},
+    time::{Instant, Sleep, sleep_until},
 };
 
 use super::{
     ConnectionHandle, Connections,
     head::{Framing, Head},
     inbound::Inbound,
+    tls_stream::Stream,
 };
 use crate::http::error::RequestError;
 
 /// Bytes that are read at a time, and that are held while a request is under way: some tens of requests.
 pub(super) const AHEAD: usize = 8 * 1024;
-
-/// Time for a client to read a connection's last answer while it may still be sending.
-const AFTER_LAST_ANSWER: Duration = Duration::from_secs(1);
 
 /// Bytes of answers that the kernel keeps unsent, beyond those on their way; it wakes the daemon when half of them were
 /// taken. By default it keeps megabytes: a client that reads slowly would look like one that does not read.
@@ -60,12 +58,12 @@ pub(super) enum Phase {
 pub struct HttpConnection(pub(super) Rc<RefCell<Inner>>);
 
 pub(super) struct Inner {
-    pub(super) stream: TcpStream,
+    pub(super) stream: Stream,
     common: Connections,
     pub(super) phase: Phase,
     is_first: bool,
     /// A head or a body was refused, so the client may send on after the answer.
-    was_refused: bool,
+    pub(super) was_refused: bool,
     pub(super) inbound: Inbound,
     /// Memory that an unfinished head holds, as counted in `common`.
     held: usize,
@@ -87,13 +85,14 @@ pub(super) struct Inner {
 }
 
 impl Connections {
-    pub fn open(&self, stream: TcpStream) -> HttpConnection {
+    /// A connection that was opened at that time.
+    pub fn open(&self, stream: Stream, opened: Instant) -> HttpConnection {
         // The connection works without it, too.
-        let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
+        let _ = SockRef::from(stream.tcp()).set_tcp_notsent_lowat(UNSENT);
         HttpConnection(Rc::new(RefCell::new(Inner {
             stream,
             common: self.clone(),
-            phase: Phase::Waiting(Instant::now()),
+            phase: Phase::Waiting(opened),
             is_first: true,
             was_refused: false,
             inbound: Inbound::default(),
@@ -122,17 +121,9 @@ impl HttpConnection {
         poll_fn(|cx| self.0.borrow_mut().poll_head(cx)).await.unwrap_or(false)
     }
 
-    /// After the last answer, discards for a moment what the client has sent on. Closing the socket with unread bytes
-    /// would reset the connection, and with it answers that are still on their way.
-    pub async fn linger(&self) {
-        if !self.0.borrow_mut().needs_linger() {
-            return;
-        }
-        let end = poll_fn(|cx| self.0.borrow_mut().poll_discard(cx));
-        tokio::select! {
-            () = end => {}
-            () = sleep(AFTER_LAST_ANSWER) => {}
-        }
+    /// Gives the library a stand-in for the first request, to be answered with `error`.
+    pub fn refuse(&self, error: RequestError) {
+        self.0.borrow_mut().refuse(error);
     }
 }
 
@@ -214,6 +205,10 @@ impl Inner {
                 Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => {
+                    if !self.holds_its_share() {
+                        self.refuse(RequestError::HeadsTooMany);
+                        continue;
+                    }
                     if !self.is_cut(cx) {
                         return Poll::Pending;
                     }
@@ -231,20 +226,29 @@ impl Inner {
 
     /// Looks for a request in the received bytes; true if there is one, or a refusal in its place.
     fn find_request(&mut self) -> bool {
-        let found = self.inbound.next_request();
-        let held = if matches!(found, Ok(None)) { self.inbound.capacity() } else { 0 };
-        let fits = held == self.held || self.common.hold(self.held, held);
-        self.held = held;
-        match found {
+        match self.inbound.next_request() {
             Ok(Some(head)) => self.begin(head),
-            Ok(None) if fits => return false,
+            Ok(None) if self.holds_its_share() => return false,
             Ok(None) => self.refuse(RequestError::HeadsTooMany),
             Err(error) => self.refuse(error),
         }
         true
     }
 
+    /// Counts the memory of an unfinished head; false if that is more than its share. TLS may hold all bytes that came
+    /// before the first request; only clients with credentials send another.
+    fn holds_its_share(&mut self) -> bool {
+        let in_tls = if self.is_first { self.stream.received() } else { 0 };
+        self.hold(self.inbound.capacity().max(in_tls))
+    }
+
+    fn hold(&mut self, now: usize) -> bool {
+        let before = mem::replace(&mut self.held, now);
+        before == now || self.common.hold(before, now)
+    }
+
     fn begin(&mut self, head: Head) {
+        self.hold(0);
         self.phase = Phase::UnderWay;
         self.is_first = false;
         self.closes = !head.keeps_alive;
@@ -254,8 +258,6 @@ impl Inner {
 
     /// Gives the library a stand-in for the received bytes, to be answered with `error`. It is the last request.
     fn refuse(&mut self, error: RequestError) {
-        self.common.hold(self.held, 0);
-        self.held = 0;
         self.inbound.refuse();
         self.was_refused = true;
         self.refusal = Some(error);
@@ -317,7 +319,7 @@ impl Inner {
             let count = ready!(Pin::new(&mut self.stream).poll_write(cx, self.interim))?;
             self.interim = &self.interim[count..];
         }
-        Poll::Ready(Ok(()))
+        self.poll_push(cx)
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
@@ -339,36 +341,11 @@ impl Inner {
             _ => self.poll_watch(cx, into),
         }
     }
-
-    fn needs_linger(&mut self) -> bool {
-        let mut byte = [0];
-        self.phase == Phase::Over
-            && !self.is_cut
-            && (self.was_refused
-                || self.inbound.len() > 0
-                || self.inbound.has_body()
-                || self.stream.try_read(&mut byte).is_ok_and(|count| count > 0))
-    }
-
-    fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        const READS: usize = 16;
-        self.inbound = Inbound::default();
-        let mut space = [MaybeUninit::uninit(); AHEAD];
-        for _ in 0..READS {
-            let mut scrap = ReadBuf::uninit(&mut space);
-            match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut scrap)) {
-                Ok(()) if !scrap.filled().is_empty() => {}
-                _ => return Poll::Ready(()),
-            }
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.common.hold(self.held, 0);
+        self.hold(0);
     }
 }
 

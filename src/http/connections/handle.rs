@@ -28,7 +28,12 @@ impl ConnectionHandle {
 
     /// The daemon's own address; `None` if the connection has ended already.
     pub fn local_ip(&self) -> Option<IpAddr> {
-        self.0.borrow().stream.local_addr().ok().map(|local| local.ip())
+        self.0.borrow().stream.tcp().local_addr().ok().map(|local| local.ip())
+    }
+
+    /// Whether the daemon itself speaks TLS with the client.
+    pub fn is_tls(&self) -> bool {
+        self.0.borrow().stream.is_tls()
     }
 
     /// Hands over the body from now on. A client that waits for it gets `100 Continue` first.

@@ -2,6 +2,7 @@
 //! client can occupy (docs/develop/decisions/0013-connection-layer.md).
 //!
 //! * `serve`: a connection from its first byte to its end;
+//! * `tls_handshake`: its begin; `tls_stream`: its bytes, with TLS or without; `linger`: its end;
 //! * `connection`: its phases and deadlines, and what the library reads;
 //! * `inbound`: received bytes, handed over one request at a time;
 //! * `head`, `request_line`: a request's head: its end, its checks, its canonical form;
@@ -15,6 +16,7 @@ mod connection;
 mod handle;
 mod head;
 mod inbound;
+mod linger;
 mod outbound;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
@@ -22,6 +24,8 @@ mod request_line;
 mod serve;
 #[cfg(test)]
 mod tests;
+mod tls_handshake;
+mod tls_stream;
 
 use std::{
     sync::{
@@ -33,6 +37,8 @@ use std::{
 
 use rustix::process::{Resource, getrlimit};
 
+use crate::http::handshakes::{FailedHandshakes, ListenerTls};
+
 pub use connection::HttpConnection;
 pub use handle::{AnswerInProgress, ConnectionHandle, TrackedBody};
 pub use serve::serve;
@@ -43,10 +49,10 @@ const RESERVED: usize = 64;
 /// Descriptors of an HTTP worker's event loop.
 pub const WORKER_DESCRIPTORS: usize = 8;
 
-/// Memory that every unfinished head may hold, so that in a flood an ordinary head can still arrive in parts.
+/// Memory that every unfinished head, or handshake, may hold, so that in a flood an ordinary head can still arrive in parts.
 const HEAD_ROOM: usize = 2 * 1024;
 
-/// Memory that all unfinished heads of a listener may hold together beyond [`HEAD_ROOM`].
+/// Memory that all unfinished heads and handshakes of a listener may hold together beyond [`HEAD_ROOM`].
 const HEADS_LIMIT: usize = 16 * 1024 * 1024;
 
 /// Divisor: one head may hold at most this part of the memory that the others leave.
@@ -63,7 +69,7 @@ pub fn max_connections(workers: usize, others: usize) -> usize {
 /// Deadlines of a connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadlines {
-    /// From the connection to the end of its first head.
+    /// From the connection to the end of its first head, a handshake included.
     pub first_head: Duration,
     /// From the last byte of an answer, when the kernel has taken it, to the first byte of the next request.
     pub idle: Duration,
@@ -77,13 +83,20 @@ pub struct Deadlines {
 pub struct Connections {
     deadlines: Deadlines,
     cut: Arc<AtomicUsize>,
-    /// Bytes that unfinished heads hold.
+    /// Bytes that unfinished heads and handshakes hold.
     held: Arc<AtomicUsize>,
+    /// `None` without TLS.
+    tls: Option<ListenerTls>,
 }
 
 impl Connections {
-    pub fn new(deadlines: Deadlines) -> Self {
-        Self { deadlines, cut: Arc::default(), held: Arc::default() }
+    pub fn new(deadlines: Deadlines, tls: Option<ListenerTls>) -> Self {
+        Self { deadlines, cut: Arc::default(), held: Arc::default(), tls }
+    }
+
+    /// `None` without TLS.
+    pub fn failed_handshakes(&self) -> Option<&FailedHandshakes> {
+        self.tls.as_ref().map(|tls| &*tls.failed)
     }
 
     /// Number of connections that missed a deadline since the last call.
@@ -95,7 +108,7 @@ impl Connections {
         self.cut.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Changes the memory that one head holds from `before` to `now`. False if that is more than its share; it counts
+    /// Changes the memory that one head or handshake holds from `before` to `now`. False if that is more than its share; it counts
     /// all the same until it is released.
     fn hold(&self, before: usize, now: usize) -> bool {
         let [before, now] = [before, now].map(|held| held.saturating_sub(HEAD_ROOM));

@@ -9,20 +9,29 @@ use std::{
 use actix_web::web::Buf;
 use tokio::{io::AsyncWrite, time::Instant};
 
-use super::connection::{HttpConnection, Inner, Phase};
+use super::{
+    connection::{HttpConnection, Inner, Phase},
+    tls_stream::Stream,
+};
 
 /// Bytes of answers that are collected while pipelined requests are under way, to be sent together.
 const COLLECTED: usize = 16 * 1024;
 
 impl Inner {
-    /// Writes to the socket, and notes when the client takes nothing.
-    fn poll_send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    /// Has `send` write to the stream, and notes when the client takes nothing.
+    fn poll_sending<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        send: impl FnOnce(Pin<&mut Stream>, &mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
         if self.is_cut {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
-        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        if written.is_pending() {
-            self.stuck_since.get_or_insert_with(Instant::now);
+        let sent = send(Pin::new(&mut self.stream), cx);
+        if sent.is_pending() {
+            if self.stream.take_has_sent() || self.stuck_since.is_none() {
+                self.stuck_since = Some(Instant::now());
+            }
             // Sets the alarm.
             if self.is_cut(cx) {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
@@ -31,10 +40,14 @@ impl Inner {
             // Resumes reading.
             cx.waker().wake_by_ref();
         }
-        written
+        sent
     }
 
-    /// Sends the collected answers.
+    fn poll_send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_sending(cx, |stream, cx| stream.poll_write(cx, bytes))
+    }
+
+    /// Sends the collected answers, and what TLS holds.
     pub(super) fn poll_push(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.outbound.is_empty() {
             let mut outbound = mem::take(&mut self.outbound);
@@ -47,7 +60,10 @@ impl Inner {
             }
             ready!(sent)?;
         }
-        Poll::Ready(Ok(()))
+        match self.stream.is_tls() {
+            true => self.poll_sending(cx, |stream, cx| stream.poll_flush(cx)),
+            false => Poll::Ready(Ok(())),
+        }
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -88,6 +104,6 @@ impl AsyncWrite for HttpConnection {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0.borrow_mut().stream).poll_shutdown(cx)
+        self.0.borrow_mut().poll_sending(cx, |stream, cx| stream.poll_shutdown(cx))
     }
 }

@@ -3,28 +3,32 @@
 use std::{net::SocketAddr, rc::Rc};
 
 use actix_service::Service;
+use actix_web::rt::net::TcpStream;
 
-use super::HttpConnection;
+use super::{Connections, HttpConnection};
 
-/// Waits for the first head, lets `http` serve the connection, and lets the client read the last answer. `http` keeps
+/// Shakes hands with TLS, waits for the first head, lets `http` serve the connection, and lets the client read the last answer. `http` keeps
 /// buffers of some kilobytes per connection, so it gets none before a head has arrived whole. Until then, `stopping`
 /// ends the connection.
 pub async fn serve<S>(
-    connection: HttpConnection,
-    peer: Option<SocketAddr>,
+    connections: &Connections,
+    stream: TcpStream,
     http: Rc<S>,
     stopping: impl Future<Output = ()>,
 ) -> Result<(), S::Error>
 where
     S: Service<(HttpConnection, Option<SocketAddr>), Response = ()>,
 {
-    let has_request = tokio::select! {
-        has_request = connection.first_head() => has_request,
-        () = stopping => false,
+    let peer = stream.peer_addr().ok();
+    let request = async {
+        let connection = connections.begin(stream, peer).await?;
+        connection.first_head().await.then_some(connection)
     };
-    if !has_request {
-        return Ok(());
-    }
+    let connection = tokio::select! {
+        connection = request => connection,
+        () = stopping => None,
+    };
+    let Some(connection) = connection else { return Ok(()) };
     // Boxed, so that a connection without a head does not reserve the space.
     let served = Box::pin(http.call((connection.clone(), peer))).await;
     connection.linger().await;

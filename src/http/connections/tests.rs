@@ -13,10 +13,13 @@ use actix_web::rt::net::{TcpListener, TcpStream};
 use tokio::{
     io::{AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpSocket,
-    time::{self, sleep, timeout},
+    time::{self, Instant, sleep, timeout},
 };
 
-use super::{Connections, Deadlines, HEAD_ROOM, HEADS_LIMIT, HttpConnection, connection::AHEAD};
+use super::{
+    Connections, Deadlines, HEAD_ROOM, HEADS_LIMIT, HttpConnection, connection::AHEAD,
+    tls_stream::Stream,
+};
 use crate::http::error::RequestError;
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: s\r\n\r\n";
@@ -28,7 +31,7 @@ async fn connected(connections: &Connections) -> (HttpConnection, TcpStream) {
     let address = listener.local_addr().expect("an address");
     let client = TcpStream::connect(address).await.expect("a connection");
     let (served, _) = listener.accept().await.expect("a client");
-    (connections.open(served), client)
+    (connections.open(Stream::Plain(served), Instant::now()), client)
 }
 
 fn patient() -> Connections {
@@ -36,7 +39,7 @@ fn patient() -> Connections {
         let [first_head, idle, patience] = seconds.map(Duration::from_secs);
         Deadlines { first_head, idle, patience }
     };
-    Connections::new(deadlines([30, 40, 60]))
+    Connections::new(deadlines([30, 40, 60]), None)
 }
 
 /// Reads for as long as something comes within a moment.
@@ -228,7 +231,7 @@ async fn answers_reach_a_client_that_has_sent_on_when_the_connection_ends() {
     narrow.set_recv_buffer_size(1024).expect("a narrow one");
     let mut client = narrow.connect(address).await.expect("a connection");
     let (served, _) = listener.accept().await.expect("a client");
-    let mut served = patient().open(served);
+    let mut served = patient().open(Stream::Plain(served), Instant::now());
     client.write_all(&GET.repeat(2_000)).await.expect("sent");
     let ending = async {
         let mut answer = served.handle().begin_answer();
@@ -287,7 +290,7 @@ async fn a_head_that_does_not_end_is_answered() {
 async fn the_time_for_the_next_request_begins_when_the_answer_was_sent() {
     let second = Duration::from_secs(1);
     let deadlines = Deadlines { first_head: second, idle: 3 * second, patience: second };
-    let (mut served, mut client) = connected(&Connections::new(deadlines)).await;
+    let (mut served, mut client) = connected(&Connections::new(deadlines, None)).await;
     client.write_all(GET).await.expect("sent");
     assert_eq!(read_all(&mut served).await, GET);
     let in_progress = served.handle().begin_answer();

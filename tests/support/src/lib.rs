@@ -2,19 +2,23 @@
 //!
 //! * this file: child processes that cannot outlive the tests, waiting with a deadline, unique names and ports;
 //! * [`zookeeper`], [`daemon`]: private servers and the daemon's process;
+//! * [`users`]: entries of a `UsersFile`;
 //! * [`client`]: an HTTP client that sends exact bytes;
+//! * [`certificates`]: authorities, and what they issue;
 //! * [`load`], [`coinbase_load`]: clients that write and remember every answer;
 //! * [`coinbase_history`], [`register`]: judges that decide whether all answers can be true together.
 
 // A test that cannot go on panics, and the items are for tests alone.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+pub mod certificates;
 pub mod client;
 pub mod coinbase_history;
 pub mod coinbase_load;
 pub mod daemon;
 pub mod load;
 pub mod register;
+pub mod users;
 pub mod zookeeper;
 
 use std::collections::BTreeSet;

@@ -6,6 +6,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     date_time_ymd,
 };
+use time::OffsetDateTime;
 use tokio_rustls::rustls::{
     ServerConfig,
     crypto::ring,
@@ -46,6 +47,13 @@ impl Draft {
     #[must_use]
     pub fn early(mut self) -> Self {
         self.0.not_before = date_time_ymd(2999, 2, 3);
+        self
+    }
+
+    /// With a period that ends so many days from now.
+    #[must_use]
+    pub fn for_days(mut self, days: u32) -> Self {
+        self.0.not_after = OffsetDateTime::now_utc() + time::Duration::days(days.into());
         self
     }
 
@@ -104,6 +112,11 @@ impl Identity {
     /// The certificate, in PEM.
     pub fn pem(&self) -> &str {
         &self.pem
+    }
+
+    /// Its key, in PEM (PKCS #8).
+    pub fn key_pem(&self) -> String {
+        self.key.serialize_pem()
     }
 
     /// A server's side of TLS. It checks nothing of the certificate.
