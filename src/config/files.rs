@@ -34,16 +34,13 @@ impl Checked {
     pub fn look_at_files(self) -> Result<Self, Rejected> {
         self.look_at(|findings, settings| {
             findings.look_at_history(settings.history.as_ref());
-            findings.read_users(&mut settings.callers);
+            findings.read_users(&mut settings.callers, settings.sub_pools.is_some());
             findings.read_tls(settings.tls.as_mut());
             findings.read_zookeeper_files(settings);
         })
     }
 
-    fn look_at(
-        self,
-        look: impl FnOnce(&mut Findings, &mut Settings),
-    ) -> Result<Self, Rejected> {
+    fn look_at(self, look: impl FnOnce(&mut Findings, &mut Settings)) -> Result<Self, Rejected> {
         let Self { mut settings, warnings, listing, values } = self;
         let (problems, certificates) = (Vec::new(), Vec::new());
         let mut findings = Findings { problems, warnings, certificates, values };
