@@ -241,7 +241,9 @@ fn explained(cause: String, has_tls: bool) -> String {
     match has_tls {
         // TLS 1.3 permits a server to refuse the client's certificate after the handshake.
         true if cause.contains("CertificateRequired") => {
-            format!("{cause}; the daemon demands a client certificate: give --cert-file and --key-file")
+            format!(
+                "{cause}; the daemon demands a client certificate: give --cert-file and --key-file"
+            )
         }
         false if cause.contains("invalid HTTP version") => {
             format!("{cause}; if the daemon has TLS there, give --server https://HOST:PORT")

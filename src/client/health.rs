@@ -57,5 +57,6 @@ fn server(file: Option<&Path>) -> Result<ServerAddress, CommandFailure> {
     };
     let access = configured(file)?;
     let listen = access.admin_listen.ok_or_else(|| failed("empty"))?;
-    ServerAddress::of_listener(&listen, access.admin_certificate.is_some()).ok_or_else(|| failed(&format!("{listen:?}")))
+    ServerAddress::of_listener(&listen, access.admin_certificate.is_some())
+        .ok_or_else(|| failed(&format!("{listen:?}")))
 }

@@ -63,11 +63,7 @@ impl fmt::Debug for TlsClient {
 
 impl TlsClient {
     /// `identity` is the client's own certificate, with its chain, and its key.
-    pub fn new(
-        trust: TlsTrust,
-        identity: Option<Identity>,
-        remedies: TlsRemedies,
-    ) -> Self {
+    pub fn new(trust: TlsTrust, identity: Option<Identity>, remedies: TlsRemedies) -> Self {
         let provider = Arc::new(ring::default_provider());
         let trust = Trust::new(trust, provider.signature_verification_algorithms);
         let config = ClientConfig::builder_with_provider(provider)

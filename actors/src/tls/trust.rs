@@ -31,7 +31,10 @@ enum Rule {
     ///
     /// A listed certificate still has to name the host, be within its period, and be meant for servers
     /// (docs/develop/decisions/0025-upstream-certificates.md).
-    Listed { roots: RootCertStore, listed: Vec<CertificateDer<'static>> },
+    Listed {
+        roots: RootCertStore,
+        listed: Vec<CertificateDer<'static>>,
+    },
     Exactly(CertificateDer<'static>),
     Anyone,
 }

@@ -127,8 +127,7 @@ pub(super) fn host(broker: &str) -> &str {
 }
 
 fn identity((chain, key): (&[u8], &[u8])) -> Result<Identity, ZkTlsFault> {
-    let chain =
-        certificates(chain).map_err(|fault| ZkTlsFault::Certificate(fault.to_string()))?;
+    let chain = certificates(chain).map_err(|fault| ZkTlsFault::Certificate(fault.to_string()))?;
     let key = private_key(key).map_err(|fault| ZkTlsFault::Key(fault.to_string()))?;
     Ok((chain, key))
 }

@@ -50,7 +50,8 @@ async fn a_server_with_another_certificate_than_the_file_gets_no_request() {
     // Renewed, before a reload.
     write_pair(&authority.server(), builder.folder(), "server");
     let failed = cli("switch alice btc", &builder).ends_with(69).await;
-    let cause = "shows another certificate than that of the configuration; reload the daemon (SIGHUP)";
+    let cause =
+        "shows another certificate than that of the configuration; reload the daemon (SIGHUP)";
     assert_says(&failed.stderr, &[&format!("https://{listen}"), cause, "nothing was written"]);
     let znodes = ZooKeeper::shared().await.znodes().await;
     assert_eq!(znodes.get(&daemon.path("alice")).await, None);

@@ -98,7 +98,10 @@ impl Upstream {
                 ca-certificates, or let SSL_CERT_FILE name a file with them";
                 "cause" => causes.join("; "));
         }
-        Self { tls: TlsClient::new(TlsTrust::Certificates(trusted), None, remedies(settings.url_key)), settings }
+        Self {
+            tls: TlsClient::new(TlsTrust::Certificates(trusted), None, remedies(settings.url_key)),
+            settings,
+        }
     }
 
     /// Requests the entries after `from`, the value of the query's parameter `name`, and reads the answer to its end.
