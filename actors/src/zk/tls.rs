@@ -14,6 +14,7 @@ use tokio_rustls::rustls::{
     client::WebPkiServerVerifier,
     crypto::ring,
     pki_types::{CertificateRevocationListDer, pem::PemObject},
+    sign::CertifiedKey,
 };
 use zookeeper_client::{Error as ClientError, TlsCa, TlsCerts, TlsIdentity, TlsOptions};
 
@@ -129,6 +130,9 @@ pub(super) fn host(broker: &str) -> &str {
 fn identity((chain, key): (&[u8], &[u8])) -> Result<Identity, ZkTlsFault> {
     let chain = certificates(chain).map_err(|fault| ZkTlsFault::Certificate(fault.to_string()))?;
     let key = private_key(key).map_err(|fault| ZkTlsFault::Key(fault.to_string()))?;
+    // Even if the authorities cannot be used, so that all problems are reported at once.
+    CertifiedKey::from_der(chain.clone(), key.clone_key(), &ring::default_provider())
+        .map_err(key_fault)?;
     Ok((chain, key))
 }
 

@@ -1,6 +1,7 @@
 //! The files and keys: all problems at once.
 
 use super::{file, scene, trusting, with_identity};
+use crate::client::doctor::{doctor, found};
 use crate::support::certificates::{Authority, Draft, write_private};
 use crate::support::daemon::Daemon;
 use crate::support::zookeeper::ZooKeeper;
@@ -86,6 +87,11 @@ async fn an_expired_certificate_is_a_warning_since_a_reload_replaces_it() {
     let shown = finished.shown();
     assert!(shown.contains("ZKTLSCertificateFile is "), "{shown}");
     assert!(shown.contains("has expired on 2001-02-03"), "{shown}");
+    let findings = found(&doctor(&builder), "problem", "certificate").await;
+    assert_eq!(findings, ["the certificate for zookeeper has expired"]);
+    let lasting = with_identity(builder, &authority.client("daemon"));
+    let findings = found(&doctor(&lasting), "ok", "certificate").await;
+    assert!(findings[0].starts_with("the certificate for zookeeper expires in "), "{findings:?}");
 }
 
 #[tokio::test]
