@@ -18,7 +18,7 @@ const OPEN: [&str; 2] = ["/healthz", "/readyz"];
 const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"];
 
 fn actor(roles: &[Role]) -> Actor {
-    let (name, secret) = ("wang".into(), Secret::of_text(""));
+    let (name, secret) = ("wang".into(), Secret::of_password(""));
     let user = User { name, secret, roles: roles.iter().copied().collect::<Roles>() };
     Actor { user: Arc::new(user), means: Means::Basic }
 }
