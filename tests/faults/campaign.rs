@@ -15,7 +15,7 @@ use crate::frames::Op;
 use crate::judge::{self, SLACK, Violations};
 use crate::listed;
 use crate::looker::Looker;
-use crate::scene::{ACK_TIMEOUT, Member, REGISTRAR, SESSION_TIMEOUT, Scene, Servers};
+use crate::scene::{ACK_TIMEOUT, Member, REGISTRAR, SESSION_TIMEOUT, Scene, Servers, has_tls};
 use crate::settle;
 use crate::stratum::Stratum;
 use crate::support::client::{self, Request};
@@ -37,6 +37,8 @@ const DISTURBED: usize = 2;
 const RECOVERY: Duration = Duration::from_secs(15);
 /// After so long a daemon has to be back.
 const RECOVERED: Duration = Duration::from_secs(1);
+/// How much longer that takes with TLS: a server that has just started needs a second or two for its first handshakes.
+const FIRST_HANDSHAKES: Duration = Duration::from_secs(2);
 /// For how long nothing strikes in a faultless round.
 const CALM: Duration = Duration::from_secs(1);
 /// Where the row of faultless rounds is: behind all faults.
@@ -423,10 +425,12 @@ async fn after_strike(pulses: &[Pulse], struck: &Struck, row: &mut Row) -> Viola
         violations.push(format!("silence noticed after {:?}", struck.noticed));
     }
     let mut slowest = Some(Duration::ZERO);
+    let handshakes = if has_tls() { FIRST_HANDSHAKES } else { Duration::ZERO };
+    let limit = RECOVERED + SLACK + handshakes;
     for &daemon in &struck.daemons {
         let recovery = recovery(&pulses[daemon], struck.mended).await;
         match recovery {
-            Some(recovery) if recovery > RECOVERED + SLACK => {
+            Some(recovery) if recovery > limit => {
                 violations.push(format!("daemon {daemon} took {recovery:?}"));
             }
             Some(_) => {}
