@@ -8,7 +8,7 @@ use crate::support::{eventually, seconds};
 #[tokio::test]
 async fn new_certificates_serve_from_the_next_connection_on() {
     let Some(mut scene) = scene().await else { return };
-    let builder = scene.builder.set("ZKRequestTimeoutSeconds", 2);
+    let builder = scene.builder.set("ZKRequestTimeoutSeconds", 20);
     let daemon = builder.start().await;
     daemon.switch_twice("alice").await;
     // The servers change to certificates of another authority, before the daemon.
