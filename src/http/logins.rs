@@ -21,10 +21,10 @@ use tokio::{
 
 use super::{
     basic_auth::BasicCredentials,
-    comparisons::{Comparisons, Unchecked},
+    comparisons::Comparisons,
     error::RequestError,
     slowdown::{AnswerTime, Slowdown},
-    waiting::{Login, MAX_WAITING, Verdict},
+    waiting::{Login, MAX_WAITING, Unchecked, Verdict},
 };
 use crate::users::{Role, Users};
 

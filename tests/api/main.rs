@@ -47,5 +47,6 @@ mod supervisor;
 mod switching;
 mod undo;
 mod user_lists;
+mod users;
 
 use test_support as support;
