@@ -93,7 +93,7 @@ impl Comparisons {
             state.has_thread = thread.spawn(move || shared.run()).is_ok();
         }
         drop(state);
-        note_removed(&removed, now);
+        slow_down(&removed);
         Ok(verdict)
     }
 }
@@ -128,15 +128,15 @@ impl Shared {
         let (job, removed) = state.waiting.next();
         state.has_thread = job.is_some();
         drop(state);
-        note_removed(&removed, Instant::now());
+        slow_down(&removed);
         job
     }
 }
 
 /// Counts logins without a comparison as failures of their addresses. An address could otherwise occupy the list, and
 /// keep the rank of one that has not failed.
-fn note_removed(removed: &[Arc<Job>], now: Instant) {
+fn slow_down(removed: &[Arc<Job>]) {
     for job in removed {
-        job.failures.suspect(&job.source, now);
+        job.failures.slow_down(&job.source);
     }
 }
