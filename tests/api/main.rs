@@ -51,5 +51,6 @@ mod tls;
 mod undo;
 mod user_lists;
 mod zk_tls;
+mod users;
 
 use test_support as support;
