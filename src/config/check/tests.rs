@@ -354,6 +354,11 @@ fn each_key_that_a_reload_takes_over_changes_what_a_reload_hands_on() {
         ("ZKAutoRegWatchDir", "/requests"),
         ("UserAutoRegAPI_URL", "http://here/register"),
         ("UserAutoRegAPI_DefaultCoin", "btc"),
+        ("TLSCertificateFile", "/certificate"),
+        ("TLSPrivateKeyFile", "/key"),
+        ("ZKTLSCAFile", "/authorities"),
+        ("ZKTLSCertificateFile", "/certificate-of-client"),
+        ("ZKTLSPrivateKeyFile", "/key-of-client"),
     ];
     let with = |key: &str, value: &str| {
         let on = on.into_iter().filter(|(name, _)| *name != key);
@@ -417,7 +422,7 @@ fn proxies_are_networks_and_not_all_addresses() {
         assert!(warnings[0].starts_with("TrustedProxies has a network of all"), "{warnings:?}");
     }
     for wrong in ["proxy.example.com", "10.0.0.1/8", "10.0.0.0/33"] {
-        assert!(load(wrong).unwrap_err().problems[0].to_string().contains("TrustedProxies"));
+        assert!(load(wrong).unwrap_err()[0].contains("TrustedProxies"));
     }
 }
 
