@@ -31,7 +31,7 @@ impl Checked {
         let (problems, certificates) = (Vec::new(), Vec::new());
         let mut findings = Findings { problems, warnings, certificates, values };
         findings.look_at_history(settings.history.as_ref());
-        findings.read_users(&mut settings.callers);
+        findings.read_users(&mut settings.callers, settings.sub_pools.is_some());
         findings.read_tls(settings.tls.as_mut());
         settings.writer.zookeeper.tls =
             findings.read_zookeeper_tls(settings.zookeeper_tls.as_ref());

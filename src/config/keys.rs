@@ -129,11 +129,11 @@ pub const KEYS: &[Key] = &[
     text("APIUser")
         .reloadable()
         .docker_rules()
-        .means("user name for HTTP Basic authentication; required with the API"),
+        .means("user name for HTTP Basic authentication; required with the API, unless UsersFile is set"),
     secret("APIPassword")
         .reloadable()
         .docker_rules()
-        .means("password for HTTP Basic authentication; required with the API"),
+        .means("password for HTTP Basic authentication; required with the API, unless UsersFile is set"),
     list("APIRoles")
         .or("admin")
         .reloadable()

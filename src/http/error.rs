@@ -65,7 +65,12 @@ pub enum RequestError {
          again in {0} seconds; nothing was written"
     )]
     TooManyFailedLogins(u64),
-    /// Bytes.
+    /// The password was not compared. Seconds.
+    #[error(
+        "credentials not checked: too many logins from this address have failed, or too many wait; check user and \
+         password, and try again in {0} seconds; nothing was written"
+    )]
+    LoginUnchecked(u64),
     /// With status 200 at routes of the API (trust contract, general rules).
     #[error(transparent)]
     MissingRole(#[from] MissingRole),
@@ -74,6 +79,7 @@ pub enum RequestError {
     NoUser,
     #[error("this port speaks HTTPS: begin the URL with https://; nothing was written")]
     NoTls,
+    /// Bytes.
     #[error("request headers are larger than {0} bytes")]
     HeadersTooLarge(usize),
     #[error("request has more than {0} header lines")]
@@ -114,7 +120,7 @@ impl ResponseError for RequestError {
             Self::TargetTooLong(_) => StatusCode::URI_TOO_LONG,
             Self::ExpectationFailed(_) => StatusCode::EXPECTATION_FAILED,
             Self::OtherHost(_) => StatusCode::MISDIRECTED_REQUEST,
-            Self::TooManyFailedLogins(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooManyFailedLogins(_) | Self::LoginUnchecked(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::HeadersTooLarge(_) | Self::HeadersTooMany(_) => {
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
             }
@@ -126,7 +132,9 @@ impl ResponseError for RequestError {
         let mut response = HttpResponse::build(self.status_code());
         match self {
             Self::MethodNotAllowed(methods) => response.insert_header(allow(methods)),
-            Self::TooManyFailedLogins(seconds) => response.insert_header((RETRY_AFTER, *seconds)),
+            Self::TooManyFailedLogins(seconds) | Self::LoginUnchecked(seconds) => {
+                response.insert_header((RETRY_AFTER, *seconds))
+            }
             Self::MissingRole(missing) => {
                 response.extensions_mut().insert(missing.clone());
                 &mut response

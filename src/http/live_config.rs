@@ -17,13 +17,13 @@ use super::{
 };
 use crate::{
     config::{CallerSettings, Host, Network},
-    users::{Secret, User, Users},
+    users::{Secret, User, UserChanges, Users},
 };
 
 /// The configuration of one request.
 pub struct RequestConfig {
     /// `APIUser`, and the users of `UsersFile`.
-    pub users: Users,
+    pub users: Arc<Users>,
     /// Whether `UsersFile` is set: only then does the console ask browsers to sign in.
     pub has_users_file: bool,
     /// `TrustedProxies`.
@@ -64,16 +64,16 @@ impl RequestConfig {
         } = settings;
         Self {
             has_users_file: users_file.is_some(),
-            users: Users::new(
+            users: Arc::new(Users::new(
                 credentials
                     .map(|it| User {
                         name: it.user.into(),
-                        secret: Secret::of_text(&it.password),
+                        secret: Secret::of_password(&it.password),
                         roles: api_roles,
                     })
                     .into_iter()
                     .chain(users),
-            ),
+            )),
             trusted_proxies,
             metrics_auth: BasicAuth::new(scraper.as_ref()),
             list_networks: list_access.allow,
@@ -104,11 +104,13 @@ impl LiveConfig {
         self.config.load_full()
     }
 
-    /// Changes the configuration for requests that begin from now on. Ends the sessions of users that it changes.
-    pub fn replace(&self, settings: CallerSettings) {
+    /// Changes the configuration for requests that begin from now on. Ends the sessions of users that it changes, and
+    /// returns their names.
+    pub fn replace(&self, settings: CallerSettings) -> UserChanges {
         let config = Arc::new(RequestConfig::new(settings));
-        self.config.store(Arc::clone(&config));
+        let old = self.config.swap(Arc::clone(&config));
         self.sessions.retain_users(&config.users);
+        old.users.changes_to(&config.users)
     }
 
     pub fn sessions(&self) -> &Sessions {

@@ -3,6 +3,8 @@
 //!
 //! The checks do not read the body, so a client without credentials cannot make the daemon buffer a body.
 
+mod identity;
+
 use std::{
     mem,
     sync::{Arc, Mutex, PoisonError},
@@ -13,16 +15,17 @@ use actix_web::{
     Error, HttpMessage, HttpRequest, HttpResponse,
     body::{BodySize, BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
-    http::{ConnectionType, Method, Version, header::AUTHORIZATION},
+    http::{ConnectionType, Method, Version},
     middleware::Next,
 };
 use prometheus_client::metrics::counter::Counter;
 use slog::{Logger, debug, warn};
-use switcher_actors::{RequestIds, Shown, Source, seconds};
+use switcher_actors::{Origin, RequestIds, Shown, Source, seconds};
 
+use self::identity::{Identity, scraper};
 use super::{
     access::{Actor, Means, MissingRole},
-    basic_auth::{BasicCredentials, bearer_token, is_attempt, unauthorized},
+    basic_auth::unauthorized,
     connections::{AnswerInProgress, ConnectionHandle, TrackedBody},
     csrf::{accepts_pages, is_cross_site, is_sent_by_page, opens_a_page, proves_own_site},
     error::{ErrNo, RequestError},
@@ -31,11 +34,11 @@ use super::{
     logins::FailedLogins,
     request_id::{assign, origin, set_header},
     session_cookie::{SessionCookie, see_other},
+    slowdown::AnswerTime,
 };
-use crate::{
-    config::Host,
-    users::{Check, Roles, Secret, User, Users},
-};
+use crate::config::Host;
+
+pub use identity::SignIn;
 
 /// Bytes of a path in the log.
 const PATH_SHOWN: usize = 200;
@@ -154,11 +157,11 @@ impl Middleware {
         let config = self.live_config.load();
         let origin = origin(&self.ids, &request, &config.trusted_proxies);
         let verdict = match refusal {
-            Some(error) => Err(error),
-            None => self.judge(&request, &config),
+            Some(error) => Err(error.into()),
+            None => self.judge(&request, &config, &origin).await,
         };
         let actor = match &verdict {
-            Ok(CheckResult::Admitted(actor)) => actor.as_ref(),
+            Ok(Admission::Checked(actor)) => actor.as_ref(),
             _ => None,
         };
         let source = assign(origin, actor, &request);
@@ -166,104 +169,104 @@ impl Middleware {
         if self.paths.sign_in.contains(&request.path()) {
             request.extensions_mut().insert(SignIn(Arc::clone(&self)));
         }
-        let is_open = matches!(verdict, Ok(CheckResult::Open));
+        let is_open = matches!(verdict, Ok(Admission::Open));
         let mut response = match verdict {
-            Ok(CheckResult::Admitted(actor)) => {
+            Ok(Admission::Checked(actor)) => {
                 if let Some(actor) = actor {
                     request.extensions_mut().insert(actor);
                 }
                 next.call(request).await?
             }
-            Ok(CheckResult::Open) => next.call(request).await?,
-            Ok(CheckResult::Public(response)) => request.into_response(response),
-            Ok(CheckResult::NoCredentials) => request.into_response(unauthorized()),
-            Ok(CheckResult::WrongCredentials) => {
-                let held_since = Instant::now();
-                let allowed = self.refuse_login(&source).await;
+            Ok(Admission::Open) => next.call(request).await?,
+            Ok(Admission::Public(response)) => request.into_response(response),
+            Err(refusal) => {
+                let response = self.refuse(refusal, &source).await;
                 // A client that guesses passwords must not raise the request durations.
-                began += held_since.elapsed();
-                match allowed {
-                    Ok(()) => request.into_response(unauthorized()),
-                    Err(error) => request.error_response(error),
-                }
+                began = Instant::now();
+                request.into_response(response)
             }
-            Err(error) => request.error_response(error),
         };
         self.report(&response, &source, began.elapsed());
         set_header(response.headers_mut(), &source);
         Ok(finish(response, is_open, answer))
     }
 
-    fn judge(
+    async fn judge(
         &self,
         request: &ServiceRequest,
         config: &RequestConfig,
-    ) -> Result<CheckResult, RequestError> {
-        let headers = request.headers();
+        origin: &Origin,
+    ) -> Result<Admission, Refusal> {
         if self.paths.open.contains(&request.path()) {
-            return Ok(CheckResult::Open);
+            return Ok(Admission::Open);
         }
         match self.public.as_ref().and_then(|answer| answer(request, config)) {
-            Some(Public::Answer(response)) => return Ok(CheckResult::Public(response)),
-            Some(Public::Endpoint) => return Ok(CheckResult::Admitted(None)),
+            Some(Public::Answer(response)) => return Ok(Admission::Public(response)),
+            Some(Public::Endpoint) => return Ok(Admission::Checked(None)),
             None => {}
         }
         // Before the credentials: a browser must not ask for them under another name.
         if let Some(browsers) = &self.browsers {
             browsers.check_host(request, config)?;
         }
+        let headers = request.headers();
         let opens_linked_page = || {
             self.paths.linked.contains(&request.path()) && opens_a_page(request.method(), headers)
         };
         let is_tls = request.conn_data().is_some_and(ConnectionHandle::is_tls);
         let is_refused = || is_cross_site(headers, is_tls) && !opens_linked_page();
         if config.has_users_file && self.paths.sign_in.contains(&request.path()) {
-            return if is_refused() {
-                Err(RequestError::CrossSite)
-            } else {
-                Ok(CheckResult::Admitted(None))
+            return match is_refused() {
+                true => Err(RequestError::CrossSite.into()),
+                false => Ok(Admission::Checked(None)),
             };
         }
-        let credentials = headers.get(AUTHORIZATION).map(|value| value.as_bytes());
-        let may_scrape = || {
-            self.paths.metrics.contains(&request.path()) && config.metrics_auth.admits(credentials)
-        };
-        let actor = match credentials {
-            Some(_) => identify(&config.users, credentials),
-            None => self.user_of_session(request, config),
-        };
-        let Some(actor) = actor.or_else(|| may_scrape().then(scraper)) else {
-            return match is_attempt(credentials) {
-                true => Ok(CheckResult::WrongCredentials),
-                false => self.without_credentials(request, config),
-            };
+        let actor = match self.identify(request, config) {
+            Identity::Known(actor) => actor,
+            _ if self.may_scrape(request, config) => scraper(),
+            Identity::Unclear(sent) => {
+                let user = self.compare(config, sent, origin).await?;
+                Actor { user, means: Means::Basic }
+            }
+            Identity::Wrong => return Err(Refusal::WrongCredentials(None)),
+            Identity::None => return self.without_credentials(request, config),
         };
         if is_refused() {
-            return Err(RequestError::CrossSite);
+            return Err(RequestError::CrossSite.into());
         }
         let is_read = [Method::GET, Method::HEAD].contains(request.method());
         if matches!(actor.means, Means::Session(_)) && !is_read && !proves_own_site(headers) {
-            return Err(RequestError::SiteNotProven);
+            return Err(RequestError::SiteNotProven.into());
         }
-        Ok(CheckResult::Admitted(Some(actor)))
+        Ok(Admission::Checked(Some(actor)))
     }
 
-    /// Counts a failed login and waits until it may be answered 401. An error is the answer to send instead.
-    async fn refuse_login(&self, source: &Source) -> Result<(), RequestError> {
+    /// The answer to a refused request, once it may be sent.
+    async fn refuse(&self, refusal: Refusal, source: &Source) -> HttpResponse {
+        match refusal {
+            Refusal::Error(error) => HttpResponse::from_error(error),
+            Refusal::NoCredentials => unauthorized(),
+            Refusal::WrongCredentials(noted) => {
+                let allowed = self.refuse_login(noted, source).await;
+                allowed.map_or_else(HttpResponse::from_error, |()| unauthorized())
+            }
+        }
+    }
+
+    /// Counts a failed login, unless that was `noted` already, and waits until it may be answered 401. An error is the
+    /// answer to send instead.
+    async fn refuse_login(
+        &self,
+        noted: Option<(AnswerTime, Instant)>,
+        source: &Source,
+    ) -> Result<(), RequestError> {
         if let Some(browsers) = &self.browsers {
             browsers.failed_logins.inc();
         }
-        self.logins.delay_answer(source.clone()).await
-    }
-
-    /// The user of the session whose cookie a browser sent.
-    fn user_of_session(&self, request: &ServiceRequest, config: &RequestConfig) -> Option<Actor> {
-        let sessions = self.live_config.sessions();
-        let mut keys = self.browsers.as_ref()?.cookie.presented(request.headers());
-        keys.find_map(|key| {
-            let user = sessions.user(key, &config.users)?;
-            Some(Actor { user, means: Means::Session(key) })
-        })
+        match noted {
+            Some((answer, noted)) => self.logins.hold_answer(answer, noted).await,
+            None => self.logins.delay_answer(source.clone()).await,
+        }
     }
 
     /// With a `UsersFile`, browsers sign in at a page, and a page's scripts get no challenge, which would open the
@@ -272,18 +275,18 @@ impl Middleware {
         &self,
         request: &ServiceRequest,
         config: &RequestConfig,
-    ) -> Result<CheckResult, RequestError> {
+    ) -> Result<Admission, Refusal> {
         let headers = request.headers();
         let browsers = self.browsers.as_ref().filter(|_| config.has_users_file);
         let Some((browsers, page)) = browsers.zip(self.paths.sign_in.first()) else {
-            return Ok(CheckResult::NoCredentials);
+            return Err(Refusal::NoCredentials);
         };
         if *request.method() == Method::GET && accepts_pages(headers) {
-            return Ok(CheckResult::Public(see_other(page)));
+            return Ok(Admission::Public(see_other(page)));
         }
         match is_sent_by_page(headers) || browsers.cookie.presented(headers).next().is_some() {
-            true => Err(RequestError::SignedOut),
-            false => Ok(CheckResult::NoCredentials),
+            true => Err(RequestError::SignedOut.into()),
+            false => Err(Refusal::NoCredentials),
         }
     }
 
@@ -291,6 +294,7 @@ impl Middleware {
         let request = response.request();
         (self.count_answer)(request, err_no(response), took);
         if let Some(missing) = response.response().extensions().get::<MissingRole>() {
+            self.logins.count_missing(missing.role);
             warn!(self.log, "request refused: {}", missing; source,
                 "path" => %Shown(request.path().get(..PATH_SHOWN).unwrap_or(request.path())));
         }
@@ -299,53 +303,6 @@ impl Middleware {
             "path" => %Shown(path), "status" => response.status().as_u16(),
             "seconds" => seconds(took));
     }
-}
-
-/// Compares names and passwords that are sent to sign in. Left with requests for [`SpecialPaths::sign_in`].
-#[derive(Clone)]
-pub struct SignIn(Arc<Middleware>);
-
-impl SignIn {
-    /// The user with this name and this password or token. A wrong one is a failed login like any other: `None` comes as
-    /// late as its 401.
-    pub async fn user(
-        &self,
-        config: &RequestConfig,
-        (name, password): (&str, &str),
-        source: &Source,
-    ) -> Result<Option<Arc<User>>, RequestError> {
-        match compare(&config.users, name, password.as_bytes()) {
-            Some(user) => Ok(Some(user)),
-            None => self.0.refuse_login(source).await.map(|()| None),
-        }
-    }
-}
-
-/// The user with this name and this password or token.
-fn compare(users: &Users, name: &str, password: &[u8]) -> Option<Arc<User>> {
-    match users.check(name, password) {
-        Check::Known(user) => Some(user),
-        Check::Wrong => None,
-        Check::Unclear => users.compare_slowly(name, password),
-    }
-}
-
-/// The user of the credentials in an `Authorization` header.
-fn identify(users: &Users, header: Option<&[u8]>) -> Option<Actor> {
-    let header = header?;
-    if let Some(token) = bearer_token(header) {
-        return users.of_token(token).map(|user| Actor { user, means: Means::Token });
-    }
-    let sent = BasicCredentials::parse(header)?;
-    let user = compare(users, str::from_utf8(sent.user()).ok()?, sent.password())?;
-    Some(Actor { user, means: Means::Basic })
-}
-
-/// The user of `MetricsUser`.
-fn scraper() -> Actor {
-    let user =
-        User { name: "metrics".into(), secret: Secret::of_text(""), roles: Roles::default() };
-    Actor { user: Arc::new(user), means: Means::Metrics }
 }
 
 fn err_no(response: &ServiceResponse) -> u16 {
@@ -374,16 +331,28 @@ impl BrowserRules {
     }
 }
 
-/// Result of the checks.
-enum CheckResult {
+/// A request that may be answered.
+enum Admission {
     /// With its user; `None` where a route has rules of its own.
-    Admitted(Option<Actor>),
+    Checked(Option<Actor>),
     /// The path needs no credentials.
     Open,
     /// An answer that needs no credentials.
     Public(HttpResponse),
+}
+
+/// A request that is refused.
+enum Refusal {
+    Error(RequestError),
     NoCredentials,
-    WrongCredentials,
+    /// With the time of the answer, if the failure is noted already.
+    WrongCredentials(Option<(AnswerTime, Instant)>),
+}
+
+impl From<RequestError> for Refusal {
+    fn from(error: RequestError) -> Self {
+        Self::Error(error)
+    }
 }
 
 /// Closes the connection after `response` where another request cannot be found behind this one, or must not follow.

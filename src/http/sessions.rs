@@ -132,7 +132,7 @@ mod tests {
     use crate::users::{Role, Roles, Secret};
 
     fn user(name: &str, password: &str, role: Role) -> User {
-        let secret = Secret::of_text(password);
+        let secret = Secret::of_password(password);
         User { name: name.into(), secret, roles: Roles::from_iter([role]) }
     }
 

@@ -145,6 +145,13 @@ fn request_errors() -> Vec<DocumentedError> {
             "Wrong credentials, after many failed logins from the same address; the header `Retry-After` has the \
              seconds to wait. Correct credentials are always accepted.",
         ),
+        (
+            LoginUnchecked(5),
+            NONE,
+            "With `UsersFile`: the password was not compared, after many failed logins from the same address, or since \
+             too many logins wait; the header `Retry-After` has the seconds to wait. Tokens, and passwords that were \
+             accepted before, always pass.",
+        ),
         (NoUser, NONE, "A fault of the daemon; nothing was written."),
         (ExpectationFailed("…".into()), ALL, NOT_WRITTEN),
         (HeadersTooLarge(65536), ALL, NOT_WRITTEN),

@@ -55,7 +55,7 @@ fn every_path_and_method_is_documented_and_no_other() {
 
 /// A user with all rights.
 fn admin() -> Actor {
-    let (name, secret) = ("admin".into(), Secret::of_text(""));
+    let (name, secret) = ("admin".into(), Secret::of_password(""));
     let user = User { name, secret, roles: Roles::from_iter([Role::Admin]) };
     Actor { user: Arc::new(user), means: Means::Basic }
 }

@@ -5,6 +5,7 @@ mod history;
 mod recorded;
 mod spelling;
 mod user_lists;
+mod users;
 
 use std::{ffi::OsString, io::Write, time::Duration};
 
