@@ -29,7 +29,7 @@ const USERS: [&[&str]; 5] =
     [&["viewer"], &["switcher"], &["payout"], &["switcher", "payout"], &["admin"]];
 
 fn name(roles: &[&str]) -> String {
-    roles.join("-")
+    format!("has-{}", roles.join("-"))
 }
 
 impl Needs {
@@ -202,9 +202,9 @@ async fn each_route_admits_the_users_with_its_role_and_no_other() {
     }
     assert_eq!(znodes.get(&daemon.path("stranger")).await, None);
     assert!(refused > 50, "{refused}");
-    let lines = daemon.log_with(&["request refused", "user 'viewer' may not change payout"]);
+    let lines = daemon.log_with(&["request refused", "user 'has-viewer' may not change payout"]);
     assert_eq!(lines.len(), 4, "{lines:#?}");
-    assert!(lines[0].contains("actor: viewer") && lines[0].contains("WARN"), "{lines:#?}");
+    assert!(lines[0].contains("actor: has-viewer") && lines[0].contains("WARN"), "{lines:#?}");
 }
 
 /// As [`send`], from an address of its own: failed logins of an address are slowed down.
@@ -281,7 +281,7 @@ async fn no_spelling_of_a_path_passes_its_role() {
         "/SUBPOOL/update-coinbase",
     ];
     let of_viewer = |request: Request| {
-        request.header("Authorization", format!("Bearer {}", token_of("viewer")))
+        request.header("Authorization", format!("Bearer {}", token_of("has-viewer")))
     };
     let mut requests = Vec::new();
     for path in switches {

@@ -19,7 +19,7 @@ const OPEN: [&str; 6] =
 const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"];
 
 fn actor(roles: &[Role]) -> Actor {
-    let (name, secret) = ("wang".into(), Secret::of_text(""));
+    let (name, secret) = ("wang".into(), Secret::of_password(""));
     let user = User { name, secret, roles: roles.iter().copied().collect::<Roles>() };
     Actor { user: Arc::new(user), means: Means::Basic }
 }

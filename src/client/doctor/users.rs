@@ -24,7 +24,7 @@ pub fn users(findings: &mut Findings, settings: &CallerSettings) {
     let Some(file) = users_file else {
         return findings.ok(CHECK, "UsersFile is not set");
     };
-    let tokens = users.iter().filter(|user| matches!(user.secret, Secret::Sha256(_))).count();
+    let tokens = users.iter().filter(|user| matches!(user.secret, Secret::Token(_))).count();
     let by_role = Role::ALL.map(|role| {
         let has = |roles: Roles| roles.iter().any(|it| it == role);
         format!("{role} {}", users.iter().filter(|user| has(user.roles)).count())
