@@ -49,7 +49,7 @@ pub use arguments::ClientCommand;
 pub use report::EXIT_STATUSES;
 use report::{CommandFailure, CommandReport, CommandResult, FailureKind, show};
 
-use crate::config::{self, Rejected, Settings};
+use crate::config::{self, Checked, Rejected, Settings};
 
 /// Runs a command to its end; `file` is the configuration file, if there is one.
 pub fn run(command: &ClientCommand, file: Option<&Path>) -> ExitCode {
@@ -106,7 +106,8 @@ fn settings(
     file: Option<&Path>,
     environment: impl Fn(&str) -> Option<OsString>,
 ) -> Result<Settings, CommandFailure> {
-    let checked = config::load(file, environment).map_err(|Rejected { problems, .. }| {
+    let loaded = config::load(file, environment).and_then(Checked::look_at_zookeeper_files);
+    let checked = loaded.map_err(|Rejected { problems, .. }| {
         let file = file.map_or("no file".to_owned(), |it| Shown(&it.to_string_lossy()).to_string());
         let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
         let text =

@@ -47,7 +47,9 @@ mod service_manager;
 mod sub_pools;
 mod supervisor;
 mod switching;
+mod tls;
 mod undo;
 mod user_lists;
+mod zk_tls;
 
 use test_support as support;
