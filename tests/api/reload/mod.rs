@@ -25,7 +25,7 @@ fn patient(zookeeper: &ZooKeeper) -> Builder {
 }
 
 /// Writes the configuration, sends SIGHUP and waits for the result. Returns the log lines of the reload.
-async fn reload(daemon: &Daemon, builder: &Builder) -> Vec<String> {
+pub async fn reload(daemon: &Daemon, builder: &Builder) -> Vec<String> {
     builder.write_config();
     hang_up(daemon).await
 }
@@ -53,7 +53,7 @@ pub async fn applied(daemon: &Daemon, builder: &Builder) -> String {
 }
 
 /// Panics unless the reload was rejected for all `causes`.
-async fn refused(daemon: &Daemon, builder: &Builder, causes: &[&str]) {
+pub async fn refused(daemon: &Daemon, builder: &Builder, causes: &[&str]) {
     let lines = reload(daemon, builder).await;
     assert_refused(&lines, causes);
 }
