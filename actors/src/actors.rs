@@ -21,7 +21,7 @@ use crate::{
     poller::{NewSettings, Poller, PollerSettings, StopPolling, ToZkWriter},
     registrar::{self, Registrar, RegistrationSettings, StopRegistering, ToUserLists},
     user_lists::{Listings, ListsToZkWriter, StopPulling, UserListSettings, UserLists},
-    zk,
+    zk::{self, ZkTls},
     zk_writer::{
         Drain, DryRunBatch, ListHeld, LookUp, NewLimits, Ping, PutBack, SubPoolSettings,
         ToAckWaiter, WriteBatches, WriterLimits, WriterSettings, ZkWriter,
@@ -57,6 +57,7 @@ pub struct Actors {
     /// The user lists; empty if none is configured.
     pub listings: Listings,
     zk_writer: Addr<ZkWriter>,
+    zookeeper_tls: Option<ZkTls>,
     ack_waiter: Option<Addr<AckWaiter>>,
     poller: Option<Addr<Poller>>,
     user_lists: Option<Addr<UserLists>>,
@@ -74,6 +75,7 @@ impl Actors {
         let ActorSettings { writer, sub_pools, poller, user_lists, registration, history } =
             settings;
         let listings = user_lists.as_ref().map_or_else(Listings::default, empty_listings);
+        let zookeeper_tls = writer.zookeeper.tls.clone();
         let marks = writer.held_dir.subdirectory("lists");
         let mut threads = Threads(Vec::new());
 
@@ -115,6 +117,7 @@ impl Actors {
             history,
             listings,
             zk_writer,
+            zookeeper_tls,
             ack_waiter,
             poller,
             user_lists,
@@ -141,14 +144,19 @@ impl Actors {
     }
 
     /// Replaces the settings. Requests and polls in progress end by the old ones. An `ack_timeout` without sub-pools
-    /// has no effect, nor has `poller` without a running Poller.
+    /// has no effect, nor has `poller` without a running Poller, nor have certificates without TLS to ZooKeeper. Those
+    /// serve from the next connection on.
     pub async fn adopt(
         &self,
         limits: WriterLimits,
         ack_timeout: Option<Duration>,
         poller: Option<PollerSettings>,
+        zookeeper_tls: Option<ZkTls>,
         log: &Logger,
     ) {
+        if let (Some(running), Some(new)) = (&self.zookeeper_tls, zookeeper_tls) {
+            running.replace(&new);
+        }
         if let Err(cause) = self.zk_writer.send(NewLimits { limits, ack_timeout }).await {
             error!(log, "internal error: the ZooKeeper writer did not take the new settings; restart the daemon"; "cause" => %cause);
         }

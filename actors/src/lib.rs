@@ -34,6 +34,7 @@
 //! * `user_lists`: the actor that pulls the lists of sub-accounts, and the lists;
 //! * `history`: the actor that records all changes in a database;
 //! * `jobmakers`: requests to jobmakers, each update recorded first;
+//! * `tls`: TLS as a client, and certificates and keys of files;
 //! * `upstream`: the backend over HTTP, for the Poller, `UserLists` and the Registrar;
 //! * `http_client`: one HTTP request, for `upstream` and for the daemon's commands;
 //! * `metrics`: metrics, readiness and recent changes;
@@ -80,6 +81,7 @@ mod jobmakers;
 mod metrics;
 mod poller;
 mod registrar;
+mod tls;
 mod upstream;
 mod user_lists;
 mod zk;
@@ -88,12 +90,12 @@ mod zk_writer;
 pub use ack_waiter::{ExchangeFailure, ExchangeReply, JobmakerAnswer};
 pub use actors::{ActorSettings, Actors};
 pub use domain::{
-    Assignment, Coin, Coinbase, CoinbaseUpdate, CoinbaseUpdateError, Coins, CoinsError, Escaped,
-    INVISIBLE, Origin, OutcomeKind, PreviousValue, Puname, PunameError, QUOTES, Quoted, RequestId,
-    RequestIds, Shown, Source, SourceKind, SubPool, SwitchEntry, SwitchOutcome, SwitchResult,
-    SwitchRules, Switches, SwitchesBuilder, ZnodeDir, ZnodeDirError, clip, escape_json,
-    is_invisible, is_quote, is_separator, push_escaped, push_json_escape, rfc_3339,
-    rfc_3339_millis, seconds,
+    Assignment, COMMENT_BYTES, Coin, Coinbase, CoinbaseUpdate, CoinbaseUpdateError, Coins,
+    CoinsError, Escaped, INVISIBLE, ON_BEHALF_OF_BYTES, Origin, OutcomeKind, PreviousValue, Puname,
+    PunameError, QUOTES, Quoted, RequestId, RequestIds, Shown, Source, SourceKind, SubPool,
+    SwitchEntry, SwitchOutcome, SwitchResult, SwitchRules, Switches, SwitchesBuilder, ZnodeDir,
+    ZnodeDirError, clip, cut, escape_json, is_invisible, is_quote, is_separator, push_escaped,
+    push_json_escape, rfc_3339, rfc_3339_millis, seconds,
 };
 pub use history::{History, HistorySettings, HistorySync, NotRecorded};
 pub use http_client::{HttpAnswer, HttpRequest};
@@ -105,6 +107,10 @@ pub use metrics::{
 };
 pub use poller::{MapPreview, PollerSettings, preview_map};
 pub use registrar::{RegistrationSettings, probe_registration, register_known};
+pub use tls::{
+    CertificateFacts, Identity, PemFault, TlsClient, TlsFault, TlsRemedies, TlsStream,
+    certificates, facts, identity, is_tls_name, system_authorities,
+};
 pub use upstream::{FetchError, UpstreamUrl, UpstreamUrlError};
 pub use user_lists::{
     ListAnswer, ListDocument, ListPreview, ListSize, ListedAs, Listings, UserListSettings,
@@ -112,7 +118,7 @@ pub use user_lists::{
 };
 pub use zk::{
     AccessRule, BrokerState, DigestCredentials, Inspector, NoAnswer, Revision, Seen, ServerVersion,
-    ZkSettings, probe_brokers,
+    ZkSettings, ZkTls, ZkTlsFault, probe_brokers,
 };
 pub use zk_writer::{
     CoinbaseAction, DryRunBatch, ElectionLock, HeldList, HeldRead, HeldSwitch, LeftState, ListHeld,

@@ -47,7 +47,8 @@ pub enum PageError {
     /// 404
     #[error(
         "no such path; there are / (the console), /healthz, /readyz, /metrics, /status, /recent, \
-         /recent/stream, /history, /history/requests, /undo, /held-switches, /sub-account, /docs and /openapi.json, and the API's but /switch where the API is on"
+         /recent/stream, /history, /history/requests, /undo, /held-switches, /sub-account, /whoami, /login, /logout, \
+         /docs and /openapi.json, and the API's but /switch where the API is on"
     )]
     PathUnknown,
     /// 405

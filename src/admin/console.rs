@@ -7,6 +7,7 @@
 //! * `charts.js`: rates as small charts; `changes.js`: the last changes, live;
 //! * `lists.js`: user lists, held switches, registrations;
 //! * `history.js`: searches in the history; `undo.js`: takes a request back;
+//! * `user.js`: the user, and the buttons that its roles enable;
 //! * `switch.js`, `batch.js`, `batch_file.js`, `sub_pool.js`: the forms.
 
 use actix_web::HttpResponse;
@@ -30,9 +31,12 @@ pub struct ConsoleFile {
 
 macro_rules! file {
     ($path:expr, $name:literal, $content_type:literal) => {
+        file!($path, $name, $content_type, Access::Role(Role::Viewer))
+    };
+    ($path:expr, $name:literal, $content_type:literal, $access:expr) => {
         ConsoleFile {
             path: $path,
-            access: Access::Role(Role::Viewer),
+            access: $access,
             content_type: concat!($content_type, "; charset=utf-8"),
             content: include_str!(concat!("console/", $name)),
         }
@@ -48,7 +52,8 @@ macro_rules! script {
 pub const FILES: &[ConsoleFile] = &[
     file!("/", "index.html", "text/html"),
     file!("/console/console.css", "console.css", "text/css"),
-    file!("/console/icon.svg", "icon.svg", "image/svg+xml"),
+    // The sign-in page shows it, too.
+    file!("/console/icon.svg", "icon.svg", "image/svg+xml", Access::Everyone),
     script!("console.js"),
     script!("api.js"),
     script!("dom.js"),
@@ -61,6 +66,7 @@ pub const FILES: &[ConsoleFile] = &[
     script!("batch.js"),
     script!("batch_file.js"),
     script!("sub_pool.js"),
+    script!("user.js"),
 ];
 
 impl ConsoleFile {

@@ -9,7 +9,9 @@
 //! | `/recent/stream` | each change as it happens | those of the API |
 //! | `/history`, `/history/requests` | searches of the history | those of the API |
 //! | `/undo` | takes a request back (POST) | those of the API |
-//! | `/` | the console | those of the API |
+//! | `/` | the console | those of the API, or a session |
+//! | `/login`, `/logout` | sign-in and sign-out of a browser | none, if there is a `UsersFile` |
+//! | `/whoami` | the user of the request | those of any user |
 //! | `/status` | the daemon's state, for the console | those of the API |
 //! | `/held-switches` | the held switches that are due next | those of the API |
 //! | `/sub-account` | a sub-account: coin, held switch, lists, index entry | those of the API |
@@ -21,6 +23,7 @@
 //! * `answer`: errors and answers;
 //! * `recent`, `stream`, `history`, `status`, `held`, `sub_account`, `undo`, `docs`: one page each, `history` two;
 //!   `user_lists`: a part of `/status`;
+//! * `sign_in`: sessions of browsers; `whoami`: the user of a request;
 //! * `console`: the files of the console.
 //!
 //! Only the API's endpoints, `/undo` and `/sub-account` wait for ZooKeeper, `/held-switches` for an actor's memory, and
@@ -38,11 +41,13 @@ mod held;
 mod history;
 mod recent;
 mod routes;
+mod sign_in;
 mod status;
 mod stream;
 mod sub_account;
 mod undo;
 mod user_lists;
+mod whoami;
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -59,7 +64,7 @@ use crate::{
     api::{Endpoints, RequestMetrics},
     http::{
         BoundListener, Deadlines, HttpActor, LiveConfig, Logins, Middleware, ServerLimits,
-        SpecialPaths, WORKER_DESCRIPTORS,
+        SessionCookie, SpecialPaths, WORKER_DESCRIPTORS,
     },
 };
 
@@ -86,7 +91,8 @@ pub const DESCRIPTORS: usize = CONNECTIONS + WORKER_DESCRIPTORS + 2 + SEARCHES *
 const PATHS: SpecialPaths = SpecialPaths {
     open: &["/healthz", "/readyz"],
     metrics: &["/metrics"],
-    linked: &["/", "/docs"],
+    linked: &["/", "/docs", sign_in::PATH],
+    sign_in: &[sign_in::PATH, "/logout", "/login.css", "/console/icon.svg"],
 };
 
 /// State of the pages, shared by all connections.
@@ -94,6 +100,7 @@ struct Admin {
     metrics: Metrics,
     registry: Registry,
     live_config: LiveConfig,
+    cookie: SessionCookie,
     /// A permit for each further stream.
     streams: Arc<Semaphore>,
     static_info: StaticInfo,
@@ -156,9 +163,11 @@ pub fn admin(
     let log = log.new(o!("listener" => "admin"));
     let count = move |request: &_, err_no, took| requests.count_at_endpoint(request, err_no, took);
     let logins = logins.of_listener("admin", CONNECTIONS);
+    let cookie = SessionCookie::new(bound.address().port());
     let middleware = Middleware::new(live_config.clone(), logins, count, &log).for_browsers(
         listen,
         PATHS,
+        cookie.clone(),
         failed_logins(&mut registry),
     );
     let streams = Arc::new(Semaphore::new(STREAMS));
@@ -166,6 +175,7 @@ pub fn admin(
         metrics,
         registry,
         live_config,
+        cookie,
         streams,
         static_info,
         views,

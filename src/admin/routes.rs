@@ -18,10 +18,12 @@ use super::{
     held::held,
     history,
     recent::recent,
+    sign_in,
     status::status,
     stream::{stream, stream_head},
     sub_account::sub_account,
     undo::{not_allowed, undo},
+    whoami::whoami,
 };
 use crate::{
     http::{Access, require},
@@ -65,6 +67,21 @@ pub static PAGES: &[Page] = &[
         routes: || vec![web::post().to(undo)],
         others: || web::route().to(not_allowed),
     },
+    page("/whoami", Access::AnyUser, || vec![reads().to(whoami)]),
+    // The middleware knows these paths, too (`super::PATHS`).
+    Page {
+        path: sign_in::PATH,
+        access: Access::Everyone,
+        routes: || vec![reads().to(sign_in::page), web::post().to(sign_in::login)],
+        others: || web::route().to(sign_in::login_not_allowed),
+    },
+    Page {
+        path: "/logout",
+        access: Access::Everyone,
+        routes: || vec![web::post().to(sign_in::logout)],
+        others: || web::route().to(sign_in::logout_not_allowed),
+    },
+    page("/login.css", Access::Everyone, || vec![reads().to(sign_in::style)]),
     page("/openapi.json", VIEWER, || vec![reads().to(docs::openapi)]),
     page("/docs", VIEWER, || vec![reads().to(docs::docs)]),
     page("/docs.css", VIEWER, || vec![reads().to(docs::style)]),
@@ -128,3 +145,6 @@ async fn metrics(admin: Data<Admin>) -> Result<HttpResponse, PageError> {
     encode(&mut text, &admin.registry).map_err(|_| PageError::Unwritable)?;
     Ok(HttpResponse::Ok().content_type(OPEN_METRICS).body(text))
 }
+
+#[cfg(test)]
+mod tests;

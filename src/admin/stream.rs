@@ -10,7 +10,7 @@
 //!
 //! A stream has no queue: it reads the ring of recent changes when its client takes more, at most four times a second,
 //! so its cost does not grow with the number of switches. The listener closes the connection of a client that takes
-//! nothing. A stream ends before the next event when a reload replaces its client's credentials.
+//! nothing. A stream ends before the next event when a reload changes its client's user, or its session ends.
 
 use std::{convert::Infallible, fmt::Write, time::Duration};
 
@@ -94,9 +94,9 @@ struct Follower {
 }
 
 impl Follower {
-    /// Whether the client's user is still the same.
+    /// Whether the client may still read.
     fn is_admitted(&self) -> bool {
-        self.live_config.load().users.still_has(&self.actor.user)
+        self.live_config.still_admits(&self.actor)
     }
 
     /// The next part of the stream, called when the client has taken the one before.

@@ -36,6 +36,7 @@ use super::{
 use crate::http::{
     LoadedConfig, Public, RequestConfig,
     body::{self, BodyLimits},
+    client,
     error::shortened,
     request_id::source,
 };
@@ -103,7 +104,7 @@ impl ListApi {
         config: &RequestConfig,
         form: Bytes,
     ) -> Result<HttpResponse, ApiError> {
-        let client = request.peer_addr().map(|peer| peer.ip());
+        let client = client(request, &config.trusted_proxies);
         let networks = &config.list_networks;
         let is_allowed = || networks.iter().any(|it| client.is_some_and(|ip| it.contains(ip)));
         if !networks.is_empty() && !is_allowed() {

@@ -45,7 +45,7 @@ use switch::SwitchApi;
 
 #[cfg(test)]
 pub use answer::ApiError;
-pub use form::{Parameters, pairs};
+pub use form::{Parameters, media_type, pairs};
 pub use json::parse_batch;
 pub use list::ListApi;
 pub use request_metrics::RequestMetrics;

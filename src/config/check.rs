@@ -1,7 +1,7 @@
 //! Turns raw values into [`Settings`], or reports every problem at once.
 //!
 //! * `read`: single values, each as the type of its key;
-//! * `listeners`, `credentials`, `zookeeper`, `directories`, `polls`, `user_lists`, `history`: the sections of the
+//! * `listeners`, `credentials`, `proxies`, `zookeeper`, `directories`, `polls`, `user_lists`, `history`: the sections of the
 //!   settings;
 //! * `quoting`: likely causes of values that cannot work.
 
@@ -10,6 +10,7 @@ mod directories;
 mod history;
 mod listeners;
 mod polls;
+mod proxies;
 mod quoting;
 mod read;
 mod user_lists;
@@ -76,6 +77,8 @@ impl Reader {
         let coins = self.coins();
         let lower_case = self.flag("StratumServerCaseInsensitive");
         let zookeeper = self.zookeeper();
+        let brokers = zookeeper.as_ref().map(|it| it.brokers.clone()).unwrap_or_default();
+        let zookeeper_tls = self.zookeeper_tls(&brokers);
         let has_lists = self
             .values
             .get("UserListAPI")
@@ -120,6 +123,7 @@ impl Reader {
             list_api,
             tls,
             certificates: Vec::new(),
+            zookeeper_tls,
             callers,
             writer,
             sub_pools,

@@ -129,11 +129,11 @@ pub const KEYS: &[Key] = &[
     text("APIUser")
         .reloadable()
         .docker_rules()
-        .means("user name for HTTP Basic authentication; required with the API"),
+        .means("user name for HTTP Basic authentication; required with the API, unless UsersFile is set"),
     secret("APIPassword")
         .reloadable()
         .docker_rules()
-        .means("password for HTTP Basic authentication; required with the API"),
+        .means("password for HTTP Basic authentication; required with the API, unless UsersFile is set"),
     list("APIRoles")
         .or("admin")
         .reloadable()
@@ -285,7 +285,7 @@ pub const KEYS: &[Key] = &[
         .means("user:password for ZooKeeper's digest scheme; empty = none"),
     text("ZKTLSCAFile")
         .or("")
-        .reloadable()
+        .reloadable_while_set()
         .means("file with certificate authorities (PEM) of the ZooKeeper servers; connections to them then use TLS; empty = no TLS"),
     text("ZKTLSCertificateFile")
         .or("")

@@ -36,7 +36,7 @@ use std::{
 
 use switcher_actors::{
     Coins, PollerSettings, RegistrationSettings, SubPoolSettings, UserListSettings, WriterLimits,
-    WriterSettings,
+    WriterSettings, ZkSettings, ZkTls,
 };
 
 use crate::{
@@ -51,7 +51,7 @@ pub use host::{Host, HostName};
 pub use network::Network;
 pub use problem::Problem;
 pub use snapshot::{KeyChange, Snapshot};
-pub use tls::{CertificateEnd, TlsSettings};
+pub use tls::{CertificateEnd, TlsSettings, ZkTlsFiles};
 
 /// The whole configuration, valid; `None` for a part that is switched off.
 #[derive(Debug)]
@@ -64,6 +64,8 @@ pub struct Settings {
     pub tls: Option<TlsSettings>,
     /// The ends of the certificates that the daemon shows, once their files were read.
     pub certificates: Vec<CertificateEnd>,
+    /// Files for TLS to ZooKeeper; `None` without.
+    pub zookeeper_tls: Option<ZkTlsFiles>,
     pub callers: CallerSettings,
     pub writer: WriterSettings,
     pub sub_pools: Option<SubPoolSettings>,
@@ -90,6 +92,7 @@ impl Settings {
             list_api: _,
             tls,
             certificates,
+            zookeeper_tls: _,
             callers,
             writer,
             sub_pools,
@@ -102,7 +105,7 @@ impl Settings {
         } = self;
         let LogSettings { format: _, level: log_level, rotation: _ } = log;
         let WriterSettings {
-            zookeeper: _,
+            zookeeper: ZkSettings { tls: zookeeper_tls, .. },
             watch_dir: _,
             index: _,
             held_dir: _,
@@ -117,6 +120,7 @@ impl Settings {
             limits,
             ack_timeout,
             poller,
+            zookeeper_tls,
             shutdown_grace,
             log_level,
         }
@@ -135,6 +139,8 @@ pub struct Reloadable {
     /// Time to wait for a jobmaker's ack; `None` if the sub-pool API is off.
     pub ack_timeout: Option<Duration>,
     pub poller: Option<PollerSettings>,
+    /// Certificates for ZooKeeper; `None` without TLS to it.
+    pub zookeeper_tls: Option<ZkTls>,
     /// Time from the first signal to the end of the process.
     pub shutdown_grace: Duration,
     pub log_level: LogLevel,

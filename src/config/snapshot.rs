@@ -98,6 +98,10 @@ fn plain(value: &Value) -> String {
         let fields = fields.into_iter().map(|(name, value)| (name, plain(value)));
         return format!("{:?}", fields.collect::<Vec<_>>());
     }
+    // An empty text counts as absent.
+    if as_text(value).is_some_and(str::is_empty) {
+        return String::new();
+    }
     match as_number(value) {
         Some(number) => whole(number).map_or_else(|| number.to_owned(), |it| it.to_string()),
         None => format!("{:?}", value.kind),

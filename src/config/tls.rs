@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use switcher_actors::{Quoted, Shown, ZkSettings};
+use switcher_actors::{Quoted, Shown, ZkTls, ZkTlsFault};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::files::Findings;
@@ -44,6 +44,15 @@ pub struct CertificateEnd {
     pub end: SystemTime,
 }
 
+/// Files for TLS to ZooKeeper (trust contract, section 3).
+#[derive(Clone, Debug)]
+pub struct ZkTlsFiles {
+    /// `ZKTLSCAFile`.
+    pub ca: PathBuf,
+    /// `ZKTLSCertificateFile` and `ZKTLSPrivateKeyFile`.
+    pub identity: Option<(PathBuf, PathBuf)>,
+}
+
 impl Findings {
     /// Reads the listeners' certificate and key.
     pub(super) fn read_tls(&mut self, settings: Option<&mut TlsSettings>) {
@@ -77,7 +86,39 @@ impl Findings {
     }
 
     /// Reads the certificates for ZooKeeper.
-    pub(super) fn read_zookeeper_tls(&mut self, _settings: &mut ZkSettings) {}
+    pub(super) fn read_zookeeper_tls(&mut self, files: Option<&ZkTlsFiles>) -> Option<ZkTls> {
+        const CA: &str = "ZKTLSCAFile";
+        const CERTIFICATE: &str = "ZKTLSCertificateFile";
+        const KEY: &str = "ZKTLSPrivateKeyFile";
+        let ZkTlsFiles { ca, identity } = files?;
+        let authorities = self.read(CA, ca);
+        let identity = identity.as_ref().map(|(certificate, key)| {
+            self.refuse_public(KEY, key);
+            (certificate, self.read(CERTIFICATE, certificate), key, self.read(KEY, key))
+        });
+        let client = match &identity {
+            Some((file, chain, _, private)) => {
+                let chain = chain.as_ref()?;
+                let parsed = certificates(chain).unwrap_or_default();
+                self.look_at_periods(CERTIFICATE, file, &parsed, "zookeeper");
+                Some((&**chain, &**private.as_ref()?))
+            }
+            None => None,
+        };
+        let faults = match ZkTls::new(&authorities?, client) {
+            Ok(tls) => return Some(tls),
+            Err(faults) => faults,
+        };
+        for fault in faults {
+            let (key, file) = match (&fault, &identity) {
+                (ZkTlsFault::Certificate(_), Some((file, ..))) => (CERTIFICATE, *file),
+                (ZkTlsFault::Key(_), Some((_, _, file, _))) => (KEY, *file),
+                _ => (CA, ca),
+            };
+            self.refuse_file(key, file, format!("which {fault}"));
+        }
+        None
+    }
 
     /// Reads all certificates of a file; `None` after a recorded problem.
     pub(super) fn read_certificates(

@@ -1,15 +1,91 @@
 //! Reads and checks `UsersFile`.
 
+use std::path::Path;
+
+use switcher_actors::Quoted;
+
 use super::{CallerSettings, files::Findings};
+use crate::users::{self, Role, Roles, User};
+
+const KEY: &str = "UsersFile";
 
 impl Findings {
-    /// Reads the users.
-    pub(super) fn read_users(&mut self, callers: &mut CallerSettings) {
-        let Some(file) = &callers.users_file else { return };
-        let Some(bytes) = self.read("UsersFile", file) else { return };
-        match crate::users::parse(&String::from_utf8_lossy(&bytes)) {
+    /// Reads the users. `has_sub_pools` is whether payout addresses can be changed at all.
+    pub(super) fn read_users(&mut self, callers: &mut CallerSettings, has_sub_pools: bool) {
+        let Some(file) = callers.users_file.clone() else { return };
+        let Some(bytes) = self.read(KEY, &file) else { return };
+        self.look_at_mode(&file);
+        let Ok(text) = str::from_utf8(&bytes) else {
+            let file = file.to_string_lossy();
+            return self.problem(KEY, format!("is {}, which is no text in UTF-8", Quoted(&file)));
+        };
+        match users::parse(text) {
             Ok(users) => callers.users = users,
-            Err(problems) => problems.into_iter().for_each(|it| self.problem("UsersFile", it)),
+            Err(problems) => return problems.into_iter().for_each(|it| self.problem(KEY, it)),
+        }
+        if let Some(api) = &callers.credentials
+            && callers.users.iter().any(|user| *user.name == api.user)
+        {
+            let name = Quoted(&api.user);
+            let text = format!("user {name} has the name of APIUser; rename or remove one of them");
+            self.problem(KEY, text);
+        }
+        self.doubt_users(callers, has_sub_pools);
+    }
+
+    fn look_at_mode(&mut self, file: &Path) {
+        let Some(mode) = self.mode(file) else { return };
+        let is_file = format!("is {}, which every user", Quoted(&file.to_string_lossy()));
+        if mode & 0o002 != 0 {
+            let text =
+                format!("{is_file} of this machine may change (mode {mode:03o}): run chmod 640");
+            self.problem(KEY, text);
+        } else if mode & 0o004 != 0 {
+            self.warnings.push(format!(
+                "{KEY} {is_file} of this machine may read (mode {mode:03o}): run chmod 640"
+            ));
+        }
+    }
+
+    fn doubt_users(&mut self, callers: &CallerSettings, has_sub_pools: bool) {
+        let CallerSettings { credentials, api_roles, users, .. } = callers;
+        let has = |roles: Roles, role| roles.iter().any(|it| it == role);
+        if credentials.is_some() {
+            let (role, roles) = match has(*api_roles, Role::Admin) {
+                true => {
+                    (" and the role admin, that is, every right", "only the roles that it needs")
+                }
+                false => ("", "its roles"),
+            };
+            self.warnings.push(format!(
+                "APIUser has its password in plain text in the configuration{role}: list it in {KEY} with {roles}, and \
+                 remove APIUser and APIPassword"
+            ));
+        } else if users.is_empty() {
+            self.warnings.push(format!(
+                "{KEY} lists no users, and APIUser is not set: no one can sign in; add a user with switcher-api-server \
+                 user hash or user token"
+            ));
+            return;
+        }
+        let api_user = credentials.as_ref().map(|it| (it.user.as_str(), *api_roles));
+        let all = || users.iter().map(|User { name, roles, .. }| (&**name, *roles)).chain(api_user);
+        let of = |role| all().filter(move |(_, roles)| has(*roles, role)).map(|(name, _)| name);
+        let needed = [(Role::Switcher, "sub-accounts"), (Role::Payout, "payout addresses")];
+        for (role, changed) in
+            needed.into_iter().filter(|it| it.0 == Role::Switcher || has_sub_pools)
+        {
+            if of(role).next().is_some() {
+                continue;
+            }
+            let admins: Vec<_> = of(Role::Admin).map(|name| Quoted(name).to_string()).collect();
+            let by = match &admins[..] {
+                [] => "by no one".to_owned(),
+                [.., last] if admins.len() > 3 => format!("by {last} and other admins"),
+                admins => format!("only by {} (role admin)", admins.join(" and ")),
+            };
+            self.warnings
+                .push(format!("no user has the role {role}: {changed} can be changed {by}"));
         }
     }
 }

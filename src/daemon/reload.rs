@@ -11,6 +11,7 @@
 use std::{
     env,
     path::PathBuf,
+    sync::Arc,
     thread,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -20,7 +21,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 use slog::{Logger, error, info, o, warn};
-use switcher_actors::{Actors, Metrics};
+use switcher_actors::{Actors, Metrics, Quoted};
 use tokio::sync::oneshot;
 
 use super::tls::Certificates;
@@ -28,6 +29,7 @@ use crate::{
     config::{self, Checked, KeyChange, Rejected, Reloadable, Snapshot},
     http::LiveConfig,
     logging::{Levels, Logging},
+    users::UserChanges,
 };
 
 /// Owns the active configuration.
@@ -117,6 +119,7 @@ impl Reload {
             limits,
             ack_timeout,
             poller,
+            zookeeper_tls,
             shutdown_grace,
             log_level,
         } = new;
@@ -125,11 +128,18 @@ impl Reload {
         if let Some(poller) = &poller {
             self.metrics.polls_every(poller.interval);
         }
-        actors.adopt(limits, ack_timeout, poller, &self.log).await;
+        actors.adopt(limits, ack_timeout, poller, zookeeper_tls, &self.log).await;
         self.shutdown_grace = shutdown_grace;
         self.levels.set(&log_level);
-        self.live_config.replace(callers);
+        self.report_users(&self.live_config.replace(callers));
         self.certificates.replace(tls, &certificates);
+    }
+
+    fn report_users(&self, UserChanges { added, removed, changed }: &UserChanges) {
+        if [added, removed, changed].iter().any(|names| !names.is_empty()) {
+            info!(self.log, "users changed; sessions and streams of removed and changed users end";
+                "added" => names(added), "removed" => names(removed), "changed" => names(changed));
+        }
     }
 
     fn applied(&self, changes: &[KeyChange]) {
@@ -147,6 +157,15 @@ impl Reload {
         error!(self.log, "reload rejected; previous configuration kept";
             "problems" => problems.len());
     }
+}
+
+/// At most 20 names, and the number of the others.
+fn names(names: &[Arc<str>]) -> String {
+    const SHOWN: usize = 20;
+    let shown: Vec<_> = names.iter().take(SHOWN).map(|name| Quoted(name).to_string()).collect();
+    let others = names.len().saturating_sub(SHOWN);
+    let others = if others > 0 { format!(" and {others} more") } else { String::new() };
+    format!("{}{others}", shown.join(", "))
 }
 
 /// Reads file and environment on a separate thread: a file system that hangs must hold up neither the daemon nor the

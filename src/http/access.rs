@@ -17,7 +17,10 @@ use actix_web::{
 };
 use thiserror::Error;
 
-use super::error::{RequestError, refusal};
+use super::{
+    error::{RequestError, refusal},
+    sessions::SessionKey,
+};
 use crate::users::{Role, Roles, User};
 
 /// Users for whom a route is.
@@ -50,9 +53,21 @@ pub enum Means {
     /// `Authorization: Bearer`.
     Token,
     /// The cookie of a session of the console.
-    Session,
+    Session(SessionKey),
     /// `MetricsUser`, which no route but the metrics knows.
     Metrics,
+}
+
+impl Means {
+    /// The word for it in answers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Basic => "basic",
+            Self::Token => "token",
+            Self::Session(_) => "session",
+            Self::Metrics => "metrics",
+        }
+    }
 }
 
 /// A user without the role for a request. The text is the answer's `err_msg`.

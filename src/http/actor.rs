@@ -112,9 +112,14 @@ impl HttpActor {
                 "reason" => last.reason, "cause" => last.cause,
                 "client" => last.client.map(|client| client.to_string()));
         }
-        let Summary { failed, last, slowed, last_slowed } = self.middleware.logins().take_summary();
+        let Summary { failed, last, unchecked, last_unchecked, slowed, last_slowed } =
+            self.middleware.logins().take_summary();
         if let Some(last) = last {
             warn!(self.log, "wrong credentials"; "requests_refused" => failed, last);
+        }
+        if let Some(last) = last_unchecked {
+            warn!(self.log, "passwords not compared: too many logins from the address have failed, or too many wait";
+                "requests_refused" => unchecked, last);
         }
         if let Some(last) = last_slowed {
             warn!(self.log, "slowing down failed logins; correct credentials are not delayed";

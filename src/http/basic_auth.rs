@@ -79,6 +79,10 @@ impl BasicCredentials {
         Some(Self { decoded, colon })
     }
 
+    pub fn of(user: &str, password: &str) -> Self {
+        Self { decoded: format!("{user}:{password}").into_bytes(), colon: user.len() }
+    }
+
     pub fn user(&self) -> &[u8] {
         &self.decoded[..self.colon]
     }

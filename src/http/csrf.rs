@@ -13,7 +13,7 @@
 
 use actix_web::http::{
     Method,
-    header::{HOST, HeaderMap, HeaderName, ORIGIN, REFERER},
+    header::{ACCEPT, HOST, HeaderMap, HeaderName, ORIGIN, REFERER},
 };
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -36,6 +36,29 @@ pub fn is_cross_site(headers: &HeaderMap, is_tls: bool) -> bool {
     }
     let mut referers = headers.get_all(REFERER).filter_map(|referer| authority(referer.as_bytes()));
     !referers.all(is_own)
+}
+
+/// Whether a request that [`is_cross_site`] accepts proves that a page of this site sent it: programs, typed addresses
+/// and old browsers prove nothing.
+pub fn proves_own_site(headers: &HeaderMap) -> bool {
+    let mut sites = headers.get_all(SEC_FETCH_SITE).peekable();
+    match sites.peek() {
+        Some(_) => sites.all(|site| site == "same-origin"),
+        None => headers.contains_key(ORIGIN),
+    }
+}
+
+/// Whether a client shows pages: a browser that opens one, and no script.
+pub fn accepts_pages(headers: &HeaderMap) -> bool {
+    let is_page = |accept: &[u8]| accept.windows(9).any(|it| it.eq_ignore_ascii_case(b"text/html"));
+    headers.get_all(ACCEPT).any(|accept| is_page(accept.as_bytes()))
+        && headers.get_all(SEC_FETCH_MODE).all(|mode| mode == "navigate")
+}
+
+/// Whether a page sends a request by a script or for a part of itself. Over plain HTTP to another machine, only
+/// `Referer` shows it.
+pub fn is_sent_by_page(headers: &HeaderMap) -> bool {
+    headers.contains_key(SEC_FETCH_MODE) || headers.contains_key(REFERER)
 }
 
 /// Whether a request is for a page in a tab of its own, as a link on another site causes it. Browsers without these
@@ -123,6 +146,42 @@ mod tests {
             &[("referer", "http://evil.example/")],
         ] {
             assert!(is_cross_site(&headers(pairs), false), "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn browsers_prove_the_site_of_a_form_or_a_script() {
+        let (host, origin) = (("host", "pool:8083"), ("origin", "http://pool:8083"));
+        for (pairs, proves) in [
+            (&[host][..], false),
+            (&[host, ("sec-fetch-site", "same-origin")], true),
+            (&[host, ("sec-fetch-site", "same-origin"), ("origin", "https://console.pool")], true),
+            (&[host, ("sec-fetch-site", "none")], false),
+            (&[host, ("sec-fetch-site", "none"), origin], false),
+            (&[host, ("sec-fetch-site", "same-origin"), ("sec-fetch-site", "none")], false),
+            (&[host, origin], true),
+            (&[host, ("referer", "http://pool:8083/")], false),
+        ] {
+            assert!(!is_cross_site(&headers(pairs), false), "{pairs:?}");
+            assert_eq!(proves_own_site(&headers(pairs)), proves, "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn pages_are_for_browsers_that_open_one_and_scripts_show_their_page() {
+        let page = ("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
+        for (pairs, accepts, of_page) in [
+            (&[][..], false, false),
+            (&[("accept", "*/*")], false, false),
+            (&[page], true, false),
+            (&[("accept", "application/json"), ("accept", "Text/HTML")], true, false),
+            (&[page, ("sec-fetch-mode", "navigate")], true, true),
+            (&[page, ("sec-fetch-mode", "cors")], false, true),
+            (&[("accept", "text/event-stream"), ("sec-fetch-mode", "cors")], false, true),
+            (&[("accept", "*/*"), ("referer", "http://pool:8083/")], false, true),
+        ] {
+            assert_eq!(accepts_pages(&headers(pairs)), accepts, "{pairs:?}");
+            assert_eq!(is_sent_by_page(&headers(pairs)), of_page, "{pairs:?}");
         }
     }
 

@@ -27,6 +27,15 @@ pub enum RequestError {
         "sent by a page of another site in an operator's browser, so it is refused; nothing was written"
     )]
     CrossSite,
+    /// Of a page in a browser: without the challenge that programs get.
+    #[error("not signed in, or the session has ended: sign in at /login; nothing was written")]
+    SignedOut,
+    /// A request with the cookie of a session.
+    #[error(
+        "a session may change something only from the console's own pages: send Sec-Fetch-Site or Origin as a browser \
+         does, or a password or a token instead of the cookie; nothing was written"
+    )]
+    SiteNotProven,
     /// The methods of the path.
     #[error("method not allowed for this path")]
     MethodNotAllowed(&'static [Method]),
@@ -56,7 +65,12 @@ pub enum RequestError {
          again in {0} seconds; nothing was written"
     )]
     TooManyFailedLogins(u64),
-    /// Bytes.
+    /// The password was not compared. Seconds.
+    #[error(
+        "credentials not checked: too many logins from this address have failed, or too many wait; check user and \
+         password, and try again in {0} seconds; nothing was written"
+    )]
+    LoginUnchecked(u64),
     /// With status 200 at routes of the API (trust contract, general rules).
     #[error(transparent)]
     MissingRole(#[from] MissingRole),
@@ -65,6 +79,7 @@ pub enum RequestError {
     NoUser,
     #[error("this port speaks HTTPS: begin the URL with https://; nothing was written")]
     NoTls,
+    /// Bytes.
     #[error("request headers are larger than {0} bytes")]
     HeadersTooLarge(usize),
     #[error("request has more than {0} header lines")]
@@ -95,16 +110,17 @@ impl ResponseError for RequestError {
     fn status_code(&self) -> StatusCode {
         match self {
             Self::BodyBroken(_) | Self::MissingRole(_) => StatusCode::OK,
+            Self::SignedOut => StatusCode::UNAUTHORIZED,
             Self::NoUser => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Malformed(_) | Self::NoTls => StatusCode::BAD_REQUEST,
-            Self::CrossSite => StatusCode::FORBIDDEN,
+            Self::CrossSite | Self::SiteNotProven => StatusCode::FORBIDDEN,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTooSlow(_) | Self::HeadTooSlow(_) => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TargetTooLong(_) => StatusCode::URI_TOO_LONG,
             Self::ExpectationFailed(_) => StatusCode::EXPECTATION_FAILED,
             Self::OtherHost(_) => StatusCode::MISDIRECTED_REQUEST,
-            Self::TooManyFailedLogins(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooManyFailedLogins(_) | Self::LoginUnchecked(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::HeadersTooLarge(_) | Self::HeadersTooMany(_) => {
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
             }
@@ -116,7 +132,9 @@ impl ResponseError for RequestError {
         let mut response = HttpResponse::build(self.status_code());
         match self {
             Self::MethodNotAllowed(methods) => response.insert_header(allow(methods)),
-            Self::TooManyFailedLogins(seconds) => response.insert_header((RETRY_AFTER, *seconds)),
+            Self::TooManyFailedLogins(seconds) | Self::LoginUnchecked(seconds) => {
+                response.insert_header((RETRY_AFTER, *seconds))
+            }
             Self::MissingRole(missing) => {
                 response.extensions_mut().insert(missing.clone());
                 &mut response

@@ -9,16 +9,21 @@ use actix_web::web::ReqData;
 use arc_swap::ArcSwap;
 use switcher_actors::SwitchRules;
 
-use super::{basic_auth::BasicAuth, body::BodyLimits};
+use super::{
+    access::{Actor, Means},
+    basic_auth::BasicAuth,
+    body::BodyLimits,
+    sessions::Sessions,
+};
 use crate::{
     config::{CallerSettings, Host, Network},
-    users::{Secret, User, Users},
+    users::{Secret, User, UserChanges, Users},
 };
 
 /// The configuration of one request.
 pub struct RequestConfig {
     /// `APIUser`, and the users of `UsersFile`.
-    pub users: Users,
+    pub users: Arc<Users>,
     /// Whether `UsersFile` is set: only then does the console ask browsers to sign in.
     pub has_users_file: bool,
     /// `TrustedProxies`.
@@ -59,16 +64,16 @@ impl RequestConfig {
         } = settings;
         Self {
             has_users_file: users_file.is_some(),
-            users: Users::new(
+            users: Arc::new(Users::new(
                 credentials
                     .map(|it| User {
                         name: it.user.into(),
-                        secret: Secret::of_text(&it.password),
+                        secret: Secret::of_password(&it.password),
                         roles: api_roles,
                     })
                     .into_iter()
                     .chain(users),
-            ),
+            )),
             trusted_proxies,
             metrics_auth: BasicAuth::new(scraper.as_ref()),
             list_networks: list_access.allow,
@@ -81,23 +86,44 @@ impl RequestConfig {
     }
 }
 
-/// The configuration for requests that begin now. Clones share it, as the listeners do.
+/// The configuration for requests that begin now, and the sessions of its users. Clones share both, as the listeners do.
 #[derive(Clone)]
-pub struct LiveConfig(Arc<ArcSwap<RequestConfig>>);
+pub struct LiveConfig {
+    config: Arc<ArcSwap<RequestConfig>>,
+    sessions: Sessions,
+}
 
 impl LiveConfig {
     pub fn new(settings: CallerSettings) -> Self {
-        Self(Arc::new(ArcSwap::from_pointee(RequestConfig::new(settings))))
+        let config = Arc::new(ArcSwap::from_pointee(RequestConfig::new(settings)));
+        Self { config, sessions: Sessions::default() }
     }
 
     /// Takes no lock.
     pub fn load(&self) -> Arc<RequestConfig> {
-        self.0.load_full()
+        self.config.load_full()
     }
 
-    /// Changes the configuration for requests that begin from now on.
-    pub fn replace(&self, settings: CallerSettings) {
-        self.0.store(Arc::new(RequestConfig::new(settings)));
+    /// Changes the configuration for requests that begin from now on. Ends the sessions of users that it changes, and
+    /// returns their names.
+    pub fn replace(&self, settings: CallerSettings) -> UserChanges {
+        let config = Arc::new(RequestConfig::new(settings));
+        let old = self.config.swap(Arc::clone(&config));
+        self.sessions.retain_users(&config.users);
+        old.users.changes_to(&config.users)
+    }
+
+    pub fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    /// Whether the user of an earlier request is still the same, and its session has not ended.
+    pub fn still_admits(&self, actor: &Actor) -> bool {
+        let users = &self.config.load().users;
+        match actor.means {
+            Means::Session(key) => self.sessions.user(key, users).is_some(),
+            _ => users.still_has(&actor.user),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
-//! Failed logins: counts them, delays their answers, and gathers a summary for the log.
+//! Logins: counts failed ones, delays their answers, and gathers a summary for the log.
 //!
-//! Correct credentials never come here, so no failed login delays or refuses them.
+//! Remembered logins, tokens and passwords in plain text never come here, so no failed login delays or refuses them.
+//! The others wait for a slow comparison first ([`Comparisons`]).
 
 use std::{
     net::{IpAddr, Ipv6Addr},
@@ -12,16 +13,20 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family},
     registry::Registry,
 };
-use switcher_actors::Source;
+use switcher_actors::{Origin, Source};
 use tokio::{
     sync::{Semaphore, watch},
     time::timeout,
 };
 
 use super::{
+    basic_auth::BasicCredentials,
+    comparisons::{Comparisons, Unchecked},
     error::RequestError,
     slowdown::{AnswerTime, Slowdown},
+    waiting::{Login, MAX_WAITING, Verdict},
 };
+use crate::users::{Role, Users};
 
 /// Most answers that a listener delays at a time; each occupies a connection.
 const MAX_DELAYED: usize = 256;
@@ -29,50 +34,89 @@ const MAX_DELAYED: usize = 256;
 /// Divisor: delayed answers may occupy at most this part of a listener's connections.
 const CONNECTION_SHARE: usize = 4;
 
+type Labels = [(&'static str, &'static str); 2];
+
 /// The part that all listeners share: an address has one slowdown at all of them. Clones share it.
 #[derive(Clone)]
 pub struct Logins {
     slowdown: Arc<Mutex<Slowdown>>,
-    answers: Family<[(&'static str, &'static str); 2], Counter>,
+    comparisons: Comparisons,
+    answers: Family<Labels, Counter>,
+    unchecked: Family<Labels, Counter>,
+    missing_roles: Family<Labels, Counter>,
 }
 
 impl Logins {
     pub fn new(registry: &mut Registry) -> Self {
-        let answers = Family::default();
-        registry.register(
+        let mut family = |name, help| {
+            let family = Family::<Labels, Counter>::default();
+            registry.register(name, help, family.clone());
+            family
+        };
+        let answers = family(
             "failed_logins",
             "Requests with wrong credentials, by listener and by their answer: 401 at_once or delayed, or too_many (429)",
-            answers.clone(),
         );
-        Self { slowdown: Arc::default(), answers }
+        let unchecked = family(
+            "logins_unchecked",
+            "Logins that were answered 429 without comparing the password, by listener and by cause: too many failed from \
+             the address, or too many in the queue",
+        );
+        let missing_roles = family(
+            "missing_roles",
+            "Requests of users without the role that they need, by listener and by that role",
+        );
+        let comparisons = Comparisons::new(registry);
+        Self { slowdown: Arc::default(), comparisons, answers, unchecked, missing_roles }
     }
 
-    /// The failed logins of one listener, which serves at most `connections` at a time.
+    /// The logins of one listener, which serves at most `connections` at a time.
     pub fn of_listener(&self, listener: &'static str, connections: usize) -> FailedLogins {
-        let counter = |answer| {
-            self.answers.get_or_create_owned(&[("listener", listener), ("answer", answer)])
+        let counter = |family: &Family<Labels, Counter>, name, value| {
+            family.get_or_create_owned(&[("listener", listener), (name, value)])
         };
+        let answer = |answer| counter(&self.answers, "answer", answer);
+        let share = (connections / CONNECTION_SHARE).max(1);
         FailedLogins {
-            slowdown: Arc::clone(&self.slowdown),
-            places: Semaphore::new((connections / CONNECTION_SHARE).clamp(1, MAX_DELAYED)),
+            failures: Arc::new(Failures {
+                slowdown: Arc::clone(&self.slowdown),
+                summary: Mutex::default(),
+            }),
+            comparisons: self.comparisons.clone(),
+            max_waiting: share.min(MAX_WAITING),
+            places: Semaphore::new(share.min(MAX_DELAYED)),
             stopping: watch::Sender::new(false),
-            at_once: counter("at_once"),
-            delayed: counter("delayed"),
-            too_many: counter("too_many"),
-            summary: Mutex::default(),
+            at_once: answer("at_once"),
+            delayed: answer("delayed"),
+            too_many: answer("too_many"),
+            unchecked: ["address", "queue"].map(|it| counter(&self.unchecked, "cause", it)),
+            missing_roles: Role::ALL.map(|it| counter(&self.missing_roles, "role", it.name())),
         }
     }
 }
 
 /// The failed logins of one listener.
 pub struct FailedLogins {
-    slowdown: Arc<Mutex<Slowdown>>,
+    failures: Arc<Failures>,
+    comparisons: Comparisons,
+    /// Logins that may wait for a comparison.
+    max_waiting: usize,
     /// A permit per answer that may be delayed.
     places: Semaphore,
     stopping: watch::Sender<bool>,
     at_once: Counter,
     delayed: Counter,
     too_many: Counter,
+    /// By cause: address, queue.
+    unchecked: [Counter; 2],
+    /// In the order of [`Role::ALL`].
+    missing_roles: [Counter; Role::ALL.len()],
+}
+
+/// The notes of failed logins, for the listener and for the thread that compares passwords.
+#[derive(Default)]
+pub struct Failures {
+    slowdown: Arc<Mutex<Slowdown>>,
     summary: Mutex<Summary>,
 }
 
@@ -82,6 +126,10 @@ pub struct Summary {
     pub failed: u64,
     /// Source of the last failed login.
     pub last: Option<Source>,
+    /// Logins that were not compared.
+    pub unchecked: u64,
+    /// Source of the last of them.
+    pub last_unchecked: Option<Source>,
     /// Addresses whose slowdown has begun.
     pub slowed: u64,
     /// Source of the last failed login that began one.
@@ -89,10 +137,41 @@ pub struct Summary {
 }
 
 impl FailedLogins {
+    /// Compares a name and a password that no fast comparison could decide about. The error is the answer to send at
+    /// once. Dropping the future leaves nothing behind.
+    pub async fn compare(
+        &self,
+        users: &Arc<Users>,
+        sent: BasicCredentials,
+        origin: &Origin,
+    ) -> Result<Verdict, RequestError> {
+        let (login, source) = (Login::new(Arc::clone(users), sent), Source::new(origin.clone()));
+        let listener = (&self.failures, self.max_waiting);
+        let compared = self.comparisons.compare(login, listener, source.clone()).await;
+        compared.map_err(|unchecked| {
+            let (cause, wait) = match unchecked {
+                Unchecked::Address(wait) => (0, wait),
+                Unchecked::Queue(wait) => (1, wait),
+            };
+            self.unchecked[cause].inc();
+            self.failures.note_unchecked(source);
+            RequestError::LoginUnchecked(whole_seconds(wait))
+        })
+    }
+
     /// Waits until a failed login from `source` may be answered 401. An error is the answer to send at once instead.
     /// Dropping the future frees its place.
     pub async fn delay_answer(&self, source: Source) -> Result<(), RequestError> {
-        match self.note(&source) {
+        self.hold_answer(self.failures.note(&source), Instant::now()).await
+    }
+
+    /// As [`Self::delay_answer`], for a failure that was noted then.
+    pub async fn hold_answer(
+        &self,
+        answer: AnswerTime,
+        noted: Instant,
+    ) -> Result<(), RequestError> {
+        match answer {
             AnswerTime::AtOnce => {
                 self.at_once.inc();
             }
@@ -102,12 +181,22 @@ impl FailedLogins {
                 };
                 self.delayed.inc();
                 let mut stopping = self.stopping.subscribe();
+                let delay = delay.saturating_sub(noted.elapsed());
                 // Until the delay is over or the listener stops.
                 let _ = timeout(delay, stopping.wait_for(|is_stopping| *is_stopping)).await;
             }
             AnswerTime::TooMany(delay) => return Err(self.too_many(delay)),
         }
         Ok(())
+    }
+
+    /// Counts a request of a user without the role that it needs.
+    pub fn count_missing(&self, role: Role) {
+        for (missing, counter) in Role::ALL.iter().zip(&self.missing_roles) {
+            if *missing == role {
+                counter.inc();
+            }
+        }
     }
 
     /// Releases all delayed answers, and delays none from now on.
@@ -117,12 +206,36 @@ impl FailedLogins {
 
     /// The summary since the last call.
     pub fn take_summary(&self) -> Summary {
-        std::mem::take(&mut lock(&self.summary))
+        std::mem::take(&mut lock(&self.failures.summary))
     }
 
-    fn note(&self, source: &Source) -> AnswerTime {
-        let client = source.client.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
-        let (answer, begins) = lock(&self.slowdown).failed(client, Instant::now());
+    fn too_many(&self, delay: Duration) -> RequestError {
+        self.too_many.inc();
+        RequestError::TooManyFailedLogins(whole_seconds(delay))
+    }
+}
+
+impl Failures {
+    /// The address that a failed login counts for.
+    pub fn client(&self, source: &Source) -> IpAddr {
+        source.client.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED))
+    }
+
+    /// Time until the address has recovered from its failures. The error is the time that it must wait before another
+    /// login.
+    pub fn recovery(&self, source: &Source, now: Instant) -> Result<Duration, Duration> {
+        let (slowdown, client) = (lock(&self.slowdown), self.client(source));
+        slowdown.refused(client, now).map_or_else(|| Ok(slowdown.recovery(client, now)), Err)
+    }
+
+    /// Counts a login whose client did not wait for the comparison, or lost its place.
+    pub fn suspect(&self, source: &Source, now: Instant) {
+        lock(&self.slowdown).failed(self.client(source), now);
+    }
+
+    /// Notes a failed login.
+    pub fn note(&self, source: &Source) -> AnswerTime {
+        let (answer, begins) = lock(&self.slowdown).failed(self.client(source), Instant::now());
         let mut summary = lock(&self.summary);
         summary.failed += 1;
         summary.last = Some(source.clone());
@@ -133,14 +246,20 @@ impl FailedLogins {
         answer
     }
 
-    fn too_many(&self, delay: Duration) -> RequestError {
-        self.too_many.inc();
-        RequestError::TooManyFailedLogins(delay.as_secs() + u64::from(delay.subsec_nanos() > 0))
+    fn note_unchecked(&self, source: Source) {
+        let mut summary = lock(&self.summary);
+        summary.unchecked += 1;
+        summary.last_unchecked = Some(source);
     }
 }
 
+/// For `Retry-After`.
+fn whole_seconds(delay: Duration) -> u64 {
+    delay.as_secs() + u64::from(delay.subsec_nanos() > 0)
+}
+
 /// A poisoned lock is usable: no update can stop halfway.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -152,6 +271,7 @@ mod tests {
     use switcher_actors::RequestId;
 
     use super::*;
+    use crate::users::{Secret, User};
 
     fn source(last: u8) -> Source {
         Source::api(Some([192, 0, 2, last].into()), RequestId::default())
@@ -163,7 +283,7 @@ mod tests {
 
     /// Fails until answers are delayed.
     fn exhaust(logins: &FailedLogins, last: u8) {
-        while logins.note(&source(last)) == AnswerTime::AtOnce {}
+        while logins.failures.note(&source(last)) == AnswerTime::AtOnce {}
     }
 
     #[tokio::test(start_paused = true)]
@@ -207,6 +327,50 @@ mod tests {
         assert_eq!(logins.delay_answer(source(1)).now_or_never(), Some(Ok(())));
     }
 
+    fn basic(name: &str, password: &str) -> BasicCredentials {
+        BasicCredentials::of(name, password)
+    }
+
+    /// A user `wang` with the password `hunter2`.
+    fn users() -> Arc<Users> {
+        let hash = bcrypt::hash_with_salt("hunter2", 4, *b"salt of the test").unwrap();
+        let secret = Secret::of_hash(&hash.to_string()).unwrap();
+        let roles = [Role::Viewer].into_iter().collect();
+        Arc::new(Users::new([User { name: "wang".into(), secret, roles }]))
+    }
+
+    #[tokio::test]
+    async fn only_wrong_passwords_count_as_failures() {
+        let logins = logins().of_listener("api", 100);
+        let users = users();
+        let compare = async |password: &str| {
+            logins.compare(&users, basic("wang", password), &source(1)).await
+        };
+        for _ in 0..100 {
+            let verdict = compare("hunter2").await.ok();
+            assert!(matches!(verdict, Some(Verdict::Right(user)) if *user.name == *"wang"));
+        }
+        let mut answers = Vec::new();
+        for number in 0..20 {
+            match compare(&format!("guess{number}")).await {
+                Ok(Verdict::Wrong(answer, _)) => answers.push(answer),
+                Ok(Verdict::Right(_)) => panic!("a guess is right"),
+                Err(error) => {
+                    assert!(matches!(error, RequestError::LoginUnchecked(1..=5)), "{error:?}");
+                }
+            }
+        }
+        // Slow machines let the address recover meanwhile.
+        assert!((14..20).contains(&answers.len()), "{answers:?}");
+        assert!(answers[..10].iter().all(|answer| *answer == AnswerTime::AtOnce), "{answers:?}");
+        assert!(matches!(compare("hunter2").await, Err(RequestError::LoginUnchecked(_))));
+        let other = logins.compare(&users, basic("wang", "hunter2"), &source(2)).await;
+        assert!(matches!(other, Ok(Verdict::Right(_))), "another address");
+        let summary = logins.take_summary();
+        assert_eq!((summary.failed, summary.last), (answers.len() as u64, Some(source(1))));
+        assert_eq!(summary.unchecked, 20 - answers.len() as u64 + 1);
+    }
+
     #[test]
     fn a_summary_names_the_last_failure_and_each_slowdown_once() {
         let logins = logins().of_listener("api", 100);
@@ -215,7 +379,7 @@ mod tests {
         let summary = logins.take_summary();
         assert_eq!((summary.last, summary.slowed), (Some(source(2)), 2));
         assert_eq!(summary.last_slowed, Some(source(2)));
-        logins.note(&source(1));
+        logins.failures.note(&source(1));
         let summary = logins.take_summary();
         assert_eq!((summary.failed, summary.last, summary.slowed), (1, Some(source(1)), 0));
         assert_eq!(logins.take_summary().last, None);

@@ -3,6 +3,8 @@
 //!
 //! The checks do not read the body, so a client without credentials cannot make the daemon buffer a body.
 
+mod identity;
+
 use std::{
     mem,
     sync::{Arc, Mutex, PoisonError},
@@ -13,28 +15,30 @@ use actix_web::{
     Error, HttpMessage, HttpRequest, HttpResponse,
     body::{BodySize, BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
-    http::{ConnectionType, Version, header::AUTHORIZATION},
+    http::{ConnectionType, Method, Version},
     middleware::Next,
 };
 use prometheus_client::metrics::counter::Counter;
 use slog::{Logger, debug, warn};
-use switcher_actors::{RequestIds, Shown, Source, seconds};
+use switcher_actors::{Origin, RequestIds, Shown, Source, seconds};
 
+use self::identity::{Identity, scraper};
 use super::{
     access::{Actor, Means, MissingRole},
-    basic_auth::{BasicCredentials, bearer_token, is_attempt, unauthorized},
+    basic_auth::unauthorized,
     connections::{AnswerInProgress, ConnectionHandle, TrackedBody},
-    csrf::{is_cross_site, opens_a_page},
+    csrf::{accepts_pages, is_cross_site, is_sent_by_page, opens_a_page, proves_own_site},
     error::{ErrNo, RequestError},
     hosts::OwnHosts,
     live_config::{LiveConfig, RequestConfig},
     logins::FailedLogins,
     request_id::{assign, origin, set_header},
+    session_cookie::{SessionCookie, see_other},
+    slowdown::AnswerTime,
 };
-use crate::{
-    config::Host,
-    users::{Check, Roles, Secret, User, Users},
-};
+use crate::config::Host;
+
+pub use identity::SignIn;
 
 /// Bytes of a path in the log.
 const PATH_SHOWN: usize = 200;
@@ -74,12 +78,16 @@ pub struct SpecialPaths {
     pub metrics: &'static [&'static str],
     /// Pages that links on other sites may open: they write nothing and cannot be framed.
     pub linked: &'static [&'static str],
+    /// For signing in: open if there is a `UsersFile`, within the rules for hosts and sites. The first is the page.
+    pub sign_in: &'static [&'static str],
 }
 
 /// Rules of a listener that people open in a browser.
 struct BrowserRules {
     /// Host of the configured address.
     own: Option<Host>,
+    /// Cookie of the console's sessions.
+    cookie: SessionCookie,
     /// A second metric of failed logins.
     failed_logins: Counter,
     /// Requests refused for their host since the last report, and the last host.
@@ -105,10 +113,16 @@ impl Middleware {
         }
     }
 
-    /// Answers only under the hosts of this listener, whose configured address is `listen`.
-    pub fn for_browsers(self, listen: &str, paths: SpecialPaths, failed_logins: Counter) -> Self {
+    /// Answers only under the hosts of this listener, whose configured address is `listen`, and accepts sessions.
+    pub fn for_browsers(
+        self,
+        listen: &str,
+        paths: SpecialPaths,
+        cookie: SessionCookie,
+        failed_logins: Counter,
+    ) -> Self {
         let own = Host::parse(listen);
-        let browsers = BrowserRules { own, failed_logins, refused: Mutex::default() };
+        let browsers = BrowserRules { own, cookie, failed_logins, refused: Mutex::default() };
         Self { paths, browsers: Some(browsers), ..self }
     }
 
@@ -143,89 +157,144 @@ impl Middleware {
         let config = self.live_config.load();
         let origin = origin(&self.ids, &request, &config.trusted_proxies);
         let verdict = match refusal {
-            Some(error) => Err(error),
-            None => self.judge(&request, &config),
+            Some(error) => Err(error.into()),
+            None => self.judge(&request, &config, &origin).await,
         };
         let actor = match &verdict {
-            Ok(CheckResult::Admitted(actor)) => actor.as_ref(),
+            Ok(Admission::Checked(actor)) => actor.as_ref(),
             _ => None,
         };
         let source = assign(origin, actor, &request);
         request.extensions_mut().insert(config);
-        let is_open = matches!(verdict, Ok(CheckResult::Open));
+        if self.paths.sign_in.contains(&request.path()) {
+            request.extensions_mut().insert(SignIn(Arc::clone(&self)));
+        }
+        let is_open = matches!(verdict, Ok(Admission::Open));
         let mut response = match verdict {
-            Ok(CheckResult::Admitted(actor)) => {
+            Ok(Admission::Checked(actor)) => {
                 if let Some(actor) = actor {
                     request.extensions_mut().insert(actor);
                 }
                 next.call(request).await?
             }
-            Ok(CheckResult::Open) => next.call(request).await?,
-            Ok(CheckResult::Public(response)) => request.into_response(response),
-            Ok(CheckResult::NoCredentials) => request.into_response(unauthorized()),
-            Ok(CheckResult::WrongCredentials) => {
-                if let Some(browsers) = &self.browsers {
-                    browsers.failed_logins.inc();
-                }
-                let held_since = Instant::now();
-                let allowed = self.logins.delay_answer(source.clone()).await;
+            Ok(Admission::Open) => next.call(request).await?,
+            Ok(Admission::Public(response)) => request.into_response(response),
+            Err(refusal) => {
+                let response = self.refuse(refusal, &source).await;
                 // A client that guesses passwords must not raise the request durations.
-                began += held_since.elapsed();
-                match allowed {
-                    Ok(()) => request.into_response(unauthorized()),
-                    Err(error) => request.error_response(error),
-                }
+                began = Instant::now();
+                request.into_response(response)
             }
-            Err(error) => request.error_response(error),
         };
         self.report(&response, &source, began.elapsed());
         set_header(response.headers_mut(), &source);
         Ok(finish(response, is_open, answer))
     }
 
-    fn judge(
+    async fn judge(
         &self,
         request: &ServiceRequest,
         config: &RequestConfig,
-    ) -> Result<CheckResult, RequestError> {
-        let headers = request.headers();
+        origin: &Origin,
+    ) -> Result<Admission, Refusal> {
         if self.paths.open.contains(&request.path()) {
-            return Ok(CheckResult::Open);
+            return Ok(Admission::Open);
         }
         match self.public.as_ref().and_then(|answer| answer(request, config)) {
-            Some(Public::Answer(response)) => return Ok(CheckResult::Public(response)),
-            Some(Public::Endpoint) => return Ok(CheckResult::Admitted(None)),
+            Some(Public::Answer(response)) => return Ok(Admission::Public(response)),
+            Some(Public::Endpoint) => return Ok(Admission::Checked(None)),
             None => {}
         }
         // Before the credentials: a browser must not ask for them under another name.
         if let Some(browsers) = &self.browsers {
             browsers.check_host(request, config)?;
         }
-        let credentials = headers.get(AUTHORIZATION).map(|value| value.as_bytes());
-        let may_scrape = || {
-            self.paths.metrics.contains(&request.path()) && config.metrics_auth.admits(credentials)
-        };
-        let actor = identify(&config.users, credentials);
-        let Some(actor) = actor.or_else(|| may_scrape().then(scraper)) else {
-            return Ok(match is_attempt(credentials) {
-                true => CheckResult::WrongCredentials,
-                false => CheckResult::NoCredentials,
-            });
-        };
+        let headers = request.headers();
         let opens_linked_page = || {
             self.paths.linked.contains(&request.path()) && opens_a_page(request.method(), headers)
         };
         let is_tls = request.conn_data().is_some_and(ConnectionHandle::is_tls);
-        if is_cross_site(headers, is_tls) && !opens_linked_page() {
-            return Err(RequestError::CrossSite);
+        let is_refused = || is_cross_site(headers, is_tls) && !opens_linked_page();
+        if config.has_users_file && self.paths.sign_in.contains(&request.path()) {
+            return match is_refused() {
+                true => Err(RequestError::CrossSite.into()),
+                false => Ok(Admission::Checked(None)),
+            };
         }
-        Ok(CheckResult::Admitted(Some(actor)))
+        let actor = match self.identify(request, config) {
+            Identity::Known(actor) => actor,
+            _ if self.may_scrape(request, config) => scraper(),
+            Identity::Unclear(sent) => {
+                let user = self.compare(config, sent, origin).await?;
+                Actor { user, means: Means::Basic }
+            }
+            Identity::Wrong => return Err(Refusal::WrongCredentials(None)),
+            Identity::None => return self.without_credentials(request, config),
+        };
+        if is_refused() {
+            return Err(RequestError::CrossSite.into());
+        }
+        let is_read = [Method::GET, Method::HEAD].contains(request.method());
+        if matches!(actor.means, Means::Session(_)) && !is_read && !proves_own_site(headers) {
+            return Err(RequestError::SiteNotProven.into());
+        }
+        Ok(Admission::Checked(Some(actor)))
+    }
+
+    /// The answer to a refused request, once it may be sent.
+    async fn refuse(&self, refusal: Refusal, source: &Source) -> HttpResponse {
+        match refusal {
+            Refusal::Error(error) => HttpResponse::from_error(error),
+            Refusal::NoCredentials => unauthorized(),
+            Refusal::WrongCredentials(noted) => {
+                let allowed = self.refuse_login(noted, source).await;
+                allowed.map_or_else(HttpResponse::from_error, |()| unauthorized())
+            }
+        }
+    }
+
+    /// Counts a failed login, unless that was `noted` already, and waits until it may be answered 401. An error is the
+    /// answer to send instead.
+    async fn refuse_login(
+        &self,
+        noted: Option<(AnswerTime, Instant)>,
+        source: &Source,
+    ) -> Result<(), RequestError> {
+        if let Some(browsers) = &self.browsers {
+            browsers.failed_logins.inc();
+        }
+        match noted {
+            Some((answer, noted)) => self.logins.hold_answer(answer, noted).await,
+            None => self.logins.delay_answer(source.clone()).await,
+        }
+    }
+
+    /// With a `UsersFile`, browsers sign in at a page, and a page's scripts get no challenge, which would open the
+    /// browser's own dialog.
+    fn without_credentials(
+        &self,
+        request: &ServiceRequest,
+        config: &RequestConfig,
+    ) -> Result<Admission, Refusal> {
+        let headers = request.headers();
+        let browsers = self.browsers.as_ref().filter(|_| config.has_users_file);
+        let Some((browsers, page)) = browsers.zip(self.paths.sign_in.first()) else {
+            return Err(Refusal::NoCredentials);
+        };
+        if *request.method() == Method::GET && accepts_pages(headers) {
+            return Ok(Admission::Public(see_other(page)));
+        }
+        match is_sent_by_page(headers) || browsers.cookie.presented(headers).next().is_some() {
+            true => Err(RequestError::SignedOut.into()),
+            false => Err(Refusal::NoCredentials),
+        }
     }
 
     fn report(&self, response: &ServiceResponse, source: &Source, took: Duration) {
         let request = response.request();
         (self.count_answer)(request, err_no(response), took);
         if let Some(missing) = response.response().extensions().get::<MissingRole>() {
+            self.logins.count_missing(missing.role);
             warn!(self.log, "request refused: {}", missing; source,
                 "path" => %Shown(request.path().get(..PATH_SHOWN).unwrap_or(request.path())));
         }
@@ -234,29 +303,6 @@ impl Middleware {
             "path" => %Shown(path), "status" => response.status().as_u16(),
             "seconds" => seconds(took));
     }
-}
-
-/// The user of the credentials in an `Authorization` header.
-fn identify(users: &Users, header: Option<&[u8]>) -> Option<Actor> {
-    let header = header?;
-    if let Some(token) = bearer_token(header) {
-        return users.of_token(token).map(|user| Actor { user, means: Means::Token });
-    }
-    let sent = BasicCredentials::parse(header)?;
-    let name = str::from_utf8(sent.user()).ok()?;
-    let user = match users.check(name, sent.password()) {
-        Check::Known(user) => user,
-        Check::Wrong => return None,
-        Check::Unclear => users.compare_slowly(name, sent.password())?,
-    };
-    Some(Actor { user, means: Means::Basic })
-}
-
-/// The user of `MetricsUser`.
-fn scraper() -> Actor {
-    let user =
-        User { name: "metrics".into(), secret: Secret::of_text(""), roles: Roles::default() };
-    Actor { user: Arc::new(user), means: Means::Metrics }
 }
 
 fn err_no(response: &ServiceResponse) -> u16 {
@@ -285,16 +331,28 @@ impl BrowserRules {
     }
 }
 
-/// Result of the checks.
-enum CheckResult {
+/// A request that may be answered.
+enum Admission {
     /// With its user; `None` where a route has rules of its own.
-    Admitted(Option<Actor>),
+    Checked(Option<Actor>),
     /// The path needs no credentials.
     Open,
     /// An answer that needs no credentials.
     Public(HttpResponse),
+}
+
+/// A request that is refused.
+enum Refusal {
+    Error(RequestError),
     NoCredentials,
-    WrongCredentials,
+    /// With the time of the answer, if the failure is noted already.
+    WrongCredentials(Option<(AnswerTime, Instant)>),
+}
+
+impl From<RequestError> for Refusal {
+    fn from(error: RequestError) -> Self {
+        Self::Error(error)
+    }
 }
 
 /// Closes the connection after `response` where another request cannot be found behind this one, or must not follow.

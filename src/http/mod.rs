@@ -4,16 +4,19 @@
 //! * `actor`: serves a listener, reports on it, stops it;
 //! * `bind`: takes an address to listen on;
 //! * `connections`: message framing, deadlines and memory of each connection;
-//! * `middleware`: the checks of every request before its endpoint;
+//! * `middleware`: the checks of every request before its endpoint, and `identity`, the user of a request;
 //! * `access`: the user of a request, and the role that its route needs;
 //! * `basic_auth`: HTTP Basic authentication;
 //! * `handshakes`: TLS of the listeners, and its failed handshakes: metrics, log;
 //! * `logins`: failed logins: metrics, log, delayed answers;
+//! * `comparisons`: the thread that compares passwords with slow hashes; `waiting`: the logins that wait for it;
 //! * `slowdown`: the delay of each failed login's answer;
 //! * `csrf`: requests that a page of another site sends;
+//! * `sessions`, `session_cookie`: sessions of the console, and the cookie that has their ids;
 //! * `hosts`: hosts under which a listener for browsers answers;
 //! * `live_config`: the configuration that requests are judged by; a reload replaces it;
-//! * `request_id`: the id in an answer and in its log lines;
+//! * `request_id`: the id in an answer and in its log lines; the origin of a request;
+//! * `forwarded`: the client's address, also behind trusted proxies;
 //! * `body`: reads a request's body within a size and a time;
 //! * `error`: the listener's refusals, and the answer of three fields.
 
@@ -22,25 +25,38 @@ mod actor;
 mod basic_auth;
 mod bind;
 pub mod body;
+mod comparisons;
 mod connections;
 mod csrf;
 pub mod error;
+mod forwarded;
 mod handshakes;
 mod hosts;
 mod live_config;
 mod logins;
 mod middleware;
 pub mod request_id;
+mod session_cookie;
+mod sessions;
 mod slowdown;
+mod waiting;
 
-pub use access::{Access, Actor, Means, MissingRole, require};
+#[cfg(test)]
+pub use access::Means;
+pub use access::{Access, Actor, MissingRole, require};
 pub use actor::{HttpActor, ServerLimits, Stop};
-pub use basic_auth::{BasicAuth, CHALLENGE, UNAUTHORIZED};
+#[cfg(any(test, fuzzing))]
+pub use basic_auth::BasicAuth;
+pub use basic_auth::{CHALLENGE, UNAUTHORIZED};
 pub use bind::BoundListener;
 #[cfg(fuzzing)]
 pub use connections::properties::messages;
 pub use connections::{Deadlines, WORKER_DESCRIPTORS, max_connections};
+pub use csrf::{accepts_pages, proves_own_site};
+pub use forwarded::client;
 pub use handshakes::{ListenerTls, Tls};
 pub use live_config::{LiveConfig, LoadedConfig, RequestConfig};
 pub use logins::Logins;
-pub use middleware::{Middleware, Public, SpecialPaths};
+pub use middleware::{Middleware, Public, SignIn, SpecialPaths};
+pub use session_cookie::{SessionCookie, is_secure, see_other};
+pub use sessions::NoRandom;

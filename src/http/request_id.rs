@@ -1,6 +1,7 @@
-//! Request ids: each request has one, which its answer's header and its log lines carry.
+//! Request ids: each request has one, which its answer's header and its log lines carry; and the origin of a request.
 //!
-//! An id from the client is ignored, so no client can write the id of another request into the log.
+//! An id from the client is ignored, so no client can write the id of another request into the log. What a client says
+//! about itself is recorded only for a user, and cut.
 
 use std::sync::Arc;
 
@@ -9,28 +10,46 @@ use actix_web::{
     dev::ServiceRequest,
     http::header::{HeaderMap, HeaderName, HeaderValue},
 };
-use switcher_actors::{Origin, RequestId, RequestIds, Source, SourceKind};
+use switcher_actors::{
+    COMMENT_BYTES, ON_BEHALF_OF_BYTES, Origin, RequestId, RequestIds, Source, SourceKind, cut,
+};
 
-use super::access::{Actor, Means};
+use super::{
+    access::{Actor, Means},
+    forwarded::client,
+};
 use crate::config::Network;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+const X_ON_BEHALF_OF: HeaderName = HeaderName::from_static("x-on-behalf-of");
+
+const X_CHANGE_COMMENT: HeaderName = HeaderName::from_static("x-change-comment");
+
 /// Origin of `request`, with a new id, without its user.
-pub fn origin(ids: &RequestIds, request: &ServiceRequest, _trusted: &[Network]) -> Origin {
-    let client = request.peer_addr().map(|peer| peer.ip().to_canonical());
+pub fn origin(ids: &RequestIds, request: &ServiceRequest, trusted: &[Network]) -> Origin {
+    let client = client(request.request(), trusted);
     Origin { client, ..Origin::of(SourceKind::Api, ids.next_id()) }
 }
 
 /// Adds the user to `origin`, and leaves it with `request`, where [`source`] finds it.
 pub fn assign(mut origin: Origin, actor: Option<&Actor>, request: &ServiceRequest) -> Source {
-    origin.actor = actor.map(|actor| Arc::clone(actor.name()));
-    if actor.is_some_and(|actor| actor.means == Means::Session) {
-        origin.kind = SourceKind::Console;
+    if let Some(actor) = actor {
+        origin.actor = Some(Arc::clone(actor.name()));
+        origin.on_behalf_of = text(request.headers(), &X_ON_BEHALF_OF, ON_BEHALF_OF_BYTES);
+        origin.comment = text(request.headers(), &X_CHANGE_COMMENT, COMMENT_BYTES);
+        if matches!(actor.means, Means::Session(_)) {
+            origin.kind = SourceKind::Console;
+        }
     }
     let source = Source::new(origin);
     request.extensions_mut().insert(source.clone());
     source
+}
+
+/// The text of a header, of at most `bytes`; the first of several counts.
+fn text(headers: &HeaderMap, name: &HeaderName, bytes: usize) -> Option<Box<str>> {
+    cut(&String::from_utf8_lossy(headers.get(name)?.as_bytes()), bytes)
 }
 
 /// Client and id of a request that has passed the middleware.

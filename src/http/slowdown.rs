@@ -68,6 +68,18 @@ impl Slowdown {
         (AnswerTime::After(delay), begins)
     }
 
+    /// Time until all free failures of `client` are restored: the longer, the more have failed.
+    pub fn recovery(&self, client: IpAddr, now: Instant) -> Duration {
+        let address = self.addresses.get(&network(client));
+        address.map_or(Duration::ZERO, |address| address.recovers.saturating_duration_since(now))
+    }
+
+    /// The answer to the next failed login of `client`, if it would be [`AnswerTime::TooMany`].
+    pub fn refused(&self, client: IpAddr, now: Instant) -> Option<Duration> {
+        let delay = (self.recovery(client, now) + INTERVAL).saturating_sub(FREE * INTERVAL);
+        (delay > MAX_DELAYED * INTERVAL).then_some(delay)
+    }
+
     fn make_room(&mut self, client: IpAddr, now: Instant) {
         if self.addresses.len() < MAX_ADDRESSES || self.addresses.contains_key(&client) {
             return;
@@ -83,7 +95,7 @@ impl Slowdown {
 }
 
 /// Addresses that count as one: an IPv4 address, or a /64 of IPv6, which is what one host gets.
-fn network(client: IpAddr) -> IpAddr {
+pub fn network(client: IpAddr) -> IpAddr {
     match client.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !0 << 64).into(),
         address => address,
@@ -134,11 +146,15 @@ mod tests {
             );
         }
         // Failures without a place do not lengthen the queue.
+        assert_eq!(slowdown.refused(address(1), now), Some((MAX_DELAYED + 1) * INTERVAL));
+        assert_eq!(slowdown.refused(address(2), now), None);
         for _ in 0..1000 {
             let too_many = AnswerTime::TooMany((MAX_DELAYED + 1) * INTERVAL);
             assert_eq!(slowdown.failed(address(1), now), (too_many, false));
         }
         let later = now + INTERVAL;
+        assert_eq!(slowdown.refused(address(1), later), None);
+        assert_eq!(slowdown.recovery(address(1), later), (FREE + MAX_DELAYED - 1) * INTERVAL);
         assert_eq!(slowdown.failed(address(1), later).0, AnswerTime::After(MAX_DELAYED * INTERVAL));
     }
 

@@ -16,13 +16,15 @@ use crate::{
         answer::{ApiError, three_fields},
         routes::Endpoint::{self, GetCoinbase, Switch, SwitchMany, UpdateCoinbase, UserList},
     },
-    http::error::RequestError,
+    http::{MissingRole, error::RequestError},
+    users::Role,
 };
 
 const SWITCHES: &[Endpoint] = &[Switch, SwitchMany];
 const BATCHES: &[Endpoint] = &[SwitchMany];
 const SUB_POOLS: &[Endpoint] = &[GetCoinbase, UpdateCoinbase];
 const UPDATES: &[Endpoint] = &[UpdateCoinbase];
+const READS: &[Endpoint] = &[GetCoinbase];
 const LISTS: &[Endpoint] = &[UserList];
 const ALL: &[Endpoint] = &[Switch, SwitchMany, GetCoinbase, UpdateCoinbase];
 const IN_JSON: &[Endpoint] = &[SwitchMany, GetCoinbase, UpdateCoinbase];
@@ -48,6 +50,7 @@ impl DocumentedError {
 fn errors() -> Vec<DocumentedError> {
     let mut all = endpoint_errors();
     all.extend(request_errors());
+    all.extend(role_errors());
     all.extend(exchange_errors());
     all
 }
@@ -142,10 +145,31 @@ fn request_errors() -> Vec<DocumentedError> {
             "Wrong credentials, after many failed logins from the same address; the header `Retry-After` has the \
              seconds to wait. Correct credentials are always accepted.",
         ),
+        (
+            LoginUnchecked(5),
+            NONE,
+            "With `UsersFile`: the password was not compared, after many failed logins from the same address, or since \
+             too many logins wait; the header `Retry-After` has the seconds to wait. Tokens, and passwords that were \
+             accepted before, always pass.",
+        ),
+        (NoUser, NONE, "A fault of the daemon; nothing was written."),
         (ExpectationFailed("…".into()), ALL, NOT_WRITTEN),
         (HeadersTooLarge(65536), ALL, NOT_WRITTEN),
         (HeadersTooMany(96), ALL, NOT_WRITTEN),
         (HeadsTooMany, ALL, "Nothing was written. Try again."),
+    ])
+}
+
+fn role_errors() -> Vec<DocumentedError> {
+    let missing = |role| RequestError::MissingRole(MissingRole { user: "wang".into(), role });
+    documented([
+        (
+            missing(Role::Switcher),
+            SWITCHES,
+            "The user lacks the role `switcher`; a dry run needs `viewer` only. Nothing was written.",
+        ),
+        (missing(Role::Payout), UPDATES, "The user lacks the role `payout`. Nothing was written."),
+        (missing(Role::Viewer), READS, "The user has no role. Nothing was written."),
     ])
 }
 

@@ -19,15 +19,17 @@ mod user_lists;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use actix_web::http::Method;
-use switcher_actors::Coins;
+use switcher_actors::{COMMENT_BYTES, Coins, ON_BEHALF_OF_BYTES};
 use utoipa::{
     ToSchema,
     openapi::{
-        Components, HttpMethod, Info, OpenApiBuilder, Paths, RefOr, ResponseBuilder, Schema,
+        Components, HttpMethod, Info, OpenApiBuilder, Paths, RefOr, Required, ResponseBuilder,
+        Schema,
         extensions::Extensions,
         header::HeaderBuilder,
-        path::{Operation, OperationBuilder},
+        path::{Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn},
         response::Response,
+        schema::{ObjectBuilder, Type},
         security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
         server::{Server, ServerBuilder, ServerVariableBuilder},
         tag::TagBuilder,
@@ -41,7 +43,8 @@ use crate::{
         results::ResultBody,
         routes::{self, Endpoint},
     },
-    http::{CHALLENGE, RequestConfig, UNAUTHORIZED, error::ThreeFields},
+    http::{Access, CHALLENGE, RequestConfig, UNAUTHORIZED, error::ThreeFields},
+    users::Role,
 };
 
 pub use schema::MAX_BYTES;
@@ -51,6 +54,7 @@ pub use utoipa::openapi::OpenApi;
 pub const ALIAS_OF: &str = "x-alias-of";
 
 const BASIC: &str = "basic";
+const BEARER: &str = "bearer";
 
 /// Facts about this daemon that the document contains.
 #[derive(Clone)]
@@ -108,6 +112,12 @@ pub fn document(facts: &Described) -> OpenApi {
                     operation.extensions =
                         Some(Extensions::builder().add(ALIAS_OF, row.paths[0]).build());
                 }
+                if row.access != Access::Role(Role::Viewer) {
+                    operation
+                        .parameters
+                        .get_or_insert_default()
+                        .extend(about_the_change().map(RefOr::from));
+                }
                 errors::add_statuses(&mut operation.responses, row.endpoint);
                 operation.responses.responses.insert("401".to_owned(), unauthorized().into());
                 paths.add_path_operation(*path, vec![documented], operation);
@@ -137,7 +147,7 @@ pub fn document(facts: &Described) -> OpenApi {
         .tags(Some(tags))
         .paths(paths)
         .components(Some(components(facts)))
-        .security(Some([SecurityRequirement::new(BASIC, [""; 0])]))
+        .security(Some([BASIC, BEARER].map(|scheme| SecurityRequirement::new(scheme, [""; 0]))))
         .build()
 }
 
@@ -210,9 +220,22 @@ fn introduction(facts: &Described) -> String {
 
 fn components(facts: &Described) -> Components {
     let mut components = Components::new();
-    let mut scheme = Http::new(HttpAuthScheme::Basic);
-    scheme.description = Some("`APIUser` and `APIPassword`".to_owned());
-    components.add_security_scheme(BASIC, SecurityScheme::Http(scheme));
+    for (name, kind, description) in [
+        (
+            BASIC,
+            HttpAuthScheme::Basic,
+            "A user with password or token: `APIUser`, or one of `UsersFile`",
+        ),
+        (
+            BEARER,
+            HttpAuthScheme::Bearer,
+            "The token of a user of `UsersFile`: 64 hexadecimal digits",
+        ),
+    ] {
+        let mut scheme = Http::new(kind);
+        scheme.description = Some(description.to_owned());
+        components.add_security_scheme(name, SecurityScheme::Http(scheme));
+    }
     let mut add = |name: &str, schema: RefOr<Schema>| {
         components.schemas.insert(name.to_owned(), schema);
     };
@@ -222,6 +245,27 @@ fn components(facts: &Described) -> Components {
     add(&ResultBody::name(), <ResultBody<'_> as utoipa::PartialSchema>::schema());
     add(&JobmakerBody::name(), <JobmakerBody<'_> as utoipa::PartialSchema>::schema());
     components
+}
+
+/// Headers of a request that changes something.
+fn about_the_change() -> [Parameter; 2] {
+    let header = |name: &str, bytes: usize, text: &str| {
+        ParameterBuilder::new()
+            .name(name)
+            .parameter_in(ParameterIn::Header)
+            .required(Required::False)
+            .description(Some(format!("{text}. It is recorded, UTF-8, cut after {bytes} bytes")))
+            .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+            .build()
+    };
+    [
+        header(
+            "X-On-Behalf-Of",
+            ON_BEHALF_OF_BYTES,
+            "The person for whom a backend acts, which grants nothing",
+        ),
+        header("X-Change-Comment", COMMENT_BYTES, "The reason"),
+    ]
 }
 
 /// 401, which is not JSON.

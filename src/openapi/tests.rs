@@ -1,12 +1,16 @@
 //! The document is complete.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
-use actix_web::{App, test as web};
+use actix_web::{App, HttpMessage, test as web};
 use serde_json::Value;
 
 use super::*;
-use crate::api::routes::TABLE;
+use crate::{
+    api::routes::TABLE,
+    http::{Actor, Means},
+    users::{Roles, Secret, User},
+};
 
 pub fn facts() -> Described {
     Described {
@@ -49,6 +53,13 @@ fn every_path_and_method_is_documented_and_no_other() {
     assert_eq!(documented, served.chain([lists]).collect());
 }
 
+/// A user with all rights.
+fn admin() -> Actor {
+    let (name, secret) = ("admin".into(), Secret::of_password(""));
+    let user = User { name, secret, roles: Roles::from_iter([Role::Admin]) };
+    Actor { user: Arc::new(user), means: Means::Basic }
+}
+
 /// A path outside the table would be undocumented.
 #[actix_web::test]
 async fn the_table_is_what_is_served() {
@@ -58,6 +69,7 @@ async fn the_table_is_what_is_served() {
         for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE"] {
             let method = Method::from_bytes(method.as_bytes()).expect("a method");
             let request = web::TestRequest::with_uri(path).method(method.clone()).to_request();
+            request.extensions_mut().insert(admin());
             let response = web::call_service(&app, request).await;
             let expected = match row {
                 None => 404,
@@ -101,6 +113,28 @@ fn every_number_of_an_error_is_documented() {
     for number in errors::tests::numbers() {
         let in_words = shown[0].contains(&format!("`{number}` `"));
         assert!(documented.contains(&number.into()) || in_words, "{number}");
+    }
+}
+
+#[test]
+fn each_operation_has_the_refusal_of_its_role() {
+    let document = json();
+    for row in &TABLE {
+        let role = match row.access {
+            Access::Role(role) | Access::DryRunOr(role) => role,
+            other => panic!("{other:?} at {:?}", row.paths),
+        };
+        for path in row.paths {
+            for operation in object(&document["paths"][path]).values() {
+                let examples =
+                    &operation["responses"]["200"]["content"]["application/json"]["examples"];
+                let texts: Vec<&str> = object(examples).keys().map(String::as_str).collect();
+                let refusal = |text: &&&str| text.starts_with("403 user 'wang' may not ");
+                let refusals: Vec<_> = texts.iter().filter(refusal).collect();
+                assert_eq!(refusals.len(), 1, "{path}: {texts:?}");
+                assert!(refusals[0].contains(&format!("(role {role})")), "{path}: {refusals:?}");
+            }
+        }
     }
 }
 

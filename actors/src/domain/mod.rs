@@ -36,11 +36,14 @@ pub(crate) use puname::lower_case;
 pub use puname::{Puname, PunameError};
 pub use punctuation::{QUOTES, is_quote, is_separator};
 pub use seconds::{rfc_3339, rfc_3339_millis, seconds};
-pub use source::{Origin, RequestId, RequestIds, Source, SourceKind};
+pub use source::{
+    COMMENT_BYTES, ON_BEHALF_OF_BYTES, Origin, RequestId, RequestIds, Source, SourceKind,
+};
 pub use sub_pool::{Coinbase, CoinbaseUpdate, CoinbaseUpdateError, SubPool};
 pub use switch_rules::SwitchRules;
 pub use switches::{SwitchEntry, Switches, SwitchesBuilder};
-pub use text::{Escaped, Quoted, Shown, clip, escape_json, push_escaped, push_json_escape};
+pub use text::{Escaped, Quoted, Shown, clip, cut, escape_json, push_escaped, push_json_escape};
+pub(crate) use text::{fit, fit_name};
 
 /// One switch: from now on this sub-account mines that coin.
 #[derive(Clone, Debug, PartialEq, Eq)]

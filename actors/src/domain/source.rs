@@ -12,10 +12,18 @@ use std::{
     },
 };
 
-use slog::{KV, Record, Serializer};
+use slog::{KV, Record, Serializer, Value};
 
-/// The origin of a request, shared by all its entries. In the log: the fields `source`, `client`, `actor` and
-/// `request`.
+use super::Shown;
+
+/// Maximum bytes of [`Origin::on_behalf_of`].
+pub const ON_BEHALF_OF_BYTES: usize = 64;
+
+/// Maximum bytes of [`Origin::comment`].
+pub const COMMENT_BYTES: usize = 200;
+
+/// The origin of a request, shared by all its entries. In the log: the fields `source`, `client`, `actor`,
+/// `on_behalf_of`, `comment` and `request`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source(Arc<Origin>);
 
@@ -160,11 +168,18 @@ impl Deref for Source {
 
 impl KV for Source {
     /// In reverse order, as slog wants.
-    fn serialize(&self, _: &Record<'_>, serializer: &mut dyn Serializer) -> slog::Result {
+    fn serialize(&self, record: &Record<'_>, serializer: &mut dyn Serializer) -> slog::Result {
         let digits = self.request.digits();
         serializer.emit_str("request", str::from_utf8(&digits).unwrap_or_default())?;
-        if let Some(actor) = &self.actor {
-            serializer.emit_str("actor", actor)?;
+        let texts = [
+            ("comment", self.comment.as_deref()),
+            ("on_behalf_of", self.on_behalf_of.as_deref()),
+            ("actor", self.actor.as_deref()),
+        ];
+        for (field, text) in texts {
+            if let Some(text) = text {
+                Shown(text).serialize(record, field, serializer)?;
+            }
         }
         if let Some(client) = self.client {
             serializer.emit_arguments("client", &format_args!("{client}"))?;

@@ -82,6 +82,12 @@ pub fn clip(text: &str, characters: usize) -> (&str, &'static str) {
     }
 }
 
+/// The first `bytes` of a text at most, whole characters; `None` if it is empty.
+pub fn cut(text: &str, bytes: usize) -> Option<Box<str>> {
+    let text = &text[..text.floor_char_boundary(bytes)];
+    (!text.is_empty()).then(|| text.into())
+}
+
 /// Appends `text` to `out`. `escape` appends the characters that need it.
 pub fn push_escaped(
     out: &mut String,
@@ -116,6 +122,21 @@ pub fn push_json_escape(json: &mut String, c: char) {
         // Writing to a string never fails.
         let _ = write!(json, "\\u{unit:04x}");
     }
+}
+
+/// Characters of a text of another program that the log shows.
+const SHOWN_CHARS: usize = 200;
+
+/// A text of another program, cut, to come between quotes.
+pub(crate) fn fit(text: &str) -> String {
+    let (start, ellipsis) = clip(text, SHOWN_CHARS);
+    format!("{}{ellipsis}", Escaped(start))
+}
+
+/// A text of another program, cut, on its own: in quotes if need be.
+pub(crate) fn fit_name(text: &str) -> String {
+    let (start, ellipsis) = clip(text, SHOWN_CHARS);
+    format!("{}{ellipsis}", Shown(start))
 }
 
 #[cfg(test)]
@@ -161,5 +182,15 @@ mod tests {
         assert_eq!(clip("用户ab", 4), ("用户ab", ""));
         assert_eq!(clip("用户ab", 3), ("用户a", "…"));
         assert_eq!((clip("", 0), clip("a", 0)), (("", ""), ("", "…")));
+    }
+
+    #[test]
+    fn a_text_is_cut_at_a_character() {
+        for (text, cut_at_4) in
+            [("", None), ("é", Some("é")), ("ééé", Some("éé")), ("用户", Some("用"))]
+        {
+            assert_eq!(cut(text, 4).as_deref(), cut_at_4);
+        }
+        assert_eq!(cut("用", 2), None);
     }
 }

@@ -18,9 +18,9 @@ use serde::{
 
 use super::user_coin_map::{SettledMap, UserCoinMap};
 use crate::{
-    domain::SwitchRules,
+    domain::{SwitchRules, fit},
     go_json::{Text, is_field},
-    upstream::{AnswerFault, AnswerFormat, Budget, err_no, fit, text, whole},
+    upstream::{AnswerFault, AnswerFormat, Budget, err_no, text, whole},
 };
 
 /// Answer that is a success.

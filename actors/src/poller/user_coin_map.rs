@@ -2,10 +2,7 @@
 
 use std::cmp::Ordering;
 
-use crate::{
-    domain::{Assignment, Coin, Puname, SwitchRules},
-    upstream::fit_name,
-};
+use crate::domain::{Assignment, Coin, Puname, SwitchRules, fit_name};
 
 /// Bad entries that are logged by name; further ones are counted.
 pub(super) const BAD_SHOWN: usize = 20;

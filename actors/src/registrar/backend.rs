@@ -13,8 +13,9 @@ use super::{
     body::body,
 };
 use crate::{
+    domain::fit,
     metrics::RegistrationEnd,
-    upstream::{FetchError, FetchSettings, Upstream, fit},
+    upstream::{FetchError, FetchSettings, Upstream},
 };
 
 /// Largest answer, in unpacked bytes.

@@ -6,8 +6,7 @@ use serde::de::{Error, MapAccess};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
-use super::text::fit;
-use crate::go_json::Text;
+use crate::{domain::fit, go_json::Text};
 
 /// Bytes of one value that is read as a whole. A larger one is no name, number or coin.
 const VALUE_LIMIT: usize = 256 * 1024;

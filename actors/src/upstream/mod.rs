@@ -2,15 +2,13 @@
 //! `UserLists` and the Registrar.
 //!
 //! * `url`: an address, with credentials that are never printed;
-//! * `fetch`: the HTTP request, its redirects and deadlines, TLS, and the head of an answer;
+//! * `fetch`: the HTTP request, its redirects and deadlines, and the head of an answer;
 //! * `body`: the body of an answer, from the network to the parser: unpacked, counted, checked;
-//! * `format`: trait of an answer's parser, and its faults;
-//! * `text`: the backend's texts, fit for the log.
+//! * `format`: trait of an answer's parser, and its faults.
 
 mod body;
 mod fetch;
 mod format;
-mod text;
 mod url;
 
 #[cfg(any(test, fuzzing))]
@@ -18,5 +16,4 @@ pub(crate) use body::{BadBody, BodyFault, Encoding, FetchLimits, SHOWN_BYTES, re
 pub use fetch::FetchError;
 pub(crate) use fetch::{FetchSettings, Upstream};
 pub(crate) use format::{AnswerFault, AnswerFormat, Budget, err_no, text, whole};
-pub(crate) use text::{fit, fit_name};
 pub use url::{UpstreamUrl, UpstreamUrlError};

@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 use thiserror::Error;
 use url::{Position, Url};
 
-use super::text::fit;
+use crate::domain::fit;
 
 /// The URL of an upstream (`UserCoinMapURL`, `UserListAPI`, `UserAutoRegAPI.URL`): `http` or `https`, with a host.
 ///

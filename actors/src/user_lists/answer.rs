@@ -11,9 +11,9 @@ use serde::{
 use thiserror::Error;
 
 use crate::{
-    domain::{Puname, PunameError},
+    domain::{Puname, PunameError, fit, fit_name},
     go_json::{Text, is_field},
-    upstream::{AnswerFault, AnswerFormat, Budget, err_no, fit, fit_name, text, whole},
+    upstream::{AnswerFault, AnswerFormat, Budget, err_no, text, whole},
 };
 
 /// Bad entries that are logged by name; further ones are counted.

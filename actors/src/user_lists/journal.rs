@@ -12,9 +12,8 @@ use super::{
     pull::{Displaced, PullEnd},
 };
 use crate::{
-    domain::Coin,
+    domain::{Coin, fit_name},
     metrics::{EndedPull, Metrics, PullResult, SkippedEntries},
-    upstream::fit_name,
 };
 
 pub(super) struct Journal {

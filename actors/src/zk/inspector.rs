@@ -13,7 +13,10 @@ use super::{
     Connection, Session, ZkSettings,
     version::{Probe, ServerVersion, probe},
 };
-use crate::domain::{PreviousValue, Shown};
+use crate::{
+    domain::{PreviousValue, Shown},
+    tls::TlsFault,
+};
 
 /// Time for a broker to accept a connection, and as long again to report its version.
 const PROBE_PATIENCE: Duration = Duration::from_secs(2);
@@ -81,16 +84,20 @@ pub enum BrokerState {
     Silent,
     /// It accepts no connections. The text is the operating system's.
     Unreachable(String),
+    /// It accepts connections, and TLS fails.
+    Tls(TlsFault),
 }
 
-/// Asks all brokers (`host:port`) for their versions at once; the answers come in the same order.
-pub async fn probe_brokers(brokers: &[String]) -> Vec<BrokerState> {
+/// Asks all brokers for their versions at once; the answers come in the same order.
+pub async fn probe_brokers(settings: &ZkSettings) -> Vec<BrokerState> {
+    let ZkSettings { brokers, tls, .. } = settings;
     let unknown = vec![false; brokers.len()];
-    let answers = probe(brokers, PROBE_PATIENCE, &unknown).await.into_iter();
+    let answers = probe(brokers, tls.as_ref(), PROBE_PATIENCE, &unknown).await.into_iter();
     let states = answers.map(|answer| match answer {
         Probe::Version(version) => BrokerState::Version(version),
         Probe::Evasive | Probe::Silent => BrokerState::Silent,
         Probe::Unreachable(error) => BrokerState::Unreachable(error.to_string()),
+        Probe::Tls(fault) => BrokerState::Tls(fault),
         Probe::Foreign(answer) => BrokerState::Unreachable(format!(
             "it is no ZooKeeper server: it answers {}",
             Shown(&answer)

@@ -11,6 +11,7 @@
 //! that is no definite refusal is unknown, because the server may have applied the request before the connection broke.
 //!
 //! * `session`, `tasks`, `version`, `request_limit`: a new connection; `thread`: the thread that it runs on;
+//! * `tls`, `dial`: certificates, and connections beside those of the client crate;
 //! * `connection`: its state and its writes; `read`, `watches`, `children`, `claim`, `directory`: its other operations;
 //! * `znode`, `write_op`, `error`: the vocabulary;
 //! * `answers`, `overwrite`: checks of ZooKeeper's answers;
@@ -21,6 +22,7 @@ mod answers;
 mod children;
 mod claim;
 mod connection;
+mod dial;
 mod directory;
 mod error;
 mod inspector;
@@ -31,6 +33,7 @@ mod request_limit;
 mod session;
 mod tasks;
 mod thread;
+mod tls;
 mod version;
 mod watches;
 mod write_op;
@@ -45,6 +48,7 @@ pub(crate) use overwrite::Overwrite;
 pub(crate) use session::{ConnectError, Established, RECONNECT_PAUSE, Session};
 pub use session::{DigestCredentials, ZkSettings};
 pub(crate) use thread::run;
+pub use tls::{ZkTls, ZkTlsFault};
 pub use version::ServerVersion;
 pub(crate) use watches::Watch;
 pub(crate) use write_op::{AnyState, Condition, WriteOp};

@@ -9,10 +9,11 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
     sync::watch,
     time::timeout,
 };
+
+use super::{dial::dial, tls::ZkTls};
 
 /// Maximum bytes of a request, even if the servers accept more: larger transactions bring little.
 pub(super) const MOST: usize = 60 * 1024;
@@ -35,10 +36,11 @@ pub(super) struct RequestLimit(watch::Receiver<Option<usize>>);
 
 impl RequestLimit {
     /// The limit, and the future that finds it with these brokers.
-    pub(super) fn of(brokers: Vec<String>) -> (Self, impl Future<Output = ()>) {
+    pub(super) fn of(brokers: Vec<String>, tls: Option<ZkTls>) -> (Self, impl Future<Output = ()>) {
         let (known, limit) = watch::channel(None);
         let finding = async move {
-            let limits = join_all(brokers.iter().map(|broker| limit_of(broker))).await;
+            let limits = brokers.iter().map(|broker| limit_of(broker, tls.as_ref()));
+            let limits = join_all(limits).await;
             // A server whose limit was not found counts as one with the default.
             let limit = limits.into_iter().flatten().min().unwrap_or(MOST);
             known.send_replace(Some(limit));
@@ -58,9 +60,9 @@ impl RequestLimit {
 }
 
 /// The largest of [`SIZES`] that a broker accepts; `None` if it could not be found.
-async fn limit_of(broker: &str) -> Option<usize> {
+async fn limit_of(broker: &str, tls: Option<&ZkTls>) -> Option<usize> {
     for size in SIZES {
-        if takes(broker, size).await? {
+        if takes(broker, tls, size).await? {
             return Some(size);
         }
     }
@@ -69,11 +71,11 @@ async fn limit_of(broker: &str) -> Option<usize> {
 }
 
 /// Whether a broker accepts requests of this size; `None` if it accepts no connections.
-async fn takes(broker: &str, size: usize) -> Option<bool> {
-    let connecting = timeout(CONNECT_PATIENCE, TcpStream::connect(broker));
-    let mut stream = connecting.await.ok()?.ok()?;
+async fn takes(broker: &str, tls: Option<&ZkTls>, size: usize) -> Option<bool> {
+    let mut stream = dial(broker, tls, CONNECT_PATIENCE).await.ok()?;
     let length = u32::try_from(size).unwrap_or(u32::MAX).to_be_bytes();
     stream.write_all(&length).await.ok()?;
+    stream.flush().await.ok()?;
     let closed = timeout(CLOSING_TIME, stream.read(&mut [0])).await;
     // The end, or a reset.
     Some(!matches!(closed, Ok(Ok(0) | Err(_))))
@@ -101,7 +103,7 @@ mod tests {
     }
 
     async fn found(brokers: Vec<String>) -> (usize, Option<usize>) {
-        let (limit, finding) = RequestLimit::of(brokers);
+        let (limit, finding) = RequestLimit::of(brokers, None);
         assert_eq!(limit.bytes(), UNTIL_KNOWN);
         finding.await;
         (limit.bytes(), limit.small().await)

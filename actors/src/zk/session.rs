@@ -16,6 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::future::join_all;
 use thiserror::Error;
 use tokio::time::{sleep, timeout_at};
 use zookeeper_client::{Client, Connector, Error as ClientError, SessionInfo};
@@ -23,8 +24,10 @@ use zookeeper_client::{Client, Connector, Error as ClientError, SessionInfo};
 use super::{
     Connection, ServerVersion,
     connection::close,
+    dial::{expects_tls, needs_tls},
     request_limit::RequestLimit,
     tasks::{Tasks, TasksEnd},
+    tls::ZkTls,
     version::{Probe, probe},
 };
 use crate::domain::Shown;
@@ -53,6 +56,8 @@ pub struct ZkSettings {
     pub credentials: Option<DigestCredentials>,
     /// Replaces the version that the servers report.
     pub version: Option<ServerVersion>,
+    /// Certificates; `None`: connections without TLS.
+    pub tls: Option<ZkTls>,
 }
 
 /// `user:password` for ZooKeeper's `digest` scheme. Never printed.
@@ -103,6 +108,8 @@ pub(crate) struct Established {
     pub(crate) session: String,
     /// Whether the oldest version was assumed, since a broker did not report its own.
     pub(crate) version_assumed: bool,
+    /// Brokers with which TLS fails, with causes.
+    pub(crate) tls_faults: Vec<String>,
 }
 
 /// The session, and the end of its connection's tasks.
@@ -116,6 +123,8 @@ pub(crate) struct Session {
     awake: Vec<String>,
     /// The last attempt failed at those, so the next one goes to all brokers.
     is_wary: bool,
+    /// Brokers with which TLS fails, with causes, as of the last question for versions.
+    tls_faults: Vec<String>,
     tasks: Option<TasksEnd>,
 }
 
@@ -123,7 +132,8 @@ impl Session {
     pub(crate) fn new(settings: ZkSettings) -> Self {
         let known_versions = vec![None; settings.brokers.len()];
         let awake = Vec::new();
-        Self { settings, held: None, known_versions, awake, is_wary: false, tasks: None }
+        let (held, is_wary, tls_faults, tasks) = (None, false, Vec::new(), None);
+        Self { settings, held, known_versions, awake, is_wary, tls_faults, tasks }
     }
 
     /// Makes one attempt to connect with a new session, after it has ended the previous connection and session. Takes a
@@ -137,9 +147,13 @@ impl Session {
         let (tasks, told) = self.prepare().await?;
         let version = told.unwrap_or(ServerVersion::OLDEST);
         self.end_session(&tasks, version).await?;
-        let client = self.open(&tasks, version).await.map_err(|source| self.refused(source))?;
+        let client = match self.open(&tasks, version).await {
+            Ok(client) => client,
+            Err(source) => return Err(self.refused(source).await),
+        };
         self.held = Some(client.session().clone());
-        let (request_limit, finding) = RequestLimit::of(self.settings.brokers.clone());
+        let ZkSettings { brokers, tls, .. } = &self.settings;
+        let (request_limit, finding) = RequestLimit::of(brokers.clone(), tls.clone());
         drop(tasks.spawn(finding));
         Ok(Established {
             session: client.session_id().to_string(),
@@ -151,6 +165,7 @@ impl Session {
                 request_limit,
             ),
             version_assumed: told.is_none(),
+            tls_faults: self.tls_faults.clone(),
         })
     }
 
@@ -202,8 +217,12 @@ impl Session {
         self.tasks = Some(end);
 
         let told = match self.settings.version {
-            Some(version) => Some(version),
-            None => self.ask_version().await?,
+            Some(version) if self.settings.tls.is_none() => Some(version),
+            // Even if it is known: the client crate keeps the cause to itself if TLS fails.
+            configured => {
+                let told = self.ask_version().await?;
+                configured.or(told)
+            }
         };
         Ok((tasks, told))
     }
@@ -224,7 +243,7 @@ impl Session {
                 }
                 // The server's confirmation, the only one that counts.
                 Err(ClientError::SessionExpired) => self.held = None,
-                Err(source) => return Err(self.refused(source)),
+                Err(source) => return Err(self.refused(source).await),
             }
         }
         match &self.held {
@@ -236,7 +255,10 @@ impl Session {
     /// Opens a session, or comes back into the held one.
     async fn open(&self, tasks: &Tasks, version: ServerVersion) -> Result<Client, ClientError> {
         let is_narrow = !self.awake.is_empty() && !self.is_wary;
-        let brokers = if is_narrow { &self.awake } else { &self.settings.brokers }.join(",");
+        let brokers = if is_narrow { &self.awake } else { &self.settings.brokers };
+        let scheme = if self.settings.tls.is_some() { "tcp+tls" } else { "tcp" };
+        let brokers: Vec<_> = brokers.iter().map(|it| format!("{scheme}://{it}")).collect();
+        let brokers = brokers.join(",");
         let connector = self.connector(version);
         tasks.adopt_from(connector.connect(&brokers)).await
     }
@@ -257,10 +279,12 @@ impl Session {
     /// not report its own. Fails if no broker can be reached.
     async fn ask_version(&mut self) -> Result<Option<ServerVersion>, ConnectError> {
         let known: Vec<_> = self.known_versions.iter().map(Option::is_some).collect();
-        let probes = probe(&self.settings.brokers, PROBE_PATIENCE, &known).await;
+        let ZkSettings { brokers, tls, .. } = &self.settings;
+        let probes = probe(brokers, tls.as_ref(), PROBE_PATIENCE, &known).await;
         let mut causes = Vec::new();
         let (mut reached, mut told) = (false, true);
         let (mut serving, mut evasive) = (Vec::new(), Vec::new());
+        self.tls_faults.clear();
         for (index, probe) in probes.into_iter().enumerate() {
             match probe {
                 Probe::Version(version) => {
@@ -279,6 +303,9 @@ impl Session {
                 Probe::Unreachable(error) => {
                     causes.push(format!("{}: {error}", self.settings.brokers[index]));
                 }
+                Probe::Tls(fault) => {
+                    self.tls_faults.push(format!("{}: {fault}", self.settings.brokers[index]));
+                }
                 Probe::Foreign(answer) => causes.push(format!(
                     "{}: no ZooKeeper server, it answers {}",
                     self.settings.brokers[index],
@@ -288,6 +315,7 @@ impl Session {
         }
         self.awake = if serving.is_empty() { evasive } else { serving };
         if !reached {
+            causes.extend(self.tls_faults.iter().cloned());
             return Err(ConnectError::Unreachable(causes.join("; ")));
         }
         // A silent broker may be of any version.
@@ -306,10 +334,25 @@ impl Session {
         if let Some(session) = &self.held {
             connector = connector.with_session(session.clone());
         }
+        if let Some(tls) = &self.settings.tls {
+            connector = connector.with_tls(tls.options());
+        }
         connector
     }
 
-    fn refused(&self, source: ClientError) -> ConnectError {
-        ConnectError::Refused { brokers: self.settings.brokers.join(","), source }
+    async fn refused(&self, source: ClientError) -> ConnectError {
+        let ZkSettings { brokers, tls, version, .. } = &self.settings;
+        // Else the question for the versions has found it.
+        if tls.is_none() && version.is_some() {
+            let asked = brokers.iter().map(|it| expects_tls(it, PROBE_PATIENCE));
+            let expecting =
+                brokers.iter().zip(join_all(asked).await).filter(|(_, expects)| *expects);
+            let causes: Vec<_> =
+                expecting.map(|(broker, _)| format!("{broker}: {}", needs_tls())).collect();
+            if !causes.is_empty() {
+                return ConnectError::Unreachable(causes.join("; "));
+            }
+        }
+        ConnectError::Refused { brokers: brokers.join(","), source }
     }
 }

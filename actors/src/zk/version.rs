@@ -9,9 +9,14 @@ use futures_util::{StreamExt, stream::FuturesUnordered};
 use thiserror::Error;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
     time::{Instant, timeout, timeout_at},
 };
+
+use super::{
+    dial::{NoConnection, dial, expects_tls, has_no_tls, needs_tls},
+    tls::ZkTls,
+};
+use crate::tls::TlsFault;
 
 /// A ZooKeeper server's version. The oldest of an ensemble counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,6 +78,8 @@ pub(super) enum Probe {
     Evasive,
     /// It speaks another protocol. The text is the beginning of its answer.
     Foreign(String),
+    /// It speaks TLS in another way than we do, or only one side speaks TLS.
+    Tls(TlsFault),
     /// It accepts connections and answers nothing: it hangs, or is no ZooKeeper server.
     Silent,
     /// It accepts no connections.
@@ -85,10 +92,15 @@ pub(super) enum Probe {
 /// Asks all brokers (`host:port`) at once and returns the answers in the same order. Each has `patience` to accept the
 /// connection and as long again to answer. Those that are `known` have only [`GRACE`] once another has answered, so that
 /// one that hangs delays no connection to the others.
-pub(super) async fn probe(brokers: &[String], patience: Duration, known: &[bool]) -> Vec<Probe> {
+pub(super) async fn probe(
+    brokers: &[String],
+    tls: Option<&ZkTls>,
+    patience: Duration,
+    known: &[bool],
+) -> Vec<Probe> {
     let probes = brokers.iter().enumerate();
     let mut probes: FuturesUnordered<_> = probes
-        .map(|(index, broker)| async move { (index, probe_one(broker, patience).await) })
+        .map(|(index, broker)| async move { (index, probe_one(broker, tls, patience).await) })
         .collect();
     let mut answers: Vec<_> = brokers.iter().map(|_| None).collect();
     let mut latest = None;
@@ -112,20 +124,42 @@ pub(super) async fn probe(brokers: &[String], patience: Duration, known: &[bool]
     answers.into_iter().map(|answer| answer.unwrap_or(Probe::Slow)).collect()
 }
 
-async fn probe_one(broker: &str, patience: Duration) -> Probe {
-    let mut stream = match timeout(patience, TcpStream::connect(broker)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return Probe::Unreachable(error),
-        Err(_) => return Probe::Slow,
+async fn probe_one(broker: &str, tls: Option<&ZkTls>, patience: Duration) -> Probe {
+    match ask(broker, tls, patience).await {
+        // A server that expects TLS waits for more than that word.
+        Probe::Silent if tls.is_none() && expects_tls(broker, patience).await => {
+            Probe::Tls(needs_tls())
+        }
+        Probe::Tls(fault) if expects_tls(broker, patience).await => Probe::Tls(fault),
+        Probe::Tls(fault) => match ask(broker, None, patience).await {
+            Probe::Version(_) | Probe::Evasive => Probe::Tls(has_no_tls()),
+            _ => Probe::Tls(fault),
+        },
+        other => other,
+    }
+}
+
+async fn ask(broker: &str, tls: Option<&ZkTls>, patience: Duration) -> Probe {
+    let mut stream = match dial(broker, tls, patience).await {
+        Ok(stream) => stream,
+        Err(NoConnection::Refused(error)) => return Probe::Unreachable(error),
+        Err(NoConnection::Slow) => return Probe::Slow,
+        Err(NoConnection::Silent) => return Probe::Silent,
+        Err(NoConnection::Tls(fault)) => return Probe::Tls(fault),
     };
     let mut answer = Vec::new();
     let asked = async {
         stream.write_all(b"srvr").await?;
+        stream.flush().await?;
         (&mut stream).take(4096).read_to_end(&mut answer).await
     };
     // A server that speaks first may wait for more than that word: its first bytes are the answer.
-    let _ = timeout(patience, asked).await;
-    if answer.is_empty() { Probe::Silent } else { sort(&answer) }
+    let asked = timeout(patience, asked).await;
+    match (asked, tls) {
+        _ if !answer.is_empty() => sort(&answer),
+        (Ok(Err(error)), Some(tls)) => tls.late_fault(&error).map_or(Probe::Silent, Probe::Tls),
+        _ => Probe::Silent,
+    }
 }
 
 /// First bytes that servers of other protocols send, by themselves or to an unknown line: HTTP, SSH, Redis, SMTP and FTP,
@@ -195,7 +229,7 @@ mod tests {
     async fn a_known_broker_that_hangs_is_not_waited_for_once_another_has_answered() {
         const ENDLESS: Duration = Duration::from_secs(3_600);
         let brokers = [broker(false).await, broker(true).await, broker(true).await];
-        let probes = probe(&brokers, ENDLESS, &[true, true, false]);
+        let probes = probe(&brokers, None, ENDLESS, &[true, true, false]);
         let probes = timeout(Duration::from_secs(60), probes).await.expect("not for ever");
         assert!(
             matches!(probes[..], [Probe::Slow, Probe::Version(_), Probe::Version(_)]),
@@ -203,9 +237,9 @@ mod tests {
         );
         // An unknown broker is waited for, and so is a broker that is alone.
         let brief = Duration::from_millis(200);
-        let unknown = probe(&brokers, brief, &[false, true, true]).await;
+        let unknown = probe(&brokers, None, brief, &[false, true, true]).await;
         assert!(matches!(unknown[0], Probe::Silent), "{unknown:?}");
-        let alone = probe(&brokers[..1], brief, &[true]).await;
+        let alone = probe(&brokers[..1], None, brief, &[true]).await;
         assert!(matches!(alone[..], [Probe::Silent]), "{alone:?}");
     }
 
@@ -255,7 +289,7 @@ mod tests {
         let address = |listener: &TcpListener| listener.local_addr().unwrap().to_string();
         let brokers = [address(&silent), address(&gone)];
         drop(gone);
-        let probes = probe(&brokers, Duration::from_millis(50), &[false, false]).await;
+        let probes = probe(&brokers, None, Duration::from_millis(50), &[false, false]).await;
         assert!(matches!(probes[..], [Probe::Silent, Probe::Unreachable(_)]), "{probes:?}");
     }
 }

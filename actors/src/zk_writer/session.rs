@@ -66,7 +66,7 @@ impl ZkWriter {
     }
 
     fn connected(&mut self, established: Established, ctx: &mut Context<Self>) {
-        let Established { connection, session, version_assumed } = established;
+        let Established { connection, session, version_assumed, tls_faults } = established;
         let away = self.outage.since.take().map_or(Duration::ZERO, |since| since.elapsed());
         self.outage.logged_causes.clear();
         self.metrics.session_up();
@@ -78,6 +78,10 @@ impl ZkWriter {
                 the daemon uses only operations of the oldest supported version, which are slower: \
                 allow srvr in 4lw.commands.whitelist, or set ZKServerVersion";
                 "assumed" => %connection.version());
+        }
+        for cause in tls_faults {
+            warn!(self.log, "TLS to a ZooKeeper server fails, so the daemon has only the others";
+                "cause" => cause);
         }
         ctx.spawn(connection.lost().into_actor(self).map(|state, act, ctx| act.lost(&state, ctx)));
         let limit = connection.small_request_limit();

@@ -16,21 +16,27 @@ export function fate({ success, err_no: number, err_msg: text, old }) {
   return (number === 500 || number === 504) && says ? "not_now" : "unknown";
 }
 
-const LOGGED_OUT = "the daemon refuses the credentials; load the page again";
+// Error of a request without valid credentials. With a sign-in page, the daemon sends no challenge.
+function refusal(response) {
+  const isSignedOut = !response.headers.has("WWW-Authenticate");
+  const text = isSignedOut ? "you are signed out" : "the daemon refuses the credentials; load the page again";
+  return Object.assign(new Error(text), { isSignedOut });
+}
 
 // Sends a request that may change something. Resolves to its fate, a text, and the answer if there is one.
 export async function post(path, body) {
-  let status, text;
+  let status, text, refused;
   try {
     const headers = { "Content-Type": "application/json" };
     const signal = AbortSignal.timeout(300_000);
     const response = await fetch(at(path), { method: "POST", headers, body: JSON.stringify(body), signal });
     status = response.status;
+    refused = status === 401 ? refusal(response) : undefined;
     text = await response.text();
   } catch (error) {
     return { fate: "unknown", text: `there was no answer (${error.message})` };
   }
-  if (status === 401) return { fate: "refused", text: LOGGED_OUT };
+  if (refused) return { fate: "refused", text: refused.message };
   const answer = parsed(text);
   if (typeof answer?.err_no === "number" && typeof answer.err_msg === "string") {
     return { fate: fate(answer), text: `${answer.err_msg} (${answer.err_no})`, answer };
@@ -46,7 +52,7 @@ export async function post(path, body) {
 export async function get(path) {
   const response = await fetch(at(path), { cache: "no-store", signal: AbortSignal.timeout(60_000) });
   const text = await response.text();
-  if (response.status === 401) throw new Error(LOGGED_OUT);
+  if (response.status === 401) throw refusal(response);
   const answer = parsed(text);
   if (!response.ok || !answer) throw new Error(answer?.error ?? answer?.err_msg ?? `status ${response.status}`);
   return answer;

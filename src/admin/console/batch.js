@@ -4,6 +4,7 @@
 import { batchOf, post, resultsOf } from "./api.js";
 import { asCsv, lastOfEach, readBatch } from "./batch_file.js";
 import { busy, byId, coinCell, confirmed, count, el, showOutcome, shown, timeOf } from "./dom.js";
+import { enable } from "./user.js";
 
 const CHUNK = 1000;
 const ROWS = 10;
@@ -144,7 +145,7 @@ async function preview() {
   showOutcome(output, "info", `Preview of ${count(kept.length)} sub-accounts; nothing is written yet`);
   byId("batch-detail").replaceChildren(countsList(counts), table(rows, kept.length, wouldBe));
   good = { entries: kept, counts };
-  byId("batch-apply").disabled = false;
+  enable(byId("batch-apply"), "switcher");
 }
 
 const WOULD = { would_change: "would change", would_create: "would be created", would_be_held: "would be held", unchanged: "unchanged" };

@@ -99,17 +99,29 @@ function missedRow({ missed }) {
 
 function changeRow(change) {
   const time = timeOf(change.time);
-  const who = change.source === "api" ? (change.client ?? "?") : change.source;
   const [what, values] = changeCells(change);
+  if (change.comment) what.push(line("“", shown(change.comment), "”"));
   return el(
     "tr",
     { class: kindOf(change.outcome) },
     el("td", { class: "time" }, time),
-    el("td", { class: "who" }, who),
+    whoCell(change),
     el("td", { class: "what" }, ...what),
     el("td", { class: "values" }, ...values),
     outcomeCell(change),
   );
+}
+
+// A line below another one, in a cell.
+export const line = (...parts) => el("span", { class: "cause" }, ...parts);
+
+// The user, the person for whom it acts, and where the request came from.
+export function whoCell({ source, client, actor, on_behalf_of: person }) {
+  const cell = el("td", { class: "who" });
+  if (actor) cell.append(shown(actor, "name"));
+  if (person) cell.append(line("for ", shown(person, "name")));
+  cell.append(line(client ? `${source} ${client}` : source));
+  return cell;
 }
 
 function switchCells({ sub_account: name, old, new: coin }) {

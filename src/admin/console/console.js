@@ -1,6 +1,6 @@
 // Starts the parts of the page, and polls the daemon's status every two seconds while the page is visible.
 
-import { get } from "./api.js";
+import { at, get } from "./api.js";
 import { batchCoins, setUpBatch } from "./batch.js";
 import { followChanges } from "./changes.js";
 import { drawRates, setUpCharts } from "./charts.js";
@@ -9,6 +9,7 @@ import { historyState, setUpHistory } from "./history.js";
 import { showLists } from "./lists.js";
 import { setUpSubPool, subPoolLimits } from "./sub_pool.js";
 import { setUpSwitch } from "./switch.js";
+import { enable, forgetUser, setUpUser, showUser } from "./user.js";
 
 const PACE_MS = 2000;
 
@@ -23,12 +24,14 @@ async function look() {
   try {
     const status = await get("status");
     lastAnswer = new Date();
+    await showUser();
     showStates(status);
     showLimits(status);
     drawRates(status);
     await showLists(status);
   } catch (error) {
-    showSilence(error);
+    if (error.isSignedOut) showSignedOut();
+    else showSilence(error);
   }
   isLooking = false;
   if (!document.hidden) timer = setTimeout(look, PACE_MS);
@@ -65,10 +68,17 @@ function polling(polls) {
   return ["bad", `last poll ${outcome.replaceAll("_", " ")}, ${last}`];
 }
 
-function notice(text) {
+function notice(...parts) {
+  const text = el("p", {}, ...parts).textContent;
   // Only a new text is set: a screen reader reads it each time.
-  if (byId("notice").textContent !== text) byId("notice").textContent = text;
+  if (byId("notice").textContent !== text) byId("notice").replaceChildren(...parts);
   byId("notice").hidden = text === "";
+}
+
+function showSignedOut() {
+  forgetUser();
+  states(["bad", "signed out"]);
+  notice("You are signed out, or your session has ended. ", el("a", { href: at("login") }, "Sign in"), ".");
 }
 
 function showSilence(error) {
@@ -91,12 +101,14 @@ function showLimits(status) {
   batchCoins(status.coins);
   subPoolLimits(status);
   historyState(status);
-  for (const id of ["switch-go", "batch-preview"]) byId(id).disabled = !status.api;
+  enable(byId("switch-go"), "switcher", status.api);
+  byId("batch-preview").disabled = !status.api;
   for (const hint of document.querySelectorAll(".api-off")) hint.hidden = status.api;
 }
 
 byId("host").textContent = location.host;
 document.title = `${location.host} – switcher`;
+setUpUser();
 setUpCharts();
 setUpSwitch();
 setUpBatch();

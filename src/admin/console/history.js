@@ -1,9 +1,10 @@
 // Searches in the history: a row for each request, with its changes on demand and its undo.
 
 import { get } from "./api.js";
-import { changeCells, kindOf, outcomeCell } from "./changes.js";
+import { changeCells, kindOf, line, outcomeCell, whoCell } from "./changes.js";
 import { busy, byId, coinCell, count, dateOf, el, showOutcome, shown } from "./dom.js";
 import { undoRequest } from "./undo.js";
+import { enable } from "./user.js";
 
 const REQUESTS = 50;
 const ENTRIES = 100;
@@ -12,6 +13,7 @@ const FILTERS = {
   sub_account: "history-name",
   coin: "history-coin",
   request: "history-request",
+  actor: "history-actor",
   client: "history-client",
   source: "history-source",
   outcome: "history-outcome-is",
@@ -91,23 +93,14 @@ function requestRows(request) {
   const actions = el("td", { class: "actions" }, show);
   if (["switch", "update"].includes(kind) && !undone) {
     const undo = el("button", { type: "button", class: "undo" }, "Undo…");
-    undo.addEventListener("click", () => busy(byId("history"), () => takeBack(id)));
+    undo.addEventListener("click", () => busy(byId("history"), () => takeBack(request)));
+    enable(undo, kind === "update" ? "payout" : "switcher");
     actions.append(undo);
   }
   const state = unknown > 0 ? "unknown" : failed > 0 ? "refused" : "done";
   const row = el("tr", { class: state }, el("td", { class: "time" }, dateOf(time)), whoCell(request),
     el("td", { class: "mono" }, id), whatCell(request), countsCell(request), actions);
   return [row, below];
-}
-
-const line = (...parts) => el("span", { class: "cause" }, ...parts);
-
-function whoCell({ source, client, actor, on_behalf_of: person }) {
-  const cell = el("td", { class: "who" }, source);
-  if (client) cell.append(line(client));
-  if (actor) cell.append(line(shown(actor, "name")));
-  if (person) cell.append(line("for ", shown(person, "name")));
-  return cell;
 }
 
 function whatCell({ kind, entries, created, new: coins, comment, undo_of: undid, undone_by: undone }) {
@@ -172,9 +165,9 @@ function changeRow(change) {
     el("td", { class: "values" }, ...values), outcomeCell(change));
 }
 
-async function takeBack(id) {
+async function takeBack(request) {
   clear();
-  const { isSent } = await undoRequest(id, byId("history-outcome"), byId("history-detail"));
+  const { isSent } = await undoRequest(request, byId("history-outcome"), byId("history-detail"));
   if (!isSent) return;
   searched = { query: searched.query };
   await search();

@@ -3,6 +3,7 @@
 
 import { post } from "./api.js";
 import { busy, byId, confirmed, count, el, showOutcome, shown } from "./dom.js";
+import { enable } from "./user.js";
 
 // The last sub-pool that was read.
 let current = undefined;
@@ -28,6 +29,7 @@ export function subPoolLimits(status) {
   const off = byId("sub-pool-off");
   off.hidden = status.sub_pools || !status.api;
   for (const element of byId("sub-pool").querySelectorAll("input, button")) element.disabled = !status.sub_pools;
+  enable(byId("sub-pool-change"), "payout", status.sub_pools);
 }
 
 function forget() {

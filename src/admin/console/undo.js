@@ -20,15 +20,16 @@ const MARKS = { not_applied: "✕ ", unknown: "? ", left_alone: "– " };
 const CREATED = "created by that request";
 const NO_COINBASE = { coinbase_info: "", payout_addr: "" };
 
-// Asks and undoes. Resolves to whether the undo was sent.
-export async function undoRequest(request, output, detail) {
+// Asks and undoes, for a row of the history. Resolves to whether the undo was sent.
+export async function undoRequest(row, output, detail) {
+  const { request } = row;
   const preview = (deletes) => post("undo", { request, dry_run: true, delete_created: deletes });
   const reply = await preview(false);
   if (!reply.answer?.results) {
     showOutcome(output, "not_now", ["The undo of ", shown(request, "mono"), " cannot be previewed"], shown(reply.text), "A preview writes nothing.");
     return { isSent: false };
   }
-  const question = questionOf(reply.answer.results, preview);
+  const question = questionOf(row, reply.answer.results, preview);
   const title = ["Undo request ", shown(request, "mono"), "?"];
   const can = countOf(reply.answer.results, "would_restore", "would_delete") > 0;
   if (!(await confirmed({ title, body: question.body, yes: "Undo", careful: true, can }))) {
@@ -44,7 +45,7 @@ export async function undoRequest(request, output, detail) {
 const countOf = (results, ...outcomes) => results.filter(({ outcome }) => outcomes.includes(outcome)).length;
 
 // The dialog's content: the preview, an option that makes another preview, and a comment.
-function questionOf(results, preview) {
+function questionOf(row, results, preview) {
   const part = el("div", { class: "undo-preview" });
   const deletes = el("input", { type: "checkbox", id: "undo-deletes" });
   const option = el("label", { class: "check" }, deletes, " delete the znodes that it created");
@@ -62,6 +63,7 @@ function questionOf(results, preview) {
     yes.disabled = countOf(answer?.results ?? [], "would_restore", "would_delete") === 0;
   });
   const body = [
+    originOf(row),
     el("p", {}, "Only values that have not changed since are put back."),
     part,
     option,
@@ -69,6 +71,15 @@ function questionOf(results, preview) {
     comment,
   ];
   return { body, deletes, comment };
+}
+
+// The user and the time of the request that is undone.
+function originOf({ time, source, actor, on_behalf_of: person, comment }) {
+  const parts = ["Sent by ", actor ? shown(actor, "name") : source];
+  if (person) parts.push(" for ", shown(person, "name"));
+  parts.push(", ", dateOf(time));
+  if (comment) parts.push(": “", shown(comment), "”");
+  return el("p", { class: "hint" }, ...parts);
 }
 
 function figures(results) {

@@ -88,6 +88,11 @@ impl ResponseError for UndoError {
 
     fn error_response(&self) -> HttpResponse {
         let status = self.status_code();
+        if let Self::Request(error) = self {
+            let mut response = error.error_response();
+            *response.status_mut() = status;
+            return response;
+        }
         refusal(HttpResponse::build(status), status.as_u16(), self)
     }
 }

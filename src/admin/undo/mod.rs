@@ -30,11 +30,14 @@ use switcher_actors::{Origin, Source, SourceKind};
 use switcher_history::{Kind, RequestRow};
 
 use super::{Admin, answer::PageError, history::Searches};
-use crate::http::{
-    LoadedConfig, RequestConfig,
-    body::{self},
-    error::RequestError,
-    request_id::source,
+use crate::{
+    http::{
+        Actor, LoadedConfig, RequestConfig,
+        body::{self},
+        error::RequestError,
+        request_id::source,
+    },
+    users::Role,
 };
 use request::UndoRequest;
 use results::Results;
@@ -47,6 +50,7 @@ const METHODS: &[Method] = &[Method::POST];
 /// `POST /undo`.
 pub async fn undo(
     request: HttpRequest,
+    actor: Actor,
     payload: Payload,
     config: LoadedConfig,
     admin: Data<Admin>,
@@ -54,13 +58,11 @@ pub async fn undo(
     let config = config.into_inner();
     let body = body::read(&request, payload, config.body_limits).await?;
     let wanted = UndoRequest::parse(&body)?;
-    let source = Source::new(Origin {
-        kind: SourceKind::Undo,
-        comment: wanted.comment.clone(),
-        undo_of: Some(wanted.request),
-        ..Origin::clone(&source(&request))
-    });
-    let undo = Undo { admin, config, source, wanted };
+    let mut origin = Origin::clone(&source(&request));
+    origin.kind = SourceKind::Undo;
+    origin.comment = wanted.comment.clone().or(origin.comment);
+    origin.undo_of = Some(wanted.request);
+    let undo = Undo { admin, config, actor, source: Source::new(origin), wanted };
     // In a task of its own: if the client disconnects, the undo must not end half done.
     rt::spawn(undo.run()).await.unwrap_or(Err(UndoError::Ended))
 }
@@ -70,10 +72,20 @@ pub async fn not_allowed() -> Result<HttpResponse, RequestError> {
     Err(RequestError::MethodNotAllowed(METHODS))
 }
 
+/// The role that changes of this kind need; `None` if they cannot be undone.
+fn role(kind: Kind) -> Option<Role> {
+    match kind {
+        Kind::Switch => Some(Role::Switcher),
+        Kind::Update => Some(Role::Payout),
+        _ => None,
+    }
+}
+
 /// An undo under way.
 struct Undo {
     admin: Data<Admin>,
     config: Arc<RequestConfig>,
+    actor: Actor,
     /// Origin of the undo.
     source: Source,
     wanted: UndoRequest,
@@ -89,8 +101,12 @@ impl Undo {
             history.admits().map_err(UndoError::NotAdmitted)?;
         }
         let undone = self.find(searches).await?;
+        let kind = undone.kind;
+        if writes && let Some(role) = role(kind) {
+            self.actor.may(role).map_err(RequestError::from)?;
+        }
         let mut results = Results::default();
-        let done = match undone.kind {
+        let done = match kind {
             Kind::Switch => self.switches(searches, &undone, &mut results).await,
             Kind::Update => self.update(searches, &mut results).await,
             kind => return Err(UndoError::Kind { request: self.wanted.request, kind }),

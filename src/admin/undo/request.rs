@@ -1,12 +1,9 @@
 //! The body of an undo.
 
 use serde::Deserialize;
-use switcher_actors::RequestId;
+use switcher_actors::{COMMENT_BYTES, RequestId, cut};
 
 use super::UndoError;
-
-/// Maximum bytes of a recorded comment; the rest is cut.
-const COMMENT_BYTES: usize = 200;
 
 /// An undo that was requested.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,11 +35,7 @@ impl UndoRequest {
         let fields: Fields = serde_json::from_slice(body).map_err(UndoError::body)?;
         let Fields { request: digits, dry_run, delete_created, comment } = fields;
         let request = RequestId::parse(&digits).ok_or_else(|| UndoError::request(&digits))?;
-        let comment = comment.map(|mut comment| {
-            comment.truncate(comment.floor_char_boundary(COMMENT_BYTES));
-            comment.into_boxed_str()
-        });
-        let comment = comment.filter(|comment| !comment.is_empty());
+        let comment = comment.and_then(|comment| cut(&comment, COMMENT_BYTES));
         Ok(Self { request, dry_run, delete_created, comment })
     }
 }

@@ -2,7 +2,7 @@
 
 use switcher_actors::{
     AccessRule, BrokerState, Inspector, NoAnswer, Seen, ServerVersion, Shown, SubPoolSettings,
-    WriterSettings, ZnodeDir, probe_brokers,
+    TlsFault, WriterSettings, ZkSettings, ZnodeDir, probe_brokers,
 };
 
 use super::{findings::Findings, jobmakers::jobmakers, waiting};
@@ -11,8 +11,9 @@ use crate::config::Settings;
 /// Checks that each broker answers, and its version.
 pub async fn brokers(findings: &mut Findings, writer: &WriterSettings) {
     const CHECK: &str = "broker";
-    let brokers = &writer.zookeeper.brokers;
-    for (broker, state) in brokers.iter().zip(probe_brokers(brokers).await) {
+    let ZkSettings { brokers, tls, .. } = &writer.zookeeper;
+    let way = if tls.is_some() { " over TLS" } else { "" };
+    for (broker, state) in brokers.iter().zip(probe_brokers(&writer.zookeeper).await) {
         match state {
             BrokerState::Version(version) if version < ServerVersion::OLDEST => findings.problem(
                 CHECK,
@@ -20,7 +21,7 @@ pub async fn brokers(findings: &mut Findings, writer: &WriterSettings) {
                 "update ZooKeeper: versions before 3.4.6 are not supported",
             ),
             BrokerState::Version(version) => {
-                findings.ok(CHECK, format!("{broker} answers, version {version}"));
+                findings.ok(CHECK, format!("{broker} answers{way}, version {version}"));
             }
             BrokerState::Silent => findings.warn(
                 CHECK,
@@ -28,6 +29,9 @@ pub async fn brokers(findings: &mut Findings, writer: &WriterSettings) {
                 "add srvr to 4lw.commands.whitelist in zoo.cfg, or set ZKServerVersion; if \
                  another program listens there, correct ZKBroker",
             ),
+            BrokerState::Tls(TlsFault { cause, remedy }) => {
+                findings.problem(CHECK, format!("TLS to {broker} fails: {cause}"), remedy);
+            }
             // One broker is enough for a session, which is the next check.
             BrokerState::Unreachable(cause) => findings.problem(
                 CHECK,

@@ -30,7 +30,7 @@ impl Reader {
         let api_roles = self.api_roles();
         // The file is read later: a client's machine has none.
         let users_file = self.path("UsersFile");
-        let trusted_proxies = self.networks("TrustedProxies");
+        let trusted_proxies = self.trusted_proxies();
         let scraper = self.pair("MetricsUser", "MetricsPassword");
         let list_access = self.list_access();
         let admin_hosts = self.admin_hosts();
@@ -65,7 +65,14 @@ impl Reader {
     fn api_roles(&mut self) -> Roles {
         const KEY: &str = "APIRoles";
         let mut roles = Vec::new();
-        for text in self.list(KEY).unwrap_or_default() {
+        let texts = self.list(KEY);
+        if texts.as_ref().is_some_and(Vec::is_empty) && !self.peek("APIUser").is_empty() {
+            self.problem(
+                KEY,
+                "is empty, so APIUser could do nothing; add viewer, switcher, payout or admin",
+            );
+        }
+        for text in texts.unwrap_or_default() {
             match text.parse::<Role>() {
                 Ok(role) => roles.push(role),
                 Err(()) => self.problem(

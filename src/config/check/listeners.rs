@@ -17,9 +17,13 @@ impl Reader {
         if !enabled {
             return None;
         }
-        self.required("APIUser", "a user name: an empty one would let every request in");
-        self.refuse_colon("APIUser");
-        self.required("APIPassword", "a password: an empty one would let every request in");
+        // Users of a file need no user besides them.
+        let is_empty = |key| self.peek(key).is_empty();
+        if is_empty("UsersFile") || !is_empty("APIUser") || !is_empty("APIPassword") {
+            self.required("APIUser", "a user name: an empty one would let every request in");
+            self.refuse_colon("APIUser");
+            self.required("APIPassword", "a password: an empty one would let every request in");
+        }
         let listen = self.required("ListenAddr", "host:port to listen on, like 127.0.0.1:8082");
         if let Some(listen) = &listen {
             self.expect_address("ListenAddr", listen, "127.0.0.1:8082");
@@ -54,8 +58,11 @@ impl Reader {
                 format!(", which overlaps ListenAddr ({api}); choose another port"),
             );
         }
+        let has_no_user = |callers: &CallerSettings| {
+            callers.credentials.is_none() && callers.users_file.is_none()
+        };
         // With the API on, missing credentials are a problem already.
-        if callers.is_some_and(|callers| callers.credentials.is_none()) && !api_enabled {
+        if callers.is_some_and(has_no_user) && !api_enabled {
             let open = match callers.and_then(|callers| callers.scraper.as_ref()) {
                 None => "/healthz and /readyz",
                 Some(_) => "/healthz, /readyz and /metrics",

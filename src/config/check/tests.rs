@@ -5,6 +5,7 @@ mod history;
 mod recorded;
 mod spelling;
 mod user_lists;
+mod users;
 
 use std::{ffi::OsString, io::Write, time::Duration};
 
@@ -313,7 +314,9 @@ fn another(key: &Key) -> String {
         ("APIUser" | "APIPassword", _) => "another",
         ("MetricsUser" | "MetricsPassword" | "UserListUser" | "UserListPassword", _) => "scraper2",
         ("UserListAddr", _) => "127.0.0.1:8098",
-        ("UserListAllow", _) => "10.0.0.0/8,::1",
+        ("UserListAllow" | "TrustedProxies", _) => "10.0.0.0/8,::1",
+        ("APIRoles", _) => "switcher,payout",
+        ("TLSListeners", _) => "api",
         ("IntervalSeconds", _) => "7",
         ("TLSListeners", _) => "api",
         ("UserAutoRegAPI_URL", _) => "http://elsewhere/register",
@@ -374,7 +377,8 @@ fn each_key_that_a_reload_takes_over_changes_what_a_reload_hands_on() {
         let changes = before.values.changes_to(&after.values);
         let changed: Vec<_> = changes.iter().map(|it| (it.key, it.is_reloadable)).collect();
         assert_eq!(changed, [(key.name, key.is_reloadable)]);
-        if key.is_reloadable {
+        // Files of TLS are handed on when they have been read.
+        if key.is_reloadable && !key.name.contains("TLS") {
             assert_ne!(handed_on(before), handed_on(after), "{} is not handed on", key.name);
         }
     }
@@ -405,6 +409,20 @@ fn a_change_is_reported_without_secrets_and_whatever_its_place() {
     let changes =
         url("http://u:s3cr3t@here/?token=a").changes_to(&url("http://u:other@here/?token=b"));
     assert_eq!(changes[0].to_string(), "UserCoinMapURL (not shown)");
+}
+
+#[test]
+fn proxies_are_networks_and_not_all_addresses() {
+    let load = |value: &str| load(GOOD, &[("TrustedProxies", value)]);
+    let proxies = load("127.0.0.1, fd00::/8").unwrap();
+    assert_eq!((proxies.settings.callers.trusted_proxies.len(), proxies.warnings.len()), (2, 0));
+    for all in ["0.0.0.0/0", "10.0.0.1,::/0"] {
+        let warnings = load(all).unwrap().warnings;
+        assert!(warnings[0].starts_with("TrustedProxies has a network of all"), "{warnings:?}");
+    }
+    for wrong in ["proxy.example.com", "10.0.0.1/8", "10.0.0.0/33"] {
+        assert!(load(wrong).unwrap_err()[0].contains("TrustedProxies"));
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod html;
 mod render;
 mod schema;
 
+pub use html::Plain;
 pub use render::page;
 
 /// The page's style sheet.

@@ -135,7 +135,8 @@ fn write_access(page: &mut String, document: &OpenApi) -> fmt::Result {
         page.push_str("</ul></dd>\n");
     }
     page.push_str(
-        "<dt>Credentials</dt>\n<dd>HTTP Basic authentication with every request</dd>\n</dl>\n",
+        "<dt>Credentials</dt>\n<dd>HTTP Basic authentication, or a token (<code>Authorization: Bearer TOKEN</code>), with \
+         every request</dd>\n</dl>\n",
     );
     Ok(())
 }

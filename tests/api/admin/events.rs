@@ -38,14 +38,23 @@ impl Events {
 
     /// The same, for a client that has seen changes up to that id.
     pub async fn resume(admin: &Admin, last: Option<&str>) -> Self {
+        let request = Request::get("/recent/stream").credentials(USER, PASSWORD);
+        Self::of(
+            admin,
+            &match last {
+                Some(last) => request.header("Last-Event-ID", last),
+                None => request,
+            },
+        )
+        .await
+    }
+
+    /// The same, by a request of any client.
+    pub async fn of(admin: &Admin, request: &Request) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         // Little lies in between, for the tests of those that do not read.
         socket.set_recv_buffer_size(4096).unwrap();
         let mut stream = socket.connect(admin.address.parse().unwrap()).await.unwrap();
-        let mut request = Request::get("/recent/stream").credentials(USER, PASSWORD);
-        if let Some(last) = last {
-            request = request.header("Last-Event-ID", last);
-        }
         stream.write_all(&request.head_bytes()).await.unwrap();
         let (stream, text) = (BufReader::new(stream), String::new());
         let mut events = Self { stream, text, status: 0, last_id: None };

@@ -12,6 +12,7 @@ mod origins;
 mod promql;
 mod recent;
 mod samples;
+mod sign_in;
 mod stream;
 mod user_lists;
 

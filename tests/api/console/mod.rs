@@ -10,6 +10,7 @@ mod other_sites;
 mod page;
 mod picture;
 mod registration;
+mod sign_in;
 mod sub_pool;
 mod switching;
 

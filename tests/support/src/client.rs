@@ -140,6 +140,10 @@ impl Request {
         self.header("Authorization", basic(user, password))
     }
 
+    pub fn token(self, token: &str) -> Self {
+        self.header("Authorization", format!("Bearer {token}"))
+    }
+
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
         self

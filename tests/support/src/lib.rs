@@ -2,6 +2,7 @@
 //!
 //! * this file: child processes that cannot outlive the tests, waiting with a deadline, unique names and ports;
 //! * [`zookeeper`], [`daemon`]: private servers and the daemon's process;
+//! * [`users`]: entries of a `UsersFile`;
 //! * [`client`]: an HTTP client that sends exact bytes;
 //! * [`certificates`]: authorities, and what they issue;
 //! * [`load`], [`coinbase_load`]: clients that write and remember every answer;
@@ -17,6 +18,7 @@ pub mod coinbase_load;
 pub mod daemon;
 pub mod load;
 pub mod register;
+pub mod users;
 pub mod zookeeper;
 
 use std::collections::BTreeSet;

@@ -21,6 +21,8 @@ use zookeeper_client::{Acl, Acls, AuthId, Client, CreateMode, Error, Permission,
 use crate::{Guarded, Output, eventually, find_program, free_port, seconds};
 
 const DEBIAN_JAR: &str = "/usr/share/java/zookeeper.jar";
+/// What Debian's jar does not name in its manifest, and TLS needs.
+const DEBIAN_TLS_JARS: &str = "/usr/share/java/netty-codec.jar:/usr/share/java/netty-resolver.jar";
 const MAIN_CLASS: &str = "org.apache.zookeeper.server.quorum.QuorumPeerMain";
 
 /// A name and password as ZooKeeper's digest scheme takes them.
@@ -35,6 +37,22 @@ pub enum Role {
     Follower,
 }
 
+/// TLS of a server, all in PEM form.
+#[derive(Clone)]
+pub struct ServerTls {
+    /// Its certificate, with the chain.
+    pub certificate: String,
+    pub key: String,
+    /// Authorities of clients' certificates; clients need one.
+    pub clients: Option<String>,
+}
+
+struct Tls {
+    /// The port with TLS; the other one stays plain, for the tests.
+    port: u16,
+    files: ServerTls,
+}
+
 /// One server on a loopback port, with its data in a temporary folder.
 pub struct ZooKeeper {
     port: u16,
@@ -43,6 +61,7 @@ pub struct ZooKeeper {
     ensemble: String,
     /// Largest request in bytes (`jute.maxbuffer`); `None` for the default.
     request_limit: Option<usize>,
+    tls: Option<Tls>,
     process: Option<Guarded>,
     _permit: Option<OwnedSemaphorePermit>,
 }
@@ -66,6 +85,20 @@ impl ZooKeeper {
         server.request_limit = Some(bytes);
         server.restart().await;
         server
+    }
+
+    /// A server for one test with a port for TLS, too.
+    pub async fn with_tls(tls: ServerTls) -> Self {
+        let mut server = Self::placed(Some(Self::permit().await));
+        server.set_tls(tls);
+        server.restart().await;
+        server
+    }
+
+    /// From the next start on, the server has these certificates.
+    pub fn set_tls(&mut self, files: ServerTls) {
+        let port = self.tls.as_ref().map_or_else(free_port, |tls| tls.port);
+        self.tls = Some(Tls { port, files });
     }
 
     /// From the next start on, the server takes requests of so many bytes only.
@@ -117,9 +150,15 @@ impl ZooKeeper {
 
     fn placed(permit: Option<OwnedSemaphorePermit>) -> Self {
         let folder = tempfile::Builder::new().prefix("switcher-zookeeper-").tempdir().unwrap();
-        let ensemble = String::new();
-        let request_limit = None;
-        Self { port: free_port(), folder, ensemble, request_limit, process: None, _permit: permit }
+        Self {
+            port: free_port(),
+            folder,
+            ensemble: String::new(),
+            request_limit: None,
+            tls: None,
+            process: None,
+            _permit: permit,
+        }
     }
 
     async fn start(permit: Option<OwnedSemaphorePermit>) -> Self {
@@ -130,6 +169,11 @@ impl ZooKeeper {
 
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Address of the port for TLS.
+    pub fn tls_address(&self) -> String {
+        format!("127.0.0.1:{}", self.tls.as_ref().expect("a server with TLS").port)
     }
 
     pub fn pid(&self) -> u32 {
@@ -226,10 +270,11 @@ impl ZooKeeper {
             "dataDir={}\nclientPort={}\nclientPortAddress=127.0.0.1\ntickTime=500\n\
              minSessionTimeout=1000\nmaxSessionTimeout=40000\nmaxClientCnxns=0\n\
              preAllocSize=4096\nadmin.enableServer=false\n\
-             4lw.commands.whitelist=srvr,ruok,mntr,cons,dump\n{}",
+             4lw.commands.whitelist=srvr,ruok,mntr,cons,dump\n{}{}",
             folder.join("data").display(),
             self.port,
             self.ensemble,
+            self.tls_lines(),
         );
         std::fs::write(&configuration, text).unwrap();
         let mut command = Command::new(java());
@@ -238,9 +283,36 @@ impl ZooKeeper {
         if let Some(bytes) = self.request_limit {
             command.arg(format!("-Djute.maxbuffer={bytes}"));
         }
-        command.arg("-cp");
-        command.arg(classpath()).arg(MAIN_CLASS).arg(configuration);
+        let mut classpath = classpath();
+        if self.tls.is_some() && classpath.contains(DEBIAN_JAR) {
+            classpath = format!("{classpath}:{DEBIAN_TLS_JARS}");
+        }
+        command.arg("-cp").arg(classpath).arg(MAIN_CLASS).arg(configuration);
         command
+    }
+
+    /// Writes the files for TLS; returns their lines of the configuration.
+    fn tls_lines(&self) -> String {
+        let Some(Tls { port, files }) = &self.tls else { return String::new() };
+        let ServerTls { certificate, key, clients } = files;
+        let write = |name: &str, text: &str| {
+            let file = self.folder.path().join(name);
+            std::fs::write(&file, text).unwrap();
+            file.display().to_string()
+        };
+        let store = write("server.pem", &format!("{key}{certificate}"));
+        let clients = match clients {
+            None => "ssl.clientAuth=none\n".to_owned(),
+            Some(authorities) => format!(
+                "ssl.trustStore.location={}\nssl.trustStore.type=PEM\n",
+                write("clients.pem", authorities)
+            ),
+        };
+        format!(
+            "serverCnxnFactory=org.apache.zookeeper.server.NettyServerCnxnFactory\n\
+             secureClientPort={port}\nsecureClientPortAddress=127.0.0.1\n\
+             ssl.keyStore.location={store}\nssl.keyStore.type=PEM\n{clients}",
+        )
     }
 
     async fn serves(&self) -> bool {

@@ -1,6 +1,7 @@
 //! Head of an answer: its status, and the type and packing of its body.
 
-use super::super::{body::Encoding, text::fit};
+use super::super::body::Encoding;
+use crate::domain::fit;
 use crate::{domain::Escaped, http_client::HttpAnswer};
 
 #[derive(Debug)]

@@ -5,7 +5,7 @@
 use std::{cell::Cell, io, net::SocketAddr, time::Duration};
 
 use actix_rt::task::spawn_blocking;
-use slog::Logger;
+use slog::{Logger, warn};
 use tokio::{
     net::{TcpStream, lookup_host},
     time::{Instant, timeout, timeout_at},
@@ -20,9 +20,11 @@ use super::{
     },
     error::FetchError,
     head::AnswerHead,
-    tls::Tls,
 };
-use crate::http_client::{HttpAnswer, HttpRequest};
+use crate::{
+    http_client::{HttpAnswer, HttpRequest},
+    tls::{TlsClient, TlsFault, TlsRemedies, system_authorities},
+};
 
 /// Redirects that are followed, one after the other.
 const REDIRECTS: usize = 5;
@@ -83,13 +85,20 @@ pub(crate) struct FetchSettings {
 /// A program of the pool's backend that answers over HTTP.
 pub(crate) struct Upstream {
     settings: FetchSettings,
-    tls: Tls,
+    tls: TlsClient,
 }
 
 impl Upstream {
-    /// Reads the certificate authorities, which may take a moment.
+    /// Reads the certificate authorities, which may take a moment. Their absence is worth a warning only with `https`: an
+    /// upstream without TLS may still redirect to one with it.
     pub(crate) fn new(settings: FetchSettings, log: &Logger) -> Self {
-        Self { tls: Tls::new(settings.url.is_https(), settings.url_key, log), settings }
+        let (trusted, causes) = system_authorities();
+        if trusted.is_empty() && settings.url.is_https() {
+            warn!(log, "no certificate authorities found, so no upstream is trusted: install \
+                ca-certificates, or let SSL_CERT_FILE name a file with them";
+                "cause" => causes.join("; "));
+        }
+        Self { tls: TlsClient::new(trusted, None, remedies(settings.url_key)), settings }
     }
 
     /// Requests the entries after `from`, the value of the query's parameter `name`, and reads the answer to its end.
@@ -270,7 +279,11 @@ impl Upstream {
             body: call.body.to_vec(),
         };
         let answer = if url.scheme() == "https" {
-            let stream = self.tls.connect(url, stream).await?;
+            let shaken = self.tls.connect(url.host_str().unwrap_or_default(), stream).await;
+            let stream = shaken.map_err(|TlsFault { cause, remedy }| FetchError {
+                cause: format!("cannot connect to {}: {cause}", shown(url)),
+                remedy: Some(remedy),
+            })?;
             phase.set(WAITING);
             request.send(stream).await
         } else {
@@ -278,6 +291,20 @@ impl Upstream {
             request.send(stream).await
         };
         answer.map_err(|cause| format!("the request to {} failed: {cause}", shown(url)).into())
+    }
+}
+
+/// Remedies for a server whose URL is the value of `key`.
+fn remedies(key: &'static str) -> TlsRemedies {
+    TlsRemedies {
+        address: key,
+        trust: "let SSL_CERT_FILE name a PEM file, and append to it",
+        afterwards: ", and restart the daemon",
+        accepts_listed_authority: true,
+        without_tls: format!("put http:// or the port of https into {key}"),
+        client_certificate: format!(
+            "switch that off for this client, which has none; {key} may have a user and a password"
+        ),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Cause and remedy of a failed TLS handshake, for the operator of the upstream.
+//! Cause and remedy of a failed TLS handshake, for the operator of the server or of this side.
 
 use std::io;
 
@@ -10,14 +10,38 @@ use tokio_rustls::rustls::{
 use webpki::Error as WebPkiError;
 use x509_parser::time::ASN1Time;
 
-use super::{super::text::fit, error::FetchError};
+use crate::domain::fit;
 
 /// Requirement on the server's side of TLS.
 const NEEDED: &str = "enable TLS 1.3 on the server, or TLS 1.2 with a cipher suite of ECDHE and AEAD, like \
     ECDHE-RSA-AES128-GCM-SHA256";
 
-/// Beginning of a remedy that trusts another certificate.
-const TRUST: &str = "let SSL_CERT_FILE name a PEM file, and append to it";
+/// Failed handshake. Both texts are fit for a log and a terminal.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("{cause}; {remedy}")]
+pub struct TlsFault {
+    /// Cause.
+    pub cause: String,
+    /// Remedy.
+    pub remedy: String,
+}
+
+/// Remedies on this side of a connection, as parts of sentences.
+#[derive(Clone, Debug, Default)]
+pub struct TlsRemedies {
+    /// Setting with the server's address.
+    pub address: &'static str,
+    /// Beginning of a remedy that trusts another certificate, which follows.
+    pub trust: &'static str,
+    /// Its end.
+    pub afterwards: &'static str,
+    /// Whether an authority's certificate on a server is accepted once it is listed itself.
+    pub accepts_listed_authority: bool,
+    /// Remedy for a server without TLS.
+    pub without_tls: String,
+    /// Remedy for a server that demands a client certificate, or refuses the one that it got.
+    pub client_certificate: String,
+}
 
 /// Handshake whose signature does not match the certificate's key.
 #[derive(Debug, Error)]
@@ -25,30 +49,33 @@ const TRUST: &str = "let SSL_CERT_FILE name a PEM file, and append to it";
 pub(super) struct BadHandshakeSignature;
 
 /// Cause and remedy of a handshake, both fit for the log.
-fn fault(cause: impl Into<String>, remedy: impl Into<String>) -> FetchError {
-    FetchError { cause: cause.into(), remedy: Some(remedy.into()) }
+fn fault(cause: impl Into<String>, remedy: impl Into<String>) -> TlsFault {
+    TlsFault { cause: cause.into(), remedy: remedy.into() }
 }
 
 /// Host name that no certificate can have.
-pub(super) fn no_name(host: &str, key: &str) -> FetchError {
+pub(super) fn no_name(host: &str, our: &TlsRemedies) -> TlsFault {
     let cause = format!("no certificate can be valid for the host name '{}'", fit(host));
-    fault(cause, format!("put another name of the server into {key}"))
+    fault(cause, format!("put another name of the server into {}", our.address))
 }
 
-/// Error of a handshake with the server of this name. `key` holds its URL.
-pub(super) fn of_handshake(error: &io::Error, name: &ServerName<'_>, key: &str) -> FetchError {
+/// Error of a handshake with the server of this name.
+pub(super) fn of_handshake(
+    error: &io::Error,
+    name: &ServerName<'_>,
+    our: &TlsRemedies,
+) -> TlsFault {
     use rustls::Error as Tls;
-    match error.get_ref().and_then(|inner| inner.downcast_ref()) {
-        Some(Tls::InvalidCertificate(error)) => of_certificate(error, name, key),
-        Some(Tls::AlertReceived(alert)) => of_alert(*alert, key),
+    match tls_error(error) {
+        Some(Tls::InvalidCertificate(error)) => of_certificate(error, name, our),
+        Some(Tls::AlertReceived(alert)) => of_alert(*alert, our),
         Some(Tls::PeerIncompatible(
             PeerIncompatible::ServerDoesNotSupportTls12Or13
             | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
         )) => fault("the server speaks neither TLS 1.2 nor TLS 1.3", NEEDED),
-        Some(Tls::InvalidMessage(error)) => fault(
-            format!("the server's answer is not TLS ({error:?})"),
-            format!("put http:// or the port of https into {key}"),
-        ),
+        Some(Tls::InvalidMessage(error)) => {
+            fault(format!("the server's answer is not TLS ({error:?})"), &*our.without_tls)
+        }
         Some(other) => fault(fit(&format!("the TLS handshake failed: {other}")), NEEDED),
         None => match error.kind() {
             io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => fault(
@@ -63,7 +90,19 @@ pub(super) fn of_handshake(error: &io::Error, name: &ServerName<'_>, key: &str) 
     }
 }
 
-fn of_alert(alert: AlertDescription, key: &str) -> FetchError {
+/// Error of a connection after the handshake; `None` if it has another reason.
+pub(super) fn of_late_alert(error: &io::Error, our: &TlsRemedies) -> Option<TlsFault> {
+    match tls_error(error)? {
+        rustls::Error::AlertReceived(alert) => Some(of_alert(*alert, our)),
+        _ => None,
+    }
+}
+
+fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+fn of_alert(alert: AlertDescription, our: &TlsRemedies) -> TlsFault {
     use AlertDescription as Alert;
     match alert {
         Alert::HandshakeFailure | Alert::InsufficientSecurity => fault(
@@ -78,13 +117,15 @@ fn of_alert(alert: AlertDescription, key: &str) -> FetchError {
         }
         Alert::UnrecognisedName => fault(
             "the server does not know the host name (alert UnrecognisedName)",
-            format!("put the name that the server is configured for into {key}"),
+            format!("put the name that the server is configured for into {}", our.address),
+        ),
+        Alert::CertificateUnknown | Alert::UnknownCA | Alert::CertificateExpired => fault(
+            format!("the server refuses the client's certificate (alert {alert:?})"),
+            &*our.client_certificate,
         ),
         Alert::CertificateRequired | Alert::BadCertificate => fault(
             format!("the server demands a client certificate (alert {alert:?})"),
-            format!(
-                "switch that off for this client, which has none; {key} may have a user and a password"
-            ),
+            &*our.client_certificate,
         ),
         other => fault(
             format!("the server refuses the handshake (alert {other:?})"),
@@ -93,7 +134,8 @@ fn of_alert(alert: AlertDescription, key: &str) -> FetchError {
     }
 }
 
-fn of_certificate(error: &CertificateError, name: &ServerName<'_>, key: &str) -> FetchError {
+fn of_certificate(error: &CertificateError, name: &ServerName<'_>, our: &TlsRemedies) -> TlsFault {
+    let TlsRemedies { address, trust, afterwards, .. } = our;
     use CertificateError as Cert;
     let clock = "check this machine's clock";
     let webpki = match error {
@@ -113,13 +155,13 @@ fn of_certificate(error: &CertificateError, name: &ServerName<'_>, key: &str) ->
             let (host, names) = (fit(&name.to_str()), fit(&presented.join(", ")));
             fault(
                 format!("the server's certificate is not valid for {host}, but for {names}"),
-                format!("put such a name into {key}, or {}", new_certificate(name)),
+                format!("put such a name into {address}, or {}", new_certificate(name)),
             )
         }
         (Cert::UnknownIssuer, _) => fault(
             "the server's certificate is issued by an authority that is not trusted",
             format!(
-                "{TRUST} the certificate of that authority, or of a self-signed server itself, and restart the daemon; \
+                "{trust} the certificate of that authority, or of a self-signed server itself{afterwards}; \
                  or let the server send its intermediate certificates, too"
             ),
         ),
@@ -127,15 +169,18 @@ fn of_certificate(error: &CertificateError, name: &ServerName<'_>, key: &str) ->
             fault(
                 "the server's certificate is not signed by the trusted certificate of its issuer's name, which may have \
              been renewed",
-                format!("{TRUST} the certificate that the issuer uses now, and restart the daemon"),
+                format!("{trust} the certificate that the issuer uses now{afterwards}"),
             )
         }
         (_, Some(WebPkiError::CaUsedAsEndEntity)) => fault(
             "the server's certificate is one of an authority (CA:TRUE), and not itself trusted",
-            format!(
-                "{TRUST} exactly this certificate, and restart the daemon; or {} -addext basicConstraints=CA:FALSE",
-                new_certificate(name)
-            ),
+            match our.accepts_listed_authority {
+                true => format!(
+                    "{trust} exactly this certificate{afterwards}; or {} -addext basicConstraints=CA:FALSE",
+                    new_certificate(name)
+                ),
+                false => format!("{} -addext basicConstraints=CA:FALSE", new_certificate(name)),
+            },
         ),
         (_, Some(WebPkiError::UnsupportedCertVersion)) => fault(
             "the server's certificate is X.509 version 1, which cannot name hosts",

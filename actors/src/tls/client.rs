@@ -1,0 +1,104 @@
+//! Trusted certificates, and the handshake.
+
+use std::{io, sync::Arc};
+
+use tokio::net::TcpStream;
+use tokio_rustls::{
+    TlsConnector,
+    rustls::{
+        ClientConfig, Error, InvalidMessage,
+        crypto::ring,
+        pki_types::{CertificateDer, ServerName},
+    },
+};
+
+use super::{
+    fault::{self, TlsFault, TlsRemedies},
+    pem::Identity,
+    trust::Trust,
+};
+
+/// Client's side of TLS 1.2 and 1.3.
+pub struct TlsClient {
+    connector: Result<TlsConnector, Error>,
+    remedies: TlsRemedies,
+}
+
+/// Connection after the handshake.
+pub type TlsStream = tokio_rustls::client::TlsStream<TcpStream>;
+
+/// The operating system's certificate authorities, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`; and the causes why
+/// some could not be read.
+pub fn system_authorities() -> (Vec<CertificateDer<'static>>, Vec<String>) {
+    let found = rustls_native_certs::load_native_certs();
+    (found.certs, found.errors.iter().map(ToString::to_string).collect())
+}
+
+/// Whether a certificate can be valid for this host, a name or an address.
+pub fn is_tls_name(host: &str) -> bool {
+    ServerName::try_from(bare(host)).is_ok()
+}
+
+/// A host without the brackets of an IPv6 address.
+fn bare(host: &str) -> &str {
+    host.trim_matches(['[', ']'])
+}
+
+impl TlsClient {
+    /// Trusts servers with one of these certificates, or below one of them. `identity` is the client's own certificate,
+    /// with its chain, and its key.
+    pub fn new(
+        trusted: Vec<CertificateDer<'static>>,
+        identity: Option<Identity>,
+        remedies: TlsRemedies,
+    ) -> Self {
+        let provider = Arc::new(ring::default_provider());
+        let trust = Trust::new(trusted, provider.signature_verification_algorithms);
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .and_then(|builder| {
+                let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(trust));
+                match identity {
+                    Some((chain, key)) => builder.with_client_auth_cert(chain, key),
+                    None => Ok(builder.with_no_client_auth()),
+                }
+            });
+        Self { connector: config.map(|config| Arc::new(config).into()), remedies }
+    }
+
+    /// With a rule for certificates of its own.
+    pub(crate) fn of_config(config: ClientConfig, remedies: TlsRemedies) -> Self {
+        Self { connector: Ok(Arc::new(config).into()), remedies }
+    }
+
+    /// Shakes hands with the host, a name or an address.
+    pub async fn connect(&self, host: &str, stream: TcpStream) -> Result<TlsStream, TlsFault> {
+        let name = ServerName::try_from(bare(host).to_owned())
+            .map_err(|_| fault::no_name(host, &self.remedies))?;
+        let connected = match &self.connector {
+            Ok(connector) => connector.connect(name.clone(), stream).await,
+            Err(error) => Err(io::Error::other(error.clone())),
+        };
+        connected.map_err(|error| fault::of_handshake(&error, &name, &self.remedies))
+    }
+
+    /// The fault, if a server ends a connection after the handshake because of the client's certificate: TLS 1.3 permits
+    /// that.
+    pub(crate) fn late_fault(&self, error: &io::Error) -> Option<TlsFault> {
+        fault::of_late_alert(error, &self.remedies)
+    }
+}
+
+/// Whether the server answers the beginning of a handshake with TLS, whatever it says.
+pub(crate) async fn speaks_tls(host: &str, stream: TcpStream) -> bool {
+    let client = TlsClient::new(Vec::new(), None, TlsRemedies::default());
+    let Ok(name) = ServerName::try_from(bare(host).to_owned()) else { return false };
+    let Ok(connector) = &client.connector else { return false };
+    match connector.connect(name, stream).await {
+        Ok(_) => true,
+        Err(error) => match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+            Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)) | None => false,
+            Some(_) => true,
+        },
+    }
+}

@@ -1,0 +1,169 @@
+//! TLS to the servers.
+//!
+//! The client crate makes its own connections, by its own rules. The connections of this module, for the servers'
+//! version and request size, follow the same rules with the same certificates. So they find what the crate, which keeps
+//! causes to itself, will find.
+
+use std::{fmt, sync::Arc};
+
+use arc_swap::ArcSwap;
+use thiserror::Error;
+use tokio::net::TcpStream;
+use tokio_rustls::rustls::{
+    ClientConfig, RootCertStore,
+    client::WebPkiServerVerifier,
+    crypto::ring,
+    pki_types::{CertificateRevocationListDer, pem::PemObject},
+};
+use zookeeper_client::{Error as ClientError, TlsCa, TlsCerts, TlsIdentity, TlsOptions};
+
+use crate::tls::{
+    Identity, PemFault, TlsClient, TlsFault, TlsRemedies, TlsStream, certificates, identity,
+};
+
+/// Certificates for TLS to the servers. Clones share them, so that a reload replaces them for all later connections.
+#[derive(Clone)]
+pub struct ZkTls(Arc<ArcSwap<Certificates>>);
+
+struct Certificates {
+    /// For the client crate.
+    certs: TlsCerts,
+    /// For connections of our own.
+    client: TlsClient,
+}
+
+/// Files that cannot serve; follows "FILE, which".
+#[derive(Debug, Error)]
+pub enum ZkTlsFault {
+    /// The file of authorities.
+    #[error("{0}")]
+    Authorities(PemFault),
+    /// The file with the client's certificate.
+    #[error("{0}")]
+    Certificate(PemFault),
+    /// The file with its key.
+    #[error("{0}")]
+    Key(PemFault),
+}
+
+impl fmt::Debug for ZkTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ZkTls(…)")
+    }
+}
+
+impl ZkTls {
+    /// Takes the contents of files in PEM form: authorities, with revocation lists if need be, and the client's
+    /// certificate with its key.
+    pub fn new(
+        authorities: &[u8],
+        client: Option<(&[u8], &[u8])>,
+    ) -> Result<Self, Vec<ZkTlsFault>> {
+        // The client crate's TLS has more than one cryptography in it, and uses the process's default. An error means
+        // that it is set already.
+        let _ = ring::default_provider().install_default();
+        let own = client.map(|(chain, key)| {
+            let chain = certificates(chain).map_err(ZkTlsFault::Certificate)?;
+            identity(chain, key).map_err(ZkTlsFault::Key)
+        });
+        match (verifier(authorities), own.transpose()) {
+            (Ok(verifier), Ok(own)) => Self::of_parts(verifier, own, authorities, client),
+            (authorities, own) => Err([authorities.err().map(ZkTlsFault::Authorities), own.err()]
+                .into_iter()
+                .flatten()
+                .collect()),
+        }
+    }
+
+    fn of_parts(
+        verifier: Arc<WebPkiServerVerifier>,
+        own: Option<Identity>,
+        authorities: &[u8],
+        client: Option<(&[u8], &[u8])>,
+    ) -> Result<Self, Vec<ZkTlsFault>> {
+        let unusable = |error: &dyn fmt::Display| {
+            vec![ZkTlsFault::Authorities(PemFault::Damaged(error.to_string()))]
+        };
+        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| unusable(&error))?
+            .with_webpki_verifier(verifier);
+        let config = match own {
+            Some((chain, key)) => builder
+                .with_client_auth_cert(chain, key)
+                .map_err(|error| vec![ZkTlsFault::Key(PemFault::UnusableKey(error.to_string()))])?,
+            None => builder.with_no_client_auth(),
+        };
+        let certs = for_crate(authorities, client).map_err(|error| unusable(&error))?;
+        let client = TlsClient::of_config(config, remedies());
+        Ok(Self(Arc::new(ArcSwap::from_pointee(Certificates { certs, client }))))
+    }
+
+    /// Takes the certificates of `new`, for all clones.
+    pub fn replace(&self, new: &Self) {
+        self.0.store(new.0.load_full());
+    }
+
+    pub(super) fn options(&self) -> TlsOptions {
+        TlsOptions::new().with_certs(self.0.load().certs.clone())
+    }
+
+    /// Shakes hands with a broker (`host:port`).
+    pub(super) async fn connect(
+        &self,
+        broker: &str,
+        stream: TcpStream,
+    ) -> Result<TlsStream, TlsFault> {
+        self.0.load_full().client.connect(host(broker), stream).await
+    }
+
+    /// The fault, if a broker ends a connection after the handshake because of our certificate.
+    pub(super) fn late_fault(&self, error: &std::io::Error) -> Option<TlsFault> {
+        self.0.load().client.late_fault(error)
+    }
+}
+
+/// Host of a broker (`host:port`).
+pub(super) fn host(broker: &str) -> &str {
+    broker.rsplit_once(':').map_or(broker, |(host, _)| host)
+}
+
+/// The rule for a server's certificate, as the client crate makes it of the same file.
+fn verifier(authorities: &[u8]) -> Result<Arc<WebPkiServerVerifier>, PemFault> {
+    let mut roots = RootCertStore::empty();
+    for (index, authority) in certificates(authorities)?.into_iter().enumerate() {
+        roots.add(authority).map_err(|_| PemFault::BadCertificate(index + 1))?;
+    }
+    let lists: Result<Vec<_>, _> =
+        CertificateRevocationListDer::pem_slice_iter(authorities).collect();
+    let lists = lists.map_err(|error| PemFault::Damaged(error.to_string()))?;
+    let provider = Arc::new(ring::default_provider());
+    WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+        .with_crls(lists)
+        .build()
+        .map_err(|error| PemFault::Damaged(error.to_string()))
+}
+
+fn for_crate(authorities: &[u8], client: Option<(&[u8], &[u8])>) -> Result<TlsCerts, ClientError> {
+    // Text around the sections may be in any encoding.
+    let mut certs =
+        TlsCerts::builder().with_ca(TlsCa::from_pem(&String::from_utf8_lossy(authorities))?);
+    if let Some((chain, key)) = client {
+        let (chain, key) = (String::from_utf8_lossy(chain), String::from_utf8_lossy(key));
+        certs = certs.with_identity(TlsIdentity::from_pem(&chain, &key)?);
+    }
+    certs.build()
+}
+
+fn remedies() -> TlsRemedies {
+    TlsRemedies {
+        address: "ZKBroker",
+        trust: "append to the file of ZKTLSCAFile",
+        afterwards: ", and reload the daemon (SIGHUP)",
+        accepts_listed_authority: false,
+        without_tls: "put the servers' secureClientPort into ZKBroker, or set no ZKTLSCAFile".to_owned(),
+        client_certificate: "set ZKTLSCertificateFile and ZKTLSPrivateKeyFile to a certificate that the servers trust, \
+            or set ssl.clientAuth=none in zoo.cfg"
+            .to_owned(),
+    }
+}

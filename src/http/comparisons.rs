@@ -1,0 +1,153 @@
+//! The thread that compares passwords with slow hashes, for all listeners.
+//!
+//! One thread with a low priority bounds the processor time that wrong passwords can take. It ends when no login waits,
+//! so it needs no stop.
+
+use std::{
+    sync::{Arc, Mutex},
+    thread,
+    time::{Duration, Instant},
+};
+
+use prometheus_client::registry::{Registry, Unit};
+use rustix::process::nice;
+use switcher_actors::{Histogram, Source};
+use tokio::{sync::watch, time::timeout};
+
+use super::{
+    logins::{Failures, lock},
+    slowdown::{INTERVAL, MAX_DELAYED},
+    waiting::{Job, Login, Verdict, Waiting},
+};
+use crate::users::Check;
+
+/// Longest time that a login waits for its comparison.
+const MAX_WAIT: Duration = Duration::from_secs(10);
+
+/// When to come back, for a login that was not compared.
+const COME_BACK: Duration = INTERVAL.saturating_mul(MAX_DELAYED + 1);
+
+/// Added to the thread's nice value.
+const NICER: i32 = 10;
+
+/// A login whose password was not compared.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Unchecked {
+    /// Too many failed from its address; the time to wait.
+    Address(Duration),
+    /// Too many wait, or they take too long; the time to wait.
+    Queue(Duration),
+}
+
+/// Clones share the thread.
+#[derive(Clone)]
+pub struct Comparisons(Arc<Shared>);
+
+struct Shared {
+    state: Mutex<State>,
+    seconds: Histogram,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: Waiting,
+    has_thread: bool,
+}
+
+impl Comparisons {
+    pub fn new(registry: &mut Registry) -> Self {
+        let seconds = Histogram::new(Histogram::SECONDS);
+        registry.register_with_unit(
+            "password_comparison",
+            "Comparisons of a password with a slow hash, on one thread; right logins are remembered until a reload",
+            Unit::Seconds,
+            seconds.clone(),
+        );
+        Self(Arc::new(Shared { state: Mutex::default(), seconds }))
+    }
+
+    /// Waits for the comparison of `login`, from `source`. At most `limit` logins of its listener wait. Dropping the
+    /// future gives the place up.
+    pub async fn compare(
+        &self,
+        login: Login,
+        (failures, limit): (&Arc<Failures>, usize),
+        source: Source,
+    ) -> Result<Verdict, Unchecked> {
+        let mut verdict = self.join_or_add(login, (failures, limit), source)?;
+        let verdict = timeout(MAX_WAIT, verdict.wait_for(Option::is_some)).await;
+        let verdict = verdict.ok().and_then(Result::ok).and_then(|it| it.clone());
+        verdict.ok_or(Unchecked::Queue(COME_BACK))
+    }
+
+    fn join_or_add(
+        &self,
+        login: Login,
+        (failures, limit): (&Arc<Failures>, usize),
+        source: Source,
+    ) -> Result<watch::Receiver<Option<Verdict>>, Unchecked> {
+        let mut state = lock(&self.0.state);
+        if let Some(verdict) = state.waiting.join(&login) {
+            return Ok(verdict);
+        }
+        let now = Instant::now();
+        let recovery = failures.recovery(&source, now).map_err(Unchecked::Address)?;
+        let rank = state.waiting.rank(failures.client(&source), recovery);
+        let job = Job::new(login, Arc::clone(failures), source, rank);
+        let (verdict, removed) = state.waiting.add(job, limit);
+        if !state.has_thread {
+            let shared = Arc::clone(&self.0);
+            let thread = thread::Builder::new().name("logins".to_owned());
+            // Without a thread the next login tries again; this one waits for it.
+            state.has_thread = thread.spawn(move || shared.run()).is_ok();
+        }
+        drop(state);
+        note_removed(&removed, now);
+        Ok(verdict)
+    }
+}
+
+impl Shared {
+    fn run(&self) {
+        // Without the lower priority, it competes with the listeners; no reason to refuse logins.
+        let _ = nice(NICER);
+        while let Some(job) = self.next() {
+            let began = Instant::now();
+            if let Some(verdict) = compare(&job, began) {
+                self.seconds.observe(began.elapsed().as_secs_f64());
+                job.end(verdict);
+            }
+        }
+    }
+
+    fn next(&self) -> Option<Arc<Job>> {
+        let mut state = lock(&self.state);
+        let (job, removed) = state.waiting.next();
+        state.has_thread = job.is_some();
+        drop(state);
+        note_removed(&removed, Instant::now());
+        job
+    }
+}
+
+/// Compares the passwords; `None` if the address has failed too often meanwhile.
+fn compare(job: &Job, now: Instant) -> Option<Verdict> {
+    let Login { users, sent, .. } = &job.login;
+    // An equal login may have ended right before this one came.
+    if let Check::Known(user) = users.check(sent.user(), sent.password()) {
+        return Some(Verdict::Right(user));
+    }
+    job.failures.recovery(&job.source, now).ok()?;
+    match users.compare_slowly(sent.user(), sent.password()) {
+        Some(user) => Some(Verdict::Right(user)),
+        None => Some(Verdict::Wrong(job.failures.note(&job.source), Instant::now())),
+    }
+}
+
+/// Counts logins without a comparison as failures of their addresses. An address could otherwise occupy the list, and
+/// keep the rank of one that has not failed.
+fn note_removed(removed: &[Arc<Job>], now: Instant) {
+    for job in removed {
+        job.failures.suspect(&job.source, now);
+    }
+}

@@ -1,0 +1,101 @@
+//! The client behind a connection: a trusted proxy names it in `X-Forwarded-For` (trust contract, section 3).
+
+use std::net::{IpAddr, SocketAddr};
+
+use actix_web::{HttpRequest, http::header::X_FORWARDED_FOR};
+
+use crate::config::Network;
+
+/// The client's address. Behind trusted proxies it is the last address in `X-Forwarded-For` that is none of them: each
+/// proxy appends the address of its peer, so anything before it may be forged.
+pub fn client(request: &HttpRequest, trusted: &[Network]) -> Option<IpAddr> {
+    let peer = request.peer_addr()?.ip().to_canonical();
+    let lines: Vec<_> = request.headers().get_all(X_FORWARDED_FOR).collect();
+    // Several lines are one list.
+    let last_first = lines.iter().rev().flat_map(|line| line.as_bytes().rsplit(|it| *it == b','));
+    let mut client = peer;
+    for text in last_first {
+        let is_proxy = trusted.iter().any(|network| network.contains(client));
+        match address(text) {
+            Some(before) if is_proxy => client = before,
+            _ => break,
+        }
+    }
+    Some(client)
+}
+
+/// An address, as some proxies write it with a port.
+fn address(text: &[u8]) -> Option<IpAddr> {
+    let text = str::from_utf8(text.trim_ascii()).ok()?;
+    let with_port = || text.parse().ok().map(|it: SocketAddr| it.ip());
+    text.parse().ok().or_else(with_port).map(|it: IpAddr| it.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    fn client_of(peer: &str, lines: &[&str]) -> String {
+        let trusted: Vec<Network> =
+            ["10.0.0.0/8", "::1", "fd00::/8"].map(|it| it.parse().unwrap()).into();
+        let mut request =
+            TestRequest::default().peer_addr(SocketAddr::new(peer.parse().unwrap(), 9));
+        for line in lines {
+            request = request.append_header((X_FORWARDED_FOR, line.as_bytes()));
+        }
+        client(&request.to_http_request(), &trusted).unwrap().to_string()
+    }
+
+    #[test]
+    fn the_client_is_the_last_address_that_is_no_trusted_proxy() {
+        for (peer, lines, expected) in [
+            // Not from a proxy: the header says nothing, and without a header there is only the peer.
+            ("192.0.2.1", &["198.51.100.7"][..], "192.0.2.1"),
+            ("192.0.2.1", &["10.0.0.1"], "192.0.2.1"),
+            ("10.0.0.1", &[], "10.0.0.1"),
+            ("10.0.0.1", &["198.51.100.7"], "198.51.100.7"),
+            ("fd00::1", &["2001:db8::7"], "2001:db8::7"),
+            // Addresses before it are forged, whatever they look like.
+            ("10.0.0.1", &["1.2.3.4, 198.51.100.7"], "198.51.100.7"),
+            ("10.0.0.1", &["10.0.0.9, 198.51.100.7"], "198.51.100.7"),
+            ("10.0.0.1", &["::1,nonsense, 198.51.100.7"], "198.51.100.7"),
+            // A chain of proxies.
+            ("10.0.0.1", &["1.2.3.4, 198.51.100.7, 10.0.0.3 ,10.0.0.2"], "198.51.100.7"),
+            ("10.0.0.1", &["1.2.3.4,192.0.2.1, 10.0.0.2"], "192.0.2.1"),
+            ("10.0.0.1", &["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
+            // Several lines are one list.
+            ("10.0.0.1", &["1.2.3.4", "198.51.100.7", "10.0.0.2"], "198.51.100.7"),
+            ("10.0.0.1", &["198.51.100.7, 10.0.0.3", "10.0.0.2"], "198.51.100.7"),
+            // An unreadable address ends the walk.
+            ("10.0.0.1", &["198.51.100.7, unknown, 10.0.0.2"], "10.0.0.2"),
+            ("10.0.0.1", &["198.51.100.7, unknown"], "10.0.0.1"),
+            ("10.0.0.1", &["198.51.100.7,, 10.0.0.2"], "10.0.0.2"),
+            ("10.0.0.1", &["198.51.100.7, "], "10.0.0.1"),
+            ("10.0.0.1", &["198.51.100.7", ""], "10.0.0.1"),
+            ("10.0.0.1", &["_hidden"], "10.0.0.1"),
+            ("10.0.0.1", &["010.1.2.3"], "10.0.0.1"),
+            ("10.0.0.1", &["198.51.100.7; 10.0.0.2"], "10.0.0.1"),
+            ("10.0.0.1", &["198.51.100.7 10.0.0.2"], "10.0.0.1"),
+            ("10.0.0.1", &["fe80::1%eth0"], "10.0.0.1"),
+            ("10.0.0.1", &["198.51.100.\u{ff17}"], "10.0.0.1"),
+            // Other spellings of an address.
+            ("::ffff:10.0.0.1", &["::ffff:198.51.100.7"], "198.51.100.7"),
+            ("::1", &["2001:DB8:0::7, ::ffff:10.0.0.2"], "2001:db8::7"),
+            ("10.0.0.1", &["198.51.100.7:4711"], "198.51.100.7"),
+            ("10.0.0.1", &["[2001:db8::7]:4711, 10.0.0.2:80"], "2001:db8::7"),
+        ] {
+            assert_eq!(client_of(peer, lines), expected, "{peer} {lines:?}");
+        }
+    }
+
+    #[test]
+    fn without_trusted_proxies_the_client_is_the_peer() {
+        let peer = "[::ffff:127.0.0.1]:9".parse().unwrap();
+        let request = TestRequest::default().peer_addr(peer);
+        let request = request.insert_header((X_FORWARDED_FOR, "198.51.100.7")).to_http_request();
+        assert_eq!(client(&request, &[]).unwrap().to_string(), "127.0.0.1");
+        assert_eq!(client(&TestRequest::default().to_http_request(), &[]), None);
+    }
+}
