@@ -23,6 +23,18 @@ pub fn old_client_hello(version: [u8; 2]) -> Vec<u8> {
     [&[22, 3, 1, 0, message.len() as u8][..], &message].concat()
 }
 
+/// A handshake's first message that is of so many bytes, in records of 16 KB.
+pub fn long_client_hello(bytes: usize) -> Vec<u8> {
+    const PART: usize = 16_000;
+    let [_, high, middle, low] = (bytes as u32).to_be_bytes();
+    let whole = [&[1, high, middle, low][..], &vec![0; bytes]].concat();
+    let record = |part: &[u8]| {
+        let [high, low] = (part.len() as u16).to_be_bytes();
+        [&[22, 3, 1, high, low][..], part].concat()
+    };
+    whole.chunks(PART).flat_map(record).collect()
+}
+
 /// Everything that a client gets for these bytes, until the daemon hangs up.
 async fn exchange(address: &str, bytes: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).await.unwrap();

@@ -3,7 +3,7 @@
 mod answers;
 mod client_certificates;
 mod configuration;
-mod handshakes;
+pub mod handshakes;
 mod reload;
 
 use std::sync::Arc;
