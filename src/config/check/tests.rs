@@ -353,14 +353,14 @@ fn each_key_that_a_reload_takes_over_changes_what_a_reload_hands_on() {
         ("MetricsPassword", "scraping"),
         ("UserListUser", "sserver"),
         ("UserListPassword", "polling"),
-        ("TLSCertificateFile", "/here/certificate"),
-        ("TLSPrivateKeyFile", "/here/key"),
-        ("ZKTLSCAFile", "/here/authorities"),
-        ("ZKTLSCertificateFile", "/here/certificate"),
-        ("ZKTLSPrivateKeyFile", "/here/key"),
         ("ZKAutoRegWatchDir", "/requests"),
         ("UserAutoRegAPI_URL", "http://here/register"),
         ("UserAutoRegAPI_DefaultCoin", "btc"),
+        ("TLSCertificateFile", "/certificate"),
+        ("TLSPrivateKeyFile", "/key"),
+        ("ZKTLSCAFile", "/authorities"),
+        ("ZKTLSCertificateFile", "/certificate-of-client"),
+        ("ZKTLSPrivateKeyFile", "/key-of-client"),
     ];
     let with = |key: &str, value: &str| {
         let on = on.into_iter().filter(|(name, _)| *name != key);
