@@ -1,13 +1,14 @@
 //! Address and credentials of a call: from flags, else from the environment, else from the configuration file, which is
 //! read only if the flags are incomplete.
 
-use std::{env, fs, path::Path};
+use std::{env, fs, path::Path, sync::Arc};
 
-use switcher_actors::Shown;
+use switcher_actors::{Shown, TlsClient};
 
 use super::{
     arguments::{ApiArguments, Secret, ServerAddress},
     report::{CommandFailure, FailureKind},
+    tls::{Trust, tls},
 };
 use crate::config::{self, Access};
 
@@ -15,10 +16,18 @@ use crate::config::{self, Access};
 #[derive(Debug)]
 pub struct ApiAccess {
     pub server: ServerAddress,
-    pub user: String,
-    pub password: Secret,
+    /// `None` without TLS.
+    pub tls: Option<Arc<TlsClient>>,
+    pub credentials: ApiCredentials,
     /// Coins of the daemon's configuration; empty if that is not known here.
     pub coins: Vec<String>,
+}
+
+/// Credentials of a call.
+#[derive(Clone, Debug)]
+pub enum ApiCredentials {
+    Password { user: String, password: Secret },
+    Token(Secret),
 }
 
 /// Listener of the daemon, by the key of its address.
@@ -44,12 +53,16 @@ impl ApiAccess {
         listener: Listener,
         file: Option<&Path>,
     ) -> Result<Self, CommandFailure> {
+        let token = match &arguments.token_file {
+            Some(file) => Some(read_secret(file, "token")?),
+            None => None,
+        };
         let password = match &arguments.password_file {
-            Some(file) => Some(read_password(file)?),
+            Some(file) => Some(read_secret(file, "password")?),
             None => arguments.password.clone(),
         };
-        let is_complete =
-            arguments.server.is_some() && arguments.user.is_some() && password.is_some();
+        let has_credentials = token.is_some() || (arguments.user.is_some() && password.is_some());
+        let is_complete = arguments.server.is_some() && has_credentials;
         let access = if is_complete { Access::default() } else { configured(file)? };
         let missing = |kind: FailureKind, what, flag, key| {
             let file = file.map_or("there is no configuration file".to_owned(), |file| {
@@ -64,29 +77,35 @@ impl ApiAccess {
         let no_server =
             || missing(FailureKind::Configuration, "address of the daemon", "server", key);
         let no_credential = |what, flag, key| missing(FailureKind::Credentials, what, flag, key);
-        let (server, coins) = match &arguments.server {
-            Some(server) => (server.clone(), Vec::new()),
+        let (server, trust, coins) = match &arguments.server {
+            Some(server) => (server.clone(), Trust::System, Vec::new()),
             None => {
-                let listen = match listener {
-                    Listener::Api => access.listen,
-                    Listener::Admin => access.admin_listen,
+                let (listen, certificate) = match listener {
+                    Listener::Api => (access.listen, &access.api_certificate),
+                    Listener::Admin => (access.admin_listen, &access.admin_certificate),
                 };
                 let listen = listen.ok_or_else(no_server)?;
-                let server = ServerAddress::of_listener(&listen).ok_or_else(|| {
+                let server = ServerAddress::of_listener(&listen, certificate.is_some());
+                let server = server.ok_or_else(|| {
                     let listen = Shown(&listen);
                     FailureKind::Configuration.failure(format!(
                         "{key} is {listen}, which cannot be called: give --server HOST:PORT"
                     ))
                 })?;
-                (server, access.coins)
+                let trust = certificate.as_deref().map_or(Trust::System, Trust::Own);
+                (server, trust, access.coins)
             }
         };
+        let tls = tls(&arguments.tls, &server, trust)?.map(Arc::new);
+        if let Some(token) = token {
+            return Ok(Self { server, tls, credentials: ApiCredentials::Token(token), coins });
+        }
         let user = arguments.user.clone().or(access.user);
         let user = user.ok_or_else(|| no_credential("user name", "user", "APIUser"))?;
         let password = password.or(access.password.map(Secret));
         let password =
             password.ok_or_else(|| no_credential("password", "password-file", "APIPassword"))?;
-        Ok(Self { server, user, password, coins })
+        Ok(Self { server, tls, credentials: ApiCredentials::Password { user, password }, coins })
     }
 }
 
@@ -98,17 +117,18 @@ pub fn configured(file: Option<&Path>) -> Result<Access, CommandFailure> {
     })
 }
 
-fn read_password(file: &Path) -> Result<Secret, CommandFailure> {
+/// Reads a password or a token, the first line of a file.
+fn read_secret(file: &Path, what: &str) -> Result<Secret, CommandFailure> {
     let failed = |fault: String| {
         let file = file.to_string_lossy();
-        FailureKind::NoInput.failure(format!("password file {}: {fault}", Shown(&file)))
+        FailureKind::NoInput.failure(format!("{what} file {}: {fault}", Shown(&file)))
     };
     let text = fs::read_to_string(file).map_err(|error| failed(error.to_string()))?;
     // Some editors save a byte order mark.
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let line = text.lines().next().unwrap_or_default();
     if line.is_empty() {
-        return Err(failed("its first line is empty, expected the password".to_owned()));
+        return Err(failed(format!("its first line is empty, expected the {what}")));
     }
     Ok(Secret(line.to_owned()))
 }

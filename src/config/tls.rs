@@ -115,7 +115,7 @@ impl Findings {
                 (ZkTlsFault::Key(_), Some((_, _, file, _))) => (KEY, *file),
                 _ => (CA, ca),
             };
-            self.refuse_file(key, file, format!("which {fault}"));
+            self.refuse_file(key, file, fault);
         }
         None
     }

@@ -355,6 +355,11 @@ fn each_key_that_a_reload_takes_over_changes_what_a_reload_hands_on() {
         ("ZKAutoRegWatchDir", "/requests"),
         ("UserAutoRegAPI_URL", "http://here/register"),
         ("UserAutoRegAPI_DefaultCoin", "btc"),
+        ("TLSCertificateFile", "/certificate"),
+        ("TLSPrivateKeyFile", "/key"),
+        ("ZKTLSCAFile", "/authorities"),
+        ("ZKTLSCertificateFile", "/certificate-of-client"),
+        ("ZKTLSPrivateKeyFile", "/key-of-client"),
     ];
     let with = |key: &str, value: &str| {
         let on = on.into_iter().filter(|(name, _)| *name != key);
@@ -406,6 +411,20 @@ fn a_change_is_reported_without_secrets_and_whatever_its_place() {
     let changes =
         url("http://u:s3cr3t@here/?token=a").changes_to(&url("http://u:other@here/?token=b"));
     assert_eq!(changes[0].to_string(), "UserCoinMapURL (not shown)");
+}
+
+#[test]
+fn proxies_are_networks_and_not_all_addresses() {
+    let load = |value: &str| load(GOOD, &[("TrustedProxies", value)]);
+    let proxies = load("127.0.0.1, fd00::/8").unwrap();
+    assert_eq!((proxies.settings.callers.trusted_proxies.len(), proxies.warnings.len()), (2, 0));
+    for all in ["0.0.0.0/0", "10.0.0.1,::/0"] {
+        let warnings = load(all).unwrap().warnings;
+        assert!(warnings[0].starts_with("TrustedProxies has a network of all"), "{warnings:?}");
+    }
+    for wrong in ["proxy.example.com", "10.0.0.1/8", "10.0.0.0/33"] {
+        assert!(load(wrong).unwrap_err()[0].contains("TrustedProxies"));
+    }
 }
 
 #[test]

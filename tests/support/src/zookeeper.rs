@@ -21,6 +21,8 @@ use zookeeper_client::{Acl, Acls, AuthId, Client, CreateMode, Error, Permission,
 use crate::{Guarded, Output, eventually, find_program, free_port, seconds};
 
 const DEBIAN_JAR: &str = "/usr/share/java/zookeeper.jar";
+/// What Debian's jar does not name in its manifest, and TLS needs.
+const DEBIAN_TLS_JARS: &str = "/usr/share/java/netty-codec.jar:/usr/share/java/netty-resolver.jar";
 const MAIN_CLASS: &str = "org.apache.zookeeper.server.quorum.QuorumPeerMain";
 
 /// A name and password as ZooKeeper's digest scheme takes them.
@@ -118,8 +120,16 @@ impl ZooKeeper {
     /// Three servers that are one ensemble, followers first. One that keeps silent for so many half seconds
     /// is no member any more.
     pub async fn ensemble_that_waits(ticks: u32) -> Vec<Self> {
+        Self::ensemble_with(ticks, None).await
+    }
+
+    /// The same, with a port for TLS, too.
+    pub async fn ensemble_with(ticks: u32, tls: Option<ServerTls>) -> Vec<Self> {
         let permit = Self::permit().await;
         let mut servers: Vec<Self> = (0..3).map(|_| Self::placed(None)).collect();
+        if let Some(tls) = tls {
+            servers.iter_mut().for_each(|server| server.set_tls(tls.clone()));
+        }
         servers[0]._permit = Some(permit);
         let peers: String = (1..=servers.len())
             .map(|id| format!("server.{id}=127.0.0.1:{}:{}\n", free_port(), free_port()))
@@ -281,8 +291,11 @@ impl ZooKeeper {
         if let Some(bytes) = self.request_limit {
             command.arg(format!("-Djute.maxbuffer={bytes}"));
         }
-        command.arg("-cp");
-        command.arg(classpath()).arg(MAIN_CLASS).arg(configuration);
+        let mut classpath = classpath();
+        if self.tls.is_some() && classpath.contains(DEBIAN_JAR) {
+            classpath = format!("{classpath}:{DEBIAN_TLS_JARS}");
+        }
+        command.arg("-cp").arg(classpath).arg(MAIN_CLASS).arg(configuration);
         command
     }
 
