@@ -145,3 +145,6 @@ async fn metrics(admin: Data<Admin>) -> Result<HttpResponse, PageError> {
     encode(&mut text, &admin.registry).map_err(|_| PageError::Unwritable)?;
     Ok(HttpResponse::Ok().content_type(OPEN_METRICS).body(text))
 }
+
+#[cfg(test)]
+mod tests;

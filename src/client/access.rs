@@ -15,10 +15,16 @@ use crate::config::{self, Access};
 #[derive(Debug)]
 pub struct ApiAccess {
     pub server: ServerAddress,
-    pub user: String,
-    pub password: Secret,
+    pub credentials: ApiCredentials,
     /// Coins of the daemon's configuration; empty if that is not known here.
     pub coins: Vec<String>,
+}
+
+/// Credentials of a call.
+#[derive(Clone, Debug)]
+pub enum ApiCredentials {
+    Password { user: String, password: Secret },
+    Token(Secret),
 }
 
 /// Listener of the daemon, by the key of its address.
@@ -44,12 +50,16 @@ impl ApiAccess {
         listener: Listener,
         file: Option<&Path>,
     ) -> Result<Self, CommandFailure> {
+        let token = match &arguments.token_file {
+            Some(file) => Some(read_secret(file, "token")?),
+            None => None,
+        };
         let password = match &arguments.password_file {
-            Some(file) => Some(read_password(file)?),
+            Some(file) => Some(read_secret(file, "password")?),
             None => arguments.password.clone(),
         };
-        let is_complete =
-            arguments.server.is_some() && arguments.user.is_some() && password.is_some();
+        let has_credentials = token.is_some() || (arguments.user.is_some() && password.is_some());
+        let is_complete = arguments.server.is_some() && has_credentials;
         let access = if is_complete { Access::default() } else { configured(file)? };
         let missing = |kind: FailureKind, what, flag, key| {
             let file = file.map_or("there is no configuration file".to_owned(), |file| {
@@ -81,12 +91,15 @@ impl ApiAccess {
                 (server, access.coins)
             }
         };
+        if let Some(token) = token {
+            return Ok(Self { server, credentials: ApiCredentials::Token(token), coins });
+        }
         let user = arguments.user.clone().or(access.user);
         let user = user.ok_or_else(|| no_credential("user name", "user", "APIUser"))?;
         let password = password.or(access.password.map(Secret));
         let password =
             password.ok_or_else(|| no_credential("password", "password-file", "APIPassword"))?;
-        Ok(Self { server, user, password, coins })
+        Ok(Self { server, credentials: ApiCredentials::Password { user, password }, coins })
     }
 }
 
@@ -98,17 +111,18 @@ pub fn configured(file: Option<&Path>) -> Result<Access, CommandFailure> {
     })
 }
 
-fn read_password(file: &Path) -> Result<Secret, CommandFailure> {
+/// Reads a password or a token, the first line of a file.
+fn read_secret(file: &Path, what: &str) -> Result<Secret, CommandFailure> {
     let failed = |fault: String| {
         let file = file.to_string_lossy();
-        FailureKind::NoInput.failure(format!("password file {}: {fault}", Shown(&file)))
+        FailureKind::NoInput.failure(format!("{what} file {}: {fault}", Shown(&file)))
     };
     let text = fs::read_to_string(file).map_err(|error| failed(error.to_string()))?;
     // Some editors save a byte order mark.
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let line = text.lines().next().unwrap_or_default();
     if line.is_empty() {
-        return Err(failed("its first line is empty, expected the password".to_owned()));
+        return Err(failed(format!("its first line is empty, expected the {what}")));
     }
     Ok(Secret(line.to_owned()))
 }

@@ -62,22 +62,32 @@ impl DaemonAnswer {
 
     /// The failure, unless the request `what` was done.
     pub fn into_failure(self, what: &str) -> Option<CommandFailure> {
-        let text = format!("{}{}", Shown(&self.err_msg), self.advice());
-        self.failure(what, &text)
+        let text = match self.err_no {
+            // The daemon's own text, which quotes a user.
+            403 => self.visible_text(),
+            _ => Shown(&self.err_msg).to_string(),
+        };
+        self.failure(what, &(text + self.advice()))
     }
 
     /// Like [`into_failure`](Self::into_failure), for a page of the admin listener, with the daemon's text unquoted. A
     /// question changes nothing, so its outcome is never unknown.
     pub fn into_page_failure(self, what: &str, is_question: bool) -> Option<CommandFailure> {
-        let mut visible = String::new();
-        let escape = |out: &mut String, c: char| out.extend(c.escape_default());
-        push_escaped(&mut visible, &self.err_msg, is_invisible, escape);
+        let visible = self.visible_text();
         let failure = self.failure(what, &visible)?;
         if !is_question || failure.kind != FailureKind::Unknown {
             return Some(failure);
         }
         let text = format!("{what}: not done; the daemon says {} {visible}", self.err_no);
         Some(CommandFailure { kind: FailureKind::Unavailable, text, ..failure })
+    }
+
+    /// The text, unquoted.
+    fn visible_text(&self) -> String {
+        let mut visible = String::new();
+        let escape = |out: &mut String, c: char| out.extend(c.escape_default());
+        push_escaped(&mut visible, &self.err_msg, is_invisible, escape);
+        visible
     }
 
     fn failure(&self, what: &str, text: &str) -> Option<CommandFailure> {
@@ -122,7 +132,9 @@ impl CallError {
     /// Effect of a request without an answer of the daemon. A proxy may have forwarded it.
     pub fn effect(&self) -> Effect {
         match self {
-            Self::NotSent { .. } | Self::Unauthorized { .. } => Effect::NotNow,
+            Self::NotSent { .. } | Self::Unauthorized { .. } | Self::TokenRefused { .. } => {
+                Effect::NotNow
+            }
             Self::NoAnswer { .. } | Self::NotTheDaemon { .. } => Effect::Unknown,
         }
     }
@@ -141,7 +153,9 @@ impl CallError {
         let (kind, effect) = match self {
             Self::NotSent { .. } => (FailureKind::Unavailable, "not done, nothing was written"),
             Self::NoAnswer { .. } => (no_answer, unknown),
-            Self::Unauthorized { .. } => (FailureKind::Credentials, "refused, nothing was written"),
+            Self::Unauthorized { .. } | Self::TokenRefused { .. } => {
+                (FailureKind::Credentials, "refused, nothing was written")
+            }
             Self::NotTheDaemon { .. } => (FailureKind::Protocol, unknown),
         };
         kind.failure(format!("{what}: {effect}; {self}"))

@@ -6,7 +6,11 @@ use switcher_actors::{HttpRequest, Shown, clip};
 use thiserror::Error;
 use tokio::{net::TcpStream, time::timeout};
 
-use super::{access::ApiAccess, answer::DaemonAnswer, arguments::ServerAddress};
+use super::{
+    access::{ApiAccess, ApiCredentials},
+    answer::DaemonAnswer,
+    arguments::{ChangeArguments, ServerAddress},
+};
 
 /// Largest answer of the API, in bytes. The daemon's own are far smaller.
 const ANSWER_LIMIT: usize = 1 << 20;
@@ -23,8 +27,9 @@ const SHOWN_CHARS: usize = 200;
 /// Daemon to call.
 pub struct Api {
     server: String,
-    user: String,
-    password: String,
+    credentials: ApiCredentials,
+    /// Headers about a change.
+    headers: Vec<(&'static str, String)>,
     timeout: Duration,
 }
 
@@ -45,6 +50,9 @@ pub enum CallError {
          APIPassword of the configuration that the daemon runs with"
     )]
     Unauthorized { server: String, user: String },
+    /// The daemon refuses the token.
+    #[error("{server} refuses this token (status 401); look at UsersFile of the daemon")]
+    TokenRefused { server: String },
     /// The answer is not one of the daemon.
     #[error("what answers at {server} is not this daemon: {description}; --server chooses another")]
     NotTheDaemon { server: String, description: String },
@@ -55,10 +63,19 @@ impl Api {
     pub fn new(access: &ApiAccess, timeout: Duration) -> Self {
         Self {
             server: access.server.as_str().to_owned(),
-            user: access.user.clone(),
-            password: access.password.0.clone(),
+            credentials: access.credentials.clone(),
+            headers: Vec::new(),
             timeout,
         }
+    }
+
+    /// Sends the person and the reason behind a change with each request.
+    pub fn about(mut self, change: &ChangeArguments) -> Self {
+        let ChangeArguments { comment, person } = change;
+        let headers = [("x-on-behalf-of", &person.on_behalf_of), ("x-change-comment", comment)];
+        self.headers =
+            headers.into_iter().filter_map(|(name, text)| Some((name, text.clone()?))).collect();
+        self
     }
 
     /// Sends JSON to one of the API's paths and reads the answer.
@@ -92,21 +109,39 @@ impl Api {
         json: Vec<u8>,
         most: usize,
     ) -> Result<Page, CallError> {
-        let headers = [("content-type", "application/json")];
-        let request = HttpRequest {
-            method,
-            host: &self.server,
-            target,
-            credentials: Some((&self.user, &self.password)),
-            headers: if json.is_empty() { &[] } else { &headers },
-            body: json,
+        let mut headers: Vec<_> =
+            self.headers.iter().map(|(name, text)| (*name, text.as_str())).collect();
+        if !json.is_empty() {
+            headers.push(("content-type", "application/json"));
+        }
+        let bearer;
+        let credentials = match &self.credentials {
+            ApiCredentials::Password { user, password } => {
+                Some((user.as_str(), password.0.as_str()))
+            }
+            ApiCredentials::Token(token) => {
+                bearer = format!("Bearer {}", token.0);
+                headers.push(("authorization", &bearer));
+                None
+            }
         };
+        let (host, headers) = (self.server.as_str(), headers.as_slice());
+        let request = HttpRequest { method, host, target, credentials, headers, body: json };
         let page = call(request, self.timeout, most).await?;
         if page.status == 401 {
-            let (server, user) = (self.server.clone(), Shown(&self.user).to_string());
-            return Err(CallError::Unauthorized { server, user });
+            return Err(self.unauthorized());
         }
         Ok(page)
+    }
+
+    fn unauthorized(&self) -> CallError {
+        let server = self.server.clone();
+        match &self.credentials {
+            ApiCredentials::Password { user, .. } => {
+                CallError::Unauthorized { server, user: Shown(user).to_string() }
+            }
+            ApiCredentials::Token(_) => CallError::TokenRefused { server },
+        }
     }
 }
 

@@ -1,4 +1,8 @@
 //! The client commands' arguments.
+//!
+//! * `users`: those about users, and about the person and the reason behind a change.
+
+mod users;
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
@@ -6,6 +10,10 @@ use clap::{Args, Subcommand};
 
 use super::when::When;
 use crate::config::{local_address, split_host_port};
+
+pub use users::{
+    ChangeArguments, HashArguments, PersonArguments, TokenArguments, UserArguments, UserCommand,
+};
 
 /// A client command.
 #[derive(Debug, PartialEq, Eq, Subcommand)]
@@ -49,6 +57,12 @@ pub enum ClientCommand {
     /// undo is a request with an id of its own, and can be undone. Exit status 0 only if every entry was put back or left
     /// alone, and one at least was put back.
     Undo(Box<UndoArguments>),
+    /// Show the user and the roles that the daemon sees behind the credentials
+    ///
+    /// Calls the admin listener.
+    Whoami(WhoamiArguments),
+    /// Make an entry for UsersFile, without the daemon
+    User(UserArguments),
     /// Check that the daemon on this machine is alive; for containers and scripts
     ///
     /// Gets /healthz, or with --ready /readyz, at AdminListenAddr of the environment or the configuration. Needs no
@@ -77,6 +91,8 @@ impl ClientCommand {
                 _ => ("history", &it.api.output),
             },
             Self::Undo(it) => ("undo", &it.api.output),
+            Self::Whoami(it) => ("whoami", &it.api.output),
+            Self::User(it) => ("user", it.command.output()),
             Self::Health(it) => ("health", &it.output),
             Self::Doctor(it) => ("doctor", &it.api.output),
         }
@@ -95,8 +111,8 @@ pub struct OutputArguments {
 /// Address of the daemon's API, and the credentials.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct ApiArguments {
-    /// The daemon's address [default: ListenAddr of the configuration, on this machine; AdminListenAddr for history and
-    /// undo]
+    /// The daemon's address [default: ListenAddr of the configuration, on this machine; AdminListenAddr for history,
+    /// undo and whoami]
     #[arg(long, value_name = "HOST:PORT")]
     pub server: Option<ServerAddress>,
 
@@ -111,6 +127,10 @@ pub struct ApiArguments {
     /// File whose first line is the password [default: APIPassword of the environment or the configuration]
     #[arg(long, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
+
+    /// File whose first line is a user's token, in place of user name and password
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["user", "password", "password_file"])]
+    pub token_file: Option<PathBuf>,
 
     /// Seconds to wait for an answer
     #[arg(long, value_name = "SECONDS", default_value_t = 60,
@@ -129,6 +149,8 @@ pub struct SwitchArguments {
     /// Coin that the sub-account mines from now on
     pub coin: String,
     #[command(flatten)]
+    pub change: ChangeArguments,
+    #[command(flatten)]
     pub api: ApiArguments,
 }
 
@@ -146,6 +168,8 @@ pub struct BatchArguments {
     /// Start at the first entry, and ignore an earlier run's resume file
     #[arg(long)]
     pub restart: bool,
+    #[command(flatten)]
+    pub change: ChangeArguments,
     #[command(flatten)]
     pub api: ApiArguments,
 }
@@ -180,6 +204,8 @@ pub struct UpdateCoinbaseArguments {
     /// Do not ask for confirmation
     #[arg(long)]
     pub yes: bool,
+    #[command(flatten)]
+    pub change: ChangeArguments,
     #[command(flatten)]
     pub api: ApiArguments,
 }
@@ -280,12 +306,20 @@ pub struct UndoArguments {
     /// Reason, for the history
     #[arg(long, value_name = "TEXT")]
     pub comment: Option<String>,
+    #[command(flatten)]
+    pub person: PersonArguments,
     /// Do not ask for confirmation
     #[arg(long)]
     pub yes: bool,
     /// Show all entries, not only the first 20
     #[arg(long)]
     pub all: bool,
+    #[command(flatten)]
+    pub api: ApiArguments,
+}
+
+#[derive(Args, Debug, PartialEq, Eq)]
+pub struct WhoamiArguments {
     #[command(flatten)]
     pub api: ApiArguments,
 }

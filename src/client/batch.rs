@@ -50,6 +50,7 @@ pub async fn batch(arguments: &BatchArguments, access: &ApiAccess) -> CommandRes
         note_resumption(resumption, &resume_file, &batch, quiet);
     }
     let api = Api::new(access, Duration::from_secs(arguments.api.timeout));
+    let api = api.about(&arguments.change);
     let (bar, report) = (ProgressBar::new(quiet), CommandReport::default());
     let mut run = BatchRun { api, batch, resume_file, bar, report };
     run.report.field("entries", run.batch.entries.len());

@@ -3,6 +3,7 @@
 //! * `findings`: the results, and their report;
 //! * `zookeeper`: brokers, session, directories; `jobmakers`: their acks; `waiting`: held switches and requests for
 //!   registration that no daemon works on;
+//! * `users`: users by role;
 //! * `history`: the history's file and its disk;
 //! * `upstream`: the user-coin map and its clock; `lists`: the user lists; `registration`: the backend that registers.
 
@@ -12,6 +13,7 @@ mod jobmakers;
 mod lists;
 mod registration;
 mod upstream;
+mod users;
 mod waiting;
 mod zookeeper;
 
@@ -32,6 +34,7 @@ use crate::config::{self, Checked, Rejected, Settings};
 pub async fn doctor(arguments: &DoctorArguments, file: Option<&Path>) -> CommandReport {
     let mut findings = Findings::default();
     if let Some(settings) = configuration(&mut findings, file) {
+        users::users(&mut findings, &settings.callers);
         zookeeper::brokers(&mut findings, &settings.writer).await;
         zookeeper::session(&mut findings, &settings).await;
         history::history(&mut findings, settings.history.as_ref());
@@ -90,7 +93,8 @@ async fn api(
     };
     let server = access.server.as_str();
     let api = Api::new(&access, Duration::from_secs(arguments.timeout));
-    match api.post("/switch/multi-user", br#"{"usercoins":[]}"#.to_vec()).await {
+    // A dry run, which a viewer may request.
+    match api.post("/switch/multi-user?dry_run=true", br#"{"usercoins":[]}"#.to_vec()).await {
         Ok(answer) if answer.err_no == USERCOINS_EMPTY => {
             findings.ok(CHECK, format!("{server} answers, and accepts the credentials"));
         }
@@ -103,7 +107,7 @@ async fn api(
             let remedy = match error {
                 CallError::NotSent { .. } => "start the daemon, or correct ListenAddr",
                 CallError::NoAnswer { .. } => "read the daemon's log",
-                CallError::Unauthorized { .. } => {
+                CallError::Unauthorized { .. } | CallError::TokenRefused { .. } => {
                     "reload the daemon if its configuration has changed since its start"
                 }
                 CallError::NotTheDaemon { .. } => "stop the other program, or correct ListenAddr",

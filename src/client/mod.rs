@@ -6,6 +6,7 @@
 //! * `history` with `when` and `rows`: searches and verifies the history; `undo`: takes a request back;
 //! * `sub_pool`: a sub-pool's coinbase text and payout address;
 //! * `znodes`, `status`, `verify`: coins in ZooKeeper, without the daemon;
+//! * `user`: entries for `UsersFile`; `whoami`: the user behind the credentials;
 //! * `health`: whether the daemon on this machine is alive, or ready;
 //! * `doctor`: every dependency of the daemon, with remedies;
 //! * `terminal`: notes and questions during a command;
@@ -32,8 +33,10 @@ mod sub_pool;
 mod switch;
 mod terminal;
 mod undo;
+mod user;
 mod verify;
 mod when;
+mod whoami;
 mod znodes;
 
 use std::{env, ffi::OsString, io, path::Path, process::ExitCode};
@@ -46,7 +49,7 @@ pub use arguments::ClientCommand;
 pub use report::EXIT_STATUSES;
 use report::{CommandFailure, CommandReport, CommandResult, FailureKind, show};
 
-use crate::config::{self, Rejected, Settings};
+use crate::config::{self, Checked, Rejected, Settings};
 
 /// Runs a command to its end; `file` is the configuration file, if there is one.
 pub fn run(command: &ClientCommand, file: Option<&Path>) -> ExitCode {
@@ -90,6 +93,10 @@ async fn act(command: &ClientCommand, file: Option<&Path>) -> CommandResult {
         ClientCommand::Undo(it) => {
             undo::undo(it, &ApiAccess::find(&it.api, Listener::Admin, file)?).await
         }
+        ClientCommand::Whoami(it) => {
+            whoami::whoami(it, &ApiAccess::find(&it.api, Listener::Admin, file)?).await
+        }
+        ClientCommand::User(it) => user::user(&it.command),
         ClientCommand::Health(it) => health::health(it, file).await,
         ClientCommand::Doctor(it) => Ok(doctor::doctor(it, file).await),
     }
@@ -99,7 +106,8 @@ fn settings(
     file: Option<&Path>,
     environment: impl Fn(&str) -> Option<OsString>,
 ) -> Result<Settings, CommandFailure> {
-    let checked = config::load(file, environment).map_err(|Rejected { problems, .. }| {
+    let loaded = config::load(file, environment).and_then(Checked::look_at_zookeeper_files);
+    let checked = loaded.map_err(|Rejected { problems, .. }| {
         let file = file.map_or("no file".to_owned(), |it| Shown(&it.to_string_lossy()).to_string());
         let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
         let text =

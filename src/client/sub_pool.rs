@@ -35,9 +35,16 @@ pub async fn update_coinbase(
     arguments: &UpdateCoinbaseArguments,
     access: &ApiAccess,
 ) -> CommandResult {
-    let UpdateCoinbaseArguments { sub_pool, payout_addr, coinbase_info, yes, api } = arguments;
+    let UpdateCoinbaseArguments {
+        sub_pool,
+        payout_addr,
+        coinbase_info,
+        yes,
+        change: recorded,
+        api,
+    } = arguments;
     let quiet = api.output.json;
-    let api = Api::new(access, Duration::from_secs(api.timeout));
+    let api = Api::new(access, Duration::from_secs(api.timeout)).about(recorded);
     let shown = ask(&api, sub_pool, quiet).await?.held;
     let wanted =
         Coinbase { coinbase_info: coinbase_info.clone(), payout_addr: payout_addr.clone() };

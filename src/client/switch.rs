@@ -55,13 +55,13 @@ pub async fn send(api: &Api, entries: &[WantedSwitch]) -> Result<DaemonAnswer, C
 
 /// `switch USER COIN`.
 pub async fn switch(arguments: &SwitchArguments, access: &ApiAccess) -> CommandResult {
-    let SwitchArguments { sub_account: user, coin, api } = arguments;
+    let SwitchArguments { sub_account: user, coin, change, api } = arguments;
     let entry = WantedSwitch { user: user.clone(), coin: coin.clone() };
     let what = format!("switch of {} to {}", Shown(user), Shown(coin));
     if let Some(fault) = entry.fault(&access.coins) {
         return Err(FailureKind::Refused.failure(format!("nothing was sent: {fault}")));
     }
-    let api = Api::new(access, Duration::from_secs(api.timeout));
+    let api = Api::new(access, Duration::from_secs(api.timeout)).about(change);
     let answer = send(&api, &[entry]).await.map_err(|error| error.of_change(&what))?;
     let mut report = CommandReport::default();
     report.field("sub_account", user.as_str());

@@ -1,9 +1,12 @@
-//! Notes, a progress bar and a question while a command runs. All on standard error: standard output is for the result.
+//! Notes, a progress bar, a question and a new password while a command runs. All on standard error: standard output is for the result.
 
 use std::{
-    io::{self, IsTerminal, Write},
+    fmt::Display,
+    io::{self, BufRead, IsTerminal, Read, Write},
     time::{Duration, Instant},
 };
+
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use super::report::{CommandFailure, FailureKind};
 
@@ -28,6 +31,62 @@ pub fn confirm(question: &str) -> Result<bool, CommandFailure> {
         FailureKind::Usage.failure(format!("cannot ask for confirmation: {error}"))
     })?;
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+}
+
+/// Largest password, in bytes.
+const PASSWORD_BYTES: u64 = 1024;
+
+/// A new password: typed twice on a terminal, else the first line of standard input.
+pub fn new_password() -> Result<String, CommandFailure> {
+    if !io::stdin().is_terminal() {
+        return password_line("");
+    }
+    let _silent = NoEcho::begin().map_err(no_password)?;
+    let password = password_line("Password: ")?;
+    match password_line("Again: ")? == password {
+        true => Ok(password),
+        false => Err(FailureKind::Usage.failure("the two passwords differ")),
+    }
+}
+
+/// Reads a line of standard input, after a prompt unless that is empty.
+fn password_line(prompt: &str) -> Result<String, CommandFailure> {
+    let mut errors = io::stderr();
+    let _ = write!(errors, "{prompt}").and_then(|()| errors.flush());
+    let mut line = String::new();
+    io::stdin().lock().take(PASSWORD_BYTES).read_line(&mut line).map_err(no_password)?;
+    if !prompt.is_empty() {
+        let _ = writeln!(errors);
+    }
+    let password = line.strip_suffix('\n').unwrap_or(&line);
+    let password = password.strip_suffix('\r').unwrap_or(password);
+    match password.is_empty() || password.contains(char::is_control) {
+        true => Err(no_password("the line is empty, or has a control character")),
+        false => Ok(password.to_owned()),
+    }
+}
+
+fn no_password(cause: impl Display) -> CommandFailure {
+    FailureKind::NoInput.failure(format!("no password: {cause}"))
+}
+
+/// Standard input without echo, until it is dropped.
+struct NoEcho(Termios);
+
+impl NoEcho {
+    fn begin() -> io::Result<Self> {
+        let usual = tcgetattr(io::stdin())?;
+        let mut silent = usual.clone();
+        silent.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(io::stdin(), OptionalActions::Flush, &silent)?;
+        Ok(Self(usual))
+    }
+}
+
+impl Drop for NoEcho {
+    fn drop(&mut self) {
+        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.0);
+    }
 }
 
 /// Shortest time between two drawings of the bar.

@@ -10,7 +10,7 @@ use super::{
     access::ApiAccess,
     answer::DaemonAnswer,
     api::{Api, Page},
-    arguments::UndoArguments,
+    arguments::{ChangeArguments, UndoArguments},
     report::{CommandFailure, CommandReport, CommandResult, FailureKind},
     rows::Row,
     terminal,
@@ -31,9 +31,11 @@ struct Undone {
 
 /// `undo REQUEST`.
 pub async fn undo(arguments: &UndoArguments, access: &ApiAccess) -> CommandResult {
-    let UndoArguments { request, dry_run, yes, all, api, .. } = arguments;
+    let UndoArguments { request, dry_run, person, yes, all, api, .. } = arguments;
     let what = format!("undo of {}", Shown(request));
-    let call = Api::new(access, Duration::from_secs(api.timeout));
+    // The body has the comment.
+    let about = ChangeArguments { comment: None, person: person.clone() };
+    let call = Api::new(access, Duration::from_secs(api.timeout)).about(&about);
     let planned = ask(&call, arguments, true, &what).await?;
     if let Some(error) = planned.error {
         return Err(error);

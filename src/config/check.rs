@@ -1,7 +1,7 @@
 //! Turns raw values into [`Settings`], or reports every problem at once.
 //!
 //! * `read`: single values, each as the type of its key;
-//! * `listeners`, `credentials`, `zookeeper`, `directories`, `polls`, `user_lists`, `history`: the sections of the
+//! * `listeners`, `credentials`, `proxies`, `zookeeper`, `directories`, `polls`, `user_lists`, `history`: the sections of the
 //!   settings;
 //! * `quoting`: likely causes of values that cannot work.
 
@@ -10,6 +10,7 @@ mod directories;
 mod history;
 mod listeners;
 mod polls;
+mod proxies;
 mod quoting;
 mod read;
 mod user_lists;

@@ -11,7 +11,7 @@ use std::{
 
 use switcher_actors::Quoted;
 
-use super::{CertificateEnd, Checked, Problem, Rejected, Snapshot};
+use super::{CertificateEnd, Checked, Problem, Rejected, Settings, Snapshot};
 
 /// Largest file that is read, in bytes. Ten thousand users take three megabytes.
 const MAX_BYTES: u64 = 16 << 20;
@@ -25,16 +25,26 @@ pub(super) struct Findings {
 }
 
 impl Checked {
+    /// Reads the files for TLS to ZooKeeper alone, for commands that call nothing but ZooKeeper and the backend.
+    pub fn look_at_zookeeper_files(self) -> Result<Self, Rejected> {
+        self.look_at(|findings, settings| findings.read_zookeeper_files(settings))
+    }
+
     /// Reads and checks all files, or reports every problem.
     pub fn look_at_files(self) -> Result<Self, Rejected> {
+        self.look_at(|findings, settings| {
+            findings.look_at_history(settings.history.as_ref());
+            findings.read_users(&mut settings.callers, settings.sub_pools.is_some());
+            findings.read_tls(settings.tls.as_mut());
+            findings.read_zookeeper_files(settings);
+        })
+    }
+
+    fn look_at(self, look: impl FnOnce(&mut Findings, &mut Settings)) -> Result<Self, Rejected> {
         let Self { mut settings, warnings, listing, values } = self;
         let (problems, certificates) = (Vec::new(), Vec::new());
         let mut findings = Findings { problems, warnings, certificates, values };
-        findings.look_at_history(settings.history.as_ref());
-        findings.read_users(&mut settings.callers, settings.sub_pools.is_some());
-        findings.read_tls(settings.tls.as_mut());
-        settings.writer.zookeeper.tls =
-            findings.read_zookeeper_tls(settings.zookeeper_tls.as_ref());
+        look(&mut findings, &mut settings);
         let Findings { problems, warnings, certificates, values } = findings;
         settings.certificates = certificates;
         match problems.is_empty() {
@@ -45,6 +55,10 @@ impl Checked {
 }
 
 impl Findings {
+    fn read_zookeeper_files(&mut self, settings: &mut Settings) {
+        settings.writer.zookeeper.tls = self.read_zookeeper_tls(settings.zookeeper_tls.as_ref());
+    }
+
     pub(super) fn problem(&mut self, key: &'static str, text: impl Into<String>) {
         self.problems.push(Problem::of(key, text));
     }

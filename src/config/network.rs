@@ -51,6 +51,11 @@ impl Network {
         address.is_ipv4() == self.address.is_ipv4() && self.masked(address) == bits_of(self.address)
     }
 
+    /// Whether it has all addresses of IPv4 or of IPv6.
+    pub fn has_all(&self) -> bool {
+        self.prefix == 0
+    }
+
     fn masked(&self, address: IpAddr) -> u128 {
         // The bits of an IPv4 address begin at the 97th.
         let length = if address.is_ipv4() { 96 + self.prefix } else { self.prefix };
@@ -94,6 +99,20 @@ mod tests {
         ] {
             let network: Network = network.parse().unwrap();
             assert_eq!(network.contains(address.parse().unwrap()), is_in, "{network:?} {address}");
+        }
+    }
+
+    #[test]
+    fn only_a_network_without_prefix_has_all_addresses() {
+        for (network, has_all) in [
+            ("0.0.0.0/0", true),
+            ("::/0", true),
+            ("::ffff:0.0.0.0/96", true),
+            ("0.0.0.0", false),
+            ("10.0.0.0/8", false),
+            ("::/96", false),
+        ] {
+            assert_eq!(network.parse::<Network>().unwrap().has_all(), has_all, "{network}");
         }
     }
 

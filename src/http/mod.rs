@@ -41,9 +41,13 @@ mod sessions;
 mod slowdown;
 mod waiting;
 
-pub use access::{Access, Actor, Means, MissingRole, require};
+#[cfg(test)]
+pub use access::Means;
+pub use access::{Access, Actor, MissingRole, require};
 pub use actor::{HttpActor, ServerLimits, Stop};
-pub use basic_auth::{BasicAuth, CHALLENGE, UNAUTHORIZED};
+#[cfg(any(test, fuzzing))]
+pub use basic_auth::BasicAuth;
+pub use basic_auth::{CHALLENGE, UNAUTHORIZED};
 pub use bind::BoundListener;
 #[cfg(fuzzing)]
 pub use connections::properties::messages;

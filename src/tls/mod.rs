@@ -10,7 +10,7 @@ mod period;
 mod server;
 
 pub use live::LiveTls;
-pub use pem::{PemFault, certificates, private_key};
+pub use pem::{certificates, private_key};
 pub use period::Period;
 pub use server::{ServerFault, ServerTls};
 /// A certificate and a private key, in DER.

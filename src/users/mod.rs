@@ -4,14 +4,16 @@
 //! * `secret`: stored passwords and tokens;
 //! * `fingerprint`: digests of logins under a random key;
 //! * `table`: the users of a configuration, and which of them sent some credentials;
-//! * `file`: parses `UsersFile`.
+//! * `file`: parses `UsersFile`; `create`: makes entries for it.
 
+mod create;
 mod file;
 mod fingerprint;
 mod role;
 mod secret;
 mod table;
 
+pub use create::{hash_password, token};
 pub use file::parse;
 pub use fingerprint::{Fingerprint, fingerprint};
 pub use role::{Role, Roles};

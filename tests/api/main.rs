@@ -9,6 +9,7 @@
 // A test that cannot go on stops with a panic: that is its way to report.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod access;
 mod admin;
 mod answers;
 mod auth;
@@ -36,6 +37,7 @@ mod openapi;
 mod pipelining;
 mod polls;
 mod races;
+mod records;
 mod recreated;
 mod registration;
 mod reload;
@@ -45,8 +47,10 @@ mod service_manager;
 mod sub_pools;
 mod supervisor;
 mod switching;
+mod tls;
 mod undo;
 mod user_lists;
 mod users;
+mod zk_tls;
 
 use test_support as support;

@@ -61,3 +61,19 @@ pub(super) async fn expects_tls(broker: &str, patience: Duration) -> bool {
     };
     timeout(patience, asking).await.unwrap_or(false)
 }
+
+/// Fault of a broker that expects TLS, while we speak none.
+pub(super) fn needs_tls() -> TlsFault {
+    TlsFault {
+        cause: "it expects TLS".to_owned(),
+        remedy: "set ZKTLSCAFile, or put the servers' clientPort into ZKBroker".to_owned(),
+    }
+}
+
+/// Fault of a broker that speaks no TLS, while we expect it.
+pub(super) fn has_no_tls() -> TlsFault {
+    TlsFault {
+        cause: "it speaks no TLS at this port".to_owned(),
+        remedy: "put the servers' secureClientPort into ZKBroker, or set no ZKTLSCAFile".to_owned(),
+    }
+}

@@ -16,6 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::future::join_all;
 use thiserror::Error;
 use tokio::time::{sleep, timeout_at};
 use zookeeper_client::{Client, Connector, Error as ClientError, SessionInfo};
@@ -23,6 +24,7 @@ use zookeeper_client::{Client, Connector, Error as ClientError, SessionInfo};
 use super::{
     Connection, ServerVersion,
     connection::close,
+    dial::{expects_tls, needs_tls},
     request_limit::RequestLimit,
     tasks::{Tasks, TasksEnd},
     tls::ZkTls,
@@ -145,7 +147,10 @@ impl Session {
         let (tasks, told) = self.prepare().await?;
         let version = told.unwrap_or(ServerVersion::OLDEST);
         self.end_session(&tasks, version).await?;
-        let client = self.open(&tasks, version).await.map_err(|source| self.refused(source))?;
+        let client = match self.open(&tasks, version).await {
+            Ok(client) => client,
+            Err(source) => return Err(self.refused(source).await),
+        };
         self.held = Some(client.session().clone());
         let ZkSettings { brokers, tls, .. } = &self.settings;
         let (request_limit, finding) = RequestLimit::of(brokers.clone(), tls.clone());
@@ -238,7 +243,7 @@ impl Session {
                 }
                 // The server's confirmation, the only one that counts.
                 Err(ClientError::SessionExpired) => self.held = None,
-                Err(source) => return Err(self.refused(source)),
+                Err(source) => return Err(self.refused(source).await),
             }
         }
         match &self.held {
@@ -335,7 +340,19 @@ impl Session {
         connector
     }
 
-    fn refused(&self, source: ClientError) -> ConnectError {
-        ConnectError::Refused { brokers: self.settings.brokers.join(","), source }
+    async fn refused(&self, source: ClientError) -> ConnectError {
+        let ZkSettings { brokers, tls, version, .. } = &self.settings;
+        // Else the question for the versions has found it.
+        if tls.is_none() && version.is_some() {
+            let asked = brokers.iter().map(|it| expects_tls(it, PROBE_PATIENCE));
+            let expecting =
+                brokers.iter().zip(join_all(asked).await).filter(|(_, expects)| *expects);
+            let causes: Vec<_> =
+                expecting.map(|(broker, _)| format!("{broker}: {}", needs_tls())).collect();
+            if !causes.is_empty() {
+                return ConnectError::Unreachable(causes.join("; "));
+            }
+        }
+        ConnectError::Refused { brokers: brokers.join(","), source }
     }
 }

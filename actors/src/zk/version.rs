@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use super::{
-    dial::{NoConnection, dial, expects_tls},
+    dial::{NoConnection, dial, expects_tls, has_no_tls, needs_tls},
     tls::ZkTls,
 };
 use crate::tls::TlsFault;
@@ -128,18 +128,11 @@ async fn probe_one(broker: &str, tls: Option<&ZkTls>, patience: Duration) -> Pro
     match ask(broker, tls, patience).await {
         // A server that expects TLS waits for more than that word.
         Probe::Silent if tls.is_none() && expects_tls(broker, patience).await => {
-            Probe::Tls(TlsFault {
-                cause: "it expects TLS".to_owned(),
-                remedy: "set ZKTLSCAFile, or put the servers' clientPort into ZKBroker".to_owned(),
-            })
+            Probe::Tls(needs_tls())
         }
         Probe::Tls(fault) if expects_tls(broker, patience).await => Probe::Tls(fault),
         Probe::Tls(fault) => match ask(broker, None, patience).await {
-            Probe::Version(_) | Probe::Evasive => Probe::Tls(TlsFault {
-                cause: "it speaks no TLS at this port".to_owned(),
-                remedy: "put the servers' secureClientPort into ZKBroker, or set no ZKTLSCAFile"
-                    .to_owned(),
-            }),
+            Probe::Version(_) | Probe::Evasive => Probe::Tls(has_no_tls()),
             _ => Probe::Tls(fault),
         },
         other => other,

@@ -3,13 +3,15 @@
 use serde_json::json;
 
 use super::*;
-use crate::client::{access::ApiAccess, arguments::Secret};
+use crate::client::{
+    access::{ApiAccess, ApiCredentials},
+    arguments::Secret,
+};
 
 fn search(format: Format, arguments: &SearchArguments) -> Search {
     let access = ApiAccess {
         server: "127.0.0.1:1".parse().unwrap(),
-        user: "u".to_owned(),
-        password: Secret("p".to_owned()),
+        credentials: ApiCredentials::Token(Secret("t".to_owned())),
         coins: Vec::new(),
     };
     Search {

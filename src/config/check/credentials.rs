@@ -30,7 +30,7 @@ impl Reader {
         let api_roles = self.api_roles();
         // The file is read later: a client's machine has none.
         let users_file = self.path("UsersFile");
-        let trusted_proxies = self.networks("TrustedProxies");
+        let trusted_proxies = self.trusted_proxies();
         let scraper = self.pair("MetricsUser", "MetricsPassword");
         let list_access = self.list_access();
         let admin_hosts = self.admin_hosts();

@@ -409,6 +409,20 @@ fn a_change_is_reported_without_secrets_and_whatever_its_place() {
 }
 
 #[test]
+fn proxies_are_networks_and_not_all_addresses() {
+    let load = |value: &str| load(GOOD, &[("TrustedProxies", value)]);
+    let proxies = load("127.0.0.1, fd00::/8").unwrap();
+    assert_eq!((proxies.settings.callers.trusted_proxies.len(), proxies.warnings.len()), (2, 0));
+    for all in ["0.0.0.0/0", "10.0.0.1,::/0"] {
+        let warnings = load(all).unwrap().warnings;
+        assert!(warnings[0].starts_with("TrustedProxies has a network of all"), "{warnings:?}");
+    }
+    for wrong in ["proxy.example.com", "10.0.0.1/8", "10.0.0.0/33"] {
+        assert!(load(wrong).unwrap_err()[0].contains("TrustedProxies"));
+    }
+}
+
+#[test]
 fn an_admin_host_is_one_that_browsers_can_send() {
     let hosts = |value: &str| {
         let callers = load(GOOD, &[("AdminHosts", value)]).map(|checked| checked.settings.callers);

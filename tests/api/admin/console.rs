@@ -216,7 +216,7 @@ async fn the_files_forbid_all_that_is_not_theirs() {
         }
         next += 1;
     }
-    assert_eq!(files.len(), 15, "{files:?}");
+    assert_eq!(files.len(), 16, "{files:?}");
     assert!(size < 100_000, "{size} bytes");
     assert!(page.header("Content-Type").unwrap().starts_with("text/html"));
     for path in &files {

@@ -9,13 +9,15 @@ use crate::support::client::{Connection, Request, Response, basic};
 use crate::support::daemon::{Daemon, PASSWORD, USER};
 use crate::support::zookeeper::ZooKeeper;
 
-const PATHS: [&str; 10] = [
+const PATHS: [&str; 12] = [
     "/",
     "/metrics",
     "/recent",
     "/recent/stream",
     "/status",
     "/sub-account",
+    "/whoami",
+    "/login",
     "/docs",
     "/openapi.json",
     "/console/console.js",

@@ -12,13 +12,17 @@ use crate::support::daemon::{Builder, Daemon, PASSWORD, USER};
 use crate::support::zookeeper::ZooKeeper;
 use crate::support::{Guarded, eventually, free_port, seconds};
 
-const CLOSED: [&str; 10] = [
+const CLOSED: [&str; 14] = [
     "/",
     "/metrics",
     "/recent",
     "/recent/stream",
     "/status",
     "/sub-account",
+    "/whoami",
+    "/login",
+    "/login.css",
+    "/logout",
     "/openapi.json",
     "/docs",
     "/docs.css",

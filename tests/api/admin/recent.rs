@@ -23,7 +23,7 @@ async fn switches_are_shown_with_old_new_and_outcome() {
     assert_eq!(daemon.switch("alice", "xyz").await.err_no, 104);
     let changes: Vec<Value> = admin.recent(3).await.iter().map(without_time).collect();
     let switch = |number: u64, user: &str, old: Value, new: &str, outcome: &str| {
-        json!({"number": number, "source": "api", "client": "127.0.0.1", "kind": "switch",
+        json!({"number": number, "source": "api", "client": "127.0.0.1", "actor": "admin", "kind": "switch",
             "sub_account": user, "old": old, "new": new, "outcome": outcome})
     };
     assert_eq!(changes[0], switch(1, "alice", Value::Null, "btc", "applied"));
@@ -95,14 +95,14 @@ async fn updates_of_sub_pools_are_shown_and_gets_are_not() {
     let changes: Vec<Value> = admin.recent(3).await.iter().map(without_time).collect();
     let coinbase =
         |info: &str, address: &str| json!({"coinbase_info": info, "payout_addr": address});
-    let applied = json!({"number": 1, "source": "api", "client": "127.0.0.1", "kind": "update",
+    let applied = json!({"number": 1, "source": "api", "client": "127.0.0.1", "actor": "admin", "kind": "update",
         "coin": "btc", "sub_pool": "pool3", "old": coinbase("hellobtc", ADDRESS),
         "new": coinbase("tiger", ADDRESS), "outcome": "applied"});
-    let refused = json!({"number": 2, "source": "api", "client": "127.0.0.1", "kind": "update",
+    let refused = json!({"number": 2, "source": "api", "client": "127.0.0.1", "actor": "admin", "kind": "update",
         "coin": "btc", "sub_pool": "pool3", "old": coinbase("tiger", ADDRESS),
         "new": coinbase("lion", "nonsense"), "outcome": "refused",
         "cause": "invalid payout address"});
-    let nobody = json!({"number": 3, "source": "api", "client": "127.0.0.1", "kind": "update",
+    let nobody = json!({"number": 3, "source": "api", "client": "127.0.0.1", "actor": "admin", "kind": "update",
         "coin": "btc", "sub_pool": "none",
         "new": coinbase(&format!("{}…", "x".repeat(120)), ADDRESS), "outcome": "nothing written",
         "cause": "there is no request znode"});

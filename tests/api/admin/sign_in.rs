@@ -1,7 +1,5 @@
 //! Sign-in to the console: sessions and their cookie.
 
-use std::path::Path;
-
 use serde_json::{Value, json};
 
 use super::Admin;
@@ -10,10 +8,10 @@ use crate::reload::applied;
 use crate::support::client::{Request, Response, percent_encode};
 use crate::support::daemon::{Builder, Daemon, PASSWORD, USER};
 use crate::support::seconds;
+use crate::support::users::{token_of, with_bcrypt, with_password, with_token};
 use crate::support::zookeeper::ZooKeeper;
 
 const FORM: &str = "application/x-www-form-urlencoded";
-const TOKEN: &str = "5f1d7a84db00d2fce00b31a7fc73224f5f1d7a84db00d2fce00b31a7fc73224f";
 const CHALLENGE: Option<&str> = Some(r#"Basic realm="Restricted""#);
 
 /// Accept of a browser that opens a page.
@@ -21,20 +19,12 @@ const PAGE: (&str, &str) = ("Accept", "text/html,application/xhtml+xml,*/*;q=0.8
 
 /// A configuration with `users` in a `UsersFile`, besides `APIUser`.
 fn with_users(zookeeper: &ZooKeeper, users: &[Value]) -> Builder {
-    let builder = Daemon::builder(zookeeper).admin();
-    let file = builder.folder().join("users.json");
-    write_users(&file, users);
-    builder.set("UsersFile", file.to_str().expect("a path in UTF-8"))
+    Daemon::builder(zookeeper).admin().users(users)
 }
 
-fn write_users(file: &Path, users: &[Value]) {
-    std::fs::write(file, json!({ "users": users }).to_string()).unwrap();
-}
-
-/// `wang`, who may switch and has [`TOKEN`].
+/// A user with a token, who may switch.
 fn wang() -> Value {
-    let digest = "a1c3c1dc2e811fb3e11b862f0be5241f48699bc446b18d4243031b1f1b6f3a53";
-    json!({"name": "wang", "token_sha256": digest, "roles": ["switcher"]})
+    with_token("wang", &["switcher"])
 }
 
 fn login(name: &str, password: &str) -> Request {
@@ -120,12 +110,12 @@ async fn each_means_shows_its_user() {
     let daemon = with_users(zookeeper, &[wang()]).start().await;
     let admin = Admin::of(&daemon).await;
     let whoami = Request::get("/whoami");
-    let session = sign_in(&admin, "wang", TOKEN).await;
+    let session = sign_in(&admin, "wang", &token_of("wang")).await;
     for (request, name, role, means) in [
         (whoami.clone().credentials(USER, PASSWORD), USER, "admin", "basic"),
-        (whoami.clone().credentials("wang", TOKEN), "wang", "switcher", "basic"),
+        (whoami.clone().credentials("wang", &token_of("wang")), "wang", "switcher", "basic"),
         (
-            whoami.clone().header("Authorization", format!("Bearer {TOKEN}")),
+            whoami.clone().header("Authorization", format!("Bearer {}", token_of("wang"))),
             "wang",
             "switcher",
             "token",
@@ -143,6 +133,29 @@ async fn each_means_shows_its_user() {
 }
 
 #[tokio::test]
+async fn users_sign_in_with_any_kind_of_secret() {
+    let zookeeper = ZooKeeper::shared().await;
+    let users = [
+        wang(),
+        with_bcrypt("li", "pass: wörd+&=%", &["viewer"]),
+        with_password("张", "密码", &["payout"]),
+    ];
+    let daemon = with_users(zookeeper, &users).start().await;
+    let admin = Admin::of(&daemon).await;
+    let token = token_of("wang");
+    for (name, secret) in
+        [(USER, PASSWORD), ("wang", token.as_str()), ("li", "pass: wörd+&=%"), ("张", "密码")]
+    {
+        let session = sign_in(&admin, name, secret).await;
+        let response = admin.send(&Request::get("/whoami").header("Cookie", session)).await;
+        let found: Value = serde_json::from_slice(&response.body).unwrap();
+        assert_eq!((&found["name"], &found["means"]), (&json!(name), &json!("session")));
+        let wrong = admin.send(&login(name, "wrong")).await;
+        assert_eq!((wrong.status, wrong.header("Set-Cookie")), (401, None), "{name}");
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_password_is_a_failed_login_like_any_other() {
     let zookeeper = ZooKeeper::shared().await;
     let daemon = with_users(zookeeper, &[wang()]).start().await;
@@ -151,7 +164,7 @@ async fn a_wrong_password_is_a_failed_login_like_any_other() {
         login(USER, "wrong"),
         login("nobody", PASSWORD),
         login("", ""),
-        login("wang", &TOKEN[1..]),
+        login("wang", &token_of("wang")[1..]),
         Request::post("/login").header("Content-Type", FORM),
         // Credentials in a header do not count here.
         login(USER, "wrong").credentials(USER, PASSWORD),
@@ -199,8 +212,8 @@ async fn a_sign_in_never_takes_over_a_session_that_the_browser_had() {
     let zookeeper = ZooKeeper::shared().await;
     let daemon = with_users(zookeeper, &[wang()]).start().await;
     let admin = Admin::of(&daemon).await;
-    let planted = sign_in(&admin, "wang", TOKEN).await;
-    let other = sign_in(&admin, "wang", TOKEN).await;
+    let planted = sign_in(&admin, "wang", &token_of("wang")).await;
+    let other = sign_in(&admin, "wang", &token_of("wang")).await;
     let name = planted.split('=').next().unwrap();
     let invented = format!("{name}={}", "ab".repeat(32));
     let cookies = format!("{planted}; {invented}");
@@ -261,25 +274,22 @@ async fn a_sign_out_ends_the_session_and_its_streams() {
 #[tokio::test]
 async fn a_reload_that_changes_or_removes_a_user_ends_its_sessions_and_streams() {
     let zookeeper = ZooKeeper::shared().await;
-    let li = json!({"name": "li", "token_sha256": "0".repeat(64), "roles": ["viewer"]});
+    let li = with_token("li", &["viewer"]);
     let builder = with_users(zookeeper, &[wang(), li.clone()]);
-    let users = builder.folder().join("users.json");
     let daemon = builder.start().await;
     let admin = Admin::of(&daemon).await;
-    let more = json!({"name": "wang", "token_sha256": wang()["token_sha256"], "roles": ["admin"]});
+    let more = with_token("wang", &["admin"]);
     for (changed, back) in [(vec![li.clone()], wang()), (vec![li, more], wang())] {
-        let mine = sign_in(&admin, "wang", TOKEN).await;
+        let mine = sign_in(&admin, "wang", &token_of("wang")).await;
         let own = sign_in(&admin, USER, PASSWORD).await;
         let request = Request::get("/recent/stream").header("Cookie", &mine);
         let events = Events::of(&admin, &request).await;
         assert_eq!(events.status, 200);
-        write_users(&users, &changed);
-        applied(&daemon, &builder).await;
+        applied(&daemon, &builder.clone().users(&changed)).await;
         assert!(daemon.switch("alice", "btc").await.success);
         assert_eq!(changes_until_the_end(events).await, Vec::<Value>::new());
         // The user of before does not bring the session back.
-        write_users(&users, &[back]);
-        applied(&daemon, &builder).await;
+        applied(&daemon, &builder.clone().users(&[back])).await;
         assert_eq!(status_with(&admin, &mine).await, 401);
         assert_eq!(status_with(&admin, &own).await, 200, "another user's session");
     }
@@ -497,7 +507,7 @@ async fn a_user_has_sixteen_sessions_and_the_oldest_gives_way() {
     let zookeeper = ZooKeeper::shared().await;
     let daemon = with_users(zookeeper, &[wang()]).start().await;
     let admin = Admin::of(&daemon).await;
-    let others = sign_in(&admin, "wang", TOKEN).await;
+    let others = sign_in(&admin, "wang", &token_of("wang")).await;
     let mut sessions = Vec::new();
     for _ in 0..17 {
         sessions.push(sign_in(&admin, USER, PASSWORD).await);

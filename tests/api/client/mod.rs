@@ -3,7 +3,7 @@
 
 mod batch;
 mod batch_files;
-mod doctor;
+pub mod doctor;
 mod doctor_lists;
 mod health;
 mod history;
@@ -17,6 +17,7 @@ mod switch;
 pub mod terminal;
 mod undo;
 mod upstream_tls;
+mod users;
 mod verify;
 
 use std::ffi::OsString;
@@ -86,7 +87,7 @@ impl Cli {
     }
 
     /// Runs the command to its end, without a terminal.
-    async fn run(&self) -> Finished {
+    pub async fn run(&self) -> Finished {
         let mut command = self.command();
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();

@@ -50,7 +50,13 @@ async fn what_a_daemon_has_recorded_is_found_in_each_format() {
         rows(&alice, 2).await.iter().map(|row| row["number"].as_u64().unwrap()).collect();
     assert!(numbers[0] > numbers[1], "{numbers:?}");
     let lines = alice.ends_with(0).await.stdout;
-    assert_says(&lines, &["  alice: btc -> bcc  applied\n", "  alice: no znode -> btc  applied\n"]);
+    assert_says(
+        &lines,
+        &[
+            "  alice: btc -> bcc  applied; by admin\n",
+            "  alice: no znode -> btc  applied; by admin\n",
+        ],
+    );
     let request = all[0]["request"].as_str().unwrap();
     let found = rows(&at_admin(&daemon, &format!("history --request {request}")).await, 1).await;
     assert_eq!(found[0], all[0]);
@@ -63,7 +69,7 @@ async fn what_a_daemon_has_recorded_is_found_in_each_format() {
     assert!(table.starts_with("number,time,") && table.lines().count() == 5, "{table}");
     let requests = at_admin(&daemon, "history --requests").await.ends_with(0).await.stdout;
     assert_eq!(requests.lines().count(), 4);
-    assert_says(&requests, &["switch of 1: 1 applied, 1 created, to bcc 1\n"]);
+    assert_says(&requests, &["switch of 1: 1 applied, 1 created, to bcc 1; by admin\n"]);
 
     let found = Cli::new("history verify").config(&config).ends_with(0).await.stdout;
     assert_says(&found, &["the chain of 0 records is whole\n", "head "]);

@@ -9,11 +9,9 @@ use crate::support::client::{Answer, Request};
 use crate::support::daemon::{Builder, Daemon, PASSWORD, USER};
 use crate::support::zookeeper::ZooKeeper;
 
+/// A configuration with a `UsersFile`, besides `APIUser`.
 fn with_users_file(zookeeper: &ZooKeeper) -> Builder {
-    let builder = Daemon::builder(zookeeper).admin();
-    let file = builder.folder().join("users.json");
-    std::fs::write(&file, r#"{"users":[]}"#).unwrap();
-    builder.set("UsersFile", file.to_str().expect("a path in UTF-8"))
+    Daemon::builder(zookeeper).admin().users(&[])
 }
 
 fn recorded(builder: Builder) -> Builder {

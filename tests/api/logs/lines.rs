@@ -34,6 +34,7 @@ async fn a_program_reads_lines_as_json_and_a_person_the_same_as_text() {
         "msg",
         "source",
         "client",
+        "actor",
         "request",
         "sub_account",
         "old",
@@ -76,8 +77,8 @@ async fn on_a_terminal_lines_are_for_people() {
 }
 
 /// A switch's, in their order.
-fn expected_fields() -> [&'static str; 7] {
-    ["source", "client", "request", "sub_account", "old", "new", "outcome"]
+fn expected_fields() -> [&'static str; 8] {
+    ["source", "client", "actor", "request", "sub_account", "old", "new", "outcome"]
 }
 
 async fn lines_of(builder: &Builder, arguments: &[&str]) -> [usize; 3] {

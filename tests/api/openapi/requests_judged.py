@@ -68,10 +68,15 @@ def parameters(request):
     return query
 
 
+def has_control(line):
+    """Whether it is a part's header with a control character, which makes the form malformed."""
+    return line.lower().startswith(b"content-disposition:") and any(byte < 32 or byte == 127 for byte in line)
+
+
 def multipart(kind, body):
     head = f"Content-Type: {kind}\r\n\r\n".encode()
     form = email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(head + body)
-    if not form.is_multipart() or form.defects:
+    if not form.is_multipart() or form.defects or any(map(has_control, body.split(b"\r\n"))):
         return []
     parts = [part for part in form.iter_parts() if part.get_filename() is None]
     name = lambda part: part.get_param("name", header="content-disposition")
@@ -148,7 +153,8 @@ def json_body(request):
 
 def flags(request):
     """The flags that a batch sets; `None` if one of them is unclear."""
-    documented = {it["name"]: it["schema"]["enum"] for it in operation_of(request)["parameters"]}
+    in_query = [it for it in operation_of(request)["parameters"] if it["in"] == "query"]
+    documented = {it["name"]: it["schema"]["enum"] for it in in_query}
     found = {}
     for name, value in pairs_of(urlsplit(request.url).query.replace(";", "&")):
         if (name := name.lower()) not in documented:

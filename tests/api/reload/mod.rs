@@ -53,7 +53,7 @@ pub async fn applied(daemon: &Daemon, builder: &Builder) -> String {
 }
 
 /// Panics unless the reload was rejected for all `causes`.
-async fn refused(daemon: &Daemon, builder: &Builder, causes: &[&str]) {
+pub async fn refused(daemon: &Daemon, builder: &Builder, causes: &[&str]) {
     let lines = reload(daemon, builder).await;
     assert_refused(&lines, causes);
 }

@@ -3,15 +3,21 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{
+    AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, split,
+};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::rustls::pki_types::ServerName;
 
 /// Longer than any answer takes: only stops a hanging test.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -180,25 +186,31 @@ impl Request {
     }
 }
 
+type Reader = BufReader<Box<dyn AsyncRead + Send + Unpin>>;
+
 /// One connection, kept alive for as long as the daemon keeps it.
 pub struct Connection {
-    reader: BufReader<OwnedReadHalf>,
-    writer: OwnedWriteHalf,
+    reader: Reader,
+    writer: Box<dyn AsyncWrite + Send + Unpin>,
 }
 
 impl Connection {
     pub async fn open(address: &str) -> io::Result<Self> {
         let stream = within(PATIENCE, TcpStream::connect(address)).await?;
         stream.set_nodelay(true)?;
-        Ok(Self::over(stream))
+        Ok(Self::plain(stream))
+    }
+
+    /// One with TLS.
+    pub async fn open_tls(address: &str, tls: &Arc<ClientConfig>) -> io::Result<Self> {
+        let stream = within(PATIENCE, TcpStream::connect(address)).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self::over(shake_hands(stream, tls).await?))
     }
 
     /// One that takes no more than about so many bytes of answers before they are read.
     pub async fn open_narrow(address: &str, bytes: u32) -> io::Result<Self> {
-        let socket = TcpSocket::new_v4()?;
-        socket.set_recv_buffer_size(bytes)?;
-        let address = address.parse().map_err(io::Error::other)?;
-        Ok(Self::over(within(PATIENCE, socket.connect(address)).await?))
+        connect_narrow(address, bytes).await.map(Self::plain)
     }
 
     /// One from that address.
@@ -206,19 +218,25 @@ impl Connection {
         let socket = TcpSocket::new_v4()?;
         socket.bind((source, 0).into())?;
         let address = address.parse().map_err(io::Error::other)?;
-        Ok(Self::over(within(PATIENCE, socket.connect(address)).await?))
+        Ok(Self::plain(within(PATIENCE, socket.connect(address)).await?))
     }
 
-    fn over(stream: TcpStream) -> Self {
+    fn plain(stream: TcpStream) -> Self {
         let (reader, writer) = stream.into_split();
-        Self { reader: BufReader::new(reader), writer }
+        Self { reader: BufReader::new(Box::new(reader)), writer: Box::new(writer) }
+    }
+
+    /// Over one with TLS.
+    pub fn over(stream: TlsStream<TcpStream>) -> Self {
+        let (reader, writer) = split(stream);
+        Self { reader: BufReader::new(Box::new(reader)), writer: Box::new(writer) }
     }
 
     /// Sends a request and reads its answer. An answer that comes before all was sent ends the
     /// sending, as a refused body must be able to.
     pub async fn send(&mut self, request: &Request) -> io::Result<Response> {
         if request.expects_continue() {
-            self.writer.write_all(&request.head_bytes()).await?;
+            self.write(&request.head_bytes()).await?;
             // Like curl: a server that says nothing within a second gets the body all the same.
             let interim = read_head(&mut self.reader);
             if let Ok(head) = timeout(Duration::from_secs(1), interim).await {
@@ -241,6 +259,7 @@ impl Connection {
         let writing = async {
             // The answer is more useful than a broken pipe.
             let _ = writer.write_all(bytes).await;
+            let _ = writer.flush().await;
             std::future::pending().await
         };
         tokio::select! {
@@ -250,7 +269,8 @@ impl Connection {
     }
 
     pub async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.writer.write_all(bytes).await
+        self.writer.write_all(bytes).await?;
+        self.writer.flush().await
     }
 
     /// Writes `batch` so many times, and reads so many answers meanwhile, but for the first `pause`.
@@ -266,7 +286,7 @@ impl Connection {
             for _ in 0..times {
                 writer.write_all(batch).await?;
             }
-            Ok(())
+            writer.flush().await
         };
         let reading = async {
             tokio::time::sleep(pause).await;
@@ -316,6 +336,23 @@ impl Connection {
     }
 }
 
+/// A socket that takes no more than about so many bytes before they are read.
+pub async fn connect_narrow(address: &str, bytes: u32) -> io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_recv_buffer_size(bytes)?;
+    let address = address.parse().map_err(io::Error::other)?;
+    within(PATIENCE, socket.connect(address)).await
+}
+
+/// TLS with a daemon on this machine.
+pub async fn shake_hands(
+    stream: TcpStream,
+    tls: &Arc<ClientConfig>,
+) -> io::Result<TlsStream<TcpStream>> {
+    let name = ServerName::from(IpAddr::from([127, 0, 0, 1]));
+    within(PATIENCE, TlsConnector::from(Arc::clone(tls)).connect(name, stream)).await
+}
+
 /// One request over a connection of its own.
 pub async fn send(address: &str, request: &Request) -> io::Result<Response> {
     Connection::open(address).await?.send(request).await
@@ -333,10 +370,7 @@ async fn within<T>(patience: Duration, work: impl Future<Output = io::Result<T>>
     timeout(patience, work).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
-async fn read_response(
-    reader: &mut BufReader<OwnedReadHalf>,
-    head_only: bool,
-) -> io::Result<Response> {
+async fn read_response(reader: &mut Reader, head_only: bool) -> io::Result<Response> {
     loop {
         let (status, headers) = read_head(reader).await?;
         if status >= 200 {
@@ -348,7 +382,7 @@ async fn read_response(
 
 type Head = (u16, Vec<(String, String)>);
 
-async fn read_head(reader: &mut BufReader<OwnedReadHalf>) -> io::Result<Head> {
+async fn read_head(reader: &mut Reader) -> io::Result<Head> {
     let line = read_line(reader).await?;
     let status = line.split(' ').nth(1).and_then(|code| code.parse().ok());
     let status = status.ok_or_else(|| io::Error::other(format!("status line {line:?}")))?;
@@ -363,7 +397,7 @@ async fn read_head(reader: &mut BufReader<OwnedReadHalf>) -> io::Result<Head> {
     }
 }
 
-async fn read_line(reader: &mut BufReader<OwnedReadHalf>) -> io::Result<String> {
+async fn read_line(reader: &mut Reader) -> io::Result<String> {
     let mut line = Vec::new();
     reader.read_until(b'\n', &mut line).await?;
     match line.strip_suffix(b"\n") {
@@ -375,7 +409,7 @@ async fn read_line(reader: &mut BufReader<OwnedReadHalf>) -> io::Result<String> 
 }
 
 async fn read_body(
-    reader: &mut BufReader<OwnedReadHalf>,
+    reader: &mut Reader,
     status: u16,
     headers: &[(String, String)],
     head_only: bool,

@@ -21,6 +21,8 @@ use zookeeper_client::{Acl, Acls, AuthId, Client, CreateMode, Error, Permission,
 use crate::{Guarded, Output, eventually, find_program, free_port, seconds};
 
 const DEBIAN_JAR: &str = "/usr/share/java/zookeeper.jar";
+/// What Debian's jar does not name in its manifest, and TLS needs.
+const DEBIAN_TLS_JARS: &str = "/usr/share/java/netty-codec.jar:/usr/share/java/netty-resolver.jar";
 const MAIN_CLASS: &str = "org.apache.zookeeper.server.quorum.QuorumPeerMain";
 
 /// A name and password as ZooKeeper's digest scheme takes them.
@@ -281,8 +283,11 @@ impl ZooKeeper {
         if let Some(bytes) = self.request_limit {
             command.arg(format!("-Djute.maxbuffer={bytes}"));
         }
-        command.arg("-cp");
-        command.arg(classpath()).arg(MAIN_CLASS).arg(configuration);
+        let mut classpath = classpath();
+        if self.tls.is_some() && classpath.contains(DEBIAN_JAR) {
+            classpath = format!("{classpath}:{DEBIAN_TLS_JARS}");
+        }
+        command.arg("-cp").arg(classpath).arg(MAIN_CLASS).arg(configuration);
         command
     }
 
