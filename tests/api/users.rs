@@ -275,7 +275,7 @@ async fn a_missing_role_is_refused_counted_and_logged() {
     let request = Request::switch("alice", "btc").token(&token_of("watcher"));
     let response = daemon.send_as_is(&request).await;
     assert_eq!((response.status, response.answer().err_no), (200, 403));
-    let text = "user 'watcher' may not switch sub-accounts (role switcher); nothing was written";
+    let text = "user 'watcher' may not switch sub-accounts (role switcher)";
     assert_eq!(response.answer().err_msg, text);
     let missing = |role| format!(r#"switcher_missing_roles_total{{listener="api",role="{role}"}}"#);
     assert_eq!(metric(&admin, &missing("switcher")).await, 1.0);
