@@ -50,8 +50,8 @@ faults: ## inject each fault once under traffic and print the tables (some minut
 	@ZOOKEEPER_CLASSPATH="$$(bash .ci/zookeeper classpath)"; export ZOOKEEPER_CLASSPATH; \
 	$(CARGO_TEST) --test faults -- --nocapture
 
-# FAULTS_SECONDS: duration; FAULTS_SEED: seed of the random choices; FAULTS_ONLY: a part of the names of faults,
-# here and for `make faults`.
+# FAULTS_SECONDS: duration; FAULTS_SEED: seed of the random choices; FAULTS_ONLY: a part of the names of faults, and
+# FAULTS_TLS=1: with TLS to ZooKeeper, here and for `make faults`.
 faults-long: ## inject faults for an hour, with the release build
 	@bash .ci/test-tools
 	@ZOOKEEPER_CLASSPATH="$$(bash .ci/zookeeper classpath)"; export ZOOKEEPER_CLASSPATH; \

@@ -108,8 +108,8 @@ pub use metrics::{
 pub use poller::{MapPreview, PollerSettings, preview_map};
 pub use registrar::{RegistrationSettings, probe_registration, register_known};
 pub use tls::{
-    CertificateFacts, Identity, PemFault, TlsClient, TlsFault, TlsRemedies, TlsStream,
-    certificates, facts, identity, is_tls_name, system_authorities,
+    Identity, PemFault, TlsClient, TlsFault, TlsRemedies, TlsStream, TlsTrust, certificates,
+    is_tls_name, private_key, system_authorities,
 };
 pub use upstream::{FetchError, UpstreamUrl, UpstreamUrlError};
 pub use user_lists::{

@@ -1,13 +1,14 @@
 //! Address and credentials of a call: from flags, else from the environment, else from the configuration file, which is
 //! read only if the flags are incomplete.
 
-use std::{env, fs, path::Path};
+use std::{env, fs, path::Path, sync::Arc};
 
-use switcher_actors::Shown;
+use switcher_actors::{Shown, TlsClient};
 
 use super::{
     arguments::{ApiArguments, Secret, ServerAddress},
     report::{CommandFailure, FailureKind},
+    tls::{Trust, tls},
 };
 use crate::config::{self, Access};
 
@@ -15,6 +16,8 @@ use crate::config::{self, Access};
 #[derive(Debug)]
 pub struct ApiAccess {
     pub server: ServerAddress,
+    /// `None` without TLS.
+    pub tls: Option<Arc<TlsClient>>,
     pub credentials: ApiCredentials,
     /// Coins of the daemon's configuration; empty if that is not known here.
     pub coins: Vec<String>,
@@ -74,32 +77,35 @@ impl ApiAccess {
         let no_server =
             || missing(FailureKind::Configuration, "address of the daemon", "server", key);
         let no_credential = |what, flag, key| missing(FailureKind::Credentials, what, flag, key);
-        let (server, coins) = match &arguments.server {
-            Some(server) => (server.clone(), Vec::new()),
+        let (server, trust, coins) = match &arguments.server {
+            Some(server) => (server.clone(), Trust::System, Vec::new()),
             None => {
-                let listen = match listener {
-                    Listener::Api => access.listen,
-                    Listener::Admin => access.admin_listen,
+                let (listen, certificate) = match listener {
+                    Listener::Api => (access.listen, &access.api_certificate),
+                    Listener::Admin => (access.admin_listen, &access.admin_certificate),
                 };
                 let listen = listen.ok_or_else(no_server)?;
-                let server = ServerAddress::of_listener(&listen).ok_or_else(|| {
+                let server = ServerAddress::of_listener(&listen, certificate.is_some());
+                let server = server.ok_or_else(|| {
                     let listen = Shown(&listen);
                     FailureKind::Configuration.failure(format!(
                         "{key} is {listen}, which cannot be called: give --server HOST:PORT"
                     ))
                 })?;
-                (server, access.coins)
+                let trust = certificate.as_deref().map_or(Trust::System, Trust::Own);
+                (server, trust, access.coins)
             }
         };
+        let tls = tls(&arguments.tls, &server, trust)?.map(Arc::new);
         if let Some(token) = token {
-            return Ok(Self { server, credentials: ApiCredentials::Token(token), coins });
+            return Ok(Self { server, tls, credentials: ApiCredentials::Token(token), coins });
         }
         let user = arguments.user.clone().or(access.user);
         let user = user.ok_or_else(|| no_credential("user name", "user", "APIUser"))?;
         let password = password.or(access.password.map(Secret));
         let password =
             password.ok_or_else(|| no_credential("password", "password-file", "APIPassword"))?;
-        Ok(Self { server, credentials: ApiCredentials::Password { user, password }, coins })
+        Ok(Self { server, tls, credentials: ApiCredentials::Password { user, password }, coins })
     }
 }
 

@@ -1,8 +1,8 @@
 //! Calls of the daemon's API.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use switcher_actors::{HttpRequest, Shown, clip};
+use switcher_actors::{HttpRequest, Shown, TlsClient, TlsStream, clip};
 use thiserror::Error;
 use tokio::{net::TcpStream, time::timeout};
 
@@ -26,7 +26,8 @@ const SHOWN_CHARS: usize = 200;
 
 /// Daemon to call.
 pub struct Api {
-    server: String,
+    server: ServerAddress,
+    tls: Option<Arc<TlsClient>>,
     credentials: ApiCredentials,
     /// Headers about a change.
     headers: Vec<(&'static str, String)>,
@@ -62,7 +63,8 @@ impl Api {
     /// The daemon that the access names. `timeout` is that of each call.
     pub fn new(access: &ApiAccess, timeout: Duration) -> Self {
         Self {
-            server: access.server.as_str().to_owned(),
+            server: access.server.clone(),
+            tls: access.tls.clone(),
             credentials: access.credentials.clone(),
             headers: Vec::new(),
             timeout,
@@ -99,7 +101,7 @@ impl Api {
         let text = String::from_utf8_lossy(&page.body);
         let start = Shown(clip(&text, SHOWN_CHARS).0);
         let description = format!("status {}, and begins {start}", page.status);
-        CallError::NotTheDaemon { server: self.server.clone(), description }
+        CallError::NotTheDaemon { server: self.server.as_str().to_owned(), description }
     }
 
     async fn send(
@@ -125,9 +127,9 @@ impl Api {
                 None
             }
         };
-        let (host, headers) = (self.server.as_str(), headers.as_slice());
+        let (host, headers) = (self.server.host_and_port(), headers.as_slice());
         let request = HttpRequest { method, host, target, credentials, headers, body: json };
-        let page = call(request, self.timeout, most).await?;
+        let page = call(&self.server, self.tls.as_deref(), request, self.timeout, most).await?;
         if page.status == 401 {
             return Err(self.unauthorized());
         }
@@ -135,7 +137,7 @@ impl Api {
     }
 
     fn unauthorized(&self) -> CallError {
-        let server = self.server.clone();
+        let server = self.server.as_str().to_owned();
         match &self.credentials {
             ApiCredentials::Password { user, .. } => {
                 CallError::Unauthorized { server, user: Shown(user).to_string() }
@@ -164,40 +166,65 @@ impl Page {
 /// Gets an admin page that needs no credentials. `limit` is the timeout of the whole call.
 pub async fn get_page(
     server: &ServerAddress,
+    tls: Option<&TlsClient>,
     path: &str,
     limit: Duration,
 ) -> Result<(u16, String), CallError> {
-    let server = server.as_str();
     let request = HttpRequest {
         method: "GET",
-        host: server,
+        host: server.host_and_port(),
         target: path,
         credentials: None,
         headers: &[],
         body: Vec::new(),
     };
-    let call = call(request, limit, ANSWER_LIMIT);
+    let call = call(server, tls, request, limit, ANSWER_LIMIT);
     let page = timeout(limit, call).await.unwrap_or_else(|_| {
-        Err(CallError::NoAnswer { server: server.to_owned(), cause: late(limit) })
+        Err(CallError::NoAnswer { server: server.as_str().to_owned(), cause: late(limit) })
     })?;
     Ok((page.status, String::from_utf8_lossy(&page.body).into_owned()))
 }
 
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream>),
+}
+
 /// Sends a request over a connection of its own, and reads the answer whole, at most `most` bytes. Connection and answer
 /// have a timeout each.
-async fn call(request: HttpRequest<'_>, limit: Duration, most: usize) -> Result<Page, CallError> {
-    let server = request.host.to_owned();
+async fn call(
+    server: &ServerAddress,
+    tls: Option<&TlsClient>,
+    request: HttpRequest<'_>,
+    limit: Duration,
+    most: usize,
+) -> Result<Page, CallError> {
     let connect_limit = CONNECT_TIMEOUT.min(limit);
-    let stream = match timeout(connect_limit, TcpStream::connect(&server)).await {
-        Ok(stream) => stream.map_err(|error| error.to_string()),
-        Err(_) => Err(format!("not within {} s", connect_limit.as_secs())),
+    let connecting = async {
+        let stream = TcpStream::connect(server.host_and_port()).await;
+        let stream = stream.map_err(|error| error.to_string())?;
+        match tls {
+            None => Ok(Stream::Plain(stream)),
+            // Nothing of the request goes out before the server's certificate is accepted.
+            Some(tls) => match tls.connect(server.host(), stream).await {
+                Ok(stream) => Ok(Stream::Tls(Box::new(stream))),
+                Err(fault) => Err(fault.to_string()),
+            },
+        }
     };
-    let stream = match stream {
+    let connected = timeout(connect_limit, connecting).await;
+    let server = server.as_str().to_owned();
+    let late_connection = |_| Err(format!("not within {} s", connect_limit.as_secs()));
+    let stream = match connected.unwrap_or_else(late_connection) {
         Ok(stream) => stream,
         Err(cause) => return Err(CallError::NotSent { server, cause }),
     };
     let exchange = async {
-        let answer = request.send(stream).await?;
+        let answer = match stream {
+            Stream::Plain(stream) => request.send(stream).await,
+            Stream::Tls(stream) => request.send(stream).await,
+        };
+        let answer = answer.map_err(|cause| explained(cause, tls.is_some()))?;
         let (status, next_cursor) = (answer.status, answer.header("x-next-cursor"));
         Ok(match status {
             // The status is all that counts.
@@ -207,6 +234,22 @@ async fn call(request: HttpRequest<'_>, limit: Duration, most: usize) -> Result<
     };
     let answered = timeout(limit, exchange).await.unwrap_or_else(|_| Err(late(limit)));
     answered.map_err(|cause| CallError::NoAnswer { server, cause })
+}
+
+/// Adds the remedy where the library's text has the cause.
+fn explained(cause: String, has_tls: bool) -> String {
+    match has_tls {
+        // TLS 1.3 permits a server to refuse the client's certificate after the handshake.
+        true if cause.contains("CertificateRequired") => {
+            format!(
+                "{cause}; the daemon demands a client certificate: give --cert-file and --key-file"
+            )
+        }
+        false if cause.contains("invalid HTTP version") => {
+            format!("{cause}; if the daemon has TLS there, give --server https://HOST:PORT")
+        }
+        _ => cause,
+    }
 }
 
 fn late(limit: Duration) -> String {

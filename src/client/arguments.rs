@@ -65,8 +65,8 @@ pub enum ClientCommand {
     User(UserArguments),
     /// Check that the daemon on this machine is alive; for containers and scripts
     ///
-    /// Gets /healthz, or with --ready /readyz, at AdminListenAddr of the environment or the configuration. Needs no
-    /// credentials. Exit status 0 if healthy, 1 if unhealthy or without an answer, 78 if AdminListenAddr is off.
+    /// Gets /healthz, or with --ready /readyz, at AdminListenAddr of the environment or the configuration, with TLS if the
+    /// configuration has it there; any certificate will do unless --ca-file is given. Needs no credentials. Exit status 0 if healthy, 1 if unhealthy or without an answer, 78 if AdminListenAddr is off.
     Health(HealthArguments),
     /// Check the configuration and everything that the daemon depends on; each finding has a remedy
     ///
@@ -112,7 +112,7 @@ pub struct OutputArguments {
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct ApiArguments {
     /// The daemon's address [default: ListenAddr of the configuration, on this machine; AdminListenAddr for history,
-    /// undo and whoami]
+    /// undo and whoami]; with https:// before it, the call uses TLS
     #[arg(long, value_name = "HOST:PORT")]
     pub server: Option<ServerAddress>,
 
@@ -132,6 +132,9 @@ pub struct ApiArguments {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["user", "password", "password_file"])]
     pub token_file: Option<PathBuf>,
 
+    #[command(flatten)]
+    pub tls: TlsArguments,
+
     /// Seconds to wait for an answer
     #[arg(long, value_name = "SECONDS", default_value_t = 60,
           value_parser = clap::value_parser!(u64).range(1..=86_400))]
@@ -139,6 +142,23 @@ pub struct ApiArguments {
 
     #[command(flatten)]
     pub output: OutputArguments,
+}
+
+/// Certificates of a call with TLS.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsArguments {
+    /// PEM file with the certificate authorities of the daemon, or its own certificate, for https [default: the
+    /// certificate of TLSCertificateFile if the address is that of the configuration, else the system's authorities]
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+
+    /// PEM file with a client certificate, if the daemon asks for one (TLSClientCAFile)
+    #[arg(long, value_name = "FILE", requires = "key_file")]
+    pub cert_file: Option<PathBuf>,
+
+    /// PEM file with the private key of --cert-file
+    #[arg(long, value_name = "FILE", requires = "cert_file")]
+    pub key_file: Option<PathBuf>,
 }
 
 #[derive(Args, Debug, PartialEq, Eq)]
@@ -329,6 +349,8 @@ pub struct HealthArguments {
     /// Check that the daemon is ready to serve, and print the reasons if not
     #[arg(long)]
     pub ready: bool,
+    #[command(flatten)]
+    pub tls: TlsArguments,
     /// Seconds to wait for the answer
     #[arg(long, value_name = "SECONDS", default_value_t = 2,
           value_parser = clap::value_parser!(u64).range(1..=3600))]
@@ -363,18 +385,36 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Address of a listener of a daemon: `host:port`.
+/// Address of a listener of a daemon: `host:port`, or `https://host:port` with TLS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerAddress(String);
 
 impl ServerAddress {
+    const HTTPS: &str = "https://";
+
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
+    pub fn is_https(&self) -> bool {
+        self.0.starts_with(Self::HTTPS)
+    }
+
+    /// `host:port`.
+    pub fn host_and_port(&self) -> &str {
+        self.0.strip_prefix(Self::HTTPS).unwrap_or(&self.0)
+    }
+
+    /// Name or address.
+    pub fn host(&self) -> &str {
+        let address = self.host_and_port();
+        split_host_port(address).map_or(address, |(host, _)| host)
+    }
+
     /// Address at which this machine reaches a listener of its own ([`local_address`]).
-    pub fn of_listener(listen: &str) -> Option<Self> {
-        local_address(listen).map(Self)
+    pub fn of_listener(listen: &str, is_https: bool) -> Option<Self> {
+        let scheme = if is_https { Self::HTTPS } else { "" };
+        local_address(listen).map(|address| Self(format!("{scheme}{address}")))
     }
 }
 
@@ -382,14 +422,16 @@ impl FromStr for ServerAddress {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.starts_with("https://") {
-            return Err("the daemon itself speaks no https; expected host:port");
-        }
-        let bare = text.strip_prefix("http://").unwrap_or(text);
+        let (scheme, bare) = match text.strip_prefix(Self::HTTPS) {
+            Some(bare) => (Self::HTTPS, bare),
+            None => ("", text.strip_prefix("http://").unwrap_or(text)),
+        };
         let bare = bare.strip_suffix('/').unwrap_or(bare);
         match split_host_port(bare) {
-            Some((host, port)) if !host.is_empty() && port != 0 => Ok(Self(bare.to_owned())),
-            _ => Err("expected host:port, like 127.0.0.1:8082"),
+            Some((host, port)) if !host.is_empty() && port != 0 => {
+                Ok(Self(format!("{scheme}{bare}")))
+            }
+            _ => Err("expected host:port, like 127.0.0.1:8082, or https://host:port"),
         }
     }
 }
@@ -404,11 +446,12 @@ mod tests {
             ("h:80", "h:80"),
             ("http://10.0.0.1:8082/", "10.0.0.1:8082"),
             ("[::1]:8082", "[::1]:8082"),
+            ("https://h:443/", "https://h:443"),
         ] {
             assert_eq!(text.parse::<ServerAddress>().unwrap().as_str(), address);
         }
         for bad in
-            ["", "h", "h:", ":80", "h:0", "h:99999", "https://h:443", "u@h:80", "h:80/x", "::1:80"]
+            ["", "h", "h:", ":80", "h:0", "h:99999", "https://h", "u@h:80", "h:80/x", "::1:80"]
         {
             assert!(bad.parse::<ServerAddress>().is_err(), "{bad}");
         }

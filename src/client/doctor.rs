@@ -1,12 +1,14 @@
 //! `doctor`: checks the configuration and every dependency of the daemon. Writes nothing.
 //!
 //! * `findings`: the results, and their report;
+//! * `certificates`: days until certificates expire;
 //! * `zookeeper`: brokers, session, directories; `jobmakers`: their acks; `waiting`: held switches and requests for
 //!   registration that no daemon works on;
 //! * `users`: users by role;
 //! * `history`: the history's file and its disk;
 //! * `upstream`: the user-coin map and its clock; `lists`: the user lists; `registration`: the backend that registers.
 
+mod certificates;
 mod findings;
 mod history;
 mod jobmakers;
@@ -35,6 +37,7 @@ pub async fn doctor(arguments: &DoctorArguments, file: Option<&Path>) -> Command
     let mut findings = Findings::default();
     if let Some(settings) = configuration(&mut findings, file) {
         users::users(&mut findings, &settings.callers);
+        certificates::certificates(&mut findings, &settings.certificates);
         zookeeper::brokers(&mut findings, &settings.writer).await;
         zookeeper::session(&mut findings, &settings).await;
         history::history(&mut findings, settings.history.as_ref());

@@ -7,6 +7,7 @@ use super::{
     api::{CallError, get_page},
     arguments::{HealthArguments, ServerAddress},
     report::{CommandFailure, CommandReport, CommandResult, FailureKind},
+    tls::{Trust, tls},
 };
 
 /// Gets the health page of the admin listener that the environment or `file` configures.
@@ -14,9 +15,11 @@ use super::{
 /// A daemon that does not answer is a result of the check, not a failure of the command.
 pub async fn health(arguments: &HealthArguments, file: Option<&Path>) -> CommandResult {
     let server = server(file)?;
+    let tls = tls(&arguments.tls, &server, Trust::Anyone)?;
+    let limit = Duration::from_secs(arguments.timeout);
     let (path, good) = if arguments.ready { ("/readyz", "ready") } else { ("/healthz", "ok") };
     let mut report = CommandReport::default();
-    let missing = match get_page(&server, path, Duration::from_secs(arguments.timeout)).await {
+    let missing = match get_page(&server, tls.as_ref(), path, limit).await {
         Ok((200, text)) if text.trim_end() == good => Vec::new(),
         Ok((503, text)) if text.starts_with("not ready\n") => {
             text.lines().skip(1).map(str::to_owned).collect()
@@ -52,6 +55,8 @@ fn server(file: Option<&Path>) -> Result<ServerAddress, CommandFailure> {
         let text = format!("AdminListenAddr is {fault}: set it to an address with a port");
         FailureKind::Configuration.failure(text)
     };
-    let listen = configured(file)?.admin_listen.ok_or_else(|| failed("empty"))?;
-    ServerAddress::of_listener(&listen).ok_or_else(|| failed(&format!("{listen:?}")))
+    let access = configured(file)?;
+    let listen = access.admin_listen.ok_or_else(|| failed("empty"))?;
+    ServerAddress::of_listener(&listen, access.admin_certificate.is_some())
+        .ok_or_else(|| failed(&format!("{listen:?}")))
 }

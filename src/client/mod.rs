@@ -1,7 +1,8 @@
 //! The client: commands of the same program that call a daemon, or read its dependencies.
 //!
 //! * `arguments`: the commands and their flags;
-//! * `access`, `api`, `answer`: address and credentials; the HTTP request; the effect that an answer proves;
+//! * `access`, `tls`, `api`, `answer`: address and credentials; certificates; the HTTP request; the effect that an answer
+//!   proves;
 //! * `switch`, `batch` with `batch_input`, `batch_file` and `resume_file`: switches;
 //! * `history` with `when` and `rows`: searches and verifies the history; `undo`: takes a request back;
 //! * `sub_pool`: a sub-pool's coinbase text and payout address;
@@ -32,6 +33,7 @@ mod status;
 mod sub_pool;
 mod switch;
 mod terminal;
+mod tls;
 mod undo;
 mod user;
 mod verify;

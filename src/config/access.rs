@@ -20,6 +20,10 @@ pub struct Access {
     pub listen: Option<String>,
     /// `AdminListenAddr`, set or by default; `None` if the admin listener is off.
     pub admin_listen: Option<String>,
+    /// `TLSCertificateFile`, if the API's listener has TLS.
+    pub api_certificate: Option<PathBuf>,
+    /// The same of the admin listener.
+    pub admin_certificate: Option<PathBuf>,
     /// `APIUser`.
     pub user: Option<String>,
     /// `APIPassword`.
@@ -47,7 +51,14 @@ pub fn access(
     };
     let history_file = text("HistoryFile").map(PathBuf::from);
     let history_key_file = text("HistoryKeyFile").map(PathBuf::from);
+    let listeners = raw.values.get("TLSListeners").and_then(as_texts).unwrap_or_default();
+    let certificate = |listener: &str| {
+        let file = text("TLSCertificateFile").map(PathBuf::from);
+        file.filter(|_| listeners.iter().any(|it| it == listener))
+    };
     Ok(Access {
+        api_certificate: certificate("api"),
+        admin_certificate: certificate("admin"),
         listen: text("ListenAddr"),
         admin_listen: text("AdminListenAddr"),
         user: text("APIUser"),

@@ -1,17 +1,15 @@
 //! TLS of the listeners, from the content of files. No file, no socket.
 //!
-//! * `pem`: certificates and keys of a file's content;
 //! * `period`: the time in which a certificate is valid;
 //! * `server`: a listener's side of handshakes; `live`: the one in force, which a reload replaces.
 
 mod live;
-mod pem;
 mod period;
 mod server;
 
 pub use live::LiveTls;
-pub use pem::{certificates, private_key};
 pub use period::Period;
 pub use server::{ServerFault, ServerTls};
+pub use switcher_actors::{certificates, private_key};
 /// A certificate and a private key, in DER.
 pub use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};

@@ -10,7 +10,7 @@ use zookeeper_client::{Acl, AuthId, Client, Permission};
 
 use crate::frames::Op;
 use crate::proxy::{Moment, Trap, Way};
-use crate::scene::{Member, REGISTRAR, SESSION_TIMEOUT, Scene, Servers, coin};
+use crate::scene::{Member, REGISTRAR, SESSION_TIMEOUT, Scene, Servers, coin, has_tls};
 use crate::support::client::{self, Request};
 use crate::support::daemon::{Daemon, PASSWORD, USER};
 use crate::support::seconds;
@@ -173,7 +173,12 @@ pub fn all(servers: Servers) -> Vec<(String, Fault)> {
     let own: &[_] = if servers == Servers::One { &one } else { &three };
     let only = std::env::var("FAULTS_ONLY").unwrap_or_default();
     let chosen = ways.iter().chain(own).filter(|(name, fault)| {
-        name.contains(&only) && (*fault != ClockStepped || clock_library().is_some())
+        let is_possible = match fault {
+            ClockStepped => clock_library().is_some(),
+            CutAt(..) | CutAtReconnect(..) => !has_tls(),
+            _ => true,
+        };
+        name.contains(&only) && is_possible
     });
     chosen.map(|(name, fault)| ((*name).to_owned(), *fault)).collect()
 }

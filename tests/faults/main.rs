@@ -17,7 +17,8 @@
 //! * `listed`: the judges of lists, first coins and registrations.
 //!
 //! `make test` strikes each fault once; `make faults` prints the tables. `make faults-long` strikes for
-//! `FAULTS_SECONDS` (an hour), from the seed `FAULTS_SEED`; the document on reliability has its table.
+//! `FAULTS_SECONDS` (an hour), from the seed `FAULTS_SEED`; the document on reliability has its table. With
+//! `FAULTS_TLS=1` the daemons speak TLS to ZooKeeper; the ways then break connections, but cannot see requests.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 

@@ -14,8 +14,9 @@ use crate::backend;
 use crate::lists::Lists;
 use crate::proxy::{Proxy, Trap, Way};
 use crate::recorded::{Kill, Line};
+use crate::support::certificates::{Authority, write_private};
 use crate::support::daemon::{Builder, Daemon};
-use crate::support::zookeeper::{DIGEST_CREDENTIALS, Role, ZooKeeper};
+use crate::support::zookeeper::{DIGEST_CREDENTIALS, Role, ServerTls, ZooKeeper};
 use crate::support::{free_port, seconds, unique};
 
 /// Short, so that a fault can outlast a session within seconds.
@@ -48,6 +49,11 @@ pub const REGISTER: &str = "/register";
 pub enum Servers {
     One,
     Three,
+}
+
+/// Whether the daemons speak TLS to ZooKeeper (`FAULTS_TLS=1`). Then the ways see no requests, so there are no traps.
+pub fn has_tls() -> bool {
+    std::env::var("FAULTS_TLS").is_ok_and(|it| it == "1")
 }
 
 /// See the module.
@@ -120,9 +126,16 @@ pub struct Member {
 
 impl Scene {
     pub async fn set(kind: Servers) -> Self {
-        let servers = match kind {
-            Servers::One => vec![ZooKeeper::private().await],
-            Servers::Three => ZooKeeper::ensemble_that_waits(4).await,
+        let authority = has_tls().then(|| Authority::new("zookeepers"));
+        let tls = authority.as_ref().map(|authority| {
+            let identity = authority.server();
+            let (certificate, key) = (identity.pem().to_owned(), identity.key_pem());
+            ServerTls { certificate, key, clients: None }
+        });
+        let servers = match (kind, tls) {
+            (Servers::One, None) => vec![ZooKeeper::private().await],
+            (Servers::One, Some(tls)) => vec![ZooKeeper::with_tls(tls).await],
+            (Servers::Three, tls) => ZooKeeper::ensemble_with(4, tls).await,
         };
         let lists = Lists::default();
         let upstream = backend::start(&lists).await;
@@ -135,7 +148,10 @@ impl Scene {
         for number in 0..2 {
             let mut ways = Vec::new();
             for server in &servers {
-                ways.push(Proxy::to_zookeeper(server.address()).await);
+                ways.push(match has_tls() {
+                    true => Proxy::to(server.tls_address()).await,
+                    false => Proxy::to_zookeeper(server.address()).await,
+                });
             }
             let brokers: Vec<_> = ways.iter().map(Proxy::address).collect();
             let [listen, admin] = [(); 2].map(|()| format!("127.0.0.1:{}", free_port()));
@@ -174,6 +190,10 @@ impl Scene {
                 .set("UserListAPI", Value::Object(urls.collect()))
                 .set("IntervalSeconds", LIST_INTERVAL)
                 .set("ZKUserCaseInsensitiveIndex", format!("{root}_case/"));
+            if let Some(authority) = &authority {
+                let file = write_private(&builder.folder().join("zk-ca.pem"), authority.pem());
+                builder = builder.set("ZKTLSCAFile", file.to_str().unwrap());
+            }
             if number == REGISTRAR {
                 builder = builder
                     .set("EnableUserAutoReg", true)

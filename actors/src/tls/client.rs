@@ -1,6 +1,6 @@
 //! Trusted certificates, and the handshake.
 
-use std::{io, sync::Arc};
+use std::{fmt, io, sync::Arc};
 
 use tokio::net::TcpStream;
 use tokio_rustls::{
@@ -24,6 +24,17 @@ pub struct TlsClient {
     remedies: TlsRemedies,
 }
 
+/// Servers that are trusted.
+#[derive(Debug)]
+pub enum TlsTrust {
+    /// Those with one of these certificates, or one below it, that name the host.
+    Certificates(Vec<CertificateDer<'static>>),
+    /// Those with this certificate, whatever its names and period: it is known to be theirs.
+    Exactly(CertificateDer<'static>),
+    /// All, for requests without secrets whose answers decide nothing.
+    Anyone,
+}
+
 /// Connection after the handshake.
 pub type TlsStream = tokio_rustls::client::TlsStream<TcpStream>;
 
@@ -44,16 +55,17 @@ fn bare(host: &str) -> &str {
     host.trim_matches(['[', ']'])
 }
 
+impl fmt::Debug for TlsClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TlsClient(…)")
+    }
+}
+
 impl TlsClient {
-    /// Trusts servers with one of these certificates, or below one of them. `identity` is the client's own certificate,
-    /// with its chain, and its key.
-    pub fn new(
-        trusted: Vec<CertificateDer<'static>>,
-        identity: Option<Identity>,
-        remedies: TlsRemedies,
-    ) -> Self {
+    /// `identity` is the client's own certificate, with its chain, and its key.
+    pub fn new(trust: TlsTrust, identity: Option<Identity>, remedies: TlsRemedies) -> Self {
         let provider = Arc::new(ring::default_provider());
-        let trust = Trust::new(trusted, provider.signature_verification_algorithms);
+        let trust = Trust::new(trust, provider.signature_verification_algorithms);
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .and_then(|builder| {
@@ -64,6 +76,11 @@ impl TlsClient {
                 }
             });
         Self { connector: config.map(|config| Arc::new(config).into()), remedies }
+    }
+
+    /// The fault, if `identity` cannot be used: every handshake then fails with it.
+    pub fn fault(&self) -> Option<String> {
+        self.connector.as_ref().err().map(ToString::to_string)
     }
 
     /// With a rule for certificates of its own.
@@ -91,7 +108,7 @@ impl TlsClient {
 
 /// Whether the server answers the beginning of a handshake with TLS, whatever it says.
 pub(crate) async fn speaks_tls(host: &str, stream: TcpStream) -> bool {
-    let client = TlsClient::new(Vec::new(), None, TlsRemedies::default());
+    let client = TlsClient::new(TlsTrust::Anyone, None, TlsRemedies::default());
     let Ok(name) = ServerName::try_from(bare(host).to_owned()) else { return false };
     let Ok(connector) = &client.connector else { return false };
     match connector.connect(name, stream).await {

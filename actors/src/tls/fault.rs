@@ -158,6 +158,10 @@ fn of_certificate(error: &CertificateError, name: &ServerName<'_>, our: &TlsReme
                 format!("put such a name into {address}, or {}", new_certificate(name)),
             )
         }
+        (Cert::ApplicationVerificationFailure, _) => fault(
+            "the server shows another certificate than that of the configuration",
+            trust.to_owned(),
+        ),
         (Cert::UnknownIssuer, _) => fault(
             "the server's certificate is issued by an authority that is not trusted",
             format!(

@@ -11,6 +11,6 @@ mod pem;
 mod trust;
 
 pub(crate) use client::speaks_tls;
-pub use client::{TlsClient, TlsStream, is_tls_name, system_authorities};
+pub use client::{TlsClient, TlsStream, TlsTrust, is_tls_name, system_authorities};
 pub use fault::{TlsFault, TlsRemedies};
-pub use pem::{CertificateFacts, Identity, PemFault, certificates, facts, identity};
+pub use pem::{Identity, PemFault, certificates, private_key};

@@ -1,111 +1,75 @@
-//! Certificates and keys as operators' files have them: PEM.
+//! Certificates and keys in PEM, as operators' files have them.
 
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio_rustls::rustls::{
-    self, InconsistentKeys,
-    crypto::ring,
-    pki_types::{
-        CertificateDer, PrivateKeyDer, UnixTime,
-        pem::{Error as PemError, PemObject},
-    },
-    sign::CertifiedKey,
+use tokio_rustls::rustls::pki_types::{
+    CertificateDer, PrivateKeyDer, UnixTime,
+    pem::{Error as PemError, PemObject},
 };
-use x509_parser::{parse_x509_certificate, time::ASN1Time};
-
-/// Fault of a file; follows "FILE, which".
-#[derive(Debug, Error, PartialEq, Eq)]
-pub enum PemFault {
-    /// There is no section of the kind that is needed.
-    #[error("has no {0} in PEM form (-----BEGIN …-----)")]
-    Nothing(&'static str),
-    /// The key has a password, which no program can type.
-    #[error(
-        "has an encrypted private key: decrypt it (openssl pkey -in FILE -out NEW), and chmod 600 the result"
-    )]
-    Encrypted,
-    /// A section is damaged.
-    #[error("is damaged: {0}")]
-    Damaged(String),
-    /// Certificate that cannot be parsed.
-    #[error("has a certificate that cannot be read (number {0} in the file)")]
-    BadCertificate(usize),
-    /// Key of a kind that the library does not have.
-    #[error(
-        "has a private key that cannot be used ({0}): RSA of 2048 bits or more, ECDSA P-256 or P-384, or Ed25519 can"
-    )]
-    UnusableKey(String),
-    /// Certificate and key are of two pairs.
-    #[error("has a private key that does not belong to the certificate")]
-    OtherKey,
-}
-
-/// Period of a certificate, in seconds since 1970, and its name for texts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CertificateFacts {
-    /// Subject, as in `CN=zk1`.
-    pub subject: String,
-    /// First second of its period.
-    pub not_before: i64,
-    /// Last second of its period.
-    pub not_after: i64,
-}
+use x509_parser::time::ASN1Time;
 
 /// A certificate with its chain, and its key.
 pub type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
-/// All certificates of a file; at least one.
-pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, PemFault> {
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    let found = found.map_err(|error| fault(error, "certificate"))?;
-    if found.is_empty() {
-        return Err(PemFault::Nothing("certificate"));
-    }
-    match found.iter().position(|it| facts(it).is_none()) {
-        Some(index) => Err(PemFault::BadCertificate(index + 1)),
-        None => Ok(found),
+/// Content that cannot be used. The text continues "is FILE, ".
+#[derive(Debug, Error)]
+pub enum PemFault {
+    /// Whether it looks like the other usual coding.
+    #[error("which has no certificate in PEM (-----BEGIN CERTIFICATE-----){}", of_der(*.0, "x509"))]
+    NoCertificate(bool),
+    /// Its place in the file, from one, and the fault.
+    #[error("whose certificate number {0} is damaged: {1}")]
+    BadCertificate(usize, PemError),
+    /// Whether it looks like the other usual coding.
+    #[error("which has no private key in PEM (-----BEGIN PRIVATE KEY-----){}", of_der(*.0, "pkey"))]
+    NoKey(bool),
+    /// The daemon has no passphrase.
+    #[error(
+        "whose key is encrypted, and the daemon has no passphrase: decrypt it, openssl pkey -in OLD -out NEW, and let \
+         only the daemon's user read it"
+    )]
+    EncryptedKey,
+    /// The fault.
+    #[error("whose private key is damaged: {0}")]
+    BadKey(PemError),
+}
+
+/// Remedy for the other usual coding.
+fn of_der(is_der: bool, command: &str) -> String {
+    match is_der {
+        true => format!("; it looks like DER: openssl {command} -inform der -in OLD -out NEW"),
+        false => String::new(),
     }
 }
 
-/// The first private key of a file, and whether it belongs to the first certificate of `chain`.
-pub fn identity(chain: Vec<CertificateDer<'static>>, pem: &[u8]) -> Result<Identity, PemFault> {
-    let is_encrypted = [&b"BEGIN ENCRYPTED PRIVATE KEY"[..], b"Proc-Type: 4,ENCRYPTED"]
-        .iter()
-        .any(|mark| pem.windows(mark.len()).any(|window| window == *mark));
-    if is_encrypted {
-        return Err(PemFault::Encrypted);
+/// Whether the content may be DER: it begins as a sequence of more than 127 bytes.
+fn is_der(content: &[u8]) -> bool {
+    matches!(content, [0x30, 0x81..=0x84, ..])
+}
+
+/// All certificates of a file, at least one, in their order.
+pub fn certificates(content: &[u8]) -> Result<Vec<CertificateDer<'static>>, PemFault> {
+    let mut found = Vec::new();
+    for certificate in CertificateDer::pem_slice_iter(content) {
+        let number = found.len() + 1;
+        found.push(certificate.map_err(|cause| PemFault::BadCertificate(number, cause))?);
     }
-    let key = PrivateKeyDer::from_pem_slice(pem).map_err(|error| fault(error, "private key"))?;
-    match CertifiedKey::from_der(chain.clone(), key.clone_key(), &ring::default_provider()) {
-        Ok(_) => Ok((chain, key)),
-        Err(rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
-            Err(PemFault::OtherKey)
-        }
-        Err(error) => Err(PemFault::UnusableKey(error.to_string())),
+    match found.is_empty() {
+        true => Err(PemFault::NoCertificate(is_der(content))),
+        false => Ok(found),
     }
 }
 
-/// Period and name of a certificate; `None` if it cannot be parsed.
-pub fn facts(certificate: &CertificateDer<'_>) -> Option<CertificateFacts> {
-    let (_, certificate) = parse_x509_certificate(certificate).ok()?;
-    let validity = certificate.validity();
-    Some(CertificateFacts {
-        subject: certificate.subject().to_string(),
-        not_before: validity.not_before.timestamp(),
-        not_after: validity.not_after.timestamp(),
-    })
-}
-
-fn fault(error: PemError, wanted: &'static str) -> PemFault {
-    match error {
-        PemError::NoItemsFound => PemFault::Nothing(wanted),
-        // Its own text prints bytes as numbers.
-        PemError::MissingSectionEnd { .. } => PemFault::Damaged("a section has no end".to_owned()),
-        PemError::IllegalSectionStart { .. } => {
-            PemFault::Damaged("a section begins with a bad line".to_owned())
-        }
-        other => PemFault::Damaged(other.to_string()),
+/// The first private key of a file: PKCS #8, PKCS #1 or SEC 1.
+pub fn private_key(content: &[u8]) -> Result<PrivateKeyDer<'static>, PemFault> {
+    const ENCRYPTED: [&[u8]; 2] = [b"BEGIN ENCRYPTED PRIVATE KEY", b"Proc-Type: 4,ENCRYPTED"];
+    let has = |words: &&[u8]| content.windows(words.len()).any(|window| window == *words);
+    match PrivateKeyDer::from_pem_slice(content) {
+        Ok(key) => Ok(key),
+        Err(_) if ENCRYPTED.iter().any(has) => Err(PemFault::EncryptedKey),
+        Err(PemError::NoItemsFound) => Err(PemFault::NoKey(is_der(content))),
+        Err(cause) => Err(PemFault::BadKey(cause)),
     }
 }
 

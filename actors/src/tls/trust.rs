@@ -14,29 +14,43 @@ use tokio_rustls::rustls::{
 };
 use x509_parser::parse_x509_certificate;
 
-use super::{fault::BadHandshakeSignature, pem::unix_time};
+use super::{client::TlsTrust, fault::BadHandshakeSignature, pem::unix_time};
 
-/// Rule for a server's certificate: that of `webpki`, except that a certificate in the trusted list needs no other
-/// certificate above it. A self-signed certificate with `CA:TRUE`, as `openssl req -x509` makes it, then serves once it is
-/// listed, as in Go's `crypto/x509`; `webpki` refuses every authority's certificate on a server.
-///
-/// A listed certificate still has to name the host, be within its period, be meant for servers, and belong to the key
-/// that signs the handshake (docs/develop/decisions/0025-upstream-certificates.md).
+/// Rule for a server's certificate. Whatever it is, the certificate has to belong to the key that signs the handshake.
 #[derive(Debug)]
 pub(super) struct Trust {
-    roots: RootCertStore,
-    listed: Vec<CertificateDer<'static>>,
+    rule: Rule,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
-impl Trust {
-    pub(super) fn new(
+#[derive(Debug)]
+enum Rule {
+    /// The rule of `webpki`, except that a certificate in the trusted list needs no other certificate above it. A
+    /// self-signed certificate with `CA:TRUE`, as `openssl req -x509` makes it, then serves once it is listed, as in Go's
+    /// `crypto/x509`; `webpki` refuses every authority's certificate on a server.
+    ///
+    /// A listed certificate still has to name the host, be within its period, and be meant for servers
+    /// (docs/develop/decisions/0025-upstream-certificates.md).
+    Listed {
+        roots: RootCertStore,
         listed: Vec<CertificateDer<'static>>,
-        algorithms: WebPkiSupportedAlgorithms,
-    ) -> Self {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(listed.iter().cloned());
-        Self { roots, listed, algorithms }
+    },
+    Exactly(CertificateDer<'static>),
+    Anyone,
+}
+
+impl Trust {
+    pub(super) fn new(trust: TlsTrust, algorithms: WebPkiSupportedAlgorithms) -> Self {
+        let rule = match trust {
+            TlsTrust::Certificates(listed) => {
+                let mut roots = RootCertStore::empty();
+                roots.add_parsable_certificates(listed.iter().cloned());
+                Rule::Listed { roots, listed }
+            }
+            TlsTrust::Exactly(certificate) => Rule::Exactly(certificate),
+            TlsTrust::Anyone => Rule::Anyone,
+        };
+        Self { rule, algorithms }
     }
 }
 
@@ -49,19 +63,27 @@ impl ServerCertVerifier for Trust {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let certificate = ParsedCertificate::try_from(end_entity)?;
-        if self.listed.contains(end_entity) {
-            verify_listed(end_entity, now)?;
-        } else {
-            verify_server_cert_signed_by_trust_anchor(
-                &certificate,
-                &self.roots,
-                intermediates,
-                now,
-                self.algorithms.all,
-            )?;
+        match &self.rule {
+            Rule::Listed { roots, listed } => {
+                let certificate = ParsedCertificate::try_from(end_entity)?;
+                if listed.contains(end_entity) {
+                    verify_listed(end_entity, now)?;
+                } else {
+                    verify_server_cert_signed_by_trust_anchor(
+                        &certificate,
+                        roots,
+                        intermediates,
+                        now,
+                        self.algorithms.all,
+                    )?;
+                }
+                verify_server_name(&certificate, server_name)?;
+            }
+            Rule::Exactly(certificate) if certificate != end_entity => {
+                return Err(CertificateError::ApplicationVerificationFailure.into());
+            }
+            Rule::Exactly(_) | Rule::Anyone => {}
         }
-        verify_server_name(&certificate, server_name)?;
         Ok(ServerCertVerified::assertion())
     }
 

@@ -10,15 +10,16 @@ use arc_swap::ArcSwap;
 use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio_rustls::rustls::{
-    ClientConfig, RootCertStore,
+    ClientConfig, Error as TlsError, RootCertStore,
     client::WebPkiServerVerifier,
     crypto::ring,
     pki_types::{CertificateRevocationListDer, pem::PemObject},
+    sign::CertifiedKey,
 };
 use zookeeper_client::{Error as ClientError, TlsCa, TlsCerts, TlsIdentity, TlsOptions};
 
 use crate::tls::{
-    Identity, PemFault, TlsClient, TlsFault, TlsRemedies, TlsStream, certificates, identity,
+    Identity, TlsClient, TlsFault, TlsRemedies, TlsStream, certificates, private_key,
 };
 
 /// Certificates for TLS to the servers. Clones share them, so that a reload replaces them for all later connections.
@@ -32,18 +33,18 @@ struct Certificates {
     client: TlsClient,
 }
 
-/// Files that cannot serve; follows "FILE, which".
+/// Files that cannot serve. The texts continue "is FILE, ".
 #[derive(Debug, Error)]
 pub enum ZkTlsFault {
     /// The file of authorities.
     #[error("{0}")]
-    Authorities(PemFault),
+    Authorities(String),
     /// The file with the client's certificate.
     #[error("{0}")]
-    Certificate(PemFault),
+    Certificate(String),
     /// The file with its key.
     #[error("{0}")]
-    Key(PemFault),
+    Key(String),
 }
 
 impl fmt::Debug for ZkTls {
@@ -62,41 +63,16 @@ impl ZkTls {
         // The client crate's TLS has more than one cryptography in it, and uses the process's default. An error means
         // that it is set already.
         let _ = ring::default_provider().install_default();
-        let own = client.map(|(chain, key)| {
-            let chain = certificates(chain).map_err(ZkTlsFault::Certificate)?;
-            identity(chain, key).map_err(ZkTlsFault::Key)
-        });
-        match (verifier(authorities), own.transpose()) {
-            (Ok(verifier), Ok(own)) => Self::of_parts(verifier, own, authorities, client),
-            (authorities, own) => Err([authorities.err().map(ZkTlsFault::Authorities), own.err()]
-                .into_iter()
-                .flatten()
-                .collect()),
+        let verifier = verifier(authorities).map_err(ZkTlsFault::Authorities);
+        let own = client.map(identity).transpose();
+        match (verifier, own) {
+            (Ok(verifier), Ok(own)) => {
+                let parts = Certificates::new(verifier, own, authorities, client);
+                let parts = parts.map_err(|fault| vec![fault])?;
+                Ok(Self(Arc::new(ArcSwap::from_pointee(parts))))
+            }
+            (verifier, own) => Err(verifier.err().into_iter().chain(own.err()).collect()),
         }
-    }
-
-    fn of_parts(
-        verifier: Arc<WebPkiServerVerifier>,
-        own: Option<Identity>,
-        authorities: &[u8],
-        client: Option<(&[u8], &[u8])>,
-    ) -> Result<Self, Vec<ZkTlsFault>> {
-        let unusable = |error: &dyn fmt::Display| {
-            vec![ZkTlsFault::Authorities(PemFault::Damaged(error.to_string()))]
-        };
-        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| unusable(&error))?
-            .with_webpki_verifier(verifier);
-        let config = match own {
-            Some((chain, key)) => builder
-                .with_client_auth_cert(chain, key)
-                .map_err(|error| vec![ZkTlsFault::Key(PemFault::UnusableKey(error.to_string()))])?,
-            None => builder.with_no_client_auth(),
-        };
-        let certs = for_crate(authorities, client).map_err(|error| unusable(&error))?;
-        let client = TlsClient::of_config(config, remedies());
-        Ok(Self(Arc::new(ArcSwap::from_pointee(Certificates { certs, client }))))
     }
 
     /// Takes the certificates of `new`, for all clones.
@@ -123,25 +99,71 @@ impl ZkTls {
     }
 }
 
+impl Certificates {
+    fn new(
+        verifier: Arc<WebPkiServerVerifier>,
+        own: Option<Identity>,
+        authorities: &[u8],
+        client: Option<(&[u8], &[u8])>,
+    ) -> Result<Self, ZkTlsFault> {
+        let unusable = |error: &dyn fmt::Display| {
+            ZkTlsFault::Authorities(format!("which cannot be used: {error}"))
+        };
+        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| unusable(&error))?
+            .with_webpki_verifier(verifier);
+        let config = match own {
+            Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(key_fault)?,
+            None => builder.with_no_client_auth(),
+        };
+        let certs = for_crate(authorities, client).map_err(|error| unusable(&error))?;
+        Ok(Self { certs, client: TlsClient::of_config(config, remedies()) })
+    }
+}
+
 /// Host of a broker (`host:port`).
 pub(super) fn host(broker: &str) -> &str {
     broker.rsplit_once(':').map_or(broker, |(host, _)| host)
 }
 
+fn identity((chain, key): (&[u8], &[u8])) -> Result<Identity, ZkTlsFault> {
+    let chain = certificates(chain).map_err(|fault| ZkTlsFault::Certificate(fault.to_string()))?;
+    let key = private_key(key).map_err(|fault| ZkTlsFault::Key(fault.to_string()))?;
+    // Even if the authorities cannot be used, so that all problems are reported at once.
+    CertifiedKey::from_der(chain.clone(), key.clone_key(), &ring::default_provider())
+        .map_err(key_fault)?;
+    Ok((chain, key))
+}
+
+fn key_fault(error: TlsError) -> ZkTlsFault {
+    ZkTlsFault::Key(match error {
+        TlsError::InconsistentKeys(_) => {
+            "whose key does not belong to the first certificate of ZKTLSCertificateFile".to_owned()
+        }
+        error => format!(
+            "whose key cannot be used ({error}): it takes RSA of 2048 to 8192 bits, ECDSA on P-256 or P-384, or Ed25519"
+        ),
+    })
+}
+
 /// The rule for a server's certificate, as the client crate makes it of the same file.
-fn verifier(authorities: &[u8]) -> Result<Arc<WebPkiServerVerifier>, PemFault> {
+fn verifier(authorities: &[u8]) -> Result<Arc<WebPkiServerVerifier>, String> {
     let mut roots = RootCertStore::empty();
-    for (index, authority) in certificates(authorities)?.into_iter().enumerate() {
-        roots.add(authority).map_err(|_| PemFault::BadCertificate(index + 1))?;
+    let found = certificates(authorities).map_err(|fault| fault.to_string())?;
+    for (index, authority) in found.into_iter().enumerate() {
+        roots.add(authority).map_err(|error| {
+            format!("whose certificate number {} cannot be used: {error}", index + 1)
+        })?;
     }
     let lists: Result<Vec<_>, _> =
         CertificateRevocationListDer::pem_slice_iter(authorities).collect();
-    let lists = lists.map_err(|error| PemFault::Damaged(error.to_string()))?;
+    let lists = lists.map_err(|error| format!("whose revocation list is damaged: {error}"))?;
     let provider = Arc::new(ring::default_provider());
     WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
         .with_crls(lists)
         .build()
-        .map_err(|error| PemFault::Damaged(error.to_string()))
+        .map_err(|error| format!("which cannot be used: {error}"))
 }
 
 fn for_crate(authorities: &[u8], client: Option<(&[u8], &[u8])>) -> Result<TlsCerts, ClientError> {

@@ -11,6 +11,7 @@ use crate::client::{
 fn search(format: Format, arguments: &SearchArguments) -> Search {
     let access = ApiAccess {
         server: "127.0.0.1:1".parse().unwrap(),
+        tls: None,
         credentials: ApiCredentials::Token(Secret("t".to_owned())),
         coins: Vec::new(),
     };

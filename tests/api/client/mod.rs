@@ -7,6 +7,7 @@ pub mod doctor;
 mod doctor_lists;
 mod health;
 mod history;
+mod https;
 mod pages;
 mod puppet;
 mod recorded;

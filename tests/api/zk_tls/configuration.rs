@@ -1,6 +1,7 @@
 //! The files and keys: all problems at once.
 
 use super::{file, scene, trusting, with_identity};
+use crate::client::doctor::{doctor, found};
 use crate::support::certificates::{Authority, Draft, write_private};
 use crate::support::daemon::Daemon;
 use crate::support::zookeeper::ZooKeeper;
@@ -20,9 +21,9 @@ async fn every_problem_with_the_files_is_reported_at_once() {
     assert_eq!(finished.code, Some(78), "{finished:?}");
     finished.assert_stderr_names(&[
         "ZKTLSCAFile: is ",
-        "which has no certificate in PEM form",
+        "which has no certificate in PEM",
         "ZKTLSPrivateKeyFile: is ",
-        "which has a private key that does not belong to the certificate",
+        "whose key does not belong to the first certificate of ZKTLSCertificateFile",
         "which every user of this machine may use (mode 644): run chmod 600",
     ]);
 
@@ -45,9 +46,12 @@ async fn a_key_with_a_password_is_refused() {
     let text = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
     write_private(&key, text);
     let finished = builder.check().await;
-    finished.assert_stderr_names(&["ZKTLSPrivateKeyFile", "has an encrypted private key"]);
+    finished.assert_stderr_names(&["ZKTLSPrivateKeyFile", "whose key is encrypted"]);
     write_private(&key, "-----BEGIN PRIVATE KEY-----\nAAAA");
-    builder.check().await.assert_stderr_names(&["ZKTLSPrivateKeyFile", "is damaged"]);
+    builder
+        .check()
+        .await
+        .assert_stderr_names(&["ZKTLSPrivateKeyFile", "whose private key is damaged"]);
 }
 
 #[tokio::test]
@@ -81,8 +85,13 @@ async fn an_expired_certificate_is_a_warning_since_a_reload_replaces_it() {
     let finished = builder.check().await;
     assert_eq!(finished.code, Some(0), "{finished:?}");
     let shown = finished.shown();
-    assert!(shown.contains("ZKTLSCertificateFile has the certificate"), "{shown}");
-    assert!(shown.contains("expired on 2001-02-03"), "{shown}");
+    assert!(shown.contains("ZKTLSCertificateFile is "), "{shown}");
+    assert!(shown.contains("has expired on 2001-02-03"), "{shown}");
+    let findings = found(&doctor(&builder), "problem", "certificate").await;
+    assert_eq!(findings, ["the certificate for zookeeper has expired"]);
+    let lasting = with_identity(builder, &authority.client("daemon"));
+    let findings = found(&doctor(&lasting), "ok", "certificate").await;
+    assert!(findings[0].starts_with("the certificate for zookeeper expires in "), "{findings:?}");
 }
 
 #[tokio::test]

@@ -7,6 +7,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{scene, scene_with, server_tls, with_identity};
+use crate::client::Cli;
+use crate::client::doctor::{doctor, found};
 use crate::support::certificates::Authority;
 use crate::support::client::Answer;
 use crate::support::daemon::Daemon;
@@ -23,7 +25,8 @@ async fn wait_until_switches_work(daemon: &Daemon, coin: &str) {
 #[tokio::test]
 async fn the_daemon_switches_over_tls_alone() {
     let Some(scene) = scene().await else { return };
-    let daemon = scene.builder.set("ZKRequestTimeoutSeconds", 20).start().await;
+    let builder = scene.builder.set("ZKRequestTimeoutSeconds", 20);
+    let daemon = builder.start().await;
     daemon.switch_twice("alice").await;
     assert_eq!(
         daemon.batch(r#"{"usercoins":[{"coin":"btc","punames":["bob","carol"]}]}"#).await,
@@ -33,10 +36,27 @@ async fn the_daemon_switches_over_tls_alone() {
     for (user, coin) in [("alice", "bcc"), ("bob", "btc"), ("carol", "btc")] {
         assert_eq!(znodes.get(&daemon.path(user)).await.as_deref(), Some(coin));
     }
+    // Commands read the same configuration.
+    let builder = &builder;
+    let status = Cli::new("status alice").config(builder.write_config()).run().await;
+    assert_eq!(status.code, Some(0), "{status:?}");
+    let findings = found(&doctor(builder), "ok", "broker").await;
+    assert!(findings[0].contains("answers over TLS"), "{findings:?}");
     // The version was read over TLS, too.
     assert_eq!(daemon.log_with(&["does not report its version"]), Vec::<String>::new());
     let version = scene.zookeeper.version_text().await;
     assert_eq!(daemon.log_with(&["session is up", &version]).len(), 1);
+}
+
+#[tokio::test]
+async fn the_request_size_of_a_server_is_found_over_tls() {
+    let Some(mut scene) = scene().await else { return };
+    scene.zookeeper.kill9();
+    scene.zookeeper.limit_requests(8 * 1024);
+    scene.zookeeper.restart().await;
+    let daemon = scene.builder.start().await;
+    daemon.wait_for_log(&["takes only small requests", "bytes_at_most: 7700"]).await;
+    daemon.switch_twice("alice").await;
 }
 
 #[tokio::test]

@@ -46,6 +46,6 @@ async fn a_reload_with_bad_files_or_without_tls_changes_nothing() {
     refused(&daemon, &off, &["ZKTLSCAFile", "needs a restart"]).await;
     let client = with_identity(scene.builder.clone(), &scene.authority.client("daemon"));
     write_private(&file(&client, "zk.key"), "rubbish");
-    refused(&daemon, &client, &["ZKTLSPrivateKeyFile", "has no private key in PEM form"]).await;
+    refused(&daemon, &client, &["ZKTLSPrivateKeyFile", "which has no private key in PEM"]).await;
     daemon.switch_twice("alice").await;
 }

@@ -120,8 +120,16 @@ impl ZooKeeper {
     /// Three servers that are one ensemble, followers first. One that keeps silent for so many half seconds
     /// is no member any more.
     pub async fn ensemble_that_waits(ticks: u32) -> Vec<Self> {
+        Self::ensemble_with(ticks, None).await
+    }
+
+    /// The same, with a port for TLS, too.
+    pub async fn ensemble_with(ticks: u32, tls: Option<ServerTls>) -> Vec<Self> {
         let permit = Self::permit().await;
         let mut servers: Vec<Self> = (0..3).map(|_| Self::placed(None)).collect();
+        if let Some(tls) = tls {
+            servers.iter_mut().for_each(|server| server.set_tls(tls.clone()));
+        }
         servers[0]._permit = Some(permit);
         let peers: String = (1..=servers.len())
             .map(|id| format!("server.{id}=127.0.0.1:{}:{}\n", free_port(), free_port()))

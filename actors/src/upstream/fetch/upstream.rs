@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     http_client::{HttpAnswer, HttpRequest},
-    tls::{TlsClient, TlsFault, TlsRemedies, system_authorities},
+    tls::{TlsClient, TlsFault, TlsRemedies, TlsTrust, system_authorities},
 };
 
 /// Redirects that are followed, one after the other.
@@ -98,7 +98,10 @@ impl Upstream {
                 ca-certificates, or let SSL_CERT_FILE name a file with them";
                 "cause" => causes.join("; "));
         }
-        Self { tls: TlsClient::new(trusted, None, remedies(settings.url_key)), settings }
+        Self {
+            tls: TlsClient::new(TlsTrust::Certificates(trusted), None, remedies(settings.url_key)),
+            settings,
+        }
     }
 
     /// Requests the entries after `from`, the value of the query's parameter `name`, and reads the answer to its end.
