@@ -153,6 +153,22 @@ fn request_errors() -> Vec<DocumentedError> {
              accepted before, always pass.",
         ),
         (NoUser, NONE, "A fault of the daemon; nothing was written."),
+        (
+            NoTls,
+            NONE,
+            "The listener has TLS, and the request was sent without; nothing was written.",
+        ),
+        (
+            SignedOut,
+            NONE,
+            "Only at the console's address: a browser's session has ended; nothing was written.",
+        ),
+        (
+            SiteNotProven,
+            NONE,
+            "Only at the console's address: a request with a session's cookie that a browser's page has not sent; \
+             nothing was written.",
+        ),
         (ExpectationFailed("…".into()), ALL, NOT_WRITTEN),
         (HeadersTooLarge(65536), ALL, NOT_WRITTEN),
         (HeadersTooMany(96), ALL, NOT_WRITTEN),

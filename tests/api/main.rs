@@ -50,7 +50,7 @@ mod switching;
 mod tls;
 mod undo;
 mod user_lists;
-mod zk_tls;
 mod users;
+mod zk_tls;
 
 use test_support as support;
