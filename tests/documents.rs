@@ -86,7 +86,8 @@ fn code(text: &str) -> BTreeSet<String> {
 fn pairs() -> Vec<PathBuf> {
     let is_english = |path: &PathBuf| !path.to_string_lossy().ends_with(CHINESE);
     let guide = markdown_in(&root().join("docs/guide"), false).into_iter().filter(is_english);
-    let others = ["README.md", "docs/operate/operations.md"].map(|path| root().join(path));
+    let others = ["README.md", "docs/operate/operations.md", "docs/operate/security.md"];
+    let others = others.map(|path| root().join(path));
     guide.chain(others).collect()
 }
 

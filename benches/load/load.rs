@@ -55,7 +55,7 @@ impl Load {
         self.percentile(99)
     }
 
-    fn percentile(&self, percent: usize) -> f64 {
+    pub fn percentile(&self, percent: usize) -> f64 {
         self.times[(self.times.len() * percent / 100).min(self.times.len() - 1)]
     }
 }

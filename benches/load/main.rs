@@ -24,6 +24,7 @@ mod history;
 mod http;
 mod load;
 mod log;
+mod logins;
 mod memory;
 mod plot;
 mod polls;
@@ -54,7 +55,7 @@ const BATCH: usize = 20_000;
 const CONNECTIONS: usize = 256;
 const WARM_UP: Duration = Duration::from_secs(3);
 
-const SECTIONS: [&str; 15] = [
+const SECTIONS: [&str; 16] = [
     "batch",
     "latency",
     "singles",
@@ -70,6 +71,7 @@ const SECTIONS: [&str; 15] = [
     "polls",
     "lists",
     "history",
+    "logins",
 ];
 
 fn main() -> ExitCode {
@@ -197,6 +199,9 @@ async fn beside_bare_client(
     }
     if chosen.has("history") {
         history::measure(zookeeper, &stage, report).await;
+    }
+    if chosen.has("logins") {
+        logins::measure(zookeeper, &stage, report).await;
     }
 }
 

@@ -9,6 +9,7 @@ use std::{
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use super::report::{CommandFailure, FailureKind};
+use crate::users::MAX_PASSWORD;
 
 /// Prints a note, unless a script reads the output.
 pub fn note(quiet: bool, text: &str) {
@@ -33,9 +34,6 @@ pub fn confirm(question: &str) -> Result<bool, CommandFailure> {
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }
 
-/// Largest password, in bytes.
-const PASSWORD_BYTES: u64 = 1024;
-
 /// A new password: typed twice on a terminal, else the first line of standard input.
 pub fn new_password() -> Result<String, CommandFailure> {
     if !io::stdin().is_terminal() {
@@ -54,14 +52,21 @@ fn password_line(prompt: &str) -> Result<String, CommandFailure> {
     let mut errors = io::stderr();
     let _ = write!(errors, "{prompt}").and_then(|()| errors.flush());
     let mut line = String::new();
-    io::stdin().lock().take(PASSWORD_BYTES).read_line(&mut line).map_err(no_password)?;
+    // Room for the end of the line, and for a byte too many.
+    let limit = MAX_PASSWORD as u64 + 3;
+    io::stdin().lock().take(limit).read_line(&mut line).map_err(no_password)?;
     if !prompt.is_empty() {
         let _ = writeln!(errors);
     }
     let password = line.strip_suffix('\n').unwrap_or(&line);
     let password = password.strip_suffix('\r').unwrap_or(password);
-    match password.is_empty() || password.contains(char::is_control) {
-        true => Err(no_password("the line is empty, or has a control character")),
+    match password.is_empty()
+        || password.contains(char::is_control)
+        || password.len() > MAX_PASSWORD
+    {
+        true => Err(no_password(format!(
+            "the line is empty, has a control character, or is longer than {MAX_PASSWORD} bytes"
+        ))),
         false => Ok(password.to_owned()),
     }
 }

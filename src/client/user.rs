@@ -52,7 +52,7 @@ fn with_entry(mut report: CommandReport, entry: Value) -> CommandResult {
 /// The entry, unless the daemon would refuse it.
 fn checked(entry: Value) -> Result<Value, CommandFailure> {
     let file = json!({ "users": [entry] }).to_string();
-    match users::parse(&file) {
+    match users::parse(&file, None) {
         Ok(_) => Ok(entry),
         Err(problems) => Err(FailureKind::Refused.failure(problems.join("; "))),
     }

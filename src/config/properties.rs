@@ -68,6 +68,8 @@ fn check_overridden(choices: &mut Unstructured<'_>) -> Result<()> {
         "UserAutoRegAPI_URL": "http://127.0.0.1/register", "UserAutoRegAPI_DefaultCoin": "btc",
         "UserCoinMapURL": format!("http://pool:a@{SECRET}@127.0.0.1/map?token={SECRET}"),
         "ZKDigestCredentials": format!("switcher:{SECRET}"),
+        "TLSCertificateFile": "/certificate", "TLSPrivateKeyFile": "/key", "ZKTLSCAFile": "/ca",
+        "ZKTLSCertificateFile": "/certificate", "ZKTLSPrivateKeyFile": "/key",
     });
     let key = choices.choose(KEYS)?;
     let texts = [

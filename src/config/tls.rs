@@ -170,12 +170,12 @@ fn doubt(period: &Period, now: SystemTime) -> Option<String> {
     let Period { begin, end, .. } = period;
     if now < *begin {
         return Some(format!(
-            "is not valid before {}: clients refuse it until then; check this machine's clock",
+            "is not valid before {}, and is refused until then: check this machine's clock",
             date(*begin)
         ));
     }
     match end.duration_since(now) {
-        Err(_) => Some(format!("has expired on {}: clients refuse it; {RENEW}", date(*end))),
+        Err(_) => Some(format!("has expired on {}, and is refused: {RENEW}", date(*end))),
         Ok(left) if left < SOON => {
             let days = left.as_secs() / DAY;
             Some(format!("expires in {days} days, on {}: {RENEW}", date(*end)))

@@ -19,16 +19,10 @@ impl Findings {
             let file = file.to_string_lossy();
             return self.problem(KEY, format!("is {}, which is no text in UTF-8", Quoted(&file)));
         };
-        match users::parse(text) {
+        let api_user = callers.credentials.as_ref().map(|it| it.user.as_str());
+        match users::parse(text, api_user) {
             Ok(users) => callers.users = users,
             Err(problems) => return problems.into_iter().for_each(|it| self.problem(KEY, it)),
-        }
-        if let Some(api) = &callers.credentials
-            && callers.users.iter().any(|user| *user.name == api.user)
-        {
-            let name = Quoted(&api.user);
-            let text = format!("user {name} has the name of APIUser; rename or remove one of them");
-            self.problem(KEY, text);
         }
         self.doubt_users(callers, has_sub_pools);
     }

@@ -17,7 +17,7 @@ use tokio::{sync::watch, time::timeout};
 use super::{
     logins::{Failures, lock},
     slowdown::{INTERVAL, MAX_DELAYED},
-    waiting::{Job, Login, Verdict, Waiting},
+    waiting::{Compared, Job, Login, Unchecked, Verdict, Waiting},
 };
 use crate::users::Check;
 
@@ -29,15 +29,6 @@ const COME_BACK: Duration = INTERVAL.saturating_mul(MAX_DELAYED + 1);
 
 /// Added to the thread's nice value.
 const NICER: i32 = 10;
-
-/// A login whose password was not compared.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Unchecked {
-    /// Too many failed from its address; the time to wait.
-    Address(Duration),
-    /// Too many wait, or they take too long; the time to wait.
-    Queue(Duration),
-}
 
 /// Clones share the thread.
 #[derive(Clone)]
@@ -73,11 +64,11 @@ impl Comparisons {
         login: Login,
         (failures, limit): (&Arc<Failures>, usize),
         source: Source,
-    ) -> Result<Verdict, Unchecked> {
+    ) -> Compared {
         let mut verdict = self.join_or_add(login, (failures, limit), source)?;
         let verdict = timeout(MAX_WAIT, verdict.wait_for(Option::is_some)).await;
         let verdict = verdict.ok().and_then(Result::ok).and_then(|it| it.clone());
-        verdict.ok_or(Unchecked::Queue(COME_BACK))
+        verdict.unwrap_or(Err(Unchecked::Queue(COME_BACK)))
     }
 
     fn join_or_add(
@@ -85,7 +76,7 @@ impl Comparisons {
         login: Login,
         (failures, limit): (&Arc<Failures>, usize),
         source: Source,
-    ) -> Result<watch::Receiver<Option<Verdict>>, Unchecked> {
+    ) -> Result<watch::Receiver<Option<Compared>>, Unchecked> {
         let mut state = lock(&self.0.state);
         if let Some(verdict) = state.waiting.join(&login) {
             return Ok(verdict);
@@ -102,7 +93,7 @@ impl Comparisons {
             state.has_thread = thread.spawn(move || shared.run()).is_ok();
         }
         drop(state);
-        note_removed(&removed, now);
+        slow_down(&removed);
         Ok(verdict)
     }
 }
@@ -112,12 +103,24 @@ impl Shared {
         // Without the lower priority, it competes with the listeners; no reason to refuse logins.
         let _ = nice(NICER);
         while let Some(job) = self.next() {
-            let began = Instant::now();
-            if let Some(verdict) = compare(&job, began) {
-                self.seconds.observe(began.elapsed().as_secs_f64());
-                job.end(verdict);
-            }
+            job.end(self.compare(&job));
         }
+    }
+
+    /// Compares the passwords, unless the address has failed too often meanwhile.
+    fn compare(&self, job: &Job) -> Compared {
+        let (Login { users, sent, .. }, began) = (&job.login, Instant::now());
+        // An equal login may have ended right before this one came.
+        if let Check::Known(user) = users.check(sent.user(), sent.password()) {
+            return Ok(Verdict::Right(user));
+        }
+        job.failures.recovery(&job.source, began).map_err(Unchecked::Address)?;
+        let user = users.compare_slowly(sent.user(), sent.password());
+        self.seconds.observe(began.elapsed().as_secs_f64());
+        Ok(match user {
+            Some(user) => Verdict::Right(user),
+            None => Verdict::Wrong(job.failures.note(&job.source), Instant::now()),
+        })
     }
 
     fn next(&self) -> Option<Arc<Job>> {
@@ -125,29 +128,15 @@ impl Shared {
         let (job, removed) = state.waiting.next();
         state.has_thread = job.is_some();
         drop(state);
-        note_removed(&removed, Instant::now());
+        slow_down(&removed);
         job
-    }
-}
-
-/// Compares the passwords; `None` if the address has failed too often meanwhile.
-fn compare(job: &Job, now: Instant) -> Option<Verdict> {
-    let Login { users, sent, .. } = &job.login;
-    // An equal login may have ended right before this one came.
-    if let Check::Known(user) = users.check(sent.user(), sent.password()) {
-        return Some(Verdict::Right(user));
-    }
-    job.failures.recovery(&job.source, now).ok()?;
-    match users.compare_slowly(sent.user(), sent.password()) {
-        Some(user) => Some(Verdict::Right(user)),
-        None => Some(Verdict::Wrong(job.failures.note(&job.source), Instant::now())),
     }
 }
 
 /// Counts logins without a comparison as failures of their addresses. An address could otherwise occupy the list, and
 /// keep the rank of one that has not failed.
-fn note_removed(removed: &[Arc<Job>], now: Instant) {
+fn slow_down(removed: &[Arc<Job>]) {
     for job in removed {
-        job.failures.suspect(&job.source, now);
+        job.failures.slow_down(&job.source);
     }
 }

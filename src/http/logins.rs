@@ -21,10 +21,10 @@ use tokio::{
 
 use super::{
     basic_auth::BasicCredentials,
-    comparisons::{Comparisons, Unchecked},
+    comparisons::Comparisons,
     error::RequestError,
     slowdown::{AnswerTime, Slowdown},
-    waiting::{Login, MAX_WAITING, Verdict},
+    waiting::{Login, MAX_WAITING, Unchecked, Verdict},
 };
 use crate::users::{Role, Users};
 
@@ -228,18 +228,20 @@ impl Failures {
         slowdown.refused(client, now).map_or_else(|| Ok(slowdown.recovery(client, now)), Err)
     }
 
-    /// Counts a login whose client did not wait for the comparison, or lost its place.
-    pub fn suspect(&self, source: &Source, now: Instant) {
-        lock(&self.slowdown).failed(self.client(source), now);
-    }
-
     /// Notes a failed login.
     pub fn note(&self, source: &Source) -> AnswerTime {
-        let (answer, begins) = lock(&self.slowdown).failed(self.client(source), Instant::now());
+        let answer = self.slow_down(source);
         let mut summary = lock(&self.summary);
         summary.failed += 1;
         summary.last = Some(source.clone());
+        answer
+    }
+
+    /// Counts a failed login of the address, or one whose client did not wait for the comparison, or lost its place.
+    pub fn slow_down(&self, source: &Source) -> AnswerTime {
+        let (answer, begins) = lock(&self.slowdown).failed(self.client(source), Instant::now());
         if begins {
+            let mut summary = lock(&self.summary);
             summary.slowed += 1;
             summary.last_slowed = Some(source.clone());
         }

@@ -37,7 +37,7 @@ pub struct Job {
     pub source: Source,
     /// The lower, the earlier.
     rank: Duration,
-    verdict: watch::Sender<Option<Verdict>>,
+    verdict: watch::Sender<Option<Compared>>,
 }
 
 /// Result of a comparison.
@@ -47,6 +47,17 @@ pub enum Verdict {
     /// When to answer, counted from then.
     Wrong(AnswerTime, Instant),
 }
+
+/// A login whose password was not compared; the time to wait until the next one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unchecked {
+    /// Too many failed from its address.
+    Address(Duration),
+    /// Too many wait, or they take too long.
+    Queue(Duration),
+}
+
+pub type Compared = Result<Verdict, Unchecked>;
 
 /// The logins that wait, and the one that is compared now.
 #[derive(Default)]
@@ -76,14 +87,14 @@ impl Job {
         self.failures.client(&self.source)
     }
 
-    pub fn end(&self, verdict: Verdict) {
+    pub fn end(&self, verdict: Compared) {
         self.verdict.send_replace(Some(verdict));
     }
 }
 
 impl Waiting {
     /// The verdict of an equal login.
-    pub fn join(&self, login: &Login) -> Option<watch::Receiver<Option<Verdict>>> {
+    pub fn join(&self, login: &Login) -> Option<watch::Receiver<Option<Compared>>> {
         let equal = self.jobs.iter().chain(&self.running).find(|job| job.login.equals(login));
         equal.map(|job| job.verdict.subscribe())
     }
@@ -101,7 +112,7 @@ impl Waiting {
         &mut self,
         job: Job,
         limit: usize,
-    ) -> (watch::Receiver<Option<Verdict>>, Vec<Arc<Job>>) {
+    ) -> (watch::Receiver<Option<Compared>>, Vec<Arc<Job>>) {
         let verdict = job.verdict.subscribe();
         let mut removed = self.take_abandoned();
         let failures = Arc::clone(&job.failures);
@@ -218,11 +229,11 @@ mod tests {
         let early = waiting.join(&login(&users, "wang")).unwrap();
         let running = waiting.next().0.unwrap();
         let late = waiting.join(&login(&users, "wang")).unwrap();
-        running.end(Verdict::Wrong(AnswerTime::AtOnce, Instant::now()));
+        running.end(Ok(Verdict::Wrong(AnswerTime::AtOnce, Instant::now())));
         drop(running);
         assert!(waiting.next().0.is_none());
         for verdict in [verdict, early, late] {
-            assert!(matches!(*verdict.borrow(), Some(Verdict::Wrong(..))));
+            assert!(matches!(*verdict.borrow(), Some(Ok(Verdict::Wrong(..)))));
         }
         assert!(waiting.join(&login(&users, "wang")).is_none());
     }

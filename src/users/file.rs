@@ -18,8 +18,9 @@ const SHAPE: &str = r#"{"users": [{"name": …, "password": …, "roles": […]}
 
 const CREATE: &str = "create one with switcher-api-server user token";
 
-/// Parses the file's text. The problems are all of its problems, each with the user's name and without any secret.
-pub fn parse(text: &str) -> Result<Vec<User>, Vec<String>> {
+/// Parses the file's text. `api_user` is the name of `APIUser`, which no other user may have. The problems are all of its
+/// problems, each with the user's name and without any secret.
+pub fn parse(text: &str, api_user: Option<&str>) -> Result<Vec<User>, Vec<String>> {
     let entries = entries(text).map_err(|problem| vec![problem])?;
     let mut problems = Vec::new();
     let (mut users, mut by_name, mut by_token) = (Vec::new(), HashMap::new(), HashMap::new());
@@ -33,6 +34,9 @@ pub fn parse(text: &str) -> Result<Vec<User>, Vec<String>> {
             && let Some(first) = by_name.insert(name.clone(), number)
         {
             problems.push(format!("{label} is listed twice, as entries {first} and {number}"));
+        }
+        if parsed.name.as_deref().is_some_and(|name| api_user == Some(name)) {
+            problems.push(format!("{label} has the name of APIUser; rename or remove one of them"));
         }
         if let Some(Secret::Token(digest)) = parsed.secret
             && let Some(other) = by_token.insert(digest, label.clone())
@@ -218,7 +222,7 @@ mod tests {
     const DIGEST: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
     fn problems(text: &str) -> Vec<String> {
-        parse(text).err().unwrap_or_else(|| panic!("accepted: {text}"))
+        parse(text, Some("admin")).err().unwrap_or_else(|| panic!("accepted: {text}"))
     }
 
     #[test]
@@ -228,14 +232,14 @@ mod tests {
             {"name": name, "password": BCRYPT, "roles": ["payout", "switcher"]},
             {"name": "backend", "token_sha256": DIGEST, "roles": ["switcher"]},
         ]});
-        let users = parse(&text.to_string()).unwrap();
+        let users = parse(&text.to_string(), None).unwrap();
         let names: Vec<_> = users.iter().map(|user| &*user.name).collect();
         assert_eq!(names, [name.as_str(), "backend"]);
         let roles: Vec<_> = users[0].roles.iter().collect();
         assert_eq!(roles, [Role::Switcher, Role::Payout]);
         assert!(users[0].secret.is_proven_by(b"hunter2"));
         assert!(users[1].secret == Secret::of_token_digest(DIGEST).unwrap());
-        assert_eq!(parse(r#"{"users": []}"#).unwrap().len(), 0);
+        assert_eq!(parse(r#"{"users": []}"#, None).unwrap().len(), 0);
     }
 
     #[test]
@@ -262,6 +266,7 @@ mod tests {
             {"name": "o", "token_sha256": DIGEST.to_uppercase(), "roles": ["viewer"]},
             {"name": "n", "password": BCRYPT, "roles": ["viewer"]},
             BCRYPT,
+            {"name": "admin", "password": BCRYPT, "roles": ["viewer"]},
         ]});
         let found = problems(&text.to_string());
         let expected = [
@@ -286,6 +291,7 @@ mod tests {
             r#"user "o" has the same token as user "n""#,
             r#"user "n" is listed twice, as entries 17 and 19"#,
             "entry 20 is no object",
+            r#"user "admin" has the name of APIUser"#,
         ];
         assert_eq!(found.len(), expected.len(), "{found:#?}");
         for start in expected {

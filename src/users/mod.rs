@@ -17,5 +17,5 @@ pub use create::{hash_password, token};
 pub use file::parse;
 pub use fingerprint::{Fingerprint, fingerprint};
 pub use role::{Role, Roles};
-pub use secret::Secret;
+pub use secret::{MAX_PASSWORD, Secret};
 pub use table::{Check, User, UserChanges, Users};

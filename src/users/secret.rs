@@ -79,6 +79,8 @@ impl Secret {
 
     /// Whether `proof` is the password or the token. Takes the same time for any wrong proof.
     pub fn is_proven_by(&self, proof: &[u8]) -> bool {
+        #[cfg(test)]
+        tests::SLOW_COMPARISONS.set(tests::SLOW_COMPARISONS.get() + u32::from(self.is_slow()));
         match self {
             Self::Plain(digest) | Self::Token(digest) => sha_256(proof).ct_eq(digest).into(),
             Self::Argon2(hash) => argon2_matches(hash, proof).is_ok(),
@@ -132,8 +134,15 @@ fn bcrypt_fault(hash: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
+    use std::cell::Cell;
+
     use super::*;
+
+    thread_local! {
+        /// Comparisons with a slow hash by this thread.
+        pub static SLOW_COMPARISONS: Cell<u32> = const { Cell::new(0) };
+    }
 
     // Of argon2-cffi (the reference implementation) and of libxcrypt.
     const ARGON2: &str =

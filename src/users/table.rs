@@ -148,7 +148,7 @@ impl Users {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::users::Role;
+    use crate::users::{Role, secret::tests::SLOW_COMPARISONS};
 
     // `hunter2`, by argon2-cffi.
     const ARGON2: &str =
@@ -214,6 +214,17 @@ mod tests {
         assert_eq!(check(&users, "backend", "token"), "backend");
         assert_eq!(check(&users, "wang", &"x".repeat(MAX_PASSWORD)), "unclear");
         assert_eq!(check(&users, "wang", &"x".repeat(MAX_PASSWORD + 1)), "wrong");
+    }
+
+    #[test]
+    fn a_wrong_login_compares_one_slow_hash_whoever_it_names() {
+        let plain = user("admin", Secret::of_password("secret"));
+        let users = Users::new([slow("wang"), slow("li"), token("backend"), plain]);
+        for name in ["wang", "backend", "admin", "nobody", ""] {
+            let before = SLOW_COMPARISONS.get();
+            assert!(users.compare_slowly(name.as_bytes(), b"guess").is_none(), "{name}");
+            assert_eq!(SLOW_COMPARISONS.get() - before, 1, "{name}");
+        }
     }
 
     #[test]

@@ -50,6 +50,7 @@ mod switching;
 mod tls;
 mod undo;
 mod user_lists;
+mod users;
 mod zk_tls;
 
 use test_support as support;

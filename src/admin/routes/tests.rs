@@ -12,8 +12,9 @@ use crate::{
     users::{Roles, Secret, User},
 };
 
-/// Paths that need no user.
-const OPEN: [&str; 2] = ["/healthz", "/readyz"];
+/// Paths that need no user: health, and the way in and out.
+const OPEN: [&str; 6] =
+    ["/healthz", "/readyz", "/login", "/login.css", "/logout", "/console/icon.svg"];
 
 const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"];
 

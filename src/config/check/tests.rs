@@ -318,6 +318,7 @@ fn another(key: &Key) -> String {
         ("APIRoles", _) => "switcher,payout",
         ("TLSListeners", _) => "api",
         ("IntervalSeconds", _) => "7",
+        ("TLSListeners", _) => "api",
         ("UserAutoRegAPI_URL", _) => "http://elsewhere/register",
         ("UserAutoRegAPI_Password", _) => "another",
         (_, KeyKind::Urls) => r#"{"btc":"http://elsewhere/list"}"#,
@@ -355,6 +356,11 @@ fn each_key_that_a_reload_takes_over_changes_what_a_reload_hands_on() {
         ("ZKAutoRegWatchDir", "/requests"),
         ("UserAutoRegAPI_URL", "http://here/register"),
         ("UserAutoRegAPI_DefaultCoin", "btc"),
+        ("TLSCertificateFile", "/certificate"),
+        ("TLSPrivateKeyFile", "/key"),
+        ("ZKTLSCAFile", "/authorities"),
+        ("ZKTLSCertificateFile", "/certificate-of-client"),
+        ("ZKTLSPrivateKeyFile", "/key-of-client"),
     ];
     let with = |key: &str, value: &str| {
         let on = on.into_iter().filter(|(name, _)| *name != key);

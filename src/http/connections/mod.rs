@@ -26,6 +26,8 @@ mod serve;
 mod tests;
 mod tls_handshake;
 mod tls_stream;
+#[cfg(test)]
+mod tls_tests;
 
 use std::{
     sync::{

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::http::error::RequestError;
 
-const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: s\r\n\r\n";
+pub(super) const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: s\r\n\r\n";
 const POST: &[u8] = b"POST / HTTP/1.1\r\nHost: s\r\nContent-Length: 40000\r\n\r\n";
 
 /// A connection to be served, and its client.
@@ -34,16 +34,17 @@ async fn connected(connections: &Connections) -> (HttpConnection, TcpStream) {
     (connections.open(Stream::Plain(served), Instant::now()), client)
 }
 
+pub(super) fn patient_deadlines() -> Deadlines {
+    let [first_head, idle, patience] = [30, 40, 60].map(Duration::from_secs);
+    Deadlines { first_head, idle, patience }
+}
+
 fn patient() -> Connections {
-    let deadlines = |seconds: [u64; 3]| {
-        let [first_head, idle, patience] = seconds.map(Duration::from_secs);
-        Deadlines { first_head, idle, patience }
-    };
-    Connections::new(deadlines([30, 40, 60]), None)
+    Connections::new(patient_deadlines(), None)
 }
 
 /// Reads for as long as something comes within a moment.
-async fn read_all(connection: &mut HttpConnection) -> Vec<u8> {
+pub(super) async fn read_all(connection: &mut HttpConnection) -> Vec<u8> {
     let (mut all, mut buffer) = (Vec::new(), vec![0; 64 * 1024]);
     while let Ok(read) = timeout(Duration::from_millis(200), connection.read(&mut buffer)).await {
         let count = read.expect("a read");
@@ -56,7 +57,7 @@ async fn read_all(connection: &mut HttpConnection) -> Vec<u8> {
 }
 
 /// Answers the request that was read.
-async fn answer(connection: &mut HttpConnection, answer: &[u8]) {
+pub(super) async fn answer(connection: &mut HttpConnection, answer: &[u8]) {
     let in_progress = connection.handle().begin_answer();
     connection.write_all(answer).await.expect("sent");
     drop(in_progress);
@@ -64,7 +65,7 @@ async fn answer(connection: &mut HttpConnection, answer: &[u8]) {
 }
 
 /// Whether the connection ends within so many seconds.
-async fn ends_within(connection: &mut HttpConnection, seconds: u64) -> bool {
+pub(super) async fn ends_within(connection: &mut HttpConnection, seconds: u64) -> bool {
     let read = timeout(Duration::from_secs(seconds), connection.read(&mut [0; 1000])).await;
     matches!(read, Ok(Ok(0)))
 }

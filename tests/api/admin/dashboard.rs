@@ -9,9 +9,11 @@ use upstream_sim::{Reply, Upstream};
 
 use super::Admin;
 use super::promql::Shown;
+use crate::support::certificates::Authority;
 use crate::support::client::{Answer, Request};
 use crate::support::daemon::Daemon;
 use crate::support::zookeeper::ZooKeeper;
+use crate::tls;
 
 const HANDBOOK: &str = "docs/operate/operations.md";
 
@@ -29,6 +31,9 @@ async fn shown() -> Shown {
             serde_json::json!({"bch": format!("http://{}/list", upstream.address())}),
         )
         .set("IntervalSeconds", 1);
+    let with_tls = tls::with(Daemon::builder(&zookeeper).admin(), &Authority::new("root").server());
+    let with_tls = with_tls.set("TLSListeners", serde_json::json!(["api"])).start().await;
+    let with_tls = Admin::of(&with_tls).await.samples().await;
     let daemon = builder.start().await;
     let admin = Admin::of(&daemon).await;
     assert_eq!(daemon.switch("alice", "btc").await, Answer::success());
@@ -38,7 +43,7 @@ async fn shown() -> Shown {
     zookeeper.kill9();
     admin.wait_for("switcher_zookeeper_session_up", 0.0).await;
     assert_eq!(daemon.switch("alice", "btc").await.err_no, 105);
-    Shown::new(&admin.samples().await)
+    Shown::new(&admin.samples().await.and(with_tls))
 }
 
 fn file(path: &str) -> String {

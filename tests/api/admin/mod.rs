@@ -11,7 +11,7 @@ mod metrics;
 mod origins;
 mod promql;
 mod recent;
-mod samples;
+pub mod samples;
 mod sign_in;
 mod stream;
 mod user_lists;

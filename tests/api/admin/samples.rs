@@ -35,6 +35,14 @@ impl Samples {
         Self(samples)
     }
 
+    /// The series of both; where both have one, this one's.
+    pub fn and(mut self, other: Self) -> Self {
+        other.0.into_iter().for_each(|(series, value)| {
+            self.0.entry(series).or_insert(value);
+        });
+        self
+    }
+
     /// The value of a series.
     pub fn get(&self, series: &str) -> Option<f64> {
         self.0.get(series).copied()

@@ -5,11 +5,13 @@ use serde_json::{Value, json};
 use super::Admin;
 use super::events::{Event, Events};
 use crate::reload::applied;
-use crate::support::client::{Request, Response, percent_encode};
+use crate::support::certificates::Authority;
+use crate::support::client::{Connection, Request, Response, percent_encode};
 use crate::support::daemon::{Builder, Daemon, PASSWORD, USER};
 use crate::support::seconds;
 use crate::support::users::{token_of, with_bcrypt, with_password, with_token};
 use crate::support::zookeeper::ZooKeeper;
+use crate::tls;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 const CHALLENGE: Option<&str> = Some(r#"Basic realm="Restricted""#);
@@ -533,5 +535,25 @@ async fn the_cookie_is_secure_when_a_trusted_proxy_has_tls() {
             let set = response.header("Set-Cookie").unwrap();
             assert_eq!(set.ends_with("; SameSite=Strict; Secure"), is_secure, "{set}");
         }
+    }
+}
+
+#[tokio::test]
+async fn under_tls_the_cookie_is_secure_and_our_own_pages_are_https() {
+    let authority = Authority::new("root");
+    let builder = with_users(ZooKeeper::shared().await, &[wang()]);
+    let daemon = tls::with(builder, &authority.server()).start().await;
+    let (admin, client) = (daemon.admin().await, tls::trusting(&authority));
+    let send = async |request: Request| {
+        let mut connection = Connection::open_tls(&admin, &client).await.unwrap();
+        connection.send(&request.host(&admin)).await.unwrap()
+    };
+    let response = send(login(USER, PASSWORD)).await;
+    let set = response.header("Set-Cookie").unwrap();
+    assert!(set.ends_with("; SameSite=Strict; Secure"), "{set}");
+    for (scheme, status) in [("https", 200), ("http", 403)] {
+        let request = batch("alice").header("Origin", format!("{scheme}://{admin}"));
+        let response = send(request.header("Cookie", cookie(&response))).await;
+        assert_eq!(response.status, status, "{scheme}: {response:?}");
     }
 }

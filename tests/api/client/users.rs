@@ -32,7 +32,9 @@ async fn an_entry_has_the_hash_of_the_password() {
     let bare = Cli::new("user hash").stdin("a").ends_with(0).await.stdout;
     let bare: Value = serde_json::from_str(&bare).unwrap();
     assert_eq!(bare.as_object().unwrap().len(), 1, "{bare}");
+    let long = "x".repeat(1025);
     for (stdin, words, code) in [
+        (long.as_str(), "", 66),
         ("", "", 66),
         ("\n", "", 66),
         ("a\tb\n", "", 66),

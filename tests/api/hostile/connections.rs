@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::siege::{Scale, Sent, known, while_it_listens};
-use crate::support::client::{Connection, Request};
+use crate::support::client::{Connection, Request, connect_narrow, shake_hands};
 use crate::support::daemon::Daemon;
 use crate::support::seconds;
 
@@ -20,7 +20,7 @@ const DRIP: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = seconds(30);
 
 /// Sends `start` over as many connections and goes on with `drop`, until the daemon has hung up on all.
-async fn drip(
+pub async fn drip(
     daemon: &Daemon,
     connections: usize,
     start: Vec<Vec<u8>>,
@@ -114,9 +114,13 @@ async fn deaf(daemon: &Daemon, connections: usize, request: Request) -> Sent {
     for _ in 0..connections {
         let address = daemon.base().to_owned();
         let requests = request.head_bytes().repeat(100);
-        let sent = Arc::clone(&sent);
+        let (sent, tls) = (Arc::clone(&sent), daemon.tls());
         clients.spawn(async move {
-            let mut connection = Connection::open_narrow(&address, 1024).await.unwrap();
+            let stream = connect_narrow(&address, 1024).await.unwrap();
+            let mut connection = match tls {
+                None => Connection::plain(stream),
+                Some(tls) => Connection::over(shake_hands(stream, &tls).await.unwrap()),
+            };
             while connection.write(&requests).await.is_ok() {
                 sent.fetch_add(100, Ordering::Relaxed);
             }

@@ -7,12 +7,14 @@
 mod bodies;
 mod connections;
 mod fields;
+mod handshakes;
 mod lists;
 mod siege;
 
 use serde_json::json;
 use upstream_sim::{Reply, Upstream};
 
+use crate::support::certificates::Authority;
 use crate::support::client::Answer;
 use crate::support::daemon::Daemon;
 use crate::support::zookeeper::ZooKeeper;
@@ -154,6 +156,51 @@ async fn paths(scale: Scale) -> Reckoning {
     listing(Attack::new("paths by the million", 40), work).await
 }
 
+/// On one with TLS, whose clients hold one as patient as usual.
+async fn with_tls(
+    attack: Attack,
+    head_timeout: u64,
+    work: impl AsyncFn(&Daemon) -> Sent,
+) -> Reckoning {
+    let builder = builder(ZooKeeper::shared().await).set("APIHeadTimeoutSeconds", head_timeout);
+    besiege(attack, builder.secure(&Authority::new("root")).start().await, work).await
+}
+
+async fn slow_handshakes(scale: Scale) -> Reckoning {
+    let work = async |daemon: &Daemon| handshakes::slow(daemon, scale).await;
+    with_tls(Attack::new("handshakes that never end", 64), 2, work).await
+}
+
+async fn large_handshakes(scale: Scale) -> Reckoning {
+    let work = async |daemon: &Daemon| handshakes::large(daemon, scale).await;
+    with_tls(Attack::new("first messages of 60 KB", 128), 2, work).await
+}
+
+async fn garbage(scale: Scale) -> Reckoning {
+    let work = async |daemon: &Daemon| handshakes::garbage(daemon, scale).await;
+    with_tls(Attack::new("garbage instead of TLS", 64), 5, work).await
+}
+
+async fn silent_handshakes(scale: Scale) -> Reckoning {
+    let work = async |daemon: &Daemon| handshakes::silent(daemon, scale).await;
+    with_tls(Attack::new("handshakes without a request", 128), 5, work).await
+}
+
+async fn new_keys(scale: Scale) -> Reckoning {
+    let work = async |daemon: &Daemon| handshakes::new_keys(daemon, scale).await;
+    with_tls(Attack::new("new keys over and over", 64), 5, work).await
+}
+
+async fn unread_with_tls(scale: Scale) -> Reckoning {
+    let work = async |daemon: &Daemon| connections::unread_refusals(daemon, scale).await;
+    with_tls(
+        Attack::new("refusals over TLS that nobody reads", 64 + scale.deaf as u64 / 2),
+        5,
+        work,
+    )
+    .await
+}
+
 macro_rules! short {
     ($($test:ident: $attack:ident,)*) => {$(
         #[tokio::test]
@@ -183,6 +230,12 @@ short! {
     no_field_forges_a_line_or_shows_a_secret: forgeries,
     coins_that_there_are_not_leave_nothing_behind: coins,
     paths_that_there_are_not_leave_nothing_behind: paths,
+    many_handshakes_that_never_end_harm_nobody: slow_handshakes,
+    many_large_first_messages_harm_nobody: large_handshakes,
+    garbage_instead_of_tls_is_hung_up_on: garbage,
+    many_handshakes_without_a_request_harm_nobody: silent_handshakes,
+    who_wants_new_keys_over_and_over_is_hung_up_on: new_keys,
+    who_reads_no_refusal_over_tls_is_hung_up_on: unread_with_tls,
 }
 
 #[tokio::test]
@@ -222,7 +275,7 @@ async fn a_longer_siege_prints_its_results() {
     besieged!(
         slow_heads slow_second_heads slow_bodies slow_strangers idle unread_refusals unread_successes pipelines endless_chunks nests
         forms nothings names duplicates conflicting_lengths large_credentials forgeries coins
-        paths
+        paths slow_handshakes large_handshakes garbage silent_handshakes new_keys unread_with_tls
     );
     all.iter().for_each(Reckoning::assert_harmless);
 }

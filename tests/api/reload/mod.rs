@@ -25,7 +25,7 @@ fn patient(zookeeper: &ZooKeeper) -> Builder {
 }
 
 /// Writes the configuration, sends SIGHUP and waits for the result. Returns the log lines of the reload.
-async fn reload(daemon: &Daemon, builder: &Builder) -> Vec<String> {
+pub async fn reload(daemon: &Daemon, builder: &Builder) -> Vec<String> {
     builder.write_config();
     hang_up(daemon).await
 }

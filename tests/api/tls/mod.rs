@@ -1,7 +1,10 @@
 //! TLS of the listeners: clients with good and bad intentions, and an operator who renews certificates.
 
 mod answers;
-mod handshakes;
+mod client_certificates;
+mod configuration;
+pub mod handshakes;
+mod reload;
 
 use std::sync::Arc;
 
@@ -13,7 +16,7 @@ use crate::support::daemon::{Builder, Daemon, PASSWORD, USER};
 use crate::support::zookeeper::ZooKeeper;
 
 /// A daemon with the certificate of `identity` at both listeners.
-fn with(builder: Builder, identity: &Identity) -> Builder {
+pub fn with(builder: Builder, identity: &Identity) -> Builder {
     let (certificate, key) = certificates::write(identity, builder.folder(), "server");
     builder
         .set("TLSCertificateFile", certificate.to_str().unwrap())
@@ -28,7 +31,7 @@ async fn patient(authority: &Authority) -> Builder {
 }
 
 /// A client that trusts `authority` and has no certificate.
-fn trusting(authority: &Authority) -> Arc<ClientConfig> {
+pub fn trusting(authority: &Authority) -> Arc<ClientConfig> {
     authority.trusting(&VERSIONS, None)
 }
 
@@ -43,4 +46,12 @@ fn known(request: Request) -> Request {
 
 async fn send(connection: &mut Connection, request: Request) -> Response {
     connection.send(&known(request)).await.unwrap()
+}
+
+/// An answer over a connection of its own, or the error of the handshake or of the answer.
+async fn try_switch(daemon: &Daemon, tls: &Arc<ClientConfig>) -> Result<Response, String> {
+    let connection = Connection::open_tls(daemon.base(), tls).await;
+    let mut connection = connection.map_err(|error| error.to_string())?;
+    let request = known(Request::switch("alice", "btc"));
+    connection.send(&request).await.map_err(|error| error.to_string())
 }

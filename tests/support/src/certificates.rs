@@ -51,20 +51,29 @@ impl Authority {
         versions: &[&'static SupportedProtocolVersion],
         client: Option<&Identity>,
     ) -> Arc<ClientConfig> {
-        let mut roots = RootCertStore::empty();
-        roots.add(certificate(self.pem())).unwrap();
-        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_protocol_versions(versions)
-            .unwrap()
-            .with_root_certificates(roots);
-        Arc::new(match client {
-            None => builder.with_no_client_auth(),
-            Some(identity) => {
-                let key = PrivateKeyDer::from_pem_slice(identity.key_pem().as_bytes()).unwrap();
-                builder.with_client_auth_cert(vec![certificate(identity.pem())], key).unwrap()
-            }
-        })
+        trusting(self.pem(), versions, client)
     }
+}
+
+/// As [`Authority::trusting`], for a certificate in PEM.
+pub fn trusting(
+    pem: &str,
+    versions: &[&'static SupportedProtocolVersion],
+    client: Option<&Identity>,
+) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate(pem)).unwrap();
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_protocol_versions(versions)
+        .unwrap()
+        .with_root_certificates(roots);
+    Arc::new(match client {
+        None => builder.with_no_client_auth(),
+        Some(identity) => {
+            let key = PrivateKeyDer::from_pem_slice(identity.key_pem().as_bytes()).unwrap();
+            builder.with_client_auth_cert(vec![certificate(identity.pem())], key).unwrap()
+        }
+    })
 }
 
 fn certificate(pem: &str) -> CertificateDer<'static> {

@@ -221,7 +221,8 @@ impl Connection {
         Ok(Self::plain(within(PATIENCE, socket.connect(address)).await?))
     }
 
-    fn plain(stream: TcpStream) -> Self {
+    /// Over one without TLS.
+    pub fn plain(stream: TcpStream) -> Self {
         let (reader, writer) = stream.into_split();
         Self { reader: BufReader::new(Box::new(reader)), writer: Box::new(writer) }
     }

@@ -12,8 +12,10 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
+use tokio_rustls::rustls::ClientConfig;
 
-use crate::client::{self, Answer, Connection, Request, Response};
+use crate::certificates::{self, Authority, VERSIONS};
+use crate::client::{Answer, Connection, Request, Response};
 use crate::zookeeper::ZooKeeper;
 use crate::{Guarded, Output, eventually, seconds, unique};
 
@@ -41,6 +43,8 @@ pub struct Daemon {
     process: Guarded,
     address: String,
     watch_dir: String,
+    /// The side of clients, if its API has TLS.
+    tls: Option<Arc<ClientConfig>>,
     log: Log,
     stdout: Log,
     _folder: Arc<TempDir>,
@@ -143,7 +147,7 @@ impl Daemon {
 
     /// Sends a request as it is over a connection of its own.
     pub async fn send_as_is(&self, request: &Request) -> Response {
-        let response = client::send(&self.address, request).await;
+        let response = self.connect().await.send(request).await;
         response.unwrap_or_else(|error| panic!("{error} instead of an answer to {request:?}"))
     }
 
@@ -170,7 +174,16 @@ impl Daemon {
 
     /// A connection to keep.
     pub async fn connect(&self) -> Connection {
-        Connection::open(&self.address).await.unwrap()
+        let connection = match &self.tls {
+            None => Connection::open(&self.address).await,
+            Some(tls) => Connection::open_tls(&self.address, tls).await,
+        };
+        connection.unwrap_or_else(|error| panic!("{error} instead of a connection"))
+    }
+
+    /// The side of clients of an API with TLS.
+    pub fn tls(&self) -> Option<Arc<ClientConfig>> {
+        self.tls.clone()
     }
 }
 
@@ -182,6 +195,7 @@ pub struct Builder {
     environment: BTreeMap<OsString, OsString>,
     descriptors: Option<u32>,
     program: PathBuf,
+    tls: Option<Arc<ClientConfig>>,
     folder: Arc<TempDir>,
 }
 
@@ -213,6 +227,7 @@ impl Builder {
             environment: BTreeMap::from([("LogFormat".into(), "human".into())]),
             descriptors: None,
             program: program().into(),
+            tls: None,
             folder: Arc::new(folder),
         }
     }
@@ -225,6 +240,16 @@ impl Builder {
     /// Turns the admin pages on.
     pub fn admin(self) -> Self {
         self.set("AdminListenAddr", "127.0.0.1:0")
+    }
+
+    /// Turns TLS on, with a certificate of `authority`. The daemon's own clients here trust it.
+    pub fn secure(self, authority: &Authority) -> Self {
+        let (certificate, key) = certificates::write(&authority.server(), self.folder(), "server");
+        let tls = Some(authority.trusting(&VERSIONS, None));
+        let secure = self
+            .set("TLSCertificateFile", certificate.to_str().unwrap())
+            .set("TLSPrivateKeyFile", key.to_str().unwrap());
+        Self { tls, ..secure }
     }
 
     pub fn without(mut self, key: &str) -> Self {
@@ -313,7 +338,8 @@ impl Builder {
         .await;
         let watch_dir = self.config.get("ZKSwitcherWatchDir").and_then(Value::as_str);
         let watch_dir = watch_dir.unwrap_or_default().trim_end_matches('/').to_owned() + "/";
-        Daemon { process, address, watch_dir, log, stdout, _folder: Arc::clone(&self.folder) }
+        let (tls, _folder) = (self.tls.clone(), Arc::clone(&self.folder));
+        Daemon { process, address, watch_dir, tls, log, stdout, _folder }
     }
 
     /// Starts the daemon without waiting for anything.

@@ -64,6 +64,13 @@ impl Draft {
         self
     }
 
+    /// Meant for servers only.
+    #[must_use]
+    pub fn for_servers(mut self) -> Self {
+        self.0.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        self
+    }
+
     /// Signed by its own key.
     pub fn self_signed(self) -> io::Result<Identity> {
         let key = KeyPair::generate().map_err(io::Error::other)?;

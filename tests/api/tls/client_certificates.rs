@@ -1,0 +1,83 @@
+//! `TLSClientCAFile`: clients need a certificate, in addition to credentials.
+
+use serde_json::json;
+
+use super::{open, patient, trusting, try_switch};
+use crate::admin::Admin;
+use crate::reload::applied;
+use crate::support::certificates::{Authority, Draft, LOCAL, VERSIONS, write_private};
+use crate::support::client::{Answer, Request};
+use crate::support::daemon::Builder;
+
+fn asking(builder: Builder, authorities: &[&Authority]) -> Builder {
+    let text: String = authorities.iter().map(|it| it.pem()).collect();
+    let file = write_private(&builder.folder().join("clients.pem"), &text);
+    builder.set("TLSClientCAFile", file.to_str().unwrap())
+}
+
+#[tokio::test]
+async fn clients_need_a_certificate_of_an_authority_and_credentials() {
+    let (servers, clients) = (Authority::new("servers"), Authority::new("clients"));
+    let builder = asking(patient(&servers).await, &[&Authority::new("other"), &clients]);
+    let daemon = builder.set("TLSListeners", json!(["api"])).start().await;
+    let good = clients.client("backend");
+    let no_purpose = clients.issue(Draft::new(&["backend"]));
+    let expired = clients.issue(Draft::new(&["backend"]).for_clients().expired());
+    let early = clients.issue(Draft::new(&["backend"]).for_clients().early());
+    let servers_own = clients.issue(Draft::new(&LOCAL).for_servers());
+    let forged = Authority::new("clients").client("backend");
+    let of_servers = servers.client("backend");
+    for version in VERSIONS {
+        for good in [&good, &no_purpose] {
+            let client = servers.trusting(&[version], Some(good));
+            assert_eq!(try_switch(&daemon, &client).await.unwrap().answer(), Answer::success());
+            let mut connection = open(daemon.base(), &client).await;
+            let answer = connection.send(&Request::switch("alice", "btc")).await.unwrap();
+            assert_eq!(answer.status, 401, "a certificate replaces no credentials");
+        }
+        for bad in [
+            None,
+            Some(&expired),
+            Some(&early),
+            Some(&servers_own),
+            Some(&forged),
+            Some(&of_servers),
+        ] {
+            let client = servers.trusting(&[version], bad);
+            let error = try_switch(&daemon, &client).await.unwrap_err();
+            assert!(error.contains("alert"), "{error}");
+        }
+    }
+    let series =
+        r#"switcher_tls_handshakes_failed_total{listener="api",reason="client_certificate"}"#;
+    Admin::of(&daemon).await.wait_for(series, 12.0).await;
+}
+
+#[tokio::test]
+async fn a_reload_of_the_authorities_holds_for_the_next_handshake_even_of_a_known_client() {
+    let servers = Authority::new("servers");
+    let (old, new) = (Authority::new("old"), Authority::new("new"));
+    let builder = patient(&servers).await;
+    let without = builder.clone();
+    let daemon = builder.start().await;
+    for version in VERSIONS {
+        let unnamed = servers.trusting(&[version], None);
+        // Has a session that it could resume.
+        assert!(try_switch(&daemon, &unnamed).await.is_ok());
+        let [known, later] =
+            [&old, &new].map(|it| servers.trusting(&[version], Some(&it.client("backend"))));
+        let changed = applied(&daemon, &asking(without.clone(), &[&old])).await;
+        assert!(changed.starts_with("TLSClientCAFile from \"\" to "), "{changed}");
+        assert!(try_switch(&daemon, &unnamed).await.is_err());
+        assert!(
+            try_switch(&daemon, &known).await.is_ok() && try_switch(&daemon, &known).await.is_ok()
+        );
+        assert!(try_switch(&daemon, &later).await.is_err());
+        let changed = applied(&daemon, &asking(without.clone(), &[&new])).await;
+        assert_eq!(changed, "TLSClientCAFile (content of the file)");
+        assert!(try_switch(&daemon, &known).await.is_err());
+        assert!(try_switch(&daemon, &later).await.is_ok());
+        applied(&daemon, &without).await;
+        assert!(try_switch(&daemon, &trusting(&servers)).await.is_ok());
+    }
+}
