@@ -178,13 +178,7 @@ fn of_certificate(error: &CertificateError, name: &ServerName<'_>, our: &TlsReme
         }
         (_, Some(WebPkiError::CaUsedAsEndEntity)) => fault(
             "the server's certificate is one of an authority (CA:TRUE), and not itself trusted",
-            match our.accepts_listed_authority {
-                true => format!(
-                    "{trust} exactly this certificate{afterwards}; or {} -addext basicConstraints=CA:FALSE",
-                    new_certificate(name)
-                ),
-                false => format!("{} -addext basicConstraints=CA:FALSE", new_certificate(name)),
-            },
+            instead_of_authority(name, our),
         ),
         (_, Some(WebPkiError::UnsupportedCertVersion)) => fault(
             "the server's certificate is X.509 version 1, which cannot name hosts",
@@ -217,6 +211,16 @@ fn unusable(error: &CertificateError) -> String {
         other => return fit(&format!("the server's certificate cannot be used: {other}")),
     };
     format!("the server's certificate {cause}")
+}
+
+/// Remedy for an authority's certificate on a server.
+fn instead_of_authority(name: &ServerName<'_>, our: &TlsRemedies) -> String {
+    let TlsRemedies { trust, afterwards, accepts_listed_authority, .. } = our;
+    let other = format!("{} -addext basicConstraints=CA:FALSE", new_certificate(name));
+    match accepts_listed_authority {
+        true => format!("{trust} exactly this certificate{afterwards}; or {other}"),
+        false => other,
+    }
 }
 
 fn new_certificate(name: &ServerName<'_>) -> String {
