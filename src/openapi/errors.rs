@@ -50,6 +50,7 @@ impl DocumentedError {
 fn errors() -> Vec<DocumentedError> {
     let mut all = endpoint_errors();
     all.extend(request_errors());
+    all.extend(session_errors());
     all.extend(role_errors());
     all.extend(exchange_errors());
     all
@@ -153,10 +154,31 @@ fn request_errors() -> Vec<DocumentedError> {
              accepted before, always pass.",
         ),
         (NoUser, NONE, "A fault of the daemon; nothing was written."),
+        (
+            NoTls,
+            NONE,
+            "The listener has TLS, and the request was sent without; nothing was written.",
+        ),
         (ExpectationFailed("…".into()), ALL, NOT_WRITTEN),
         (HeadersTooLarge(65536), ALL, NOT_WRITTEN),
         (HeadersTooMany(96), ALL, NOT_WRITTEN),
         (HeadsTooMany, ALL, "Nothing was written. Try again."),
+    ])
+}
+
+fn session_errors() -> Vec<DocumentedError> {
+    documented([
+        (
+            RequestError::SignedOut,
+            NONE,
+            "Only at the console's address: a browser's session has ended; nothing was written.",
+        ),
+        (
+            RequestError::SiteNotProven,
+            NONE,
+            "Only at the console's address: a request with a session's cookie that a browser's page has not sent; \
+             nothing was written.",
+        ),
     ])
 }
 

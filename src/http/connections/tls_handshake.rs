@@ -128,7 +128,9 @@ impl From<io::Error> for Failed {
             Some(TlsError::PeerIncompatible(
                 Peer::Tls12NotOffered
                 | Peer::Tls12NotOfferedOrEnabled
-                | Peer::SupportedVersionsExtensionRequired,
+                | Peer::SupportedVersionsExtensionRequired
+                // Clients that know no version above TLS 1.1 do not send it.
+                | Peer::SignatureAlgorithmsExtensionRequired,
             )) => Reason::Version,
             Some(_) => Reason::Protocol,
         };

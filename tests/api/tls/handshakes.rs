@@ -121,7 +121,6 @@ async fn a_client_without_tls_gets_an_answer_and_no_effect() {
 
 #[tokio::test]
 async fn failed_handshakes_are_refused_counted_and_logged_by_their_reason() {
-    const PROTOCOL_VERSION: u8 = 70;
     let authority = Authority::new("root");
     let builder = patient(&authority).await.set("TLSListeners", json!(["api"]));
     let daemon = builder.set("APIHeadTimeoutSeconds", 2).start().await;
@@ -137,9 +136,7 @@ async fn failed_handshakes_are_refused_counted_and_logged_by_their_reason() {
     // SSL 3, TLS 1.0 and 1.1.
     for (number, version) in [[3, 0], [3, 1], [3, 2]].into_iter().enumerate() {
         let said = exchange(daemon.base(), &old_client_hello(version)).await;
-        let [21, 3, _, 0, 2, 2, PROTOCOL_VERSION] = said[..] else {
-            panic!("{version:?}: {said:?}")
-        };
+        assert!(matches!(said[..], [21, 3, _, 0, 2, 2, _]), "no alert for {version:?}: {said:?}");
         counted("version", number + 1).await;
     }
     for (number, garbage) in [

@@ -78,7 +78,7 @@ async fn a_renewed_certificate_serves_the_next_handshake_and_open_connections_st
     assert_eq!(send(&mut kept, Request::switch("bob", "bcc")).await.answer(), Answer::success());
     while changes.change().await["sub_account"] != "bob" {}
     let mut rest = Vec::new();
-    let end = br#"{"puname":"user59999","old":null,"new":"btc","outcome":"would_apply"}]}"#;
+    let end = br#"{"puname":"user59999","old":null,"new":"btc","outcome":"would_create"}]}"#;
     while !rest.ends_with(end) {
         let read = timeout(seconds(30), large.0.read_buf(&mut rest)).await.unwrap().unwrap();
         assert!(read > 0, "{} bytes: {:?}", rest.len(), rest.get(rest.len().saturating_sub(80)..));
@@ -161,7 +161,8 @@ async fn the_end_of_the_certificate_is_a_metric() {
     let plain = crate::support::daemon::Daemon::builder(
         crate::support::zookeeper::ZooKeeper::shared().await,
     );
-    let admin = Admin::of(&plain.admin().start().await).await;
+    let plain = plain.admin().start().await;
+    let admin = Admin::of(&plain).await;
     let text = admin.get("/metrics").await.text();
     assert!(!text.contains("certificate") && !text.contains("tls"), "{text}");
 }

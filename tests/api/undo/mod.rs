@@ -4,11 +4,13 @@
 //! * `held`: held switches;
 //! * `updates`: coinbase updates;
 //! * `refusals`: errors, and failures of ZooKeeper;
+//! * `roles`: users without the role of what is undone;
 //! * `races`: clients, polls and undos of two daemons at the same time.
 
 mod held;
 mod races;
 mod refusals;
+mod roles;
 mod switches;
 mod updates;
 
