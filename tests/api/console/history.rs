@@ -224,6 +224,8 @@ async fn the_history_fits_a_desk_and_a_phone_in_light_and_in_dark() {
             browser.resize(width, height).await;
             let undo = "#history-rows > tr:nth-child(3) .actions .undo";
             browser.click(undo).await;
+            // A closed dialog has the text of the last one.
+            browser.wait_until("document.querySelector('#confirm').open").await;
             browser.wait_for_text("#confirm", "would be put back").await;
             browser.click("#undo-deletes").await;
             browser.wait_for_text("#confirm", "would be deleted").await;
