@@ -79,11 +79,7 @@ impl Reader {
         let zookeeper = self.zookeeper();
         let brokers = zookeeper.as_ref().map(|it| it.brokers.clone()).unwrap_or_default();
         let zookeeper_tls = self.zookeeper_tls(&brokers);
-        let has_lists = self
-            .values
-            .get("UserListAPI")
-            .and_then(as_named_texts)
-            .is_some_and(|it| !it.is_empty());
+        let has_lists = self.has_lists();
         let registers = self.flag("EnableUserAutoReg");
         let Directories { watch_dir, sub_pools, lock, index, requests, held } =
             self.directories(has_lists || registers, lower_case);
@@ -134,6 +130,11 @@ impl Reader {
             shutdown_grace,
             log,
         })
+    }
+
+    fn has_lists(&self) -> bool {
+        let lists = self.values.get("UserListAPI").and_then(as_named_texts);
+        lists.is_some_and(|lists| !lists.is_empty())
     }
 
     fn limits(&mut self) -> WriterLimits {

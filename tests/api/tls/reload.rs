@@ -22,7 +22,7 @@ struct Reader(BufReader<TlsStream<TcpStream>>);
 impl Reader {
     /// Sends a request and reads the answer's head.
     async fn open(address: &str, tls: &Arc<ClientConfig>, request: Request) -> Self {
-        let tcp = connect_narrow(address, 4096).await.unwrap();
+        let tcp = connect_narrow(address, 64 * 1024).await.unwrap();
         let mut stream = shake_hands(tcp, tls).await.unwrap();
         let request = known(request);
         let bytes = [&request.head_bytes()[..], request.body_bytes()].concat();
