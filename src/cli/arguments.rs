@@ -108,7 +108,7 @@ pub enum Command {
     /// Check the configuration and print it, with secrets masked
     Check,
     #[command(flatten)]
-    Client(ClientCommand),
+    Client(Box<ClientCommand>),
     /// Print shell completions
     Completions {
         /// Shell

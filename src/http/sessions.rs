@@ -179,7 +179,7 @@ mod tests {
             Some(user("wang", "password", Role::Admin)),
             Some(user("li", "password", Role::Switcher)),
         ];
-        for users in changed.map(|user| Users::new(user)) {
+        for users in changed.map(Users::new) {
             let (sessions, same) = (Sessions::default(), Users::new([wang()]));
             let id = sessions.begin(Arc::new(wang())).unwrap();
             let key = SessionKey::of(id.as_bytes());

@@ -318,7 +318,6 @@ fn another(key: &Key) -> String {
         ("APIRoles", _) => "switcher,payout",
         ("TLSListeners", _) => "api",
         ("IntervalSeconds", _) => "7",
-        ("TLSListeners", _) => "api",
         ("UserAutoRegAPI_URL", _) => "http://elsewhere/register",
         ("UserAutoRegAPI_Password", _) => "another",
         (_, KeyKind::Urls) => r#"{"btc":"http://elsewhere/list"}"#,
