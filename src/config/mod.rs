@@ -163,9 +163,9 @@ pub struct CallerSettings {
     pub api_roles: Roles,
     /// `UsersFile`.
     pub users_file: Option<PathBuf>,
-    /// Its users, once it was read.
+    /// Its users, once the file was read.
     pub users: Vec<User>,
-    /// `TrustedProxies`: networks whose clients may name another client in `X-Forwarded-For`.
+    /// `TrustedProxies`: networks of proxies; their `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<Network>,
     /// Credentials for the metrics alone (`MetricsUser`, `MetricsPassword`), if set.
     pub scraper: Option<Credentials>,

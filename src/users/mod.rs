@@ -3,7 +3,7 @@
 //! * `role`: what a user may do;
 //! * `secret`: stored passwords and tokens;
 //! * `fingerprint`: digests of logins under a random key;
-//! * `table`: the users of a configuration, and which of them sent some credentials;
+//! * `table`: the users of a configuration, and the search for the user of some credentials;
 //! * `file`: parses `UsersFile`; `create`: makes entries for it.
 
 mod create;

@@ -31,7 +31,7 @@ pub enum TlsTrust {
     Certificates(Vec<CertificateDer<'static>>),
     /// Those with this certificate, whatever its names and period: it is known to be theirs.
     Exactly(CertificateDer<'static>),
-    /// All, for requests without secrets whose answers decide nothing.
+    /// All, for requests without secrets and with unimportant answers.
     Anyone,
 }
 

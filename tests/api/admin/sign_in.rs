@@ -463,7 +463,7 @@ async fn browsers_are_led_to_the_page_and_programs_get_the_challenge() {
 }
 
 #[tokio::test]
-async fn without_a_users_file_nobody_signs_in_and_every_answer_is_the_challenge() {
+async fn without_a_users_file_there_is_no_sign_in_and_every_answer_is_the_challenge() {
     let zookeeper = ZooKeeper::shared().await;
     let daemon = Daemon::builder(zookeeper).admin().start().await;
     let admin = Admin::of(&daemon).await;
