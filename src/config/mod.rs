@@ -6,7 +6,7 @@
 //! * `check`: raw values to [`Settings`], or every problem at once; `problem`: one of them;
 //! * `snapshot`: the changes since the last load;
 //! * `history`: settings of the history, and checks of its files' places;
-//! * `files`: reads the files that the configuration names; `users`, `tls`: two kinds of them;
+//! * `files`: reads the files that the configuration names; `users`, `tls`: the checks of their contents;
 //! * `access`: the keys that a client of the API reads;
 //! * `properties`: what holds for any file and environment, for tests and fuzz targets.
 

@@ -128,7 +128,7 @@ pub struct Summary {
     pub last: Option<Source>,
     /// Logins that were not compared.
     pub unchecked: u64,
-    /// Source of the last of them.
+    /// Source of the last such login.
     pub last_unchecked: Option<Source>,
     /// Addresses whose slowdown has begun.
     pub slowed: u64,

@@ -268,7 +268,7 @@ async fn a_sign_out_ends_the_session_and_its_streams() {
     assert_eq!(changes_until_the_end(events).await, Vec::<Value>::new());
     assert_eq!(status_with(&admin, &other).await, 200);
     daemon.wait_for_log(&["signed out", &format!("actor: {USER}")]).await;
-    // Without a session it leads to the page all the same.
+    // Without a session it leads to the page, too.
     let response = admin.send(&logout()).await;
     assert_eq!((response.status, response.header("Location")), (303, Some("/login")));
 }
@@ -290,7 +290,7 @@ async fn a_reload_that_changes_or_removes_a_user_ends_its_sessions_and_streams()
         applied(&daemon, &builder.clone().users(&changed)).await;
         assert!(daemon.switch("alice", "btc").await.success);
         assert_eq!(changes_until_the_end(events).await, Vec::<Value>::new());
-        // The user of before does not bring the session back.
+        // The previous entry does not bring the session back.
         applied(&daemon, &builder.clone().users(&[back])).await;
         assert_eq!(status_with(&admin, &mine).await, 401);
         assert_eq!(status_with(&admin, &own).await, 200, "another user's session");
@@ -300,7 +300,7 @@ async fn a_reload_that_changes_or_removes_a_user_ends_its_sessions_and_streams()
     assert_eq!(status_with(&admin, &own).await, 401);
 }
 
-/// What a browser adds to a request for `host`, and whether a cookie, or a form without one, is accepted with it.
+/// Headers of a browser in a request for `host`, and whether a cookie, or a form without one, is accepted with them.
 fn sites(host: &str) -> Vec<(Vec<(&'static str, String)>, bool, bool)> {
     let text = str::to_owned;
     let own = format!("http://{host}");
@@ -440,7 +440,7 @@ async fn browsers_are_led_to_the_page_and_programs_get_the_challenge() {
             (vec![json, ("Cookie", &ended)], 401, None),
             (vec![json, ("Referer", "http://localhost/")], 401, None),
             (vec![json, ("Cookie", "other=x")], 401, CHALLENGE),
-            // A header wins, and a wrong one is a failed login as ever.
+            // A header wins, and a wrong one is a failed login.
             (vec![PAGE, ("Authorization", "Basic eDp5")], 401, CHALLENGE),
         ] {
             let request =
