@@ -4,12 +4,12 @@
 //! | --- | --- | --- |
 //! | `/healthz` | the process is alive | none |
 //! | `/readyz` | the daemon can serve, or what is missing | none |
-//! | `/metrics` | metrics for Prometheus | those of the API, or `MetricsUser` and `MetricsPassword` |
+//! | `/metrics` | metrics for Prometheus | a viewer's, or `MetricsUser` and `MetricsPassword` |
 //! | `/recent` | the last changes | a viewer's |
 //! | `/recent/stream` | each change as it happens | a viewer's |
 //! | `/history`, `/history/requests` | searches of the history | a viewer's |
-//! | `/undo` | takes a request back (POST) | a viewer's |
-//! | `/` | the console | those of the API, or a session |
+//! | `/undo` | takes a request back (POST) | those with the role of its changes; for a dry run a viewer's |
+//! | `/` | the console | a viewer's, or a session |
 //! | `/login`, `/logout` | sign-in and sign-out of a browser | none, if there is a `UsersFile` |
 //! | `/whoami` | the user of the request | those of any user |
 //! | `/status` | the daemon's state, for the console | a viewer's |
@@ -17,7 +17,7 @@
 //! | `/sub-account` | a sub-account: coin, held switch, lists, index entry | a viewer's |
 //! | `/openapi.json` | the API's description, for programs | a viewer's |
 //! | `/docs` | the API's description, for people | a viewer's |
-//! | the API's except `/switch` | the API's endpoints, for the console | a viewer's |
+//! | the API's except `/switch` | the API's endpoints, for the console | as at the API |
 //!
 //! * `routes`: the table of paths, with metrics and health;
 //! * `answer`: errors and answers;
