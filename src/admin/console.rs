@@ -23,7 +23,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 /// A file and its path.
 pub struct ConsoleFile {
     pub path: &'static str,
-    /// Users for whom it is.
+    /// Users that may use it.
     pub access: Access,
     content_type: &'static str,
     content: &'static str,

@@ -4,20 +4,20 @@
 //! | --- | --- | --- |
 //! | `/healthz` | the process is alive | none |
 //! | `/readyz` | the daemon can serve, or what is missing | none |
-//! | `/metrics` | metrics for Prometheus | those of the API, or `MetricsUser` and `MetricsPassword` |
-//! | `/recent` | the last changes | those of the API |
-//! | `/recent/stream` | each change as it happens | those of the API |
-//! | `/history`, `/history/requests` | searches of the history | those of the API |
-//! | `/undo` | takes a request back (POST) | those of the API |
-//! | `/` | the console | those of the API, or a session |
+//! | `/metrics` | metrics for Prometheus | a viewer's, or `MetricsUser` and `MetricsPassword` |
+//! | `/recent` | the last changes | a viewer's |
+//! | `/recent/stream` | each change as it happens | a viewer's |
+//! | `/history`, `/history/requests` | searches of the history | a viewer's |
+//! | `/undo` | takes a request back (POST) | those with the role of its changes; for a dry run a viewer's |
+//! | `/` | the console | a viewer's, or a session |
 //! | `/login`, `/logout` | sign-in and sign-out of a browser | none, if there is a `UsersFile` |
 //! | `/whoami` | the user of the request | those of any user |
-//! | `/status` | the daemon's state, for the console | those of the API |
-//! | `/held-switches` | the held switches that are due next | those of the API |
-//! | `/sub-account` | a sub-account: coin, held switch, lists, index entry | those of the API |
-//! | `/openapi.json` | the API's description, for programs | those of the API |
-//! | `/docs` | the API's description, for people | those of the API |
-//! | the API's except `/switch` | the API's endpoints, for the console | those of the API |
+//! | `/status` | the daemon's state, for the console | a viewer's |
+//! | `/held-switches` | the held switches that are due next | a viewer's |
+//! | `/sub-account` | a sub-account: coin, held switch, lists, index entry | a viewer's |
+//! | `/openapi.json` | the API's description, for programs | a viewer's |
+//! | `/docs` | the API's description, for people | a viewer's |
+//! | the API's except `/switch` | the API's endpoints, for the console | as at the API |
 //!
 //! * `routes`: the table of paths, with metrics and health;
 //! * `answer`: errors and answers;

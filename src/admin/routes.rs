@@ -35,7 +35,7 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 /// A page.
 pub struct Page {
     pub path: &'static str,
-    /// Users for whom it is.
+    /// Users that may use it.
     pub access: Access,
     /// A route for each of its methods.
     routes: fn() -> Vec<Route>,
@@ -60,7 +60,7 @@ pub static PAGES: &[Page] = &[
     page("/status", VIEWER, || vec![reads().to(status)]),
     page("/held-switches", VIEWER, || vec![reads().to(held)]),
     page("/sub-account", VIEWER, || vec![reads().to(sub_account)]),
-    // The role of what is undone, which only the history knows.
+    // The handler also checks the role of the undone changes, which only the history knows.
     Page {
         path: "/undo",
         access: VIEWER,

@@ -34,7 +34,7 @@ pub struct Row {
     pub paths: &'static [&'static str],
     /// Other methods are answered 405.
     pub methods: &'static [Method],
-    /// Users for whom it is.
+    /// Users that may use it.
     pub access: Access,
     handler: fn() -> Route,
 }

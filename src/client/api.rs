@@ -227,7 +227,7 @@ async fn call(
         let answer = answer.map_err(|cause| explained(cause, tls.is_some()))?;
         let (status, next_cursor) = (answer.status, answer.header("x-next-cursor"));
         Ok(match status {
-            // The status is all that counts.
+            // Only the status counts.
             401 => Page { status, body: Vec::new(), next_cursor: None },
             _ => Page { status, body: answer.body(most).await?, next_cursor },
         })

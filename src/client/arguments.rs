@@ -70,7 +70,8 @@ pub enum ClientCommand {
     /// Check that the daemon on this machine is alive; for containers and scripts
     ///
     /// Gets /healthz, or with --ready /readyz, at AdminListenAddr of the environment or the configuration, with TLS if the
-    /// configuration has it there; any certificate will do unless --ca-file is given. Needs no credentials. Exit status 0 if healthy, 1 if unhealthy or without an answer, 78 if AdminListenAddr is off.
+    /// admin listener has it; accepts any certificate unless --ca-file is given. Needs no credentials. Exit status 0 if
+    /// healthy, 1 if unhealthy or without an answer, 78 if AdminListenAddr is off.
     Health(HealthArguments),
     /// Check the configuration and everything that the daemon depends on; each finding has a remedy
     ///
@@ -116,7 +117,7 @@ pub struct OutputArguments {
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct ApiArguments {
     /// The daemon's address [default: ListenAddr of the configuration, on this machine; AdminListenAddr for history,
-    /// undo and whoami]; with https:// before it, the call uses TLS
+    /// undo and whoami]; with the prefix https:// the call uses TLS
     #[arg(long, value_name = "HOST:PORT")]
     pub server: Option<ServerAddress>,
 

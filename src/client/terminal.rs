@@ -1,4 +1,5 @@
-//! Notes, a progress bar, a question and a new password while a command runs. All on standard error: standard output is for the result.
+//! Notes, a progress bar, a question and a new password while a command runs. All on standard error: standard output is
+//! for the result.
 
 use std::{
     fmt::Display,

@@ -21,7 +21,7 @@ pub enum Trust<'a> {
     /// The daemon of the configuration that was read here, with this `TLSCertificateFile`. Its certificate need not name
     /// the address at which its own machine reaches it.
     Own(&'a Path),
-    /// Whatever answers, as without TLS.
+    /// Every server, as without TLS.
     Anyone,
 }
 
@@ -34,7 +34,7 @@ pub fn tls(
     let TlsArguments { ca_file, cert_file, key_file } = arguments;
     if !server.is_https() {
         return match ca_file.is_some() || cert_file.is_some() {
-            // Else the request would go out unencrypted, against what the caller thinks.
+            // Otherwise the request would go out unencrypted, against the caller's intent.
             true => Err(FailureKind::Usage.failure(format!(
                 "--ca-file and --cert-file are for TLS, but {} is called without: give --server https://HOST:PORT",
                 server.as_str()

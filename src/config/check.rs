@@ -1,8 +1,8 @@
 //! Turns raw values into [`Settings`], or reports every problem at once.
 //!
 //! * `read`: single values, each as the type of its key;
-//! * `listeners`, `credentials`, `proxies`, `zookeeper`, `directories`, `polls`, `user_lists`, `history`: the sections of the
-//!   settings;
+//! * `listeners`, `credentials`, `proxies`, `zookeeper`, `directories`, `polls`, `user_lists`, `history`: the sections of
+//!   the settings;
 //! * `quoting`: likely causes of values that cannot work.
 
 mod credentials;

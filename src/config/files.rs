@@ -69,7 +69,7 @@ impl Findings {
         self.problem(key, format!("is {}, {fault}", Quoted(&file)));
     }
 
-    /// Refuses a file with a secret that every user of the machine may read. One that is absent is none.
+    /// Refuses a file with a secret that every user of the machine may read. An absent file passes.
     pub(super) fn refuse_public(&mut self, key: &'static str, file: &Path) {
         if let Some(mode) = self.mode(file)
             && mode & 0o007 != 0

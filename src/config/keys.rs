@@ -52,7 +52,7 @@ pub struct Key {
     pub meaning: &'static str,
     /// Whether a reload applies another value. Otherwise a reload with another value is rejected: it needs a restart.
     pub is_reloadable: bool,
-    /// Whether a part of the daemon is off while the value is empty. That changes by a restart alone.
+    /// Whether a part of the daemon is off while the value is empty. Only a restart turns it on or off.
     pub is_switch: bool,
     /// Whether the environment follows the Docker image of the daemon that this one replaces: a blank and `0` are no
     /// value, and no item of a list is empty (user-list contract, section 9).
@@ -75,7 +75,7 @@ impl Key {
         self
     }
 
-    /// Between two values, but not between one and none.
+    /// A reload applies another value, but neither sets nor clears the key.
     const fn reloadable_while_set(mut self) -> Self {
         self.is_switch = true;
         self.reloadable()

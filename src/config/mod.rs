@@ -6,7 +6,7 @@
 //! * `check`: raw values to [`Settings`], or every problem at once; `problem`: one of them;
 //! * `snapshot`: the changes since the last load;
 //! * `history`: settings of the history, and checks of its files' places;
-//! * `files`: reads the files that the configuration names; `users`, `tls`: two kinds of them;
+//! * `files`: reads the files that the configuration names; `users`, `tls`: the checks of their contents;
 //! * `access`: the keys that a client of the API reads;
 //! * `properties`: what holds for any file and environment, for tests and fuzz targets.
 
@@ -163,9 +163,9 @@ pub struct CallerSettings {
     pub api_roles: Roles,
     /// `UsersFile`.
     pub users_file: Option<PathBuf>,
-    /// Its users, once it was read.
+    /// Its users, once the file was read.
     pub users: Vec<User>,
-    /// `TrustedProxies`: networks whose clients may name another client in `X-Forwarded-For`.
+    /// `TrustedProxies`: networks of proxies; their `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<Network>,
     /// Credentials for the metrics alone (`MetricsUser`, `MetricsPassword`), if set.
     pub scraper: Option<Credentials>,

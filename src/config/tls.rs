@@ -35,12 +35,12 @@ pub struct TlsSettings {
     pub server: ServerTls,
 }
 
-/// Until when the daemon can show a certificate.
+/// Expiry of a certificate that the daemon shows.
 #[derive(Clone, Copy, Debug)]
 pub struct CertificateEnd {
-    /// For the metric: `listeners`, or `zookeeper`.
+    /// Label of the metric: `listeners`, or `zookeeper`.
     pub used_for: &'static str,
-    /// Of the certificates in the file, the earliest end.
+    /// The earliest expiry of the certificates in the file.
     pub end: SystemTime,
 }
 
@@ -130,8 +130,8 @@ impl Findings {
         found.map_err(|fault| self.refuse_file(key, file, fault)).ok()
     }
 
-    /// Warns of certificates that the daemon shows and whose period does not last. That is no problem: a certificate
-    /// that nobody renewed must not keep the daemon from a restart.
+    /// Warns of certificates that the daemon shows and that are not valid, or not for long. That is no problem: a
+    /// forgotten renewal must not prevent a restart of the daemon.
     pub(super) fn look_at_periods(
         &mut self,
         key: &'static str,

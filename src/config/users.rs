@@ -10,7 +10,7 @@ use crate::users::{self, Role, Roles, User};
 const KEY: &str = "UsersFile";
 
 impl Findings {
-    /// Reads the users. `has_sub_pools` is whether payout addresses can be changed at all.
+    /// Reads the users. `has_sub_pools`: payout addresses can be changed at all.
     pub(super) fn read_users(&mut self, callers: &mut CallerSettings, has_sub_pools: bool) {
         let Some(file) = callers.users_file.clone() else { return };
         let Some(bytes) = self.read(KEY, &file) else { return };

@@ -6,7 +6,7 @@ use switcher_actors::Metrics;
 use super::{process::Process, reload::Reloads, tls::DaemonTls};
 use crate::{api::RequestMetrics, config::Settings, http::Logins, logging::Logging};
 
-/// The registry, and what it shows.
+/// The registry, and the metrics in it.
 pub struct DaemonMetrics {
     pub registry: Registry,
     pub metrics: Metrics,

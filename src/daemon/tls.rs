@@ -13,7 +13,7 @@ use crate::{
     tls::LiveTls,
 };
 
-/// What a reload replaces.
+/// Certificates that a reload replaces.
 #[derive(Clone)]
 pub struct Certificates {
     /// `None` without TLS.
@@ -40,7 +40,7 @@ impl Certificates {
     }
 }
 
-/// TLS at the start.
+/// TLS of the daemon, as at its start.
 pub struct DaemonTls {
     pub certificates: Certificates,
     pub api: Option<ListenerTls>,

@@ -23,10 +23,10 @@ use super::{
 };
 use crate::users::{Role, Roles, User};
 
-/// Users for whom a route is.
+/// Users that may use a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Everyone; the middleware asks for no credentials, or the route has rules of its own.
+    /// Everyone: the middleware needs no credentials there, or the route has its own rules.
     Everyone,
     /// Every user.
     AnyUser,
@@ -45,7 +45,7 @@ pub struct Actor {
     pub means: Means,
 }
 
-/// How a user proved to be that user.
+/// Means by which a user was identified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Means {
     /// HTTP Basic authentication, with a password or a token.
@@ -54,12 +54,12 @@ pub enum Means {
     Token,
     /// The cookie of a session of the console.
     Session(SessionKey),
-    /// `MetricsUser`, which no route but the metrics knows.
+    /// Credentials of `MetricsUser`, which only the metrics accept.
     Metrics,
 }
 
 impl Means {
-    /// The word for it in answers.
+    /// Name in answers.
     pub fn name(self) -> &'static str {
         match self {
             Self::Basic => "basic",
@@ -102,7 +102,7 @@ impl FromRequest for Actor {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let actor = request.extensions().get::<Self>().cloned();
-        // A route that is not wrapped in `require` would otherwise be open.
+        // A route without a user (`Access::Everyone`) must not have a handler that takes one.
         ready(actor.ok_or_else(|| RequestError::NoUser.into()))
     }
 }
@@ -125,7 +125,7 @@ impl Access {
     }
 }
 
-/// Lets `request` pass to its route if its user has the `access`; else answers 403, with `status`.
+/// Passes `request` to its route if its user has the `access`; else answers `err_no` 403 with `status`.
 pub async fn require(
     (access, status): (Access, StatusCode),
     request: ServiceRequest,

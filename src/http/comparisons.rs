@@ -24,7 +24,7 @@ use crate::users::Check;
 /// Longest time that a login waits for its comparison.
 const MAX_WAIT: Duration = Duration::from_secs(10);
 
-/// When to come back, for a login that was not compared.
+/// Time after which a client may try again, if its login was not compared.
 const COME_BACK: Duration = INTERVAL.saturating_mul(MAX_DELAYED + 1);
 
 /// Added to the thread's nice value.
@@ -58,7 +58,7 @@ impl Comparisons {
     }
 
     /// Waits for the comparison of `login`, from `source`. At most `limit` logins of its listener wait. Dropping the
-    /// future gives the place up.
+    /// future gives up the place in the queue.
     pub async fn compare(
         &self,
         login: Login,
@@ -100,7 +100,7 @@ impl Comparisons {
 
 impl Shared {
     fn run(&self) {
-        // Without the lower priority, it competes with the listeners; no reason to refuse logins.
+        // If that fails, the thread competes with the listeners; logins still work.
         let _ = nice(NICER);
         while let Some(job) = self.next() {
             job.end(self.compare(&job));

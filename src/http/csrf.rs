@@ -48,7 +48,7 @@ pub fn proves_own_site(headers: &HeaderMap) -> bool {
     }
 }
 
-/// Whether a client shows pages: a browser that opens one, and no script.
+/// Whether a browser opens a page, not a script.
 pub fn accepts_pages(headers: &HeaderMap) -> bool {
     let is_page = |accept: &[u8]| accept.windows(9).any(|it| it.eq_ignore_ascii_case(b"text/html"));
     headers.get_all(ACCEPT).any(|accept| is_page(accept.as_bytes()))

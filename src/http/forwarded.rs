@@ -1,4 +1,4 @@
-//! The client behind a connection: a trusted proxy names it in `X-Forwarded-For` (trust contract, section 3).
+//! The client's address: that of the connection, or from a trusted proxy's `X-Forwarded-For` (trust contract, section 3).
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -6,8 +6,8 @@ use actix_web::{HttpRequest, http::header::X_FORWARDED_FOR};
 
 use crate::config::Network;
 
-/// The client's address. Behind trusted proxies it is the last address in `X-Forwarded-For` that is none of them: each
-/// proxy appends the address of its peer, so anything before it may be forged.
+/// The client's address. Behind trusted proxies it is the last address in `X-Forwarded-For` that is not a trusted
+/// proxy's: each proxy appends the address of its peer, so everything before that one may be forged.
 pub fn client(request: &HttpRequest, trusted: &[Network]) -> Option<IpAddr> {
     let peer = request.peer_addr()?.ip().to_canonical();
     let lines: Vec<_> = request.headers().get_all(X_FORWARDED_FOR).collect();
@@ -24,7 +24,7 @@ pub fn client(request: &HttpRequest, trusted: &[Network]) -> Option<IpAddr> {
     Some(client)
 }
 
-/// An address, as some proxies write it with a port.
+/// An address, with or without a port: some proxies write one.
 fn address(text: &[u8]) -> Option<IpAddr> {
     let text = str::from_utf8(text.trim_ascii()).ok()?;
     let with_port = || text.parse().ok().map(|it: SocketAddr| it.ip());

@@ -1,4 +1,4 @@
-//! Failed TLS handshakes: counts them, and gathers a summary for the log.
+//! Failed TLS handshakes: counts them, and collects a summary for the log.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -19,7 +19,7 @@ pub enum Reason {
     PlainHttp,
     /// Neither TLS 1.2 nor 1.3.
     Version,
-    /// None of an authority in `TLSClientCAFile`.
+    /// The client has no certificate of an authority in `TLSClientCAFile`.
     ClientCertificate,
     /// An alert of the client, which most likely does not trust the daemon's certificate.
     RefusedByClient,

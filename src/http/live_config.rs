@@ -104,8 +104,8 @@ impl LiveConfig {
         self.config.load_full()
     }
 
-    /// Changes the configuration for requests that begin from now on. Ends the sessions of users that it changes, and
-    /// returns their names.
+    /// Changes the configuration for requests that begin from now on. Ends the sessions of changed and removed users.
+    /// Returns the names of added, changed and removed ones.
     pub fn replace(&self, settings: CallerSettings) -> UserChanges {
         let config = Arc::new(RequestConfig::new(settings));
         let old = self.config.swap(Arc::clone(&config));

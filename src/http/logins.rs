@@ -1,7 +1,7 @@
-//! Logins: counts failed ones, delays their answers, and gathers a summary for the log.
+//! Logins: counts failed ones, delays their answers, and collects a summary for the log.
 //!
-//! Remembered logins, tokens and passwords in plain text never come here, so no failed login delays or refuses them.
-//! The others wait for a slow comparison first ([`Comparisons`]).
+//! Remembered logins, tokens and right passwords in plain text do not pass this module, so no failed login delays or
+//! refuses them. The others wait for a slow comparison first ([`Comparisons`]).
 
 use std::{
     net::{IpAddr, Ipv6Addr},
@@ -128,7 +128,7 @@ pub struct Summary {
     pub last: Option<Source>,
     /// Logins that were not compared.
     pub unchecked: u64,
-    /// Source of the last of them.
+    /// Source of the last such login.
     pub last_unchecked: Option<Source>,
     /// Addresses whose slowdown has begun.
     pub slowed: u64,
@@ -137,8 +137,8 @@ pub struct Summary {
 }
 
 impl FailedLogins {
-    /// Compares a name and a password that no fast comparison could decide about. The error is the answer to send at
-    /// once. Dropping the future leaves nothing behind.
+    /// Compares a name and a password after [`crate::users::Check::Unclear`]. The error is the answer to send at once.
+    /// Dropping the future gives up the place in the queue.
     pub async fn compare(
         &self,
         users: &Arc<Users>,
@@ -237,7 +237,7 @@ impl Failures {
         answer
     }
 
-    /// Counts a failed login of the address, or one whose client did not wait for the comparison, or lost its place.
+    /// Counts a failed login of the address, also one that its client abandoned or that lost its place in the queue.
     pub fn slow_down(&self, source: &Source) -> AnswerTime {
         let (answer, begins) = lock(&self.slowdown).failed(self.client(source), Instant::now());
         if begins {

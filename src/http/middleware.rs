@@ -43,14 +43,14 @@ pub use identity::SignIn;
 /// Bytes of a path in the log.
 const PATH_SHOWN: usize = 200;
 
-/// Treatment of a request that needs no credentials of the API.
+/// Treatment of a request that needs no user.
 pub enum Public {
     Answer(HttpResponse),
     /// Its endpoint reads the body first.
     Endpoint,
 }
 
-/// Decides about requests that need no credentials of the API; `None` for all others.
+/// Decides about requests that need no user; `None` for all others.
 type PublicAnswer = Box<dyn Fn(&ServiceRequest, &RequestConfig) -> Option<Public> + Send + Sync>;
 
 /// Counts an answer: its request, its `err_no`, the time from the request's head to the answer.
@@ -72,13 +72,14 @@ pub struct Middleware {
 /// Paths with rules of their own.
 #[derive(Clone, Copy, Default)]
 pub struct SpecialPaths {
-    /// Every request is admitted, with any credentials or none.
+    /// Admit every request, with any credentials or none.
     pub open: &'static [&'static str],
     /// `MetricsUser` and `MetricsPassword` are accepted, too.
     pub metrics: &'static [&'static str],
     /// Pages that links on other sites may open: they write nothing and cannot be framed.
     pub linked: &'static [&'static str],
-    /// For signing in: open if there is a `UsersFile`, within the rules for hosts and sites. The first is the page.
+    /// For signing in: with a `UsersFile` they need no credentials, but follow the rules for hosts and sites. The first
+    /// is the page.
     pub sign_in: &'static [&'static str],
 }
 
@@ -126,7 +127,7 @@ impl Middleware {
         Self { paths, browsers: Some(browsers), ..self }
     }
 
-    /// Has `answer` asked first.
+    /// `answer` decides before all other checks.
     pub fn with_public(
         self,
         answer: impl Fn(&ServiceRequest, &RequestConfig) -> Option<Public> + Send + Sync + 'static,
@@ -269,8 +270,8 @@ impl Middleware {
         }
     }
 
-    /// With a `UsersFile`, browsers sign in at a page, and a page's scripts get no challenge, which would open the
-    /// browser's own dialog.
+    /// With a `UsersFile`, browsers are redirected to the sign-in page. Scripts of a page get no challenge, which would
+    /// open the browser's own dialog.
     fn without_credentials(
         &self,
         request: &ServiceRequest,
@@ -345,7 +346,7 @@ enum Admission {
 enum Refusal {
     Error(RequestError),
     NoCredentials,
-    /// With the time of the answer, if the failure is noted already.
+    /// With the time of the answer, and when the failure was noted, if it was.
     WrongCredentials(Option<(AnswerTime, Instant)>),
 }
 

@@ -1,7 +1,7 @@
 //! Request ids: each request has one, which its answer's header and its log lines carry; and the origin of a request.
 //!
-//! An id from the client is ignored, so no client can write the id of another request into the log. What a client says
-//! about itself is recorded only for a user, and cut.
+//! An id from the client is ignored, so no client can write the id of another request into the log. Person and comment
+//! are recorded only for a user, and cut.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ pub fn origin(ids: &RequestIds, request: &ServiceRequest, trusted: &[Network]) -
     Origin { client, ..Origin::of(SourceKind::Api, ids.next_id()) }
 }
 
-/// Adds the user to `origin`, and leaves it with `request`, where [`source`] finds it.
+/// Adds the user, person and comment to `origin`, and stores it in `request` for [`source`].
 pub fn assign(mut origin: Origin, actor: Option<&Actor>, request: &ServiceRequest) -> Source {
     if let Some(actor) = actor {
         origin.actor = Some(Arc::clone(actor.name()));

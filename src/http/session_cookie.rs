@@ -1,4 +1,4 @@
-//! The cookie that has the id of a console's session.
+//! The cookie with the id of a session of the console.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ impl SessionCookie {
         Self { name: format!("switcher_session_{port}").into() }
     }
 
-    /// Keys of the sessions whose ids a client sent.
+    /// Keys of the sessions in a client's cookies.
     pub fn presented(&self, headers: &HeaderMap) -> impl Iterator<Item = SessionKey> {
         let pairs =
             headers.get_all(COOKIE).flat_map(|it| it.as_bytes().split(|&byte| byte == b';'));
@@ -55,7 +55,7 @@ impl SessionCookie {
     }
 }
 
-/// Leads a browser to another page by GET.
+/// Redirects a browser to another page, by GET.
 pub fn see_other(path: &str) -> HttpResponse {
     let mut response = HttpResponse::SeeOther();
     response.insert_header((LOCATION, path)).insert_header((CACHE_CONTROL, "no-store"));
@@ -63,14 +63,14 @@ pub fn see_other(path: &str) -> HttpResponse {
     response.force_close().finish()
 }
 
-/// Whether the client's connection has TLS: ours, or that of a trusted proxy, which says so.
+/// Whether the client's connection has TLS: ours, or that of a trusted proxy, by `X-Forwarded-Proto`.
 pub fn is_secure(request: &HttpRequest, trusted: &[Network]) -> bool {
     if request.conn_data().is_some_and(ConnectionHandle::is_tls) {
         return true;
     }
     let peer = request.peer_addr().map(|peer| peer.ip());
     let is_trusted = peer.is_some_and(|peer| trusted.iter().any(|it| it.contains(peer)));
-    // Behind several proxies, the first value is that of the one that the client reached.
+    // Of several proxies, the client reached the one with the first value.
     let protocol = request.headers().get(X_FORWARDED_PROTO).and_then(|it| it.to_str().ok());
     let protocol = protocol.and_then(|it| it.split(',').next()).unwrap_or_default();
     is_trusted && protocol.trim().eq_ignore_ascii_case("https")

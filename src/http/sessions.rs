@@ -1,7 +1,7 @@
 //! Sessions of the console: few, in memory, each for one user.
 //!
 //! The client has the id of its session, the daemon only the id's digest. A session ends after [`LIFETIME`], when its
-//! user signs out, and when a reload changes or removes its user. A restart ends all.
+//! user signs out, and when a reload changes or removes its user. A restart ends all sessions.
 
 use std::{
     collections::HashMap,
@@ -25,7 +25,7 @@ const MOST: usize = 1_000;
 /// Most sessions of one user at a time, so that no user can end the sessions of others.
 const MOST_OF_USER: usize = 16;
 
-/// The name of a session in memory: the SHA-256 of its id.
+/// Key of a session: the SHA-256 of its id.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SessionKey([u8; 32]);
 
@@ -71,7 +71,7 @@ impl Sessions {
         self.store().sessions.remove(&key).map(|session| session.user)
     }
 
-    /// Ends all sessions of users that `users` lacks or has otherwise.
+    /// Ends all sessions of users that `users` does not have, or has with other secrets or roles.
     pub fn retain_users(&self, users: &Users) {
         self.store().sessions.retain(|_, session| users.still_has(&session.user));
     }
@@ -118,7 +118,7 @@ impl Store {
         }
     }
 
-    /// Compares with `users` at each request: a sign-in during a reload may begin a session for the user of before.
+    /// Compares with `users` at each request: a sign-in during a reload may begin a session for the previous entry.
     fn user(&self, key: SessionKey, users: &Users, now: Instant) -> Option<Arc<User>> {
         let session = self.sessions.get(&key)?;
         let is_valid = session.lasts(now) && users.still_has(&session.user);

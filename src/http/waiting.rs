@@ -29,7 +29,7 @@ pub struct Login {
     fingerprint: Fingerprint,
 }
 
-/// A login that waits. Without a verdict at its end, its passwords were not compared.
+/// A login that waits. If it is dropped without a verdict, its password was not compared.
 pub struct Job {
     pub login: Login,
     /// Of the listener that the login came to.
@@ -44,7 +44,7 @@ pub struct Job {
 #[derive(Clone)]
 pub enum Verdict {
     Right(Arc<User>),
-    /// When to answer, counted from then.
+    /// Time of the answer, and the instant from which it counts.
     Wrong(AnswerTime, Instant),
 }
 
@@ -99,15 +99,15 @@ impl Waiting {
         equal.map(|job| job.verdict.subscribe())
     }
 
-    /// The place of a login from `client`, whose address recovers from its failures in that time. Logins that wait
-    /// count as failures.
+    /// The rank of a login from `client`. `recovery` is the time until its address has recovered from its failures.
+    /// Waiting logins count as failures.
     pub fn rank(&self, client: IpAddr, recovery: Duration) -> Duration {
         let same = self.jobs.iter().filter(|job| network(job.client()) == network(client)).count();
         recovery + INTERVAL * u32::try_from(same).unwrap_or(u32::MAX)
     }
 
-    /// Adds a login, of whose listener at most `limit` may wait. Returns its verdict, and the jobs that have lost their
-    /// place: those that no request waits for, and the last one of a full list.
+    /// Adds a login; at most `limit` of the same listener may wait. Returns its verdict, and the jobs that have lost
+    /// their place: abandoned ones, and the last one of a full list.
     pub fn add(
         &mut self,
         job: Job,
@@ -126,7 +126,7 @@ impl Waiting {
         (verdict, removed)
     }
 
-    /// The next login to compare, and the jobs that no request waits for.
+    /// The next login to compare, and the abandoned jobs: no request waits for them.
     pub fn next(&mut self) -> (Option<Arc<Job>>, Vec<Arc<Job>>) {
         let removed = self.take_abandoned();
         let first = (0..self.jobs.len()).min_by_key(|&at| self.jobs[at].rank);

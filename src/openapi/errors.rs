@@ -144,13 +144,13 @@ fn request_errors() -> Vec<DocumentedError> {
             TooManyFailedLogins(5),
             NONE,
             "Wrong credentials, after many failed logins from the same address; the header `Retry-After` has the \
-             seconds to wait. Correct credentials are always accepted.",
+             seconds to wait. Tokens, and passwords that were accepted before, always pass.",
         ),
         (
             LoginUnchecked(5),
             NONE,
-            "With `UsersFile`: the password was not compared, after many failed logins from the same address, or since \
-             too many logins wait; the header `Retry-After` has the seconds to wait. Tokens, and passwords that were \
+            "With `UsersFile`: the password was not compared, after many failed logins from the same address, or \
+             because too many logins wait; the header `Retry-After` has the seconds to wait. Tokens, and passwords that were \
              accepted before, always pass.",
         ),
         (NoUser, NONE, "A fault of the daemon; nothing was written."),

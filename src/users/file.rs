@@ -18,7 +18,7 @@ const SHAPE: &str = r#"{"users": [{"name": …, "password": …, "roles": […]}
 
 const CREATE: &str = "create one with switcher-api-server user token";
 
-/// Parses the file's text. `api_user` is the name of `APIUser`, which no other user may have. The problems are all of its
+/// Parses the file's text. `api_user` is the name of `APIUser`, which no other user may have. The error lists all
 /// problems, each with the user's name and without any secret.
 pub fn parse(text: &str, api_user: Option<&str>) -> Result<Vec<User>, Vec<String>> {
     let entries = entries(text).map_err(|problem| vec![problem])?;

@@ -1,4 +1,4 @@
-//! Fingerprints of logins: digests under a key that no one knows.
+//! Fingerprints of logins: digests under a key that is random per process.
 
 use std::sync::LazyLock;
 
@@ -7,7 +7,7 @@ use ring::{
     rand::SystemRandom,
 };
 
-/// Digest of a name and a password. Tells nothing about them without the key.
+/// Digest of a name and a password. Without the key it reveals nothing about them.
 pub type Fingerprint = [u8; 32];
 
 /// Random per process, so that a copy of its memory at another time is of no use.

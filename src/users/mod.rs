@@ -1,9 +1,9 @@
 //! Users: their roles and secrets (trust contract, section 3). No clock, no network.
 //!
-//! * `role`: what a user may do;
+//! * `role`: the rights of a user;
 //! * `secret`: stored passwords and tokens;
 //! * `fingerprint`: digests of logins under a random key;
-//! * `table`: the users of a configuration, and which of them sent some credentials;
+//! * `table`: the users of a configuration, and the search for the user of some credentials;
 //! * `file`: parses `UsersFile`; `create`: makes entries for it.
 
 mod create;

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-/// Right to a part of what the daemon does.
+/// Right to a part of the API and the admin pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// Reads: admin pages, metrics, history, look-ups, dry runs, the coinbase of a sub-pool.

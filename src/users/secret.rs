@@ -37,7 +37,7 @@ pub enum Secret {
     Token([u8; 32]),
     /// Argon2id hash as a PHC string. A comparison takes tens of milliseconds.
     Argon2(String),
-    /// bcrypt hash, as `htpasswd -B` writes it (`$2y$`). As slow.
+    /// bcrypt hash, as `htpasswd -B` writes it (`$2y$`). A comparison is as slow.
     Bcrypt(String),
 }
 

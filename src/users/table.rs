@@ -1,4 +1,4 @@
-//! The users of a configuration, and which of them sent some credentials.
+//! The users of a configuration, and the search for the user of some credentials.
 
 use std::{
     collections::HashMap,
@@ -45,7 +45,7 @@ struct Entry {
     remembered: OnceLock<Fingerprint>,
 }
 
-/// Result of a comparison that takes no time.
+/// Result of a fast comparison.
 pub enum Check {
     Known(Arc<User>),
     Wrong,

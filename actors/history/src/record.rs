@@ -52,7 +52,7 @@ pub struct Origin {
     pub client: Option<IpAddr>,
     /// The user; `None` for polls and signals.
     pub actor: Option<String>,
-    /// The person for whom a backend acts, as it says.
+    /// The person for whom a backend acts; not verified.
     pub on_behalf_of: Option<String>,
     /// The user's reason.
     pub comment: Option<String>,

@@ -36,9 +36,9 @@ pub struct Origin {
     pub request: RequestId,
     /// The client's address; `None` for the daemon's own requests, and if the connection was gone.
     pub client: Option<IpAddr>,
-    /// Name of the user whose credentials or session the request has; `None` for the daemon's own requests.
+    /// Name of the request's user; `None` for the daemon's own requests.
     pub actor: Option<Arc<str>>,
-    /// The person for whom a backend acts, as the backend says (`X-On-Behalf-Of`). It grants nothing.
+    /// The person for whom a backend acts (`X-On-Behalf-Of`): not verified, and grants nothing.
     pub on_behalf_of: Option<Box<str>>,
     /// The user's reason.
     pub comment: Option<Box<str>>,
@@ -51,7 +51,7 @@ pub struct Origin {
 pub enum SourceKind {
     /// From a client of the HTTP API.
     Api,
-    /// From a user who is signed in to the console.
+    /// From a user that is signed in to the console.
     Console,
     /// From the Poller, of the user-coin map.
     Poll,

@@ -29,9 +29,9 @@ pub struct TlsClient {
 pub enum TlsTrust {
     /// Those with one of these certificates, or one below it, that name the host.
     Certificates(Vec<CertificateDer<'static>>),
-    /// Those with this certificate, whatever its names and period: it is known to be theirs.
+    /// Those with exactly this certificate. Its names and period do not matter.
     Exactly(CertificateDer<'static>),
-    /// All, for requests without secrets whose answers decide nothing.
+    /// All, for requests without secrets and with unimportant answers.
     Anyone,
 }
 
@@ -106,7 +106,7 @@ impl TlsClient {
     }
 }
 
-/// Whether the server answers the beginning of a handshake with TLS, whatever it says.
+/// Whether the server answers the beginning of a handshake with TLS, even with a refusal.
 pub(crate) async fn speaks_tls(host: &str, stream: TcpStream) -> bool {
     let client = TlsClient::new(TlsTrust::Anyone, None, TlsRemedies::default());
     let Ok(name) = ServerName::try_from(bare(host).to_owned()) else { return false };

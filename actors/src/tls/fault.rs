@@ -16,7 +16,7 @@ use crate::domain::fit;
 const NEEDED: &str = "enable TLS 1.3 on the server, or TLS 1.2 with a cipher suite of ECDHE and AEAD, like \
     ECDHE-RSA-AES128-GCM-SHA256";
 
-/// Failed handshake. Both texts are fit for a log and a terminal.
+/// Failed handshake. Both texts are safe for a log and a terminal.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("{cause}; {remedy}")]
 pub struct TlsFault {
@@ -31,9 +31,9 @@ pub struct TlsFault {
 pub struct TlsRemedies {
     /// Setting with the server's address.
     pub address: &'static str,
-    /// Beginning of a remedy that trusts another certificate, which follows.
+    /// Beginning of a remedy that trusts another certificate; the certificate follows.
     pub trust: &'static str,
-    /// Its end.
+    /// End of that remedy.
     pub afterwards: &'static str,
     /// Whether an authority's certificate on a server is accepted once it is listed itself.
     pub accepts_listed_authority: bool,

@@ -16,7 +16,7 @@ use x509_parser::parse_x509_certificate;
 
 use super::{client::TlsTrust, fault::BadHandshakeSignature, pem::unix_time};
 
-/// Rule for a server's certificate. Whatever it is, the certificate has to belong to the key that signs the handshake.
+/// Rule for a server's certificate. By every rule, the certificate's key must have signed the handshake.
 #[derive(Debug)]
 pub(super) struct Trust {
     rule: Rule,

@@ -1,4 +1,4 @@
-//! Connections of our own to a broker, beside those of the client crate: without a session.
+//! Connections of our own to a broker, apart from those of the client crate, and without a session.
 
 use std::{io, time::Duration};
 
@@ -11,8 +11,7 @@ use tokio::{
 use super::tls::{ZkTls, host};
 use crate::tls::{TlsFault, speaks_tls};
 
-/// A handshake has so many times the patience for a connection: a server that has just started takes its time for the
-/// first one.
+/// Patience for a handshake, in multiples of that for a connection: the first handshake after a server's start is slow.
 const HANDSHAKE_SHARE: u32 = 4;
 
 /// Connection to a broker, with TLS or without.

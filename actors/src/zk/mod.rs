@@ -11,7 +11,7 @@
 //! that is no definite refusal is unknown, because the server may have applied the request before the connection broke.
 //!
 //! * `session`, `tasks`, `version`, `request_limit`: a new connection; `thread`: the thread that it runs on;
-//! * `tls`, `dial`: certificates, and connections beside those of the client crate;
+//! * `tls`, `dial`: certificates, and connections apart from those of the client crate;
 //! * `connection`: its state and its writes; `read`, `watches`, `children`, `claim`, `directory`: its other operations;
 //! * `znode`, `write_op`, `error`: the vocabulary;
 //! * `answers`, `overwrite`: checks of ZooKeeper's answers;

@@ -144,8 +144,8 @@ impl Session {
     }
 
     async fn try_to_connect(&mut self) -> Result<Established, ConnectError> {
-        let (tasks, told) = self.prepare().await?;
-        let version = told.unwrap_or(ServerVersion::OLDEST);
+        let (tasks, reported) = self.prepare().await?;
+        let version = reported.unwrap_or(ServerVersion::OLDEST);
         self.end_session(&tasks, version).await?;
         let client = match self.open(&tasks, version).await {
             Ok(client) => client,
@@ -164,7 +164,7 @@ impl Session {
                 self.settings.credentials.is_some(),
                 request_limit,
             ),
-            version_assumed: told.is_none(),
+            version_assumed: reported.is_none(),
             tls_faults: self.tls_faults.clone(),
         })
     }
@@ -201,8 +201,8 @@ impl Session {
         if self.held.is_none() {
             return Ok(());
         }
-        let (tasks, told) = self.prepare().await?;
-        self.end_session(&tasks, told.unwrap_or(ServerVersion::OLDEST)).await
+        let (tasks, reported) = self.prepare().await?;
+        self.end_session(&tasks, reported.unwrap_or(ServerVersion::OLDEST)).await
     }
 
     /// Id of the session that may still live.
@@ -216,15 +216,15 @@ impl Session {
         let (tasks, end) = Tasks::new();
         self.tasks = Some(end);
 
-        let told = match self.settings.version {
+        let reported = match self.settings.version {
             Some(version) if self.settings.tls.is_none() => Some(version),
             // Even if it is known: the client crate keeps the cause to itself if TLS fails.
             configured => {
-                let told = self.ask_version().await?;
-                configured.or(told)
+                let reported = self.ask_version().await?;
+                configured.or(reported)
             }
         };
-        Ok((tasks, told))
+        Ok((tasks, reported))
     }
 
     /// Ends the previous connection's session, so that none of its requests can be applied from now on.
@@ -282,7 +282,7 @@ impl Session {
         let ZkSettings { brokers, tls, .. } = &self.settings;
         let probes = probe(brokers, tls.as_ref(), PROBE_PATIENCE, &known).await;
         let mut causes = Vec::new();
-        let (mut reached, mut told) = (false, true);
+        let (mut reached, mut reported) = (false, true);
         let (mut serving, mut evasive) = (Vec::new(), Vec::new());
         self.tls_faults.clear();
         for (index, probe) in probes.into_iter().enumerate() {
@@ -297,7 +297,7 @@ impl Session {
                         evasive.push(self.settings.brokers[index].clone());
                     }
                     reached = true;
-                    told &= self.known_versions[index].is_some();
+                    reported &= self.known_versions[index].is_some();
                 }
                 Probe::Slow => reached = true,
                 Probe::Unreachable(error) => {
@@ -319,7 +319,7 @@ impl Session {
             return Err(ConnectError::Unreachable(causes.join("; ")));
         }
         // A silent broker may be of any version.
-        Ok(self.known_versions.iter().flatten().min().copied().filter(|_| told))
+        Ok(self.known_versions.iter().flatten().min().copied().filter(|_| reported))
     }
 
     fn connector(&self, version: ServerVersion) -> Connector {

@@ -1,8 +1,8 @@
 //! TLS to the servers.
 //!
-//! The client crate makes its own connections, by its own rules. The connections of this module, for the servers'
-//! version and request size, follow the same rules with the same certificates. So they find what the crate, which keeps
-//! causes to itself, will find.
+//! The client crate makes its own connections, by its own rules, and hides the causes of failed handshakes. The
+//! connections of this module, for the servers' version and request size, follow the same rules with the same
+//! certificates: they fail where the crate will fail, with the cause.
 
 use std::{fmt, sync::Arc};
 
@@ -60,8 +60,8 @@ impl ZkTls {
         authorities: &[u8],
         client: Option<(&[u8], &[u8])>,
     ) -> Result<Self, Vec<ZkTlsFault>> {
-        // The client crate's TLS has more than one cryptography in it, and uses the process's default. An error means
-        // that it is set already.
+        // The client crate's TLS contains two cryptography providers, and uses the process's default. An error means
+        // that the default is set already.
         let _ = ring::default_provider().install_default();
         let verifier = verifier(authorities).map_err(ZkTlsFault::Authorities);
         let own = client.map(identity).transpose();

@@ -1,4 +1,4 @@
-// The user of the page: name, roles, sign-out. The daemon decides what a user may do; the page shows it beforehand.
+// The user of the page: name, roles, sign-out. The page disables buttons by role; the daemon decides.
 
 import { at, get } from "./api.js";
 import { byId, el, shown } from "./dom.js";

@@ -111,7 +111,7 @@ async fn signed_out(
     Ok(with_cookie(see_other(PATH), &cookie))
 }
 
-/// The source of a request of `user`, for the log: these requests carry no proof of their user yet, or none any more.
+/// The source of a request of `user`, for the log: a sign-in has no user yet, and a sign-out has lost it.
 fn of_user(source: &Source, user: &User) -> Source {
     let (kind, actor) = (SourceKind::Console, Some(Arc::clone(&user.name)));
     Source::new(Origin { kind, actor, ..Origin::clone(source) })

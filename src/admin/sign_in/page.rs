@@ -18,7 +18,7 @@ pub async fn page() -> HttpResponse {
     html(PAGE.replace(MESSAGE, ""))
 }
 
-/// The page with the reason why nobody was signed in.
+/// The page with the reason of a refused sign-in.
 pub fn page_with(message: &str) -> HttpResponse {
     let message = format!("<p class=\"message\" role=\"alert\">{}</p>", Plain(message));
     html(PAGE.replace(MESSAGE, &message))

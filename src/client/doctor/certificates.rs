@@ -1,4 +1,4 @@
-//! Days until the certificates expire that the daemon shows.
+//! Days until the daemon's certificates expire.
 
 use std::time::SystemTime;
 
@@ -7,7 +7,7 @@ use crate::config::CertificateEnd;
 
 const DAY: u64 = 24 * 60 * 60;
 
-/// Days before the end in which a renewal is overdue.
+/// Days before the expiry from which a renewal is due.
 const SOON: u64 = 14;
 
 pub fn certificates(findings: &mut Findings, certificates: &[CertificateEnd]) {

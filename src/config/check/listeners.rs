@@ -17,7 +17,7 @@ impl Reader {
         if !enabled {
             return None;
         }
-        // Users of a file need no user besides them.
+        // With a file of users, APIUser is optional.
         let is_empty = |key| self.peek(key).is_empty();
         if is_empty("UsersFile") || !is_empty("APIUser") || !is_empty("APIPassword") {
             self.required("APIUser", "a user name: an empty one would let every request in");

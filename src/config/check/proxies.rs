@@ -1,4 +1,4 @@
-//! Proxies whose clients may name another client.
+//! Proxies with a trusted `X-Forwarded-For`.
 
 use super::Reader;
 use crate::config::Network;

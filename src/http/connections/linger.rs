@@ -22,7 +22,7 @@ use super::{
 const AFTER_LAST_ANSWER: Duration = Duration::from_secs(1);
 
 impl HttpConnection {
-    /// After the last answer, discards for a moment what the client has sent on. Closing the socket with unread bytes
+    /// After the last answer, discards for a moment further bytes of the client. Closing the socket with unread bytes
     /// would reset the connection, and with it answers that are still on their way.
     pub async fn linger(&self) {
         if !self.0.borrow_mut().needs_linger() {

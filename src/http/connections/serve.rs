@@ -7,9 +7,9 @@ use actix_web::rt::net::TcpStream;
 
 use super::{Connections, HttpConnection};
 
-/// Shakes hands with TLS, waits for the first head, lets `http` serve the connection, and lets the client read the last answer. `http` keeps
-/// buffers of some kilobytes per connection, so it gets none before a head has arrived whole. Until then, `stopping`
-/// ends the connection.
+/// Shakes hands if there is TLS, waits for the first head, lets `http` serve the connection, and lets the client read the
+/// last answer. `http` keeps buffers of some kilobytes per connection, so it gets no connection before a head has arrived
+/// whole. Until then, `stopping` ends the connection.
 pub async fn serve<S>(
     connections: &Connections,
     stream: TcpStream,

@@ -1,4 +1,4 @@
-//! The begin of a connection: with TLS, its handshake.
+//! The beginning of a connection: with TLS, its handshake.
 
 use std::{
     future::poll_fn,

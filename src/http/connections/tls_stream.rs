@@ -16,7 +16,7 @@ pub enum Stream {
     Tls(Box<TlsStream<Socket>>),
 }
 
-/// A socket under TLS, which notes what TLS does not report.
+/// A socket under TLS. Counts received bytes, and notes whether it has sent any: TLS reports neither.
 pub struct Socket {
     tcp: TcpStream,
     received: usize,
@@ -28,7 +28,7 @@ impl Socket {
         Self { tcp, received: 0, has_sent: false }
     }
 
-    /// All bytes that it has received: at least those that TLS holds.
+    /// Number of all received bytes: at least those that TLS holds.
     pub fn received(&self) -> usize {
         self.received
     }
@@ -53,7 +53,7 @@ impl Stream {
         matches!(self, Self::Tls(_))
     }
 
-    /// Bytes received since the connection's begin, of which TLS may hold some; 0 without TLS.
+    /// Number of bytes since the beginning of the connection, of which TLS may hold some; 0 without TLS.
     pub fn received(&self) -> usize {
         match self {
             Self::Plain(_) => 0,
@@ -71,7 +71,7 @@ impl Stream {
     }
 }
 
-/// Ends TLS, if that was not done and the socket takes it: a client can then be sure that it has received everything.
+/// Ends TLS, unless it has ended or the socket takes no more: the client then knows that it has received everything.
 impl Drop for Stream {
     fn drop(&mut self) {
         if let Self::Tls(tls) = self {

@@ -35,7 +35,7 @@ impl Middleware {
         }
     }
 
-    /// The user of a name and a password that only a slow comparison can decide about.
+    /// The user of a name and a password, after a slow comparison.
     pub(super) async fn compare(
         &self,
         config: &RequestConfig,
@@ -55,7 +55,7 @@ impl Middleware {
             && config.metrics_auth.admits(authorization(request))
     }
 
-    /// The user of the session whose cookie a browser sent.
+    /// The user of the session in a browser's cookie.
     fn user_of_session(&self, request: &ServiceRequest, config: &RequestConfig) -> Option<Actor> {
         let sessions = self.live_config.sessions();
         let mut keys = self.browsers.as_ref()?.cookie.presented(request.headers());
@@ -66,13 +66,13 @@ impl Middleware {
     }
 }
 
-/// Compares names and passwords that are sent to sign in. Left with requests for [`SpecialPaths::sign_in`].
+/// Compares the name and the password of a sign-in. The middleware adds it to requests for [`SpecialPaths::sign_in`].
 #[derive(Clone)]
 pub struct SignIn(pub(super) Arc<Middleware>);
 
 impl SignIn {
-    /// The user with this name and this password or token. A wrong one is a failed login like any other: `None` comes as
-    /// late as its 401.
+    /// The user with this name and this password or token. A wrong one is a failed login like any other: `None` is
+    /// delayed like a 401.
     pub async fn user(
         &self,
         config: &RequestConfig,

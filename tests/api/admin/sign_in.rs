@@ -260,7 +260,7 @@ async fn a_sign_out_ends_the_session_and_its_streams() {
     ends_without_a_change(events).await;
     assert_eq!(status_with(&admin, &other).await, 200);
     daemon.wait_for_log(&["signed out", &format!("actor: {USER}")]).await;
-    // Without a session it leads to the page all the same.
+    // Without a session it leads to the page, too.
     let response = admin.send(&logout()).await;
     assert_eq!((response.status, response.header("Location")), (303, Some("/login")));
 }
@@ -282,7 +282,7 @@ async fn a_reload_that_changes_or_removes_a_user_ends_its_sessions_and_streams()
         applied(&daemon, &builder.clone().users(&changed)).await;
         assert!(daemon.switch("alice", "btc").await.success);
         ends_without_a_change(events).await;
-        // The user of before does not bring the session back.
+        // The previous entry does not bring the session back.
         applied(&daemon, &builder.clone().users(&[back])).await;
         assert_eq!(status_with(&admin, &mine).await, 401);
         assert_eq!(status_with(&admin, &own).await, 200, "another user's session");
@@ -435,7 +435,7 @@ async fn browsers_are_led_to_the_page_and_programs_get_the_challenge() {
             (vec![json, ("Cookie", &ended)], 401, None),
             (vec![json, ("Referer", "http://localhost/")], 401, None),
             (vec![json, ("Cookie", "other=x")], 401, CHALLENGE),
-            // A header wins, and a wrong one is a failed login as ever.
+            // A header wins, and a wrong one is a failed login.
             (vec![PAGE, ("Authorization", "Basic eDp5")], 401, CHALLENGE),
         ] {
             let request =
@@ -458,7 +458,7 @@ async fn browsers_are_led_to_the_page_and_programs_get_the_challenge() {
 }
 
 #[tokio::test]
-async fn without_a_users_file_nobody_signs_in_and_every_answer_is_the_challenge() {
+async fn without_a_users_file_there_is_no_sign_in_and_every_answer_is_the_challenge() {
     let zookeeper = ZooKeeper::shared().await;
     let daemon = Daemon::builder(zookeeper).admin().start().await;
     let admin = Admin::of(&daemon).await;

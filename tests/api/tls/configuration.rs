@@ -1,4 +1,4 @@
-//! What `check` and the start find in the files.
+//! Faults in the files, as `check` and the start report them.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -147,7 +147,7 @@ async fn all_files_are_looked_at_together() {
     }
 }
 
-/// What `check` warns of.
+/// Warnings of `check`.
 async fn warnings(builder: &Builder) -> Vec<String> {
     let finished = builder.check().await;
     assert_eq!(finished.code, Some(0), "{finished:?}");

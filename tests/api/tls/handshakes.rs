@@ -1,4 +1,4 @@
-//! Which handshakes succeed, and what becomes of the others.
+//! Handshakes that succeed, and the outcome of others.
 
 use std::sync::Arc;
 
