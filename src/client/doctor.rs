@@ -54,7 +54,9 @@ pub async fn doctor(arguments: &DoctorArguments, file: Option<&Path>) -> Command
 fn configuration(findings: &mut Findings, file: Option<&Path>) -> Option<Settings> {
     const CHECK: &str = "configuration";
     const REMEDY: &str = "correct the key in the file or the environment; --help lists all keys";
-    let loaded = config::load(file, |name| env::var_os(name)).and_then(Checked::look_at_files);
+    let loaded = config::load(file, |name| env::var_os(name))
+        .and_then(Checked::look_at_files)
+        .map(|it| it.doubt_file_mode(file));
     let (settings, warnings) = match loaded {
         Ok(Checked { settings, warnings, .. }) => (Some(settings), warnings),
         Err(Rejected { problems, warnings, .. }) => {

@@ -2,6 +2,7 @@
 //! client's machine has no such files.
 
 use std::{
+    env,
     fmt::Display,
     fs::{self, File},
     io::{self, Read},
@@ -9,7 +10,7 @@ use std::{
     path::Path,
 };
 
-use switcher_actors::Quoted;
+use switcher_actors::{Quoted, Shown};
 
 use super::{CertificateEnd, Checked, Problem, Rejected, Settings, Snapshot};
 
@@ -38,6 +39,24 @@ impl Checked {
             findings.read_tls(settings.tls.as_mut());
             findings.read_zookeeper_files(settings);
         })
+    }
+
+    /// Warns if every user of the machine may read the configuration `file` with `APIPassword` in it. Only `check` and
+    /// `doctor` do: the log of a pool that replaces the binary alone stays as it was.
+    pub fn doubt_file_mode(mut self, file: Option<&Path>) -> Self {
+        let mode = file.and_then(mode).filter(|mode| mode & 0o004 != 0);
+        let is_in_file = env::var_os("APIPassword").is_none();
+        if let Some((file, mode)) = file.zip(mode)
+            && self.settings.callers.credentials.is_some()
+            && is_in_file
+        {
+            let file = file.to_string_lossy();
+            self.warnings.push(format!(
+                "file {} has APIPassword in it, and every user of this machine may read it (mode {mode:03o}): run chmod o= on it",
+                Shown(&file)
+            ));
+        }
+        self
     }
 
     fn look_at(self, look: impl FnOnce(&mut Findings, &mut Settings)) -> Result<Self, Rejected> {
@@ -71,11 +90,11 @@ impl Findings {
 
     /// Refuses a file with a secret that every user of the machine may read. An absent file passes.
     pub(super) fn refuse_public(&mut self, key: &'static str, file: &Path) {
-        if let Some(mode) = self.mode(file)
+        if let Some(mode) = mode(file)
             && mode & 0o007 != 0
         {
             let fault = "which every user of this machine may use";
-            self.refuse_file(key, file, format!("{fault} (mode {mode:03o}): run chmod 600"));
+            self.refuse_file(key, file, format!("{fault} (mode {mode:03o}): run chmod o= on it"));
         }
     }
 
@@ -92,11 +111,11 @@ impl Findings {
             }
         }
     }
+}
 
-    /// Mode bits of a file, like 0o640; `None` if they cannot be read.
-    pub(super) fn mode(&self, file: &Path) -> Option<u32> {
-        fs::metadata(file).ok().map(|it| it.permissions().mode() & 0o777)
-    }
+/// Mode bits of a file, like 0o640; `None` if they cannot be read.
+pub(super) fn mode(file: &Path) -> Option<u32> {
+    fs::metadata(file).ok().map(|it| it.permissions().mode() & 0o777)
 }
 
 fn read(file: &Path) -> io::Result<Vec<u8>> {

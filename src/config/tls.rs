@@ -63,12 +63,9 @@ impl Findings {
         let TlsSettings { certificate, key, client_ca, .. } = settings;
         let certificates = self.read_certificates(CERTIFICATE, certificate);
         let private_key = self.read_private_key(KEY, key);
-        let authorities = client_ca.as_ref().map(|file| self.read_certificates(CLIENT_CA, file));
-        let authorities = match authorities {
-            Some(None) => return,
-            Some(read) => read,
-            None => None,
-        };
+        // After a problem with the authorities, certificate and key are checked all the same.
+        let authorities =
+            client_ca.as_ref().and_then(|file| self.read_certificates(CLIENT_CA, file));
         let (Some(certificates), Some(private_key)) = (certificates, private_key) else { return };
         self.look_at_periods(CERTIFICATE, certificate, &certificates, "listeners");
         let fault = match ServerTls::new(certificates, private_key, authorities) {

@@ -4,7 +4,10 @@ use std::path::Path;
 
 use switcher_actors::Quoted;
 
-use super::{CallerSettings, files::Findings};
+use super::{
+    CallerSettings,
+    files::{Findings, mode},
+};
 use crate::users::{self, Role, Roles, User};
 
 const KEY: &str = "UsersFile";
@@ -28,7 +31,7 @@ impl Findings {
     }
 
     fn look_at_mode(&mut self, file: &Path) {
-        let Some(mode) = self.mode(file) else { return };
+        let Some(mode) = mode(file) else { return };
         let is_file = format!("is {}, which every user", Quoted(&file.to_string_lossy()));
         if mode & 0o002 != 0 {
             let text =

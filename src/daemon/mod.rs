@@ -63,7 +63,9 @@ pub fn run() -> ExitCode {
                 serve(prepared, &arguments, file.clone(), checked)
             })
         }
-        Some(Command::Check) => with_configuration(file.as_deref(), check),
+        Some(Command::Check) => {
+            with_configuration(file.as_deref(), |it| check(it.doubt_file_mode(file.as_deref())))
+        }
         Some(Command::Client(command)) => client::run(command, file.as_deref()),
         Some(Command::Completions { shell }) => cli::completions(*shell),
         Some(Command::Man { out_dir }) => cli::manual(out_dir.as_deref()),

@@ -45,6 +45,10 @@ pub struct Actor {
     pub means: Means,
 }
 
+/// The user of a request, as the middleware found it. Only [`require`] makes it an [`Actor`]: the handler of a route
+/// without it finds none and does not run.
+pub struct Identified(pub Actor);
+
 /// Means by which a user was identified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Means {
@@ -102,7 +106,7 @@ impl FromRequest for Actor {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let actor = request.extensions().get::<Self>().cloned();
-        // A route without a user (`Access::Everyone`) must not have a handler that takes one.
+        // A route for everyone must not have a handler that takes a user.
         ready(actor.ok_or_else(|| RequestError::NoUser.into()))
     }
 }
@@ -115,13 +119,14 @@ impl Access {
             Self::Metrics | Self::DryRunOr(_) => Some(Role::Viewer),
             Self::Role(role) => Some(role),
         };
-        let extensions = request.extensions();
-        let actor = extensions.get::<Actor>().ok_or(RequestError::NoUser)?;
-        match role {
-            None => Ok(()),
-            Some(_) if self == Self::Metrics && actor.means == Means::Metrics => Ok(()),
-            Some(role) => Ok(actor.may(role)?),
+        let identified = request.extensions_mut().remove();
+        let Identified(actor) = identified.ok_or(RequestError::NoUser)?;
+        let scrapes = self == Self::Metrics && actor.means == Means::Metrics;
+        if let Some(role) = role.filter(|_| !scrapes) {
+            actor.may(role)?;
         }
+        request.extensions_mut().insert(actor);
+        Ok(())
     }
 }
 

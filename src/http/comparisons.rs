@@ -77,12 +77,11 @@ impl Comparisons {
         (failures, limit): (&Arc<Failures>, usize),
         source: Source,
     ) -> Result<watch::Receiver<Option<Compared>>, Unchecked> {
+        let recovery = failures.recovery(&source, Instant::now()).map_err(Unchecked::Address)?;
         let mut state = lock(&self.0.state);
         if let Some(verdict) = state.waiting.join(&login) {
             return Ok(verdict);
         }
-        let now = Instant::now();
-        let recovery = failures.recovery(&source, now).map_err(Unchecked::Address)?;
         let rank = state.waiting.rank(failures.client(&source), recovery);
         let job = Job::new(login, Arc::clone(failures), source, rank);
         let (verdict, removed) = state.waiting.add(job, limit);

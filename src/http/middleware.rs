@@ -20,11 +20,11 @@ use actix_web::{
 };
 use prometheus_client::metrics::counter::Counter;
 use slog::{Logger, debug, warn};
-use switcher_actors::{Origin, RequestIds, Shown, Source, seconds};
+use switcher_actors::{Origin, RequestIds, Shown, Source, clip, seconds};
 
 use self::identity::{Identity, scraper};
 use super::{
-    access::{Actor, Means, MissingRole},
+    access::{Actor, Identified, Means, MissingRole},
     basic_auth::unauthorized,
     connections::{AnswerInProgress, ConnectionHandle, TrackedBody},
     csrf::{accepts_pages, is_cross_site, is_sent_by_page, opens_a_page, proves_own_site},
@@ -174,7 +174,7 @@ impl Middleware {
         let mut response = match verdict {
             Ok(Admission::Checked(actor)) => {
                 if let Some(actor) = actor {
-                    request.extensions_mut().insert(actor);
+                    request.extensions_mut().insert(Identified(actor));
                 }
                 next.call(request).await?
             }
@@ -294,12 +294,11 @@ impl Middleware {
     fn report(&self, response: &ServiceResponse, source: &Source, took: Duration) {
         let request = response.request();
         (self.count_answer)(request, err_no(response), took);
+        let (path, _) = clip(request.path(), PATH_SHOWN);
         if let Some(missing) = response.response().extensions().get::<MissingRole>() {
             self.logins.count_missing(missing.role);
-            warn!(self.log, "request refused: {}", missing; source,
-                "path" => %Shown(request.path().get(..PATH_SHOWN).unwrap_or(request.path())));
+            warn!(self.log, "request refused: {}", missing; source, "path" => %Shown(path));
         }
-        let path = request.path().get(..PATH_SHOWN).unwrap_or(request.path());
         debug!(self.log, "request"; source, "method" => request.method().as_str(),
             "path" => %Shown(path), "status" => response.status().as_u16(),
             "seconds" => seconds(took));

@@ -41,9 +41,9 @@ mod sessions;
 mod slowdown;
 mod waiting;
 
-#[cfg(test)]
-pub use access::Means;
 pub use access::{Access, Actor, MissingRole, require};
+#[cfg(test)]
+pub use access::{Identified, Means};
 pub use actor::{HttpActor, ServerLimits, Stop};
 #[cfg(any(test, fuzzing))]
 pub use basic_auth::BasicAuth;

@@ -72,10 +72,11 @@ async fn signed_in(
     let user = sign_in.user(config, (name, password), &source).await?;
     let user = user.ok_or(SignInError::Wrong)?;
     let sessions = admin.live_config.sessions();
-    info!(admin.log, "signed in"; of_user(&source, &user));
+    let signed_in = of_user(&source, &user);
+    let id = sessions.begin(user)?;
+    info!(admin.log, "signed in"; signed_in);
     // A new id each time: a page that planted its own session in the browser must not share this one.
     admin.cookie.presented(request.headers()).for_each(|key| drop(sessions.end(key)));
-    let id = sessions.begin(user)?;
     let cookie = admin.cookie.set(&id, is_secure(request, &config.trusted_proxies));
     Ok(with_cookie(see_other("/"), &cookie))
 }

@@ -7,6 +7,7 @@ use serde_json::json;
 use upstream_sim::{Gate, Reply, Upstream};
 
 use super::Admin;
+use crate::support::certificates::Authority;
 use crate::support::client::{Answer, Request};
 use crate::support::daemon::Daemon;
 use crate::support::zookeeper::ZooKeeper;
@@ -206,6 +207,8 @@ async fn names() -> BTreeSet<String> {
     let upstream = Upstream::start(|_| Reply::map(&[], 1_513_239_055)).await.unwrap();
     let builder = Daemon::builder(zookeeper)
         .admin()
+        .secure(&Authority::new("pool"))
+        .set("TLSListeners", json!(["api"]))
         .set("EnableCronJob", true)
         .set("ZKSubPoolUpdateBaseDir", "/subpool/")
         .set("UserCoinMapURL", format!("http://{}/map", upstream.address()))

@@ -1,5 +1,7 @@
 //! `doctor`: everything in order, and each possible problem by itself.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use jobmaker_sim::{Jobmaker, Knobs, SubPool};
@@ -49,7 +51,9 @@ impl Scene {
 }
 
 pub fn doctor(builder: &Builder) -> Cli {
-    Cli::new("doctor").config(builder.write_config())
+    let config = builder.write_config();
+    std::fs::set_permissions(&config, Permissions::from_mode(0o644)).unwrap();
+    Cli::new("doctor").config(config)
 }
 
 /// Runs `doctor` and returns the texts of a check's findings at one level. Panics if a finding that needs a remedy
@@ -86,6 +90,7 @@ async fn all_is_well_but_for_the_open_znodes() {
         &told.stdout,
         &[
             "warning  configuration: APIPassword is the password of the published samples",
+            "APIPassword in it, and every user of this machine may read it (mode 644)",
             "ok       configuration: valid",
             "ok       broker: 127.0.0.1:",
             "version 3.",
@@ -100,7 +105,7 @@ async fn all_is_well_but_for_the_open_znodes() {
             "ok       clock: the upstream's now_date is ",
             "ok       api: 127.0.0.1:",
             "answers, and accepts the credentials",
-            "problems: 0, warnings: 3",
+            "problems: 0, warnings: 4",
         ],
     );
     assert_eq!(scene.daemon.log_with(&[" switch, source: api"]), Vec::<String>::new());

@@ -131,7 +131,7 @@ async fn a_key_that_everybody_may_read_is_refused_and_one_of_a_group_is_not() {
     let key = good.folder().join("server.key");
     let allow = |mode| fs::set_permissions(&key, Permissions::from_mode(mode)).unwrap();
     allow(0o644);
-    let parts = [KEY, "which every user of this machine may use (mode 644): run chmod 600"];
+    let parts = [KEY, "which every user of this machine may use (mode 644): run chmod o= on it"];
     assert_refused(&good, &parts).await;
     allow(0o640);
     assert_eq!(good.check().await.code, Some(0));

@@ -24,7 +24,7 @@ async fn every_problem_with_the_files_is_reported_at_once() {
         "which has no certificate in PEM",
         "ZKTLSPrivateKeyFile: is ",
         "whose key does not belong to the first certificate of ZKTLSCertificateFile",
-        "which every user of this machine may use (mode 644): run chmod 600",
+        "which every user of this machine may use (mode 644): run chmod o= on it",
     ]);
 
     let absent = builder.set("ZKTLSCAFile", "/nowhere/ca.pem").set("ZKTLSCertificateFile", "");
