@@ -92,7 +92,7 @@ const PATHS: SpecialPaths = SpecialPaths {
     open: &["/healthz", "/readyz"],
     metrics: &["/metrics"],
     linked: &["/", "/docs", sign_in::PATH],
-    sign_in: &[sign_in::PATH, "/logout", "/login.css", "/console/icon.svg"],
+    sign_in: &[sign_in::PATHS[0], sign_in::PATHS[1], sign_in::PATHS[2], "/console/icon.svg"],
 };
 
 /// State of the pages, shared by all connections.

@@ -4,7 +4,7 @@ use std::{fmt::Write, future::ready};
 
 use actix_web::{
     HttpResponse, Resource, Route,
-    guard::{Any, Get, Head},
+    guard::{Any, Get, Head, fn_guard},
     http::StatusCode,
     middleware::from_fn,
     web::{self, Data, ServiceConfig},
@@ -96,6 +96,10 @@ fn reads() -> Route {
 pub fn add(config: &mut ServiceConfig) {
     for Page { path, access, routes, others } in PAGES {
         let resource = web::resource(*path).default_service(others());
+        let resource = match sign_in::PATHS.contains(path) {
+            true => resource.guard(fn_guard(sign_in::is_on)),
+            false => resource,
+        };
         let resource = routes().into_iter().fold(resource, Resource::route);
         add_resource(config, resource, *access);
     }

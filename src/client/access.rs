@@ -1,7 +1,7 @@
 //! Address and credentials of a call: from flags, else from the environment, else from the configuration file, which is
 //! read only if the flags are incomplete.
 
-use std::{env, fs, path::Path, sync::Arc};
+use std::{env, fs::File, io::Read, path::Path, sync::Arc};
 
 use switcher_actors::{Shown, TlsClient};
 
@@ -117,13 +117,19 @@ pub fn configured(file: Option<&Path>) -> Result<Access, CommandFailure> {
     })
 }
 
+/// Longest file of a password or a token that is read, in bytes.
+const SECRET_BYTES: u64 = 64 << 10;
+
 /// Reads a password or a token, the first line of a file.
 fn read_secret(file: &Path, what: &str) -> Result<Secret, CommandFailure> {
     let failed = |fault: String| {
         let file = file.to_string_lossy();
         FailureKind::NoInput.failure(format!("{what} file {}: {fault}", Shown(&file)))
     };
-    let text = fs::read_to_string(file).map_err(|error| failed(error.to_string()))?;
+    let mut text = String::new();
+    let opened = File::open(file).map(|file| file.take(SECRET_BYTES));
+    let read = opened.and_then(|mut file| file.read_to_string(&mut text));
+    read.map_err(|error| failed(error.to_string()))?;
     // Some editors save a byte order mark.
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let line = text.lines().next().unwrap_or_default();

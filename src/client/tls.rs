@@ -1,6 +1,6 @@
 //! TLS of a call: the servers that a command trusts, and its own certificate.
 
-use std::{fs, path::Path};
+use std::{fs::File, io::Read, path::Path};
 
 use switcher_actors::{
     Identity, PemFault, Shown, TlsClient, TlsRemedies, TlsTrust, certificates, private_key,
@@ -92,8 +92,14 @@ fn read_identity(certificate: &Path, key: &Path) -> Result<Identity, CommandFail
     Ok((chain, private_key(&read(key)?).map_err(|fault| refuse(key, &fault))?))
 }
 
+/// Longest file of certificates that is read, in bytes.
+const PEM_BYTES: u64 = 16 << 20;
+
 fn read(file: &Path) -> Result<Vec<u8>, CommandFailure> {
-    fs::read(file).map_err(|error| {
+    let mut bytes = Vec::new();
+    let opened = File::open(file).map(|file| file.take(PEM_BYTES));
+    let read = opened.and_then(|mut file| file.read_to_end(&mut bytes));
+    read.map(|_| bytes).map_err(|error| {
         let file = file.to_string_lossy();
         FailureKind::NoInput.failure(format!("file {} cannot be read: {error}", Shown(&file)))
     })

@@ -6,10 +6,11 @@ use std::{
     fmt::Display,
     fs::{self, File},
     io::{self, Read},
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::Path,
 };
 
+use rustix::fs::OFlags;
 use switcher_actors::{Quoted, Shown};
 
 use super::{CertificateEnd, Checked, Problem, Rejected, Settings, Snapshot};
@@ -119,7 +120,9 @@ pub(super) fn mode(file: &Path) -> Option<u32> {
 }
 
 fn read(file: &Path) -> io::Result<Vec<u8>> {
-    let opened = File::open(file)?;
+    // Without waiting: a FIFO has no writer.
+    let no_wait = OFlags::NONBLOCK.bits().cast_signed();
+    let opened = File::options().read(true).custom_flags(no_wait).open(file)?;
     if !opened.metadata()?.is_file() {
         return Err(io::Error::other("it is no regular file"));
     }

@@ -22,7 +22,7 @@ use prometheus_client::{
 };
 use slog::{Logger, error, info, o, warn};
 use switcher_actors::{Actors, Metrics, Quoted};
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::timeout};
 
 use super::tls::Certificates;
 use crate::{
@@ -31,6 +31,9 @@ use crate::{
     logging::{Levels, Logging},
     users::UserChanges,
 };
+
+/// Longest time to read the configuration and the files that it names; later signals wait for it.
+const READ_LIMIT: Duration = Duration::from_secs(30);
 
 /// Owns the active configuration.
 pub struct Reload {
@@ -179,7 +182,13 @@ async fn load(file: Option<PathBuf>) -> Result<Result<Checked, Rejected>, String
         );
     });
     reading.map_err(|error| format!("the thread that reads it cannot start: {error}"))?;
-    read.await.map_err(|_| "the thread that reads it has ended".to_owned())
+    match timeout(READ_LIMIT, read).await {
+        Ok(read) => read.map_err(|_| "the thread that reads it has ended".to_owned()),
+        Err(_) => Err(format!(
+            "it and the files that it names cannot be read within {} seconds: check their file systems",
+            READ_LIMIT.as_secs()
+        )),
+    }
 }
 
 /// Metrics of reloads, named like those of Prometheus itself.

@@ -166,8 +166,9 @@ impl Middleware {
             _ => None,
         };
         let source = assign(origin, actor, &request);
+        let signs_in = config.has_users_file && self.paths.sign_in.contains(&request.path());
         request.extensions_mut().insert(config);
-        if self.paths.sign_in.contains(&request.path()) {
+        if signs_in {
             request.extensions_mut().insert(SignIn(Arc::clone(&self)));
         }
         let is_open = matches!(verdict, Ok(Admission::Open));

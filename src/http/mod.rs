@@ -59,4 +59,4 @@ pub use live_config::{LiveConfig, LoadedConfig, RequestConfig};
 pub use logins::Logins;
 pub use middleware::{Middleware, Public, SignIn, SpecialPaths};
 pub use session_cookie::{SessionCookie, is_secure, see_other};
-pub use sessions::NoRandom;
+pub use sessions::{NoRandom, SessionKey};

@@ -85,6 +85,12 @@ impl Users {
         entry.is_some_and(|entry| *entry.user == *user)
     }
 
+    /// The user of that name, if its secret is still the same.
+    pub fn with_same_secret(&self, user: &User) -> Option<Arc<User>> {
+        let entry = self.by_name.get(&sha_256(user.name.as_bytes()))?;
+        (entry.user.secret == user.secret).then(|| Arc::clone(&entry.user))
+    }
+
     /// The user of a token (`Authorization: Bearer`).
     pub fn of_token(&self, token: &[u8]) -> Option<Arc<User>> {
         self.by_token.get(&sha_256(token)).cloned()

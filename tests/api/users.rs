@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -125,7 +126,7 @@ async fn bad_entries_are_refused_all_at_once() {
     let daemon = builder.clone().users(&wang).start().await;
     let bad = builder.users(&bad);
     bad.write_config();
-    daemon.signal(rustix::process::Signal::HUP);
+    daemon.signal(Signal::HUP);
     daemon.wait_for_log(&["reload rejected"]).await;
     for problem in told {
         assert_eq!(daemon.log_with(&["configuration not reloaded", problem]).len(), 1, "{problem}");
@@ -348,4 +349,46 @@ async fn check_warns_about_users() {
     }
     let daemon = builder.set("APIRoles", json!(["switcher"])).start().await;
     daemon.wait_for_log(&["APIUser has its password in plain text"]).await;
+}
+
+#[tokio::test]
+async fn a_fifo_is_refused_and_the_next_reload_serves() {
+    let zookeeper = ZooKeeper::shared().await;
+    let builder = with(zookeeper, &[watcher()]);
+    let daemon = builder.start().await;
+    let file = builder.folder().join("users.json");
+    std::fs::remove_file(&file).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(&file).status().unwrap();
+    assert!(made.success(), "{made}");
+    daemon.signal(Signal::HUP);
+    daemon.wait_for_log(&["configuration not reloaded", "UsersFile", "no regular file"]).await;
+    std::fs::remove_file(&file).unwrap();
+    applied(&daemon, &builder.clone().users(&[])).await;
+    let admin = Admin::of(&daemon).await;
+    assert_eq!(admin.send(&page().token(&token_of("watcher"))).await.status, 401);
+}
+
+#[tokio::test]
+async fn a_reload_of_roles_refuses_no_login_that_waits() {
+    let zookeeper = ZooKeeper::shared().await;
+    // A comparison of some tenths of a second holds up all others.
+    let slow = with_hash("slow", &argon2("secret", 100 << 10), &["viewer"]);
+    let wang = |roles| with_password("wang", "secret", roles);
+    let builder = with(zookeeper, &[slow.clone(), wang(&["viewer"])]);
+    let daemon = builder.start().await;
+    let admin = Admin::of(&daemon).await;
+    let mut logins = JoinSet::new();
+    for (name, expected) in [("slow", 401), ("slow", 401), ("wang", 200)] {
+        let password = if expected == 401 { "wrong" } else { "secret" };
+        let (admin, request) = (admin.address.clone(), page().credentials(name, password));
+        logins.spawn(async move {
+            let mut connection = Connection::open(&admin).await.unwrap();
+            (connection.send(&request).await.unwrap().status, expected)
+        });
+    }
+    applied(&daemon, &builder.clone().users(&[slow, wang(&["viewer", "payout"])])).await;
+    while let Some(login) = logins.join_next().await {
+        let (status, expected) = login.unwrap();
+        assert_eq!(status, expected);
+    }
 }

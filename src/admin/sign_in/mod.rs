@@ -13,6 +13,7 @@ use std::{sync::Arc, time::Duration};
 
 use actix_web::{
     HttpRequest, HttpResponse,
+    guard::GuardContext,
     http::{
         Method,
         header::{CONTENT_TYPE, SET_COOKIE},
@@ -26,7 +27,7 @@ use super::Admin;
 use crate::{
     api::{Parameters, media_type},
     http::{
-        LoadedConfig, SignIn,
+        LoadedConfig, SessionKey, SignIn,
         body::{self, BodyLimits},
         error::RequestError,
         is_secure, proves_own_site,
@@ -42,8 +43,16 @@ pub use page::{page, style};
 /// Path of the page.
 pub const PATH: &str = "/login";
 
+/// Paths that are unknown without `UsersFile`.
+pub const PATHS: [&str; 3] = [PATH, "/logout", "/login.css"];
+
 /// Limits of a form: names and passwords are short, and a client without credentials sends it.
 const FORM_LIMITS: BodyLimits = BodyLimits { size: 4096, time: Duration::from_secs(5) };
+
+/// Whether users sign in: only then does the middleware add its part to the request.
+pub fn is_on(context: &GuardContext<'_>) -> bool {
+    context.req_data().contains::<SignIn>()
+}
 
 /// `POST /login`
 pub async fn login(
@@ -73,7 +82,12 @@ async fn signed_in(
     let user = user.ok_or(SignInError::Wrong)?;
     let sessions = admin.live_config.sessions();
     let signed_in = of_user(&source, &user);
-    let id = sessions.begin(user)?;
+    let id = sessions.begin(Arc::clone(&user))?;
+    // A reload ends the sessions that it finds. One that began later has to look by itself.
+    if !admin.live_config.load().users.still_has(&user) {
+        sessions.end(SessionKey::of(id.as_bytes()));
+        return Err(SignInError::Wrong);
+    }
     info!(admin.log, "signed in"; signed_in);
     // A new id each time: a page that planted its own session in the browser must not share this one.
     admin.cookie.presented(request.headers()).for_each(|key| drop(sessions.end(key)));

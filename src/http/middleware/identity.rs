@@ -43,9 +43,11 @@ impl Middleware {
         origin: &Origin,
     ) -> Result<Arc<User>, Refusal> {
         match self.logins.compare(&config.users, sent, origin).await? {
-            // A reload may have removed the user while the login waited.
-            Verdict::Right(user) if self.live_config.load().users.still_has(&user) => Ok(user),
-            Verdict::Right(_) => Err(Refusal::NoCredentials),
+            // A reload may have removed the user while the login waited, or changed the roles.
+            Verdict::Right(user) => {
+                let now = self.live_config.load();
+                now.users.with_same_secret(&user).ok_or(Refusal::NoCredentials)
+            }
             Verdict::Wrong(answer, noted) => Err(Refusal::WrongCredentials(Some((answer, noted)))),
         }
     }

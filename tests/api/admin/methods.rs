@@ -9,6 +9,7 @@ use super::events::Events;
 use crate::support::client::{Request, basic};
 use crate::support::daemon::{Daemon, PASSWORD, USER};
 use crate::support::seconds;
+use crate::support::users::with_token;
 use crate::support::zookeeper::ZooKeeper;
 
 const PAGES: [&str; 21] = [
@@ -77,7 +78,8 @@ fn without_length(headers: &[String]) -> Vec<String> {
 #[tokio::test]
 async fn head_has_the_headers_of_get_and_no_body() {
     let zookeeper = ZooKeeper::shared().await;
-    let daemon = Daemon::builder(zookeeper).admin().start().await;
+    let daemon =
+        Daemon::builder(zookeeper).admin().users(&[with_token("li", &["viewer"])]).start().await;
     let admin = Admin::of(&daemon).await;
     admin.wait_until(200, "ready").await;
     for version in ["1.0", "1.1"] {
@@ -100,7 +102,8 @@ async fn head_has_the_headers_of_get_and_no_body() {
 #[tokio::test]
 async fn head_of_a_stream_ends_at_once_and_takes_no_place() {
     let zookeeper = ZooKeeper::shared().await;
-    let daemon = Daemon::builder(zookeeper).admin().start().await;
+    let daemon =
+        Daemon::builder(zookeeper).admin().users(&[with_token("li", &["viewer"])]).start().await;
     let admin = Admin::of(&daemon).await;
     let mut streams = Vec::new();
     for version in ["1.0", "1.1"] {
@@ -123,7 +126,8 @@ async fn head_of_a_stream_ends_at_once_and_takes_no_place() {
 #[tokio::test]
 async fn each_405_lists_the_methods_of_its_path() {
     let zookeeper = ZooKeeper::shared().await;
-    let daemon = Daemon::builder(zookeeper).admin().start().await;
+    let daemon =
+        Daemon::builder(zookeeper).admin().users(&[with_token("li", &["viewer"])]).start().await;
     let admin = Admin::of(&daemon).await;
     let is_refused = async |address: &str, method: &str, path: &str, allow: &str| {
         let request = Request::new(method, path).credentials(USER, PASSWORD);

@@ -1,6 +1,8 @@
 //! Sign-in to the console: sessions and their cookie.
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use super::Admin;
 use super::events::Events;
@@ -497,6 +499,12 @@ async fn without_a_users_file_there_is_no_sign_in_and_every_answer_is_the_challe
         assert_eq!(response.header("WWW-Authenticate"), CHALLENGE);
         assert_eq!(response.text(), "<h1>401 - Unauthorized</h1>", "{request:?}");
     }
+    // With credentials, the paths are unknown.
+    for request in [Request::get("/login"), login(USER, PASSWORD), logout()] {
+        let response = admin.send(&request.credentials(USER, PASSWORD)).await;
+        assert_eq!(response.status, 404, "{response:?}");
+        assert!(response.text().contains("no such path"), "{response:?}");
+    }
 }
 
 #[tokio::test]
@@ -551,4 +559,40 @@ async fn under_tls_the_cookie_is_secure_and_our_own_pages_are_https() {
         let response = send(request.header("Cookie", cookie(&response))).await;
         assert_eq!(response.status, status, "{scheme}: {response:?}");
     }
+}
+
+#[tokio::test]
+async fn another_spelling_of_the_path_is_no_sign_in() {
+    let zookeeper = ZooKeeper::shared().await;
+    let daemon = with_users(zookeeper, &[wang()]).start().await;
+    let admin = Admin::of(&daemon).await;
+    let request = Request::post("/%6cogin").body("name=wang&password=x");
+    let form = request.header("Content-Type", "application/x-www-form-urlencoded");
+    assert_eq!(admin.send(&form).await.status, 401);
+    let response = admin.send(&form.credentials(USER, PASSWORD)).await;
+    assert_eq!(response.status, 404, "{response:?}");
+}
+
+#[tokio::test]
+async fn a_sign_in_that_a_reload_overtakes_begins_no_session() {
+    let zookeeper = ZooKeeper::shared().await;
+    let builder = with_users(zookeeper, &[wang()]);
+    let daemon = builder.start().await;
+    let admin = Admin::of(&daemon).await;
+    let body = format!("name=wang&password={}", token_of("wang"));
+    let head = format!(
+        "POST /login HTTP/1.1\r\nHost: {}\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+         Content-Length: {}\r\n\r\n",
+        admin.address,
+        body.len()
+    );
+    let mut stream = TcpStream::connect(&admin.address).await.unwrap();
+    stream.write_all((head + &body[..9]).as_bytes()).await.unwrap();
+    // The daemon has the head when it answers another connection.
+    assert_eq!(admin.send(&Request::get("/healthz")).await.status, 200);
+    applied(&daemon, &builder.clone().users(&[])).await;
+    stream.write_all(&body.as_bytes()[9..]).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 401 ") && !answer.contains("et-cookie"), "{answer}");
 }

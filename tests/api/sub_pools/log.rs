@@ -2,7 +2,8 @@
 
 use super::*;
 
-const FIELDS: [&str; 12] = [
+const FIELDS: [&str; 13] = [
+    "actor",
     "asked",
     "client",
     "coin",
@@ -24,6 +25,7 @@ fn assert_fields(line: &BTreeMap<String, String>, more: &[&str]) {
     assert_eq!(line.keys().collect::<Vec<_>>(), expected);
     line["took_seconds"].parse::<f64>().unwrap();
     assert_eq!((&*line["source"], &*line["client"]), ("api", "127.0.0.1"));
+    assert_eq!(line["actor"], USER);
     assert_eq!((line["request"].len(), &*line["coin"]), (16, "\"btc\""));
 }
 
