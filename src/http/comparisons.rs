@@ -28,7 +28,7 @@ const MAX_WAIT: Duration = Duration::from_secs(10);
 const COME_BACK: Duration = INTERVAL.saturating_mul(MAX_DELAYED + 1);
 
 /// Added to the thread's nice value.
-const NICER: i32 = 10;
+const NICER: i32 = 19;
 
 /// Clones share the thread.
 #[derive(Clone)]

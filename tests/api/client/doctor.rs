@@ -136,7 +136,9 @@ async fn a_bad_configuration_is_found_key_by_key() {
     assert_eq!(problems.len(), 2, "{problems:?}");
     assert_says(&problems.join("\n"), &["ZKBroker: ", "AvailableCoins: "]);
     let builder = Daemon::builder(zookeeper).set("APIUsr", "x").set("APIPassword", "another");
-    finds(&doctor(&builder), "warning", "configuration", &["APIUsr", "APIUser"]).await;
+    let warnings = found(&doctor(&builder), "warning", "configuration").await;
+    assert_says(&warnings[0], &["APIUsr", "APIUser"]);
+    assert_says(&warnings[1], &["every user of this machine may read it"]);
     let problems = found(&Cli::new("doctor").config("/no/such"), "problem", "configuration").await;
     assert_says(&problems.join("\n"), &["/no/such"]);
 }

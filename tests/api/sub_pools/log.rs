@@ -158,7 +158,8 @@ async fn foreign_values_forge_neither_lines_nor_fields_nor_flood_the_log() {
         }
     }
     let line = fields(&scene.daemon.wait_for_log(&["sub-pool update not begun"]).await);
-    let expected = ["cause", "client", "coin", "new", "outcome", "request", "source", "sub_pool"];
+    let expected =
+        ["actor", "cause", "client", "coin", "new", "outcome", "request", "source", "sub_pool"];
     assert_eq!(line.keys().collect::<Vec<_>>(), expected);
     assert!(line["new"].starts_with(QUOTED), "{line:?}");
     for line in scene.daemon.log() {
