@@ -421,9 +421,11 @@ fn assert_good(output: &Output) {
         String::from_utf8_lossy(&output.stderr)
     );
     assert!(output.status.success(), "{told}");
-    // A sample's password is published, whatever it is; the history's directory is not on every machine.
+    // A sample's password is published, whatever it is, and its file readable; the history's directory is not on every
+    // machine.
     let no_directory = format!("the directory {STATE_DIR} does not exist");
-    let expected = ["is the password of the published samples", &no_directory];
+    let readable = "every user of this machine may read it";
+    let expected = ["is the password of the published samples", readable, &no_directory];
     let mut warnings = told.lines().filter(|line| line.contains("warning"));
     assert!(warnings.all(|line| expected.iter().any(|it| line.contains(it))), "{told}");
 }
