@@ -9,7 +9,7 @@ use std::{
 };
 
 use actix_web::{
-    Error, FromRequest, HttpMessage, HttpRequest, HttpResponse,
+    Error, FromRequest, HttpMessage, HttpRequest, ResponseError,
     body::BoxBody,
     dev::{Payload, ServiceRequest, ServiceResponse},
     http::StatusCode,
@@ -17,10 +17,7 @@ use actix_web::{
 };
 use thiserror::Error;
 
-use super::{
-    error::{RequestError, refusal},
-    sessions::SessionKey,
-};
+use super::{error::RequestError, sessions::SessionKey};
 use crate::users::{Role, Roles, User};
 
 /// Users that may use a route.
@@ -45,9 +42,18 @@ pub struct Actor {
     pub means: Means,
 }
 
-/// The user of a request, as the middleware found it. Only [`require`] makes it an [`Actor`]: the handler of a route
-/// without it finds none and does not run.
-pub struct Identified(pub Actor);
+/// The user of a request, as the middleware found it. Only [`require`] lets a handler have it as its [`Actor`]: the
+/// handler of a route without that finds none and does not run.
+pub struct Identified {
+    actor: Actor,
+    may_use_route: bool,
+}
+
+impl Identified {
+    pub fn new(actor: Actor) -> Self {
+        Self { actor, may_use_route: false }
+    }
+}
 
 /// Means by which a user was identified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,7 +111,9 @@ impl FromRequest for Actor {
     type Future = Ready<Result<Self, Error>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let actor = request.extensions().get::<Self>().cloned();
+        let extensions = request.extensions();
+        let identified = extensions.get::<Identified>().filter(|it| it.may_use_route);
+        let actor = identified.map(|it| it.actor.clone());
         // A route for everyone must not have a handler that takes a user.
         ready(actor.ok_or_else(|| RequestError::NoUser.into()))
     }
@@ -119,13 +127,13 @@ impl Access {
             Self::Metrics | Self::DryRunOr(_) => Some(Role::Viewer),
             Self::Role(role) => Some(role),
         };
-        let identified = request.extensions_mut().remove();
-        let Identified(actor) = identified.ok_or(RequestError::NoUser)?;
-        let scrapes = self == Self::Metrics && actor.means == Means::Metrics;
+        let mut extensions = request.extensions_mut();
+        let identified = extensions.get_mut::<Identified>().ok_or(RequestError::NoUser)?;
+        let scrapes = self == Self::Metrics && identified.actor.means == Means::Metrics;
         if let Some(role) = role.filter(|_| !scrapes) {
-            actor.may(role)?;
+            identified.actor.may(role)?;
         }
-        request.extensions_mut().insert(actor);
+        identified.may_use_route = true;
         Ok(())
     }
 }
@@ -138,14 +146,34 @@ pub async fn require(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     match access.check(&request) {
         Ok(()) => next.call(request).await,
-        Err(error) => Ok(request.into_response(refused(status, error))),
+        Err(error) => {
+            let mut response = error.error_response();
+            if let RequestError::MissingRole(_) = error {
+                *response.status_mut() = status;
+            }
+            Ok(request.into_response(response))
+        }
     }
 }
 
-fn refused(status: StatusCode, error: RequestError) -> HttpResponse {
-    let mut response = HttpResponse::build(status);
-    if let RequestError::MissingRole(missing) = &error {
-        response.extensions_mut().insert(missing.clone());
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+    use crate::users::Secret;
+
+    #[actix_web::test]
+    async fn a_handler_has_a_user_only_behind_the_check_of_its_route() {
+        let roles = [Role::Viewer].into_iter().collect();
+        let user = User { name: "wang".into(), secret: Secret::of_password(""), roles };
+        let request = TestRequest::default().to_srv_request();
+        let actor = Actor { user: Arc::new(user), means: Means::Basic };
+        request.extensions_mut().insert(Identified::new(actor));
+        assert!(Actor::extract(request.request()).await.is_err());
+        assert!(Access::Role(Role::Switcher).check(&request).is_err());
+        assert!(Actor::extract(request.request()).await.is_err());
+        assert_eq!(Access::AnyUser.check(&request), Ok(()));
+        assert!(Actor::extract(request.request()).await.is_ok());
     }
-    refusal(response, error.err_no(), &error)
 }

@@ -175,7 +175,7 @@ impl Middleware {
         let mut response = match verdict {
             Ok(Admission::Checked(actor)) => {
                 if let Some(actor) = actor {
-                    request.extensions_mut().insert(Identified(actor));
+                    request.extensions_mut().insert(Identified::new(actor));
                 }
                 next.call(request).await?
             }

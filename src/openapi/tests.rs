@@ -69,7 +69,7 @@ async fn the_table_is_what_is_served() {
         for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE"] {
             let method = Method::from_bytes(method.as_bytes()).expect("a method");
             let request = web::TestRequest::with_uri(path).method(method.clone()).to_request();
-            request.extensions_mut().insert(Identified(admin()));
+            request.extensions_mut().insert(Identified::new(admin()));
             let response = web::call_service(&app, request).await;
             let expected = match row {
                 None => 404,

@@ -55,7 +55,7 @@ async fn refusals(
         let method = Method::from_bytes(method.as_bytes()).expect("a method");
         let request = web::TestRequest::with_uri(path).method(method).to_request();
         if let Some(actor) = actor {
-            request.extensions_mut().insert(Identified(actor.clone()));
+            request.extensions_mut().insert(Identified::new(actor.clone()));
         }
         let response = web::call_service(&app, request).await;
         let status = response.status().as_u16();
@@ -117,7 +117,7 @@ async fn the_admin_listener_has_no_path_of_the_api_that_writes_by_get() {
     for row in &TABLE {
         for path in row.paths {
             let request = web::TestRequest::get().uri(path).to_request();
-            request.extensions_mut().insert(Identified(actor(&[Role::Admin])));
+            request.extensions_mut().insert(Identified::new(actor(&[Role::Admin])));
             let status = web::call_service(&app, request).await.status();
             let expected = if *path == "/switch" { 404 } else { 405 };
             assert_eq!(status, expected, "{path}");
