@@ -14,10 +14,10 @@ use crate::backend;
 use crate::lists::Lists;
 use crate::proxy::{Proxy, Trap, Way};
 use crate::recorded::{Kill, Line};
-use crate::support::certificates::{Authority, write_private};
+use crate::support::certificates::Authority;
 use crate::support::daemon::{Builder, Daemon};
 use crate::support::zookeeper::{DIGEST_CREDENTIALS, Role, ServerTls, ZooKeeper};
-use crate::support::{free_port, seconds, unique};
+use crate::support::{free_port, seconds, unique, write_private};
 
 /// Short, so that a fault can outlast a session within seconds.
 pub const SESSION_TIMEOUT: Duration = Duration::from_secs(2);

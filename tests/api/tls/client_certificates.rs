@@ -5,9 +5,10 @@ use serde_json::json;
 use super::{open, patient, trusting, try_switch};
 use crate::admin::Admin;
 use crate::reload::applied;
-use crate::support::certificates::{Authority, Draft, LOCAL, VERSIONS, write_private};
+use crate::support::certificates::{Authority, Draft, LOCAL, VERSIONS};
 use crate::support::client::{Answer, Request};
 use crate::support::daemon::Builder;
+use crate::support::write_private;
 
 fn asking(builder: Builder, authorities: &[&Authority]) -> Builder {
     let text: String = authorities.iter().map(|it| it.pem()).collect();

@@ -7,12 +7,10 @@ use std::path::Path;
 use serde_json::json;
 
 use super::{patient, trusting, try_switch};
-use crate::support::certificates::{
-    self, Authority, Draft, Identity, LOCAL, VERSIONS, write_private,
-};
+use crate::support::certificates::{self, Authority, Draft, Identity, LOCAL, VERSIONS};
 use crate::support::client::Answer;
 use crate::support::daemon::Builder;
-use crate::support::unique;
+use crate::support::{unique, write_private};
 
 const BAD_CONFIGURATION: i32 = 78;
 

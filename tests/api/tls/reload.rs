@@ -12,9 +12,9 @@ use tokio_rustls::rustls::ClientConfig;
 use super::{known, open, patient, send, trusting, try_switch, with};
 use crate::admin::Admin;
 use crate::reload::{applied, refused};
-use crate::support::certificates::{Authority, Draft, LOCAL, write_private};
+use crate::support::certificates::{Authority, Draft, LOCAL};
 use crate::support::client::{Answer, Request, connect_narrow, shake_hands};
-use crate::support::seconds;
+use crate::support::{seconds, write_private};
 
 /// A stream of bytes that the test reads when it likes.
 struct Reader(BufReader<TlsStream<TcpStream>>);

@@ -2,8 +2,9 @@
 
 use super::{file, scene, trusting, with_identity};
 use crate::client::doctor::{doctor, found};
-use crate::support::certificates::{Authority, Draft, write_private};
+use crate::support::certificates::{Authority, Draft};
 use crate::support::daemon::Daemon;
+use crate::support::write_private;
 use crate::support::zookeeper::ZooKeeper;
 
 #[tokio::test]

@@ -7,8 +7,9 @@ mod reload;
 
 use std::path::PathBuf;
 
-use crate::support::certificates::{Authority, Identity, write_private};
+use crate::support::certificates::{Authority, Identity};
 use crate::support::daemon::{Builder, Daemon};
+use crate::support::write_private;
 use crate::support::zookeeper::{ServerTls, ZooKeeper};
 
 /// A server with TLS, and a daemon that trusts its authority.

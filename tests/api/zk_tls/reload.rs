@@ -2,8 +2,8 @@
 
 use super::{file, scene, server_tls, trusting, with_identity};
 use crate::reload::{applied, refused};
-use crate::support::certificates::{Authority, write_private};
-use crate::support::{eventually, seconds};
+use crate::support::certificates::Authority;
+use crate::support::{eventually, seconds, write_private};
 
 #[tokio::test]
 async fn new_certificates_serve_from_the_next_connection_on() {

@@ -1,7 +1,5 @@
 //! Certificates for listeners and clients: an authority of one test, and what it issues.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,6 +8,8 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion, crypto::ring};
 pub use upstream_sim::{Draft, Identity};
+
+use crate::write_private;
 
 /// Names of a server on this machine.
 pub const LOCAL: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
@@ -85,13 +85,4 @@ pub fn write(identity: &Identity, folder: &Path, name: &str) -> (PathBuf, PathBu
     let file =
         |extension, text: &str| write_private(&folder.join(name).with_extension(extension), text);
     (file("pem", identity.pem()), file("key", &identity.key_pem()))
-}
-
-/// Writes a file that only its owner may read, replacing another in one step.
-pub fn write_private(file: &Path, text: &str) -> PathBuf {
-    let new = file.with_extension("new");
-    fs::write(&new, text).unwrap();
-    fs::set_permissions(&new, fs::Permissions::from_mode(0o600)).unwrap();
-    fs::rename(&new, file).unwrap();
-    file.to_owned()
 }

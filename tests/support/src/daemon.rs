@@ -17,7 +17,7 @@ use tokio_rustls::rustls::ClientConfig;
 use crate::certificates::{self, Authority, VERSIONS};
 use crate::client::{Answer, Connection, Request, Response};
 use crate::zookeeper::ZooKeeper;
-use crate::{Guarded, Output, eventually, seconds, unique};
+use crate::{Guarded, Output, eventually, seconds, unique, write_private};
 
 const NAME: &str = "switcher-api-server";
 pub const USER: &str = "admin";
@@ -298,9 +298,8 @@ impl Builder {
 
     /// Writes the configuration file and returns its path.
     pub fn write_config(&self) -> PathBuf {
-        let file = self.folder.path().join("config.json");
-        std::fs::write(&file, serde_json::to_vec_pretty(&self.config).unwrap()).unwrap();
-        file
+        let text = serde_json::to_string_pretty(&self.config).unwrap();
+        write_private(&self.folder.path().join("config.json"), &text)
     }
 
     fn command(&self, arguments: &[OsString]) -> Command {

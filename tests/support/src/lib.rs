@@ -23,8 +23,10 @@ pub mod zookeeper;
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::io::{self, Write};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
@@ -127,12 +129,12 @@ impl Guarded {
     }
 
     fn has_a_thread_that_runs(&self) -> bool {
-        let Ok(threads) = std::fs::read_dir(format!("/proc/{}/task", self.child.id())) else {
+        let Ok(threads) = fs::read_dir(format!("/proc/{}/task", self.child.id())) else {
             return false;
         };
         threads.flatten().any(|thread| {
             // The state follows the name, which stands in brackets. A thread may end meanwhile.
-            let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+            let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
             let state = stat.rsplit(") ").next().and_then(|rest| rest.chars().next());
             state.is_some_and(|state| !['T', 't', 'Z', 'X'].contains(&state))
         })
@@ -210,7 +212,7 @@ impl Output {
         match self {
             Self::Piped => Ok((Stdio::piped(), Stdio::piped())),
             Self::File(path) => {
-                let file = std::fs::File::options().create(true).append(true).open(path)?;
+                let file = fs::File::options().create(true).append(true).open(path)?;
                 Ok((file.try_clone()?.into(), file.into()))
             }
         }
@@ -254,6 +256,16 @@ pub fn free_port() -> u16 {
         }
     }
     panic!("no free port between 20000 and 30000");
+}
+
+/// Writes a file that only its owner may read, in one step: a daemon that reads it meanwhile, as after a SIGHUP, finds
+/// the old text or the new one, never a part.
+pub fn write_private(file: &Path, text: &str) -> PathBuf {
+    let new = file.with_extension(unique("new"));
+    fs::write(&new, text).unwrap();
+    fs::set_permissions(&new, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::rename(&new, file).unwrap();
+    file.to_owned()
 }
 
 /// The program's full path when `PATH` has it.

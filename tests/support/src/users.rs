@@ -5,7 +5,7 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::daemon::Builder;
+use crate::{daemon::Builder, write_private};
 
 /// A user with a password, stored as an argon2id hash.
 pub fn with_password(name: &str, password: &str, roles: &[&str]) -> Value {
@@ -59,10 +59,7 @@ impl Builder {
 
     /// As [`Builder::users`], with any text.
     pub fn users_text(self, text: &str) -> Self {
-        use std::os::unix::fs::PermissionsExt;
-        let file = self.folder().join("users.json");
-        std::fs::write(&file, text).unwrap();
-        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let file = write_private(&self.folder().join("users.json"), text);
         let file = file.to_str().expect("a path in UTF-8").to_owned();
         self.set("UsersFile", file)
     }
