@@ -6,7 +6,6 @@ use actix_web::{
     HttpResponse, Resource, Route,
     guard::{Any, Get, Head, fn_guard},
     http::StatusCode,
-    middleware::from_fn,
     web::{self, Data, ServiceConfig},
 };
 use prometheus_client::encoding::text::encode;
@@ -113,8 +112,8 @@ pub fn add(config: &mut ServiceConfig) {
 }
 
 fn add_resource(config: &mut ServiceConfig, resource: Resource, access: Access) {
-    let check = move |request, next| require((access, StatusCode::FORBIDDEN), request, next);
-    config.service(resource.wrap(from_fn(check)));
+    let status = StatusCode::FORBIDDEN;
+    config.service(resource.wrap_fn(move |it, route| require((access, status), it, route)));
 }
 
 async fn method_not_allowed() -> Result<HttpResponse, PageError> {

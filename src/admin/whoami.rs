@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
 use super::answer::json_page;
-use crate::http::{Actor, request_id::source};
+use crate::http::{Actor, source};
 
 #[derive(Serialize)]
 struct Whoami<'a> {

@@ -38,7 +38,7 @@ use crate::http::{
     body::{self, BodyLimits},
     client,
     error::shortened,
-    request_id::source,
+    source,
 };
 
 /// Beginnings of the switcher's paths, in lower case. A mistyped path must not read as success: an answer of the list

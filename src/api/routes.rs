@@ -3,7 +3,6 @@
 use actix_web::{
     HttpResponse, Route,
     http::{Method, StatusCode},
-    middleware::from_fn,
     web::{self, ServiceConfig},
 };
 
@@ -92,7 +91,7 @@ fn add_rows(config: &mut ServiceConfig, is_wanted: impl Fn(&Row) -> bool) {
         let resource = resource.default_service(web::route().to(refused));
         let access = *access;
         config.service(
-            resource.wrap(from_fn(move |it, next| require((access, StatusCode::OK), it, next))),
+            resource.wrap_fn(move |it, route| require((access, StatusCode::OK), it, route)),
         );
     }
 }

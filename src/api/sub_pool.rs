@@ -16,7 +16,7 @@ use super::{
 use crate::http::{
     LoadedConfig,
     body::{self, BodyLimits},
-    request_id::source,
+    source,
 };
 
 /// State of the sub-pool endpoints, shared by all workers.

@@ -23,7 +23,7 @@ use super::{
     results,
 };
 use crate::{
-    http::{Actor, LoadedConfig, body, error::RequestError, request_id::source},
+    http::{Actor, LoadedConfig, body, error::RequestError, source},
     users::Role,
 };
 

@@ -10,11 +10,10 @@ use std::{
 
 use actix_web::{
     Error, FromRequest, HttpMessage, HttpRequest, ResponseError,
-    body::BoxBody,
-    dev::{Payload, ServiceRequest, ServiceResponse},
+    dev::{Payload, Service, ServiceRequest, ServiceResponse},
     http::StatusCode,
-    middleware::Next,
 };
+use futures_util::future::Either;
 use thiserror::Error;
 
 use super::{error::RequestError, sessions::SessionKey};
@@ -115,7 +114,7 @@ impl FromRequest for Actor {
         let identified = extensions.get::<Identified>().filter(|it| it.may_use_route);
         let actor = identified.map(|it| it.actor.clone());
         // A route for everyone must not have a handler that takes a user.
-        ready(actor.ok_or_else(|| RequestError::NoUser.into()))
+        ready(actor.ok_or_else(|| RequestError::Unchecked.into()))
     }
 }
 
@@ -128,7 +127,7 @@ impl Access {
             Self::Role(role) => Some(role),
         };
         let mut extensions = request.extensions_mut();
-        let identified = extensions.get_mut::<Identified>().ok_or(RequestError::NoUser)?;
+        let identified = extensions.get_mut::<Identified>().ok_or(RequestError::Unchecked)?;
         let scrapes = self == Self::Metrics && identified.actor.means == Means::Metrics;
         if let Some(role) = role.filter(|_| !scrapes) {
             identified.actor.may(role)?;
@@ -138,22 +137,21 @@ impl Access {
     }
 }
 
-/// Passes `request` to its route if its user has the `access`; else answers `err_no` 403 with `status`.
-pub async fn require(
+/// Passes `request` to its `route` if its user has the `access`; else answers `err_no` 403 with `status`.
+pub fn require<S>(
     (access, status): (Access, StatusCode),
     request: ServiceRequest,
-    next: Next<BoxBody>,
-) -> Result<ServiceResponse<BoxBody>, Error> {
-    match access.check(&request) {
-        Ok(()) => next.call(request).await,
-        Err(error) => {
-            let mut response = error.error_response();
-            if let RequestError::MissingRole(_) = error {
-                *response.status_mut() = status;
-            }
-            Ok(request.into_response(response))
-        }
+    route: &S,
+) -> impl Future<Output = Result<ServiceResponse, Error>> + use<S>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse, Error = Error>,
+{
+    let Err(error) = access.check(&request) else { return Either::Left(route.call(request)) };
+    let mut response = error.error_response();
+    if let RequestError::MissingRole(_) = error {
+        *response.status_mut() = status;
     }
+    Either::Right(ready(Ok(request.into_response(response))))
 }
 
 #[cfg(test)]

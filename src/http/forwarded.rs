@@ -10,14 +10,17 @@ use crate::config::Network;
 /// proxy's: each proxy appends the address of its peer, so everything before that one may be forged.
 pub fn client(request: &HttpRequest, trusted: &[Network]) -> Option<IpAddr> {
     let peer = request.peer_addr()?.ip().to_canonical();
+    let is_proxy = |client| trusted.iter().any(|network| network.contains(client));
+    if !is_proxy(peer) {
+        return Some(peer);
+    }
     let lines: Vec<_> = request.headers().get_all(X_FORWARDED_FOR).collect();
     // Several lines are one list.
     let last_first = lines.iter().rev().flat_map(|line| line.as_bytes().rsplit(|it| *it == b','));
     let mut client = peer;
     for text in last_first {
-        let is_proxy = trusted.iter().any(|network| network.contains(client));
         match address(text) {
-            Some(before) if is_proxy => client = before,
+            Some(before) if is_proxy(client) => client = before,
             _ => break,
         }
     }

@@ -1,11 +1,10 @@
 //! The configuration that requests are judged by. A reload replaces it while the daemon runs.
 //!
 //! The middleware loads it once per request, when the head has arrived, and leaves it with the request for the
-//! endpoint ([`LoadedConfig`]). So no request sees the coins of one configuration and the credentials of another.
+//! endpoint ([`LoadedConfig`](super::LoadedConfig)). So no request sees the coins of one configuration and the credentials of another.
 
 use std::sync::Arc;
 
-use actix_web::web::ReqData;
 use arc_swap::ArcSwap;
 use switcher_actors::SwitchRules;
 
@@ -41,9 +40,6 @@ pub struct RequestConfig {
     pub coinbase_max: usize,
     pub body_limits: BodyLimits,
 }
-
-/// Extractor of the configuration that was loaded for a request.
-pub type LoadedConfig = ReqData<Arc<RequestConfig>>;
 
 impl RequestConfig {
     fn new(settings: CallerSettings) -> Self {

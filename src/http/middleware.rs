@@ -27,12 +27,13 @@ use super::{
     access::{Actor, Identified, Means, MissingRole},
     basic_auth::unauthorized,
     connections::{AnswerInProgress, ConnectionHandle, TrackedBody},
+    context::Context,
     csrf::{accepts_pages, is_cross_site, is_sent_by_page, opens_a_page, proves_own_site},
     error::{ErrNo, RequestError},
     hosts::OwnHosts,
     live_config::{LiveConfig, RequestConfig},
     logins::FailedLogins,
-    request_id::{assign, origin, set_header},
+    request_id::{origin, set_header, source_of},
     session_cookie::{SessionCookie, see_other},
     slowdown::AnswerTime,
 };
@@ -157,29 +158,25 @@ impl Middleware {
         let refusal = connection.and_then(ConnectionHandle::take_refusal);
         let config = self.live_config.load();
         let origin = origin(&self.ids, &request, &config.trusted_proxies);
-        let verdict = match refusal {
+        let mut verdict = match refusal {
             Some(error) => Err(error.into()),
             None => self.judge(&request, &config, &origin).await,
         };
-        let actor = match &verdict {
-            Ok(Admission::Checked(actor)) => actor.as_ref(),
+        let actor = match &mut verdict {
+            Ok(Admission::Checked(actor)) => actor.take(),
             _ => None,
         };
-        let source = assign(origin, actor, &request);
-        let signs_in = config.has_users_file && self.paths.sign_in.contains(&request.path());
-        request.extensions_mut().insert(config);
-        if signs_in {
+        let source = source_of(origin, actor.as_ref(), request.headers());
+        if config.has_users_file && self.paths.sign_in.contains(&request.path()) {
             request.extensions_mut().insert(SignIn(Arc::clone(&self)));
+        }
+        request.extensions_mut().insert(Context { config, source: source.clone() });
+        if let Some(actor) = actor {
+            request.extensions_mut().insert(Identified::new(actor));
         }
         let is_open = matches!(verdict, Ok(Admission::Open));
         let mut response = match verdict {
-            Ok(Admission::Checked(actor)) => {
-                if let Some(actor) = actor {
-                    request.extensions_mut().insert(Identified::new(actor));
-                }
-                next.call(request).await?
-            }
-            Ok(Admission::Open) => next.call(request).await?,
+            Ok(Admission::Checked(_) | Admission::Open) => next.call(request).await?,
             Ok(Admission::Public(response)) => request.into_response(response),
             Err(refusal) => {
                 let response = self.refuse(refusal, &source).await;

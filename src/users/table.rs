@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+use foldhash::fast::RandomState;
 use subtle::ConstantTimeEq;
 
 use super::{
@@ -32,9 +33,9 @@ impl fmt::Debug for User {
 #[derive(Default)]
 pub struct Users {
     /// By the SHA-256 of the name: a search by the name itself would take longer for a common prefix.
-    by_name: HashMap<[u8; 32], Entry>,
+    by_name: HashMap<[u8; 32], Entry, RandomState>,
     /// By the SHA-256 of the token.
-    by_token: HashMap<[u8; 32], Arc<User>>,
+    by_token: HashMap<[u8; 32], Arc<User>, RandomState>,
     /// Users with slow hashes. A name without one takes the hash of one of them.
     slow: Vec<Arc<User>>,
 }

@@ -76,6 +76,10 @@ fn is_plain(c: char) -> bool {
 
 /// The first `characters` of a text, and an ellipsis if there are more.
 pub fn clip(text: &str, characters: usize) -> (&str, &'static str) {
+    // A text of so few bytes has no more characters: no need to count.
+    if text.len() <= characters {
+        return (text, "");
+    }
     match text.char_indices().nth(characters) {
         Some((end, _)) => (&text[..end], "…"),
         None => (text, ""),

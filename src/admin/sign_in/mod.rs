@@ -30,9 +30,7 @@ use crate::{
         LoadedConfig, SessionKey, SignIn,
         body::{self, BodyLimits},
         error::RequestError,
-        is_secure, proves_own_site,
-        request_id::source,
-        see_other,
+        is_secure, proves_own_site, see_other, source,
     },
     users::User,
 };

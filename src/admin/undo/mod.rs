@@ -35,7 +35,7 @@ use crate::{
         Actor, LoadedConfig, RequestConfig,
         body::{self},
         error::RequestError,
-        request_id::source,
+        source,
     },
     users::Role,
 };
