@@ -20,8 +20,9 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
-/// Whether a page of another site sent a request with these headers, over TLS or not.
-pub fn is_cross_site(headers: &HeaderMap, is_tls: bool) -> bool {
+/// Whether a page of another site sent a request with these headers. `is_secure`: the client's connection has TLS, so
+/// pages of this site are `https`.
+pub fn is_cross_site(headers: &HeaderMap, is_secure: bool) -> bool {
     let mut sites = headers.get_all(SEC_FETCH_SITE).peekable();
     if sites.peek().is_some() {
         return !sites.all(|site| site == "same-origin" || site == "none");
@@ -30,8 +31,7 @@ pub fn is_cross_site(headers: &HeaderMap, is_tls: bool) -> bool {
     let is_own = |authority: &[u8]| host.is_some_and(|host| authority.eq_ignore_ascii_case(host));
     let mut origins = headers.get_all(ORIGIN).peekable();
     if origins.peek().is_some() {
-        // Behind a proxy with TLS, browsers send `Sec-Fetch-Site`.
-        let scheme: &[u8] = if is_tls { b"https://" } else { b"http://" };
+        let scheme: &[u8] = if is_secure { b"https://" } else { b"http://" };
         return !origins.all(|origin| origin.as_bytes().strip_prefix(scheme).is_some_and(is_own));
     }
     let mut referers = headers.get_all(REFERER).filter_map(|referer| authority(referer.as_bytes()));

@@ -34,7 +34,7 @@ use super::{
     live_config::{LiveConfig, RequestConfig},
     logins::FailedLogins,
     request_id::{origin, set_header, source_of},
-    session_cookie::{SessionCookie, see_other},
+    session_cookie::{SessionCookie, is_secure, see_other},
     slowdown::AnswerTime,
 };
 use crate::config::Host;
@@ -212,8 +212,8 @@ impl Middleware {
         let opens_linked_page = || {
             self.paths.linked.contains(&request.path()) && opens_a_page(request.method(), headers)
         };
-        let is_tls = request.conn_data().is_some_and(ConnectionHandle::is_tls);
-        let is_refused = || is_cross_site(headers, is_tls) && !opens_linked_page();
+        let is_secure = is_secure(request.request(), &config.trusted_proxies);
+        let is_refused = || is_cross_site(headers, is_secure) && !opens_linked_page();
         if config.has_users_file && self.paths.sign_in.contains(&request.path()) {
             return match is_refused() {
                 true => Err(RequestError::CrossSite.into()),

@@ -36,6 +36,7 @@ mod old_values;
 mod openapi;
 mod pipelining;
 mod polls;
+mod proxies;
 mod races;
 mod records;
 mod recreated;

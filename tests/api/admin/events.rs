@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::net::TcpSocket;
 use tokio::time::timeout;
 
 use super::Admin;
@@ -20,9 +20,14 @@ pub enum Event {
     Comment(String),
 }
 
+/// A connection, with or without TLS.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
 /// An open stream.
 pub struct Events {
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Box<dyn Stream>>,
     /// What has come and is no whole event yet.
     text: String,
     pub status: u16,
@@ -54,8 +59,14 @@ impl Events {
         let socket = TcpSocket::new_v4().unwrap();
         // Little lies in between, for the tests of those that do not read.
         socket.set_recv_buffer_size(4096).unwrap();
-        let mut stream = socket.connect(admin.address.parse().unwrap()).await.unwrap();
+        let stream = socket.connect(admin.address.parse().unwrap()).await.unwrap();
+        Self::over(Box::new(stream), request).await
+    }
+
+    /// The same, over an open connection.
+    pub async fn over(mut stream: Box<dyn Stream>, request: &Request) -> Self {
         stream.write_all(&request.head_bytes()).await.unwrap();
+        stream.flush().await.unwrap();
         let (stream, text) = (BufReader::new(stream), String::new());
         let mut events = Self { stream, text, status: 0, last_id: None };
         let status = events.line().await;

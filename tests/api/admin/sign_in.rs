@@ -524,7 +524,7 @@ async fn a_user_has_sixteen_sessions_and_the_oldest_gives_way() {
 }
 
 #[tokio::test]
-async fn the_cookie_is_secure_when_a_trusted_proxy_has_tls() {
+async fn cookie_and_own_pages_are_secure_when_a_trusted_proxy_has_tls() {
     let zookeeper = ZooKeeper::shared().await;
     for (proxies, protocol, is_secure) in [
         (json!(["127.0.0.0/8"]), "https", true),
@@ -537,6 +537,13 @@ async fn the_cookie_is_secure_when_a_trusted_proxy_has_tls() {
             let response = admin.send(&request.header("X-Forwarded-Proto", protocol)).await;
             let set = response.header("Set-Cookie").unwrap();
             assert_eq!(set.ends_with("; SameSite=Strict; Secure"), is_secure, "{set}");
+        }
+        // Its pages are https, by the same rule.
+        for (scheme, is_own) in [("https", is_secure), ("http", !is_secure)] {
+            let request = login(USER, PASSWORD).host("localhost:1");
+            let request = request.header("Origin", format!("{scheme}://localhost:1"));
+            let response = admin.send(&request.header("X-Forwarded-Proto", protocol)).await;
+            assert_eq!(response.status == 303, is_own, "{scheme}: {response:?}");
         }
     }
 }

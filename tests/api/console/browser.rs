@@ -42,7 +42,12 @@ pub fn programs() -> Option<Programs> {
 
 impl Browser {
     /// One with an empty page, as large as a desk's.
-    pub async fn start((chromium, chromedriver): Programs) -> Self {
+    pub async fn start(programs: Programs) -> Self {
+        Self::start_with(programs, &[]).await
+    }
+
+    /// The same, with further flags of Chromium.
+    pub async fn start_with((chromium, chromedriver): Programs, flags: &[&str]) -> Self {
         // A browser is not small.
         static ROOM: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(2)));
         let permit = Arc::clone(&ROOM).acquire_owned().await.unwrap();
@@ -53,7 +58,7 @@ impl Browser {
         command.args(["--disable-gpu", "--no-first-run", "--disable-background-networking"]);
         command.args(["--disable-component-update", "--disable-crash-reporter"]);
         command.args(["--remote-debugging-port=0", "--window-size=1360,900", "--lang=en"]);
-        command.arg(flag("--user-data-dir", folder.path())).arg("about:blank");
+        command.arg(flag("--user-data-dir", folder.path())).args(flags).arg("about:blank");
         command.env("HOME", folder.path());
         let browser = spawn(&command, folder.path(), "chromium.log");
         let port_file = folder.path().join("DevToolsActivePort");

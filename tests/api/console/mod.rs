@@ -2,7 +2,7 @@
 //! Without Chromium these tests say so and do nothing.
 
 mod batch;
-mod browser;
+pub mod browser;
 mod held;
 mod history;
 mod lists;
@@ -19,7 +19,7 @@ use crate::support::daemon::{Builder, Daemon, PASSWORD, USER};
 use crate::support::untested;
 
 /// Where Chromium is.
-fn browser_programs() -> Option<Programs> {
+pub fn browser_programs() -> Option<Programs> {
     let programs = programs();
     if programs.is_none() {
         untested("the console: no chromium and chromedriver on PATH");
