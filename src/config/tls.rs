@@ -31,8 +31,6 @@ pub struct TlsSettings {
     pub api: bool,
     /// Whether the admin listener has TLS.
     pub admin: bool,
-    /// The files' content, once it was read; until then, every handshake is refused.
-    pub server: ServerTls,
 }
 
 /// Expiry of a certificate that the daemon shows.
@@ -55,21 +53,20 @@ pub struct ZkTlsFiles {
 
 impl Findings {
     /// Reads the listeners' certificate and key.
-    pub(super) fn read_tls(&mut self, settings: Option<&mut TlsSettings>) {
+    pub(super) fn read_tls(&mut self, settings: Option<&TlsSettings>) -> Option<ServerTls> {
         const CERTIFICATE: &str = "TLSCertificateFile";
         const KEY: &str = "TLSPrivateKeyFile";
         const CLIENT_CA: &str = "TLSClientCAFile";
-        let Some(settings) = settings else { return };
-        let TlsSettings { certificate, key, client_ca, .. } = settings;
+        let TlsSettings { certificate, key, client_ca, .. } = settings?;
         let certificates = self.read_certificates(CERTIFICATE, certificate);
         let private_key = self.read_private_key(KEY, key);
         // After a problem with the authorities, certificate and key are checked all the same.
         let authorities =
             client_ca.as_ref().and_then(|file| self.read_certificates(CLIENT_CA, file));
-        let (Some(certificates), Some(private_key)) = (certificates, private_key) else { return };
+        let (certificates, private_key) = (certificates?, private_key?);
         self.look_at_periods(CERTIFICATE, certificate, &certificates, "listeners");
         let fault = match ServerTls::new(certificates, private_key, authorities) {
-            Ok(server) => return settings.server = server,
+            Ok(server) => return Some(server),
             Err(fault) => fault,
         };
         let (name, file) = match (&fault, client_ca) {
@@ -80,6 +77,7 @@ impl Findings {
             _ => (CERTIFICATE, certificate),
         };
         self.refuse_file(name, file, fault);
+        None
     }
 
     /// Reads the certificates for ZooKeeper.

@@ -9,10 +9,7 @@ use tokio_rustls::{
         Error as TlsError, RootCertStore, ServerConfig,
         crypto::ring,
         pki_types::{CertificateDer, PrivateKeyDer},
-        server::{
-            NoServerSessionStorage, ResolvesServerCert, ResolvesServerCertUsingSni,
-            WebPkiClientVerifier, danger::ClientCertVerifier,
-        },
+        server::{NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier},
         sign::{CertifiedKey, SingleCertAndKey},
         version::{TLS12, TLS13},
     },
@@ -50,22 +47,15 @@ pub enum ServerFault {
 }
 
 impl ServerTls {
-    /// Refuses every handshake, since it has no certificate.
-    pub fn refusing() -> Self {
-        // The provider has these versions, and no verifier can fail.
-        let config = configure(None, Arc::new(ResolvesServerCertUsingSni::new()));
-        Self(config.unwrap_or_else(|error| unreachable!("{error}")))
-    }
-
     /// Shows `certificates`, the server's own first. With `authorities`, clients need a certificate of one of them.
     pub fn new(
         certificates: Vec<CertificateDer<'static>>,
         key: PrivateKeyDer<'static>,
         authorities: Option<Vec<CertificateDer<'static>>>,
     ) -> Result<Self, ServerFault> {
-        let resolver = Arc::new(SingleCertAndKey::from(certified(certificates, key)?));
+        let certified = certified(certificates, key)?;
         let verifier = authorities.map(verifier).transpose()?;
-        configure(verifier, resolver).map(Self).map_err(ServerFault::Certificate)
+        configure(verifier, certified).map(Self).map_err(ServerFault::Certificate)
     }
 
     pub(super) fn acceptor(&self) -> TlsAcceptor {
@@ -75,7 +65,7 @@ impl ServerTls {
 
 fn configure(
     verifier: Option<Arc<dyn ClientCertVerifier>>,
-    resolver: Arc<dyn ResolvesServerCert>,
+    certified: CertifiedKey,
 ) -> Result<Arc<ServerConfig>, TlsError> {
     let asks_clients = verifier.is_some();
     let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -84,7 +74,7 @@ fn configure(
         Some(verifier) => builder.with_client_cert_verifier(verifier),
         None => builder.with_no_client_auth(),
     };
-    let mut config = builder.with_cert_resolver(resolver);
+    let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     if asks_clients {
         // A session that is taken up again shows no certificate, which may have expired since.

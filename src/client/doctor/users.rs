@@ -5,14 +5,14 @@ use switcher_actors::Shown;
 use super::findings::Findings;
 use crate::{
     config::CallerSettings,
-    users::{Role, Roles, Secret},
+    users::{Role, Roles, Secret, User},
 };
 
 const CHECK: &str = "users";
 
 /// Reports the users by role. The file itself is checked with the configuration.
-pub fn users(findings: &mut Findings, settings: &CallerSettings) {
-    let CallerSettings { credentials, api_roles, users_file, users, .. } = settings;
+pub fn users(findings: &mut Findings, settings: &CallerSettings, users: &[User]) {
+    let CallerSettings { credentials, api_roles, users_file, .. } = settings;
     if let Some(credentials) = credentials {
         let text = format!(
             "APIUser {}, with its password in plain text: {}",
