@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
 use switcher_actors::{Quoted, Shown, ZkTls, ZkTlsFault};
@@ -10,13 +10,9 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::files::Findings;
 use crate::tls::{
-    CertificateDer, Period, PrivateKeyDer, ServerFault, ServerTls, certificates, private_key,
+    CertificateDer, Period, PrivateKeyDer, RENEWAL_DAYS, ServerFault, ServerTls, certificates,
+    days_until, private_key,
 };
-
-/// Time before a certificate's end in which the daemon warns; as in config/prometheus-alerts.yaml.
-const SOON: Duration = Duration::from_secs(14 * DAY);
-
-const DAY: u64 = 24 * 60 * 60;
 
 /// TLS of the listeners (trust contract, section 3).
 #[derive(Clone, Debug)]
@@ -71,7 +67,7 @@ impl Findings {
         };
         let (name, file) = match (&fault, client_ca) {
             (ServerFault::Key(_) | ServerFault::OtherKey, _) => (KEY, key),
-            (ServerFault::Authority { .. } | ServerFault::Authorities(_), Some(file)) => {
+            (ServerFault::Authority(_) | ServerFault::Authorities(_), Some(file)) => {
                 (CLIENT_CA, file)
             }
             _ => (CERTIFICATE, certificate),
@@ -169,13 +165,12 @@ fn doubt(period: &Period, now: SystemTime) -> Option<String> {
             date(*begin)
         ));
     }
-    match end.duration_since(now) {
-        Err(_) => Some(format!("has expired on {}, and is refused: {RENEW}", date(*end))),
-        Ok(left) if left < SOON => {
-            let days = left.as_secs() / DAY;
+    match days_until(*end, now) {
+        None => Some(format!("has expired on {}, and is refused: {RENEW}", date(*end))),
+        Some(days) if days < RENEWAL_DAYS => {
             Some(format!("expires in {days} days, on {}: {RENEW}", date(*end)))
         }
-        Ok(_) => None,
+        Some(_) => None,
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
     CallerSettings,
     files::{Findings, mode},
 };
-use crate::users::{self, Role, Roles, User};
+use crate::users::{self, Role, User};
 
 const KEY: &str = "UsersFile";
 
@@ -49,9 +49,8 @@ impl Findings {
 
     fn doubt_users(&mut self, callers: &CallerSettings, users: &[User], has_sub_pools: bool) {
         let CallerSettings { credentials, api_roles, .. } = callers;
-        let has = |roles: Roles, role| roles.iter().any(|it| it == role);
         if credentials.is_some() {
-            let (role, roles) = match has(*api_roles, Role::Admin) {
+            let (role, roles) = match api_roles.is_given(Role::Admin) {
                 true => {
                     (" and the role admin, that is, every right", "only the roles that it needs")
                 }
@@ -70,7 +69,7 @@ impl Findings {
         }
         let api_user = credentials.as_ref().map(|it| (it.user.as_str(), *api_roles));
         let all = || users.iter().map(|User { name, roles, .. }| (&**name, *roles)).chain(api_user);
-        let of = |role| all().filter(move |(_, roles)| has(*roles, role)).map(|(name, _)| name);
+        let of = |role| all().filter(move |(_, roles)| roles.is_given(role)).map(|(name, _)| name);
         let needed = [(Role::Switcher, "sub-accounts"), (Role::Payout, "payout addresses")];
         for (role, changed) in
             needed.into_iter().filter(|it| it.0 == Role::Switcher || has_sub_pools)

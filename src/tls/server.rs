@@ -2,11 +2,12 @@
 
 use std::{fmt, sync::Arc};
 
+use switcher_actors::{PemFault, roots};
 use thiserror::Error;
 use tokio_rustls::{
     TlsAcceptor,
     rustls::{
-        Error as TlsError, RootCertStore, ServerConfig,
+        Error as TlsError, ServerConfig,
         crypto::ring,
         pki_types::{CertificateDer, PrivateKeyDer},
         server::{NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier},
@@ -30,18 +31,16 @@ impl fmt::Debug for ServerTls {
 pub enum ServerFault {
     #[error("whose first certificate cannot be used: {0}")]
     Certificate(TlsError),
-    #[error(
-        "whose key cannot be used ({0}): it takes RSA of 2048 to 8192 bits, ECDSA on P-256 or P-384, or Ed25519"
-    )]
-    Key(TlsError),
+    #[error(transparent)]
+    Key(PemFault),
     #[error("whose key does not belong to the first certificate of TLSCertificateFile")]
     OtherKey,
     #[error(
         "whose first certificate is not that of the key in TLSPrivateKeyFile, but number {0} is: put that one first"
     )]
     Order(usize),
-    #[error("whose certificate number {number} cannot be used: {cause}")]
-    Authority { number: usize, cause: TlsError },
+    #[error(transparent)]
+    Authority(PemFault),
     #[error("which cannot be used: {0}")]
     Authorities(String),
 }
@@ -90,7 +89,8 @@ fn certified(
     key: PrivateKeyDer<'static>,
 ) -> Result<CertifiedKey, ServerFault> {
     let key = ring::default_provider().key_provider.load_private_key(key);
-    let mut certified = CertifiedKey::new(certificates, key.map_err(ServerFault::Key)?);
+    let key = key.map_err(|cause| ServerFault::Key(PemFault::UnusableKey(cause)))?;
+    let mut certified = CertifiedKey::new(certificates, key);
     match certified.keys_match() {
         Ok(()) => return Ok(certified),
         Err(TlsError::InconsistentKeys(_)) => {}
@@ -108,11 +108,7 @@ fn certified(
 fn verifier(
     authorities: Vec<CertificateDer<'static>>,
 ) -> Result<Arc<dyn ClientCertVerifier>, ServerFault> {
-    let mut roots = RootCertStore::empty();
-    for (index, authority) in authorities.into_iter().enumerate() {
-        let fault = |cause| ServerFault::Authority { number: index + 1, cause };
-        roots.add(authority).map_err(fault)?;
-    }
+    let roots = roots(authorities).map_err(ServerFault::Authority)?;
     let provider = Arc::new(ring::default_provider());
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
     verifier.map(|it| it as _).map_err(|error| ServerFault::Authorities(error.to_string()))

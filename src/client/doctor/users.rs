@@ -26,8 +26,7 @@ pub fn users(findings: &mut Findings, settings: &CallerSettings, users: &[User])
     };
     let tokens = users.iter().filter(|user| matches!(user.secret, Secret::Token(_))).count();
     let by_role = Role::ALL.map(|role| {
-        let has = |roles: Roles| roles.iter().any(|it| it == role);
-        format!("{role} {}", users.iter().filter(|user| has(user.roles)).count())
+        format!("{role} {}", users.iter().filter(|user| user.roles.is_given(role)).count())
     });
     let file = file.to_string_lossy();
     let (all, by_role) = (users.len(), by_role.join(", "));
