@@ -71,13 +71,13 @@ impl Logins {
     }
 
     /// The logins of one listener, which serves at most `connections` at a time.
-    pub fn of_listener(&self, listener: &'static str, connections: usize) -> FailedLogins {
+    pub fn of_listener(&self, listener: &'static str, connections: usize) -> ListenerLogins {
         let counter = |family: &Family<Labels, Counter>, name, value| {
             family.get_or_create_owned(&[("listener", listener), (name, value)])
         };
         let answer = |answer| counter(&self.answers, "answer", answer);
         let share = (connections / CONNECTION_SHARE).max(1);
-        FailedLogins {
+        ListenerLogins {
             failures: Arc::new(Failures {
                 slowdown: Arc::clone(&self.slowdown),
                 summary: Mutex::default(),
@@ -95,8 +95,8 @@ impl Logins {
     }
 }
 
-/// The failed logins of one listener.
-pub struct FailedLogins {
+/// The logins of one listener.
+pub struct ListenerLogins {
     failures: Arc<Failures>,
     comparisons: Comparisons,
     /// Logins that may wait for a comparison.
@@ -136,7 +136,7 @@ pub struct Summary {
     pub last_slowed: Option<Source>,
 }
 
-impl FailedLogins {
+impl ListenerLogins {
     /// Compares a name and a password after [`crate::users::Check::Unclear`]. The error is the answer to send at once.
     /// Dropping the future gives up the place in the queue.
     pub async fn compare(
@@ -284,7 +284,7 @@ mod tests {
     }
 
     /// Fails until answers are delayed.
-    fn exhaust(logins: &FailedLogins, last: u8) {
+    fn exhaust(logins: &ListenerLogins, last: u8) {
         while logins.failures.note(&source(last)) == AnswerTime::AtOnce {}
     }
 

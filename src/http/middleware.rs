@@ -31,7 +31,7 @@ use super::{
     error::{ErrNo, RequestError},
     hosts::OwnHosts,
     live_config::{LiveConfig, RequestConfig},
-    logins::FailedLogins,
+    logins::ListenerLogins,
     request_id::{assign, origin, set_header},
     session_cookie::{SessionCookie, see_other},
     slowdown::AnswerTime,
@@ -60,7 +60,7 @@ type CountAnswer = Box<dyn Fn(&HttpRequest, u16, Duration) + Send + Sync>;
 pub struct Middleware {
     live_config: LiveConfig,
     ids: RequestIds,
-    logins: FailedLogins,
+    logins: ListenerLogins,
     count_answer: CountAnswer,
     log: Logger,
     paths: SpecialPaths,
@@ -98,7 +98,7 @@ struct BrowserRules {
 impl Middleware {
     pub fn new(
         live_config: LiveConfig,
-        logins: FailedLogins,
+        logins: ListenerLogins,
         count_answer: impl Fn(&HttpRequest, u16, Duration) + Send + Sync + 'static,
         log: &Logger,
     ) -> Self {
@@ -135,7 +135,7 @@ impl Middleware {
         Self { public: Some(Box::new(answer)), ..self }
     }
 
-    pub fn logins(&self) -> &FailedLogins {
+    pub fn logins(&self) -> &ListenerLogins {
         &self.logins
     }
 
