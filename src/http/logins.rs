@@ -23,10 +23,11 @@ use super::{
     basic_auth::BasicCredentials,
     comparisons::Comparisons,
     error::RequestError,
+    missing_roles::MissingRoles,
     slowdown::{AnswerTime, Slowdown},
     waiting::{Login, MAX_WAITING, Unchecked, Verdict},
 };
-use crate::users::{Role, Users};
+use crate::users::Users;
 
 /// Most answers that a listener delays at a time; each occupies a connection.
 const MAX_DELAYED: usize = 256;
@@ -90,7 +91,7 @@ impl Logins {
             delayed: answer("delayed"),
             too_many: answer("too_many"),
             unchecked: ["address", "queue"].map(|it| counter(&self.unchecked, "cause", it)),
-            missing_roles: Role::ALL.map(|it| counter(&self.missing_roles, "role", it.name())),
+            missing_roles: MissingRoles::new(|it| counter(&self.missing_roles, "role", it.name())),
         }
     }
 }
@@ -109,8 +110,7 @@ pub struct ListenerLogins {
     too_many: Counter,
     /// By cause: address, queue.
     unchecked: [Counter; 2],
-    /// In the order of [`Role::ALL`].
-    missing_roles: [Counter; Role::ALL.len()],
+    missing_roles: MissingRoles,
 }
 
 /// The notes of failed logins, for the listener and for the thread that compares passwords.
@@ -190,13 +190,8 @@ impl ListenerLogins {
         Ok(())
     }
 
-    /// Counts a request of a user without the role that it needs.
-    pub fn count_missing(&self, role: Role) {
-        for (missing, counter) in Role::ALL.iter().zip(&self.missing_roles) {
-            if *missing == role {
-                counter.inc();
-            }
-        }
+    pub fn missing_roles(&self) -> &MissingRoles {
+        &self.missing_roles
     }
 
     /// Releases all delayed answers, and delays none from now on.
@@ -273,7 +268,7 @@ mod tests {
     use switcher_actors::RequestId;
 
     use super::*;
-    use crate::users::{Secret, User};
+    use crate::users::{Role, Secret, User};
 
     fn source(last: u8) -> Source {
         Source::api(Some([192, 0, 2, last].into()), RequestId::default())

@@ -296,8 +296,9 @@ impl Middleware {
         let request = response.request();
         (self.count_answer)(request, err_no(response), took);
         let (path, _) = clip(request.path(), PATH_SHOWN);
-        if let Some(missing) = response.response().extensions().get::<MissingRole>() {
-            self.logins.count_missing(missing.role);
+        if let Some(missing) = response.response().extensions().get::<MissingRole>()
+            && self.logins.missing_roles().note(missing, source, path)
+        {
             warn!(self.log, "request refused: {}", missing; source, "path" => %Shown(path));
         }
         debug!(self.log, "request"; source, "method" => request.method().as_str(),
