@@ -32,6 +32,8 @@ use crate::{
 pub struct ActorSettings {
     /// Settings of `ZkWriter`.
     pub writer: WriterSettings,
+    /// Certificates for ZooKeeper; `None`: connections without TLS.
+    pub tls: Option<ZkTls>,
     /// `None`: the sub-pool API is off.
     pub sub_pools: Option<SubPoolSettings>,
     /// `None`: nothing is polled.
@@ -57,7 +59,8 @@ pub struct Actors {
     /// The user lists; empty if none is configured.
     pub listings: Listings,
     zk_writer: Addr<ZkWriter>,
-    zookeeper_tls: Option<ZkTls>,
+    /// Of the connections to ZooKeeper.
+    tls: Option<ZkTls>,
     ack_waiter: Option<Addr<AckWaiter>>,
     poller: Option<Addr<Poller>>,
     user_lists: Option<Addr<UserLists>>,
@@ -72,10 +75,9 @@ impl Actors {
     /// Starts each actor on its own thread. Returns at once, before there is a session with ZooKeeper. Fails if the
     /// operating system refuses a thread.
     pub fn start(settings: ActorSettings, metrics: &Metrics, log: &Logger) -> io::Result<Self> {
-        let ActorSettings { writer, sub_pools, poller, user_lists, registration, history } =
+        let ActorSettings { writer, tls, sub_pools, poller, user_lists, registration, history } =
             settings;
         let listings = user_lists.as_ref().map_or_else(Listings::default, empty_listings);
-        let zookeeper_tls = writer.zookeeper.tls.clone();
         let marks = writer.held_dir.subdirectory("lists");
         let mut threads = Threads(Vec::new());
 
@@ -93,11 +95,11 @@ impl Actors {
             (settings, ToAckWaiter { expect, report: acks.recipient() })
         });
 
-        let (writer_metrics, writer_log) = (metrics.clone(), log.clone());
-        let writer_listings = listings.clone();
-        let (zk_writer, writer_thread) = start_writer(move || {
-            ZkWriter::new(writer, sub_pools, writer_listings, &writer_metrics, &writer_log)
-        })?;
+        let (zk_writer, writer_thread) = {
+            let (listings, metrics, log) = (listings.clone(), metrics.clone(), log.clone());
+            let tls = tls.clone();
+            start_writer(move || ZkWriter::new(writer, tls, sub_pools, listings, &metrics, &log))?
+        };
 
         let poller = poller.map(|settings| new_poller(settings, &zk_writer, metrics, log));
         let poller = threads.start(poller)?;
@@ -117,7 +119,7 @@ impl Actors {
             history,
             listings,
             zk_writer,
-            zookeeper_tls,
+            tls,
             ack_waiter,
             poller,
             user_lists,
@@ -151,10 +153,10 @@ impl Actors {
         limits: WriterLimits,
         ack_timeout: Option<Duration>,
         poller: Option<PollerSettings>,
-        zookeeper_tls: Option<ZkTls>,
+        tls: Option<ZkTls>,
         log: &Logger,
     ) {
-        if let (Some(running), Some(new)) = (&self.zookeeper_tls, zookeeper_tls) {
+        if let (Some(running), Some(new)) = (&self.tls, tls) {
             running.replace(&new);
         }
         if let Err(cause) = self.zk_writer.send(NewLimits { limits, ack_timeout }).await {

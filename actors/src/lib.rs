@@ -109,7 +109,7 @@ pub use poller::{MapPreview, PollerSettings, preview_map};
 pub use registrar::{RegistrationSettings, probe_registration, register_known};
 pub use tls::{
     Identity, PemFault, TlsClient, TlsFault, TlsRemedies, TlsStream, TlsTrust, certificates,
-    is_tls_name, private_key, system_authorities,
+    is_tls_name, private_key, roots, system_authorities,
 };
 pub use upstream::{FetchError, UpstreamUrl, UpstreamUrlError};
 pub use user_lists::{

@@ -30,16 +30,17 @@ use super::{
     arguments::{ApiArguments, DoctorArguments},
     report::CommandReport,
 };
-use crate::config::{self, Checked, Rejected, Settings};
+use crate::config::{self, Checked, FileContents, Rejected, Settings};
 
 /// Checks one dependency after the other, without those that a broken one needs.
 pub async fn doctor(arguments: &DoctorArguments, file: Option<&Path>) -> CommandReport {
     let mut findings = Findings::default();
-    if let Some(settings) = configuration(&mut findings, file) {
-        users::users(&mut findings, &settings.callers);
-        certificates::certificates(&mut findings, &settings.certificates);
-        zookeeper::brokers(&mut findings, &settings.writer).await;
-        zookeeper::session(&mut findings, &settings).await;
+    if let Some((settings, contents)) = configuration(&mut findings, file) {
+        users::users(&mut findings, &settings.callers, &contents.users);
+        certificates::certificates(&mut findings, &contents.certificates);
+        let tls = contents.zookeeper;
+        zookeeper::brokers(&mut findings, &settings.writer.zookeeper.brokers, tls.as_ref()).await;
+        zookeeper::session(&mut findings, &settings, tls).await;
         history::history(&mut findings, settings.history.as_ref());
         upstream::upstream(&mut findings, settings.poller.as_ref()).await;
         let lists = lists::lists(&mut findings, settings.user_lists.as_ref()).await;
@@ -51,14 +52,16 @@ pub async fn doctor(arguments: &DoctorArguments, file: Option<&Path>) -> Command
     findings.report()
 }
 
-fn configuration(findings: &mut Findings, file: Option<&Path>) -> Option<Settings> {
+fn configuration(findings: &mut Findings, file: Option<&Path>) -> Option<(Settings, FileContents)> {
     const CHECK: &str = "configuration";
     const REMEDY: &str = "correct the key in the file or the environment; --help lists all keys";
     let loaded = config::load(file, |name| env::var_os(name))
-        .and_then(Checked::look_at_files)
-        .map(|it| it.doubt_file_mode(file));
-    let (settings, warnings) = match loaded {
-        Ok(Checked { settings, warnings, .. }) => (Some(settings), warnings),
+        .and_then(Checked::read_files)
+        .map(|(it, contents)| (it.doubt_file_mode(file), contents));
+    let (valid, warnings) = match loaded {
+        Ok((Checked { settings, warnings, .. }, contents)) => {
+            (Some((settings, contents)), warnings)
+        }
         Err(Rejected { problems, warnings, .. }) => {
             for problem in problems {
                 findings.problem(CHECK, problem.to_string(), REMEDY);
@@ -69,12 +72,12 @@ fn configuration(findings: &mut Findings, file: Option<&Path>) -> Option<Setting
     for warning in warnings {
         findings.warn(CHECK, warning, REMEDY);
     }
-    if settings.is_some() {
+    if valid.is_some() {
         let shown = |file: &Path| Shown(&file.to_string_lossy()).to_string();
         let file = file.map_or("environment alone".to_owned(), shown);
         findings.ok(CHECK, format!("valid ({file})"));
     }
-    settings
+    valid
 }
 
 /// Checks that the daemon answers and accepts the credentials. The request has no sub-account, so it changes nothing.

@@ -43,7 +43,7 @@ mod znodes;
 
 use std::{env, ffi::OsString, io, path::Path, process::ExitCode};
 
-use switcher_actors::Shown;
+use switcher_actors::{Shown, ZkTls};
 use tokio::{runtime, task::LocalSet};
 
 use access::{ApiAccess, Listener};
@@ -75,8 +75,8 @@ async fn act(command: &ClientCommand, file: Option<&Path>) -> CommandResult {
         ClientCommand::GetCoinbase(it) => sub_pool::get_coinbase(it, &access(&it.api)?).await,
         ClientCommand::UpdateCoinbase(it) => sub_pool::update_coinbase(it, &access(&it.api)?).await,
         ClientCommand::Status(it) => {
-            let settings = settings(file, |name| env::var_os(name))?;
-            status::status(&it.sub_accounts, &settings).await
+            let (settings, tls) = settings(file, |name| env::var_os(name))?;
+            status::status(&it.sub_accounts, &settings, tls).await
         }
         ClientCommand::Verify(_) => {
             // The comparison needs the map's URL, but no polls.
@@ -84,12 +84,12 @@ async fn act(command: &ClientCommand, file: Option<&Path>) -> CommandResult {
                 "EnableCronJob" => Some("true".into()),
                 name => env::var_os(name),
             };
-            let settings = settings(file, polling).or_else(|failure| {
+            let (settings, tls) = settings(file, polling).or_else(|failure| {
                 // Without a map there are still lists to compare.
                 let settings = settings(file, |name| env::var_os(name));
-                settings.ok().filter(|it| it.user_lists.is_some()).ok_or(failure)
+                settings.ok().filter(|it| it.0.user_lists.is_some()).ok_or(failure)
             })?;
-            verify::verify(&settings).await
+            verify::verify(&settings, tls).await
         }
         ClientCommand::History(it) => history::history(it, file).await,
         ClientCommand::Undo(it) => {
@@ -104,17 +104,18 @@ async fn act(command: &ClientCommand, file: Option<&Path>) -> CommandResult {
     }
 }
 
+/// The settings, and the certificates for ZooKeeper.
 fn settings(
     file: Option<&Path>,
     environment: impl Fn(&str) -> Option<OsString>,
-) -> Result<Settings, CommandFailure> {
-    let loaded = config::load(file, environment).and_then(Checked::look_at_zookeeper_files);
-    let checked = loaded.map_err(|Rejected { problems, .. }| {
+) -> Result<(Settings, Option<ZkTls>), CommandFailure> {
+    let loaded = config::load(file, environment).and_then(Checked::read_zookeeper_files);
+    let (checked, tls) = loaded.map_err(|Rejected { problems, .. }| {
         let file = file.map_or("no file".to_owned(), |it| Shown(&it.to_string_lossy()).to_string());
         let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
         let text =
             format!("invalid configuration ({file} and environment): {}", problems.join("; "));
         FailureKind::Configuration.failure(text)
     })?;
-    Ok(checked.settings)
+    Ok((checked.settings, tls))
 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 use std::time::SystemTime;
 
-use switcher_actors::{Puname, Seen, Shown};
+use switcher_actors::{Puname, Seen, Shown, ZkTls};
 
 use super::{
     report::{CommandFailure, CommandReport, CommandResult, FailureKind},
@@ -12,9 +12,9 @@ use super::{
 use crate::config::Settings;
 
 /// Reads each sub-account's znode and held switch.
-pub async fn status(users: &[String], settings: &Settings) -> CommandResult {
+pub async fn status(users: &[String], settings: &Settings, tls: Option<ZkTls>) -> CommandResult {
     let names = users.iter().map(|user| name(user, settings)).collect::<Result<Vec<_>, _>>()?;
-    let zookeeper = znodes::open(&settings.writer.zookeeper).await?;
+    let zookeeper = znodes::open(&settings.writer.zookeeper, tls).await?;
     let dir = &settings.writer.watch_dir;
     let read = async {
         let punames: Vec<&str> = names.iter().map(Puname::as_str).collect();

@@ -5,8 +5,8 @@ use std::time::SystemTime;
 use serde_json::{Value, json};
 use switcher_actors::{
     Assignment, Coin, FetchError, HeldRead, Inspector, ListPreview, MapPreview, PollerSettings,
-    Puname, Seen, Shown, UpstreamUrl, UserListSettings, WriterSettings, ZnodeDir, preview_list,
-    preview_map,
+    Puname, Seen, Shown, UpstreamUrl, UserListSettings, WriterSettings, ZkTls, ZnodeDir,
+    preview_list, preview_map,
 };
 use thiserror::Error;
 
@@ -23,7 +23,7 @@ const COMPARED_BYTES: usize = 64;
 const CHUNK: usize = 10_000;
 
 /// Fetches the map and the lists, as far as they are configured, then reads the znodes of their sub-accounts.
-pub async fn verify(settings: &Settings) -> CommandResult {
+pub async fn verify(settings: &Settings, tls: Option<ZkTls>) -> CommandResult {
     let Settings { poller, user_lists, writer, .. } = settings;
     if poller.is_none() && user_lists.is_none() {
         let text = "UserCoinMapURL is missing, and UserListAPI has no entry";
@@ -44,7 +44,7 @@ pub async fn verify(settings: &Settings) -> CommandResult {
         let list = list.map_err(|error| unavailable(&format!("list of {coin}"), url, &error))?;
         lists.push((coin, list, settings));
     }
-    let zookeeper = znodes::open(&writer.zookeeper).await?;
+    let zookeeper = znodes::open(&writer.zookeeper, tls).await?;
     let mut report = CommandReport::default();
     let compared = async {
         if let Some((poller, map)) = &map {

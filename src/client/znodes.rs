@@ -7,16 +7,16 @@ use std::{
 
 use serde_json::{Value, json};
 use switcher_actors::{
-    HeldRead, Inspector, NoAnswer, Seen, Shown, WriterSettings, ZkSettings, ZnodeDir,
+    HeldRead, Inspector, NoAnswer, Seen, Shown, WriterSettings, ZkSettings, ZkTls, ZnodeDir,
     held_switches, rfc_3339_millis,
 };
 
 use super::report::{CommandFailure, FailureKind};
 
 /// Opens a session with the configured ZooKeeper.
-pub async fn open(settings: &ZkSettings) -> Result<Inspector, CommandFailure> {
+pub async fn open(settings: &ZkSettings, tls: Option<ZkTls>) -> Result<Inspector, CommandFailure> {
     let brokers = settings.brokers.join(",");
-    Inspector::open(settings.clone()).await.map_err(|error| {
+    Inspector::open(settings.clone(), tls).await.map_err(|error| {
         let text = format!(
             "ZooKeeper ({brokers}) grants no session: {error}; is it running, and is ZKBroker right? `doctor` checks \
              each broker"

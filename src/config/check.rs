@@ -118,7 +118,6 @@ impl Reader {
             admin,
             list_api,
             tls,
-            certificates: Vec::new(),
             zookeeper_tls,
             callers,
             writer,

@@ -6,19 +6,34 @@ use std::{
     fmt::Display,
     fs::{self, File},
     io::{self, Read},
+    mem,
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::Path,
 };
 
 use rustix::fs::OFlags;
-use switcher_actors::{Quoted, Shown};
+use switcher_actors::{Quoted, Shown, ZkTls};
 
 use super::{CertificateEnd, Checked, Problem, Rejected, Settings, Snapshot};
+use crate::{tls::ServerTls, users::User};
 
 /// Largest file that is read, in bytes. Ten thousand users take three megabytes.
 const MAX_BYTES: u64 = 16 << 20;
 
-/// Problems and warnings so far, and the contents that were read.
+/// Contents of the files that the configuration names. Only [`Checked::read_files`] makes it.
+pub struct FileContents {
+    /// Users of `UsersFile`.
+    pub users: Vec<User>,
+    /// TLS of the listeners; `None` without.
+    pub listeners: Option<ServerTls>,
+    /// TLS to ZooKeeper; `None` without.
+    pub zookeeper: Option<ZkTls>,
+    /// The ends of the certificates that the daemon shows.
+    pub certificates: Vec<CertificateEnd>,
+}
+
+/// Problems and warnings so far, and the ends of the certificates that were read. A method that reads returns `None` for
+/// a file that is not configured, or after a recorded problem.
 pub(super) struct Findings {
     pub(super) problems: Vec<Problem>,
     pub(super) warnings: Vec<String>,
@@ -27,18 +42,24 @@ pub(super) struct Findings {
 }
 
 impl Checked {
-    /// Reads the files for TLS to ZooKeeper alone, for commands that call nothing but ZooKeeper and the backend.
-    pub fn look_at_zookeeper_files(self) -> Result<Self, Rejected> {
-        self.look_at(|findings, settings| findings.read_zookeeper_files(settings))
+    /// Reads the files for TLS to ZooKeeper alone, for commands that call nothing but ZooKeeper and the backend. `None`
+    /// without TLS.
+    pub fn read_zookeeper_files(self) -> Result<(Self, Option<ZkTls>), Rejected> {
+        self.read(|findings, settings| findings.read_zookeeper_tls(settings.zookeeper_tls.as_ref()))
     }
 
     /// Reads and checks all files, or reports every problem.
-    pub fn look_at_files(self) -> Result<Self, Rejected> {
-        self.look_at(|findings, settings| {
+    pub fn read_files(self) -> Result<(Self, FileContents), Rejected> {
+        self.read(|findings, settings| {
             findings.look_at_history(settings.history.as_ref());
-            findings.read_users(&mut settings.callers, settings.sub_pools.is_some());
-            findings.read_tls(settings.tls.as_mut());
-            findings.read_zookeeper_files(settings);
+            let users = findings.read_users(&settings.callers, settings.sub_pools.is_some());
+            FileContents {
+                users: users.unwrap_or_default(),
+                listeners: findings.read_tls(settings.tls.as_ref()),
+                zookeeper: findings.read_zookeeper_tls(settings.zookeeper_tls.as_ref()),
+                // Last: reading notes them.
+                certificates: mem::take(&mut findings.certificates),
+            }
         })
     }
 
@@ -60,25 +81,23 @@ impl Checked {
         self
     }
 
-    fn look_at(self, look: impl FnOnce(&mut Findings, &mut Settings)) -> Result<Self, Rejected> {
-        let Self { mut settings, warnings, listing, values } = self;
+    fn read<T>(
+        self,
+        read: impl FnOnce(&mut Findings, &Settings) -> T,
+    ) -> Result<(Self, T), Rejected> {
+        let Self { settings, warnings, listing, values } = self;
         let (problems, certificates) = (Vec::new(), Vec::new());
         let mut findings = Findings { problems, warnings, certificates, values };
-        look(&mut findings, &mut settings);
-        let Findings { problems, warnings, certificates, values } = findings;
-        settings.certificates = certificates;
+        let contents = read(&mut findings, &settings);
+        let Findings { problems, warnings, certificates: _, values } = findings;
         match problems.is_empty() {
-            true => Ok(Self { settings, warnings, listing, values }),
+            true => Ok((Self { settings, warnings, listing, values }, contents)),
             false => Err(Rejected { problems, warnings, values: Some(values) }),
         }
     }
 }
 
 impl Findings {
-    fn read_zookeeper_files(&mut self, settings: &mut Settings) {
-        settings.writer.zookeeper.tls = self.read_zookeeper_tls(settings.zookeeper_tls.as_ref());
-    }
-
     pub(super) fn problem(&mut self, key: &'static str, text: impl Into<String>) {
         self.problems.push(Problem::of(key, text));
     }

@@ -6,7 +6,7 @@
 //! * `check`: raw values to [`Settings`], or every problem at once; `problem`: one of them;
 //! * `snapshot`: the changes since the last load;
 //! * `history`: settings of the history, and checks of its files' places;
-//! * `files`: reads the files that the configuration names; `users`, `tls`: the checks of their contents;
+//! * `files`: the contents of the files that the configuration names; `users`, `tls`: reads and checks them;
 //! * `access`: the keys that a client of the API reads;
 //! * `properties`: what holds for any file and environment, for tests and fuzz targets.
 
@@ -36,16 +36,17 @@ use std::{
 
 use switcher_actors::{
     Coins, PollerSettings, RegistrationSettings, SubPoolSettings, UserListSettings, WriterLimits,
-    WriterSettings, ZkSettings, ZkTls,
+    WriterSettings,
 };
 
 use crate::{
     logging::{LogLevel, LogSettings},
-    users::{Roles, User},
+    users::Roles,
 };
 
 pub use access::{Access, access};
 pub use addresses::{local_address, split_host_port};
+pub use files::FileContents;
 pub use history::{HistorySettings, HistorySync, directory, usual_key_file};
 pub use host::{Host, HostName};
 pub use network::Network;
@@ -62,8 +63,6 @@ pub struct Settings {
     pub list_api: Option<ListApiSettings>,
     /// TLS of the listeners; `None` without.
     pub tls: Option<TlsSettings>,
-    /// The ends of the certificates that the daemon shows, once their files were read.
-    pub certificates: Vec<CertificateEnd>,
     /// Files for TLS to ZooKeeper; `None` without.
     pub zookeeper_tls: Option<ZkTlsFiles>,
     pub callers: CallerSettings,
@@ -90,8 +89,7 @@ impl Settings {
             api: _,
             admin: _,
             list_api: _,
-            tls,
-            certificates,
+            tls: _,
             zookeeper_tls: _,
             callers,
             writer,
@@ -105,7 +103,7 @@ impl Settings {
         } = self;
         let LogSettings { format: _, level: log_level, rotation: _ } = log;
         let WriterSettings {
-            zookeeper: ZkSettings { tls: zookeeper_tls, .. },
+            zookeeper: _,
             watch_dir: _,
             index: _,
             held_dir: _,
@@ -113,34 +111,19 @@ impl Settings {
             limits,
         } = writer;
         let ack_timeout = sub_pools.map(|SubPoolSettings { base_dir: _, ack_timeout }| ack_timeout);
-        Reloadable {
-            tls,
-            certificates,
-            callers,
-            limits,
-            ack_timeout,
-            poller,
-            zookeeper_tls,
-            shutdown_grace,
-            log_level,
-        }
+        Reloadable { callers, limits, ack_timeout, poller, shutdown_grace, log_level }
     }
 }
 
-/// The part of the configuration that a reload applies. Keys in it that need a restart have their old values
-/// ([`KeyChange::is_reloadable`]).
+/// The part of the settings that a reload applies, with the contents of files. Keys in it that need a restart have their
+/// old values ([`KeyChange::is_reloadable`]).
 #[derive(Debug)]
 pub struct Reloadable {
-    /// `None` without TLS, which only a restart turns on or off.
-    pub tls: Option<TlsSettings>,
-    pub certificates: Vec<CertificateEnd>,
     pub callers: CallerSettings,
     pub limits: WriterLimits,
     /// Time to wait for a jobmaker's ack; `None` if the sub-pool API is off.
     pub ack_timeout: Option<Duration>,
     pub poller: Option<PollerSettings>,
-    /// Certificates for ZooKeeper; `None` without TLS to it.
-    pub zookeeper_tls: Option<ZkTls>,
     /// Time from the first signal to the end of the process.
     pub shutdown_grace: Duration,
     pub log_level: LogLevel,
@@ -163,8 +146,6 @@ pub struct CallerSettings {
     pub api_roles: Roles,
     /// `UsersFile`.
     pub users_file: Option<PathBuf>,
-    /// Its users, once the file was read.
-    pub users: Vec<User>,
     /// `TrustedProxies`: networks of proxies; their `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<Network>,
     /// Credentials for the metrics alone (`MetricsUser`, `MetricsPassword`), if set.

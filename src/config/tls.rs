@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
 use switcher_actors::{Quoted, Shown, ZkTls, ZkTlsFault};
@@ -10,13 +10,9 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::files::Findings;
 use crate::tls::{
-    CertificateDer, Period, PrivateKeyDer, ServerFault, ServerTls, certificates, private_key,
+    CertificateDer, Period, PrivateKeyDer, RENEWAL_DAYS, ServerFault, ServerTls, certificates,
+    days_until, private_key,
 };
-
-/// Time before a certificate's end in which the daemon warns; as in config/prometheus-alerts.yaml.
-const SOON: Duration = Duration::from_secs(14 * DAY);
-
-const DAY: u64 = 24 * 60 * 60;
 
 /// TLS of the listeners (trust contract, section 3).
 #[derive(Clone, Debug)]
@@ -31,8 +27,6 @@ pub struct TlsSettings {
     pub api: bool,
     /// Whether the admin listener has TLS.
     pub admin: bool,
-    /// The files' content, once it was read; until then, every handshake is refused.
-    pub server: ServerTls,
 }
 
 /// Expiry of a certificate that the daemon shows.
@@ -55,31 +49,31 @@ pub struct ZkTlsFiles {
 
 impl Findings {
     /// Reads the listeners' certificate and key.
-    pub(super) fn read_tls(&mut self, settings: Option<&mut TlsSettings>) {
+    pub(super) fn read_tls(&mut self, settings: Option<&TlsSettings>) -> Option<ServerTls> {
         const CERTIFICATE: &str = "TLSCertificateFile";
         const KEY: &str = "TLSPrivateKeyFile";
         const CLIENT_CA: &str = "TLSClientCAFile";
-        let Some(settings) = settings else { return };
-        let TlsSettings { certificate, key, client_ca, .. } = settings;
+        let TlsSettings { certificate, key, client_ca, .. } = settings?;
         let certificates = self.read_certificates(CERTIFICATE, certificate);
         let private_key = self.read_private_key(KEY, key);
         // After a problem with the authorities, certificate and key are checked all the same.
         let authorities =
             client_ca.as_ref().and_then(|file| self.read_certificates(CLIENT_CA, file));
-        let (Some(certificates), Some(private_key)) = (certificates, private_key) else { return };
+        let (certificates, private_key) = (certificates?, private_key?);
         self.look_at_periods(CERTIFICATE, certificate, &certificates, "listeners");
         let fault = match ServerTls::new(certificates, private_key, authorities) {
-            Ok(server) => return settings.server = server,
+            Ok(server) => return Some(server),
             Err(fault) => fault,
         };
         let (name, file) = match (&fault, client_ca) {
             (ServerFault::Key(_) | ServerFault::OtherKey, _) => (KEY, key),
-            (ServerFault::Authority { .. } | ServerFault::Authorities(_), Some(file)) => {
+            (ServerFault::Authority(_) | ServerFault::Authorities(_), Some(file)) => {
                 (CLIENT_CA, file)
             }
             _ => (CERTIFICATE, certificate),
         };
         self.refuse_file(name, file, fault);
+        None
     }
 
     /// Reads the certificates for ZooKeeper.
@@ -171,13 +165,12 @@ fn doubt(period: &Period, now: SystemTime) -> Option<String> {
             date(*begin)
         ));
     }
-    match end.duration_since(now) {
-        Err(_) => Some(format!("has expired on {}, and is refused: {RENEW}", date(*end))),
-        Ok(left) if left < SOON => {
-            let days = left.as_secs() / DAY;
+    match days_until(*end, now) {
+        None => Some(format!("has expired on {}, and is refused: {RENEW}", date(*end))),
+        Some(days) if days < RENEWAL_DAYS => {
             Some(format!("expires in {days} days, on {}: {RENEW}", date(*end)))
         }
-        Ok(_) => None,
+        Some(_) => None,
     }
 }
 

@@ -8,26 +8,29 @@ use super::{
     CallerSettings,
     files::{Findings, mode},
 };
-use crate::users::{self, Role, Roles, User};
+use crate::users::{self, Role, User};
 
 const KEY: &str = "UsersFile";
 
 impl Findings {
     /// Reads the users. `has_sub_pools`: payout addresses can be changed at all.
-    pub(super) fn read_users(&mut self, callers: &mut CallerSettings, has_sub_pools: bool) {
-        let Some(file) = callers.users_file.clone() else { return };
-        let Some(bytes) = self.read(KEY, &file) else { return };
-        self.look_at_mode(&file);
-        let Ok(text) = str::from_utf8(&bytes) else {
-            let file = file.to_string_lossy();
-            return self.problem(KEY, format!("is {}, which is no text in UTF-8", Quoted(&file)));
-        };
+    pub(super) fn read_users(
+        &mut self,
+        callers: &CallerSettings,
+        has_sub_pools: bool,
+    ) -> Option<Vec<User>> {
+        let file = callers.users_file.as_ref()?;
+        let bytes = self.read(KEY, file)?;
+        self.look_at_mode(file);
+        let text = str::from_utf8(&bytes);
+        let text =
+            text.map_err(|_| self.refuse_file(KEY, file, "which is no text in UTF-8")).ok()?;
         let api_user = callers.credentials.as_ref().map(|it| it.user.as_str());
-        match users::parse(text, api_user) {
-            Ok(users) => callers.users = users,
-            Err(problems) => return problems.into_iter().for_each(|it| self.problem(KEY, it)),
-        }
-        self.doubt_users(callers, has_sub_pools);
+        let users = users::parse(text, api_user)
+            .map_err(|problems| problems.into_iter().for_each(|it| self.problem(KEY, it)))
+            .ok()?;
+        self.doubt_users(callers, &users, has_sub_pools);
+        Some(users)
     }
 
     fn look_at_mode(&mut self, file: &Path) {
@@ -44,11 +47,10 @@ impl Findings {
         }
     }
 
-    fn doubt_users(&mut self, callers: &CallerSettings, has_sub_pools: bool) {
-        let CallerSettings { credentials, api_roles, users, .. } = callers;
-        let has = |roles: Roles, role| roles.iter().any(|it| it == role);
+    fn doubt_users(&mut self, callers: &CallerSettings, users: &[User], has_sub_pools: bool) {
+        let CallerSettings { credentials, api_roles, .. } = callers;
         if credentials.is_some() {
-            let (role, roles) = match has(*api_roles, Role::Admin) {
+            let (role, roles) = match api_roles.is_given(Role::Admin) {
                 true => {
                     (" and the role admin, that is, every right", "only the roles that it needs")
                 }
@@ -67,7 +69,7 @@ impl Findings {
         }
         let api_user = credentials.as_ref().map(|it| (it.user.as_str(), *api_roles));
         let all = || users.iter().map(|User { name, roles, .. }| (&**name, *roles)).chain(api_user);
-        let of = |role| all().filter(move |(_, roles)| has(*roles, role)).map(|(name, _)| name);
+        let of = |role| all().filter(move |(_, roles)| roles.is_given(role)).map(|(name, _)| name);
         let needed = [(Role::Switcher, "sub-accounts"), (Role::Payout, "payout addresses")];
         for (role, changed) in
             needed.into_iter().filter(|it| it.0 == Role::Switcher || has_sub_pools)

@@ -4,7 +4,12 @@ use prometheus_client::{metrics::info::Info, registry::Registry};
 use switcher_actors::Metrics;
 
 use super::{process::Process, reload::Reloads, tls::DaemonTls};
-use crate::{api::RequestMetrics, config::Settings, http::Logins, logging::Logging};
+use crate::{
+    api::RequestMetrics,
+    config::{FileContents, Settings},
+    http::Logins,
+    logging::Logging,
+};
 
 /// The registry, and the metrics in it.
 pub struct DaemonMetrics {
@@ -18,7 +23,7 @@ pub struct DaemonMetrics {
 
 impl DaemonMetrics {
     /// Registers all metrics, with their values at the start.
-    pub fn new(settings: &Settings, logging: &Logging) -> Self {
+    pub fn new(settings: &Settings, contents: &FileContents, logging: &Logging) -> Self {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Process::started()));
         let ours = registry.sub_registry_with_prefix("switcher");
@@ -44,7 +49,7 @@ impl DaemonMetrics {
         let requests = RequestMetrics::new(if serves { ours } else { &mut without_api });
         let logins = Logins::new(ours);
         let reloads = Reloads::new(ours);
-        let tls = DaemonTls::new(settings, ours);
+        let tls = DaemonTls::new(settings, contents, ours);
         Self { registry, metrics, requests, logins, reloads, tls }
     }
 }

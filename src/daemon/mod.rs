@@ -37,7 +37,7 @@ use self::run::Prepared;
 use crate::{
     cli::{self, Arguments, Command},
     client,
-    config::{self, Checked, Rejected},
+    config::{self, Checked, FileContents, Rejected},
     logging::Logging,
 };
 
@@ -59,12 +59,12 @@ pub fn run() -> ExitCode {
                     return failure.exit_status().into();
                 }
             };
-            with_configuration(file.as_deref(), |checked| {
-                serve(prepared, &arguments, file.clone(), checked)
+            with_configuration(file.as_deref(), |checked, contents| {
+                serve(prepared, &arguments, file.clone(), (checked, contents))
             })
         }
         Some(Command::Check) => {
-            with_configuration(file.as_deref(), |it| check(it.doubt_file_mode(file.as_deref())))
+            with_configuration(file.as_deref(), |it, _| check(it.doubt_file_mode(file.as_deref())))
         }
         Some(Command::Client(command)) => client::run(command, file.as_deref()),
         Some(Command::Completions { shell }) => cli::completions(*shell),
@@ -73,9 +73,12 @@ pub fn run() -> ExitCode {
 }
 
 /// Calls `act` with the configuration if it is valid; otherwise prints all problems.
-fn with_configuration(file: Option<&Path>, act: impl FnOnce(Checked) -> ExitCode) -> ExitCode {
-    match config::load(file, |name| env::var_os(name)).and_then(Checked::look_at_files) {
-        Ok(checked) => act(checked),
+fn with_configuration(
+    file: Option<&Path>,
+    act: impl FnOnce(Checked, FileContents) -> ExitCode,
+) -> ExitCode {
+    match config::load(file, |name| env::var_os(name)).and_then(Checked::read_files) {
+        Ok((checked, contents)) => act(checked, contents),
         Err(Rejected { problems, warnings, .. }) => {
             let head = format!("bad configuration ({} and environment):", shown(file));
             let problems = problems.iter().map(ToString::to_string);
@@ -106,7 +109,7 @@ fn serve(
     prepared: Prepared,
     arguments: &Arguments,
     file: Option<PathBuf>,
-    checked: Checked,
+    (checked, contents): (Checked, FileContents),
 ) -> ExitCode {
     let directory = arguments.log_dir();
     let logging = match Logging::start(directory, &checked.settings.log, arguments.levels()) {
@@ -136,7 +139,7 @@ fn serve(
         let words = words.collect::<Vec<_>>().join(" ");
         warn!(log, "arguments after the flags are ignored, remove them: {}", words);
     }
-    match prepared.run(file, checked, &logging) {
+    match prepared.run(file, (checked, contents), &logging) {
         Ok(()) => {
             info!(log, "stopped");
             ExitCode::SUCCESS

@@ -26,7 +26,7 @@ use tokio::{sync::oneshot, time::timeout};
 
 use super::tls::Certificates;
 use crate::{
-    config::{self, Checked, KeyChange, Rejected, Reloadable, Snapshot},
+    config::{self, Checked, FileContents, KeyChange, Rejected, Reloadable, Snapshot},
     http::LiveConfig,
     logging::{Levels, Logging},
     users::UserChanges,
@@ -85,9 +85,9 @@ impl Reload {
             Ok(read) => read,
             Err(cause) => return self.reject(&[cause]),
         };
-        let (settings, values, mut problems, warnings) = match read {
-            Ok(Checked { settings, values, warnings, .. }) => {
-                (Some(settings), Some(values), Vec::new(), warnings)
+        let (new, values, mut problems, warnings) = match read {
+            Ok((Checked { settings, values, warnings, .. }, contents)) => {
+                (Some((settings, contents)), Some(values), Vec::new(), warnings)
             }
             Err(Rejected { problems, warnings, values }) => {
                 (None, values, problems.iter().map(ToString::to_string).collect(), warnings)
@@ -100,9 +100,9 @@ impl Reload {
         let changes = changes.unwrap_or_default();
         let for_restart = changes.iter().filter(|change| !change.is_reloadable);
         problems.extend(for_restart.map(|change| format!("{change} needs a restart")));
-        match (settings, values) {
-            (Some(settings), Some(values)) if problems.is_empty() => {
-                self.apply(settings.reloadable(), actors).await;
+        match (new, values) {
+            (Some((settings, contents)), Some(values)) if problems.is_empty() => {
+                self.apply(settings.reloadable(), contents, actors).await;
                 self.values = values;
                 self.applied(&changes);
                 actors
@@ -114,28 +114,20 @@ impl Reload {
     }
 
     /// Hands the new settings on. Running requests and polls, and queued switches, keep the settings of their start.
-    async fn apply(&mut self, new: Reloadable, actors: &Actors) {
-        let Reloadable {
-            tls,
-            certificates,
-            callers,
-            limits,
-            ack_timeout,
-            poller,
-            zookeeper_tls,
-            shutdown_grace,
-            log_level,
-        } = new;
+    async fn apply(&mut self, settings: Reloadable, contents: FileContents, actors: &Actors) {
+        let Reloadable { callers, limits, ack_timeout, poller, shutdown_grace, log_level } =
+            settings;
+        let FileContents { users, listeners, zookeeper, certificates } = contents;
         // Before the first switch to a new coin.
         self.metrics.allow(&callers.coins);
         if let Some(poller) = &poller {
             self.metrics.polls_every(poller.interval);
         }
-        actors.adopt(limits, ack_timeout, poller, zookeeper_tls, &self.log).await;
+        actors.adopt(limits, ack_timeout, poller, zookeeper, &self.log).await;
         self.shutdown_grace = shutdown_grace;
         self.levels.set(&log_level);
-        self.report_users(&self.live_config.replace(callers));
-        self.certificates.replace(tls, &certificates);
+        self.report_users(&self.live_config.replace(callers, users));
+        self.certificates.replace(listeners, &certificates);
     }
 
     fn report_users(&self, UserChanges { added, removed, changed }: &UserChanges) {
@@ -173,12 +165,11 @@ fn names(names: &[Arc<str>]) -> String {
 
 /// Reads file and environment on a separate thread: a file system that hangs must hold up neither the daemon nor the
 /// end of the process.
-async fn load(file: Option<PathBuf>) -> Result<Result<Checked, Rejected>, String> {
+async fn load(file: Option<PathBuf>) -> Result<Result<(Checked, FileContents), Rejected>, String> {
     let (sender, read) = oneshot::channel();
     let reading = thread::Builder::new().name("reload".to_owned()).spawn(move || {
         let _ = sender.send(
-            config::load(file.as_deref(), |name| env::var_os(name))
-                .and_then(Checked::look_at_files),
+            config::load(file.as_deref(), |name| env::var_os(name)).and_then(Checked::read_files),
         );
     });
     reading.map_err(|error| format!("the thread that reads it cannot start: {error}"))?;

@@ -28,7 +28,7 @@ use super::{
 use crate::{
     admin::{self, ActorViews, Console, Searches, StaticInfo},
     api::{Endpoints, LIST_DESCRIPTORS, ListApi, RequestMetrics},
-    config::{Checked, Settings},
+    config::{Checked, FileContents, Settings},
     http::{HttpActor, LiveConfig, Logins, Stop},
     logging::Logging,
 };
@@ -51,25 +51,25 @@ impl Prepared {
     pub fn run(
         self,
         file: Option<PathBuf>,
-        checked: Checked,
+        configuration: (Checked, FileContents),
         logging: &Logging,
     ) -> Result<(), Failure> {
         raise_descriptor_limit(&logging.log);
         let Self { runner, signals } = self;
-        runner.block_on(run(signals, file, checked, logging))
+        runner.block_on(run(signals, file, configuration, logging))
     }
 }
 
 async fn run(
     mut signals: Signals,
     file: Option<PathBuf>,
-    Checked { settings, values, .. }: Checked,
+    (Checked { settings, values, .. }, contents): (Checked, FileContents),
     logging: &Logging,
 ) -> Result<(), Failure> {
     let log = &logging.log;
     let manager = ServiceManager::of(|name| env::var_os(name), log);
     let DaemonMetrics { registry, metrics, requests, logins, reloads, tls } =
-        DaemonMetrics::new(&settings, logging);
+        DaemonMetrics::new(&settings, &contents, logging);
     // Addresses first: a daemon that cannot serve must not open a session.
     let api = bind_api(settings.api.clone(), tls.api)?;
     let lists = bind_lists(settings.list_api.clone())?;
@@ -86,15 +86,16 @@ async fn run(
         shutdown_grace,
         ..
     } = settings;
-    let live_config = LiveConfig::new(callers);
-    let config = live_config.clone();
-    let live = (config, tls.certificates);
+    let live_config = LiveConfig::new(callers, contents.users);
+    let live = (live_config.clone(), tls.certificates);
     let mut reload = Reload::new(file, values, shutdown_grace, live, &metrics, reloads, logging);
     let admin = bind_admin(admin, tls.admin, log)?;
     let descriptors = descriptors(admin.is_some(), lists.is_some());
     let history_file = history.as_ref().map(|history| history.file.clone());
     let history = history.map(|history| history::open(&history, log)).transpose()?;
-    let settings = ActorSettings { writer, sub_pools, poller, user_lists, registration, history };
+    let tls = contents.zookeeper;
+    let settings =
+        ActorSettings { writer, tls, sub_pools, poller, user_lists, registration, history };
     let actors = Actors::start(settings, &metrics, log).map_err(Failure::Thread)?;
     let endpoints = Endpoints::new(&actors, log);
     let shared = api.is_some().then(|| endpoints.clone());

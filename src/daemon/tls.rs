@@ -8,9 +8,9 @@ use prometheus_client::{
 };
 
 use crate::{
-    config::{CertificateEnd, Settings, TlsSettings},
+    config::{CertificateEnd, FileContents, Settings},
     http::{ListenerTls, Tls},
-    tls::LiveTls,
+    tls::{LiveTls, ServerTls},
 };
 
 /// Certificates that a reload replaces.
@@ -22,10 +22,10 @@ pub struct Certificates {
 }
 
 impl Certificates {
-    pub fn replace(&self, tls: Option<TlsSettings>, certificates: &[CertificateEnd]) {
+    pub fn replace(&self, listeners: Option<ServerTls>, certificates: &[CertificateEnd]) {
         // Only a restart turns TLS on or off.
-        if let (Some(live), Some(tls)) = (&self.live, tls) {
-            live.replace(tls.server);
+        if let (Some(live), Some(tls)) = (&self.live, listeners) {
+            live.replace(tls);
         }
         self.show(certificates);
     }
@@ -48,7 +48,7 @@ pub struct DaemonTls {
 }
 
 impl DaemonTls {
-    pub fn new(settings: &Settings, registry: &mut Registry) -> Self {
+    pub fn new(settings: &Settings, contents: &FileContents, registry: &mut Registry) -> Self {
         let ends = Family::default();
         registry.register_with_unit(
             "certificate_expiry_timestamp",
@@ -56,16 +56,12 @@ impl DaemonTls {
             Unit::Seconds,
             ends.clone(),
         );
-        let Some(TlsSettings { server, api, admin, .. }) = &settings.tls else {
-            let certificates = Certificates { live: None, ends };
-            certificates.show(&settings.certificates);
-            return Self { certificates, api: None, admin: None };
-        };
-        let live = LiveTls::new(server.clone());
-        let tls = Tls::new(live.clone(), registry);
-        let certificates = Certificates { live: Some(live), ends };
-        certificates.show(&settings.certificates);
-        let of = |is_on: bool, name| is_on.then(|| tls.of_listener(name));
-        Self { certificates, api: of(*api, "api"), admin: of(*admin, "admin") }
+        let live = contents.listeners.clone().map(LiveTls::new);
+        let tls = live.clone().map(|live| Tls::new(live, registry));
+        let certificates = Certificates { live, ends };
+        certificates.show(&contents.certificates);
+        let [api, admin] = settings.tls.as_ref().map_or([false; 2], |it| [it.api, it.admin]);
+        let of = |is_on, name| tls.as_ref().filter(|_| is_on).map(|tls| tls.of_listener(name));
+        Self { certificates, api: of(api, "api"), admin: of(admin, "admin") }
     }
 }

@@ -80,7 +80,7 @@ impl Means {
 }
 
 /// A user without the role for a request. The text is the answer's `err_msg`.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[derive(Clone, Debug, Error, PartialEq, Eq, Hash)]
 #[error("user '{user}' may not {} (role {role})", .role.activity())]
 pub struct MissingRole {
     pub user: Arc<str>,

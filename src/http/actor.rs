@@ -19,6 +19,7 @@ use actix_web::{
     web::ServiceConfig,
 };
 use slog::{Logger, debug, warn};
+use switcher_actors::Shown;
 
 use super::{
     bind::BoundListener,
@@ -26,6 +27,7 @@ use super::{
     handshakes::FailedHandshakes,
     logins::Summary,
     middleware::Middleware,
+    missing_roles::LeftOut,
 };
 
 /// Interval of reports about closed connections and refused requests.
@@ -124,6 +126,12 @@ impl HttpActor {
         if let Some(last) = last_slowed {
             warn!(self.log, "slowing down failed logins; correct credentials are not delayed";
                 "addresses" => slowed, last);
+        }
+        for LeftOut { missing, requests, last: (source, path) } in
+            self.middleware.logins().missing_roles().take_left_out()
+        {
+            warn!(self.log, "more requests refused: {}", missing;
+                "requests_refused" => requests, source, "path" => %Shown(&path));
         }
         if let Some((refused, host)) = self.middleware.take_refused_hosts() {
             warn!(self.log, "requests for a host that is not in AdminHosts";

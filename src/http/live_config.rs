@@ -42,12 +42,11 @@ pub struct RequestConfig {
 }
 
 impl RequestConfig {
-    fn new(settings: CallerSettings) -> Self {
+    fn new(settings: CallerSettings, users: Vec<User>) -> Self {
         let CallerSettings {
             credentials,
             api_roles,
             users_file,
-            users,
             trusted_proxies,
             scraper,
             list_access,
@@ -90,8 +89,8 @@ pub struct LiveConfig {
 }
 
 impl LiveConfig {
-    pub fn new(settings: CallerSettings) -> Self {
-        let config = Arc::new(ArcSwap::from_pointee(RequestConfig::new(settings)));
+    pub fn new(settings: CallerSettings, users: Vec<User>) -> Self {
+        let config = Arc::new(ArcSwap::from_pointee(RequestConfig::new(settings, users)));
         Self { config, sessions: Sessions::default() }
     }
 
@@ -102,8 +101,8 @@ impl LiveConfig {
 
     /// Changes the configuration for requests that begin from now on. Ends the sessions of changed and removed users.
     /// Returns the names of added, changed and removed ones.
-    pub fn replace(&self, settings: CallerSettings) -> UserChanges {
-        let config = Arc::new(RequestConfig::new(settings));
+    pub fn replace(&self, settings: CallerSettings, users: Vec<User>) -> UserChanges {
+        let config = Arc::new(RequestConfig::new(settings, users));
         let old = self.config.swap(Arc::clone(&config));
         self.sessions.retain_users(&config.users);
         old.users.changes_to(&config.users)
@@ -136,7 +135,6 @@ mod tests {
             credentials: None,
             api_roles: Default::default(),
             users_file: None,
-            users: Vec::new(),
             trusted_proxies: Vec::new(),
             scraper: None,
             list_access: Default::default(),
@@ -151,9 +149,9 @@ mod tests {
 
     #[test]
     fn a_request_keeps_the_configuration_that_it_began_under() {
-        let live = LiveConfig::new(settings("btc", 1));
+        let live = LiveConfig::new(settings("btc", 1), Vec::new());
         let (clone, begun) = (live.clone(), live.load());
-        live.replace(settings("ltc", 2));
+        live.replace(settings("ltc", 2), Vec::new());
         assert!(begun.switch_rules.coins.get("btc").is_some() && begun.body_limits.size == 1);
         let later = clone.load();
         assert!(later.switch_rules.coins.get("btc").is_none() && later.body_limits.size == 2);

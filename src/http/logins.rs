@@ -23,10 +23,11 @@ use super::{
     basic_auth::BasicCredentials,
     comparisons::Comparisons,
     error::RequestError,
+    missing_roles::MissingRoles,
     slowdown::{AnswerTime, Slowdown},
     waiting::{Login, MAX_WAITING, Unchecked, Verdict},
 };
-use crate::users::{Role, Users};
+use crate::users::Users;
 
 /// Most answers that a listener delays at a time; each occupies a connection.
 const MAX_DELAYED: usize = 256;
@@ -71,13 +72,13 @@ impl Logins {
     }
 
     /// The logins of one listener, which serves at most `connections` at a time.
-    pub fn of_listener(&self, listener: &'static str, connections: usize) -> FailedLogins {
+    pub fn of_listener(&self, listener: &'static str, connections: usize) -> ListenerLogins {
         let counter = |family: &Family<Labels, Counter>, name, value| {
             family.get_or_create_owned(&[("listener", listener), (name, value)])
         };
         let answer = |answer| counter(&self.answers, "answer", answer);
         let share = (connections / CONNECTION_SHARE).max(1);
-        FailedLogins {
+        ListenerLogins {
             failures: Arc::new(Failures {
                 slowdown: Arc::clone(&self.slowdown),
                 summary: Mutex::default(),
@@ -90,13 +91,13 @@ impl Logins {
             delayed: answer("delayed"),
             too_many: answer("too_many"),
             unchecked: ["address", "queue"].map(|it| counter(&self.unchecked, "cause", it)),
-            missing_roles: Role::ALL.map(|it| counter(&self.missing_roles, "role", it.name())),
+            missing_roles: MissingRoles::new(|it| counter(&self.missing_roles, "role", it.name())),
         }
     }
 }
 
-/// The failed logins of one listener.
-pub struct FailedLogins {
+/// The logins of one listener.
+pub struct ListenerLogins {
     failures: Arc<Failures>,
     comparisons: Comparisons,
     /// Logins that may wait for a comparison.
@@ -109,8 +110,7 @@ pub struct FailedLogins {
     too_many: Counter,
     /// By cause: address, queue.
     unchecked: [Counter; 2],
-    /// In the order of [`Role::ALL`].
-    missing_roles: [Counter; Role::ALL.len()],
+    missing_roles: MissingRoles,
 }
 
 /// The notes of failed logins, for the listener and for the thread that compares passwords.
@@ -136,7 +136,7 @@ pub struct Summary {
     pub last_slowed: Option<Source>,
 }
 
-impl FailedLogins {
+impl ListenerLogins {
     /// Compares a name and a password after [`crate::users::Check::Unclear`]. The error is the answer to send at once.
     /// Dropping the future gives up the place in the queue.
     pub async fn compare(
@@ -190,13 +190,8 @@ impl FailedLogins {
         Ok(())
     }
 
-    /// Counts a request of a user without the role that it needs.
-    pub fn count_missing(&self, role: Role) {
-        for (missing, counter) in Role::ALL.iter().zip(&self.missing_roles) {
-            if *missing == role {
-                counter.inc();
-            }
-        }
+    pub fn missing_roles(&self) -> &MissingRoles {
+        &self.missing_roles
     }
 
     /// Releases all delayed answers, and delays none from now on.
@@ -273,7 +268,7 @@ mod tests {
     use switcher_actors::RequestId;
 
     use super::*;
-    use crate::users::{Secret, User};
+    use crate::users::{Role, Secret, User};
 
     fn source(last: u8) -> Source {
         Source::api(Some([192, 0, 2, last].into()), RequestId::default())
@@ -284,7 +279,7 @@ mod tests {
     }
 
     /// Fails until answers are delayed.
-    fn exhaust(logins: &FailedLogins, last: u8) {
+    fn exhaust(logins: &ListenerLogins, last: u8) {
         while logins.failures.note(&source(last)) == AnswerTime::AtOnce {}
     }
 

@@ -32,7 +32,7 @@ use super::{
     error::{ErrNo, RequestError},
     hosts::OwnHosts,
     live_config::{LiveConfig, RequestConfig},
-    logins::FailedLogins,
+    logins::ListenerLogins,
     request_id::{origin, set_header, source_of},
     session_cookie::{SessionCookie, is_secure, see_other},
     slowdown::AnswerTime,
@@ -61,7 +61,7 @@ type CountAnswer = Box<dyn Fn(&HttpRequest, u16, Duration) + Send + Sync>;
 pub struct Middleware {
     live_config: LiveConfig,
     ids: RequestIds,
-    logins: FailedLogins,
+    logins: ListenerLogins,
     count_answer: CountAnswer,
     log: Logger,
     paths: SpecialPaths,
@@ -99,7 +99,7 @@ struct BrowserRules {
 impl Middleware {
     pub fn new(
         live_config: LiveConfig,
-        logins: FailedLogins,
+        logins: ListenerLogins,
         count_answer: impl Fn(&HttpRequest, u16, Duration) + Send + Sync + 'static,
         log: &Logger,
     ) -> Self {
@@ -136,7 +136,7 @@ impl Middleware {
         Self { public: Some(Box::new(answer)), ..self }
     }
 
-    pub fn logins(&self) -> &FailedLogins {
+    pub fn logins(&self) -> &ListenerLogins {
         &self.logins
     }
 
@@ -293,8 +293,9 @@ impl Middleware {
         let request = response.request();
         (self.count_answer)(request, err_no(response), took);
         let (path, _) = clip(request.path(), PATH_SHOWN);
-        if let Some(missing) = response.response().extensions().get::<MissingRole>() {
-            self.logins.count_missing(missing.role);
+        if let Some(missing) = response.response().extensions().get::<MissingRole>()
+            && self.logins.missing_roles().note(missing, source, path)
+        {
             warn!(self.log, "request refused: {}", missing; source, "path" => %Shown(path));
         }
         debug!(self.log, "request"; source, "method" => request.method().as_str(),

@@ -8,7 +8,8 @@
 //! * `access`: the user of a request, and the role that its route needs;
 //! * `basic_auth`: HTTP Basic authentication;
 //! * `handshakes`: TLS of the listeners, and its failed handshakes: metrics, log;
-//! * `logins`: failed logins: metrics, log, delayed answers;
+//! * `logins`: logins of a listener: metrics, log, delayed answers of failed ones;
+//! * `missing_roles`: refused requests of users without a role: metrics, log;
 //! * `comparisons`: the thread that compares passwords with slow hashes; `waiting`: the logins that wait for it;
 //! * `slowdown`: the delay of each failed login's answer;
 //! * `csrf`: requests that a page of another site sends;
@@ -37,6 +38,7 @@ mod hosts;
 mod live_config;
 mod logins;
 mod middleware;
+mod missing_roles;
 mod request_id;
 mod session_cookie;
 mod sessions;

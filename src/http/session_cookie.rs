@@ -69,11 +69,13 @@ pub fn is_secure(request: &HttpRequest, trusted: &[Network]) -> bool {
         return true;
     }
     let peer = request.peer_addr().map(|peer| peer.ip());
-    let is_trusted = peer.is_some_and(|peer| trusted.iter().any(|it| it.contains(peer)));
+    if !peer.is_some_and(|peer| trusted.iter().any(|it| it.contains(peer))) {
+        return false;
+    }
     // Of several proxies, the client reached the one with the first value.
     let protocol = request.headers().get(X_FORWARDED_PROTO).and_then(|it| it.to_str().ok());
     let protocol = protocol.and_then(|it| it.split(',').next()).unwrap_or_default();
-    is_trusted && protocol.trim().eq_ignore_ascii_case("https")
+    protocol.trim().eq_ignore_ascii_case("https")
 }
 
 #[cfg(test)]

@@ -2,17 +2,15 @@
 
 use std::{fmt, sync::Arc};
 
+use switcher_actors::{PemFault, roots};
 use thiserror::Error;
 use tokio_rustls::{
     TlsAcceptor,
     rustls::{
-        Error as TlsError, RootCertStore, ServerConfig,
+        Error as TlsError, ServerConfig,
         crypto::ring,
         pki_types::{CertificateDer, PrivateKeyDer},
-        server::{
-            NoServerSessionStorage, ResolvesServerCert, ResolvesServerCertUsingSni,
-            WebPkiClientVerifier, danger::ClientCertVerifier,
-        },
+        server::{NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier},
         sign::{CertifiedKey, SingleCertAndKey},
         version::{TLS12, TLS13},
     },
@@ -33,39 +31,30 @@ impl fmt::Debug for ServerTls {
 pub enum ServerFault {
     #[error("whose first certificate cannot be used: {0}")]
     Certificate(TlsError),
-    #[error(
-        "whose key cannot be used ({0}): it takes RSA of 2048 to 8192 bits, ECDSA on P-256 or P-384, or Ed25519"
-    )]
-    Key(TlsError),
+    #[error(transparent)]
+    Key(PemFault),
     #[error("whose key does not belong to the first certificate of TLSCertificateFile")]
     OtherKey,
     #[error(
         "whose first certificate is not that of the key in TLSPrivateKeyFile, but number {0} is: put that one first"
     )]
     Order(usize),
-    #[error("whose certificate number {number} cannot be used: {cause}")]
-    Authority { number: usize, cause: TlsError },
+    #[error(transparent)]
+    Authority(PemFault),
     #[error("which cannot be used: {0}")]
     Authorities(String),
 }
 
 impl ServerTls {
-    /// Refuses every handshake, since it has no certificate.
-    pub fn refusing() -> Self {
-        // The provider has these versions, and no verifier can fail.
-        let config = configure(None, Arc::new(ResolvesServerCertUsingSni::new()));
-        Self(config.unwrap_or_else(|error| unreachable!("{error}")))
-    }
-
     /// Shows `certificates`, the server's own first. With `authorities`, clients need a certificate of one of them.
     pub fn new(
         certificates: Vec<CertificateDer<'static>>,
         key: PrivateKeyDer<'static>,
         authorities: Option<Vec<CertificateDer<'static>>>,
     ) -> Result<Self, ServerFault> {
-        let resolver = Arc::new(SingleCertAndKey::from(certified(certificates, key)?));
+        let certified = certified(certificates, key)?;
         let verifier = authorities.map(verifier).transpose()?;
-        configure(verifier, resolver).map(Self).map_err(ServerFault::Certificate)
+        configure(verifier, certified).map(Self).map_err(ServerFault::Certificate)
     }
 
     pub(super) fn acceptor(&self) -> TlsAcceptor {
@@ -75,7 +64,7 @@ impl ServerTls {
 
 fn configure(
     verifier: Option<Arc<dyn ClientCertVerifier>>,
-    resolver: Arc<dyn ResolvesServerCert>,
+    certified: CertifiedKey,
 ) -> Result<Arc<ServerConfig>, TlsError> {
     let asks_clients = verifier.is_some();
     let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -84,7 +73,7 @@ fn configure(
         Some(verifier) => builder.with_client_cert_verifier(verifier),
         None => builder.with_no_client_auth(),
     };
-    let mut config = builder.with_cert_resolver(resolver);
+    let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     if asks_clients {
         // A session that is taken up again shows no certificate, which may have expired since.
@@ -100,7 +89,8 @@ fn certified(
     key: PrivateKeyDer<'static>,
 ) -> Result<CertifiedKey, ServerFault> {
     let key = ring::default_provider().key_provider.load_private_key(key);
-    let mut certified = CertifiedKey::new(certificates, key.map_err(ServerFault::Key)?);
+    let key = key.map_err(|cause| ServerFault::Key(PemFault::UnusableKey(cause)))?;
+    let mut certified = CertifiedKey::new(certificates, key);
     match certified.keys_match() {
         Ok(()) => return Ok(certified),
         Err(TlsError::InconsistentKeys(_)) => {}
@@ -118,11 +108,7 @@ fn certified(
 fn verifier(
     authorities: Vec<CertificateDer<'static>>,
 ) -> Result<Arc<dyn ClientCertVerifier>, ServerFault> {
-    let mut roots = RootCertStore::empty();
-    for (index, authority) in authorities.into_iter().enumerate() {
-        let fault = |cause| ServerFault::Authority { number: index + 1, cause };
-        roots.add(authority).map_err(fault)?;
-    }
+    let roots = roots(authorities).map_err(ServerFault::Authority)?;
     let provider = Arc::new(ring::default_provider());
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
     verifier.map(|it| it as _).map_err(|error| ServerFault::Authorities(error.to_string()))

@@ -65,13 +65,17 @@ pub struct Roles(u8);
 impl Roles {
     /// Whether these roles include the rights of `role`: every role includes those of `viewer`, `admin` all.
     pub fn include(self, role: Role) -> bool {
-        let is_given = |role: Role| self.0 & role.bit() != 0;
-        is_given(role) || is_given(Role::Admin) || (role == Role::Viewer && self.0 != 0)
+        self.is_given(role) || self.is_given(Role::Admin) || (role == Role::Viewer && self.0 != 0)
+    }
+
+    /// Whether `role` itself is among these roles, for lists of users. [`Self::include`] decides what a user may do.
+    pub fn is_given(self, role: Role) -> bool {
+        self.0 & role.bit() != 0
     }
 
     /// The roles as given, in the order of the contract.
     pub fn iter(self) -> impl Iterator<Item = Role> {
-        Role::ALL.into_iter().filter(move |role| self.0 & role.bit() != 0)
+        Role::ALL.into_iter().filter(move |role| self.is_given(*role))
     }
 }
 

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use crate::admin::Admin;
 use crate::support::client::{self, Connection, Request, Response};
 use crate::support::daemon::{Builder, Daemon};
-use crate::support::unique;
 use crate::support::users::{token_of, with_token};
 use crate::support::zookeeper::ZooKeeper;
+use crate::support::{eventually, seconds, unique};
 
 /// The least that a route needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -326,4 +326,31 @@ async fn the_roles_of_the_configured_user_are_those_of_its_key() {
     assert!(daemon.switch("alice", "btc").await.success);
     let update = daemon.send(Request::post("/subpool/update-coinbase").body(UPDATE)).await;
     assert_eq!(update.answer().err_no, 403);
+}
+
+#[tokio::test]
+async fn a_flood_of_a_user_without_the_role_costs_few_lines_and_each_request_counts() {
+    const REQUESTS: usize = 300;
+    let zookeeper = ZooKeeper::shared().await;
+    let daemon = builder(zookeeper).start().await;
+    let request = Request::switch("alice", "btc").token(&token_of("has-viewer"));
+    let mut connection = daemon.connect().await;
+    for _ in 0..REQUESTS {
+        assert_eq!(connection.send(&request).await.unwrap().answer().err_no, 403);
+    }
+    let lines = |start| {
+        let text =
+            format!("{start}: user 'has-viewer' may not switch sub-accounts (role switcher)");
+        daemon.log_with(&[&text, "actor: has-viewer", "path: /switch"])
+    };
+    let count = |line: &String| -> usize {
+        let count = line.split("requests_refused: ").nth(1).and_then(|it| it.split(',').next());
+        count.and_then(|it| it.parse().ok()).unwrap_or_else(|| panic!("{line}"))
+    };
+    let left_out = || lines("more requests refused").iter().map(count).sum::<usize>();
+    eventually("each refused request is in a line", seconds(20), || async {
+        (lines(" request refused").len() + left_out() == REQUESTS).then_some(())
+    })
+    .await;
+    assert!(left_out() > REQUESTS / 2, "{:#?}", daemon.log());
 }

@@ -13,4 +13,4 @@ mod trust;
 pub(crate) use client::speaks_tls;
 pub use client::{TlsClient, TlsStream, TlsTrust, is_tls_name, system_authorities};
 pub use fault::{TlsFault, TlsRemedies};
-pub use pem::{Identity, PemFault, certificates, private_key};
+pub use pem::{Identity, PemFault, certificates, private_key, roots};

@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio_rustls::rustls::pki_types::{
-    CertificateDer, PrivateKeyDer, UnixTime,
-    pem::{Error as PemError, PemObject},
+use tokio_rustls::rustls::{
+    Error as TlsError, RootCertStore,
+    pki_types::{
+        CertificateDer, PrivateKeyDer, UnixTime,
+        pem::{Error as PemError, PemObject},
+    },
 };
 use x509_parser::time::ASN1Time;
 
@@ -33,6 +36,14 @@ pub enum PemFault {
     /// The fault.
     #[error("whose private key is damaged: {0}")]
     BadKey(PemError),
+    /// An authority's certificate: its place in the file, from one, and the fault.
+    #[error("whose certificate number {0} cannot be used: {1}")]
+    UnusableAuthority(usize, TlsError),
+    /// The fault.
+    #[error(
+        "whose key cannot be used ({0}): it takes RSA of 2048 to 8192 bits, ECDSA on P-256 or P-384, or Ed25519"
+    )]
+    UnusableKey(TlsError),
 }
 
 /// Remedy for the other usual coding.
@@ -59,6 +70,15 @@ pub fn certificates(content: &[u8]) -> Result<Vec<CertificateDer<'static>>, PemF
         true => Err(PemFault::NoCertificate(is_der(content))),
         false => Ok(found),
     }
+}
+
+/// Authorities of certificates, for a check of the other side's.
+pub fn roots(authorities: Vec<CertificateDer<'static>>) -> Result<RootCertStore, PemFault> {
+    let mut roots = RootCertStore::empty();
+    for (index, authority) in authorities.into_iter().enumerate() {
+        roots.add(authority).map_err(|cause| PemFault::UnusableAuthority(index + 1, cause))?;
+    }
+    Ok(roots)
 }
 
 /// The first private key of a file: PKCS #8, PKCS #1 or SEC 1.

@@ -10,7 +10,7 @@ use thiserror::Error;
 use zookeeper_client::{Acl, Error as ClientError, Permission, Stat};
 
 use super::{
-    Connection, Session, ZkSettings,
+    Connection, Session, ZkSettings, ZkTls,
     version::{Probe, ServerVersion, probe},
 };
 use crate::{
@@ -88,11 +88,10 @@ pub enum BrokerState {
     Tls(TlsFault),
 }
 
-/// Asks all brokers for their versions at once; the answers come in the same order.
-pub async fn probe_brokers(settings: &ZkSettings) -> Vec<BrokerState> {
-    let ZkSettings { brokers, tls, .. } = settings;
+/// Asks all brokers for their versions at once, by TLS with `tls`; the answers come in the same order.
+pub async fn probe_brokers(brokers: &[String], tls: Option<&ZkTls>) -> Vec<BrokerState> {
     let unknown = vec![false; brokers.len()];
-    let answers = probe(brokers, tls.as_ref(), PROBE_PATIENCE, &unknown).await.into_iter();
+    let answers = probe(brokers, tls, PROBE_PATIENCE, &unknown).await.into_iter();
     let states = answers.map(|answer| match answer {
         Probe::Version(version) => BrokerState::Version(version),
         Probe::Evasive | Probe::Silent => BrokerState::Silent,
@@ -110,9 +109,9 @@ pub async fn probe_brokers(settings: &ZkSettings) -> Vec<BrokerState> {
 }
 
 impl Inspector {
-    /// Opens a session. Makes one attempt, which takes a few session timeouts at most.
-    pub async fn open(settings: ZkSettings) -> Result<Self, NoAnswer> {
-        let mut session = Session::new(settings);
+    /// Opens a session, by TLS with `tls`. Makes one attempt, which takes a few session timeouts at most.
+    pub async fn open(settings: ZkSettings, tls: Option<ZkTls>) -> Result<Self, NoAnswer> {
+        let mut session = Session::new(settings, tls);
         let established = session.connect().await.map_err(|error| NoAnswer(error.to_string()))?;
         Ok(Self { session, connection: established.connection })
     }

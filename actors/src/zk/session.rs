@@ -56,8 +56,6 @@ pub struct ZkSettings {
     pub credentials: Option<DigestCredentials>,
     /// Replaces the version that the servers report.
     pub version: Option<ServerVersion>,
-    /// Certificates; `None`: connections without TLS.
-    pub tls: Option<ZkTls>,
 }
 
 /// `user:password` for ZooKeeper's `digest` scheme. Never printed.
@@ -115,6 +113,8 @@ pub(crate) struct Established {
 /// The session, and the end of its connection's tasks.
 pub(crate) struct Session {
     settings: ZkSettings,
+    /// `None`: connections without TLS.
+    tls: Option<ZkTls>,
     /// The last session that we opened, until ZooKeeper confirms its end.
     held: Option<SessionInfo>,
     known_versions: Vec<Option<ServerVersion>>,
@@ -129,11 +129,11 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(settings: ZkSettings) -> Self {
+    pub(crate) fn new(settings: ZkSettings, tls: Option<ZkTls>) -> Self {
         let known_versions = vec![None; settings.brokers.len()];
         let awake = Vec::new();
         let (held, is_wary, tls_faults, tasks) = (None, false, Vec::new(), None);
-        Self { settings, held, known_versions, awake, is_wary, tls_faults, tasks }
+        Self { settings, tls, held, known_versions, awake, is_wary, tls_faults, tasks }
     }
 
     /// Makes one attempt to connect with a new session, after it has ended the previous connection and session. Takes a
@@ -152,8 +152,8 @@ impl Session {
             Err(source) => return Err(self.refused(source).await),
         };
         self.held = Some(client.session().clone());
-        let ZkSettings { brokers, tls, .. } = &self.settings;
-        let (request_limit, finding) = RequestLimit::of(brokers.clone(), tls.clone());
+        let brokers = self.settings.brokers.clone();
+        let (request_limit, finding) = RequestLimit::of(brokers, self.tls.clone());
         drop(tasks.spawn(finding));
         Ok(Established {
             session: client.session_id().to_string(),
@@ -217,7 +217,7 @@ impl Session {
         self.tasks = Some(end);
 
         let reported = match self.settings.version {
-            Some(version) if self.settings.tls.is_none() => Some(version),
+            Some(version) if self.tls.is_none() => Some(version),
             // Even if it is known: the client crate keeps the cause to itself if TLS fails.
             configured => {
                 let reported = self.ask_version().await?;
@@ -256,7 +256,7 @@ impl Session {
     async fn open(&self, tasks: &Tasks, version: ServerVersion) -> Result<Client, ClientError> {
         let is_narrow = !self.awake.is_empty() && !self.is_wary;
         let brokers = if is_narrow { &self.awake } else { &self.settings.brokers };
-        let scheme = if self.settings.tls.is_some() { "tcp+tls" } else { "tcp" };
+        let scheme = if self.tls.is_some() { "tcp+tls" } else { "tcp" };
         let brokers: Vec<_> = brokers.iter().map(|it| format!("{scheme}://{it}")).collect();
         let brokers = brokers.join(",");
         let connector = self.connector(version);
@@ -279,8 +279,8 @@ impl Session {
     /// not report its own. Fails if no broker can be reached.
     async fn ask_version(&mut self) -> Result<Option<ServerVersion>, ConnectError> {
         let known: Vec<_> = self.known_versions.iter().map(Option::is_some).collect();
-        let ZkSettings { brokers, tls, .. } = &self.settings;
-        let probes = probe(brokers, tls.as_ref(), PROBE_PATIENCE, &known).await;
+        let brokers = &self.settings.brokers;
+        let probes = probe(brokers, self.tls.as_ref(), PROBE_PATIENCE, &known).await;
         let mut causes = Vec::new();
         let (mut reached, mut reported) = (false, true);
         let (mut serving, mut evasive) = (Vec::new(), Vec::new());
@@ -334,16 +334,16 @@ impl Session {
         if let Some(session) = &self.held {
             connector = connector.with_session(session.clone());
         }
-        if let Some(tls) = &self.settings.tls {
+        if let Some(tls) = &self.tls {
             connector = connector.with_tls(tls.options());
         }
         connector
     }
 
     async fn refused(&self, source: ClientError) -> ConnectError {
-        let ZkSettings { brokers, tls, version, .. } = &self.settings;
+        let ZkSettings { brokers, version, .. } = &self.settings;
         // Else the question for the versions has found it.
-        if tls.is_none() && version.is_some() {
+        if self.tls.is_none() && version.is_some() {
             let asked = brokers.iter().map(|it| expects_tls(it, PROBE_PATIENCE));
             let expecting =
                 brokers.iter().zip(join_all(asked).await).filter(|(_, expects)| *expects);

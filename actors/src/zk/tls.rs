@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio_rustls::rustls::{
-    ClientConfig, Error as TlsError, RootCertStore,
+    ClientConfig, Error as TlsError,
     client::WebPkiServerVerifier,
     crypto::ring,
     pki_types::{CertificateRevocationListDer, pem::PemObject},
@@ -19,7 +19,8 @@ use tokio_rustls::rustls::{
 use zookeeper_client::{Error as ClientError, TlsCa, TlsCerts, TlsIdentity, TlsOptions};
 
 use crate::tls::{
-    Identity, TlsClient, TlsFault, TlsRemedies, TlsStream, certificates, private_key,
+    Identity, PemFault, TlsClient, TlsFault, TlsRemedies, TlsStream, certificates, private_key,
+    roots,
 };
 
 /// Certificates for TLS to the servers. Clones share them, so that a reload replaces them for all later connections.
@@ -141,21 +142,13 @@ fn key_fault(error: TlsError) -> ZkTlsFault {
         TlsError::InconsistentKeys(_) => {
             "whose key does not belong to the first certificate of ZKTLSCertificateFile".to_owned()
         }
-        error => format!(
-            "whose key cannot be used ({error}): it takes RSA of 2048 to 8192 bits, ECDSA on P-256 or P-384, or Ed25519"
-        ),
+        error => PemFault::UnusableKey(error).to_string(),
     })
 }
 
 /// The rule for a server's certificate, as the client crate makes it of the same file.
 fn verifier(authorities: &[u8]) -> Result<Arc<WebPkiServerVerifier>, String> {
-    let mut roots = RootCertStore::empty();
-    let found = certificates(authorities).map_err(|fault| fault.to_string())?;
-    for (index, authority) in found.into_iter().enumerate() {
-        roots.add(authority).map_err(|error| {
-            format!("whose certificate number {} cannot be used: {error}", index + 1)
-        })?;
-    }
+    let roots = certificates(authorities).and_then(roots).map_err(|fault| fault.to_string())?;
     let lists: Result<Vec<_>, _> =
         CertificateRevocationListDer::pem_slice_iter(authorities).collect();
     let lists = lists.map_err(|error| format!("whose revocation list is damaged: {error}"))?;

@@ -29,7 +29,7 @@ use crate::{
     ack_waiter::ExchangeFailure,
     metrics::{Depths, Metrics},
     user_lists::Listings,
-    zk::{Connection, Session},
+    zk::{Connection, Session, ZkTls},
 };
 
 /// Capacity of the mailbox. A sender that finds it full answers its caller at once.
@@ -91,12 +91,13 @@ impl ZkWriter {
     /// decide which switches are held.
     pub(crate) fn new(
         settings: WriterSettings,
+        tls: Option<ZkTls>,
         sub_pools: Option<(SubPoolSettings, ToAckWaiter)>,
         listings: Listings,
         metrics: &Metrics,
         log: &Logger,
     ) -> Self {
-        let session = Session::new(settings.zookeeper.clone());
+        let session = Session::new(settings.zookeeper.clone(), tls);
         Self {
             sub_pools: sub_pools
                 .map(|(settings, acks)| SubPools::new(settings, acks, metrics, log)),

@@ -5,14 +5,14 @@ use switcher_actors::Shown;
 use super::findings::Findings;
 use crate::{
     config::CallerSettings,
-    users::{Role, Roles, Secret},
+    users::{Role, Roles, Secret, User},
 };
 
 const CHECK: &str = "users";
 
 /// Reports the users by role. The file itself is checked with the configuration.
-pub fn users(findings: &mut Findings, settings: &CallerSettings) {
-    let CallerSettings { credentials, api_roles, users_file, users, .. } = settings;
+pub fn users(findings: &mut Findings, settings: &CallerSettings, users: &[User]) {
+    let CallerSettings { credentials, api_roles, users_file, .. } = settings;
     if let Some(credentials) = credentials {
         let text = format!(
             "APIUser {}, with its password in plain text: {}",
@@ -26,8 +26,7 @@ pub fn users(findings: &mut Findings, settings: &CallerSettings) {
     };
     let tokens = users.iter().filter(|user| matches!(user.secret, Secret::Token(_))).count();
     let by_role = Role::ALL.map(|role| {
-        let has = |roles: Roles| roles.iter().any(|it| it == role);
-        format!("{role} {}", users.iter().filter(|user| has(user.roles)).count())
+        format!("{role} {}", users.iter().filter(|user| user.roles.is_given(role)).count())
     });
     let file = file.to_string_lossy();
     let (all, by_role) = (users.len(), by_role.join(", "));

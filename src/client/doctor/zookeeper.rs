@@ -2,18 +2,17 @@
 
 use switcher_actors::{
     AccessRule, BrokerState, Inspector, NoAnswer, Seen, ServerVersion, Shown, SubPoolSettings,
-    TlsFault, WriterSettings, ZkSettings, ZnodeDir, probe_brokers,
+    TlsFault, ZkTls, ZnodeDir, probe_brokers,
 };
 
 use super::{findings::Findings, jobmakers::jobmakers, waiting};
 use crate::config::Settings;
 
 /// Checks that each broker answers, and its version.
-pub async fn brokers(findings: &mut Findings, writer: &WriterSettings) {
+pub async fn brokers(findings: &mut Findings, brokers: &[String], tls: Option<&ZkTls>) {
     const CHECK: &str = "broker";
-    let ZkSettings { brokers, tls, .. } = &writer.zookeeper;
     let way = if tls.is_some() { " over TLS" } else { "" };
-    for (broker, state) in brokers.iter().zip(probe_brokers(&writer.zookeeper).await) {
+    for (broker, state) in brokers.iter().zip(probe_brokers(brokers, tls).await) {
         match state {
             BrokerState::Version(version) if version < ServerVersion::OLDEST => findings.problem(
                 CHECK,
@@ -43,10 +42,10 @@ pub async fn brokers(findings: &mut Findings, writer: &WriterSettings) {
 }
 
 /// Opens a session, and checks the znodes.
-pub async fn session(findings: &mut Findings, settings: &Settings) {
+pub async fn session(findings: &mut Findings, settings: &Settings, tls: Option<ZkTls>) {
     const CHECK: &str = "session";
     const AWAY: &str = "read ZooKeeper's log; an ensemble needs more than half of its servers";
-    let zookeeper = match Inspector::open(settings.writer.zookeeper.clone()).await {
+    let zookeeper = match Inspector::open(settings.writer.zookeeper.clone(), tls).await {
         Ok(zookeeper) => zookeeper,
         Err(error) => return findings.problem(CHECK, format!("not granted: {error}"), AWAY),
     };

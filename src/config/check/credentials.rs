@@ -28,7 +28,6 @@ impl Reader {
         let is_usable = !user.is_empty() && !user.contains(':') && !password.is_empty();
         let credentials = is_usable.then_some(Credentials { user, password });
         let api_roles = self.api_roles();
-        // The file is read later: a client's machine has none.
         let users_file = self.path("UsersFile");
         let trusted_proxies = self.trusted_proxies();
         let scraper = self.pair("MetricsUser", "MetricsPassword");
@@ -48,7 +47,6 @@ impl Reader {
             credentials,
             api_roles,
             users_file,
-            users: Vec::new(),
             trusted_proxies,
             scraper,
             list_access,

@@ -10,7 +10,6 @@ use crate::config::{
     addresses::{overlap, split_host_port},
     value::{DEFAULT, origin},
 };
-use crate::tls::ServerTls;
 
 impl Reader {
     pub(super) fn api(&mut self, enabled: bool, head_timeout: Duration) -> Option<ApiSettings> {
@@ -100,8 +99,7 @@ impl Reader {
             _ => {}
         }
         let (certificate, key) = (certificate??, key??);
-        let server = ServerTls::refusing();
-        Some(TlsSettings { certificate, key, client_ca: client_ca.flatten(), api, admin, server })
+        Some(TlsSettings { certificate, key, client_ca: client_ca.flatten(), api, admin })
     }
 
     /// Whether the API's listener and the admin listener are in `TLSListeners`.

@@ -379,7 +379,7 @@ fn each_key_that_a_reload_takes_over_changes_what_a_reload_hands_on() {
         let changes = before.values.changes_to(&after.values);
         let changed: Vec<_> = changes.iter().map(|it| (it.key, it.is_reloadable)).collect();
         assert_eq!(changed, [(key.name, key.is_reloadable)]);
-        // Files of TLS are handed on when they have been read.
+        // Contents of files are no settings.
         if key.is_reloadable && !key.name.contains("TLS") {
             assert_ne!(handed_on(before), handed_on(after), "{} is not handed on", key.name);
         }

@@ -16,9 +16,7 @@ impl Reader {
         let session_timeout = self.seconds("ZKSessionTimeoutSeconds");
         let credentials = self.digest();
         let version = self.version();
-        // The files are read later: a client's machine has none.
-        let tls = None;
-        Some(ZkSettings { brokers: brokers?, session_timeout, credentials, version, tls })
+        Some(ZkSettings { brokers: brokers?, session_timeout, credentials, version })
     }
 
     /// Files for TLS; `None` if `ZKTLSCAFile` is not set.

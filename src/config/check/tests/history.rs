@@ -89,7 +89,7 @@ fn all_its_problems_are_reported_at_once() {
 fn looked_at(file: &Path) -> Result<Vec<String>, Vec<String>> {
     let checked = with(&format!(r#""HistoryFile": "{}""#, file.display())).unwrap();
     let strings = |it: Rejected| it.problems.iter().map(ToString::to_string).collect();
-    checked.look_at_files().map(|it| it.warnings).map_err(strings)
+    checked.read_files().map(|(it, _)| it.warnings).map_err(strings)
 }
 
 #[test]

@@ -23,9 +23,9 @@ fn found(keys: &Value, text: &[u8], mode: u32) -> (Vec<String>, Vec<String>) {
             value => config[key] = value.clone(),
         }
     }
-    let checked = load_or_reject(&config.to_string(), &[]).and_then(Checked::look_at_files);
+    let checked = load_or_reject(&config.to_string(), &[]).and_then(Checked::read_files);
     let (problems, warnings) = match checked {
-        Ok(checked) => (Vec::new(), checked.warnings),
+        Ok((checked, _)) => (Vec::new(), checked.warnings),
         Err(rejected) => (rejected.problems, rejected.warnings),
     };
     let shown = |text: &str| text.replace(file.to_str().unwrap(), "FILE");
@@ -145,7 +145,7 @@ fn doubts_name_the_remedy() {
         }
     }
     // Without the file, nothing is doubted.
-    assert_eq!(load(GOOD, &[]).unwrap().look_at_files().unwrap().warnings, Vec::<String>::new());
+    assert_eq!(load(GOOD, &[]).unwrap().read_files().unwrap().0.warnings, Vec::<String>::new());
 }
 
 #[test]
