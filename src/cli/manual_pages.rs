@@ -7,6 +7,7 @@ use std::{
     process::ExitCode,
 };
 
+use clap::Command;
 use clap_complete::Shell;
 use clap_mangen::Man;
 
@@ -30,6 +31,8 @@ pub fn completions(shell: Shell) -> ExitCode {
 pub fn manual(directory: Option<&Path>) -> ExitCode {
     let mut definition = definition().disable_help_subcommand(true);
     definition.build();
+    let program =
+        format!("{} {}", definition.get_name(), definition.get_version().unwrap_or_default());
     let Some(directory) = directory else {
         let mut page = Vec::new();
         return match Man::new(definition).render(&mut page) {
@@ -39,13 +42,22 @@ pub fn manual(directory: Option<&Path>) -> ExitCode {
     };
     // Checked first, since a failure in between would leave some pages behind.
     let is_there = fs::metadata(directory);
-    match is_there.and_then(|_| clap_mangen::generate_to(definition, directory)) {
+    match is_there.and_then(|_| write_pages(definition, &program, directory)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let text = format!("cannot write manual pages to {}: {error}", directory.display());
             failed(NO_FILE, &text)
         }
     }
+}
+
+/// Writes the page of a command and those of its subcommands. Each names the program in its footer: the generator's
+/// default is the name of the command without the program, and no version.
+fn write_pages(command: Command, program: &str, directory: &Path) -> io::Result<()> {
+    for subcommand in command.get_subcommands().filter(|it| !it.is_hide_set()) {
+        write_pages(subcommand.clone(), program, directory)?;
+    }
+    Man::new(command).source(program).generate_to(directory).map(drop)
 }
 
 /// A closed pipe is no failure: the reader has seen enough.

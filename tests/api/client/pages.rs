@@ -15,6 +15,8 @@ const COMMANDS: &[&str] = &[
     "verify",
     "history",
     "undo",
+    "whoami",
+    "user",
     "doctor",
     "health",
     "completions",
@@ -50,6 +52,12 @@ async fn manual_pages_have_the_content_of_the_help() {
         let file = folder.path().join(format!("switcher-api-server-{command}.1"));
         let page = std::fs::read_to_string(&file).unwrap();
         assert_says(&page, &[".TH switcher-api-server-", ".SH SYNOPSIS"]);
+        // The footer.
+        let title = page.lines().find(|line| line.starts_with(".TH ")).unwrap();
+        assert_says(title, &["\"switcher-api-server 0.1.0 ("]);
+    }
+    for nested in ["history-verify", "user-hash", "user-token"] {
+        assert!(folder.path().join(format!("switcher-api-server-{nested}.1")).exists(), "{nested}");
     }
     let batch = std::fs::read_to_string(folder.path().join("switcher-api-server-batch.1")).unwrap();
     assert_says(&batch, &["FILE.progress", "outcome is unknown"]);
