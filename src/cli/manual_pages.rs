@@ -23,26 +23,36 @@ pub fn completions(shell: Shell) -> ExitCode {
     let mut text = Vec::new();
     let mut definition = definition();
     let name = definition.get_name().to_owned();
-    clap_complete::generate(shell, &mut definition, name, &mut text);
+    clap_complete::generate(shell, &mut definition, &name, &mut text);
+    if shell == Shell::Bash {
+        text = with_subcommands(&name, &String::from_utf8_lossy(&text)).into_bytes();
+    }
     print(&text)
+}
+
+/// Corrects the names of the script's cases: the generator separates the parts of a program's name with hyphens like
+/// subcommands, but only in the cases (<https://github.com/clap-rs/clap/issues/6421>). Without this, nothing is
+/// completed after a subcommand. It changes nothing in the script of a generator without the defect.
+fn with_subcommands(name: &str, script: &str) -> String {
+    script.replace(&name.replace('-', "__subcmd__"), &name.replace('-', "__"))
 }
 
 /// Prints the manual page, or writes all pages into a directory.
 pub fn manual(directory: Option<&Path>) -> ExitCode {
     let mut definition = definition().disable_help_subcommand(true);
     definition.build();
-    let program =
-        format!("{} {}", definition.get_name(), definition.get_version().unwrap_or_default());
+    // Without the commit, for which a footer of 80 columns has no room.
+    let program = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION"));
     let Some(directory) = directory else {
         let mut page = Vec::new();
-        return match Man::new(definition).render(&mut page) {
+        return match Man::new(definition).source(program).render(&mut page) {
             Ok(()) => print(&page),
             Err(error) => failed(NO_OUTPUT, &format!("cannot generate the manual page: {error}")),
         };
     };
     // Checked first, since a failure in between would leave some pages behind.
     let is_there = fs::metadata(directory);
-    match is_there.and_then(|_| write_pages(definition, &program, directory)) {
+    match is_there.and_then(|_| write_pages(definition, program, directory)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let text = format!("cannot write manual pages to {}: {error}", directory.display());
