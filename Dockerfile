@@ -8,9 +8,11 @@
 #       --env HistoryFile=/var/lib/switcher-api-server/history.db \
 #       --volume switcher-history:/var/lib/switcher-api-server switcher-api-server
 #
-# The image sets no variable, since it would take precedence over a file mounted as /config.json. SIGHUP reloads
-# such a file; a change of variables takes a new container.
+# The image sets no variable, since it would take precedence over a mounted config.json. That file, users, certificates
+# and keys are mounted with their directory, see docs/guide/install.md. SIGHUP reloads them; a change of variables takes
+# a new container.
 
+# Its C compiler and readelf are all that the build needs: neither cmake nor clang.
 FROM rust:1.95-bookworm AS source
 WORKDIR /src
 COPY . .
@@ -35,7 +37,7 @@ STOPSIGNAL SIGTERM
 ENTRYPOINT ["/jobmaker-sim"]
 
 FROM scratch AS daemon
-# For a UserCoinMapURL with https.
+# For URLs with https.
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /out/switcher-api-server /switcher-api-server
 # A new volume takes the owner of the directory that it is mounted on.

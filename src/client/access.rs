@@ -101,7 +101,8 @@ impl ApiAccess {
             return Ok(Self { server, tls, credentials: ApiCredentials::Token(token), coins });
         }
         let user = arguments.user.clone().or(access.user);
-        let user = user.ok_or_else(|| no_credential("user name", "user", "APIUser"))?;
+        let user =
+            user.ok_or_else(|| no_credential("user name", "user or --token-file", "APIUser"))?;
         let password = password.or(access.password.map(Secret));
         let password =
             password.ok_or_else(|| no_credential("password", "password-file", "APIPassword"))?;

@@ -95,7 +95,7 @@ async fn api(
     let access = match ApiAccess::find(arguments, Listener::Api, file) {
         Ok(access) => access,
         Err(failure) => {
-            let remedy = "give --server, --user and --password-file, or correct the configuration";
+            let remedy = "give --user and --password-file, or --token-file, and --server; or correct the configuration";
             return findings.problem(CHECK, failure.text, remedy);
         }
     };

@@ -165,7 +165,7 @@ const MARKS = { done: "✓ ", unknown: "? ", refused: "✕ " };
 export function outcomeCell({ outcome, cause, due, seconds, superseded_by: newer }) {
   const mark = el("span", { class: "mark", "aria-hidden": "true" }, MARKS[kindOf(outcome)]);
   const cell = el("td", { class: "result" }, mark, outcome.replaceAll("_", " "));
-  if (due) cell.append(" until ", timeOf(due));
+  if (due) cell.append(outcome === "held" ? " until " : ", due ", timeOf(due));
   if (seconds !== undefined) cell.append(` after ${seconds.toFixed(1)} s`);
   if (newer) cell.append(", then ", shown(newer, "coin"));
   if (cause) cell.append(el("span", { class: "cause" }, shown(cause)));

@@ -15,6 +15,8 @@ const COMMANDS: &[&str] = &[
     "verify",
     "history",
     "undo",
+    "whoami",
+    "user",
     "doctor",
     "health",
     "completions",
@@ -30,14 +32,28 @@ async fn completions_know_every_command_and_are_valid() {
         assert_says(&script, &["payout-addr", "progress-file"]);
         if shell == "bash" {
             let file = write(folder.path(), "completions", &script);
-            let asked = "source \"$1\"; COMP_WORDS=(switcher-api-server upd); COMP_CWORD=1; \
-                _switcher__api__server switcher-api-server upd switcher-api-server; echo \"${COMPREPLY[@]}\"";
-            let output = Command::new("bash").args(["-c", asked, "bash", &file]).output().unwrap();
-            let completed = String::from_utf8_lossy(&output.stdout).into_owned();
-            assert_eq!(completed, "update-coinbase\n", "{output:?}");
+            for (words, expected) in [
+                (&["upd"][..], "update-coinbase"),
+                (&["user", "to"], "token"),
+                (&["user", "token", "--ro"], "--roles"),
+                (&["get-coinbase", "--token"], "--token-file"),
+            ] {
+                assert_eq!(completed(&file, words), expected, "{words:?}");
+            }
         }
     }
     Cli::new("completions tcsh").ends_with(2).await;
+}
+
+/// Bash's completions of the last word, by that script.
+fn completed(script: &str, words: &[&str]) -> String {
+    let asked = "source \"$1\"; shift; COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); \
+        _switcher__api__server \"$1\" \"${COMP_WORDS[-1]}\" \"${COMP_WORDS[-2]}\"; echo \"${COMPREPLY[@]}\"";
+    let mut bash = Command::new("bash");
+    bash.args(["-c", asked, "bash", script, "switcher-api-server"]).args(words);
+    let output = bash.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
 }
 
 #[tokio::test]
@@ -50,6 +66,12 @@ async fn manual_pages_have_the_content_of_the_help() {
         let file = folder.path().join(format!("switcher-api-server-{command}.1"));
         let page = std::fs::read_to_string(&file).unwrap();
         assert_says(&page, &[".TH switcher-api-server-", ".SH SYNOPSIS"]);
+        // The footer.
+        let title = page.lines().find(|line| line.starts_with(".TH ")).unwrap();
+        assert_says(title, &["\"switcher-api-server 0.1.0\""]);
+    }
+    for nested in ["history-verify", "user-hash", "user-token"] {
+        assert!(folder.path().join(format!("switcher-api-server-{nested}.1")).exists(), "{nested}");
     }
     let batch = std::fs::read_to_string(folder.path().join("switcher-api-server-batch.1")).unwrap();
     assert_says(&batch, &["FILE.progress", "outcome is unknown"]);

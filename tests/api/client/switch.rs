@@ -74,7 +74,7 @@ async fn a_missing_value_is_named_with_all_its_places() {
     let told = switch().ends_with(78).await;
     assert_says(&told.stderr, &["--server", "ListenAddr", "no configuration file"]);
     let told = switch().words("--server h:1").ends_with(77).await;
-    assert_says(&told.stderr, &["--user", "APIUser"]);
+    assert_says(&told.stderr, &["--user", "--token-file", "APIUser"]);
     let told = switch().words("--server h:1 --user u").ends_with(77).await;
     assert_says(&told.stderr, &["--password-file", "APIPassword"]);
     let told = switch().config("/no/such.json").ends_with(78).await;

@@ -44,3 +44,16 @@ async fn held_switches_are_no_failures_and_show_their_due_time() {
     browser.wait_for_text("#held", "2").await;
     console.has_no_complaints().await;
 }
+
+#[tokio::test]
+async fn a_held_switch_that_was_carried_out_shows_when_it_was_due() {
+    let zookeeper = ZooKeeper::shared().await;
+    let Some(console) = Console::open(holding(zookeeper)).await else {
+        return;
+    };
+    for coin in ["btc", "bcc"] {
+        assert_eq!(console.daemon.switch("alice", coin).await, Answer::success());
+    }
+    console.browser.wait_for_text("#changes-rows tr.done", "carried out, due ").await;
+    console.has_no_complaints().await;
+}

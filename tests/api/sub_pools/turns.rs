@@ -1,25 +1,32 @@
 //! Turns: one exchange at a time for a sub-pool, gets together.
 
 use super::*;
+use crate::admin::Admin;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn five_hundred_gets_of_one_sub_pool_cost_a_handful_of_writes() {
-    let scene = Scene::start(ENDLESS).await;
+    let scene = Scene::with(ZooKeeper::shared().await, ENDLESS, Builder::admin).await;
+    let admin = Admin::of(&scene.daemon).await;
     let jobmaker = scene.jobmaker(&["pool3"], Knobs::default()).await;
-    let before = scene.znodes.stat(&scene.path("pool3")).await.unwrap().version;
-    // Slow to read at first, so that the clients' speed makes no difference.
+    let version = || async { scene.znodes.stat(&scene.path("pool3")).await.unwrap().version };
+    let before = version().await;
+    // Silent until all clients wait, so that their speed makes no difference.
     jobmaker.pause();
-    let mut clients = Vec::new();
-    for _ in 0..500 {
+    let mut clients = vec![scene.sent(&get("pool3")).await];
+    eventually("the first exchange", seconds(20), || async {
+        (version().await > before).then_some(())
+    })
+    .await;
+    for _ in 1..500 {
         clients.push(scene.sent(&get("pool3")).await);
     }
-    tokio::time::sleep(A_WHILE).await;
+    admin.wait_for("switcher_subpool_requests_waiting", 499.0).await;
     jobmaker.resume();
     for mut client in clients {
         let answer = client.read_response().await.unwrap();
         assert_eq!(answer.text(), held("pool3", CONFIGURED));
     }
-    let writes = scene.znodes.stat(&scene.path("pool3")).await.unwrap().version - before;
+    let writes = version().await - before;
     assert!((1..=5).contains(&writes), "{writes} writes");
     // Each get must be in exactly one line.
     eventually("500 gets in the log", seconds(20), || async {
