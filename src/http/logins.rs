@@ -1,4 +1,5 @@
-//! Logins: counts failed ones, delays their answers, and collects a summary for the log.
+//! Logins: counts failed ones, delays their answers, and collects a summary for the log. Has the listener's
+//! [`MissingRoles`], too.
 //!
 //! Remembered logins, tokens and right passwords in plain text do not pass this module, so no failed login delays or
 //! refuses them. The others wait for a slow comparison first ([`Comparisons`]).
@@ -165,7 +166,7 @@ impl ListenerLogins {
         self.hold_answer(self.failures.note(&source), Instant::now()).await
     }
 
-    /// As [`Self::delay_answer`], for a failure that was noted then.
+    /// As [`Self::delay_answer`], for a failure that was `noted` before.
     pub async fn hold_answer(
         &self,
         answer: AnswerTime,
