@@ -30,11 +30,12 @@ use super::{
     context::Context,
     csrf::{accepts_pages, is_cross_site, is_sent_by_page, opens_a_page, proves_own_site},
     error::{ErrNo, RequestError},
+    forwarded::is_secure,
     hosts::OwnHosts,
     live_config::{LiveConfig, RequestConfig},
     logins::{ListenerLogins, lock},
     request_id::{origin, set_header, source_of},
-    session_cookie::{SessionCookie, is_secure, see_other},
+    session_cookie::{SessionCookie, see_other},
     slowdown::AnswerTime,
 };
 use crate::config::Host;
