@@ -31,7 +31,7 @@ use super::{
 use crate::users::Users;
 
 /// Most answers that a listener delays at a time; each occupies a connection.
-const MAX_DELAYED: usize = 256;
+const DELAY_PLACES: usize = 256;
 
 /// Divisor: delayed answers may occupy at most this part of a listener's connections.
 const CONNECTION_SHARE: usize = 4;
@@ -86,7 +86,7 @@ impl Logins {
             }),
             comparisons: self.comparisons.clone(),
             max_waiting: share.min(MAX_WAITING),
-            places: Semaphore::new(share.min(MAX_DELAYED)),
+            places: Semaphore::new(share.min(DELAY_PLACES)),
             stopping: watch::Sender::new(false),
             at_once: answer("at_once"),
             delayed: answer("delayed"),

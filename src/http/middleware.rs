@@ -42,7 +42,7 @@ use crate::config::Host;
 
 pub use identity::SignIn;
 
-/// Bytes of a path in the log.
+/// Characters of a path in the log.
 const PATH_SHOWN: usize = 200;
 
 /// Treatment of a request that needs no user.

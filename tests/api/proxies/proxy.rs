@@ -145,10 +145,10 @@ fn nginx(folder: &Path, port: u16, api: &str, admin: &str) -> Command {
         ],
     );
     std::fs::write(folder.join("sample.conf"), sample).unwrap();
-    // As Debian's nginx.conf. Started by root, workers would otherwise be another user, without access to the folder.
     let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|name| format!("    {name}_temp_path {place}/{name};\n"))
         .concat();
+    // As Debian's nginx.conf, but with `user root`: started by root, workers of another user cannot enter the folder.
     let main = format!(
         "daemon off;\nuser root;\nworker_processes 1;\npid {place}/pid;\nerror_log stderr;\n\
          events {{ worker_connections 768; }}\n\

@@ -34,8 +34,8 @@ async fn each_event_arrives_by_itself_and_a_quiet_stream_stays_open() {
 async fn a_stream_whose_client_has_left_leaves_room_for_another_at_once() {
     for kind in Kind::installed() {
         let (daemon, proxy) = start(kind).await;
-        // A stream past the proxy, older than the others, so its heartbeat comes first. A proxy that notices the end of a
-        // client only when it sends to it has freed no place by then.
+        // A stream past the proxy, older than the others: its heartbeat comes first. A proxy that notices the end of a
+        // client only when it sends something has freed no place by then.
         let mut first = Events::open(&Admin::of(&daemon).await).await;
         first.next_of_all(seconds(20)).await.expect("the greeting");
         let mut streams = Vec::new();
