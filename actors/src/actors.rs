@@ -32,8 +32,8 @@ use crate::{
 pub struct ActorSettings {
     /// Settings of `ZkWriter`.
     pub writer: WriterSettings,
-    /// Certificates for ZooKeeper; `None`: connections without TLS.
-    pub tls: Option<ZkTls>,
+    /// TLS to ZooKeeper; `None`: connections without.
+    pub zk_tls: Option<ZkTls>,
     /// `None`: the sub-pool API is off.
     pub sub_pools: Option<SubPoolSettings>,
     /// `None`: nothing is polled.
@@ -59,8 +59,7 @@ pub struct Actors {
     /// The user lists; empty if none is configured.
     pub listings: Listings,
     zk_writer: Addr<ZkWriter>,
-    /// Of the connections to ZooKeeper.
-    tls: Option<ZkTls>,
+    zk_tls: Option<ZkTls>,
     ack_waiter: Option<Addr<AckWaiter>>,
     poller: Option<Addr<Poller>>,
     user_lists: Option<Addr<UserLists>>,
@@ -75,7 +74,7 @@ impl Actors {
     /// Starts each actor on its own thread. Returns at once, before there is a session with ZooKeeper. Fails if the
     /// operating system refuses a thread.
     pub fn start(settings: ActorSettings, metrics: &Metrics, log: &Logger) -> io::Result<Self> {
-        let ActorSettings { writer, tls, sub_pools, poller, user_lists, registration, history } =
+        let ActorSettings { writer, zk_tls, sub_pools, poller, user_lists, registration, history } =
             settings;
         let listings = user_lists.as_ref().map_or_else(Listings::default, empty_listings);
         let marks = writer.held_dir.subdirectory("lists");
@@ -97,7 +96,7 @@ impl Actors {
 
         let (zk_writer, writer_thread) = {
             let (listings, metrics, log) = (listings.clone(), metrics.clone(), log.clone());
-            let tls = tls.clone();
+            let tls = zk_tls.clone();
             start_writer(move || ZkWriter::new(writer, tls, sub_pools, listings, &metrics, &log))?
         };
 
@@ -119,7 +118,7 @@ impl Actors {
             history,
             listings,
             zk_writer,
-            tls,
+            zk_tls,
             ack_waiter,
             poller,
             user_lists,
@@ -153,10 +152,10 @@ impl Actors {
         limits: WriterLimits,
         ack_timeout: Option<Duration>,
         poller: Option<PollerSettings>,
-        tls: Option<ZkTls>,
+        zk_tls: Option<ZkTls>,
         log: &Logger,
     ) {
-        if let (Some(running), Some(new)) = (&self.tls, tls) {
+        if let (Some(running), Some(new)) = (&self.zk_tls, zk_tls) {
             running.replace(&new);
         }
         if let Err(cause) = self.zk_writer.send(NewLimits { limits, ack_timeout }).await {

@@ -7,7 +7,7 @@ use super::{
     answer::{PageError, for_browsers},
 };
 use crate::{
-    http::LoadedConfig,
+    http::{LoadedConfig, RequestConfig},
     openapi::{Described, OpenApi, document, page},
 };
 
@@ -17,7 +17,7 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; base-uri 'none'; for
 
 /// `GET /openapi.json`
 pub async fn openapi(config: LoadedConfig, admin: Data<Admin>) -> Result<HttpResponse, PageError> {
-    let text = described(&config, &admin)?.to_json().map_err(|_| PageError::Unwritable)?;
+    let text = described(&config.0, &admin)?.to_json().map_err(|_| PageError::Unwritable)?;
     let mut response = HttpResponse::Ok();
     Ok(response
         .content_type("application/json")
@@ -27,11 +27,11 @@ pub async fn openapi(config: LoadedConfig, admin: Data<Admin>) -> Result<HttpRes
 
 /// `GET /docs`
 pub async fn docs(config: LoadedConfig, admin: Data<Admin>) -> Result<HttpResponse, PageError> {
-    let page = page::page(&described(&config, &admin)?);
+    let page = page::page(&described(&config.0, &admin)?);
     Ok(for_browsers("text/html; charset=utf-8", POLICY, page))
 }
 
-fn described(config: &LoadedConfig, admin: &Admin) -> Result<OpenApi, PageError> {
+fn described(config: &RequestConfig, admin: &Admin) -> Result<OpenApi, PageError> {
     let address = admin.static_info.api.ok_or(PageError::NoApi)?;
     let StaticInfo { sub_pools, user_lists, .. } = admin.static_info;
     Ok(document(&Described::new(config, sub_pools, user_lists, address)))

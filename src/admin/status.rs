@@ -126,7 +126,7 @@ impl From<HistoryNow> for HistoryStatus {
 type Counts = BTreeMap<String, BTreeMap<&'static str, BTreeMap<&'static str, u64>>>;
 
 /// `GET /status`.
-pub async fn status(config: LoadedConfig, admin: Data<Admin>) -> HttpResponse {
+pub async fn status(LoadedConfig(config): LoadedConfig, admin: Data<Admin>) -> HttpResponse {
     let (static_info, metrics) = (&admin.static_info, &admin.metrics);
     let missing = metrics.missing();
     let body = StatusAnswer {

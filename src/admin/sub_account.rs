@@ -71,7 +71,7 @@ impl From<ListedAs> for InList {
 /// `GET /sub-account?puname=NAME`. The coin comes from a dry run without a coin: its read follows a sync with the leader.
 pub async fn sub_account(
     request: HttpRequest,
-    config: LoadedConfig,
+    LoadedConfig(config): LoadedConfig,
     admin: Data<Admin>,
 ) -> Result<HttpResponse, PageError> {
     let mut parameters = Parameters::new(["puname"]);

@@ -161,7 +161,8 @@ pub async fn list_of_form(
 ) -> Result<HttpResponse, ApiError> {
     // The list API puts itself into the requests that it admits.
     let lists = request.extensions().get::<ListApi>().cloned().ok_or(ApiError::PathUnknown)?;
-    let config = LoadedConfig::extract(&request).await.map_err(|_| ApiError::PathUnknown)?;
+    let LoadedConfig(config) =
+        LoadedConfig::extract(&request).await.map_err(|_| ApiError::PathUnknown)?;
     let limits = BodyLimits { size: FORM_LIMIT, ..config.body_limits };
     let form = body::read(&request, payload, limits).await?;
     lists.list(&request, &config, form)

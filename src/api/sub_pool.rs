@@ -31,7 +31,7 @@ pub struct SubPoolApi {
 pub async fn get_coinbase(
     request: HttpRequest,
     payload: Payload,
-    config: LoadedConfig,
+    LoadedConfig(config): LoadedConfig,
     api: Data<SubPoolApi>,
 ) -> Result<HttpResponse, ApiError> {
     api.answer(&request, payload, config.body_limits, |body| {
@@ -46,7 +46,7 @@ pub async fn get_coinbase(
 pub async fn update_coinbase(
     request: HttpRequest,
     payload: Payload,
-    config: LoadedConfig,
+    LoadedConfig(config): LoadedConfig,
     api: Data<SubPoolApi>,
 ) -> Result<HttpResponse, ApiError> {
     let coinbase_max = config.coinbase_max;

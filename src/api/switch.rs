@@ -83,7 +83,7 @@ fn add(switches: &mut SwitchesBuilder, puname: &str) -> Result<(), ApiError> {
 pub async fn switch_one(
     request: HttpRequest,
     payload: Payload,
-    config: LoadedConfig,
+    LoadedConfig(config): LoadedConfig,
     api: Data<SwitchApi>,
 ) -> Result<HttpResponse, ApiError> {
     let content_type = request.headers().get(CONTENT_TYPE);
@@ -99,7 +99,7 @@ pub async fn switch_one(
         true => body::read(&request, payload, config.body_limits).await?,
         false => Bytes::new(),
     };
-    let (config, query) = (config.into_inner(), request.query_string().to_owned());
+    let query = request.query_string().to_owned();
     let switches = body::parse(body, move |body| {
         let mut parameters = Parameters::new(["puname", "coin"]);
         if is_form {
@@ -142,7 +142,7 @@ impl Mode {
 pub async fn switch_many(
     request: HttpRequest,
     payload: Payload,
-    config: LoadedConfig,
+    LoadedConfig(config): LoadedConfig,
     actor: Actor,
     api: Data<SwitchApi>,
 ) -> Result<HttpResponse, ApiError> {
@@ -151,7 +151,6 @@ pub async fn switch_many(
         actor.may(Role::Switcher).map_err(RequestError::from)?;
     }
     let body = body::read(&request, payload, config.body_limits).await?;
-    let config = config.into_inner();
     let parse = move |body: Bytes| {
         let switches = validate_batch(&config.switch_rules, parse_batch(&body)?)?;
         // Frees memory before the search for repeated names.

@@ -38,7 +38,7 @@ pub async fn doctor(arguments: &DoctorArguments, file: Option<&Path>) -> Command
     if let Some((settings, contents)) = configuration(&mut findings, file) {
         users::users(&mut findings, &settings.callers, &contents.users);
         certificates::certificates(&mut findings, &contents.certificates);
-        let tls = contents.zookeeper;
+        let tls = contents.zookeeper_tls;
         zookeeper::brokers(&mut findings, &settings.writer.zookeeper.brokers, tls.as_ref()).await;
         zookeeper::session(&mut findings, &settings, tls).await;
         history::history(&mut findings, settings.history.as_ref());

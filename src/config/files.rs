@@ -24,16 +24,16 @@ const MAX_BYTES: u64 = 16 << 20;
 pub struct FileContents {
     /// Users of `UsersFile`.
     pub users: Vec<User>,
-    /// TLS of the listeners; `None` without.
-    pub listeners: Option<ServerTls>,
-    /// TLS to ZooKeeper; `None` without.
-    pub zookeeper: Option<ZkTls>,
+    /// `None` without TLS.
+    pub listener_tls: Option<ServerTls>,
+    /// `None` without TLS.
+    pub zookeeper_tls: Option<ZkTls>,
     /// The ends of the certificates that the daemon shows.
     pub certificates: Vec<CertificateEnd>,
 }
 
 /// Problems and warnings so far, and the ends of the certificates that were read. A method that reads returns `None` for
-/// a file that is not configured, or after a recorded problem.
+/// a file that is not configured or not usable. Contents count only if there is no problem at all.
 pub(super) struct Findings {
     pub(super) problems: Vec<Problem>,
     pub(super) warnings: Vec<String>,
@@ -55,16 +55,16 @@ impl Checked {
             let users = findings.read_users(&settings.callers, settings.sub_pools.is_some());
             FileContents {
                 users: users.unwrap_or_default(),
-                listeners: findings.read_tls(settings.tls.as_ref()),
-                zookeeper: findings.read_zookeeper_tls(settings.zookeeper_tls.as_ref()),
-                // Last: reading notes them.
+                listener_tls: findings.read_tls(settings.tls.as_ref()),
+                zookeeper_tls: findings.read_zookeeper_tls(settings.zookeeper_tls.as_ref()),
+                // Last, since the reads above add to them.
                 certificates: mem::take(&mut findings.certificates),
             }
         })
     }
 
-    /// Warns if every user of the machine may read the configuration `file` with `APIPassword` in it. Only `check` and
-    /// `doctor` do: the log of a pool that replaces the binary alone stays as it was.
+    /// Warns if every user of the machine may read the configuration `file` with `APIPassword` in it. For `check` and
+    /// `doctor`: the daemon's log must not change for a pool that only replaces the binary.
     pub fn doubt_file_mode(mut self, file: Option<&Path>) -> Self {
         let mode = file.and_then(mode).filter(|mode| mode & 0o004 != 0);
         let is_in_file = env::var_os("APIPassword").is_none();
@@ -118,7 +118,7 @@ impl Findings {
         }
     }
 
-    /// Reads a file; `None` after a recorded problem. A reload compares the content with that of the last load.
+    /// Reads a file, and notes its digest for the comparison of a reload; `None` after a recorded problem.
     pub(super) fn read(&mut self, key: &'static str, file: &Path) -> Option<Vec<u8>> {
         match read(file) {
             Ok(bytes) => {

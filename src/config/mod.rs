@@ -6,7 +6,7 @@
 //! * `check`: raw values to [`Settings`], or every problem at once; `problem`: one of them;
 //! * `snapshot`: the changes since the last load;
 //! * `history`: settings of the history, and checks of its files' places;
-//! * `files`: the contents of the files that the configuration names; `users`, `tls`: reads and checks them;
+//! * `files`: contents of the files that the configuration names; `users`, `tls`: read and check them;
 //! * `access`: the keys that a client of the API reads;
 //! * `properties`: what holds for any file and environment, for tests and fuzz targets.
 
@@ -115,8 +115,8 @@ impl Settings {
     }
 }
 
-/// The part of the settings that a reload applies, with the contents of files. Keys in it that need a restart have their
-/// old values ([`KeyChange::is_reloadable`]).
+/// The part of the settings that a reload applies, together with [`FileContents`]. Keys in it that need a restart have
+/// their old values ([`KeyChange::is_reloadable`]).
 #[derive(Debug)]
 pub struct Reloadable {
     pub callers: CallerSettings,

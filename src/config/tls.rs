@@ -48,7 +48,7 @@ pub struct ZkTlsFiles {
 }
 
 impl Findings {
-    /// Reads the listeners' certificate and key.
+    /// Reads the files for TLS of the listeners.
     pub(super) fn read_tls(&mut self, settings: Option<&TlsSettings>) -> Option<ServerTls> {
         const CERTIFICATE: &str = "TLSCertificateFile";
         const KEY: &str = "TLSPrivateKeyFile";
@@ -76,7 +76,7 @@ impl Findings {
         None
     }
 
-    /// Reads the certificates for ZooKeeper.
+    /// Reads the files for TLS to ZooKeeper.
     pub(super) fn read_zookeeper_tls(&mut self, files: Option<&ZkTlsFiles>) -> Option<ZkTls> {
         const CA: &str = "ZKTLSCAFile";
         const CERTIFICATE: &str = "ZKTLSCertificateFile";

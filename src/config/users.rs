@@ -13,7 +13,7 @@ use crate::users::{self, Role, User};
 const KEY: &str = "UsersFile";
 
 impl Findings {
-    /// Reads the users. `has_sub_pools`: payout addresses can be changed at all.
+    /// Reads the users. `has_sub_pools`: whether payout addresses can be changed at all.
     pub(super) fn read_users(
         &mut self,
         callers: &CallerSettings,

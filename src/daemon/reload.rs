@@ -117,17 +117,17 @@ impl Reload {
     async fn apply(&mut self, settings: Reloadable, contents: FileContents, actors: &Actors) {
         let Reloadable { callers, limits, ack_timeout, poller, shutdown_grace, log_level } =
             settings;
-        let FileContents { users, listeners, zookeeper, certificates } = contents;
+        let FileContents { users, listener_tls, zookeeper_tls, certificates } = contents;
         // Before the first switch to a new coin.
         self.metrics.allow(&callers.coins);
         if let Some(poller) = &poller {
             self.metrics.polls_every(poller.interval);
         }
-        actors.adopt(limits, ack_timeout, poller, zookeeper, &self.log).await;
+        actors.adopt(limits, ack_timeout, poller, zookeeper_tls, &self.log).await;
         self.shutdown_grace = shutdown_grace;
         self.levels.set(&log_level);
         self.report_users(&self.live_config.replace(callers, users));
-        self.certificates.replace(listeners, &certificates);
+        self.certificates.replace(listener_tls, &certificates);
     }
 
     fn report_users(&self, UserChanges { added, removed, changed }: &UserChanges) {

@@ -93,9 +93,9 @@ async fn run(
     let descriptors = descriptors(admin.is_some(), lists.is_some());
     let history_file = history.as_ref().map(|history| history.file.clone());
     let history = history.map(|history| history::open(&history, log)).transpose()?;
-    let tls = contents.zookeeper;
+    let zk_tls = contents.zookeeper_tls;
     let settings =
-        ActorSettings { writer, tls, sub_pools, poller, user_lists, registration, history };
+        ActorSettings { writer, zk_tls, sub_pools, poller, user_lists, registration, history };
     let actors = Actors::start(settings, &metrics, log).map_err(Failure::Thread)?;
     let endpoints = Endpoints::new(&actors, log);
     let shared = api.is_some().then(|| endpoints.clone());

@@ -22,9 +22,9 @@ pub struct Certificates {
 }
 
 impl Certificates {
-    pub fn replace(&self, listeners: Option<ServerTls>, certificates: &[CertificateEnd]) {
+    pub fn replace(&self, listener_tls: Option<ServerTls>, certificates: &[CertificateEnd]) {
         // Only a restart turns TLS on or off.
-        if let (Some(live), Some(tls)) = (&self.live, listeners) {
+        if let (Some(live), Some(tls)) = (&self.live, listener_tls) {
             live.replace(tls);
         }
         self.show(certificates);
@@ -56,7 +56,7 @@ impl DaemonTls {
             Unit::Seconds,
             ends.clone(),
         );
-        let live = contents.listeners.clone().map(LiveTls::new);
+        let live = contents.listener_tls.clone().map(LiveTls::new);
         let tls = live.clone().map(|live| Tls::new(live, registry));
         let certificates = Certificates { live, ends };
         certificates.show(&contents.certificates);

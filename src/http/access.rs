@@ -41,8 +41,8 @@ pub struct Actor {
     pub means: Means,
 }
 
-/// The user of a request, as the middleware found it. Only [`require`] lets a handler have it as its [`Actor`]: the
-/// handler of a route without that finds none and does not run.
+/// The user of a request, as the middleware found it. Only [`require`] lets a handler have it as its [`Actor`]: at a
+/// route without that check, a handler that takes an `Actor` does not run.
 pub struct Identified {
     actor: Actor,
     may_use_route: bool,
@@ -114,7 +114,7 @@ impl FromRequest for Actor {
         let identified = extensions.get::<Identified>().filter(|it| it.may_use_route);
         let actor = identified.map(|it| it.actor.clone());
         // A route for everyone must not have a handler that takes a user.
-        ready(actor.ok_or_else(|| RequestError::Unchecked.into()))
+        ready(actor.ok_or_else(|| RequestError::ChecksSkipped.into()))
     }
 }
 
@@ -127,7 +127,7 @@ impl Access {
             Self::Role(role) => Some(role),
         };
         let mut extensions = request.extensions_mut();
-        let identified = extensions.get_mut::<Identified>().ok_or(RequestError::Unchecked)?;
+        let identified = extensions.get_mut::<Identified>().ok_or(RequestError::ChecksSkipped)?;
         let scrapes = self == Self::Metrics && identified.actor.means == Means::Metrics;
         if let Some(role) = role.filter(|_| !scrapes) {
             identified.actor.may(role)?;

@@ -1,8 +1,7 @@
-//! What the middleware leaves with a request for its handler: the configuration that judged it, and its source.
+//! What the middleware leaves with a request for its handler: the configuration that it is judged by, and its source.
 
 use std::{
     future::{Ready, ready},
-    ops::Deref,
     sync::Arc,
 };
 
@@ -11,28 +10,14 @@ use switcher_actors::{RequestId, Source};
 
 use super::{error::RequestError, live_config::RequestConfig};
 
-/// One entry of a request's extensions: each entry costs an allocation per request, and more than three another table.
+/// One entry in a request's extensions, not two: each costs an allocation, and a fourth entry a larger table.
 pub struct Context {
     pub config: Arc<RequestConfig>,
     pub source: Source,
 }
 
 /// Extractor of the configuration that was loaded for a request.
-pub struct LoadedConfig(Arc<RequestConfig>);
-
-impl LoadedConfig {
-    pub fn into_inner(self) -> Arc<RequestConfig> {
-        self.0
-    }
-}
-
-impl Deref for LoadedConfig {
-    type Target = RequestConfig;
-
-    fn deref(&self) -> &RequestConfig {
-        &self.0
-    }
-}
+pub struct LoadedConfig(pub Arc<RequestConfig>);
 
 impl FromRequest for LoadedConfig {
     type Error = Error;
@@ -41,7 +26,7 @@ impl FromRequest for LoadedConfig {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let extensions = request.extensions();
         let config = extensions.get().map(|Context { config, .. }| Self(Arc::clone(config)));
-        ready(config.ok_or_else(|| RequestError::Unchecked.into()))
+        ready(config.ok_or_else(|| RequestError::ChecksSkipped.into()))
     }
 }
 

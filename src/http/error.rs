@@ -74,9 +74,10 @@ pub enum RequestError {
     /// With status 200 at routes of the API (trust contract, general rules).
     #[error(transparent)]
     MissingRole(#[from] MissingRole),
-    /// A handler that was reached past the middleware, or past the check of its route: the daemon's own fault.
+    /// A request that reached its handler without the middleware, or without the check of its route: the daemon's own
+    /// fault.
     #[error("the request has not passed the checks of this path; nothing was written")]
-    Unchecked,
+    ChecksSkipped,
     #[error("this port speaks HTTPS: begin the URL with https://; nothing was written")]
     NoTls,
     /// Bytes.
@@ -111,7 +112,7 @@ impl ResponseError for RequestError {
         match self {
             Self::BodyBroken(_) | Self::MissingRole(_) => StatusCode::OK,
             Self::SignedOut => StatusCode::UNAUTHORIZED,
-            Self::Unchecked => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::ChecksSkipped => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Malformed(_) | Self::NoTls => StatusCode::BAD_REQUEST,
             Self::CrossSite | Self::SiteNotProven => StatusCode::FORBIDDEN,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,

@@ -1,9 +1,14 @@
-//! The client's address: that of the connection, or from a trusted proxy's `X-Forwarded-For` (trust contract, section 3).
+//! The client behind trusted proxies: its address, from `X-Forwarded-For`, and whether its connection has TLS, from
+//! `X-Forwarded-Proto` (trust contract, section 3).
 
 use std::net::{IpAddr, SocketAddr};
 
-use actix_web::{HttpRequest, http::header::X_FORWARDED_FOR};
+use actix_web::{
+    HttpRequest,
+    http::header::{X_FORWARDED_FOR, X_FORWARDED_PROTO},
+};
 
+use super::connections::ConnectionHandle;
 use crate::config::Network;
 
 /// The client's address. Behind trusted proxies it is the last address in `X-Forwarded-For` that is not a trusted
@@ -25,6 +30,21 @@ pub fn client(request: &HttpRequest, trusted: &[Network]) -> Option<IpAddr> {
         }
     }
     Some(client)
+}
+
+/// Whether the client's connection has TLS: ours, or that of a trusted proxy, by `X-Forwarded-Proto`.
+pub fn is_secure(request: &HttpRequest, trusted: &[Network]) -> bool {
+    if request.conn_data().is_some_and(ConnectionHandle::is_tls) {
+        return true;
+    }
+    let peer = request.peer_addr().map(|peer| peer.ip());
+    if !peer.is_some_and(|peer| trusted.iter().any(|it| it.contains(peer))) {
+        return false;
+    }
+    // Of several proxies, the client reached the one with the first value.
+    let protocol = request.headers().get(X_FORWARDED_PROTO).and_then(|it| it.to_str().ok());
+    let protocol = protocol.and_then(|it| it.split(',').next()).unwrap_or_default();
+    protocol.trim().eq_ignore_ascii_case("https")
 }
 
 /// An address, with or without a port: some proxies write one.
@@ -100,5 +120,23 @@ mod tests {
         let request = request.insert_header((X_FORWARDED_FOR, "198.51.100.7")).to_http_request();
         assert_eq!(client(&request, &[]).unwrap().to_string(), "127.0.0.1");
         assert_eq!(client(&TestRequest::default().to_http_request(), &[]), None);
+    }
+
+    #[test]
+    fn only_a_trusted_proxy_may_say_that_the_client_has_tls() {
+        let trusted = ["10.0.0.0/8".parse().unwrap()];
+        for (peer, protocol, expected) in [
+            ("10.0.0.5:1", "https", true),
+            ("10.0.0.5:1", "HTTPS, http", true),
+            ("10.0.0.5:1", "http, https", false),
+            ("10.0.0.5:1", "http", false),
+            ("10.0.0.5:1", "", false),
+            ("192.0.2.1:1", "https", false),
+        ] {
+            let request = TestRequest::default().peer_addr(peer.parse().unwrap());
+            let request = request.insert_header((X_FORWARDED_PROTO, protocol)).to_http_request();
+            assert_eq!(is_secure(&request, &trusted), expected, "{peer} {protocol}");
+        }
+        assert!(!is_secure(&TestRequest::default().to_http_request(), &trusted));
     }
 }

@@ -1,7 +1,8 @@
 //! The configuration that requests are judged by. A reload replaces it while the daemon runs.
 //!
 //! The middleware loads it once per request, when the head has arrived, and leaves it with the request for the
-//! endpoint ([`LoadedConfig`](super::LoadedConfig)). So no request sees the coins of one configuration and the credentials of another.
+//! endpoint ([`LoadedConfig`](super::LoadedConfig)). So no request sees the coins of one configuration and the
+//! credentials of another.
 
 use std::sync::Arc;
 

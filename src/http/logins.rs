@@ -1,4 +1,5 @@
-//! Logins: counts failed ones, delays their answers, and collects a summary for the log.
+//! Logins: counts failed ones, delays their answers, and collects a summary for the log. Has the listener's
+//! [`MissingRoles`], too.
 //!
 //! Remembered logins, tokens and right passwords in plain text do not pass this module, so no failed login delays or
 //! refuses them. The others wait for a slow comparison first ([`Comparisons`]).
@@ -30,7 +31,7 @@ use super::{
 use crate::users::Users;
 
 /// Most answers that a listener delays at a time; each occupies a connection.
-const MAX_DELAYED: usize = 256;
+const DELAY_PLACES: usize = 256;
 
 /// Divisor: delayed answers may occupy at most this part of a listener's connections.
 const CONNECTION_SHARE: usize = 4;
@@ -85,7 +86,7 @@ impl Logins {
             }),
             comparisons: self.comparisons.clone(),
             max_waiting: share.min(MAX_WAITING),
-            places: Semaphore::new(share.min(MAX_DELAYED)),
+            places: Semaphore::new(share.min(DELAY_PLACES)),
             stopping: watch::Sender::new(false),
             at_once: answer("at_once"),
             delayed: answer("delayed"),
@@ -165,7 +166,7 @@ impl ListenerLogins {
         self.hold_answer(self.failures.note(&source), Instant::now()).await
     }
 
-    /// As [`Self::delay_answer`], for a failure that was noted then.
+    /// As [`Self::delay_answer`], for a failure that was `noted` before.
     pub async fn hold_answer(
         &self,
         answer: AnswerTime,

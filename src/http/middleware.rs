@@ -1,5 +1,5 @@
-//! Checks of every request before its endpoint, in this order: the connection's refusal, public answers (user lists),
-//! the host (at a listener for browsers), the credentials, the site of the page that sent it.
+//! Checks of every request before its endpoint, in this order: the connection's refusal, open paths, public answers
+//! (user lists), the host (at a listener for browsers), the credentials, the site of the page that sent it.
 //!
 //! The checks do not read the body, so a client without credentials cannot make the daemon buffer a body.
 
@@ -7,7 +7,7 @@ mod identity;
 
 use std::{
     mem,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -30,18 +30,19 @@ use super::{
     context::Context,
     csrf::{accepts_pages, is_cross_site, is_sent_by_page, opens_a_page, proves_own_site},
     error::{ErrNo, RequestError},
+    forwarded::is_secure,
     hosts::OwnHosts,
     live_config::{LiveConfig, RequestConfig},
-    logins::ListenerLogins,
+    logins::{ListenerLogins, lock},
     request_id::{origin, set_header, source_of},
-    session_cookie::{SessionCookie, is_secure, see_other},
+    session_cookie::{SessionCookie, see_other},
     slowdown::AnswerTime,
 };
 use crate::config::Host;
 
 pub use identity::SignIn;
 
-/// Bytes of a path in the log.
+/// Characters of a path in the log.
 const PATH_SHOWN: usize = 200;
 
 /// Treatment of a request that needs no user.
@@ -142,8 +143,7 @@ impl Middleware {
 
     /// Number of requests refused for their host since the last call, and the last host.
     pub fn take_refused_hosts(&self) -> Option<(u64, String)> {
-        let refused = &self.browsers.as_ref()?.refused;
-        mem::take(&mut *refused.lock().unwrap_or_else(PoisonError::into_inner))
+        mem::take(&mut *lock(&self.browsers.as_ref()?.refused))
     }
 
     /// Checks `request`, has it answered, and decides whether its connection stays open.
@@ -167,9 +167,6 @@ impl Middleware {
             _ => None,
         };
         let source = source_of(origin, actor.as_ref(), request.headers());
-        if config.has_users_file && self.paths.sign_in.contains(&request.path()) {
-            request.extensions_mut().insert(SignIn(Arc::clone(&self)));
-        }
         request.extensions_mut().insert(Context { config, source: source.clone() });
         if let Some(actor) = actor {
             request.extensions_mut().insert(Identified::new(actor));
@@ -191,7 +188,7 @@ impl Middleware {
     }
 
     async fn judge(
-        &self,
+        self: &Arc<Self>,
         request: &ServiceRequest,
         config: &RequestConfig,
         origin: &Origin,
@@ -212,13 +209,16 @@ impl Middleware {
         let opens_linked_page = || {
             self.paths.linked.contains(&request.path()) && opens_a_page(request.method(), headers)
         };
-        let is_secure = is_secure(request.request(), &config.trusted_proxies);
-        let is_refused = || is_cross_site(headers, is_secure) && !opens_linked_page();
+        let is_refused = || {
+            is_cross_site(headers, is_secure(request.request(), &config.trusted_proxies))
+                && !opens_linked_page()
+        };
         if config.has_users_file && self.paths.sign_in.contains(&request.path()) {
-            return match is_refused() {
-                true => Err(RequestError::CrossSite.into()),
-                false => Ok(Admission::Checked(None)),
-            };
+            if is_refused() {
+                return Err(RequestError::CrossSite.into());
+            }
+            request.extensions_mut().insert(SignIn(Arc::clone(self)));
+            return Ok(Admission::Checked(None));
         }
         let actor = match self.identify(request, config) {
             Identity::Known(actor) => actor,
@@ -323,7 +323,7 @@ impl BrowserRules {
         let Some(host) = hosts.other_host(request.uri(), request.headers()) else {
             return Ok(());
         };
-        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut refused = lock(&self.refused);
         let count = refused.take().map_or(0, |(count, _)| count);
         *refused = Some((count + 1, host.clone()));
         Err(RequestError::OtherHost(host))

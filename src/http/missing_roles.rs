@@ -1,6 +1,5 @@
-//! Requests of users without the role that they need: metrics, and what the log says of them.
-//!
-//! A program with the wrong token may send thousands a second.
+//! Requests of users without the role that they need: metrics and log lines. A program with the wrong token may send
+//! thousands a second.
 
 use std::{collections::HashMap, sync::Mutex};
 
@@ -10,7 +9,7 @@ use switcher_actors::Source;
 use super::{access::MissingRole, logins::lock};
 use crate::users::Role;
 
-/// Refusals of a user for a role that are logged one by one. Later ones are counted, until a report finds no new one.
+/// Refusals of a user for a role that are logged one by one. Further ones are counted, until a report finds no new one.
 const LOGGED: u64 = 5;
 
 /// The refusals of one listener.
@@ -59,7 +58,7 @@ impl MissingRoles {
         is_logged
     }
 
-    /// The report since the last call.
+    /// The refusals since the last call that were not logged. Forgets users without any refusal since then.
     pub fn take_left_out(&self) -> Vec<LeftOut> {
         let mut recent = lock(&self.recent);
         recent.retain(|_, it| it.count > it.reported);

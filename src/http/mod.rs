@@ -18,7 +18,7 @@
 //! * `live_config`: the configuration that requests are judged by; a reload replaces it;
 //! * `request_id`: the id in an answer and in its log lines; the source of a request;
 //! * `context`: what the middleware leaves with a request for its handler;
-//! * `forwarded`: the client's address, also behind trusted proxies;
+//! * `forwarded`: the client's address and TLS, also behind trusted proxies;
 //! * `body`: reads a request's body within a size and a time;
 //! * `error`: the listener's refusals, and the answer of three fields.
 
@@ -58,10 +58,10 @@ pub use connections::properties::messages;
 pub use connections::{Deadlines, WORKER_DESCRIPTORS, max_connections};
 pub use context::{LoadedConfig, source};
 pub use csrf::{accepts_pages, proves_own_site};
-pub use forwarded::client;
+pub use forwarded::{client, is_secure};
 pub use handshakes::{ListenerTls, Tls};
 pub use live_config::{LiveConfig, RequestConfig};
 pub use logins::Logins;
 pub use middleware::{Middleware, Public, SignIn, SpecialPaths};
-pub use session_cookie::{SessionCookie, is_secure, see_other};
+pub use session_cookie::{SessionCookie, see_other};
 pub use sessions::{NoRandom, SessionKey};

@@ -3,17 +3,11 @@
 use std::sync::Arc;
 
 use actix_web::{
-    HttpRequest, HttpResponse,
-    http::header::{CACHE_CONTROL, COOKIE, HeaderMap, HeaderName, LOCATION},
+    HttpResponse,
+    http::header::{CACHE_CONTROL, COOKIE, HeaderMap, LOCATION},
 };
 
-use super::{
-    connections::ConnectionHandle,
-    sessions::{LIFETIME, SessionKey},
-};
-use crate::config::Network;
-
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+use super::sessions::{LIFETIME, SessionKey};
 
 /// The cookie of a listener.
 #[derive(Clone)]
@@ -63,24 +57,9 @@ pub fn see_other(path: &str) -> HttpResponse {
     response.force_close().finish()
 }
 
-/// Whether the client's connection has TLS: ours, or that of a trusted proxy, by `X-Forwarded-Proto`.
-pub fn is_secure(request: &HttpRequest, trusted: &[Network]) -> bool {
-    if request.conn_data().is_some_and(ConnectionHandle::is_tls) {
-        return true;
-    }
-    let peer = request.peer_addr().map(|peer| peer.ip());
-    if !peer.is_some_and(|peer| trusted.iter().any(|it| it.contains(peer))) {
-        return false;
-    }
-    // Of several proxies, the client reached the one with the first value.
-    let protocol = request.headers().get(X_FORWARDED_PROTO).and_then(|it| it.to_str().ok());
-    let protocol = protocol.and_then(|it| it.split(',').next()).unwrap_or_default();
-    protocol.trim().eq_ignore_ascii_case("https")
-}
-
 #[cfg(test)]
 mod tests {
-    use actix_web::{http::header::HeaderValue, test::TestRequest};
+    use actix_web::http::header::HeaderValue;
 
     use super::*;
 
@@ -121,23 +100,5 @@ mod tests {
             SessionCookie::new(9).remove(true),
             "switcher_session_9=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict; Secure"
         );
-    }
-
-    #[test]
-    fn only_a_trusted_proxy_may_say_that_the_client_has_tls() {
-        let trusted = ["10.0.0.0/8".parse().unwrap()];
-        for (peer, protocol, expected) in [
-            ("10.0.0.5:1", "https", true),
-            ("10.0.0.5:1", "HTTPS, http", true),
-            ("10.0.0.5:1", "http, https", false),
-            ("10.0.0.5:1", "http", false),
-            ("10.0.0.5:1", "", false),
-            ("192.0.2.1:1", "https", false),
-        ] {
-            let request = TestRequest::default().peer_addr(peer.parse().unwrap());
-            let request = request.insert_header((X_FORWARDED_PROTO, protocol)).to_http_request();
-            assert_eq!(is_secure(&request, &trusted), expected, "{peer} {protocol}");
-        }
-        assert!(!is_secure(&TestRequest::default().to_http_request(), &trusted));
     }
 }

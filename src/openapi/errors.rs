@@ -153,7 +153,7 @@ fn request_errors() -> Vec<DocumentedError> {
              because too many logins wait; the header `Retry-After` has the seconds to wait. Tokens, and passwords that were \
              accepted before, always pass.",
         ),
-        (Unchecked, NONE, "A fault of the daemon; nothing was written."),
+        (ChecksSkipped, NONE, "A fault of the daemon; nothing was written."),
         (
             NoTls,
             NONE,

@@ -1,6 +1,6 @@
 //! A listener's side of handshakes.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use switcher_actors::{PemFault, roots};
 use thiserror::Error;
@@ -19,12 +19,6 @@ use tokio_rustls::{
 /// A listener's side of handshakes: its certificate, and the certificates that clients need. TLS 1.2 and 1.3, HTTP/1.1.
 #[derive(Clone)]
 pub struct ServerTls(Arc<ServerConfig>);
-
-impl fmt::Debug for ServerTls {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ServerTls(…)")
-    }
-}
 
 /// Certificates or a key that cannot be used. The text continues "is FILE, ".
 #[derive(Debug, Error)]

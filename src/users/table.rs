@@ -32,7 +32,7 @@ impl fmt::Debug for User {
 /// The users of a configuration. A reload replaces the table, and forgets the remembered logins with it.
 #[derive(Default)]
 pub struct Users {
-    /// By the SHA-256 of the name: a search by the name itself would take longer for a common prefix.
+    /// By the SHA-256 of the name: the time of a search by the name itself would show a common prefix.
     by_name: HashMap<[u8; 32], Entry, RandomState>,
     /// By the SHA-256 of the token.
     by_token: HashMap<[u8; 32], Arc<User>, RandomState>,
@@ -64,7 +64,7 @@ pub struct UserChanges {
 }
 
 impl Users {
-    /// Later users of the same name replace earlier ones: the configuration is checked before.
+    /// Names must differ, as the check of the configuration ensures.
     pub fn new(users: impl IntoIterator<Item = User>) -> Self {
         let mut table = Self::default();
         for user in users.into_iter().map(Arc::new) {

@@ -349,7 +349,7 @@ async fn a_flood_of_a_user_without_the_role_costs_few_lines_and_each_request_cou
     };
     let left_out = || lines("more requests refused").iter().map(count).sum::<usize>();
     eventually("each refused request is in a line", seconds(20), || async {
-        (lines(" request refused").len() + left_out() == REQUESTS).then_some(())
+        (lines("request refused").len() + left_out() == REQUESTS).then_some(())
     })
     .await;
     assert!(left_out() > REQUESTS / 2, "{:#?}", daemon.log());

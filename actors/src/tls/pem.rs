@@ -39,7 +39,7 @@ pub enum PemFault {
     /// An authority's certificate: its place in the file, from one, and the fault.
     #[error("whose certificate number {0} cannot be used: {1}")]
     UnusableAuthority(usize, TlsError),
-    /// The fault.
+    /// A key that is of no use for TLS: the fault.
     #[error(
         "whose key cannot be used ({0}): it takes RSA of 2048 to 8192 bits, ECDSA on P-256 or P-384, or Ed25519"
     )]
@@ -72,7 +72,7 @@ pub fn certificates(content: &[u8]) -> Result<Vec<CertificateDer<'static>>, PemF
     }
 }
 
-/// Authorities of certificates, for a check of the other side's.
+/// The store of these authorities, for the check of the other side's certificate.
 pub fn roots(authorities: Vec<CertificateDer<'static>>) -> Result<RootCertStore, PemFault> {
     let mut roots = RootCertStore::empty();
     for (index, authority) in authorities.into_iter().enumerate() {

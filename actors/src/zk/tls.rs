@@ -48,12 +48,6 @@ pub enum ZkTlsFault {
     Key(String),
 }
 
-impl fmt::Debug for ZkTls {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ZkTls(…)")
-    }
-}
-
 impl ZkTls {
     /// Takes the contents of files in PEM form: authorities, with revocation lists if need be, and the client's
     /// certificate with its key.

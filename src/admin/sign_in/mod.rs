@@ -27,7 +27,7 @@ use super::Admin;
 use crate::{
     api::{Parameters, media_type},
     http::{
-        LoadedConfig, SessionKey, SignIn,
+        LoadedConfig, RequestConfig, SessionKey, SignIn,
         body::{self, BodyLimits},
         error::RequestError,
         is_secure, proves_own_site, see_other, source,
@@ -56,7 +56,7 @@ pub fn is_on(context: &GuardContext<'_>) -> bool {
 pub async fn login(
     request: HttpRequest,
     payload: Payload,
-    config: LoadedConfig,
+    LoadedConfig(config): LoadedConfig,
     admin: Data<Admin>,
     sign_in: ReqData<SignIn>,
 ) -> HttpResponse {
@@ -67,7 +67,7 @@ pub async fn login(
 async fn signed_in(
     request: &HttpRequest,
     payload: Payload,
-    config: &LoadedConfig,
+    config: &RequestConfig,
     admin: &Admin,
     sign_in: &SignIn,
 ) -> Result<HttpResponse, SignInError> {
@@ -97,7 +97,7 @@ async fn signed_in(
 pub async fn logout(
     request: HttpRequest,
     payload: Payload,
-    config: LoadedConfig,
+    LoadedConfig(config): LoadedConfig,
     admin: Data<Admin>,
 ) -> HttpResponse {
     let answer = signed_out(&request, payload, &config, &admin).await;
@@ -107,7 +107,7 @@ pub async fn logout(
 async fn signed_out(
     request: &HttpRequest,
     payload: Payload,
-    config: &LoadedConfig,
+    config: &RequestConfig,
     admin: &Admin,
 ) -> Result<HttpResponse, SignInError> {
     let (headers, sessions) = (request.headers(), admin.live_config.sessions());

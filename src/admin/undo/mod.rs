@@ -52,10 +52,9 @@ pub async fn undo(
     request: HttpRequest,
     actor: Actor,
     payload: Payload,
-    config: LoadedConfig,
+    LoadedConfig(config): LoadedConfig,
     admin: Data<Admin>,
 ) -> Result<HttpResponse, UndoError> {
-    let config = config.into_inner();
     let body = body::read(&request, payload, config.body_limits).await?;
     let wanted = UndoRequest::parse(&body)?;
     let mut origin = Origin::clone(&source(&request));

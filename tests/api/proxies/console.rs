@@ -3,7 +3,7 @@
 use super::*;
 use crate::console::browser::Browser;
 use crate::console::browser_programs;
-use crate::support::client::{Answer, Request, Response};
+use crate::support::client::{Answer, Request};
 
 /// A sign-in of wang, with these headers of a browser.
 fn login(headers: &[(&str, String)]) -> Request {
@@ -15,10 +15,8 @@ fn login(headers: &[(&str, String)]) -> Request {
 
 #[tokio::test]
 async fn a_form_of_the_https_page_signs_in_and_the_cookie_is_secure() {
-    let zookeeper = ZooKeeper::shared().await;
     for kind in Kind::installed() {
-        let daemon = behind_proxy(zookeeper).start().await;
-        let proxy = in_front_of(&daemon, kind).await;
+        let (_daemon, proxy) = start(kind).await;
         let own = ("Origin", format!("https://{}", proxy.host(CONSOLE)));
         let site = |site: &str| ("Sec-Fetch-Site", site.to_owned());
         // With or without Sec-Fetch-Site, which old browsers do not send.
@@ -42,7 +40,7 @@ async fn a_form_of_the_https_page_signs_in_and_the_cookie_is_secure() {
         let plain = ("Origin", format!("http://{}", proxy.host(CONSOLE)));
         let other = ("Origin", "https://evil.example".to_owned());
         for headers in [vec![plain], vec![other], vec![own, site("same-site")]] {
-            let response: Response = proxy.send(CONSOLE, OPERATOR, login(&headers)).await;
+            let response = proxy.send(CONSOLE, OPERATOR, login(&headers)).await;
             assert_eq!(response.status, 403, "{kind:?}: {headers:?}: {response:?}");
         }
     }
@@ -50,11 +48,9 @@ async fn a_form_of_the_https_page_signs_in_and_the_cookie_is_secure() {
 
 #[tokio::test]
 async fn an_operator_signs_in_switches_and_signs_out_in_a_browser() {
-    let zookeeper = ZooKeeper::shared().await;
     let Some(programs) = browser_programs() else { return };
     for kind in Kind::installed() {
-        let daemon = behind_proxy(zookeeper).start().await;
-        let proxy = in_front_of(&daemon, kind).await;
+        let (daemon, proxy) = start(kind).await;
         let flags =
             ["--host-resolver-rules=MAP *.example.com 127.0.0.1", "--ignore-certificate-errors"];
         let browser = Browser::start_with(programs.clone(), &flags).await;

@@ -8,6 +8,7 @@ mod streams;
 use serde_json::{Value, json};
 
 use self::proxy::{API, CONSOLE, Kind, Proxy};
+use crate::support::client::Request;
 use crate::support::daemon::{Builder, Daemon};
 use crate::support::users::{token_of, with_password, with_token};
 use crate::support::zookeeper::ZooKeeper;
@@ -32,4 +33,15 @@ fn behind_proxy(zookeeper: &ZooKeeper) -> Builder {
 
 async fn in_front_of(daemon: &Daemon, kind: Kind) -> Proxy {
     Proxy::start(kind, daemon.base(), &daemon.admin().await).await
+}
+
+/// A daemon behind a proxy.
+async fn start(kind: Kind) -> (Daemon, Proxy) {
+    let daemon = behind_proxy(ZooKeeper::shared().await).start().await;
+    let proxy = in_front_of(&daemon, kind).await;
+    (daemon, proxy)
+}
+
+fn as_backend(request: Request) -> Request {
+    request.token(&token_of("backend"))
 }

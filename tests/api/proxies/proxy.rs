@@ -12,9 +12,11 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
 
-use crate::support::certificates::{self, Authority, Draft, VERSIONS};
+use crate::support::certificates::{Authority, Draft, VERSIONS};
 use crate::support::client::{Connection, Request, Response};
-use crate::support::{Guarded, Output, eventually, find_program, free_port, seconds, untested};
+use crate::support::{
+    Guarded, Output, eventually, find_program, free_port, seconds, untested, write_private,
+};
 
 /// Names in the samples.
 pub const API: &str = "switcher.example.com";
@@ -22,7 +24,7 @@ pub const CONSOLE: &str = "console.example.com";
 
 const CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config");
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Kind {
     Nginx,
     Caddy,
@@ -31,23 +33,18 @@ pub enum Kind {
 impl Kind {
     /// The installed ones. Reports the others as untested.
     pub fn installed() -> Vec<Self> {
-        let kinds = [
-            (Self::Nginx, "config/nginx.conf: no nginx on PATH"),
-            (Self::Caddy, "config/Caddyfile: no caddy on PATH"),
-        ];
-        let installed = |(kind, missing): (Self, &'static str)| match kind.program() {
-            Some(_) => Some(kind),
-            None => {
-                untested(missing);
-                None
+        let mut kinds = vec![Self::Nginx, Self::Caddy];
+        kinds.retain(|kind| {
+            let is_installed = kind.program().is_some();
+            if !is_installed {
+                untested(match kind {
+                    Self::Nginx => "config/nginx.conf: no nginx on PATH",
+                    Self::Caddy => "config/Caddyfile: no caddy on PATH",
+                });
             }
-        };
-        kinds.into_iter().filter_map(installed).collect()
-    }
-
-    fn sample(self) -> String {
-        let name = if self == Self::Nginx { "nginx.conf" } else { "Caddyfile" };
-        std::fs::read_to_string(Path::new(CONFIG).join(name)).unwrap()
+            is_installed
+        });
+        kinds
     }
 
     fn program(self) -> Option<PathBuf> {
@@ -76,12 +73,8 @@ impl Proxy {
         let authority = Authority::new("root");
         for name in [API, CONSOLE] {
             let identity = authority.issue(Draft::new(&[name]));
-            let (file, _) = certificates::write(&identity, folder.path(), "new");
-            // `with_extension` would take the name's end for one.
-            for extension in ["pem", "key"] {
-                let to = folder.path().join(format!("{name}.{extension}"));
-                std::fs::rename(file.with_extension(extension), to).unwrap();
-            }
+            write_private(&folder.path().join(format!("{name}.pem")), identity.pem());
+            write_private(&folder.path().join(format!("{name}.key")), &identity.key_pem());
         }
         let port = free_port();
         let log = folder.path().join("log");
@@ -131,9 +124,10 @@ impl Proxy {
     }
 }
 
-/// `text` with each of the replacements, which must occur that many times.
-fn replaced(text: &str, replacements: &[(&str, usize, &str)]) -> String {
-    replacements.iter().fold(text.to_owned(), |text, (from, times, to)| {
+/// The packaged file of that name, with replacements: a text, how often it must occur, and its replacement.
+fn sample(name: &str, replacements: &[(&str, usize, &str)]) -> String {
+    let text = std::fs::read_to_string(Path::new(CONFIG).join(name)).unwrap();
+    replacements.iter().fold(text, |text, (from, times, to)| {
         assert_eq!(text.matches(from).count(), *times, "{from} in:\n{text}");
         text.replace(from, to)
     })
@@ -141,8 +135,8 @@ fn replaced(text: &str, replacements: &[(&str, usize, &str)]) -> String {
 
 fn nginx(folder: &Path, port: u16, api: &str, admin: &str) -> Command {
     let place = folder.to_str().expect("a path in UTF-8");
-    let sample = replaced(
-        &Kind::Nginx.sample(),
+    let sample = sample(
+        "nginx.conf",
         &[
             ("listen 443 ssl;", 2, &format!("listen 127.0.0.1:{port} ssl;")),
             ("/etc/nginx/tls/", 4, &format!("{place}/")),
@@ -151,10 +145,10 @@ fn nginx(folder: &Path, port: u16, api: &str, admin: &str) -> Command {
         ],
     );
     std::fs::write(folder.join("sample.conf"), sample).unwrap();
-    // As Debian's nginx.conf. Started by root, workers would otherwise be another user, without access to the folder.
     let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|name| format!("    {name}_temp_path {place}/{name};\n"))
         .concat();
+    // As Debian's nginx.conf, but with `user root`: started by root, workers of another user cannot enter the folder.
     let main = format!(
         "daemon off;\nuser root;\nworker_processes 1;\npid {place}/pid;\nerror_log stderr;\n\
          events {{ worker_connections 768; }}\n\
@@ -171,8 +165,8 @@ fn nginx(folder: &Path, port: u16, api: &str, admin: &str) -> Command {
 fn caddy(folder: &Path, port: u16, api: &str, admin: &str) -> Command {
     let place = folder.to_str().expect("a path in UTF-8");
     let site = |name: &str| format!("{name} {{\n\ttls {place}/{name}.pem {place}/{name}.key\n");
-    let sample = replaced(
-        &Kind::Caddy.sample(),
+    let sample = sample(
+        "Caddyfile",
         &[
             (&format!("\n{API} {{\n"), 1, &format!("\n{}", site(API))),
             (&format!("\n{CONSOLE} {{\n"), 1, &format!("\n{}", site(CONSOLE))),

@@ -9,10 +9,10 @@ use tokio::task::JoinSet;
 
 use super::*;
 use crate::admin::Admin;
-use crate::support::client::{Answer, Request, Response};
+use crate::support::client::{Answer, Request};
 use crate::support::{eventually, free_port, seconds};
 
-/// Headers by which a client claims other addresses and other roads.
+/// Adds headers in which a client claims other addresses.
 fn spoofed(request: Request) -> Request {
     request
         .header("X-Forwarded-For", "198.51.100.7")
@@ -21,17 +21,11 @@ fn spoofed(request: Request) -> Request {
         .header("Forwarded", "for=198.51.100.9")
 }
 
-fn with_token_of(request: Request, user: &str) -> Request {
-    request.token(&token_of(user))
-}
-
 #[tokio::test]
 async fn records_have_the_clients_address_whatever_it_claims() {
-    let zookeeper = ZooKeeper::shared().await;
     for kind in Kind::installed() {
-        let daemon = behind_proxy(zookeeper).start().await;
-        let proxy = in_front_of(&daemon, kind).await;
-        let by_token = with_token_of(Request::switch("alice", "btc"), "backend");
+        let (daemon, proxy) = start(kind).await;
+        let by_token = as_backend(Request::switch("alice", "btc"));
         let by_password = Request::switch("bob", "bcc").credentials("wang", "secret");
         let by_password = by_password.header("X-On-Behalf-Of", "李");
         for (client, request) in [(BACKEND, spoofed(by_token)), (OPERATOR, by_password)] {
@@ -53,7 +47,7 @@ async fn records_have_the_clients_address_whatever_it_claims() {
         assert_eq!(rows, expected, "{kind:?}");
         daemon.wait_for_log(&["switch,", "client: 127.0.0.2, actor: backend"]).await;
         // At the console's site, too.
-        let whoami = spoofed(with_token_of(Request::get("/whoami"), "backend"));
+        let whoami = spoofed(as_backend(Request::get("/whoami")));
         let whoami = proxy.send(CONSOLE, OPERATOR, whoami).await;
         let whoami: Value = serde_json::from_slice(&whoami.body).unwrap();
         assert_eq!(whoami["client"], "127.0.0.3", "{kind:?}");
@@ -62,10 +56,9 @@ async fn records_have_the_clients_address_whatever_it_claims() {
 
 #[tokio::test]
 async fn failed_logins_count_for_the_client_not_for_the_proxy() {
-    let zookeeper = ZooKeeper::shared().await;
     for kind in Kind::installed() {
-        let daemon = behind_proxy(zookeeper).start().await;
-        let proxy = Arc::new(in_front_of(&daemon, kind).await);
+        let (daemon, proxy) = start(kind).await;
+        let proxy = Arc::new(proxy);
         // Equal guesses would be compared, and count, once.
         let wrong =
             |number| Request::switch("alice", "btc").credentials("wang", &format!("wrong{number}"));
@@ -91,16 +84,14 @@ fn padded(bytes: usize) -> Request {
     let mut body = br#"{"usercoins":[{"coin":"btc","punames":["alice"]}]"#.to_vec();
     body.resize(bytes - 1, b' ');
     body.push(b'}');
-    with_token_of(Request::batch(body), "backend")
+    as_backend(Request::batch(body))
 }
 
 #[tokio::test]
 async fn the_largest_body_and_a_large_answer_pass() {
     const LIMIT: usize = 16 << 20;
-    let zookeeper = ZooKeeper::shared().await;
     for kind in Kind::installed() {
-        let daemon = behind_proxy(zookeeper).start().await;
-        let proxy = in_front_of(&daemon, kind).await;
+        let (_daemon, proxy) = start(kind).await;
         let response = proxy.send(API, BACKEND, padded(LIMIT)).await;
         assert_eq!(response.answer(), Answer::success(), "{kind:?}");
         assert_eq!(proxy.send(API, BACKEND, padded(LIMIT + 1)).await.status, 413, "{kind:?}");
@@ -110,7 +101,7 @@ async fn the_largest_body_and_a_large_answer_pass() {
         let request = Request::post("/switch/multi-user?dry_run=true")
             .header("Content-Type", "application/json")
             .body(batch);
-        let response = proxy.send(API, BACKEND, with_token_of(request, "backend")).await;
+        let response = proxy.send(API, BACKEND, as_backend(request)).await;
         let body: Value = serde_json::from_slice(&response.body).unwrap();
         assert_eq!(body["results"].as_array().unwrap().len(), names.len(), "{kind:?}");
     }
@@ -128,7 +119,7 @@ async fn a_daemon_that_is_away_is_no_success_and_its_return_needs_no_restart_of_
             let request = Request::post("/switch")
                 .header("Content-Type", "application/x-www-form-urlencoded")
                 .body("puname=alice&coin=btc");
-            with_token_of(request, "backend")
+            as_backend(request)
         };
         assert!(proxy.send(API, BACKEND, switch()).await.answer().success, "{kind:?}");
         daemon.kill9();
@@ -190,7 +181,7 @@ async fn a_request_that_may_have_reached_the_daemon_is_not_sent_again() {
     for kind in Kind::installed() {
         let (address, received) = losing_server().await;
         let proxy = Proxy::start(kind, &address, &address).await;
-        let send = async |request: Request| -> Response { proxy.send(API, BACKEND, request).await };
+        let send = |request| proxy.send(API, BACKEND, request);
         let lost = [
             Request::get("/switch?puname=lost&coin=btc"),
             Request::post("/switch?lost").body("puname=alice&coin=btc"),

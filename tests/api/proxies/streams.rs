@@ -9,17 +9,14 @@ use crate::support::client::{Answer, Request};
 use crate::support::seconds;
 
 async fn stream(proxy: &Proxy) -> Events {
-    let request = Request::get("/recent/stream").token(&token_of("backend"));
-    let request = request.host(&proxy.host(CONSOLE));
+    let request = as_backend(Request::get("/recent/stream")).host(&proxy.host(CONSOLE));
     Events::over(Box::new(proxy.connect(CONSOLE, OPERATOR).await), &request).await
 }
 
 #[tokio::test]
 async fn each_event_arrives_by_itself_and_a_quiet_stream_stays_open() {
-    let zookeeper = ZooKeeper::shared().await;
     for kind in Kind::installed() {
-        let daemon = behind_proxy(zookeeper).start().await;
-        let proxy = in_front_of(&daemon, kind).await;
+        let (daemon, proxy) = start(kind).await;
         let mut events = stream(&proxy).await;
         assert_eq!(events.status, 200, "{kind:?}");
         let greeting = Event::Comment("changes follow".to_owned());
@@ -35,12 +32,10 @@ async fn each_event_arrives_by_itself_and_a_quiet_stream_stays_open() {
 
 #[tokio::test]
 async fn a_stream_whose_client_has_left_leaves_room_for_another_at_once() {
-    let zookeeper = ZooKeeper::shared().await;
     for kind in Kind::installed() {
-        let daemon = behind_proxy(zookeeper).start().await;
-        let proxy = in_front_of(&daemon, kind).await;
-        // Its first heartbeat comes before those of the later ones. A proxy that notices a client's end only when it
-        // has something to send to it frees no place until then.
+        let (daemon, proxy) = start(kind).await;
+        // A stream past the proxy, older than the others: its heartbeat comes first. A proxy that notices the end of a
+        // client only when it sends something has freed no place by then.
         let mut first = Events::open(&Admin::of(&daemon).await).await;
         first.next_of_all(seconds(20)).await.expect("the greeting");
         let mut streams = Vec::new();
@@ -60,10 +55,8 @@ async fn a_stream_whose_client_has_left_leaves_room_for_another_at_once() {
 
 #[tokio::test]
 async fn an_open_stream_does_not_hold_up_the_daemons_end() {
-    let zookeeper = ZooKeeper::shared().await;
     for kind in Kind::installed() {
-        let mut daemon = behind_proxy(zookeeper).start().await;
-        let proxy = in_front_of(&daemon, kind).await;
+        let (mut daemon, proxy) = start(kind).await;
         let mut events = stream(&proxy).await;
         events.next_of_all(seconds(20)).await.expect("the greeting");
         daemon.signal(Signal::TERM);
