@@ -61,8 +61,10 @@ impl Findings {
             client_ca.as_ref().and_then(|file| self.read_certificates(CLIENT_CA, file));
         let (certificates, private_key) = (certificates?, private_key?);
         self.look_at_periods(CERTIFICATE, certificate, &certificates, "listeners");
+        let is_complete = authorities.is_some() == client_ca.is_some();
         let fault = match ServerTls::new(certificates, private_key, authorities) {
-            Ok(server) => return Some(server),
+            // Never one that admits clients without a certificate where the file of authorities is damaged.
+            Ok(server) => return is_complete.then_some(server),
             Err(fault) => fault,
         };
         let (name, file) = match (&fault, client_ca) {

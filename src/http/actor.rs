@@ -196,6 +196,7 @@ impl Actor for HttpActor {
         ctx.spawn(server.into_actor(self).map(|ended, act, ctx| {
             // A panic is logged and ends the process, like the death of any actor.
             assert!(act.stopping, "the HTTP server ended by itself: {ended:?}");
+            act.report_refusals();
             ctx.stop();
         }));
         ctx.run_interval(REPORT_INTERVAL, |act, _| {

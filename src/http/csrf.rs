@@ -150,6 +150,15 @@ mod tests {
     }
 
     #[test]
+    fn under_tls_the_own_origin_is_https() {
+        for (origin, is_secure) in [("http://pool:8083", false), ("https://pool:8083", true)] {
+            let headers = headers(&[("host", "pool:8083"), ("origin", origin)]);
+            assert!(!is_cross_site(&headers, is_secure), "{origin}");
+            assert!(is_cross_site(&headers, !is_secure), "{origin}");
+        }
+    }
+
+    #[test]
     fn browsers_prove_the_site_of_a_form_or_a_script() {
         let (host, origin) = (("host", "pool:8083"), ("origin", "http://pool:8083"));
         for (pairs, proves) in [

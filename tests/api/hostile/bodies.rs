@@ -1,5 +1,6 @@
 //! Requests that are too large, too deep, ambiguous or endless.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -193,11 +194,14 @@ pub async fn conflicting_lengths(daemon: &Daemon, zookeeper: &ZooKeeper) -> Sent
     sent
 }
 
-/// Credentials of many sizes around 64 KiB; whatever the answer, none is accepted.
+/// Credentials of many sizes around 64 KiB; whatever the answer, none is accepted. From many addresses: failed logins
+/// from one are delayed.
 pub async fn large_credentials(daemon: &Daemon, scale: Scale) -> Sent {
     let mut sent = Sent::default();
+    let mut source = Ipv4Addr::new(127, 1, 0, 0);
     for _ in 0..scale.rounds * 4 {
         for size in [1 << 10, 48 << 10, (64 << 10) - 100, 64 << 10, 256 << 10, 1 << 20] {
+            source = Ipv4Addr::from_bits(source.to_bits() + 1);
             let long = ATTEMPT.repeat(size / ATTEMPT.len() * 3 / 4);
             let right_first = format!("{PASSWORD}{long}");
             for header in [
@@ -208,7 +212,8 @@ pub async fn large_credentials(daemon: &Daemon, scale: Scale) -> Sent {
                 format!("Basic {PASSWORD}{}", " ".repeat(size)),
             ] {
                 let request = Request::switch("stranger", "btc").header("Authorization", header);
-                let mut connection = Connection::open(daemon.base()).await.unwrap();
+                let connection = Connection::open_from(source.into(), daemon.base()).await;
+                let mut connection = connection.unwrap();
                 sent += Sent { connections: 1, requests: 1 };
                 // Closing the connection without an answer is accepted, too.
                 if let Ok(response) = connection.send(&request).await {
