@@ -13,4 +13,5 @@ mod trust;
 pub(crate) use client::speaks_tls;
 pub use client::{TlsClient, TlsStream, TlsTrust, is_tls_name, system_authorities};
 pub use fault::{TlsFault, TlsRemedies};
+pub(crate) use pem::damage;
 pub use pem::{Identity, PemFault, certificates, private_key, roots};

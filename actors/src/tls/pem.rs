@@ -12,6 +12,8 @@ use tokio_rustls::rustls::{
 };
 use x509_parser::time::ASN1Time;
 
+use crate::Quoted;
+
 /// A certificate with its chain, and its key.
 pub type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
@@ -22,7 +24,7 @@ pub enum PemFault {
     #[error("which has no certificate in PEM (-----BEGIN CERTIFICATE-----){}", of_der(*.0, "x509"))]
     NoCertificate(bool),
     /// Its place in the file, from one, and the fault.
-    #[error("whose certificate number {0} is damaged: {1}")]
+    #[error("whose certificate number {} is damaged: {}", .0, damage(.1))]
     BadCertificate(usize, PemError),
     /// Whether it looks like the other usual coding.
     #[error("which has no private key in PEM (-----BEGIN PRIVATE KEY-----){}", of_der(*.0, "pkey"))]
@@ -34,7 +36,7 @@ pub enum PemFault {
     )]
     EncryptedKey,
     /// The fault.
-    #[error("whose private key is damaged: {0}")]
+    #[error("whose private key is damaged: {}", damage(.0))]
     BadKey(PemError),
     /// An authority's certificate: its place in the file, from one, and the fault.
     #[error("whose certificate number {0} cannot be used: {1}")]
@@ -51,6 +53,20 @@ fn of_der(is_der: bool, command: &str) -> String {
     match is_der {
         true => format!("; it looks like DER: openssl {command} -inform der -in OLD -out NEW"),
         false => String::new(),
+    }
+}
+
+/// A fault in PEM, in words: the library shows lines as numbers.
+pub(crate) fn damage(fault: &PemError) -> String {
+    match fault {
+        PemError::MissingSectionEnd { end_marker } => {
+            let line = format!("-----END {}-----", String::from_utf8_lossy(end_marker));
+            format!("it has no line {}", Quoted(&line))
+        }
+        PemError::IllegalSectionStart { line } => {
+            format!("the line {} begins no section", Quoted(&String::from_utf8_lossy(line)))
+        }
+        fault => fault.to_string(),
     }
 }
 
@@ -96,4 +112,26 @@ pub fn private_key(content: &[u8]) -> Result<PrivateKeyDer<'static>, PemFault> {
 pub(super) fn unix_time(time: ASN1Time) -> UnixTime {
     let seconds = u64::try_from(time.timestamp()).unwrap_or_default();
     UnixTime::since_unix_epoch(Duration::from_secs(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damage_is_told_in_words() {
+        for (content, expected) in [
+            (
+                "-----BEGIN CERTIFICATE-----\nAAAA\n",
+                "whose certificate number 1 is damaged: it has no line \"-----END CERTIFICATE-----\"",
+            ),
+            (
+                "-----BEGIN CERTIFICATE\nAAAA\n",
+                "whose certificate number 1 is damaged: the line \"-----BEGIN CERTIFICATE\" begins no section",
+            ),
+        ] {
+            let fault = certificates(content.as_bytes()).unwrap_err();
+            assert_eq!(fault.to_string(), expected);
+        }
+    }
 }

@@ -19,8 +19,8 @@ use tokio_rustls::rustls::{
 use zookeeper_client::{Error as ClientError, TlsCa, TlsCerts, TlsIdentity, TlsOptions};
 
 use crate::tls::{
-    Identity, PemFault, TlsClient, TlsFault, TlsRemedies, TlsStream, certificates, private_key,
-    roots,
+    Identity, PemFault, TlsClient, TlsFault, TlsRemedies, TlsStream, certificates, damage,
+    private_key, roots,
 };
 
 /// Certificates for TLS to the servers. Clones share them, so that a reload replaces them for all later connections.
@@ -145,7 +145,8 @@ fn verifier(authorities: &[u8]) -> Result<Arc<WebPkiServerVerifier>, String> {
     let roots = certificates(authorities).and_then(roots).map_err(|fault| fault.to_string())?;
     let lists: Result<Vec<_>, _> =
         CertificateRevocationListDer::pem_slice_iter(authorities).collect();
-    let lists = lists.map_err(|error| format!("whose revocation list is damaged: {error}"))?;
+    let lists =
+        lists.map_err(|fault| format!("whose revocation list is damaged: {}", damage(&fault)))?;
     let provider = Arc::new(ring::default_provider());
     WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
         .with_crls(lists)
