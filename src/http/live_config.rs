@@ -124,14 +124,14 @@ impl LiveConfig {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::time::Duration;
 
     use switcher_actors::Coins;
 
     use super::*;
 
-    fn settings(coin: &str, body_limit: usize) -> CallerSettings {
+    pub fn settings(coin: &str, body_limit: usize) -> CallerSettings {
         CallerSettings {
             credentials: None,
             api_roles: Default::default(),

@@ -1,5 +1,7 @@
 //! Users of a `UsersFile`: their credentials, the cost of their logins, their roles, and a reload.
 
+mod reload;
+
 use std::net::IpAddr;
 
 use rustix::process::Signal;
@@ -7,8 +9,6 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::admin::Admin;
-use crate::admin::events::Events;
-use crate::reload::applied;
 use crate::support::client::{Connection, Request, Response};
 use crate::support::daemon::{Builder, Daemon, PASSWORD, USER};
 use crate::support::users::{
@@ -290,54 +290,6 @@ async fn a_missing_role_is_refused_counted_and_logged() {
 }
 
 #[tokio::test]
-async fn a_reload_ends_what_removed_and_changed_users_may_do() {
-    let zookeeper = ZooKeeper::shared().await;
-    let (wang, li) = (with_password("wang", "secret", &["switcher"]), with_token("li", &["admin"]));
-    let zhao = with_password("zhao", "secret", &["viewer"]);
-    let builder = with(zookeeper, &[wang.clone(), li.clone(), zhao.clone()]);
-    let daemon = builder.start().await;
-    let admin = Admin::of(&daemon).await;
-    let switch = |coin| Request::switch("alice", coin).credentials("wang", "secret");
-    let mut wangs = daemon.connect().await;
-    assert!(wangs.send(&switch("btc")).await.unwrap().answer().success);
-    let stream = Request::get("/recent/stream");
-    let mut of_wang = Events::of(&admin, &stream.clone().credentials("wang", "secret")).await;
-    let mut of_zhao = Events::of(&admin, &stream.clone().credentials("zhao", "secret")).await;
-    let mut of_li = Events::of(&admin, &stream.token(&token_of("li"))).await;
-    assert_eq!([of_wang.status, of_zhao.status, of_li.status], [200; 3]);
-
-    let changed = with_password("zhao", "another", &["viewer"]);
-    let new = with_token("new", &["viewer"]);
-    let without = builder.clone().users(&[li.clone(), changed, new]);
-    assert_eq!(applied(&daemon, &without).await, "UsersFile (content of the file)");
-    daemon
-        .wait_for_log(&[
-            "users changed",
-            "added: \"new\"",
-            "removed: \"wang\"",
-            "changed: \"zhao\"",
-        ])
-        .await;
-    assert_eq!(wangs.send(&switch("bcc")).await.unwrap().status, 401);
-    assert_eq!(admin.send(&page().credentials("zhao", "secret")).await.status, 401);
-    assert_eq!(admin.send(&page().credentials("zhao", "another")).await.status, 200);
-    assert_eq!(admin.send(&page().token(&token_of("new"))).await.status, 200);
-    let ltc = Request::switch("bob", "bcc").token(&token_of("li"));
-    assert!(daemon.send_as_is(&ltc).await.answer().success);
-    for stream in [&mut of_wang, &mut of_zhao] {
-        let rest = stream.rest().await.expect("the end of the stream");
-        assert!(!rest.contains("bob"), "{rest}");
-    }
-    assert_eq!(of_li.change().await["sub_account"], "bob");
-    // The same user again: the password has to be compared once more.
-    applied(&daemon, &without.users(&[wang, li, watcher()])).await;
-    let before = metric(&admin, COMPARISONS).await;
-    let mut again = daemon.connect().await;
-    assert!(again.send(&switch("btc")).await.unwrap().answer().success);
-    assert_eq!(metric(&admin, COMPARISONS).await - before, 1.0);
-}
-
-#[tokio::test]
 async fn check_warns_about_users() {
     let zookeeper = ZooKeeper::shared().await;
     let builder = with(zookeeper, &[watcher()]);
@@ -352,43 +304,17 @@ async fn check_warns_about_users() {
 }
 
 #[tokio::test]
-async fn a_fifo_is_refused_and_the_next_reload_serves() {
-    let zookeeper = ZooKeeper::shared().await;
-    let builder = with(zookeeper, &[watcher()]);
-    let daemon = builder.start().await;
-    let file = builder.folder().join("users.json");
-    std::fs::remove_file(&file).unwrap();
-    let made = std::process::Command::new("mkfifo").arg(&file).status().unwrap();
-    assert!(made.success(), "{made}");
-    daemon.signal(Signal::HUP);
-    daemon.wait_for_log(&["configuration not reloaded", "UsersFile", "no regular file"]).await;
-    std::fs::remove_file(&file).unwrap();
-    applied(&daemon, &builder.clone().users(&[])).await;
-    let admin = Admin::of(&daemon).await;
-    assert_eq!(admin.send(&page().token(&token_of("watcher"))).await.status, 401);
-}
-
-#[tokio::test]
-async fn a_reload_of_roles_refuses_no_login_that_waits() {
-    let zookeeper = ZooKeeper::shared().await;
-    // A comparison of some tenths of a second holds up all others.
-    let slow = with_hash("slow", &argon2("secret", 100 << 10), &["viewer"]);
-    let wang = |roles| with_password("wang", "secret", roles);
-    let builder = with(zookeeper, &[slow.clone(), wang(&["viewer"])]);
-    let daemon = builder.start().await;
-    let admin = Admin::of(&daemon).await;
-    let mut logins = JoinSet::new();
-    for (name, expected) in [("slow", 401), ("slow", 401), ("wang", 200)] {
-        let password = if expected == 401 { "wrong" } else { "secret" };
-        let (admin, request) = (admin.address.clone(), page().credentials(name, password));
-        logins.spawn(async move {
-            let mut connection = Connection::open(&admin).await.unwrap();
-            (connection.send(&request).await.unwrap().status, expected)
-        });
-    }
-    applied(&daemon, &builder.clone().users(&[slow, wang(&["viewer", "payout"])])).await;
-    while let Some(login) = logins.join_next().await {
-        let (status, expected) = login.unwrap();
-        assert_eq!(status, expected);
+async fn a_file_of_more_than_16_mib_is_refused() {
+    const MOST: usize = 16 << 20;
+    let builder = Daemon::builder(ZooKeeper::shared().await);
+    let users = json!({"users": [watcher()]}).to_string();
+    for (bytes, code) in [(MOST, 0), (MOST + 1, 78)] {
+        let padded = users.clone() + &" ".repeat(bytes - users.len());
+        let finished = builder.clone().users_text(&padded).check().await;
+        assert_eq!(finished.code, Some(code), "{finished:?}");
+        if code != 0 {
+            let fault = "which cannot be read: it is larger than 16777216 bytes";
+            finished.assert_stderr_names(&["UsersFile: is ", fault]);
+        }
     }
 }

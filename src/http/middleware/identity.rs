@@ -127,3 +127,58 @@ pub(super) fn scraper() -> Actor {
         User { name: "metrics".into(), secret: Secret::of_password(""), roles: Roles::default() };
     Actor { user: Arc::new(user), means: Means::Metrics }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use futures_util::FutureExt;
+    use prometheus_client::registry::Registry;
+    use slog::{Discard, Logger, o};
+    use switcher_actors::{RequestId, SourceKind};
+
+    use super::*;
+    use crate::{
+        http::{
+            live_config::{LiveConfig, tests::settings},
+            logins::Logins,
+        },
+        users::Role,
+    };
+
+    fn wang(password: &str, role: Role) -> User {
+        let hash = bcrypt::hash_with_salt(password, 8, *b"salt of the test").unwrap().to_string();
+        let secret = Secret::of_hash(&hash).unwrap();
+        User { name: "wang".into(), secret, roles: Roles::from_iter([role]) }
+    }
+
+    /// The roles of a right login of `wang` as switcher, after a reload that it waits through.
+    async fn after_reload(users: Vec<User>) -> Option<Roles> {
+        let config = || settings("btc", 1);
+        let live = LiveConfig::new(config(), vec![wang("secret", Role::Switcher)]);
+        let logins = Logins::new(&mut Registry::default()).of_listener("api", 100);
+        let log = Logger::root(Discard, o!());
+        let middleware = Middleware::new(live.clone(), logins, |_, _, _| {}, &log);
+        let (begun, origin) = (live.load(), Origin::of(SourceKind::Api, RequestId::default()));
+        let sent = BasicCredentials::of("wang", "secret");
+        let mut login = pin!(middleware.compare(&begun, sent, &origin));
+        assert!((&mut login).now_or_never().is_none(), "it waits for its comparison");
+        live.replace(config(), users);
+        match login.await {
+            Ok(user) => Some(user.roles),
+            Err(Refusal::NoCredentials) => None,
+            Err(_) => panic!("the password is right"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_login_that_waits_has_the_rights_of_the_reload_that_overtakes_it() {
+        let roles = |role| Some(Roles::from_iter([role]));
+        let same = after_reload(vec![wang("secret", Role::Switcher)]).await;
+        assert_eq!(same, roles(Role::Switcher));
+        let fewer = after_reload(vec![wang("secret", Role::Viewer)]).await;
+        assert_eq!(fewer, roles(Role::Viewer));
+        assert_eq!(after_reload(vec![wang("another", Role::Switcher)]).await, None);
+        assert_eq!(after_reload(Vec::new()).await, None);
+    }
+}

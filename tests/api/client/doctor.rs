@@ -139,6 +139,16 @@ async fn a_bad_configuration_is_found_key_by_key() {
     let warnings = found(&doctor(&builder), "warning", "configuration").await;
     assert_says(&warnings[0], &["APIUsr", "APIUser"]);
     assert_says(&warnings[1], &["every user of this machine may read it"]);
+    // A password of the environment is not in the file.
+    let file = builder.write_config();
+    std::fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
+    let arguments = ["check".into(), "--config".into(), file.into()];
+    for (builder, is_in_file) in
+        [(builder.clone(), true), (builder.environment("APIPassword", "another"), false)]
+    {
+        let told = builder.run(&arguments).await.shown();
+        assert_eq!(told.contains("every user of this machine may read it"), is_in_file, "{told}");
+    }
     let problems = found(&Cli::new("doctor").config("/no/such"), "problem", "configuration").await;
     assert_says(&problems.join("\n"), &["/no/such"]);
 }

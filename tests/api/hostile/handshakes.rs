@@ -16,9 +16,9 @@ use crate::tls::handshakes::{long_client_hello, old_client_hello};
 
 const PATIENCE: Duration = seconds(60);
 
-/// First messages that never end.
+/// First messages that never end: so long that the daemon would wait for more of them than the test.
 pub async fn slow(daemon: &Daemon, scale: Scale) -> Sent {
-    let hello = old_client_hello([3, 3]);
+    let hello = long_client_hello(60_000);
     drip(daemon, scale.connections, vec![hello[..20].to_vec()], b"x").await
 }
 

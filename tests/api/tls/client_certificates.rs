@@ -1,12 +1,15 @@
 //! `TLSClientCAFile`: clients need a certificate, in addition to credentials.
 
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::rustls::HandshakeKind;
 
 use super::{open, patient, trusting, try_switch};
 use crate::admin::Admin;
 use crate::reload::applied;
 use crate::support::certificates::{Authority, Draft, LOCAL, VERSIONS};
-use crate::support::client::{Answer, Request};
+use crate::support::client::{Answer, Request, shake_hands};
 use crate::support::daemon::Builder;
 use crate::support::write_private;
 
@@ -52,6 +55,30 @@ async fn clients_need_a_certificate_of_an_authority_and_credentials() {
     let series =
         r#"switcher_tls_handshakes_failed_total{listener="api",reason="client_certificate"}"#;
     Admin::of(&daemon).await.wait_for(series, 12.0).await;
+}
+
+/// A session that is resumed shows no certificate: one that has expired meanwhile would still be accepted.
+#[tokio::test]
+async fn a_client_shows_its_certificate_in_every_handshake() {
+    let (servers, clients) = (Authority::new("servers"), Authority::new("clients"));
+    let builder = patient(&servers).await;
+    for (builder, resumes) in [(builder.clone(), true), (asking(builder, &[&clients]), false)] {
+        let daemon = builder.start().await;
+        for version in VERSIONS {
+            let client = servers.trusting(&[version], Some(&clients.client("backend")));
+            let mut kinds = Vec::new();
+            for _ in 0..2 {
+                let tcp = TcpStream::connect(daemon.base()).await.unwrap();
+                let mut stream = shake_hands(tcp, &client).await.unwrap();
+                stream.write_all(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n").await.unwrap();
+                // TLS 1.3 sends its tickets with the answer.
+                stream.read_to_end(&mut Vec::new()).await.unwrap();
+                kinds.extend(stream.get_ref().1.handshake_kind());
+            }
+            let second = if resumes { HandshakeKind::Resumed } else { HandshakeKind::Full };
+            assert_eq!(kinds, [HandshakeKind::Full, second], "{version:?}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -137,11 +137,11 @@ async fn a_key_that_everybody_may_read_is_refused_and_one_of_a_group_is_not() {
 
 #[tokio::test]
 async fn all_files_are_looked_at_together() {
-    let good = patient(&Authority::new("root")).await.set("HistoryKeyFile", "/etc");
+    let good = patient(&Authority::new("root")).await.set("HistoryFile", "/etc");
     let bad = file(&file(&file(&good, CERTIFICATE, "a"), KEY, "b"), CLIENT_CA, "c");
     for finished in [bad.check().await, bad.refuse_to_start().await] {
         assert_eq!(finished.code, Some(BAD_CONFIGURATION), "{finished:?}");
-        finished.assert_stderr_names(&[CERTIFICATE, KEY, CLIENT_CA]);
+        finished.assert_stderr_names(&[CERTIFICATE, KEY, CLIENT_CA, "HistoryFile: "]);
     }
 }
 

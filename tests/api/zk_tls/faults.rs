@@ -45,6 +45,28 @@ async fn a_certificate_for_another_name_is_refused() {
     names(&scene.builder, cause, "put such a name into ZKBroker").await;
 }
 
+/// With a configured version, no connection of the daemon's own precedes the session.
+#[tokio::test]
+async fn the_session_checks_authority_name_and_period_by_itself() {
+    let authority = Authority::new("zookeepers");
+    let drafts = [Draft::new(&["zk1.example.com"]), Draft::new(&LOCAL).expired()];
+    let [foreign, expired] = drafts.map(|draft| authority.issue(draft));
+    let unknown = Authority::new("others").server();
+    let Some(mut scene) = scene_with(authority, server_tls(&foreign)).await else { return };
+    let builder = scene.builder.set("ZKServerVersion", "3.8.0").set("ZKRequestTimeoutSeconds", 5);
+    // An attempt has two fifths of it: enough for the first handshake of a busy server.
+    let builder = builder.set("ZKSessionTimeoutSeconds", 40);
+    for (what, identity) in [("foreign", foreign), ("expired", expired), ("unknown", unknown)] {
+        scene.zookeeper.set_tls(server_tls(&identity));
+        scene.zookeeper.kill9();
+        scene.zookeeper.restart().await;
+        let daemon = builder.start().await;
+        daemon.wait_for_log(&["no ZooKeeper session; trying again"]).await;
+        assert!(!daemon.switch("alice", "btc").await.success, "{what}");
+        assert_eq!(daemon.log_with(&["session is up"]), Vec::<String>::new(), "{what}");
+    }
+}
+
 #[tokio::test]
 async fn the_other_port_is_recognized_by_either_side() {
     let Some(Scene { zookeeper, builder, .. }) = scene().await else { return };
