@@ -10,6 +10,18 @@ use crate::support::daemon::Daemon;
 use crate::support::unique;
 use crate::support::zookeeper::ZooKeeper;
 
+/// The operator who asks may not read the daemon's secrets, or sits at another machine.
+#[tokio::test]
+async fn files_of_the_listeners_are_not_read() {
+    let builder = Daemon::builder(ZooKeeper::shared().await)
+        .set("UsersFile", "/nowhere/users.json")
+        .set("TLSCertificateFile", "/nowhere/server.pem")
+        .set("TLSPrivateKeyFile", "/nowhere/server.key");
+    let config = builder.write_config();
+    let told = Cli::new("status alice").config(config).ends_with(1).await;
+    assert_eq!(told.stdout, "alice: no znode\n");
+}
+
 #[tokio::test]
 async fn coins_in_zookeeper_and_missing_znodes_are_shown() {
     let zookeeper = ZooKeeper::shared().await;
