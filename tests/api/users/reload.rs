@@ -77,8 +77,8 @@ async fn a_fifo_is_refused_and_the_next_reload_serves() {
 #[tokio::test]
 async fn a_reload_of_roles_refuses_no_login_that_waits() {
     let zookeeper = ZooKeeper::shared().await;
-    // A comparison of some tenths of a second holds up all others.
-    let slow = with_hash("slow", &argon2("secret", 100 << 10), &["viewer"]);
+    // A comparison of this size holds up all others.
+    let slow = with_hash("slow", &argon2("secret", 32 << 10), &["viewer"]);
     let wang = |roles| with_password("wang", "secret", roles);
     let builder = with(zookeeper, &[slow.clone(), wang(&["viewer"])]);
     let daemon = builder.start().await;

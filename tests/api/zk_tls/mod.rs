@@ -33,7 +33,7 @@ async fn scene_with(authority: Authority, tls: ServerTls) -> Option<Scene> {
     let zookeeper = ZooKeeper::with_tls(tls).await;
     let builder = Daemon::builder(&zookeeper)
         .set("ZKBroker", vec![zookeeper.tls_address()])
-        .set("ZKSessionTimeoutSeconds", 2);
+        .set("ZKSessionTimeoutSeconds", 6);
     let builder = trusting(builder, &authority);
     Some(Scene { authority, zookeeper, builder })
 }
