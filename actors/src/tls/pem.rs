@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn damage_is_told_in_words() {
+    fn damage_is_in_words() {
         for (content, expected) in [
             (
                 "-----BEGIN CERTIFICATE-----\nAAAA\n",
